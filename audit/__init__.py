@@ -1,0 +1,18 @@
+"""Who runs an old version of their model? The data flows left to right, once:
+
+    settings -> source (Postgres) -> ledger (run file) -> replicate (API) -> verdict -> ledger -> report
+
+and imports point down only (`lint-imports` holds them to it):
+
+    L5  cli/                                     doorways: options -> Settings -> app -> exit code
+        demo/                                    beside cli: embedded Postgres + stand-in for Replicate
+    L4  app                                      composition root, the only module that knows every stage
+    L3  source | ledger | replicate | auditor | report/      siblings: none imports another
+    L2  wire | retry | pace | verdict | hints | visible      pure: no I/O, no clock, no asyncio
+    L1  models | settings                        nouns, frozen
+    L0  errors                                   leaf
+
+Read `errors`, `models`, `verdict` and `auditor` and you know the program.
+"""
+
+__version__ = "0.1.0"

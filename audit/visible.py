@@ -1,0 +1,27 @@
+"""Text from a database or a server, made safe to look at: what would act on a reader is spelled out instead."""
+
+import re
+
+# C0 and C1 controls and DEL move cursors and start escape sequences; bidirectional controls (U+202A..E, U+2066..9,
+# U+200E/F, U+061C) reorder what stands around them (CVE-2021-42574); U+2028/9 end lines in some readers;
+# lone surrogates cannot be encoded.
+_ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def visible(text: str) -> str:
+    r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
+    return _ACTS.sub(_spell, text)
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` with at most `limit` characters, and where it was cut a mark that says how much is missing."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+
+
+def _spell(match: re.Match[str]) -> str:
+    char = match[0]
+    code = ord(char)
+    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
