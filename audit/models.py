@@ -115,6 +115,9 @@ _MEANINGS = {
     ExitCode.TERMINATED: "stopped by SIGTERM; the reports are written and say so",
 }
 
+TRIMMED = " \t\n\r\f\v"
+"""What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
+
 SHARED_SHOWN = 5
 """How many of the other users of a shared model a record names."""
 

@@ -1,0 +1,210 @@
+"""One record and one reply make one finding: the rule table of the contract, pure and total."""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import assert_never
+
+import msgspec
+
+from audit.models import (
+    TRIMMED,
+    VERSIONS_SHOWN,
+    Account,
+    ExitCode,
+    Failed,
+    Finding,
+    Found,
+    Missing,
+    ModelRecord,
+    NotAsked,
+    Note,
+    NoVersions,
+    OptionalColumn,
+    Reason,
+    Reply,
+    Status,
+    Summary,
+    Version,
+)
+from audit.visible import shortened, visible
+
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_MODEL_ID = re.compile(f"{_PART}/{_PART}")
+_QUALIFIED = re.compile(f"({_PART}/{_PART}):(.*)", re.DOTALL)
+_HASH = re.compile("[0-9a-f]{64}")
+_HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+USUAL_LORA_SCALE = (0.5, 1.5)
+"""Around 1, which is what trainers are tuned for; far below the face fades, far above the picture breaks."""
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """What is the same for all users of a run and is needed to judge each."""
+
+    account: Account | None = None
+    missing_columns: frozenset[OptionalColumn] = frozenset()
+
+
+def askable_model(model_id: str | None) -> str | None:
+    """The trimmed model id where it has the form `owner/name`, else None: any other is never sent."""
+    trimmed = (model_id or "").strip(TRIMMED)
+    return trimmed if _MODEL_ID.fullmatch(trimmed) else None
+
+
+def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) -> Finding:
+    """The verdict on `record`, given what Replicate said about its model.
+
+    Where several reasons apply the first of these wins: an id that cannot be asked, what Replicate said for
+    certain, nothing recorded, the failure, the comparison.
+    """
+    notes = _notes(record, circumstances)
+    model = askable_model(record.replicate_model_id)
+    if model is None:
+        return _unaskable(record.replicate_model_id, notes)
+    match reply:
+        case Missing():
+            return Finding(reason=Reason.MODEL_NOT_FOUND, detail="404 for the versions and for the model", notes=notes)
+        case NoVersions():
+            detail = "the model exists on Replicate and has no version"
+            return Finding(reason=Reason.NO_VERSIONS, detail=detail, total_versions=0, notes=notes)
+        case Found():
+            return _compared(record, reply, notes)
+        case Failed():
+            if _blank(record.replicate_version_id):
+                detail = f"and Replicate could not be asked: {reply.detail}"
+                return Finding(reason=Reason.NO_VERSION_RECORDED, detail=detail, notes=notes)
+            return Finding(reason=reply.reason, detail=reply.detail, notes=notes)
+        case NotAsked():
+            blank = _blank(record.replicate_version_id)
+            return Finding(reason=Reason.NO_VERSION_RECORDED if blank else Reason.STOPPED, notes=notes)
+        case _:
+            assert_never(reply)
+
+
+def newest_first(versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    """`versions`, given in the API's order, sorted by date; equal dates keep the API's order.
+
+    A version without a readable date stays behind the one the API names before it; at the head of the
+    list it is the newest.
+    """
+    if len(versions) < 2:
+        return versions
+    dates: list[datetime] = []
+    for version in versions:
+        undated = dates[-1] if dates else datetime.max.replace(tzinfo=UTC)
+        dates.append(moment(version.created_at) or undated)
+    order = sorted(range(len(versions)), key=dates.__getitem__, reverse=True)
+    return tuple(versions[i] for i in order)
+
+
+def moment(text: str | None) -> datetime | None:
+    """The instant that `text` (ISO 8601) names, or None; without an offset it is taken as UTC."""
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def recorded_hash(recorded: str | None) -> str | None:
+    """The 64-digit hash in what is recorded, lower case; None where there is none."""
+    bare = _unqualified(recorded)[1]
+    return bare if _HASH.fullmatch(bare) else None
+
+
+def exit_code(summary: Summary, *, complete: bool) -> ExitCode:
+    """What the findings of a run say to a pipeline; `complete` is false where the run ended early."""
+    if not complete or summary.statuses[Status.ERROR] or summary.statuses[Status.NOT_CHECKED]:
+        return ExitCode.INCOMPLETE
+    return ExitCode.NEEDS_SYNC if summary.statuses[Status.NEEDS_SYNC] else ExitCode.OK
+
+
+def _blank(text: str | None) -> bool:
+    return not (text or "").strip(TRIMMED)
+
+
+def _unqualified(recorded: str | None) -> tuple[str | None, str]:
+    """The model in front of the colon, where there is one, and the rest: trimmed, case folded."""
+    trimmed = (recorded or "").strip(TRIMMED)
+    match = _QUALIFIED.fullmatch(trimmed)
+    return (match[1], match[2].strip(TRIMMED).casefold()) if match else (None, trimmed.casefold())
+
+
+def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
+    if _blank(model_id):
+        detail = "replicate_model_id is " + ("null" if model_id is None else "blank")
+        return Finding(reason=Reason.MISSING_MODEL_ID, detail=detail, notes=notes)
+    detail = f"not owner/name: {shortened(visible(model_id or ''), 120)}"
+    return Finding(reason=Reason.INVALID_MODEL_ID, detail=detail, notes=notes)
+
+
+def _compared(record: ModelRecord, found: Found, notes: tuple[Note, ...]) -> Finding:
+    versions = newest_first(found.versions)
+    bare = _unqualified(record.replicate_version_id)[1]
+    behind = next((i for i, version in enumerate(versions) if version.id == bare), None)
+    reason, detail = _comparison(bare, behind, found)
+    return Finding(
+        reason=reason,
+        detail=detail,
+        current_version_created_at=None if behind is None else versions[behind].created_at,
+        latest_version=versions[0].id,
+        latest_version_created_at=versions[0].created_at,
+        versions_behind=behind,
+        total_versions=None if found.only_latest else len(versions),
+        versions=versions[:VERSIONS_SHOWN],
+        notes=notes,
+    )
+
+
+def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, str | None]:
+    if not bare:
+        return Reason.NO_VERSION_RECORDED, None
+    if behind == 0:
+        return Reason.LATEST_VERSION, None
+    if behind is not None:
+        return Reason.OUTDATED_VERSION, f"{behind} newer version{'s' * (behind > 1)} on Replicate"
+    if not _HASH.fullmatch(bare):
+        return Reason.MALFORMED_VERSION, f"no 64-digit version hash: {shortened(visible(bare), 120)}"
+    if found.only_latest:
+        return Reason.UNKNOWN_VERSION, "not the latest version; an official model's older versions are not listed"
+    count = len(found.versions)
+    return Reason.UNKNOWN_VERSION, f"not among the model's {count:,} version{'s' * (count > 1)}"
+
+
+def _notes(record: ModelRecord, circumstances: Circumstances) -> tuple[Note, ...]:
+    """Every note that applies, in the order of `Note`."""
+    model = askable_model(record.replicate_model_id)
+    prefix, _ = _unqualified(record.replicate_version_id)
+    absent = circumstances.missing_columns
+    account = circumstances.account
+    url = record.lora_weights_url
+    no_url = "lora_weights_url" not in absent and _blank(url)
+    owner_differs = account and model and model.partition("/")[0].casefold() != account.username.casefold()
+    applies = (
+        (Note.SHARED_MODEL, record.shared_with_count),
+        (Note.RETRAINING_IN_PROGRESS, record.retraining_in_progress),
+        (Note.LATER_TRAINING_FAILED, record.later_training_failed),
+        (Note.OLDER_MODELS_HIDDEN, record.older_completed),
+        (Note.QUALIFIED_VERSION, prefix),
+        (Note.RECORDED_MODEL_DIFFERS, prefix and model and prefix.casefold() != model.casefold()),
+        (Note.MISSING_TRIGGER_WORD, "trigger_word" not in absent and _blank(record.trigger_word)),
+        (Note.UNUSUAL_LORA_SCALE, _unusual(record.lora_scale)),
+        (Note.MISSING_WEIGHTS_URL, no_url),
+        (Note.GUESSED_WEIGHTS_URL, url and _HASH_IN_URL.search(url.casefold())),
+        (Note.UNDATED_ROW, record.undated_rows),
+        (Note.OWNER_DIFFERS_FROM_ACCOUNT, owner_differs),
+    )
+    return tuple(note for note, holds in applies if holds)
+
+
+def _unusual(scale: str | None) -> bool:
+    if _blank(scale):
+        return False  # the product's own default then applies
+    try:
+        value = float(scale or "")
+    except ValueError:
+        return True
+    return not (math.isfinite(value) and USUAL_LORA_SCALE[0] <= value <= USUAL_LORA_SCALE[1])
