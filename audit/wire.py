@@ -1,0 +1,203 @@
+"""What Replicate sent, decoded: bytes in, `Reply` parts out. Never raises, whatever the bytes are.
+
+Shapes are those of the public API description (1.0.0-a1), in which every field is optional. What this program
+does not need, above all the 9 KB of `openapi_schema` in each version, is skipped by the decoder, not built.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from audit.models import Account, Failed, FailureReason, Found, NoVersions, Reason, Version
+from audit.visible import shortened, visible
+
+_HASH = re.compile("[0-9a-f]{64}")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<[^>]*>")
+_RESETS_IN = re.compile(r"(?:resets|available) in ~?(\d{1,6}(?:\.\d{1,3})?) ?s", re.IGNORECASE)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of versions, in the API's order, and the full URL of the next one."""
+
+    versions: tuple[Version, ...]
+    next: str | None
+
+
+class _WireVersion(msgspec.Struct):
+    id: str
+    created_at: str | None = None
+
+
+class _WirePage(msgspec.Struct):
+    results: list[_WireVersion]
+    next: str | None = None
+
+
+class _WireModel(msgspec.Struct):
+    latest_version: _WireVersion | None = None
+
+
+class _WireAccount(msgspec.Struct):
+    username: str
+    type: str = ""
+
+
+_PAGE = msgspec.json.Decoder(_WirePage)
+_MODEL = msgspec.json.Decoder(_WireModel)
+_ACCOUNT = msgspec.json.Decoder(_WireAccount)
+# Deeply nested JSON ends msgspec in a RecursionError, also inside a field that it skips.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def versions_page(body: bytes) -> Page | Failed:
+    """The body of `GET /models/{owner}/{name}/versions`."""
+    try:
+        page = _PAGE.decode(body)
+    except _UNDECODABLE as error:
+        return _bad(body, error)
+    versions = []
+    for wire_version in page.results:
+        version = _version(wire_version)
+        if isinstance(version, Failed):
+            return version
+        versions.append(version)
+    return Page(tuple(versions), page.next or None)
+
+
+def latest_of_model(body: bytes) -> Found | NoVersions | Failed:
+    """The body of `GET /models/{owner}/{name}`, asked for where its versions answered 404."""
+    try:
+        model = _MODEL.decode(body)
+    except _UNDECODABLE as error:
+        return _bad(body, error)
+    if model.latest_version is None:
+        return NoVersions()
+    version = _version(model.latest_version)
+    return version if isinstance(version, Failed) else Found((version,), only_latest=True)
+
+
+def account(body: bytes) -> Account | Failed:
+    """The body of `GET /account`."""
+    try:
+        decoded = _ACCOUNT.decode(body)
+    except _UNDECODABLE as error:
+        return _bad(body, error)
+    return Account(type=decoded.type, username=decoded.username)
+
+
+def failure(status: int, body: bytes) -> Failed:
+    """What an HTTP status other than 200 and 404 means, with the server's own words as far as they are text."""
+    return Failed(_reason(status), f"HTTP {status}: {_said(body)}".rstrip(": "))
+
+
+def asked_wait(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
+    """Seconds that the server asks us to wait, the longest that it names; None where it names none.
+
+    It may say so in `Retry-After` (seconds, or a date that is taken relative to `now`), in `retry_after` in the
+    body, or only in the body's text ("Your rate limit resets in ~30s.").
+    """
+    waits = [_header_wait(headers.get("Retry-After", ""), now)]
+    if status == 429:
+        fields = _object(body)
+        waits.append(_number(fields.get("retry_after")))
+        match = _RESETS_IN.search(str(fields.get("detail", "")))
+        waits.append(float(match[1]) if match else None)
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _reason(status: int) -> FailureReason:
+    match status:
+        case 401:
+            return Reason.UNAUTHORIZED
+        case 403:
+            return Reason.FORBIDDEN
+        case 408:
+            return Reason.TIMEOUT
+        case 429:
+            return Reason.RATE_LIMITED
+        case _ if 400 <= status < 500:
+            return Reason.REJECTED
+        case _ if 500 <= status < 600:
+            return Reason.SERVER_ERROR
+        case _:
+            return Reason.BAD_RESPONSE
+
+
+def _version(wire_version: _WireVersion) -> Version | Failed:
+    version_id = wire_version.id.strip().lower()
+    if not _HASH.fullmatch(version_id):
+        return Failed(Reason.BAD_RESPONSE, f"a version id is no 64-digit hash: {_short(wire_version.id)}")
+    return Version(version_id, _utc(wire_version.created_at))
+
+
+def _utc(text: str | None) -> str | None:
+    """`text` as every other time in this program; None where it names no instant."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _bad(body: bytes, error: Exception) -> Failed:
+    if isinstance(error, msgspec.ValidationError):
+        return Failed(Reason.BAD_RESPONSE, f"JSON of an unexpected shape: {_short(str(error))}")
+    if not body.strip():
+        return Failed(Reason.BAD_RESPONSE, "the answer is empty")
+    if isinstance(error, RecursionError):
+        return Failed(Reason.BAD_RESPONSE, "JSON that is nested too deeply")
+    return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_said(body)}")
+
+
+def _said(body: bytes) -> str:
+    """The gist of an error body: the API's `detail` or `title`, a page's title, or how the text begins."""
+    fields = _object(body)
+    for name in ("detail", "title"):
+        if isinstance(fields.get(name), str) and fields[name].strip():
+            return _short(fields[name])
+    text = body[:4000].decode("utf-8", "replace")
+    title = _TITLE.search(text)
+    return _short(_TAGS.sub(" ", title[1] if title else text))
+
+
+def _short(text: str) -> str:
+    return shortened(visible(" ".join(text.split())), 200)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except _UNDECODABLE:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    """`value` as seconds: a finite number that is not negative, as a JSON number or as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _header_wait(value: str, now: datetime) -> float | None:
+    seconds = _number(value.strip() or None)
+    if seconds is not None or not value.strip():
+        return seconds
+    try:
+        until = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - now).total_seconds())
