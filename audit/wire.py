@@ -90,8 +90,11 @@ def account(body: bytes) -> Account | Failed:
     return Account(type=decoded.type, username=decoded.username)
 
 
-def failure(status: int, body: bytes) -> Failed:
-    """What an HTTP status other than 200 and 404 means, with the server's own words as far as they are text."""
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    """What an HTTP status other than 200 means, with the server's own words as far as they are text."""
+    if 300 <= status < 400:
+        target = _short(headers.get("Location", "nowhere"))
+        return Failed(Reason.BAD_RESPONSE, f"HTTP {status}: a redirect to {target}, which is not followed")
     return Failed(_reason(status), f"HTTP {status}: {_said(body)}".rstrip(": "))
 
 

@@ -1,0 +1,285 @@
+"""The run file: every record of a run and the finding on it, in one SQLite file. The only module that says sqlite3.
+
+Each record comes with a first finding, the one for a question that was never asked, so a run file says the truth at
+any moment, whatever ends the run. One answer is one transaction: a process that is killed loses only what was in
+flight. While a run is live its process holds the file's lock, which ends with the process, so there are no stale ones.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+import msgspec
+
+from audit.errors import LedgerError
+from audit.models import (
+    AuditedUser,
+    Finding,
+    ModelRecord,
+    Note,
+    Population,
+    Reason,
+    RunInfo,
+    Status,
+    Summary,
+)
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x53594E41
+"""Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE audited (
+    id INTEGER PRIMARY KEY,  -- order of the source: e-mail with null last, then user id
+    model TEXT,              -- what Replicate is asked; null where nothing can be
+    outcome TEXT,            -- null until asked; then 'answered', or the reason of the failure
+    rank INTEGER NOT NULL,   -- of the status, in report order
+    reason TEXT NOT NULL,
+    notes TEXT NOT NULL,     -- codes joined by ;
+    record TEXT NOT NULL,    -- JSON of models.ModelRecord
+    finding TEXT NOT NULL    -- JSON of models.Finding
+);
+"""
+_Code = TypeVar("_Code", Reason, Note)
+_ANSWERED = "answered"
+_RANK = {status: rank for rank, status in enumerate(Status)}
+_PAGE = 500
+_RECORD = msgspec.json.Decoder(ModelRecord)
+_FINDING = msgspec.json.Decoder(Finding)
+_ENCODER = msgspec.json.Encoder()
+
+_WORDS = (
+    ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
+    ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit render RUN"),
+    ("readonly", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
+    ("read-only", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
+    ("not a database", "is not a run file of sync-audit", "Name the .sqlite file that a run has written."),
+    ("malformed", "is damaged", "Start a new run; what can still be read, `sync-audit render` shows."),
+    ("disk i/o", "cannot be read or written: the disk reports an error", "Check the disk; then start a new run."),
+    ("unable to open", "cannot be opened", "Check that its directory exists and may be written."),
+)
+
+
+class Ledger:
+    """One open run file. Create it with `create` or `open`; close it, or use it as a context manager.
+
+    Every method raises `LedgerError`, which names the file, where SQLite or the disk fails.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+
+    @classmethod
+    def create(cls, path: Path, info: RunInfo) -> Self:
+        """A new run file, mode 0600, held by this process until it is closed. The path must be free."""
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            raise LedgerError(
+                f"the run file {path} exists already", "Name another one with --run-file, or remove this one."
+            ) from None
+        except OSError as error:
+            raise LedgerError(
+                f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
+                "Name a place that can be written with --run-file.",
+            ) from error
+        ledger = cls(path, cls._connect(path))
+        with ledger._translated():
+            ledger._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            ledger._db.execute("PRAGMA journal_mode = WAL")
+            # With a write-ahead log this loses nothing when the process dies, and no consistency when power does.
+            ledger._db.execute("PRAGMA synchronous = NORMAL")
+            ledger._db.executescript(_SCHEMA)
+        ledger.save_info(info)
+        return ledger
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing run file, for reading, also one whose run was killed."""
+        if not path.is_file():
+            raise LedgerError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
+        ledger = cls(path, cls._connect(path))
+        try:
+            ledger._check()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    @staticmethod
+    def _connect(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
+
+    def _check(self) -> None:
+        with self._translated():
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise LedgerError(
+                f"{self.path} is not a run file of sync-audit", "Name the .sqlite file that a run has written."
+            )
+        if version > SCHEMA_VERSION:
+            raise LedgerError(
+                f"the run file {self.path} was written by a newer sync-audit (schema {version}, this one knows "
+                f"{SCHEMA_VERSION})",
+                "Update sync-audit: pip install --upgrade replicate-sync-audit",
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        self._db.close()
+
+    @property
+    def info(self) -> RunInfo:
+        """The run itself."""
+        return msgspec.json.decode(self._value("info") or b"", type=RunInfo)
+
+    def save_info(self, info: RunInfo) -> None:
+        """Replace what is written about the run itself."""
+        self._save("info", _ENCODER.encode(info))
+
+    @property
+    def population(self) -> Population | None:
+        """Who is in the database; None where the run ended before all of it was read."""
+        value = self._value("population")
+        return msgspec.json.decode(value, type=Population) if value else None
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """One transaction around all `add`: the records are there whole or not at all."""
+        with self._translated():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("CREATE INDEX by_model ON audited (model) WHERE model IS NOT NULL")
+            self._db.execute("COMMIT")
+
+    def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
+        """Append a record in the source's order, with what is asked about it and the finding until it is."""
+        self._db.execute(
+            "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
+            (model, *_columns(first), _ENCODER.encode(record).decode(), _ENCODER.encode(first).decode()),
+        )
+
+    def save_population(self, population: Population) -> None:
+        """Written inside `loading`, so that it is there exactly when the records are."""
+        self._save("population", _ENCODER.encode(population))
+
+    def count_pending(self) -> int:
+        """Models that have yet to be asked for, each once."""
+        with self._translated():
+            query = "SELECT count(DISTINCT model) FROM audited WHERE model IS NOT NULL AND outcome IS NULL"
+            return int(self._db.execute(query).fetchone()[0])
+
+    def pending(self) -> Iterator[str]:
+        """Models that have yet to be asked for, each once, in the source's order; safe to settle meanwhile."""
+        after = 0
+        query = (
+            "SELECT id, model FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id < a.id)"
+            " ORDER BY id LIMIT ?"
+        )
+        while True:
+            with self._translated():
+                rows = self._db.execute(query, (after, _PAGE)).fetchall()
+            if not rows:
+                return
+            for after, model in rows:  # noqa: B007 - the last one is where the next page begins
+                yield model
+
+    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+        """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
+        with self._translated():
+            rows = self._db.execute("SELECT id, record FROM audited WHERE model = ?", (model,)).fetchall()
+        return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
+
+    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
+        """Record, in one transaction, what one answer means for each record that waited for it."""
+        outcome = failure.value if failure else _ANSWERED
+        rows = [
+            (outcome, *_columns(finding), _ENCODER.encode(finding).decode(), row_id) for row_id, finding in findings
+        ]
+        with self._translated():
+            if len(rows) > 1:
+                self._db.execute("BEGIN")
+            self._db.executemany(
+                "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?", rows
+            )
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
+    def finish(self, info: RunInfo) -> None:
+        """The last word of a run; what was a file and its log becomes a single file again."""
+        self.save_info(info)
+        with self._translated():
+            self._db.execute("PRAGMA journal_mode = DELETE")
+
+    def summary(self) -> Summary:
+        """Counts over all findings."""
+        statuses = dict.fromkeys(Status, 0)
+        reasons: dict[Reason, int] = {}
+        notes: dict[Note, int] = {}
+        with self._translated():
+            for reason, count in self._db.execute("SELECT reason, count(*) FROM audited GROUP BY reason"):
+                reasons[Reason(reason)] = count
+                statuses[Reason(reason).status] += count
+            for codes, count in self._db.execute("SELECT notes, count(*) FROM audited GROUP BY notes"):
+                for code in filter(None, codes.split(";")):
+                    notes[Note(code)] = notes.get(Note(code), 0) + count
+        return Summary(statuses, _largest_first(reasons), _largest_first(notes))
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        """The users in report order: status, then e-mail with null last, then user id."""
+        for each in (status,) if status else Status:
+            where, values = "rank = ?", [str(_RANK[each])]
+            if reason:
+                where, values = where + " AND reason = ?", [*values, reason.value]
+            # Without user input: `where` is one of the two texts above.
+            query = f"SELECT record, finding FROM audited WHERE {where} ORDER BY id"  # noqa: S608
+            with self._translated():
+                for record, finding in self._db.execute(query, values):
+                    yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding))
+
+    def _value(self, name: str) -> bytes | None:
+        with self._translated():
+            row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        return row[0].encode() if row else None
+
+    def _save(self, name: str, value: bytes) -> None:
+        with self._translated():
+            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value.decode()))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            text = str(error).lower()
+            for sign, words, step in _WORDS:
+                if sign in text:
+                    raise LedgerError(f"the run file {self.path} {words}", step) from error
+            raise LedgerError(f"the run file {self.path} is damaged: {error}", "Start a new run.") from error
+
+
+def _columns(finding: Finding) -> tuple[int, str, str]:
+    return _RANK[finding.status], finding.reason.value, ";".join(finding.notes)
+
+
+def _largest_first(counts: dict[_Code, int]) -> dict[_Code, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

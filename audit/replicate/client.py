@@ -1,0 +1,103 @@
+"""Questions to Replicate's HTTP API; each has an answer (`Reply`), whatever the server does.
+
+Redirects are not followed, and `next` only on the origin of the base URL, because the token travels with every
+request.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from yarl import URL
+
+from audit import wire
+from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Reply, Requests, Version
+from audit.replicate import transport
+from audit.replicate.transport import Answer, Target, Ticking, Transport
+
+MOST_PAGES = 200
+
+
+@asynccontextmanager
+async def connect(target: Target, ticking: Ticking | None = None) -> AsyncIterator["Replicate"]:
+    """Replicate as `target` names it; the sockets are closed at the end."""
+    async with transport.connect(target, ticking or Ticking()) as way:
+        yield Replicate(way, target.base_url)
+
+
+class Replicate:
+    """What can be asked."""
+
+    def __init__(self, way: Transport, base_url: str) -> None:
+        self._way = way
+        self._base = base_url
+        self._origin = URL(base_url).origin()
+
+    @property
+    def requests(self) -> Requests:
+        """Counts so far."""
+        return self._way.requests
+
+    def waiting(self) -> float:
+        """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
+        return self._way.waiting()
+
+    async def account(self) -> Account | Failed:
+        """Whose token it is."""
+        answer = await self._way.get(URL(f"{self._base}/account"))
+        if isinstance(answer, Failed):
+            return answer
+        return wire.account(answer.body) if answer.status == 200 else self._way.failure(answer)
+
+    async def ask(self, model: str) -> Reply:
+        """Every version of `model`, which has the form `owner/name`."""
+        url = f"{self._base}/models/{model}"
+        first = URL(f"{url}/versions", encoded=True)
+        answer = await self._way.get(first)
+        if isinstance(answer, Failed):
+            return answer
+        if answer.status == 404:
+            return await self._ask_for_model(URL(url, encoded=True))
+        return await self._pages(first, answer)
+
+    async def _ask_for_model(self, url: URL) -> Reply:
+        """A 404 for the versions says little: the model may be gone, an official one, or without any."""
+        answer = await self._way.get(url)
+        if isinstance(answer, Failed):
+            return answer
+        return Missing() if answer.status == 404 else wire.latest_of_model(answer.body)
+
+    async def _pages(self, url: URL, answer: Answer) -> Reply:
+        versions: dict[str, Version] = {}  # by id: a list that changes while it is read names some twice
+        seen = {url}
+        while True:
+            page = wire.versions_page(answer.body)
+            if isinstance(page, Failed):
+                return page
+            for version in page.versions:
+                versions.setdefault(version.id, version)
+            if page.next is None:
+                return Found(tuple(versions.values())) if versions else NoVersions()
+            following = self._next_page(page.next, seen)
+            if isinstance(following, Failed):
+                return following
+            seen.add(following)
+            got = await self._way.get(following)
+            if isinstance(got, Failed):
+                return got
+            if got.status == 404:
+                return Failed(Reason.BAD_RESPONSE, f"page {len(seen)} of the versions answered 404")
+            answer = got
+
+    def _next_page(self, link: str, seen: set[URL]) -> URL | Failed:
+        try:
+            url = URL(link, encoded=True)
+            origin = url.origin()
+        except ValueError:
+            return Failed(Reason.BAD_RESPONSE, "`next` is no absolute http or https URL")
+        if origin != self._origin or url.user is not None:
+            return Failed(Reason.BAD_RESPONSE, f"`next` leads to another place, {origin}, and was not followed")
+        if url in seen:
+            return Failed(Reason.BAD_RESPONSE, f"`next` loops: page {len(seen) + 1} is one that was read before")
+        if len(seen) >= MOST_PAGES:
+            return Failed(Reason.BAD_RESPONSE, f"more than {MOST_PAGES} pages of versions")
+        return url

@@ -1,0 +1,252 @@
+"""One GET at a time, kept within limits: the pace, the attempts, an attempt's time, a body's size.
+
+The only module that says aiohttp, and the one border at which its errors become words.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aiohttp
+from yarl import URL
+
+from audit import wire
+from audit.models import Failed, FailureReason, Reason, Requests
+from audit.pace import Pace
+from audit.retry import LONGEST_WAIT, RetryPolicy
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 16 * 1024 * 1024
+"""Bytes after decompression. 1,000 versions with their schemas are about 10 MB; a page has far fewer."""
+
+LARGEST_ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read; the rest is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to ask, as whom, and how hard."""
+
+    base_url: str
+    """With `/v1`, without a slash at the end; https, or http to a loopback address: the caller has checked."""
+    token: str
+    user_agent: str
+    concurrency: int
+    """Requests in flight, and so sockets."""
+    per_minute: int
+    timeout: float
+    """Seconds for one attempt, whole."""
+    retries: int
+    proxy: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.base_url!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticking:
+    """Time and chance, so that tests can hold them."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer whose body came whole, or was an error whose body was cut short."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@asynccontextmanager
+async def connect(target: Target, ticking: Ticking) -> AsyncIterator["Transport"]:
+    """A session on `target` with at most `target.concurrency` sockets, closed at the end."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=target.concurrency),
+        headers={
+            "Authorization": f"Bearer {target.token}",
+            "User-Agent": target.user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        },
+        auto_decompress=False,  # decompressed here, where the size of the result is bounded
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # `_attempt` has its own, body included
+        trust_env=False,  # a .netrc or a proxy for http must not see the token; `target.proxy` is explicit
+    )
+    async with session:
+        yield Transport(session, target, ticking)
+
+
+class Transport:
+    """One session, one token, one pace for all who ask through it."""
+
+    def __init__(self, session: aiohttp.ClientSession, target: Target, ticking: Ticking) -> None:
+        self._session = session
+        self._target = target
+        self._ticking = ticking
+        self._pace = Pace(target.per_minute, ticking.monotonic())
+        self._policy = RetryPolicy(target.retries)
+        self._sent = self._retried = self._throttled = 0
+
+    @property
+    def requests(self) -> Requests:
+        """Counts so far."""
+        return Requests(self._sent, self._retried, self._throttled)
+
+    def waiting(self) -> float:
+        """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
+        return self._pace.paused(self._ticking.monotonic())
+
+    async def get(self, url: URL) -> Answer | Failed:
+        """A 200 or a 404, or why there is none, after as many attempts as the policy allows."""
+        attempt = 1
+        while True:
+            await self._turn()
+            answer = await self._timed_attempt(url, attempt)
+            if isinstance(answer, Answer) and answer.status in {200, 404}:
+                return answer
+            failed = answer if isinstance(answer, Failed) else self.failure(answer)
+            wait = self._wait_before_retry(attempt, failed.reason, answer)
+            if wait is None:
+                return _after(failed, attempt)
+            attempt += 1
+            self._retried += 1
+            await self._ticking.sleep(wait)
+
+    def _wait_before_retry(self, attempt: int, reason: FailureReason, answer: Answer | Failed) -> float | None:
+        asked = None
+        if isinstance(answer, Answer):
+            asked = wire.asked_wait(answer.status, answer.headers, answer.body, self._ticking.now())
+        wait = self._policy.wait(attempt, reason, asked, self._ticking.jitter())
+        if reason is Reason.RATE_LIMITED:
+            # All workers live on one limit, so all of them pause, also where this one gives up.
+            pause = wait if wait is not None else min(asked or 0.0, LONGEST_WAIT)
+            self._pace.throttled(self._ticking.monotonic(), pause)
+        return wait
+
+    async def _turn(self) -> None:
+        while True:
+            wait = self._pace.reserve(self._ticking.monotonic())
+            if wait > 0:
+                await self._ticking.sleep(wait)
+                if self._pace.paused(self._ticking.monotonic()) > 0:
+                    continue  # a 429 came meanwhile: this turn is void
+            return
+
+    async def _timed_attempt(self, url: URL, attempt: int) -> Answer | Failed:
+        self._sent += 1
+        started = self._ticking.monotonic()
+        answer = await self._attempt(url)
+        self._observe(answer)
+        if log.isEnabledFor(logging.DEBUG):
+            took = round((self._ticking.monotonic() - started) * 1000)
+            status = answer.status if isinstance(answer, Answer) else answer.reason.value
+            details = {"path": url.raw_path_qs, "status": status, "attempt": attempt, "duration_ms": took}
+            log.debug("GET %s: %s in %d ms, attempt %d", url.raw_path_qs, status, took, attempt, extra=details)
+        return answer
+
+    async def _attempt(self, url: URL) -> Answer | Failed:
+        try:
+            async with (
+                asyncio.timeout(self._target.timeout),
+                self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response,
+            ):
+                body = await _read(response)
+                if isinstance(body, Failed):
+                    response.close()  # the rest is not wanted, so the connection is of no use any more
+                    return body
+                return Answer(response.status, response.headers, body)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
+            return self._translated(error)
+
+    def _observe(self, answer: Answer | Failed) -> None:
+        if not isinstance(answer, Answer):
+            return
+        if answer.status == 429:
+            self._throttled += 1
+            return
+        remaining, reset = answer.headers.get("ratelimit-remaining"), answer.headers.get("ratelimit-reset")
+        self._pace.answered(self._ticking.monotonic(), _count(remaining), _count(reset))
+
+    def failure(self, answer: Answer) -> Failed:
+        """What an answer that is no 200 means; the token is cut out, should the server quote it."""
+        failed = wire.failure(answer.status, answer.headers, answer.body)
+        return Failed(failed.reason, failed.detail.replace(self._target.token, "(token)"))
+
+    def _translated(self, error: Exception) -> Failed:
+        """The one border at which the errors of aiohttp and below become words; the first line that fits is taken."""
+        for kind, reason, words in _ERRORS:
+            if isinstance(error, kind):
+                return Failed(reason, words.format(seconds=f"{self._target.timeout:g}", os=_os_words(error)))
+        return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
+
+
+_ERRORS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
+    (TimeoutError, Reason.TIMEOUT, "no whole answer within {seconds} s"),
+    (aiohttp.ClientConnectorCertificateError, Reason.NETWORK_ERROR, "the server's TLS certificate is not trusted"),
+    (ssl.SSLCertVerificationError, Reason.NETWORK_ERROR, "the server's TLS certificate is not trusted"),
+    (aiohttp.ClientSSLError, Reason.NETWORK_ERROR, "no TLS connection could be agreed on"),
+    (aiohttp.ClientProxyConnectionError, Reason.NETWORK_ERROR, "the proxy cannot be reached: {os}"),
+    (aiohttp.ClientHttpProxyError, Reason.NETWORK_ERROR, "the proxy refused the connection"),
+    (aiohttp.ClientConnectorDNSError, Reason.NETWORK_ERROR, "the host name cannot be resolved"),
+    (aiohttp.ClientConnectorError, Reason.NETWORK_ERROR, "no connection: {os}"),
+    (aiohttp.ServerDisconnectedError, Reason.NETWORK_ERROR, "the connection was closed before an answer came"),
+    (aiohttp.ClientPayloadError, Reason.NETWORK_ERROR, "the connection broke in the middle of the answer"),
+    (aiohttp.ClientOSError, Reason.NETWORK_ERROR, "the connection broke: {os}"),
+    (aiohttp.ClientResponseError, Reason.BAD_RESPONSE, "the answer is not valid HTTP"),
+    (aiohttp.InvalidURL, Reason.BAD_RESPONSE, "`next` is no URL that can be asked for"),
+    (aiohttp.ClientError, Reason.NETWORK_ERROR, "the connection failed"),
+    (zlib.error, Reason.BAD_RESPONSE, "the answer says gzip and is not"),
+    (OSError, Reason.NETWORK_ERROR, "the connection broke: {os}"),
+    (ValueError, Reason.BAD_RESPONSE, "the answer is not valid HTTP"),
+)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | Failed:
+    """The decoded body, at most `LARGEST_BODY` bytes; an error's body is cut short instead."""
+    limit = LARGEST_BODY if response.status == 200 else LARGEST_ERROR_BODY
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in {"identity", "gzip", "x-gzip", ""}:
+        return Failed(Reason.BAD_RESPONSE, "the answer is compressed in a way that was not asked for")
+    inflate = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await response.content.readany():
+        data = inflate.decompress(chunk, limit + 1 - size) if inflate else chunk
+        parts.append(data)
+        size += len(data)
+        if size > limit:
+            if response.status == 200:
+                return Failed(Reason.BAD_RESPONSE, f"the answer is larger than {LARGEST_BODY // 2**20} MB")
+            response.close()
+            break
+    if inflate and size and size <= limit and not inflate.eof:
+        return Failed(Reason.BAD_RESPONSE, "the compressed answer ends too early")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _after(failed: Failed, attempts: int) -> Failed:
+    return failed if attempts == 1 else Failed(failed.reason, f"{failed.detail} (after {attempts} attempts)")
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _os_words(error: Exception) -> str:
+    """The system's words without the address, which is the base URL's and said elsewhere."""
+    inner = getattr(error, "os_error", error)
+    return (getattr(inner, "strerror", None) or type(inner).__name__).lower()
