@@ -1,0 +1,117 @@
+r"""The CSV report: RFC 4180, one line per user, safe to open in a spreadsheet.
+
+Characters that act on a reader are spelled out, line breaks too: a cell with "\n" in it survives `grep`, `cut`
+and every importer that reads line by line, and one user stays one line.
+"""
+
+import csv
+import io
+import re
+from itertools import islice
+from typing import BinaryIO
+
+from audit import hints
+from audit.models import AuditedUser
+from audit.report.view import RunView
+from audit.visible import visible
+
+COLUMNS = (
+    "status",
+    "reason",
+    "user_id",
+    "email",
+    "display_name",
+    "replicate_model_id",
+    "current_version",
+    "latest_version",
+    "latest_version_created_at",
+    "versions_behind",
+    "total_versions_on_replicate",
+    "model_row_id",
+    "training_id",
+    "trigger_word",
+    "lora_scale",
+    "lora_weights_url",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "notes",
+    "detail",
+    "hint",
+    "replicate_url",
+)
+
+CELL_LIMIT = 32_767
+"""What Excel keeps of a cell, in UTF-16 code units; it drops the rest without a word."""
+
+_ROOM_FOR_MARK = 60
+_BATCH = 200
+
+# What a spreadsheet runs as a formula: the contract's characters, their full-width forms (which some take for the
+# plain ones), also after white space or zero-width characters, which importers strip.
+_FORMULA = re.compile("[\t\r]|[\\s\u200b-\u200f\u2060\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]")
+_SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
+"""First characters of a printable text for which `_FORMULA` is worth a look."""
+
+
+def render(view: RunView, out: BinaryIO) -> None:
+    """Write the whole report to `out`; memory does not grow with the number of users."""
+    batch = io.StringIO(newline="")
+    writer = csv.writer(batch, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    users = view.users()
+    while True:
+        writer.writerows(rows := [_row(user) for user in islice(users, _BATCH)])
+        out.write(batch.getvalue().encode())
+        if not rows:
+            break
+        batch.seek(0)
+        batch.truncate()
+
+
+def cell(text: str | None) -> str:
+    """`text` as it may stand in a spreadsheet: spelled out, guarded against formulas, not too long."""
+    if not text:
+        return ""
+    if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
+        return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
+    guard = "'" if _FORMULA.match(text) else ""
+    return guard + _fitting(visible(text))
+
+
+def _fitting(text: str) -> str:
+    units = text.encode("utf-16-le")
+    if len(units) // 2 <= CELL_LIMIT - 1:
+        return text
+    kept = units[: 2 * (CELL_LIMIT - _ROOM_FOR_MARK)].decode("utf-16-le", errors="ignore")
+    return f"{kept}… ({len(text) - len(kept):,} more characters)"
+
+
+def _row(user: AuditedUser) -> tuple[str | int | None, ...]:
+    record, finding = user.record, user.finding
+    reason = finding.reason
+    return (
+        reason.status.value,
+        reason.value,
+        cell(record.user_id),
+        cell(record.email),
+        cell(record.display_name),
+        cell(record.replicate_model_id),
+        cell(record.replicate_version_id),
+        cell(finding.latest_version),
+        cell(finding.latest_version_created_at),
+        finding.versions_behind,
+        finding.total_versions,
+        cell(record.model_row_id),
+        cell(record.training_id),
+        cell(record.trigger_word),
+        cell(record.lora_scale),
+        cell(record.lora_weights_url),
+        record.created_at,
+        record.updated_at,
+        record.completed_at,
+        ";".join(finding.notes),
+        cell(finding.detail),
+        cell(hints.one_line(user)),
+        hints.model_url(record),
+    )

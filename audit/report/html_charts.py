@@ -1,0 +1,118 @@
+"""The numbers behind the charts of the HTML report: one pass over the outdated users, bars with their widths."""
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import NamedTuple
+
+from audit.models import AuditedUser, Finding, Status, Summary
+from audit.report.html_words import STATUS_TITLES, counted, days, generic, head
+from audit.verdict import moment
+
+_DAY_STEPS = (1, 7, 30, 90, 180, 365)
+_DAY_LABELS = ("less than a day", "1 to 6 days", "7 to 29", "30 to 89", "90 to 179", "180 to 364", "a year or more")
+_VERSION_STEPS = (2, 3, 4, 5, 10, 20)
+_VERSION_LABELS = ("1 version", "2 versions", "3", "4", "5 to 9", "10 to 19", "20 or more")
+_FURTHEST = 5
+
+
+class Bar(NamedTuple):
+    """One line of a bar chart."""
+
+    label: str
+    number: int
+    width: str
+    """Per cent of the longest bar."""
+    tone: str
+    """CSS class that colours it: a status."""
+
+
+class Chart(NamedTuple):
+    """A bar chart with its numbers; `remark` is a sentence below it, or ""."""
+
+    title: str
+    label_head: str
+    bars: tuple[Bar, ...]
+    remark: str
+
+
+class Segment(NamedTuple):
+    """A piece of the bar that shows the split of statuses; `x` and `width` are per cent of the whole."""
+
+    tone: str
+    x: str
+    width: str
+
+
+def split(summary: Summary) -> tuple[Segment, ...]:
+    """The statuses that occur, side by side; one of few users among many still gets a visible sliver."""
+    total = summary.total
+    present = [(status, count) for status, count in summary.statuses.items() if count]
+    least = 0.7
+    widths = [max(least, 100 * count / total) for _, count in present]
+    scale = 100 / sum(widths) if widths else 1
+    segments, x = [], 0.0
+    for (status, _), width in zip(present, widths, strict=True):
+        segments.append(Segment(status.value, f"{x:.2f}", f"{width * scale:.2f}"))
+        x += width * scale
+    return tuple(segments)
+
+
+def split_text(summary: Summary) -> str:
+    """The same in words, for those who do not see the bar."""
+    parts = [f"{counted(count, 'user')} {STATUS_TITLES[s].lower()}" for s, count in summary.statuses.items() if count]
+    return ", ".join(parts) or "no users"
+
+
+def reasons_chart(summary: Summary) -> Chart:
+    """How often each reason occurs, `latest_version` left out: it would dwarf what matters."""
+    wanted = [(reason, count) for reason, count in summary.reasons.items() if reason.status != Status.UP_TO_DATE]
+    longest = max((count for _, count in wanted), default=1)
+    bars = tuple(Bar(generic(r).title, n, f"{100 * n / longest:.1f}", r.status.value) for r, n in wanted)
+    return Chart("Reasons", "Reason", bars, "")
+
+
+def lag_charts(outdated: Iterable[AuditedUser]) -> tuple[Chart, ...]:
+    """How far the users with an outdated version are behind, in days and in versions."""
+    by_days = [0] * len(_DAY_LABELS)
+    by_versions = [0] * len(_VERSION_LABELS)
+    undated = 0
+    furthest: list[tuple[float, str, str]] = []
+    for user in outdated:
+        record, finding = user.record, user.finding
+        by_versions[bisect_right(_VERSION_STEPS, finding.versions_behind or 0)] += 1
+        lag = days_behind(finding)
+        if lag is None:
+            undated += 1
+            continue
+        by_days[bisect_right(_DAY_STEPS, lag)] += 1
+        entry = (lag, record.user_id, record.email or record.user_id)
+        (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
+    if not sum(by_versions):
+        return ()
+    remark = ", ".join(f"{head(who)} ({days(lag)})" for lag, _, who in sorted(furthest, reverse=True))
+    if remark:
+        remark = f"Furthest behind: {remark}."
+    if undated:
+        remark += f" {counted(undated, 'user')} without dates to compare."
+    return (
+        Chart("How old the recorded version is beside the latest", "Behind by", _bars(_DAY_LABELS, by_days), remark),
+        Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions), ""),
+    )
+
+
+def days_behind(finding: Finding) -> float | None:
+    """From the recorded version's date to the latest one's; None where one of them is not known."""
+    recorded, latest = moment(finding.current_version_created_at), moment(finding.latest_version_created_at)
+    if recorded is None or latest is None:
+        return None
+    return max(0.0, (latest - recorded) / timedelta(days=1))
+
+
+def _bars(labels: tuple[str, ...], counts: list[int]) -> tuple[Bar, ...]:
+    longest = max(*counts, 1)
+    tone = Status.NEEDS_SYNC.value
+    return tuple(
+        Bar(label, count, f"{100 * count / longest:.1f}", tone) for label, count in zip(labels, counts, strict=True)
+    )

@@ -1,0 +1,72 @@
+"""The HTML report: one file, no script, no request to anywhere; streamed from templates in `templates/`."""
+
+import base64
+import hashlib
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import jinja2
+from markupsafe import Markup
+
+from audit.report.html_page import build
+from audit.report.view import RunView
+from audit.visible import shortened, visible
+
+TEXT_LIMIT = 2_000
+"""Characters of one value on the page; JSON has the whole text."""
+
+_PIECES = 2_000
+"""Template pieces joined per write."""
+
+
+def render(view: RunView, out: BinaryIO) -> None:
+    """Write the whole page to `out`; memory does not grow with the number of users."""
+    environment = _environment()
+    style = _style()
+    pieces = environment.get_template("report.html").generate(page=build(view), style=Markup(style), csp=policy(style))  # noqa: S704 - our own file, not data
+    while text := "".join(islice(pieces, _PIECES)):
+        out.write(text.encode())
+
+
+def policy(style: str) -> str:
+    """The page's own Content-Security-Policy: nothing but this very style sheet and images in the page itself."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def template_directory() -> Path:
+    """Where the templates are: in the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    return next(path for path in (package / "templates", package.parent / "templates") if path.is_dir())
+
+
+def printable(value: object) -> object:
+    """What every `{{ value }}` passes through before it is escaped: nothing that acts on a reader, not too long."""
+    if type(value) is str:
+        if len(value) > TEXT_LIMIT:
+            value = shortened(value, TEXT_LIMIT)
+        return value if value.isprintable() else visible(value)
+    return value
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(template_directory()),
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.filters["number"] = "{:,}".format
+    return environment
+
+
+@cache
+def _style() -> str:
+    return (template_directory() / "style.css").read_text(encoding="utf-8")

@@ -1,0 +1,115 @@
+"""The one frozen view of a run that every format renders, and what a run file must offer to make one."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Literal, Protocol
+
+import msgspec
+
+from audit.models import (
+    Account,
+    AuditedUser,
+    Filters,
+    OptionalColumn,
+    OrderBy,
+    Population,
+    Reason,
+    Requests,
+    RunInfo,
+    Status,
+    Summary,
+)
+from audit.report.redaction import redacted_filters, redacted_text, redacted_user
+from audit.verdict import moment
+
+
+class RunReader(Protocol):
+    """What reports need of a run file."""
+
+    @property
+    def info(self) -> RunInfo:
+        """The run itself."""
+
+    @property
+    def population(self) -> Population | None:
+        """Who is in the database; None where the run ended before it was counted."""
+
+    def summary(self) -> Summary:
+        """Counts over all findings."""
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        """The users in report order: `Status`, then e-mail with null last, then user id. May be called often."""
+
+
+class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """`run` of the JSON report: the fields and their order are the contract's."""
+
+    id: str
+    started_at: str
+    finished_at: str | None
+    duration_seconds: float | None
+    """Null where the run did not come to write down its end."""
+    state: Literal["complete", "interrupted", "stopped"]
+    stop_reason: str | None
+    database: str
+    base_url: str
+    account: Account | None
+    order_by: OrderBy
+    filters: Filters
+    redacted: bool
+    requests: Requests
+    missing_columns: tuple[OptionalColumn, ...]
+
+
+class RunView:
+    """Everything a format may show, masked already where it has to be.
+
+    `users()` reads the run file anew at each call; nothing else touches it.
+    """
+
+    __slots__ = ("_reader", "population", "run", "summary", "tool_version")
+
+    def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
+        info = reader.info
+        self._reader = reader
+        self.tool_version = info.tool_version
+        self.population = reader.population
+        self.summary = reader.summary()
+        self.run = _run_block(reader, redact=info.redacted or redact)
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        """The users in report order, streamed."""
+        users = self._reader.users(status, reason)
+        return map(redacted_user, users) if self.run.redacted else users
+
+
+def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
+    info = reader.info
+    stop_reason, filters = info.stop_reason, info.filters
+    if redact:
+        stop_reason = stop_reason and redacted_text(stop_reason)
+        filters = redacted_filters(filters, reader.users)
+    return RunBlock(
+        id=info.id,
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        duration_seconds=_seconds_between(info.started_at, info.finished_at),
+        state="interrupted" if info.state == "running" else info.state,
+        stop_reason=stop_reason,
+        database=info.database,
+        base_url=info.base_url,
+        account=info.account,
+        order_by=info.order_by,
+        filters=filters,
+        redacted=redact,
+        requests=info.requests,
+        missing_columns=info.missing_columns,
+    )
+
+
+def _seconds_between(start: str, end: str | None) -> float | None:
+    """Rounded to milliseconds; a clock that was set back gives 0, not a negative duration."""
+    first, last = moment(start), moment(end)
+    if first is None or last is None:
+        return None
+    return max(0.0, round((last - first) / timedelta(seconds=1), 3))

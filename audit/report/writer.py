@@ -1,0 +1,178 @@
+"""Puts reports in their places: checked before the run, replaced whole, mode 0600, the old file kept on any failure."""
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from audit.errors import ReportError, SettingsError
+from audit.report.formats import renderer
+from audit.report.view import RunView
+from audit.visible import visible
+
+STDOUT = "-"
+
+
+class Output(NamedTuple):
+    """One report to write: a format of `FORMATS`, and a path or `-` for standard output."""
+
+    format: str
+    path: str
+
+
+def check(outputs: Sequence[Output]) -> None:
+    """See that every output can be written, without touching a report that is there; parents are created.
+
+    SettingsError where two outputs meet on one path, ReportError where a path cannot be written. Permission bits
+    say nothing to root and little on network drives, so a file is really made beside each, and removed.
+    """
+    _check_distinct(outputs)
+    for output in outputs:
+        if output.path != STDOUT:
+            try:
+                _check_path(_target(output.path))
+            except OSError as error:
+                raise ReportError(
+                    f"cannot write the {output.format} report to {_shown(output)}: {_cause(error)}",
+                    f"Choose another place with -o {output.format}=PATH, or make this one writable.",
+                ) from error
+
+
+def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = None) -> None:
+    """Render `view` to every output; one that fails does not keep the others from being written.
+
+    Raises ReportError, once, that names every output that failed; what was there before is untouched.
+    A reader of standard output that goes away is no failure.
+    """
+    failures: list[str] = []
+    first_error: OSError | None = None
+    for output in outputs:
+        try:
+            _write_one(output, view, stdout)
+        except OSError as error:
+            failures.append(f"the {output.format} report to {_shown(output)}: {_cause(error)}")
+            first_error = first_error or error
+    if failures:
+        raise ReportError(
+            "could not write " + "; nor ".join(failures),
+            "Nothing is lost: write it again from the run file with sync-audit render RUN -o FORMAT=PATH.",
+        ) from first_error
+
+
+def _check_distinct(outputs: Sequence[Output]) -> None:
+    seen: dict[str, Output] = {}
+    for output in outputs:
+        key = STDOUT if output.path == STDOUT else str(_target(output.path))
+        other = seen.setdefault(key, output)
+        if other is not output and not _is_special(Path(key)):
+            raise SettingsError(
+                f"two outputs on one path: -o {other.format}={visible(other.path)} and "
+                f"-o {output.format}={visible(output.path)}",
+                "Give each its own PATH.",
+            )
+
+
+def _check_path(target: Path) -> None:
+    if _is_special(target):
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"{target} is not writable")
+        return
+    if target.is_dir():
+        raise IsADirectoryError("a directory is in its place")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = _temporary(target)
+    os.close(fd)
+    Path(name).unlink()
+
+
+def _write_one(output: Output, view: RunView, stdout: BinaryIO | None) -> None:
+    render = renderer(output.format)
+    if output.path == STDOUT:
+        stream = stdout or sys.stdout.buffer
+        with _quiet_when_closed(stream):
+            render(view, stream)
+            stream.flush()
+        return
+    target = _target(output.path)
+    if _is_special(target):
+        with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
+            render(view, file)
+        return
+    with _replacing(target) as file:
+        render(view, file)
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its place at the end, or is removed on any way out but that."""
+    fd, name = _temporary(target)
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb", buffering=1 << 18) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the directory may be gone; the first error is the one to tell
+            temporary.unlink()
+        raise
+    _sync_directory(target.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename survive a power cut, where the file system can; the report is complete either way."""
+    with contextlib.suppress(OSError):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _temporary(target: Path) -> tuple[int, str]:
+    """A new empty file beside `target`, mode 0600; its name is short, as the target's may be as long as allowed."""
+    return tempfile.mkstemp(prefix=".sync-audit-", suffix=".tmp", dir=target.parent)
+
+
+def _target(path: str) -> Path:
+    """The file that `path` means: absolute, with symbolic links followed, so that a link stays one.
+
+    Not for devices and pipes: what /dev/stdout leads to may have no name in the file system.
+    """
+    given = Path(path)
+    return given.absolute() if _is_special(given) else Path(os.path.realpath(path))
+
+
+def _is_special(target: Path) -> bool:
+    """Whether this is a device, pipe or socket, which is written to and not replaced."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextlib.contextmanager
+def _quiet_when_closed(stream: BinaryIO) -> Iterator[None]:
+    """A reader that has seen enough (`| head`) is no error, neither now nor when Python flushes at its end."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def _shown(output: Output) -> str:
+    return "standard output" if output.path == STDOUT else visible(output.path)
+
+
+def _cause(error: OSError) -> str:
+    return visible(error.strerror or str(error))

@@ -1,0 +1,226 @@
+"""Hand-made runs for the tests of the reports: small ones that show everything, hostile ones, large ones."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from audit.models import (
+    Account,
+    AuditedUser,
+    Filters,
+    Finding,
+    ModelRecord,
+    Note,
+    Population,
+    Reason,
+    Requests,
+    RunInfo,
+    Status,
+    Summary,
+    Version,
+)
+
+_ORDER = {status: number for number, status in enumerate(Status)}
+
+INFO = RunInfo(
+    id="0123456789abcdef0123456789abcdef",
+    tool_version="0.1.0",
+    started_at="2026-03-01T12:00:00Z",
+    finished_at="2026-03-01T12:03:07.250000Z",
+    state="complete",
+    database="db.example.com/shop",
+    base_url="https://api.replicate.com/v1",
+    account=Account("organization", "acme"),
+    requests=Requests(431, 3, 1),
+)
+
+POPULATION = Population(
+    users=2310,
+    users_with_completed_model=431,
+    completed_models=520,
+    users_with_several_completed_models=77,
+    completed_models_hidden=89,
+    completed_without_model_id=2,
+    test_models_left_out=12,
+    models_without_user=1,
+    training_status={"completed": 533, "failed": 41, "training": 7, "(null)": 2},
+)
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """A run in memory that reads like a run file."""
+
+    audited: Sequence[AuditedUser]
+    info: RunInfo = INFO
+    population: Population | None = POPULATION
+    passes: list[str] = field(default_factory=list)
+    """What was asked for, in order."""
+
+    def summary(self) -> Summary:
+        reasons = Counter(user.finding.reason for user in self.audited)
+        notes = Counter(note for user in self.audited for note in user.finding.notes)
+        statuses = Counter(user.finding.status for user in self.audited)
+        return Summary(
+            {status: statuses[status] for status in Status},
+            dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+            dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
+        )
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        self.passes.append(f"{status or '*'}/{reason or '*'}")
+        wanted = (
+            user
+            for user in self.audited
+            if status in {None, user.finding.status} and reason in {None, user.finding.reason}
+        )
+        return iter(sorted(wanted, key=report_order))
+
+
+def report_order(user: AuditedUser) -> tuple[int, bool, str, str]:
+    email = user.record.email
+    return _ORDER[user.finding.status], email is None, email or "", user.record.user_id
+
+
+def version_hash(seed: object) -> str:
+    return hashlib.sha256(str(seed).encode()).hexdigest()
+
+
+def record(number: int = 1, **changes: object) -> ModelRecord:
+    """A tidy record; `changes` are fields of ModelRecord."""
+    fields: dict[str, object] = {
+        "user_id": f"user-{number:05}",
+        "email": f"user{number:05}@example.com",
+        "display_name": f"Name {number}",
+        "model_row_id": str(number),
+        "replicate_model_id": f"acme/user-{number:05}-selfie-lora",
+        "replicate_version_id": version_hash((number, 0)),
+        "training_id": f"tr{number:09}",
+        "trigger_word": f"TOK{number}",
+        "lora_scale": "1.0",
+        "lora_weights_url": f"https://replicate.delivery/xezq/{number:040}/flux-lora.tar",
+        "created_at": "2025-11-01T08:00:00Z",
+        "updated_at": "2026-01-02T09:30:00Z",
+        "completed_at": "2025-11-01T08:31:12.250000Z",
+    }
+    return ModelRecord(**(fields | changes))  # type: ignore[arg-type]  # a table of fields, checked by each test
+
+
+def versions(number: int, count: int) -> tuple[Version, ...]:
+    """The first five of `count` versions, newest first; the number in `version_hash` counts from the newest."""
+    months = (f"2026-02-{20 - n:02}T10:00:00Z" if n < 2 else f"2025-{13 - n:02}-15T10:00:00Z" for n in range(5))
+    return tuple(Version(version_hash((number, n)), date) for n, date in zip(range(min(count, 5)), months, strict=False))
+
+
+def up_to_date(number: int, *, count: int = 2, notes: tuple[Note, ...] = (), **changes: object) -> AuditedUser:
+    shown = versions(number, count)
+    finding = Finding(
+        reason=Reason.LATEST_VERSION,
+        current_version_created_at=shown[0].created_at,
+        latest_version=shown[0].id,
+        latest_version_created_at=shown[0].created_at,
+        versions_behind=0,
+        total_versions=count,
+        versions=shown,
+        notes=notes,
+    )
+    return AuditedUser(record(number, **changes), finding)
+
+
+def outdated(number: int, *, behind: int = 1, since: str = "2025-07-01T10:00:00Z", **changes: object) -> AuditedUser:
+    shown = versions(number, behind + 2)
+    finding = Finding(
+        reason=Reason.OUTDATED_VERSION,
+        detail=f"{behind} newer version{'s' * (behind > 1)} on Replicate",
+        current_version_created_at=since,
+        latest_version=shown[0].id,
+        latest_version_created_at=shown[0].created_at,
+        versions_behind=behind,
+        total_versions=behind + 2,
+        versions=shown,
+        notes=(Note.RETRAINING_IN_PROGRESS,) if behind == 2 else (),
+    )
+    return AuditedUser(record(number, replicate_version_id=version_hash((number, behind)), **changes), finding)
+
+
+def failed(number: int, reason: Reason, detail: str | None = "what the server said", **changes: object) -> AuditedUser:
+    return AuditedUser(record(number, **changes), Finding(reason=reason, detail=detail))
+
+
+def uncompared(number: int, reason: Reason, recorded: str | None, **changes: object) -> AuditedUser:
+    """A needs-sync finding whose recorded version is not on Replicate."""
+    shown = versions(number, 3)
+    finding = Finding(
+        reason=reason,
+        latest_version=shown[0].id,
+        latest_version_created_at=shown[0].created_at,
+        total_versions=3,
+        versions=shown,
+    )
+    return AuditedUser(record(number, replicate_version_id=recorded, **changes), finding)
+
+
+def everything() -> list[AuditedUser]:
+    """Every status, every reason, every note, nulls, long texts."""
+    users = [up_to_date(n) for n in range(1, 31)]
+    users += [up_to_date(100 + n, notes=(note,)) for n, note in enumerate(Note)]
+    users += [outdated(200 + n, behind=n) for n in range(1, 4)]
+    users += [
+        outdated(210, behind=14, since="2024-06-01T00:00:00Z", email="eva.von-und-zu-langenau@mail.example.org"),
+        outdated(211, behind=1, since="2026-02-19T22:00:00Z", email=None),
+        outdated(212, behind=1, since="", display_name=None),
+        uncompared(220, Reason.UNKNOWN_VERSION, "ab" * 32),
+        uncompared(221, Reason.MALFORMED_VERSION, version_hash((221, 0))[:8]),
+        uncompared(222, Reason.MALFORMED_VERSION, "latest"),
+        uncompared(223, Reason.NO_VERSION_RECORDED, None, trigger_word=None, lora_scale=None, lora_weights_url=None),
+        uncompared(224, Reason.UNKNOWN_VERSION, "  ACME/other-model:" + "CD" * 32 + " "),
+        failed(300, Reason.MISSING_MODEL_ID, "replicate_model_id is null", replicate_model_id=None),
+        failed(301, Reason.INVALID_MODEL_ID, "not owner/name: a/b/c", replicate_model_id="a/b/c"),
+    ]
+    errors = [reason for reason in Reason if reason.status is Status.ERROR]
+    users += [failed(310 + n, reason) for n, reason in enumerate(errors)]
+    users += [failed(340 + n, Reason.STOPPED, None) for n in range(3)]
+    shared = up_to_date(
+        400,
+        notes=(Note.SHARED_MODEL, Note.LATER_TRAINING_FAILED),
+        shared_with=("user-00401", "user-00402"),
+        shared_with_count=9,
+        older_completed=2,
+        later_training_failed=True,
+        later_failure_reason="CUDA out of memory",
+        model_name="selfie",
+    )
+    return [*users, shared]
+
+
+def narrowed(**changes: object) -> RunInfo:
+    """INFO with other values."""
+    fields = {name: getattr(INFO, name) for name in INFO.__struct_fields__}
+    return RunInfo(**(fields | changes))
+
+
+ANNA = record(
+    7,
+    email="Anna.Muster@example.com",
+    display_name="Anna Muster",
+    model_name="Anna Muster's selfies",
+    trigger_word="ANNA MUSTER",
+    training_id="tr-anna.muster@example.com",
+    replicate_model_id="acme/Anna Muster",
+    later_failure_reason="no photos for anna.muster@example.com (Anna Muster)",
+    shared_with=("bert@example.com", "user-9"),
+    shared_with_count=2,
+)
+"""Her address and name come out in many places."""
+
+
+def anna() -> SampleRun:
+    finding = Finding(
+        reason=Reason.INVALID_MODEL_ID,
+        detail="not owner/name: acme/Anna Muster, asked for Anna.Muster@example.com",
+        notes=(Note.SHARED_MODEL, Note.LATER_TRAINING_FAILED),
+    )
+    filters = Filters(users=("anna.muster@example.com", "user-00007"), limit=3)
+    info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped")
+    return SampleRun([AuditedUser(ANNA, finding)], info)
