@@ -1,0 +1,255 @@
+"""Question -> answer, as Replicate gives it when nothing goes wrong; and what some faults answer in its place."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import NamedTuple, TypeVar
+from urllib.parse import parse_qs, quote, unquote
+
+from audit.demo import bodies
+from audit.demo.bodies import Body, Piece
+from audit.demo.delivery import Answer
+from audit.demo.disguises import listed
+from audit.demo.faults import Endpoint, Fault, Odd, Paging, Redirected, Refused, Throttled
+from audit.demo.world import Model, World, visible_model
+from audit.models import Version
+
+T = TypeVar("T")
+NOT_FOUND = "The requested resource could not be found."
+_PROBLEM = "application/problem+json"
+_EDGE_PAGE = b"""<!DOCTYPE html>
+<html lang="en-US"><head><title>api.replicate.com | %(status)d: Error</title></head>
+<body><h1>Error %(status)d</h1><p>The web server reported an error.</p>
+<p>Cloudflare Ray ID: <strong>8f1c0a2b3d4e5f60</strong></p>
+</body></html>
+"""
+
+
+class Question(NamedTuple):
+    """A request line, taken apart. Parts that an endpoint does not have are ""."""
+
+    endpoint: Endpoint
+    path: str
+    cursor: str = ""
+    model_id: str = ""
+    item: str = ""
+
+
+def question(target: str) -> Question:
+    """What a request target ("/v1/models/a/b/versions?cursor=...") asks for."""
+    path, _, query = target.partition("?")
+    cursor = parse_qs(query).get("cursor", [""])[0] if query else ""
+    parts = [unquote(part) for part in path.split("/")[1:]]
+    match parts:
+        case ["v1", "account"]:
+            return Question("account", path)
+        case ["v1", "models"]:
+            return Question("models", path, cursor)
+        case ["v1", "models", owner, name]:
+            return Question("model", path, cursor, f"{owner}/{name}")
+        case ["v1", "models", owner, name, "versions"]:
+            return Question("versions", path, cursor, f"{owner}/{name}")
+        case ["v1", "models", owner, name, "versions", version]:
+            return Question("version", path, cursor, f"{owner}/{name}", version)
+        case ["v1", "trainings"]:
+            return Question("trainings", path, cursor)
+        case ["v1", "trainings", training]:
+            return Question("training", path, cursor, item=training)
+        case _:
+            return Question("nothing", path)
+
+
+class PageSizes(NamedTuple):
+    """Results a page."""
+
+    versions: int = 25
+    trainings: int = 100
+    models: int = 25
+
+
+class Answers:
+    """Answers questions about a world. `origin` ("http://127.0.0.1:8080") is where the URLs in the answers lead."""
+
+    def __init__(self, world: World, origin: str, sizes: PageSizes) -> None:
+        self._world = world
+        self._origin = origin
+        self._sizes = sizes
+
+    def answer(self, asked: Question, paging: Paging | None = None) -> Answer:
+        """The right answer, or, with `paging`, one whose `next` must not be followed."""
+        match asked.endpoint:
+            case "account":
+                account = self._world.account
+                return Answer(200, Body([bodies.account_body(account, account.username.replace("-", " ").title())]))
+            case "models":
+                return self._page(asked, self._world.public_models, bodies.model_parts, self._sizes.models)
+            case "trainings":
+                return self._page(
+                    asked,
+                    self._world.trainings,
+                    lambda training: bodies.training_parts(training, self._origin),
+                    self._sizes.trainings,
+                )
+            case "training":
+                training = self._world.training(asked.item)
+                return Answer(200, Body(bodies.training_parts(training, self._origin))) if training else not_found()
+            case "nothing":
+                return not_found()
+            case _:
+                model = visible_model(self._world, asked.model_id)
+                return self._about(asked, model, paging) if model else not_found()
+
+    def _about(self, asked: Question, model: Model, paging: Paging | None) -> Answer:
+        if asked.endpoint == "model":
+            return Answer(200, Body(bodies.model_parts(model)))
+        if not model.lists_versions:
+            return not_found()
+        versions = model.versions
+        if asked.endpoint == "version":
+            chosen = [version for version in versions if version.id == asked.item]
+            return Answer(200, Body(bodies.version_parts(chosen[0]))) if chosen else not_found()
+        for disguise in model.disguises if versions else ():
+            versions = listed(disguise, versions)
+        if paging:
+            return self._misleading_page(asked, versions, paging)
+        return self._page(asked, versions, bodies.version_parts, self._sizes.versions)
+
+    def _page(
+        self, asked: Question, items: Sequence[T], parts: Callable[[T], list[bytes | Piece]], size: int
+    ) -> Answer:
+        start = _offset(asked.cursor)
+        if start is None:
+            return Answer(404, Body([bodies.refusal(404, "Invalid cursor")]))
+        here = self._origin + asked.path
+        previous = self._url(here, max(0, start - size)) if start else None
+        following = self._url(here, start + size) if start + size < len(items) else None
+        head = bodies.page_head(previous, following)
+        return Answer(200, bodies.page_body(head, map(parts, items[start : start + size])))
+
+    def _misleading_page(self, asked: Question, versions: Sequence[Version], paging: Paging) -> Answer:
+        here = self._origin + asked.path
+        start = _offset(asked.cursor) or 0
+        onwards = f"{asked.path}?cursor={quote(_cursor(start + self._sizes.versions))}"
+        scheme, _, host_and_port = self._origin.partition("://")
+        host, _, port = host_and_port.rpartition(":")
+        match paging.form:
+            case _ if paging.to is not None:
+                following = paging.to + onwards
+            case "host":
+                following = f"{scheme}://replicate.example:{port}{onwards}"
+            case "port":
+                following = f"{scheme}://{host}:{int(port) - 1}{onwards}"
+            case "scheme":
+                following = f"https://{host_and_port}{onwards}"
+            case "loop":
+                following = f"{here}?cursor={quote(asked.cursor)}" if asked.cursor else here
+            case "loop2":
+                following = here if start else self._url(here, self._sizes.versions)
+            case _:
+                following = self._origin + onwards
+        first = start % len(versions) if versions else 0
+        page = versions[first : first + self._sizes.versions]
+        return Answer(200, bodies.page_body(bodies.page_head(None, following), map(bodies.version_parts, page)))
+
+    def _url(self, here: str, start: int) -> str:
+        return f"{here}?cursor={quote(_cursor(start))}"
+
+
+def not_found() -> Answer:
+    """404, in the API's words."""
+    return Answer(404, Body([bodies.refusal(404, NOT_FOUND)]))
+
+
+def unauthenticated() -> Answer:
+    """401, in the API's words."""
+    body = bodies.dumped(
+        {"title": "Unauthenticated", "detail": "You did not pass a valid authentication token", "status": 401}
+    )
+    return Answer(401, Body([body]), _PROBLEM)
+
+
+def not_allowed(method: str) -> Answer:
+    """405: this server can be read, not changed."""
+    return Answer(405, Body([bodies.refusal(405, f'Method "{method}" not allowed.')]), headers="Allow: GET\r\n")
+
+
+def throttled(wait: int) -> Answer:
+    """429, as the API words it today."""
+    detail = f"Request was throttled. Your rate limit resets in ~{wait}s."
+    return Answer(429, Body([bodies.refusal(429, detail, retry_after=wait)]), headers=f"Retry-After: {wait}\r\n")
+
+
+def replacement(fault: Fault | None, asked: Question, now: datetime) -> Answer | None:
+    """The answer that a fault puts in the place of the right one; None where it leaves that alone."""
+    match fault:
+        case Throttled():
+            return _throttled(fault, now)
+        case Refused(status=401, body="json"):
+            return unauthenticated()
+        case Refused():
+            return _refused(fault)
+        case Redirected():
+            location = fault.to or asked.path
+            return Answer(fault.status, Body([b""]), "text/html", f"Location: {location}\r\n")
+        case Odd():
+            return Answer(200, Body([fault.content]), fault.content_type, encoding=fault.encoding)
+        case _:
+            return None
+
+
+def _throttled(fault: Throttled, now: datetime) -> Answer:
+    wait = fault.wait
+    plain = Body([bodies.refusal(429, "Request was throttled.")])
+    match fault.form:
+        case "seconds":
+            return Answer(429, plain, headers=f"Retry-After: {wait}\r\n")
+        case "date":
+            until = format_datetime(now + timedelta(seconds=wait), usegmt=True)
+            return Answer(429, plain, headers=f"Retry-After: {until}\r\n")
+        case "body":
+            return Answer(429, Body([bodies.refusal(429, "Request was throttled.", retry_after=wait)]))
+        case "text":
+            detail = f"Request was throttled. Your rate limit resets in ~{wait}s."
+            return Answer(429, Body([bodies.refusal(429, detail)]))
+        case "old_text":
+            unit = "second" if wait == 1 else "seconds"
+            detail = f"Request was throttled. Expected available in {wait} {unit}."
+            return Answer(429, Body([bodies.dumped({"detail": detail})]))
+        case "bare":
+            return Answer(429, Body([b""]), None)
+
+
+_DETAILS = {
+    403: "You do not have permission to perform this action.",
+    408: "Request timeout.",
+    418: "I'm a teapot.",
+    422: "The request could not be processed.",
+}
+
+
+def _refused(fault: Refused) -> Answer:
+    match fault.body:
+        case "html":
+            return Answer(fault.status, Body([_EDGE_PAGE % {b"status": fault.status}]), "text/html; charset=UTF-8")
+        case "empty":
+            return Answer(fault.status, Body([b""]), None)
+        case "json":
+            detail = _DETAILS.get(fault.status, "Internal server error." if fault.status >= 500 else "Refused.")
+            return Answer(fault.status, Body([bodies.refusal(fault.status, detail)]))
+
+
+def _cursor(start: int) -> str:
+    return base64.urlsafe_b64encode(f"o={start}".encode()).decode()
+
+
+def _offset(cursor: str) -> int | None:
+    """Where a page starts: 0 without a cursor, None where the cursor is none of ours."""
+    if not cursor:
+        return 0
+    try:
+        name, _, number = base64.urlsafe_b64decode(cursor).decode().partition("=")
+        return int(number) if name == "o" and int(number) >= 0 else None
+    except (binascii.Error, ValueError):
+        return None

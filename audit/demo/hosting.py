@@ -1,0 +1,138 @@
+"""A stand-in away from the caller's event loop: in a thread (the demo) or in a process (benchmarks)."""
+
+import asyncio
+import multiprocessing
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Literal, NamedTuple
+
+from audit.demo.seen import Seen
+from audit.demo.standin import StandIn
+
+_START_SECONDS = 30.0
+
+
+@contextmanager
+def in_thread(standin: StandIn) -> Iterator[StandIn]:
+    """Serves from a thread with an event loop of its own. What fails at the start is raised here.
+
+    `standin.seen` may be read meanwhile; everything else belongs to that thread.
+    """
+    loop = asyncio.new_event_loop()
+    ended = asyncio.Event()
+    started = threading.Event()
+    failure: list[BaseException] = []
+
+    async def serve() -> None:
+        async with standin:
+            started.set()
+            await ended.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            loop.close()
+            started.set()
+
+    thread = threading.Thread(target=run, name="stand-in", daemon=True)
+    thread.start()
+    started.wait(_START_SECONDS)
+    if failure:
+        raise failure[0]
+    try:
+        yield standin
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+    if failure:
+        raise failure[0]
+
+
+class Usage(NamedTuple):
+    """What a stand-in in a process of its own has counted and used."""
+
+    seen: Seen
+    cpu_seconds: float
+    """Of the whole process, since it was ready."""
+
+
+class RemoteStandIn:
+    """A stand-in in another process, as far as it can be reached from here."""
+
+    def __init__(self, connection: Connection, origin: str) -> None:
+        self._connection = connection
+        self.origin = origin
+        self.base_url = f"{origin}/v1"
+
+    def usage(self) -> Usage:
+        """Counts and CPU time up to now."""
+        self._connection.send("usage")
+        usage: Usage = self._connection.recv()
+        return usage
+
+    def spend(self, requests: int) -> None:
+        """See `StandIn.spend`."""
+        self._connection.send(requests)
+
+
+@contextmanager
+def in_process(make: Callable[[], StandIn]) -> Iterator[RemoteStandIn]:
+    """Serves from a process of its own, so that its CPU time and memory are not the caller's.
+
+    `make` is called there and has to be picklable: a function of a module, or a `functools.partial` of one. The
+    process ends with the block, and also when this process dies in any way.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(make, there), name="stand-in", daemon=True)
+    process.start()
+    there.close()
+    try:
+        if not here.poll(_START_SECONDS):
+            raise TimeoutError(f"The stand-in did not start within {_START_SECONDS:.0f} s.")
+        yield RemoteStandIn(here, here.recv())
+    finally:
+        here.close()
+        process.join(5)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+
+
+def _serve(make: Callable[[], StandIn], connection: Connection) -> None:
+    asyncio.run(_answer_parent(make(), connection))
+
+
+async def _answer_parent(standin: StandIn, connection: Connection) -> None:
+    parent_gone = asyncio.Event()
+
+    def read() -> None:
+        try:
+            request: int | Literal["usage"] = connection.recv()
+        except (EOFError, OSError):
+            parent_gone.set()
+            return
+        if request == "usage":
+            connection.send(Usage(standin.seen, _cpu_seconds() - used_before))
+        else:
+            standin.spend(request)
+
+    async with standin:
+        used_before = _cpu_seconds()
+        connection.send(standin.origin)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(connection.fileno(), read)
+        await parent_gone.wait()
+        loop.remove_reader(connection.fileno())
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
