@@ -174,7 +174,7 @@ def reason_of(fault: Fault) -> FailureReason | None:
             return None
 
 
-_REASONS: dict[int, FailureReason] = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
+_REASONS: dict[int, FailureReason] = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 408: Reason.TIMEOUT}
 
 
 def _reason_of_status(status: int) -> FailureReason:
