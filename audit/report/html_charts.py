@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from audit.models import AuditedUser, Finding, Status, Summary
-from audit.report.html_words import STATUS_TITLES, counted, days, generic, head
+from audit.report.html_words import STATUS_TITLES, anchor, counted, days, generic, head
 from audit.verdict import moment
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)
@@ -29,12 +29,15 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A bar chart with its numbers; `remark` is a sentence below it, or ""."""
+    """A bar chart with its numbers."""
 
     title: str
     label_head: str
     bars: tuple[Bar, ...]
-    remark: str
+    furthest: tuple[tuple[str, str, str], ...] = ()
+    """Anchor, name and lag of those who are furthest behind."""
+    remark: str = ""
+    """A sentence below the chart."""
 
 
 class Segment(NamedTuple):
@@ -70,7 +73,7 @@ def reasons_chart(summary: Summary) -> Chart:
     wanted = [(reason, count) for reason, count in summary.reasons.items() if reason.status != Status.UP_TO_DATE]
     longest = max((count for _, count in wanted), default=1)
     bars = tuple(Bar(generic(r).title, n, f"{100 * n / longest:.1f}", r.status.value) for r, n in wanted)
-    return Chart("Reasons", "Reason", bars, "")
+    return Chart("Reasons", "Reason", bars)
 
 
 def lag_charts(outdated: Iterable[AuditedUser]) -> tuple[Chart, ...]:
@@ -91,14 +94,11 @@ def lag_charts(outdated: Iterable[AuditedUser]) -> tuple[Chart, ...]:
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     if not sum(by_versions):
         return ()
-    remark = ", ".join(f"{head(who)} ({days(lag)})" for lag, _, who in sorted(furthest, reverse=True))
-    if remark:
-        remark = f"Furthest behind: {remark}."
-    if undated:
-        remark += f" {counted(undated, 'user')} without dates to compare."
+    named = tuple((anchor(user_id), head(who), days(lag)) for lag, user_id, who in sorted(furthest, reverse=True))
+    remark = f"{counted(undated, 'user')} without dates to compare." if undated else ""
     return (
-        Chart("How old the recorded version is beside the latest", "Behind by", _bars(_DAY_LABELS, by_days), remark),
-        Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions), ""),
+        Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark),
+        Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions)),
     )
 
 

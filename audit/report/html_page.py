@@ -1,25 +1,19 @@
 """What the HTML page says above and around its rows: one declared, frozen view with strings ready to print."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+from markupsafe import Markup
 
 from audit import hints
 from audit.hints import Hint
 from audit.models import Note, Population, Reason, Status, Summary
 from audit.report.html_charts import Chart, Segment, lag_charts, reasons_chart, split, split_text
-from audit.report.html_rows import (
-    AttentionRow,
-    Chunk,
-    UpToDateRow,
-    anchor,
-    attention_row,
-    chunks,
-    up_to_date_row,
-)
-from audit.report.html_words import STATUS_TITLES, counted, duration, generic, head, instant
+from audit.report.html_rows import attention_row, chunks, up_to_date_row
+from audit.report.html_words import STATUS_TITLES, anchor, counted, duration, generic, head, instant
 from audit.report.view import RunBlock, RunView
 
 _NAMED = 5
@@ -57,13 +51,14 @@ class Group(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The users of one status, streamed: `chunks` can be gone through once."""
+    """The users of one status, streamed: `tables` can be gone through once."""
 
     status: str
     title: str
     number: int
     lead: str
-    chunks: Iterator[Chunk[AttentionRow]] | Iterator[Chunk[UpToDateRow]]
+    tables: Iterator[Markup]
+    """Each a finished table of some rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +88,11 @@ class Page:
     command: str
 
 
-def build(view: RunView) -> Page:
+DrawTable = Callable[[str, Mapping[str, object]], Markup]
+"""Template name and values -> the table."""
+
+
+def build(view: RunView, draw: DrawTable) -> Page:
     """The page; the users in its sections are read when the template comes to them."""
     run, summary = view.run, view.summary
     verdict, headline = _headline(view)
@@ -116,7 +115,7 @@ def build(view: RunView) -> Page:
         answers=answers,
         population=_population(view.population),
         training_status=tuple(view.population.training_status.items()) if view.population else (),
-        sections=tuple(_section(view, status) for status in Status if summary.statuses[status]),
+        sections=tuple(_section(view, status, draw) for status in Status if summary.statuses[status]),
         checklist=generic(Reason.LATEST_VERSION),
         run_facts=_run_facts(view),
         command=reproduce(run),
@@ -152,7 +151,7 @@ def _headline(view: RunView) -> tuple[str, str]:
         return "empty", "Nobody has a completed model" if nobody else "No user matches what the run was narrowed to"
     if not need and not failed and not missed:
         return "ok", "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
-    verb = "needs" if need == 1 else "need"
+    verb = "needs" if 1 in {need, total} else "need"
     parts = [f"{need:,} of {counted(total, 'user')} {verb} a sync"]
     if failed:
         parts.append(f"{failed:,} could not be checked")
@@ -179,7 +178,7 @@ def _banners(view: RunView) -> Iterator[Banner]:
         left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
         yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
     foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
-    if foreign and run.account:
+    if run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
         yield Banner(
             "needs_sync",
             "Another account's models",
@@ -248,11 +247,21 @@ _LEADS = {
 }
 
 
-def _section(view: RunView, status: Status) -> Section:
+def _section(view: RunView, status: Status, draw: DrawTable) -> Section:
+    title, number = STATUS_TITLES[status], view.summary.statuses[status]
+    return Section(status.value, title, number, _LEADS[status], _tables(view, status, draw))
+
+
+def _tables(view: RunView, status: Status, draw: DrawTable) -> Iterator[Markup]:
+    """Whole tables, not rows: a template that is included passes each of its many pieces up through all others."""
+    said = {"status": status.value, "title": STATUS_TITLES[status], "number": view.summary.statuses[status]}
     users = view.users(status=status)
-    rows: Iterator[Chunk[AttentionRow]] | Iterator[Chunk[UpToDateRow]]
-    rows = chunks(users, up_to_date_row) if status is Status.UP_TO_DATE else chunks(users, attention_row)
-    return Section(status.value, STATUS_TITLES[status], view.summary.statuses[status], _LEADS[status], rows)
+    if status is Status.UP_TO_DATE:
+        for calm in chunks(users, up_to_date_row):
+            yield draw("up_to_date.html", {**said, "chunk": calm})
+    else:
+        for urgent in chunks(users, attention_row):
+            yield draw("attention.html", {**said, "chunk": urgent})
 
 
 def _run_facts(view: RunView) -> tuple[tuple[str, str], ...]:

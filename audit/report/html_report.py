@@ -2,8 +2,8 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,17 +17,21 @@ from audit.visible import shortened, visible
 TEXT_LIMIT = 2_000
 """Characters of one value on the page; JSON has the whole text."""
 
-_PIECES = 2_000
-"""Template pieces joined per write."""
-
 
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole page to `out`; memory does not grow with the number of users."""
     environment = _environment()
     style = _style()
-    pieces = environment.get_template("report.html").generate(page=build(view), style=Markup(style), csp=policy(style))  # noqa: S704 - our own file, not data
-    while text := "".join(islice(pieces, _PIECES)):
-        out.write(text.encode())
+
+    def draw(template: str, values: Mapping[str, object]) -> Markup:
+        return Markup(environment.get_template(template).render(values))  # noqa: S704 - escaped by the template
+
+    pieces = environment.get_template("report.html").generate(
+        page=build(view, draw),
+        style=Markup(style),  # noqa: S704 - our own file, not data
+        csp=policy(style),
+    )
+    out.writelines(piece.encode() for piece in pieces)
 
 
 def policy(style: str) -> str:

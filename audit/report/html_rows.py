@@ -1,28 +1,26 @@
 """The rows of the HTML report's tables: plain values, ready to print, in chunks that a browser can skip.
 
 A row of an up-to-date user is what a report has most of, so it is a tuple that the template unpacks (jinja2 looks
-up an attribute in 0.3 microseconds, a local name in none) and has fields, not explanations.
+up an attribute in 0.3 microseconds, a local name in none), and it has fields, not explanations.
 """
 
 from collections.abc import Callable, Iterator
-from hashlib import blake2s
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from audit import hints
 from audit.models import AuditedUser, Finding, ModelRecord, Note
 from audit.report.html_charts import days_behind
-from audit.report.html_words import Comparison, comparison, counted, days, head, instant, short_hash
+from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
 
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
 
+NOT_RECORDED = "none recorded"
+
 _REPLICATE = "https://replicate.com/"
 
 _Row = TypeVar("_Row")
-
-UpToDateRow = tuple[str, str, str, str, str | None, str, str, str, int | None, tuple[str, ...], list[tuple[str, str]]]
-"""who, name, user id, model id, its page, short hash, hash, its date, number of versions, note titles, facts."""
 
 
 class Chunk(NamedTuple, Generic[_Row]):
@@ -31,6 +29,8 @@ class Chunk(NamedTuple, Generic[_Row]):
     first: str
     last: str
     rows: list[_Row]
+    place: str
+    """CSS class: `far` lets a browser skip a full table further down until it is scrolled to."""
 
 
 class VersionLine(NamedTuple):
@@ -48,6 +48,33 @@ class NoteLine(NamedTuple):
     title: str
     meaning: str
     steps: tuple[str, ...]
+
+
+class UpToDateRow(NamedTuple):
+    """An up-to-date user: every field, explanations only by name. The template unpacks these in this order."""
+
+    who: str
+    name: str
+    user_id: str
+    """Shown below an e-mail; "" where it stands in the place of one."""
+    model: str
+    url: str | None
+    short: str
+    hash: str
+    date: str
+    total: int | None
+    notes: tuple[str, ...]
+    row_id: str
+    training: str
+    trigger: str
+    scale: str
+    weights: str
+    created: str
+    updated: str
+    completed: str
+    versions: list[tuple[str, str]]
+    rare: list[tuple[str, str]]
+    """Label and value of what few users have."""
 
 
 class AttentionRow(NamedTuple):
@@ -74,7 +101,8 @@ class AttentionRow(NamedTuple):
     steps: tuple[str, ...]
     comparison: Comparison | None
     versions: list[VersionLine]
-    hidden_versions: int
+    older: str
+    """What is said of the versions that are not listed, or ""."""
     notes: list[NoteLine]
     facts: list[tuple[str, str]]
     sql: str
@@ -84,14 +112,15 @@ def chunks(users: Iterator[AuditedUser], row: Callable[[AuditedUser], _Row]) -> 
     """The users as chunks of rows, made as they are asked for."""
     first = 1
     while rows := [row(user) for user in islice(users, CHUNK)]:
-        yield Chunk(f"{first:,}", f"{first + len(rows) - 1:,}", rows)
+        place = "far" if first > 1 and len(rows) == CHUNK else "near"
+        yield Chunk(f"{first:,}", f"{first + len(rows) - 1:,}", rows, place)
         first += len(rows)
 
 
 def attention_row(user: AuditedUser) -> AttentionRow:
     """The row of a user who is not up to date."""
     record, finding = user.record, user.finding
-    hint = hints.filled(finding.reason, user)
+    hint, sql = hints.filled(finding.reason, user), hints.rows_sql(record)
     recorded, latest, lag = record.replicate_version_id or "", finding.latest_version or "", days_behind(finding)
     return AttentionRow(
         anchor=anchor(record.user_id),
@@ -112,30 +141,28 @@ def attention_row(user: AuditedUser) -> AttentionRow:
         title=hint.title,
         detail=finding.detail or "",
         hint=hints.one_line(user),
-        steps=hint.steps,
+        steps=_below(hint, sql),
         comparison=comparison(record.replicate_version_id, finding.latest_version),
         versions=_versions(finding),
-        hidden_versions=max(0, (finding.total_versions or 0) - len(finding.versions)),
-        notes=[_note(user, note) for note in finding.notes],
+        older=_older(finding),
+        notes=[_note(user, note, sql) for note in finding.notes],
         facts=_facts(record, finding),
-        sql=hints.rows_sql(record),
+        sql=sql,
     )
 
 
 def up_to_date_row(user: AuditedUser) -> UpToDateRow:
-    """The row of an up-to-date user, for unpacking."""
+    """The row of an up-to-date user."""
     record, finding = user.record, user.finding
-    email, latest = record.email, finding.latest_version or ""
-    facts = _facts(record, finding)
+    email, name, latest = record.email, record.display_name or "", finding.latest_version or ""
+    rare = _rare_facts(record)
     if record.replicate_version_id != latest:
-        facts.insert(0, ("Recorded as", record.replicate_version_id or ""))
-    facts.extend(
-        (f"Version {number}", f"{version.id} {instant(version.created_at)}")
-        for number, version in enumerate(finding.versions, 1)
-    )
-    return (
+        rare.append(("Recorded as", record.replicate_version_id or ""))
+    whole = ((email, "E-mail"), (name, "Name"), (record.user_id, "User id"), (record.replicate_model_id, "Model id"))
+    rare.extend((label, text) for text, label in whole if text and head(text) != text)
+    return UpToDateRow(
         head(email or record.user_id),
-        head(record.display_name or ""),
+        head(name),
         head(record.user_id) if email else "",
         head(record.replicate_model_id or ""),
         _page(record),
@@ -143,14 +170,18 @@ def up_to_date_row(user: AuditedUser) -> UpToDateRow:
         latest,
         (finding.latest_version_created_at or "")[:10],
         finding.total_versions,
-        tuple(hints.HINTS[note].title for note in finding.notes),
-        facts,
+        tuple([hints.HINTS[note].title for note in finding.notes]),
+        record.model_row_id,
+        record.training_id or "",
+        record.trigger_word or NOT_RECORDED,
+        record.lora_scale or NOT_RECORDED,
+        record.lora_weights_url or NOT_RECORDED,
+        instant(record.created_at),
+        instant(record.updated_at),
+        instant(record.completed_at),
+        [(version.id, instant(version.created_at)) for version in finding.versions],
+        rare,
     )
-
-
-def anchor(user_id: str) -> str:
-    """An id for the user's row that holds nothing of the user's."""
-    return "u-" + blake2s(user_id.encode(errors="replace"), digest_size=6).hexdigest()
 
 
 def _page(record: ModelRecord) -> str | None:
@@ -165,30 +196,50 @@ def _versions(finding: Finding) -> list[VersionLine]:
     ]
 
 
-def _note(user: AuditedUser, note: Note) -> NoteLine:
+def _older(finding: Finding) -> str:
+    shown, behind = len(finding.versions), finding.versions_behind or 0
+    hidden = (finding.total_versions or shown) - shown
+    if hidden <= 0:
+        return ""
+    return f"and {hidden:,} older" + (f"; the recorded one is number {behind + 1:,}" if behind >= shown else "")
+
+
+def _note(user: AuditedUser, note: Note, sql: str) -> NoteLine:
     hint = hints.filled(note, user)
-    return NoteLine(note.value, hint.title, hint.meaning, hint.steps)
+    return NoteLine(note.value, hint.title, hint.meaning, _below(hint, sql))
+
+
+def _below(hint: hints.Hint, sql: str) -> tuple[str, ...]:
+    """The steps, with the query named and not repeated: it stands below them, ready to copy."""
+    return tuple([step.replace(sql, "the query below") for step in hint.steps])
 
 
 def _facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
     """Label and value of what is recorded; what is not there is left out."""
+    total = finding.total_versions
     facts = [
         ("User id", record.user_id),
         ("E-mail", record.email),
         ("Name", record.display_name),
         ("Model id", record.replicate_model_id),
-        ("Model name", record.model_name),
         ("Row of user_models", record.model_row_id),
         ("Training", record.training_id),
-        ("Trigger word", record.trigger_word or "none recorded"),
-        ("LoRA scale", record.lora_scale or "none recorded"),
-        ("Weights URL", record.lora_weights_url or "none recorded"),
+        ("Trigger word", record.trigger_word or NOT_RECORDED),
+        ("LoRA scale", record.lora_scale or NOT_RECORDED),
+        ("Weights URL", record.lora_weights_url or NOT_RECORDED),
         ("Created", instant(record.created_at)),
         ("Updated", instant(record.updated_at)),
         ("Completed", instant(record.completed_at)),
+        ("Versions on Replicate", "" if total is None else f"{total:,}"),
+        *_rare_facts(record),
     ]
-    if finding.total_versions is not None:
-        facts.append(("Versions on Replicate", f"{finding.total_versions:,}"))
+    return [(label, value) for label, value in facts if value]
+
+
+def _rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
+    facts = []
+    if record.model_name:
+        facts.append(("Model name", record.model_name))
     if record.older_completed:
         facts.append(("Older completed models", f"{record.older_completed:,}"))
     if record.later_failure_reason:
@@ -197,4 +248,4 @@ def _facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
         names = ", ".join(record.shared_with)
         more = record.shared_with_count - len(record.shared_with)
         facts.append(("Model shared with", f"{names} and {more:,} more" if more > 0 else names))
-    return [(label, value) for label, value in facts if value]
+    return facts

@@ -1,6 +1,7 @@
 """Numbers, times and hashes as the HTML report prints them; every time is UTC and says so in its column or text."""
 
 import math
+from hashlib import blake2s
 from typing import NamedTuple
 
 from audit.hints import HINTS, Hint
@@ -29,6 +30,9 @@ _PLACEHOLDERS = {
     "failure": "‹see the user's row›",
 }
 """The names that the steps of the hint table use, for a reader who looks at many users at once."""
+
+_NOTABLE = 4
+"""Equal digits at the start from which on two hashes look alike; chance gives one or two."""
 
 _HEAD_CELL = 120
 """Characters of a user's e-mail, name or model id in a table's main columns; the details have more."""
@@ -76,6 +80,11 @@ def head(text: str) -> str:
     return text if len(text) <= _HEAD_CELL else text[:_HEAD_CELL] + "…"
 
 
+def anchor(user_id: str) -> str:
+    """An id for the user's row that holds nothing of the user's."""
+    return "u-" + blake2s(user_id.encode(errors="replace"), digest_size=6).hexdigest()
+
+
 def generic(code: Reason | Note) -> Hint:
     """The hint of `code` with a word in the place of each value."""
     hint = HINTS[code]
@@ -106,8 +115,10 @@ def comparison(recorded: str | None, latest: str | None) -> Comparison | None:
         sentence = "They are equal."
     elif length and length == len(hash_text.strip()):
         sentence = f"What is recorded is only the first {counted(length, 'digit')} of the latest."
+    elif length < _NOTABLE:
+        sentence = "Two different versions."
     else:
-        sentence = f"They differ from character {length + 1} on."
+        sentence = f"They differ from digit {length + 1} on."
     return Comparison(
         recorded[:start], hash_text[:length], hash_text[length:], latest[:length], latest[length:], sentence
     )
