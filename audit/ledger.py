@@ -226,9 +226,11 @@ class Ledger:
 
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""
-        self.save_info(info)
         with self._translated():
             self._db.execute("PRAGMA journal_mode = DELETE")
+            # Takes effect with the next access; the write below then removes the journal that the switch has left.
+            self._db.execute("PRAGMA locking_mode = NORMAL")
+        self.save_info(info)
 
     def summary(self) -> Summary:
         """Counts over all findings."""

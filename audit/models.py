@@ -326,3 +326,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing_columns: tuple[OptionalColumn, ...] = ()
     """Optional columns that the database does not have, so that nothing is concluded from their absence."""
     requests: Requests = Requests()
+
+
+Format = Literal["html", "csv", "json"]
+"""Formats of reports, which are also the suffixes of their files."""

@@ -144,8 +144,13 @@ def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
 def _compared(record: ModelRecord, found: Found, notes: tuple[Note, ...]) -> Finding:
     versions = newest_first(found.versions)
     bare = _unqualified(record.replicate_version_id)[1]
+    reason: Reason
+    detail: str | None
     behind = next((i for i, version in enumerate(versions) if version.id == bare), None)
-    reason, detail = _comparison(bare, behind, found)
+    if _blank(record.replicate_version_id):
+        reason, detail = Reason.NO_VERSION_RECORDED, None
+    else:
+        reason, detail = _comparison(bare, behind, found)
     return Finding(
         reason=reason,
         detail=detail,
@@ -160,8 +165,6 @@ def _compared(record: ModelRecord, found: Found, notes: tuple[Note, ...]) -> Fin
 
 
 def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, str | None]:
-    if not bare:
-        return Reason.NO_VERSION_RECORDED, None
     if behind == 0:
         return Reason.LATEST_VERSION, None
     if behind is not None:

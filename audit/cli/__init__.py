@@ -1,1 +1,78 @@
-"""The doorways."""
+"""The doorways: options in, an exit code out.
+
+Each command's module imports what it needs when it runs, so that `--help` and completion answer at once.
+"""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from audit import __version__
+from audit.errors import AuditError, SettingsError
+from audit.visible import visible
+
+COMMANDS = {
+    "run": "audit.cli.run",
+    "demo": "audit.cli.demo",
+    "render": "audit.cli.render",
+}
+
+
+class Doorways(click.Group):
+    """The commands by name, imported when they are asked for, listed in the order of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """The command, or None where there is no such one."""
+        module = COMMANDS.get(cmd_name)
+        command = import_module(module).command if module else None
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=Doorways, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sync-audit")
+def cli() -> None:
+    """Find every user whose recorded Replicate model version has fallen behind.
+
+    Reads each user's latest completed training from PostgreSQL, asks Replicate for the model's versions, and writes
+    reports of who is up to date, who needs a sync and who could not be checked, with what to do about each.
+
+    To look around without a database or a token: sync-audit demo
+    """
+
+
+def main(prog_name: str = "sync-audit") -> NoReturn:
+    """Run the command line and end the process; the last line on stderr says what the exit code means."""
+    code, says_meaning = _run(prog_name)
+    if says_meaning:
+        from audit.models import ExitCode
+
+        click.echo(f"exit {code}: {ExitCode(code).meaning}", err=True)
+    sys.exit(code)
+
+
+def _run(prog_name: str) -> tuple[int, bool]:
+    try:
+        result = cli.main(prog_name=prog_name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2, True
+    except AuditError as error:
+        show_error(error)
+        return (2 if isinstance(error, SettingsError) else 5), True
+    except (click.Abort, KeyboardInterrupt):
+        return 130, False
+    # Commands return an `ExitCode`; a plain int comes from click itself, after --help and the like.
+    return (int(result), True) if isinstance(result, int) and type(result) is not int else (0, False)
+
+
+def show_error(error: AuditError) -> None:
+    """An error and its next step on stderr, whatever is in them."""
+    click.echo(f"Error: {visible(str(error))}", err=True)
+    if error.next_step:
+        click.echo(f"  {visible(error.next_step)}", err=True)

@@ -1,0 +1,69 @@
+"""Log lines on stderr: as text for people or as JSON for collectors, without secrets and without control characters."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from audit.visible import visible
+
+KEYS = ("user_id", "model", "status", "reason", "path", "attempt", "duration_ms")
+"""What a line may carry beside its text, under the same names in JSON."""
+
+
+class Formatter(logging.Formatter):
+    """One line a record. `secrets` are cut out of whatever a library or an exception says."""
+
+    def __init__(self, secrets: Sequence[str], *, as_json: bool) -> None:
+        super().__init__()
+        self._secrets = [secret for secret in secrets if secret]
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}: {self.formatException(record.exc_info)}"
+        text = self._clean(text)
+        if not self._as_json:
+            return f"{record.levelname.lower()}: {visible(text)}"
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "event": text}
+        for key in KEYS:
+            value = getattr(record, key, None)
+            if value is not None:
+                line[key] = self._clean(value) if isinstance(value, str) else value
+        return json.dumps(line)
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "(secret)")
+        return text
+
+
+class _Handler(logging.Handler):
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def set_up(formatter: Formatter, verbosity: int, write: Callable[[str], None]) -> None:
+    """Send all logs through `write`, line by line.
+
+    `verbosity`: -1 nothing but errors, 0 warnings, 1 what was found, 2 each request too.
+    """
+    handler = _Handler(write)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.ERROR if verbosity < 0 else logging.WARNING)
+    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    logging.getLogger("audit").setLevel(level)

@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+OUTPUT_HELP = (
+    "Write a report; repeatable. FORMAT is html, csv or json and may be left out where PATH ends in it. "
+    "PATH - is standard output."
+)
+
+
+def output(default: str) -> Callable[[Command], Command]:
+    """`-o`, whose help ends with what happens without it."""
+    return click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", help=f"{OUTPUT_HELP}  [{default}]")
+
+
+def redact(command: Command) -> Command:
+    """`--redact`."""
+    text = "Mask e-mail and name in every output, so that a report may leave the team."
+    return click.option("--redact", is_flag=True, help=text)(command)
+
+
+def exit_zero(command: Command) -> Command:
+    """`--exit-zero`."""
+    text = "End in 0 instead of 3 when users need a sync; nothing else changes."
+    return click.option("--exit-zero", is_flag=True, help=text)(command)
+
+
+def talk(command: Command) -> Command:
+    """`-v`, `-q`, `--log-format` and `--no-progress`: all about stderr."""
+    decorators = (
+        click.option("-v", "--verbose", count=True, help="Log what was found; -vv each request too."),
+        click.option("-q", "--quiet", is_flag=True, help="Print nothing but the summary."),
+        click.option(
+            "--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.  [default: text]"
+        ),
+        click.option("--no-progress", is_flag=True, help="Do not show how the run is getting on."),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command

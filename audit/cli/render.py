@@ -1,0 +1,40 @@
+"""`sync-audit render`: reports again, from a run file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+
+if TYPE_CHECKING:
+    from audit.models import ExitCode
+
+
+@click.command("render")
+@click.argument("run_file", metavar="RUN")
+@options.output("default: HTML and CSV beside RUN")
+@options.redact
+@options.exit_zero
+def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: bool) -> "ExitCode":  # noqa: FBT001 - click
+    """Write the reports of a run again, from its run file RUN.
+
+    Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code.
+    """
+    from audit import app
+    from audit.cli import ending
+    from audit.ledger import Ledger
+    from audit.models import ExitCode
+    from audit.report.writer import Output
+    from audit.settings import outputs
+
+    path = Path(run_file)
+    wanted = [Output(*each) for each in outputs(output)] or [
+        Output("html", str(path.with_suffix(".html"))),
+        Output("csv", str(path.with_suffix(".csv"))),
+    ]
+    app.check_outputs(wanted, path)
+    with Ledger.open(path) as ledger:
+        outcome = app.report(ledger, wanted, redact=redact)
+        ending.show(outcome, ledger)
+    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and exit_zero else outcome.code

@@ -1,0 +1,100 @@
+"""`sync-audit run`: the audit."""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+
+if TYPE_CHECKING:
+    from audit.models import ExitCode
+    from audit.settings import RunSettings
+
+
+@click.command("run")
+@click.option("--database-url", metavar="URL", help="PostgreSQL to audit.  [DATABASE_URL]")
+@click.option(
+    "--token-file",
+    metavar="PATH",
+    help="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
+)
+@click.option(
+    "--base-url", metavar="URL", help="Replicate's API.  [REPLICATE_BASE_URL; default: https://api.replicate.com/v1]"
+)
+@options.output("default: HTML and CSV in reports/")
+@click.option(
+    "--run-file", metavar="PATH", help="Where the run itself is kept.  [default: reports/sync-audit-<UTC time>.sqlite]"
+)
+@click.option("--concurrency", metavar="N", help="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]")
+@click.option(
+    "--rate",
+    metavar="N",
+    help="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
+    "[SYNC_AUDIT_RATE; default: 2400]",
+)
+@click.option(
+    "--timeout", metavar="S", help="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
+)
+@click.option("--retries", metavar="N", help="Attempts after the first.  [SYNC_AUDIT_RETRIES; default: 4]")
+@click.option(
+    "--statement-timeout",
+    metavar="S",
+    help="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
+)
+@click.option(
+    "--user", multiple=True, metavar="WHO", help="Only this e-mail, user id or part of a model id; repeatable."
+)
+@click.option("--limit", metavar="N", help="Only the first N users: a trial run.")
+@click.option(
+    "--order-by",
+    metavar="COLUMN",
+    help="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
+)
+@click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
+@options.redact
+@options.exit_zero
+@options.talk
+def command(**given: object) -> "ExitCode":
+    """Audit all users and write reports.
+
+    Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
+    is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
+    """
+    from audit.app import utc_now
+    from audit.settings import run_settings
+
+    settings = run_settings(given, os.environ, utc_now())
+    return perform(settings, given)
+
+
+def perform(settings: "RunSettings", given: dict[str, object]) -> "ExitCode":
+    """Audit as `settings` say and report; what `run` and `demo` share. `given` holds the options about stderr."""
+    from audit import app
+    from audit.auditor import Stop
+    from audit.cli import ending, logs
+    from audit.cli.progress import progress
+    from audit.cli.stopping import signals
+    from audit.ledger import Ledger
+    from audit.models import ExitCode
+    from audit.report.writer import Output
+
+    quiet = bool(given.get("quiet"))
+    shown = progress(wanted=not quiet and not given.get("no_progress"))
+    formatter = logs.Formatter(settings.secrets, as_json=given.get("log_format") == "json")
+    logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
+
+    with signals() as caught:
+
+        async def audit() -> Ledger:
+            stop = Stop()
+            caught.stops(stop)
+            return await app.audit(settings, shown, stop)
+
+        with asyncio.run(audit()) as ledger:
+            outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
+            ending.show(outcome, ledger)
+    if outcome.info.state == "interrupted" and caught.code is not None:
+        return caught.code
+    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code

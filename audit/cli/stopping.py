@@ -1,0 +1,59 @@
+"""SIGINT and SIGTERM: the first one asks the run to end in order, the second one ends it at once."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from audit.auditor import Stop
+from audit.models import ExitCode
+
+CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+class Signals:
+    """Remembers the first signal and passes it on to a run, once there is one."""
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: Stop | None = None
+
+    def stops(self, stop: Stop) -> None:
+        """From now on the first signal stops the run behind `stop`. Call it inside the run's event loop."""
+        self._loop, self._stop = asyncio.get_running_loop(), stop
+        if self.first is not None:
+            self._pass_on()
+
+    @property
+    def code(self) -> ExitCode | None:
+        """What a run that was stopped by a signal ends with."""
+        return CODES[self.first] if self.first else None
+
+    def caught(self, number: int, _: FrameType | None) -> None:
+        """The handler. The second signal leaves through SystemExit, so that half-written files are removed."""
+        if self.first is not None:
+            raise SystemExit(128 + number)
+        self.first = signal.Signals(number)
+        if self._stop is not None:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        assert self._loop is not None  # noqa: S101 - set together with _stop
+        assert self._stop is not None  # noqa: S101 - the caller looked
+        assert self.first is not None  # noqa: S101 - the caller set it
+        # A handler runs between two byte codes of the loop itself, which this call also wakes up.
+        self._loop.call_soon_threadsafe(self._stop.request, "interrupted", f"stopped by {self.first.name}")
+
+
+@contextmanager
+def signals() -> Iterator[Signals]:
+    """Catch both signals while the context lasts."""
+    caught = Signals()
+    before = {number: signal.signal(number, caught.caught) for number in CODES}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,261 @@
+"""What a command was told, as one frozen value. The only reader of the environment.
+
+Precedence: option, environment, default. Everything that is wrong or missing is a `SettingsError` that names the
+option and the variable. Secrets never show in a repr.
+"""
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # missing from the stubs
+
+from audit.dsn import Database, parse
+from audit.errors import SettingsError
+from audit.models import Filters, Format, OrderBy
+
+T = TypeVar("T")
+
+FORMATS: tuple[str, ...] = get_args(Format)
+DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+REPORTS = "reports"
+"""Where reports and run files go unless told otherwise, below the working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Settings of `sync-audit run`."""
+
+    database: Database
+    token: str = field(repr=False)
+    base_url: str
+    """With `/v1`, without a slash at the end."""
+    proxy: str | None = field(repr=False)
+    """For `base_url`, from HTTPS_PROXY and NO_PROXY; it may hold a password. Never for loopback addresses."""
+    outputs: tuple[tuple[Format, str], ...]
+    """Format and path; `-` is standard output."""
+    run_file: Path
+    concurrency: int = 32
+    per_minute: int = 2400
+    timeout: float = 30.0
+    """Seconds for one attempt."""
+    retries: int = 4
+    statement_timeout: float = 120.0
+    """Seconds for one statement in PostgreSQL."""
+    order_by: OrderBy = "updated_at"
+    filters: Filters = Filters()  # noqa: RUF009 - frozen
+    redact: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not show up anywhere, such as in a library's log line."""
+        return (self.token, self.database.password or "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    option: str
+    variable: str
+    default: float
+    least: float
+    most: float
+    whole: bool = True
+
+
+CONCURRENCY = _Number("--concurrency", "SYNC_AUDIT_CONCURRENCY", 32, 1, 256)
+RATE = _Number("--rate", "SYNC_AUDIT_RATE", 2400, 1, 1_000_000)
+RETRIES = _Number("--retries", "SYNC_AUDIT_RETRIES", 4, 0, 20)
+TIMEOUT = _Number("--timeout", "SYNC_AUDIT_TIMEOUT", 30, 0.1, 3600, whole=False)
+STATEMENT_TIMEOUT = _Number("--statement-timeout", "SYNC_AUDIT_STATEMENT_TIMEOUT", 120, 1, 86_400, whole=False)
+
+
+def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now: datetime) -> RunSettings:
+    """Settings from command-line `options` (by parameter name; None, False or () where not given) and `environ`.
+
+    Reads the token file, and no other. `now` gives default files their names.
+    """
+    base_url = _base_url(_text(options, "base_url"), environ)
+    stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}"
+    run_file = _text(options, "run_file")
+    return RunSettings(
+        database=_database(_text(options, "database_url"), environ),
+        token=_token(_text(options, "token_file"), environ),
+        base_url=base_url,
+        proxy=_proxy(urlsplit(base_url), environ),
+        outputs=outputs(_texts(options, "output")) or (("html", f"{stem}.html"), ("csv", f"{stem}.csv")),
+        run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
+        concurrency=int(_number(CONCURRENCY, options, environ)),
+        per_minute=int(_number(RATE, options, environ)),
+        timeout=_number(TIMEOUT, options, environ),
+        retries=int(_number(RETRIES, options, environ)),
+        statement_timeout=_number(STATEMENT_TIMEOUT, options, environ),
+        order_by=_order_by(_text(options, "order_by")),
+        filters=_filters(options),
+        redact=bool(options.get("redact")),
+    )
+
+
+def outputs(given: tuple[str, ...]) -> tuple[tuple[Format, str], ...]:
+    """Formats and paths of `-o [FORMAT=]PATH`; a format that is not said is taken from the path's suffix."""
+    return tuple(_output(each) for each in given)
+
+
+def _output(given: str) -> tuple[Format, str]:
+    name, equals, path = given.partition("=")
+    if not equals or (name not in FORMATS and re.search(r"[/.\\]", name)):
+        name, path = Path(given).suffix.removeprefix(".").lower(), given
+        if name == "htm":
+            name = "html"
+    if not path:
+        raise SettingsError(f"-o {given}: there is no path after the =", f"Write for example -o {name}=report.{name}")
+    if name not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise SettingsError(
+            f"-o {given}: unknown format {name!r}" if name else f"-o {given}: the format cannot be told from the name",
+            f"Formats are {known}; write -o FORMAT=PATH, for example -o html={path}",
+        )
+    return cast(Format, name), path
+
+
+def _text(options: Mapping[str, object], name: str) -> str | None:
+    value = options.get(name)
+    return None if value is None else str(value)
+
+
+def _texts(options: Mapping[str, object], name: str) -> tuple[str, ...]:
+    return tuple(str(each) for each in cast("tuple[object, ...]", options.get(name) or ()))
+
+
+def _first(option: str | None, variable: str, environ: Mapping[str, str]) -> str | None:
+    """The option if given, else the variable; an empty variable counts as unset, as CI systems leave them so."""
+    return option if option is not None else environ.get(variable) or None
+
+
+def _database(option: str | None, environ: Mapping[str, str]) -> Database:
+    url = _first(option, "DATABASE_URL", environ)
+    if not url:
+        raise SettingsError(
+            "no database: --database-url is not given and DATABASE_URL is not set",
+            "Set DATABASE_URL=postgresql://user:password@host/name; to look around without one: sync-audit demo",
+        )
+    return parse(url)
+
+
+def _token(token_file: str | None, environ: Mapping[str, str]) -> str:
+    source = f"--token-file {token_file}" if token_file is not None else "REPLICATE_API_TOKEN"
+    text = environ.get("REPLICATE_API_TOKEN", "") if token_file is None else _file(token_file)
+    token = text.strip()
+    if not token:
+        raise SettingsError(
+            f"no API token: {source} is empty" if token_file else "no API token: REPLICATE_API_TOKEN is not set",
+            "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file.",
+        )
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise SettingsError(
+            f"{source} is no API token: it contains blanks, line breaks or characters outside ASCII",
+            "Copy the token again, alone: it begins with r8_.",
+        )
+    return token
+
+
+def _file(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is not text"
+        raise SettingsError(f"--token-file {path} cannot be read: {cause.lower()}", "Check the path.") from error
+
+
+def _base_url(option: str | None, environ: Mapping[str, str]) -> str:
+    url = (_first(option, "REPLICATE_BASE_URL", environ) or DEFAULT_BASE_URL).strip()
+
+    def wrong(cause: str) -> SettingsError:
+        # Without the URL itself, which may hold a password.
+        return SettingsError(
+            f"--base-url (REPLICATE_BASE_URL) {cause}",
+            f"It looks like {DEFAULT_BASE_URL}; without it, that one is used.",
+        )
+
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise wrong("is no URL") from error
+    if parts.username is not None or parts.password is not None:
+        raise wrong("must not hold a user name or password")
+    if parts.query or parts.fragment:
+        raise wrong("must not hold a query or fragment")
+    if not host or port == 0 or re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
+        raise wrong("is no URL of a host")
+    if parts.scheme not in {"https", "http"}:
+        raise wrong("must begin with https://")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise wrong(
+            f"must begin with https://, because the token travels with every request; {host} is not this machine"
+        )
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy(base_url: SplitResult, environ: Mapping[str, str]) -> str | None:
+    host = base_url.hostname or ""
+    if base_url.scheme != "https" or _is_loopback(host):
+        return None
+    either = {name.lower(): value for name, value in environ.items() if name.lower() in {"https_proxy", "no_proxy"}}
+    proxy = either.get("https_proxy")
+    if not proxy or proxy_bypass_environment(host, {"no": either.get("no_proxy", "")}):
+        return None
+    if urlsplit(proxy).scheme not in {"http", "https"} or not urlsplit(proxy).hostname:
+        raise SettingsError("HTTPS_PROXY is no http:// or https:// URL", "Correct it, or name the API in NO_PROXY.")
+    return proxy
+
+
+def _number(number: _Number, options: Mapping[str, object], environ: Mapping[str, str]) -> float:
+    name = number.option.removeprefix("--").replace("-", "_")
+    text = _first(_text(options, name), number.variable, environ)
+    if text is None:
+        return number.default
+    convert: Callable[[str], float] = int if number.whole else float
+    try:
+        value = convert(text)
+    except ValueError:
+        value = math.nan
+    if not number.least <= value <= number.most:
+        kind = "a whole number" if number.whole else "a number of seconds"
+        raise SettingsError(
+            f"{number.option} ({number.variable}) must be {kind} from {number.least:g} to {number.most:,g},"
+            f" not {text!r}",
+            f"Without it, {number.default:g} is used.",
+        )
+    return value
+
+
+def _order_by(option: str | None) -> OrderBy:
+    known: tuple[str, ...] = get_args(OrderBy)
+    if option is not None and option not in known:
+        raise SettingsError(f"--order-by must be one of {', '.join(known)}, not {option!r}")
+    return cast(OrderBy, option or "updated_at")
+
+
+def _filters(options: Mapping[str, object]) -> Filters:
+    users = tuple(each.strip() for each in _texts(options, "user"))
+    if "" in users:
+        raise SettingsError("--user is empty", "Give an e-mail, a user id, or a part of the model id.")
+    limit = _text(options, "limit")
+    if limit is not None and not re.fullmatch(r"[1-9][0-9]{0,8}", limit):
+        raise SettingsError(f"--limit must be a whole number from 1, not {limit!r}")
+    return Filters(users=users, limit=int(limit) if limit else None, include_tests=bool(options.get("include_tests")))
