@@ -1,0 +1,212 @@
+"""PostgreSQL -> the record of every user, and the counts around them. The only module that says asyncpg.
+
+One connection, one read-only REPEATABLE READ transaction: counts and records are of the same moment, and nothing
+outlives the `async with`. All settings are made within the transaction and nothing is prepared by name, so a pooler in
+transaction mode (PgBouncer) may stand in between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from audit import source_errors, source_sql
+from audit.dsn import Database
+from audit.errors import SettingsError, SourceError
+from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_AT_ONCE = 1000
+"""Rows fetched at a time: enough that a distant server is asked a hundred times, not a hundred thousand."""
+
+_LOCK_TIMEOUT = 10.0
+"""Seconds to wait for a table that somebody changes; less where half the statement timeout is less."""
+
+_GRACE = 5.0
+"""Seconds that our own clock gives the server beyond its own timeout, and a connection to close."""
+
+_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, UnicodeError)
+
+
+@dataclass(frozen=True, repr=False)
+class Snapshot:
+    """What the database says at one moment; usable within the `async with` that gave it."""
+
+    population: Population
+    missing_columns: tuple[OptionalColumn, ...]
+    server_version: str
+    """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
+    _connection: Connection = field(repr=False)
+    _database: Database
+    _query: str
+    _parameters: tuple[Any, ...]
+
+    async def records(self) -> AsyncIterator[ModelRecord]:
+        """One record per user with a completed model, by e-mail (null last), then by user id, both by code point.
+
+        A batch is in memory at a time. To be read by one reader at a time; read again, it begins again.
+        """
+        with _border(self._database):
+            await self._connection.execute("CLOSE ALL")
+            await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {self._query}", *self._parameters)
+        while True:
+            with _border(self._database):
+                rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
+            for row in rows:
+                yield _record(row)
+            if len(rows) < _AT_ONCE:
+                return
+
+
+@asynccontextmanager
+async def snapshot(
+    database: Database,
+    *,
+    order_by: OrderBy,
+    filters: Filters,
+    statement_timeout: float,
+    connect_timeout: float = 10.0,
+) -> AsyncIterator[Snapshot]:
+    """Connect and look. Timeouts are seconds; a `connect_timeout` in the URL wins.
+
+    Raises `SourceError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
+    is nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
+    """
+    _check_files(database)
+    with _border(database):
+        connection = await asyncpg.connect(
+            **database.arguments,
+            timeout=database.connect_timeout or connect_timeout,
+            command_timeout=statement_timeout + _GRACE,
+            statement_cache_size=0,
+        )
+    try:
+        with _border(database):
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            taken = await _look(connection, database, order_by, filters, statement_timeout)
+        yield taken
+    finally:
+        await _leave(connection)
+
+
+async def _look(
+    connection: Connection, database: Database, order_by: OrderBy, filters: Filters, statement_timeout: float
+) -> Snapshot:
+    version = await _set(connection, _settings(statement_timeout, database.search_path))
+    users, models = await _columns(connection, database)
+    sql = source_sql.statements(users, models, order_by, include_tests=filters.include_tests)
+    words = [word.strip() for word in filters.users] or None
+    if words:
+        await _check_words(connection, sql.unmatched, words)
+    return Snapshot(
+        population=await _population(connection, sql),
+        missing_columns=source_sql.missing_columns(users, models),
+        server_version=version,
+        _connection=connection,
+        _database=database,
+        _query=sql.records,
+        _parameters=(TRIMMED, words, filters.limit),
+    )
+
+
+def _settings(statement_timeout: float, search_path: str | None) -> dict[str, str]:
+    lock_timeout = min(_LOCK_TIMEOUT, statement_timeout / 2)
+    return {
+        "statement_timeout": f"{statement_timeout * 1000:.0f}",
+        "lock_timeout": f"{lock_timeout * 1000:.0f}",
+        "TimeZone": "UTC",
+        "row_security": "off",  # policies end in an error; on, they hide users without a word
+        "cursor_tuple_fraction": "1",  # every row is fetched, so the plan need not be quick with the first
+        "enable_nestloop": "off",  # right for no step of ours, and minutes slow where statistics are missing
+        "jit": "off",  # compiles for longer than the queries take
+        "application_name": "sync-audit",
+        **({"search_path": search_path} if search_path else {}),
+    }
+
+
+async def _set(connection: Connection, settings: dict[str, str]) -> str:
+    """Until the end of the transaction. Returns the server's version."""
+    row = await connection.fetchrow(source_sql.SETTINGS, list(settings), list(settings.values()))
+    assert row  # noqa: S101 - an aggregate has a row
+    return str(row["current_setting"])
+
+
+async def _columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
+    """Columns of `users` and `user_models`."""
+    columns: dict[str, source_sql.Columns] = {}
+    for row in await connection.fetch(source_sql.TABLES):
+        table = row["name"]
+        if not row["present"]:
+            elsewhere = "".join(f" There is one in schema {schema}." for schema in row["schemas"])
+            raise SourceError(
+                f"database {database.label} has no table {table} that this role can see",
+                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema.{elsewhere}",
+            )
+        columns[table] = dict(zip(row["columns"], row["types"], strict=True))
+        source_sql.check_columns(database.label, table, columns[table])
+        if row["row_security"]:
+            raise source_errors.row_security(database.label, table)
+    return columns["users"], columns["user_models"]
+
+
+async def _check_words(connection: Connection, query: str, words: list[str]) -> None:
+    unmatched = [""] if "" in words else [row["word"] for row in await connection.fetch(query, TRIMMED, words)]
+    if unmatched:
+        raise SettingsError(
+            f"--user {unmatched[0]!r} matches no user with a completed model",
+            "It takes an e-mail address, a user id, or a part of the model id.",
+        )
+
+
+async def _population(connection: Connection, sql: source_sql.Statements) -> Population:
+    statuses = await connection.fetch(sql.training_status)
+    row = await connection.fetchrow(sql.population, TRIMMED)
+    assert row  # noqa: S101 - an aggregate has a row
+    return Population(
+        **row,
+        completed_models_hidden=row["completed_models"] - row["users_with_completed_model"],
+        training_status={status["status"]: status["models"] for status in statuses},
+    )
+
+
+def _record(row: asyncpg.Record) -> ModelRecord:
+    """The columns are the fields; only lists are not tuples."""
+    return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})
+
+
+def _check_files(database: Database) -> None:
+    """What asyncpg raises for these names neither the file nor the parameter."""
+    for name, path in database.files:
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise SettingsError(
+                f"{source_errors.URL}: cannot read {name}={path}: {error.strerror}",
+                f"Name a readable file in {name}, or remove it from the URL.",
+            ) from error
+
+
+@contextmanager
+def _border(database: Database) -> Iterator[None]:
+    """The one place where foreign errors become ours."""
+    try:
+        yield
+    except _FOREIGN as error:
+        raise source_errors.source_error(error, database.label) from error
+
+
+async def _leave(connection: Connection) -> None:
+    """End transaction and connection. What goes wrong here has lost nothing: all that was wanted has been read."""
+    try:
+        with suppress(*_FOREIGN):
+            async with asyncio.timeout(_GRACE):
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                await connection.close()
+    finally:
+        connection.terminate()

@@ -1,0 +1,246 @@
+"""The SQL of the audit, fitted to the tables as they are. Text only; `source` runs it.
+
+Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null. What is put
+into the texts below are names and expressions written in this file, chosen by the columns' types.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from audit.errors import SourceError
+from audit.models import SHARED_SHOWN, OptionalColumn, OrderBy
+
+Columns = Mapping[str, str]
+"""Column -> name of its type as in pg_type, of domains the type beneath."""
+
+_REQUIRED = {
+    "users": ("id", "email"),
+    "user_models": (
+        "id",
+        "user_id",
+        "training_status",
+        "replicate_model_id",
+        "replicate_version_id",
+        "updated_at",
+        "completed_at",
+        "created_at",
+    ),
+}
+_DATES = ("updated_at", "completed_at", "created_at")
+_TEXTS = (
+    *("replicate_model_id", "replicate_version_id", "training_id", "trigger_word", "lora_scale", "lora_weights_url"),
+    *("model_name", "failure_reason", "display_name"),
+)
+_TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
+_NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
+
+SETTINGS = """
+SELECT count(set_config(wanted.name, wanted.value, true)), current_setting('server_version')
+FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
+JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
+"""
+"""Sets what the server knows of the names $1 to the values $2 until the transaction ends."""
+
+TABLES = """
+SELECT wanted.name, found.id IS NOT NULL AS present,
+    CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
+    ARRAY(SELECT format('%I', schema.nspname) FROM pg_class AS other
+        JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
+        WHERE other.relname = wanted.name AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
+        ORDER BY 1) AS schemas,
+    ARRAY(SELECT attname::text FROM pg_attribute
+        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
+    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
+        JOIN pg_type AS outermost ON outermost.oid = atttypid
+        LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
+        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
+FROM (VALUES ('users'), ('user_models')) AS wanted (name)
+CROSS JOIN LATERAL (SELECT to_regclass(wanted.name)::oid AS id) AS found
+"""
+"""The two tables (or views), as the search path finds them."""
+
+# `person` is what joins a model to its user; `test` is false with --include-tests.
+_COUNTING = """
+WITH counting AS (
+    SELECT m.*,
+        row_number() OVER (PARTITION BY m.person ORDER BY {order}) AS place,
+        count(*) OVER (PARTITION BY m.person) AS completed_rows,
+        count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY m.person) AS undated_rows
+    FROM {models} AS m
+    WHERE m.status = 'completed' AND NOT m.test
+), chosen AS (
+    SELECT c.*, u.user_id, u.email, {display_name} AS user_name,
+        btrim(c.replicate_model_id, $1::text) COLLATE "C" AS model
+    FROM counting AS c JOIN {users} AS u ON u.person = c.person
+    WHERE c.place = 1
+)
+"""
+
+_MATCHES = """
+lower(c.email) = lower(word) OR c.user_id = {word_as_id} OR position(lower(word) IN lower(c.replicate_model_id)) > 0
+"""
+
+# A row without any date may be later than the one that counts, and is taken to be.
+_RECORDS = """
+, later AS (
+    SELECT o.person, bool_or(o.status <> 'failed') AS retraining, bool_or(o.status = 'failed') AS failed,
+        (array_agg(o.failure_reason ORDER BY o.started DESC NULLS LAST, o.id DESC)
+            FILTER (WHERE o.status = 'failed'))[1] AS failure_reason
+    FROM {models} AS o JOIN chosen AS c ON c.person = o.person
+    WHERE o.status IN ('pending', 'processing', 'training', 'failed') AND NOT o.test
+        AND (o.started < c.started) IS NOT TRUE
+    GROUP BY o.person
+), shared AS (
+    SELECT c.model, count(*) AS users, (array_agg(c.user_id ORDER BY c.user_id COLLATE "C"))[1:{shown} + 1] AS first
+    FROM chosen AS c WHERE c.model <> '' GROUP BY c.model HAVING count(*) > 1
+)
+SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_id,
+    c.replicate_model_id, c.replicate_version_id, c.training_id, c.trigger_word, c.lora_scale, c.lora_weights_url,
+    c.model_name, {dates},
+    c.completed_rows - 1 AS older_completed, c.undated_rows,
+    coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
+    l.failure_reason AS later_failure_reason,
+    (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count
+FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
+WHERE $2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})
+ORDER BY c.email COLLATE "C" NULLS LAST, c.user_id COLLATE "C"
+LIMIT $3::bigint
+"""
+
+_UNMATCHED = """
+SELECT word FROM unnest($2::text[]) WITH ORDINALITY AS given (word, place)
+WHERE NOT EXISTS (SELECT FROM chosen AS c WHERE {matches}) ORDER BY place
+"""
+
+_POPULATION = """
+WITH per_person AS (
+    SELECT m.person, count(*) AS completed, count(*) FILTER (WHERE m.test) AS tests,
+        count(*) FILTER (WHERE NOT m.test AND coalesce(btrim(m.replicate_model_id, $1::text), '') = '') AS without_id
+    FROM {models} AS m WHERE m.status = 'completed' GROUP BY m.person
+)
+SELECT (SELECT count(*) FROM users) AS users,
+    count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests) AS users_with_completed_model,
+    coalesce(sum(p.completed - p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_models,
+    count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests + 1) AS users_with_several_completed_models,
+    coalesce(sum(p.without_id) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_without_model_id,
+    coalesce(sum(p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS test_models_left_out,
+    coalesce(sum(p.completed) FILTER (WHERE u.person IS NULL), 0)::bigint AS models_without_user
+FROM per_person AS p LEFT JOIN {users} AS u ON u.person = p.person
+"""
+
+_TRAINING_STATUS = """
+SELECT coalesce(m.status, '(null)') AS status, count(*) AS models
+FROM {models} AS m GROUP BY 1 ORDER BY 2 DESC, coalesce(m.status, '(null)') COLLATE "C"
+"""
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What to run, in this order; the numbers are the parameters that each takes."""
+
+    training_status: str
+    """No parameter."""
+    population: str
+    """$1."""
+    unmatched: str
+    """$1 and $2: those of the `--user` texts that match nobody."""
+    records: str
+    """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
+
+
+def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ...]:
+    """Optional columns that there are not. A `display_name` of either table will do."""
+    present = {*models, "display_name"} if "display_name" in users else set(models)
+    return tuple(name for name in get_args(OptionalColumn) if name not in present)
+
+
+def check_columns(label: str, table: str, columns: Columns) -> None:
+    """Raises `SourceError` for a required column that is missing, or that is no date where one is needed."""
+    for name in _REQUIRED[table]:
+        if name not in columns:
+            raise SourceError(
+                f"database {label}: table {table} has no column {name}",
+                f"The audit needs {table}.{name}; a view named {table} may provide it.",
+            )
+        if name in _DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
+            raise SourceError(
+                f"database {label}: column {table}.{name} is of type {columns[name]}, not a timestamp",
+                f"A view named {table} may convert it.",
+            )
+
+
+def statements(users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool) -> Statements:
+    """The SQL for tables of these columns, all required ones among them."""
+    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in (order_by, "updated_at", "completed_at"))
+    words = {
+        "users": _users(users, models),
+        "models": _models(users, models, include_tests=include_tests),
+        "order": ", ".join((*order, "m.id DESC")),
+        "order_by": order_by,
+        "display_name": "u.display_name" if "display_name" in users else "c.display_name",
+        "dates": ", ".join(f"{_iso(f'c.{name}')} AS {name}" for name in _DATES),
+        "matches": _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word"),
+        "shown": SHARED_SHOWN,
+    }
+    counting = _COUNTING.format_map(words)
+    return Statements(
+        training_status=_TRAINING_STATUS.format_map(words),
+        population=_POPULATION.format_map(words),
+        unmatched=counting + _UNMATCHED.format_map(words),
+        records=counting + _RECORDS.format_map(words),
+    )
+
+
+def _users(users: Columns, models: Columns) -> str:
+    name = "display_name::text" if "display_name" in users else "NULL::text"
+    person = _person("id", users["id"], models["user_id"])
+    return f"(SELECT {person} AS person, id::text AS user_id, email::text AS email, {name} AS display_name FROM users)"  # noqa: S608 - see above
+
+
+def _models(users: Columns, models: Columns, *, include_tests: bool) -> str:
+    """`user_models` as the statements above want it: texts as text, dates as timestamps in UTC, null where absent."""
+    dates = {name: _utc(name, models[name]) for name in _DATES}
+    columns = {
+        "person": _person("user_id", models["user_id"], users["id"]),
+        "id": _ordered("id", models["id"]),
+        "status": "training_status" if models["training_status"] in _TEXT_TYPES else "training_status::text",
+        "test": "false" if include_tests else _truth("is_test", models.get("is_test")),
+        **dates,
+        "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
+        **{name: f"{name}::text" if name in models else "NULL::text" for name in _TEXTS},
+    }
+    listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    return f"(SELECT {listed} FROM user_models)"  # noqa: S608 - see above
+
+
+def _person(column: str, kind: str, other: str) -> str:
+    """Raw where the two types compare, so that an index can serve; else as text, and a uuid's text is lower case."""
+    if kind == other or {kind, other} <= _TEXT_TYPES or {kind, other} <= _NUMBER_TYPES:
+        return column
+    return f"lower({column}::text)" if "uuid" in (kind, other) else f"{column}::text"
+
+
+def _ordered(column: str, kind: str) -> str:
+    return column if kind == "uuid" or kind in _NUMBER_TYPES else f'({column}::text COLLATE "C")'
+
+
+def _truth(column: str, kind: str | None) -> str:
+    """False for null."""
+    if kind is None:
+        return "false"
+    if kind == "bool":
+        return f"coalesce({column}, false)"
+    return f"coalesce(lower({column}::text) IN ('t', 'true', '1', 'y', 'yes', 'on'), false)"
+
+
+def _utc(column: str, kind: str) -> str:
+    """As `timestamp` in UTC. A plain timestamp is taken to be in UTC already."""
+    return f"({column} AT TIME ZONE 'UTC')" if kind == "timestamptz" else f"{column}::timestamp"
+
+
+def _iso(column: str) -> str:
+    """As `models` writes times: microseconds where there are any; null for dates that Python and ISO 8601 lack."""
+    return f"""CASE WHEN {column} >= '0001-01-01' AND {column} < '10000-01-01' THEN to_char({column},
+        CASE WHEN {column} = date_trunc('second', {column}) THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+        ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"' END) END"""
