@@ -116,11 +116,11 @@ def parse(url: str) -> Database:
     credentials, _, place = address.rpartition("@")
     user, _, password = credentials.partition(":")
     authority, _, name = place.partition("/")
+    hosts, ports = _places(authority, parameters)
     user = parameters.get("user") or _decoded(user)
     name = parameters.get("dbname") or parameters.get("database") or _decoded(name) or user
     if not name:
         _refuse("names no database", _EXAMPLE)
-    hosts, ports = _places(authority, parameters)
     proxy_options, search_path = _options(parameters)
     return Database(
         hosts=hosts,
