@@ -41,7 +41,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     upper: bool = False
     """The row has the hash in upper case."""
     row: Mapping[str, Any] = {}
-    """Columns that differ, in the row's own types. In texts, `{0}` is as above, `{model}` the right id, `{name}` its end."""
+    """Columns that differ, in the row's own types. `{0}` as above, `{model}` the right id, `{name}` its end."""
     edited_days: float | None = None
     """How many days ago the row was last edited, where that was not at the end of the training."""
     status: str | None = "completed"

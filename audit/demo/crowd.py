@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final, overload
 
 from audit.demo.rows import ModelRow, UserRow
-from audit.demo.world import Model, Training, training_id, weights_url
+from audit.demo.world import Model, Training, weights_url
 from audit.models import Account, Reason, Version
 
 OWNER: Final = "crowd-photos"
@@ -93,18 +93,20 @@ class Crowd:
 
     @property
     def trainings(self) -> Sequence[Training]:
-        """The last training of every user who has a model; user 0's is the most recent."""
+        """The last training of every user, whatever became of the model; user 0's is the most recent."""
         return _Trainings(self)
 
-    def training(self, training_id: str) -> Training | None:  # noqa: ARG002 (see `World`)
-        """None: ids cannot be traced back to users, and nothing needs it of a crowd."""
-        return None
+    def training(self, training_id: str) -> Training | None:
+        """See `World`."""
+        digits = training_id[-8:]
+        i = int(digits) if digits.isascii() and digits.isdigit() else self.n
+        return self.last_training(i) if i < self.n and training_id == _training_id(i, 0) else None
 
     def last_training(self, i: int) -> Training:
         """The one that made user i's newest version."""
         digest, made = self._hash(i, 0), _made(i, 0)
         return Training(
-            id=training_id(digest),
+            id=_training_id(i, 0),
             destination=f"{OWNER}/{self.model_name(i)}",
             status="succeeded",
             created_at=_text(made - timedelta(minutes=20)),
@@ -113,8 +115,8 @@ class Crowd:
         )
 
     def _rows(self, i: int) -> Iterable[ModelRow]:
-        counting = self._row(2 * i + 1, i, self._hash(i, 0), _made(i, 0))
-        older = self._row(2 * i + 2, i, self._hash(i, 1), _made(i, 1))
+        counting = self._row(i, 0)
+        older = self._row(i, 1)
         match self.reason(i):
             case Reason.OUTDATED_VERSION:
                 counting = counting._replace(replicate_version_id=self._hash(i, 1))
@@ -130,9 +132,10 @@ class Crowd:
                 counting = counting._replace(replicate_model_id=self.model_name(i))
         return counting, older
 
-    def _row(self, number: int, i: int, digest: str, made: datetime) -> ModelRow:
+    def _row(self, i: int, age: int) -> ModelRow:
+        digest, made = self._hash(i, age), _made(i, age)
         return ModelRow(
-            id=number,
+            id=2 * i + 1 + age,
             user_id=self.user_id(i),
             training_status="completed",
             replicate_model_id=f"{OWNER}/{self.model_name(i)}",
@@ -140,7 +143,7 @@ class Crowd:
             updated_at=made,
             completed_at=made,
             created_at=made,
-            training_id=training_id(digest),
+            training_id=_training_id(i, age),
             trigger_word="TOK",
             lora_scale=Decimal(1),
             lora_weights_url=weights_url(digest),
@@ -179,6 +182,10 @@ class _Trainings(Sequence[Training]):
 def _made(i: int, age: int) -> datetime:
     """Users one second apart, versions of one user about a month."""
     return NOW - timedelta(days=30.4 * age, seconds=i, microseconds=1)
+
+
+def _training_id(i: int, age: int) -> str:
+    return f"t{age}{i:024d}"
 
 
 def _text(moment: datetime) -> str:

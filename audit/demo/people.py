@@ -100,9 +100,8 @@ class _Player:
         row = self._dated(case.status or "", moment, recorded and (recorded.upper() if case.upper else recorded))
         if case.edited_days is not None:
             row = row._replace(updated_at=self._now - timedelta(days=case.edited_days))
-        if place < len(self._hashes):
-            made_by = self._hashes[place]
-            row = row._replace(training_id=training_id(made_by), lora_weights_url=weights_url(made_by))
+        made_by = self._hashes[place] if self._hashes else case.name
+        row = row._replace(training_id=training_id(made_by), lora_weights_url=weights_url(made_by))
         return row._replace(**self._changes(case.row))
 
     def _another(self, more: More) -> ModelRow:
