@@ -110,7 +110,9 @@ def record(number: int = 1, **changes: object) -> ModelRecord:
 def versions(number: int, count: int) -> tuple[Version, ...]:
     """The first five of `count` versions, newest first; the number in `version_hash` counts from the newest."""
     months = (f"2026-02-{20 - n:02}T10:00:00Z" if n < 2 else f"2025-{13 - n:02}-15T10:00:00Z" for n in range(5))
-    return tuple(Version(version_hash((number, n)), date) for n, date in zip(range(min(count, 5)), months, strict=False))
+    return tuple(
+        Version(version_hash((number, n)), date) for n, date in zip(range(min(count, 5)), months, strict=False)
+    )
 
 
 def up_to_date(number: int, *, count: int = 2, notes: tuple[Note, ...] = (), **changes: object) -> AuditedUser:
@@ -128,7 +130,9 @@ def up_to_date(number: int, *, count: int = 2, notes: tuple[Note, ...] = (), **c
     return AuditedUser(record(number, **changes), finding)
 
 
-def outdated(number: int, *, behind: int = 1, since: str = "2025-07-01T10:00:00Z", **changes: object) -> AuditedUser:
+def outdated(
+    number: int, *, behind: int = 1, since: str | None = "2025-07-01T10:00:00Z", **changes: object
+) -> AuditedUser:
     shown = versions(number, behind + 2)
     finding = Finding(
         reason=Reason.OUTDATED_VERSION,
@@ -169,7 +173,7 @@ def everything() -> list[AuditedUser]:
     users += [
         outdated(210, behind=14, since="2024-06-01T00:00:00Z", email="eva.von-und-zu-langenau@mail.example.org"),
         outdated(211, behind=1, since="2026-02-19T22:00:00Z", email=None),
-        outdated(212, behind=1, since="", display_name=None),
+        outdated(212, behind=1, since=None, display_name=None),
         uncompared(220, Reason.UNKNOWN_VERSION, "ab" * 32),
         uncompared(221, Reason.MALFORMED_VERSION, version_hash((221, 0))[:8]),
         uncompared(222, Reason.MALFORMED_VERSION, "latest"),

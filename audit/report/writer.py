@@ -1,6 +1,7 @@
 """Puts reports in their places: checked before the run, replaced whole, mode 0600, the old file kept on any failure."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -81,6 +82,8 @@ def _check_path(target: Path) -> None:
         if not os.access(target, os.W_OK):
             raise PermissionError(f"{target} is not writable")
         return
+    if target.is_symlink():  # `realpath` follows every link but those that lead in circles
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.is_dir():
         raise IsADirectoryError("a directory is in its place")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,15 +162,17 @@ def _is_special(target: Path) -> bool:
 
 @contextlib.contextmanager
 def _quiet_when_closed(stream: BinaryIO) -> Iterator[None]:
-    """A reader that has seen enough (`| head`) is no error, neither now nor when Python flushes at its end."""
+    """A reader that has seen enough (`| head`) is no error.
+
+    After any failure what is still in the buffer goes nowhere, else Python would fail once more at its end.
+    """
     try:
         yield
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, stream.fileno())
-        finally:
-            os.close(nowhere)
+    except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _shown(output: Output) -> str:
