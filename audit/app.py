@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from audit import __version__, source
+from audit import __version__
 from audit.auditor import Auditor, Stop
 from audit.errors import ReplicateError, SettingsError
 from audit.ledger import Ledger
@@ -20,6 +20,7 @@ from audit.replicate import Replicate, Target, Ticking, connect
 from audit.report import writer
 from audit.report.view import RunView
 from audit.settings import RunSettings
+from audit.source import snapshot as source_snapshot
 from audit.verdict import Circumstances, askable_model, classify, exit_code
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ async def _account(replicate: Replicate) -> Account | None:
 
 async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, watcher: Watcher) -> Circumstances:
     """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
-    async with source.snapshot(
+    async with source_snapshot(
         settings.database,
         order_by=settings.order_by,
         filters=settings.filters,

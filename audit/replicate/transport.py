@@ -86,6 +86,8 @@ async def connect(target: Target, ticking: Ticking) -> AsyncIterator["Transport"
         timeout=aiohttp.ClientTimeout(total=None),  # `_attempt` has its own, body included
         trust_env=False,  # a .netrc or a proxy for http must not see the token; `target.proxy` is explicit
     )
+    # aiohttp silently repeats a GET whose connection breaks: a request that no pace and no count would know of.
+    session._retry_connection = False  # noqa: SLF001 - there is no public way; a test notices when this one closes
     async with session:
         yield Transport(session, target, ticking)
 
