@@ -50,7 +50,10 @@ from audit.demo.rate import Bucket, Rate
 from audit.demo.standin import TOKEN, Rules, StandIn
 from audit.demo.world import Model, Training, truth, version_hash
 from audit.models import Failed, Found, Missing, NoVersions, Reason, Version
+from tests import standin_fixtures
 from tests.standin_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
+
+manual_time, serve, session = standin_fixtures.manual_time, standin_fixtures.serve, standin_fixtures.session
 
 Session = aiohttp.ClientSession
 FACE = f"models/{OWNER}/face"
@@ -501,7 +504,7 @@ async def test_an_odd_body_comes_exactly_as_it_is(serve: Serve, name: str) -> No
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
-        ("host", "http://replicate.example:{port}"),
+        ("host", "http://replicate.example"),
         ("port", "http://127.0.0.1:{other_port}"),
         ("scheme", "https://127.0.0.1:{port}"),
     ],

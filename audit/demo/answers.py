@@ -138,7 +138,7 @@ class Answers:
             case _ if paging.to is not None:
                 following = paging.to + onwards
             case "host":
-                following = f"{scheme}://replicate.example:{port}{onwards}"
+                following = f"{scheme}://replicate.example{onwards}"
             case "port":
                 following = f"{scheme}://{host}:{int(port) - 1}{onwards}"
             case "scheme":
