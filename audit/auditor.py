@@ -80,8 +80,8 @@ class Auditor:
         self._circumstances = circumstances
         self._settled = settled
 
-    async def run(self, concurrency: int, stop: Stop) -> None:
-        """Return when every question has its answer, or soon after `stop` was requested.
+    async def run(self, concurrency: int, stop: Stop, grace: float = GRACE) -> None:
+        """Return when every question has its answer, or at most `grace` seconds after `stop` was requested.
 
         Raises what the run file raises; the other workers are cancelled first.
         """
@@ -91,7 +91,7 @@ class Auditor:
         try:
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                await asyncio.wait({work}, timeout=GRACE)
+                await asyncio.wait({work}, timeout=grace)
         finally:
             stopping.cancel()
             work.cancel()  # does nothing where it is done

@@ -111,14 +111,14 @@ def _output(given: str) -> tuple[Format, str]:
         name, path = Path(given).suffix.removeprefix(".").lower(), given
         if name == "htm":
             name = "html"
-    if not path:
-        raise SettingsError(f"-o {given}: there is no path after the =", f"Write for example -o {name}=report.{name}")
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         raise SettingsError(
             f"-o {given}: unknown format {name!r}" if name else f"-o {given}: the format cannot be told from the name",
             f"Formats are {known}; write -o FORMAT=PATH, for example -o html={path}",
         )
+    if not path:
+        raise SettingsError(f"-o {given}: there is no path after the =", f"Write for example -o {name}=report.{name}")
     return cast(Format, name), path
 
 
