@@ -4,12 +4,18 @@ import asyncio
 import base64
 import gzip
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -581,6 +587,13 @@ async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serv
     assert 20 <= sum(status != 200 for status in runs[0]) <= 60
 
 
+async def test_chaos_can_make_answers_late(serve: Serve, session: Session, manual_time: ManualTime) -> None:
+    rules = Rules(chaos=Chaos(share=1.0, faults=(Slow(low=9),)))
+    standin = await serve(model(faults=(Refused(status=500, times=1),)), rules=rules, times=manual_time.times)
+    assert [(await get(session, standin, path)).status for path in (LISTED, LISTED, FACE)] == [500, 200, 200]
+    assert manual_time.slept == [9, 9]
+
+
 # What the data says
 
 
@@ -662,6 +675,40 @@ def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
         usage = remote.usage()
     assert usage.seen.requests == 2
     assert 0 <= usage.cpu_seconds < 5
+
+
+ORPHAN = """
+import os, signal
+from audit.demo.hosting import in_process
+from tests.test_demo_standin import make_standin
+
+if __name__ == "__main__":
+    with in_process(make_standin) as remote:
+        print(remote.origin, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_ends_with_its_parent_however_that_dies(tmp_path: Path) -> None:
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, script],
+        check=False,  # it kills itself
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    port = int(done.stdout.rpartition(":")[2])
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.02)
+    pytest.fail("the stand-in outlived its parent by 2 s")
 
 
 # The official client

@@ -21,10 +21,7 @@ class Trouble:
         """The seconds to wait before this answer, and the fault that spoils it. `nth` request for its path, from 1."""
         delay = 0.0
         spoiling: Fault | None = None
-        if self._chaos:
-            struck = self._chaos.strikes(asked.path, nth)
-            spoiling = struck if struck and struck.meets(asked.endpoint) else None
-        for key, fault in self._candidates(asked, model):
+        for key, fault in self._candidates(asked, nth, model):
             if isinstance(fault, Slow):
                 delay += _delay(fault, asked.path, nth)
             elif spoiling is None:
@@ -34,7 +31,10 @@ class Trouble:
             self._struck[key] += 1
         return delay, spoiling
 
-    def _candidates(self, asked: Question, model: Model | None) -> Iterator[tuple[tuple[str, int], Fault]]:
+    def _candidates(self, asked: Question, nth: int, model: Model | None) -> Iterator[tuple[tuple[str, int], Fault]]:
+        struck = self._chaos.strikes(asked.path, nth) if self._chaos else None
+        if struck and struck.meets(asked.endpoint):
+            yield ("chaos", 0), struck
         for whose, faults in (("", self._everywhere), (asked.model_id, model.faults if model else ())):
             for place, fault in enumerate(faults):
                 spent = fault.times is not None and self._struck[whose, place] >= fault.times
