@@ -4,6 +4,7 @@ Each command's module imports what it needs when it runs, so that `--help` and c
 """
 
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
@@ -67,6 +68,9 @@ def _run(prog_name: str) -> tuple[int, bool]:
         return (2 if isinstance(error, SettingsError) else 5), True
     except (click.Abort, KeyboardInterrupt):
         return 130, False
+    except Exception:
+        traceback.print_exc()
+        return 1, True
     # Commands return an `ExitCode`; a plain int comes from click itself, after --help and the like.
     return (int(result), True) if isinstance(result, int) and type(result) is not int else (0, False)
 

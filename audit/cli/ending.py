@@ -1,5 +1,6 @@
 """The last lines of a command on stderr: the counts, who is affected, where the files are."""
 
+import shutil
 from collections.abc import Sequence
 from itertools import islice
 
@@ -10,23 +11,24 @@ from audit.hint_table import HINTS
 from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
 from audit.report.redaction import redacted_user
-from audit.report.writer import STDOUT, Output
+from audit.report.writer import STDOUT
 from audit.visible import shortened, visible
 
 NAMED = 3
-"""How many users of each reason are named; the report has them all."""
+"""How many users of each reason are named at most; the reports have them all."""
+
+WIDEST = 100
+"""Columns. Longer lines are hard to read, and chats wrap them."""
 
 
 def show(outcome: Outcome, ledger: Ledger) -> None:
     """Everything but the very last line, which names the exit code's meaning."""
     lines = [headline(outcome.summary)]
-    for reason, count in outcome.summary.reasons.items():
-        if reason.status is not Status.UP_TO_DATE:
-            lines.append(_reason_line(reason, count, _named(ledger, reason, redact=outcome.redacted)))
     if outcome.info.stop_reason:
         lines.append(f"The run ended early: {visible(outcome.info.stop_reason)}")
-    lines.extend(f"{output.format.upper()} report: {visible(output.path)}" for output in _files(outcome))
-    lines.append(f"Run file: {visible(str(outcome.run_file))}")
+    lines.extend(_table(outcome, ledger))
+    files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
+    lines.extend(f"{what + ':':<13} {visible(path)}" for what, path in (*files, ("Run file", str(outcome.run_file))))
     click.echo("\n".join(lines), err=True)
 
 
@@ -41,21 +43,34 @@ def headline(summary: Summary) -> str:
     )
 
 
-def _reason_line(reason: Reason, count: int, named: Sequence[str]) -> str:
-    more = count - len(named)
-    who = ", ".join(named) + (f" and {more:,} more" if more else "")
-    return f"  {reason.status:<11}  {count:>7,}  {HINTS[reason].title}: {who}"
+def _table(outcome: Outcome, ledger: Ledger) -> list[str]:
+    """A line for each reason that needs somebody, worst status first, as wide as the terminal."""
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    lines = []
+    for status in Status:
+        for reason, count in outcome.summary.reasons.items():
+            if reason.status is status is not Status.UP_TO_DATE:
+                start = f"  {status.value.replace('_', ' '):<11} {count:>7,}  {HINTS[reason].title:<22} "
+                names = _names(ledger, reason, redact=outcome.redacted)
+                lines.append(start + fitted(names, count, max(20, width - len(start))))
+    return ["", *lines, ""] if lines else [""]
 
 
-def _named(ledger: Ledger, reason: Reason, *, redact: bool) -> list[str]:
-    return [_who(user, redact=redact) for user in islice(ledger.users(reason.status, reason), NAMED)]
+def fitted(names: Sequence[str], count: int, width: int) -> str:
+    """As many whole `names` as fit in `width` columns, at least a piece of the first, and how many more there are."""
+    for shown in range(len(names), 0, -1):
+        more = f" +{count - shown:,}" if count > shown else ""
+        text = ", ".join(names[:shown]) + more
+        if len(text) <= width:
+            return text
+    more = f" +{count - 1:,}" if count > 1 else ""
+    return f"{names[0][: max(1, width - len(more) - 1)]}…{more}" if names else ""
 
 
-def _who(user: AuditedUser, *, redact: bool) -> str:
+def _names(ledger: Ledger, reason: Reason, *, redact: bool) -> list[str]:
+    return [_name(user, redact=redact) for user in islice(ledger.users(reason.status, reason), NAMED)]
+
+
+def _name(user: AuditedUser, *, redact: bool) -> str:
     record = redacted_user(user).record if redact else user.record
-    name = record.user_id if redact or not record.email else record.email
-    return shortened(visible(name), 60)
-
-
-def _files(outcome: Outcome) -> list[Output]:
-    return [output for output in outcome.outputs if output.path != STDOUT]
+    return shortened(visible(record.user_id if redact or not record.email else record.email), 60)

@@ -5,6 +5,7 @@ The only module that says aiohttp, and the one border at which its errors become
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 import time
@@ -251,4 +252,6 @@ def _count(text: str | None) -> int | None:
 def _os_words(error: Exception) -> str:
     """The system's words without the address, which is the base URL's and said elsewhere."""
     inner = getattr(error, "os_error", error)
-    return (getattr(inner, "strerror", None) or type(inner).__name__).lower()
+    # Not `strerror`, in which asyncio puts a text of its own with the address.
+    number = getattr(inner, "errno", None)
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else "it failed"
