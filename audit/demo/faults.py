@@ -143,8 +143,8 @@ class Repeated(Disguise, frozen=True, kw_only=True):
 class Chaos(msgspec.Struct, frozen=True, kw_only=True):
     """Spoils a share of all requests, each with one of `faults` (no disguises).
 
-    The faults keep to their `on`, and their `times` means nothing here. Which requests are struck follows from the seed, the path and how many times it was asked for before; so it is the
-    same in every order of requests.
+    The faults keep to their `on`, and their `times` means nothing here. Which requests are struck follows from the
+    seed, the path and how many times it was asked for before; so it is the same in every order of requests.
     """
 
     share: float
