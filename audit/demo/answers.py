@@ -1,10 +1,8 @@
-"""Question -> answer, as Replicate gives it when nothing goes wrong; and what some faults answer in its place."""
+"""Question -> answer, as Replicate gives it when nothing goes wrong (but for a `next` that misleads)."""
 
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from email.utils import format_datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, unquote
 
@@ -12,19 +10,12 @@ from audit.demo import bodies
 from audit.demo.bodies import Body, Piece
 from audit.demo.delivery import Answer
 from audit.demo.disguises import listed
-from audit.demo.faults import Endpoint, Fault, Odd, Paging, Redirected, Refused, Throttled
+from audit.demo.faults import Endpoint, Paging
+from audit.demo.refusals import not_found
 from audit.demo.world import Model, World, visible_model
 from audit.models import Version
 
 T = TypeVar("T")
-NOT_FOUND = "The requested resource could not be found."
-_PROBLEM = "application/problem+json"
-_EDGE_PAGE = b"""<!DOCTYPE html>
-<html lang="en-US"><head><title>api.replicate.com | %(status)d: Error</title></head>
-<body><h1>Error %(status)d</h1><p>The web server reported an error.</p>
-<p>Cloudflare Ray ID: <strong>8f1c0a2b3d4e5f60</strong></p>
-</body></html>
-"""
 
 
 class Question(NamedTuple):
@@ -155,89 +146,6 @@ class Answers:
 
     def _url(self, here: str, start: int) -> str:
         return f"{here}?cursor={quote(_cursor(start))}"
-
-
-def not_found() -> Answer:
-    """404, in the API's words."""
-    return Answer(404, Body([bodies.refusal(404, NOT_FOUND)]))
-
-
-def unauthenticated() -> Answer:
-    """401, in the API's words."""
-    body = bodies.dumped(
-        {"title": "Unauthenticated", "detail": "You did not pass a valid authentication token", "status": 401}
-    )
-    return Answer(401, Body([body]), _PROBLEM)
-
-
-def not_allowed(method: str) -> Answer:
-    """405: this server can be read, not changed."""
-    return Answer(405, Body([bodies.refusal(405, f'Method "{method}" not allowed.')]), headers="Allow: GET\r\n")
-
-
-def throttled(wait: int) -> Answer:
-    """429, as the API words it today."""
-    detail = f"Request was throttled. Your rate limit resets in ~{wait}s."
-    return Answer(429, Body([bodies.refusal(429, detail, retry_after=wait)]), headers=f"Retry-After: {wait}\r\n")
-
-
-def replacement(fault: Fault | None, asked: Question, now: datetime) -> Answer | None:
-    """The answer that a fault puts in the place of the right one; None where it leaves that alone."""
-    match fault:
-        case Throttled():
-            return _throttled(fault, now)
-        case Refused(status=401, body="json"):
-            return unauthenticated()
-        case Refused():
-            return _refused(fault)
-        case Redirected():
-            location = fault.to or asked.path
-            return Answer(fault.status, Body([b""]), "text/html", f"Location: {location}\r\n")
-        case Odd():
-            return Answer(200, Body([fault.content]), fault.content_type, encoding=fault.encoding)
-        case _:
-            return None
-
-
-def _throttled(fault: Throttled, now: datetime) -> Answer:
-    wait = fault.wait
-    plain = Body([bodies.refusal(429, "Request was throttled.")])
-    match fault.form:
-        case "seconds":
-            return Answer(429, plain, headers=f"Retry-After: {wait}\r\n")
-        case "date":
-            until = format_datetime(now + timedelta(seconds=wait), usegmt=True)
-            return Answer(429, plain, headers=f"Retry-After: {until}\r\n")
-        case "body":
-            return Answer(429, Body([bodies.refusal(429, "Request was throttled.", retry_after=wait)]))
-        case "text":
-            detail = f"Request was throttled. Your rate limit resets in ~{wait}s."
-            return Answer(429, Body([bodies.refusal(429, detail)]))
-        case "old_text":
-            unit = "second" if wait == 1 else "seconds"
-            detail = f"Request was throttled. Expected available in {wait} {unit}."
-            return Answer(429, Body([bodies.dumped({"detail": detail})]))
-        case "bare":
-            return Answer(429, Body([b""]), None)
-
-
-_DETAILS = {
-    403: "You do not have permission to perform this action.",
-    408: "Request timeout.",
-    418: "I'm a teapot.",
-    422: "The request could not be processed.",
-}
-
-
-def _refused(fault: Refused) -> Answer:
-    match fault.body:
-        case "html":
-            return Answer(fault.status, Body([_EDGE_PAGE % {b"status": fault.status}]), "text/html; charset=UTF-8")
-        case "empty":
-            return Answer(fault.status, Body([b""]), None)
-        case "json":
-            detail = _DETAILS.get(fault.status, "Internal server error." if fault.status >= 500 else "Refused.")
-            return Answer(fault.status, Body([bodies.refusal(fault.status, detail)]))
 
 
 def _cursor(start: int) -> str:

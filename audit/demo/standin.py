@@ -1,7 +1,8 @@
 """A stand-in for Replicate's HTTP API: a real server on a loopback port that answers from a `World`.
 
-It answers as Replicate does (`answers.py`), errs as Replicate, its edge and the network in between do (`faults.py`),
-and counts what it is asked (`seen.py`). It can be read, not changed: anything but GET gets 405. It logs nothing.
+It answers as Replicate does (`answers.py`, `refusals.py`), errs as Replicate, its edge and the network in between do
+(`faults.py`), and counts what it is asked (`seen.py`). It can be read, not changed: anything but GET gets 405. It logs
+nothing.
 """
 
 import asyncio
@@ -17,19 +18,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from audit.demo.answers import (
-    Answers,
-    PageSizes,
-    Question,
-    not_allowed,
-    question,
-    replacement,
-    throttled,
-    unauthenticated,
-)
+from audit.demo.answers import Answers, PageSizes, Question, question
 from audit.demo.delivery import Answer, Line, Sent, Sleep
 from audit.demo.faults import Chaos, Fault, Paging, label_of, reason_of
 from audit.demo.rate import Bucket, Rate
+from audit.demo.refusals import not_allowed, replacement, throttled, unauthenticated
 from audit.demo.seen import Seen, TokenKind
 from audit.demo.trouble import Trouble
 from audit.demo.world import World, visible_model
@@ -122,7 +115,7 @@ class StandIn:
             refusal = self._refusal(request, asked)
             fault = None if refusal else await self._fault(asked)
             paging = fault if isinstance(fault, Paging) else None
-            answer = refusal or replacement(fault, asked, self._times.now()) or self._answers.answer(asked, paging)
+            answer = refusal or replacement(fault, asked.path, self._times.now()) or self._answers.answer(asked, paging)
             sent = await Line(request, self._common_headers(), self._times.sleep).send(answer, fault)
             self.seen.statuses[answer.status] += 1
             return sent
