@@ -189,13 +189,15 @@ def _case(error: BaseException) -> Case:
     if isinstance(state, str):
         if state in _WORDED:
             for words, case in _BY_WORDS:
-                if words.search(str(error)):
+                if words.search(_text(error)):
                     return case
         known = (state[:length] for length in (5, 3, 2) if state[:length] in _BY_STATE)
         return _BY_STATE.get(next(known, ""), _OTHER)
-    # asyncpg says it so where the server answers "N" to the request for TLS.
-    if type(error) is ConnectionError and "SSL" in str(error):
+    # asyncpg's words where the server answers "N" to the request for TLS, and where it went away between two queries.
+    if type(error) is ConnectionError and "SSL" in _text(error):
         return _NO_TLS
+    if type(error).__name__ == "InterfaceError" and "closed" in _text(error):
+        return _GONE
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_NAME and kind.__module__.startswith("asyncpg"):
             return _BY_NAME[kind.__name__]
@@ -206,5 +208,10 @@ def _said(error: BaseException) -> str:
     """The first line of what the other side said, without anything that acts on a terminal."""
     if isinstance(error, UnicodeError):
         return error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else ""
-    text = getattr(error, "strerror", None) or (str(error.args[0]) if error.args else "")
+    text = getattr(error, "strerror", None) or _text(error)
     return shortened(visible(str(text).strip().partition("\n")[0]), 300)
+
+
+def _text(error: BaseException) -> str:
+    """Without what `str` adds to it: asyncpg's advice on PgBouncer is not ours."""
+    return str(error.args[0]) if error.args else ""

@@ -10,6 +10,10 @@ import asyncpg
 import pytest
 
 from audit.demo.postgres import embedded_postgres
+from tests.audits import cast, crowd, shell, square, stage
+
+__all__ = ["cast", "crowd", "shell", "square", "stage"]
+from tests.database_rows import ANNA, MODELS, USERS, execute, insert
 
 _numbers = count(1)
 
@@ -33,3 +37,11 @@ async def database(postgres_server: str) -> AsyncIterator[str]:
         await server.execute(f"DROP DATABASE {name}")
     finally:
         await server.close()
+
+
+@pytest.fixture
+async def tables(database: str) -> str:
+    """DSN of a database with both tables, and Anna."""
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", [ANNA])
+    return database

@@ -1,13 +1,18 @@
 """The two tables as the product has them, and rows for them."""
 
 import json
+import traceback
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
+import pytest
 
 from audit.dsn import parse
+from audit.errors import SourceError
 from audit.models import Filters, ModelRecord, OrderBy, Population
 from audit.source import snapshot
+from tests.postgres_servers import PASSWORD
 
 USERS = "CREATE TABLE users (id text PRIMARY KEY, email text UNIQUE, display_name text);"
 MODELS = """
@@ -20,6 +25,28 @@ CREATE TABLE user_models (
 """
 
 Row = dict[str, Any]
+
+ANNA = {"id": "u1", "email": "anna@example.com", "display_name": "Anna"}
+
+
+def model(**changes: Any) -> Row:
+    """A completed row of Anna's, with every column of `MODELS`."""
+    return {
+        "user_id": "u1",
+        "training_status": "completed",
+        "replicate_model_id": "acme/anna",
+        "replicate_version_id": "f" * 64,
+        "training_id": "t1",
+        "trigger_word": "TOK",
+        "lora_scale": "0.90",
+        "lora_weights_url": "https://replicate.delivery/a.tar",
+        "is_test": None,
+        "model_name": "Anna's",
+        "failure_reason": None,
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-02-01T00:00:00Z",
+        "completed_at": "2026-03-01T00:00:00.25Z",
+    } | changes
 
 
 async def execute(dsn: str, *statements: str) -> None:
@@ -52,3 +79,19 @@ async def read(
     """Everything, in order."""
     async with snapshot(parse(dsn), order_by=order_by, filters=filters or Filters(), statement_timeout=20) as taken:
         return [record async for record in taken.records()], taken.population
+
+
+async def failure(dsn: str, **options: Any) -> SourceError:
+    """The error that reading everything ends in; it shows no password anywhere."""
+    settings: dict[str, Any] = {"order_by": "updated_at", "filters": Filters(), "statement_timeout": 20.0} | options
+    with pytest.raises(SourceError) as caught:
+        async with snapshot(parse(dsn), **settings) as taken:
+            _ = [record async for record in taken.records()]
+    error = caught.value
+    text = "".join(traceback.format_exception(error)) + repr(vars(error)) + repr(error.__cause__)
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), "wrong-secret"):
+        assert secret not in text
+    assert parse(dsn).label in str(error)
+    assert error.next_step
+    assert "\n" not in str(error)
+    return error

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.models import SHARED_SHOWN, TRIMMED, Filters, ModelRecord, OrderBy, Population
-from tests.database_rows import MODELS, USERS, execute, insert, read
+from tests.database_rows import execute, insert, read
 
 DATES = st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500000Z", "2026-06-01T12:00:00Z"])
 MODEL_IDS = [None, "", " \t\n\r\f\v", "\u00a0", "acme/a", " acme/a\n", "acme/A", "acme/b", "\u00a0acme/b"]
@@ -155,13 +154,6 @@ class Obvious:
             models_without_user=sum(row.user_id not in ids for row in all_completed),
             training_status=dict(sorted(statuses.items(), key=lambda item: (-item[1], item[0]))),
         )
-
-
-@pytest.fixture
-async def tables(database: str) -> str:
-    """An empty `users` and `user_models`, without a foreign key between them."""
-    await execute(database, USERS, MODELS)
-    return database
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
