@@ -17,7 +17,7 @@ PG_BIN = "SYNC_AUDIT_PG_BIN"
 SHOWN = """
 These are made-up users; the audit was a real one, with PostgreSQL and HTTP. Look at
   {html}
-first: each user's line says what the case shows. Then compare with the CSV and the JSON.
+first: every status, reason and note is there. Then compare with the CSV and the JSON.
 For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audit run
 """
 

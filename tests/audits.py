@@ -1,0 +1,180 @@
+"""Whole audits on real servers: a database with the demo's users, a stand-in for Replicate, a command that runs."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from audit import app
+from audit.auditor import Stop
+from audit.cli.progress import Silent
+from audit.demo.crowd import Crowd
+from audit.demo.hosting import in_thread
+from audit.demo.load import load
+from audit.demo.people import People, people
+from audit.demo.standin import TOKEN, StandIn
+from audit.dsn import parse
+from audit.ledger import Ledger
+from audit.settings import RunSettings
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database and what Replicate has to say about it."""
+
+    dsn: str
+    standin: StandIn
+
+    def settings(self, folder: Path, **changes: Any) -> RunSettings:
+        """A quick audit of this place into `folder`."""
+        plain: dict[str, Any] = {
+            "database": parse(self.dsn),
+            "token": TOKEN,
+            "base_url": self.standin.base_url,
+            "proxy": None,
+            "outputs": (("json", str(folder / "report.json")),),
+            "run_file": folder / "run.sqlite",
+            "per_minute": 100_000,
+            "timeout": 0.4,
+            "retries": 1,
+        }
+        return RunSettings(**(plain | changes))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a command needs to audit this place."""
+        return {
+            "DATABASE_URL": self.dsn,
+            "REPLICATE_BASE_URL": self.standin.origin,
+            "REPLICATE_API_TOKEN": TOKEN,
+            "SYNC_AUDIT_RATE": "100000",
+            "SYNC_AUDIT_TIMEOUT": "0.4",
+            "SYNC_AUDIT_RETRIES": "1",
+        }
+
+
+async def new_database(server: str, name: str) -> str:
+    """The DSN of a new, empty database."""
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+    finally:
+        await connection.close()
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture(scope="session")
+def cast() -> People:
+    """The demo's users at a fixed moment."""
+    return people(NOW)
+
+
+@pytest.fixture(scope="session")
+def stage(postgres_server: str, cast: People) -> Iterator[Place]:
+    """The demo's users, to be read only."""
+    dsn = asyncio.run(new_database(postgres_server, "stage"))
+    asyncio.run(load(dsn, cast))
+    with in_thread(StandIn(cast.world)) as standin:
+        yield Place(dsn, standin)
+
+
+@pytest.fixture(scope="session")
+def crowd() -> Crowd:
+    """Users by the hundred, one in five of them odd."""
+    return Crowd(300, oddities=0.2)
+
+
+@pytest.fixture(scope="session")
+def square(postgres_server: str, crowd: Crowd) -> Iterator[Place]:
+    """The crowd, to be read only."""
+    dsn = asyncio.run(new_database(postgres_server, "square"))
+    asyncio.run(load(dsn, crowd))
+    with in_thread(StandIn(crowd)) as standin:
+        yield Place(dsn, standin)
+
+
+def audit(settings: RunSettings) -> Ledger:
+    """A whole run in this process; returns its open run file."""
+
+    async def run() -> Ledger:
+        return await app.audit(settings, Silent(), Stop())
+
+    return asyncio.run(run())
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        """Of stderr: it has to name the exit code's meaning."""
+        return self.err.splitlines()[-1]
+
+
+@dataclass
+class Shell:
+    """Runs the command in a folder of its own, as a person would."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    cleanup: ExitStack = field(default_factory=ExitStack)
+
+    def __call__(self, *arguments: str, **environ: str) -> Ended:
+        """Run to the end."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.all_environ(environ),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Begin, and leave the rest to the caller; whatever is still there at the end of the test is killed."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.all_environ(environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.cleanup.enter_context(process)
+        self.cleanup.callback(process.kill)
+        return process
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        """`sync-audit` with whatever Python runs the tests, which warns as loudly as the tests do."""
+        return [sys.executable, "-W", "error", "-m", "audit", *arguments]
+
+    def all_environ(self, more: dict[str, str]) -> dict[str, str]:
+        """Nothing of the caller's settings, but for the way to Python and its packages."""
+        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR", "COVERAGE_RUN"}}
+        return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | self.environ | more
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A folder and no settings."""
+    with ExitStack() as cleanup:
+        yield Shell(tmp_path, cleanup=cleanup)
