@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from audit.models import Filters, Note, Population, Reason, Status
 from audit.report import html_report
 from audit.report.html_charts import days_behind, lag_charts, reasons_chart, split
-from audit.report.html_page import reproduce
 from audit.report.html_rows import CHUNK
+from audit.report.html_run import reproduce
 from audit.report.html_words import comparison, duration, instant, short_hash
 from audit.report.view import RunView
 from audit.visible import visible
@@ -321,11 +321,11 @@ def test_the_command_reproduces_the_run_and_quotes_what_it_must() -> None:
     info = narrowed(
         base_url="http://127.0.0.1:9/v1",
         order_by="created_at",
-        filters=Filters(users=("a b", "$(id)"), limit=5, include_tests=True),
+        filters=Filters(users=("a b", "$(id)", "-x"), limit=5, include_tests=True),
         redacted=False,
     )
     assert reproduce(RunView(SampleRun([], info)).run) == (
-        "sync-audit run --base-url http://127.0.0.1:9/v1 --order-by created_at --user 'a b' --user '$(id)' "
+        "sync-audit run --base-url http://127.0.0.1:9/v1 --order-by created_at '--user=a b' '--user=$(id)' --user=-x "
         "--limit 5 --include-tests"
     )
     assert reproduce(RunView(SampleRun([])).run) == "sync-audit run"

@@ -1,6 +1,5 @@
 """What the HTML page says above and around its rows: one declared, frozen view with strings ready to print."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -10,33 +9,17 @@ from markupsafe import Markup
 
 from audit import hints
 from audit.hints import Hint
-from audit.models import Note, Population, Reason, Status, Summary
+from audit.models import Population, Reason, Status
 from audit.report.html_charts import Chart, Segment, lag_charts, reasons_chart, split, split_text
-from audit.report.html_rows import attention_row, chunks, up_to_date_row
-from audit.report.html_words import STATUS_TITLES, anchor, counted, duration, generic, head, instant
-from audit.report.view import RunBlock, RunView
+from audit.report.html_rows import attention_row, chunks
+from audit.report.html_run import reproduce, run_facts
+from audit.report.html_up_to_date import up_to_date_row
+from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
+from audit.report.html_words import STATUS_TITLES, anchor, generic, head
+from audit.report.view import RunView
 
 _NAMED = 5
 """How many users a group names."""
-
-_DEFAULT_BASE_URL = "https://api.replicate.com/v1"
-
-
-class Banner(NamedTuple):
-    """Something about the whole report that must not be overlooked."""
-
-    tone: str
-    title: str
-    text: str
-
-
-class Count(NamedTuple):
-    """One of the four counts, which lead to their sections."""
-
-    tone: str
-    label: str
-    number: int
-    share: str
 
 
 class Group(NamedTuple):
@@ -95,17 +78,17 @@ DrawTable = Callable[[str, Mapping[str, object]], Markup]
 def build(view: RunView, draw: DrawTable) -> Page:
     """The page; the users in its sections are read when the template comes to them."""
     run, summary = view.run, view.summary
-    verdict, headline = _headline(view)
+    verdict, sentence = headline(view)
     charts = (reasons_chart(summary), *lag_charts(view.users(reason=Reason.OUTDATED_VERSION)))
     answers = hints.population_answers(view.population, summary) if view.population else ()
     return Page(
-        title=f"{headline} · {run.database}",
+        title=f"{sentence} · {run.database}",
         verdict=verdict,
-        headline=headline,
-        exit_meaning=_exit_meaning(verdict),
-        banners=tuple(_banners(view)),
-        head_facts=_head_facts(run),
-        counts=tuple(_count(status, summary) for status in Status),
+        headline=sentence,
+        exit_meaning=exit_meaning(verdict),
+        banners=tuple(banners(view)),
+        head_facts=head_facts(run),
+        counts=tuple(status_count(status, summary) for status in Status),
         total=summary.total,
         split=split(summary),
         split_text=split_text(summary),
@@ -117,105 +100,9 @@ def build(view: RunView, draw: DrawTable) -> Page:
         training_status=tuple(view.population.training_status.items()) if view.population else (),
         sections=tuple(_section(view, status, draw) for status in Status if summary.statuses[status]),
         checklist=generic(Reason.LATEST_VERSION),
-        run_facts=_run_facts(view),
+        run_facts=run_facts(view),
         command=reproduce(run),
     )
-
-
-def reproduce(run: RunBlock) -> str:
-    """The command that makes this run again; secrets and the database come from the environment."""
-    words = ["sync-audit", "run"]
-    if run.base_url != _DEFAULT_BASE_URL:
-        words += ["--base-url", run.base_url]
-    if run.order_by != "updated_at":
-        words += ["--order-by", run.order_by]
-    for who in run.filters.users:
-        words += ["--user", who]
-    if run.filters.limit is not None:
-        words += ["--limit", str(run.filters.limit)]
-    if run.filters.include_tests:
-        words.append("--include-tests")
-    if run.redacted:
-        words.append("--redact")
-    return shlex.join(words)
-
-
-def _headline(view: RunView) -> tuple[str, str]:
-    summary = view.summary
-    total, need = summary.total, summary.statuses[Status.NEEDS_SYNC]
-    failed, missed = summary.statuses[Status.ERROR], summary.statuses[Status.NOT_CHECKED]
-    if total == 0:
-        if view.population is None:
-            return "error", "The run ended before any user was read"
-        nobody = view.population.users_with_completed_model == 0
-        return "empty", "Nobody has a completed model" if nobody else "No user matches what the run was narrowed to"
-    if not need and not failed and not missed:
-        return "ok", "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
-    verb = "needs" if 1 in {need, total} else "need"
-    parts = [f"{need:,} of {counted(total, 'user')} {verb} a sync"]
-    if failed:
-        parts.append(f"{failed:,} could not be checked")
-    if missed:
-        parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
-    return "error" if failed or missed else "needs_sync", "; ".join(parts)
-
-
-def _exit_meaning(verdict: str) -> str:
-    return {
-        "ok": "Every user was checked. Nothing has to be done.",
-        "needs_sync": "Every user was checked. Those in need run an old version until their record is corrected.",
-        "error": "The picture is incomplete: what could not be checked is neither good nor bad.",
-        "empty": "There was nothing to check.",
-    }[verdict]
-
-
-def _banners(view: RunView) -> Iterator[Banner]:
-    run, summary = view.run, view.summary
-    missed = summary.statuses[Status.NOT_CHECKED]
-    if run.state != "complete":
-        why = f" Why: {run.stop_reason}." if run.stop_reason else ""
-        how = "was stopped" if run.state == "stopped" else "was interrupted"
-        left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
-        yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
-    foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
-    if run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
-        yield Banner(
-            "needs_sync",
-            "Another account's models",
-            f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
-            f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
-            "exist.",
-        )
-    if run.filters.users or run.filters.limit is not None:
-        yield Banner("not_checked", "Part of the users", f"The run was narrowed: {_narrowed(run)}.")
-    if run.redacted:
-        yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")
-
-
-def _narrowed(run: RunBlock) -> str:
-    parts = []
-    if run.filters.users:
-        parts.append("to users " + ", ".join(run.filters.users))
-    if run.filters.limit is not None:
-        parts.append(f"to the first {counted(run.filters.limit, 'user')}")
-    return " and ".join(parts)
-
-
-def _head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:
-    account = f"{run.account.username} ({run.account.type})" if run.account else "not known"
-    return (
-        ("Started", instant(run.started_at)),
-        ("Took", duration(run.duration_seconds)),
-        ("Database", run.database),
-        ("Replicate account", account),
-    )
-
-
-def _count(status: Status, summary: Summary) -> Count:
-    count, total = summary.statuses[status], summary.total
-    share = 100 * count / total if total else 0.0
-    text = "under 0.1 %" if 0 < share < 0.1 else "over 99.9 %" if 99.9 < share < 100 else f"{share:.1f} %"
-    return Count(status.value, STATUS_TITLES[status], count, text.replace(".0 %", " %"))
 
 
 def _reason_group(view: RunView, reason: Reason) -> Group:
@@ -262,24 +149,3 @@ def _tables(view: RunView, status: Status, draw: DrawTable) -> Iterator[Markup]:
     else:
         for urgent in chunks(users, attention_row):
             yield draw("attention.html", {**said, "chunk": urgent})
-
-
-def _run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
-    run = view.run
-    sent = run.requests
-    return (
-        ("Run", run.id),
-        ("State", run.state + (f": {run.stop_reason}" if run.stop_reason else "")),
-        ("Started", instant(run.started_at)),
-        ("Finished", instant(run.finished_at) or "not recorded"),
-        ("Duration", duration(run.duration_seconds)),
-        ("Database", run.database),
-        ("Replicate", run.base_url),
-        ("Account of the token", f"{run.account.username} ({run.account.type})" if run.account else "not known"),
-        ("Latest model by", run.order_by),
-        ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
-        ("Narrowed", _narrowed(run) or "no: everybody"),
-        ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
-        ("Columns the database lacks", ", ".join(run.missing_columns) or "none"),
-        ("Made by", f"sync-audit {view.tool_version}"),
-    )

@@ -1,24 +1,18 @@
-"""The rows of the HTML report's tables: plain values, ready to print, in chunks that a browser can skip.
-
-A row of an up-to-date user is what a report has most of, so it is a tuple that the template unpacks (jinja2 looks
-up an attribute in 0.3 microseconds, a local name in none), and it has fields, not explanations.
-"""
+"""Rows in chunks that a browser can skip, and the row of a user who is not up to date: all of it, ready to print."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from audit import hints
-from audit.models import AuditedUser, Finding, ModelRecord, Note
+from audit.models import AuditedUser, Finding, Note
 from audit.report.html_charts import days_behind
+from audit.report.html_facts import facts, model_page
 from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
 
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
 
-NOT_RECORDED = "none recorded"
-
-_REPLICATE = "https://replicate.com/"
 
 _Row = TypeVar("_Row")
 
@@ -48,33 +42,6 @@ class NoteLine(NamedTuple):
     title: str
     meaning: str
     steps: tuple[str, ...]
-
-
-class UpToDateRow(NamedTuple):
-    """An up-to-date user: every field, explanations only by name. The template unpacks these in this order."""
-
-    who: str
-    name: str
-    user_id: str
-    """Shown below an e-mail; "" where it stands in the place of one."""
-    model: str
-    url: str | None
-    short: str
-    hash: str
-    date: str
-    total: int | None
-    notes: tuple[str, ...]
-    row_id: str
-    training: str
-    trigger: str
-    scale: str
-    weights: str
-    created: str
-    updated: str
-    completed: str
-    versions: list[tuple[str, str]]
-    rare: list[tuple[str, str]]
-    """Label and value of what few users have."""
 
 
 class AttentionRow(NamedTuple):
@@ -128,7 +95,7 @@ def attention_row(user: AuditedUser) -> AttentionRow:
         name=head(record.display_name or ""),
         user_id=head(record.user_id) if record.email else "",
         model=head(record.replicate_model_id or ""),
-        url=_page(record),
+        url=model_page(record),
         recorded=recorded,
         recorded_short=short_hash(recorded),
         recorded_date=(finding.current_version_created_at or "")[:10],
@@ -146,47 +113,9 @@ def attention_row(user: AuditedUser) -> AttentionRow:
         versions=_versions(finding),
         older=_older(finding),
         notes=[_note(user, note, sql) for note in finding.notes],
-        facts=_facts(record, finding),
+        facts=facts(record, finding),
         sql=sql,
     )
-
-
-def up_to_date_row(user: AuditedUser) -> UpToDateRow:
-    """The row of an up-to-date user."""
-    record, finding = user.record, user.finding
-    email, name, latest = record.email, record.display_name or "", finding.latest_version or ""
-    rare = _rare_facts(record)
-    if record.replicate_version_id != latest:
-        rare.append(("Recorded as", record.replicate_version_id or ""))
-    whole = ((email, "E-mail"), (name, "Name"), (record.user_id, "User id"), (record.replicate_model_id, "Model id"))
-    rare.extend((label, text) for text, label in whole if text and head(text) != text)
-    return UpToDateRow(
-        head(email or record.user_id),
-        head(name),
-        head(record.user_id) if email else "",
-        head(record.replicate_model_id or ""),
-        _page(record),
-        short_hash(latest),
-        latest,
-        (finding.latest_version_created_at or "")[:10],
-        finding.total_versions,
-        tuple([hints.HINTS[note].title for note in finding.notes]),
-        record.model_row_id,
-        record.training_id or "",
-        record.trigger_word or NOT_RECORDED,
-        record.lora_scale or NOT_RECORDED,
-        record.lora_weights_url or NOT_RECORDED,
-        instant(record.created_at),
-        instant(record.updated_at),
-        instant(record.completed_at),
-        [(version.id, instant(version.created_at)) for version in finding.versions],
-        rare,
-    )
-
-
-def _page(record: ModelRecord) -> str | None:
-    url = hints.model_url(record)
-    return url if url and url.startswith(_REPLICATE) else None
 
 
 def _versions(finding: Finding) -> list[VersionLine]:
@@ -212,40 +141,3 @@ def _note(user: AuditedUser, note: Note, sql: str) -> NoteLine:
 def _below(hint: hints.Hint, sql: str) -> tuple[str, ...]:
     """The steps, with the query named and not repeated: it stands below them, ready to copy."""
     return tuple([step.replace(sql, "the query below") for step in hint.steps])
-
-
-def _facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
-    """Label and value of what is recorded; what is not there is left out."""
-    total = finding.total_versions
-    facts = [
-        ("User id", record.user_id),
-        ("E-mail", record.email),
-        ("Name", record.display_name),
-        ("Model id", record.replicate_model_id),
-        ("Row of user_models", record.model_row_id),
-        ("Training", record.training_id),
-        ("Trigger word", record.trigger_word or NOT_RECORDED),
-        ("LoRA scale", record.lora_scale or NOT_RECORDED),
-        ("Weights URL", record.lora_weights_url or NOT_RECORDED),
-        ("Created", instant(record.created_at)),
-        ("Updated", instant(record.updated_at)),
-        ("Completed", instant(record.completed_at)),
-        ("Versions on Replicate", "" if total is None else f"{total:,}"),
-        *_rare_facts(record),
-    ]
-    return [(label, value) for label, value in facts if value]
-
-
-def _rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
-    facts = []
-    if record.model_name:
-        facts.append(("Model name", record.model_name))
-    if record.older_completed:
-        facts.append(("Older completed models", f"{record.older_completed:,}"))
-    if record.later_failure_reason:
-        facts.append(("Later training failed", record.later_failure_reason))
-    if record.shared_with_count:
-        names = ", ".join(record.shared_with)
-        more = record.shared_with_count - len(record.shared_with)
-        facts.append(("Model shared with", f"{names} and {more:,} more" if more > 0 else names))
-    return facts

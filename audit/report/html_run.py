@@ -1,0 +1,57 @@
+"""What the HTML page tells about the run itself, and the command that makes it again."""
+
+import shlex
+
+from audit.report.html_words import counted, duration, instant
+from audit.report.view import RunBlock, RunView
+
+_DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+
+
+def reproduce(run: RunBlock) -> str:
+    """The command that makes this run again; secrets and the database come from the environment."""
+    words = ["sync-audit", "run"]
+    if run.base_url != _DEFAULT_BASE_URL:
+        words += ["--base-url", run.base_url]
+    if run.order_by != "updated_at":
+        words += ["--order-by", run.order_by]
+    words += [f"--user={who}" for who in run.filters.users]  # with "=", as it may begin with a dash
+    if run.filters.limit is not None:
+        words += ["--limit", str(run.filters.limit)]
+    if run.filters.include_tests:
+        words.append("--include-tests")
+    if run.redacted:
+        words.append("--redact")
+    return shlex.join(words)
+
+
+def narrowed(run: RunBlock) -> str:
+    """How the users of the run were narrowed, to follow "the run was narrowed", or ""."""
+    parts = []
+    if run.filters.users:
+        parts.append("to users " + ", ".join(run.filters.users))
+    if run.filters.limit is not None:
+        parts.append(f"to the first {counted(run.filters.limit, 'user')}")
+    return " and ".join(parts)
+
+
+def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
+    """Label and value of everything that is known of the run."""
+    run = view.run
+    sent = run.requests
+    return (
+        ("Run", run.id),
+        ("State", run.state + (f": {run.stop_reason}" if run.stop_reason else "")),
+        ("Started", instant(run.started_at)),
+        ("Finished", instant(run.finished_at) or "not recorded"),
+        ("Duration", duration(run.duration_seconds)),
+        ("Database", run.database),
+        ("Replicate", run.base_url),
+        ("Account of the token", f"{run.account.username} ({run.account.type})" if run.account else "not known"),
+        ("Latest model by", run.order_by),
+        ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
+        ("Narrowed", narrowed(run) or "no: everybody"),
+        ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
+        ("Columns the database lacks", ", ".join(run.missing_columns) or "none"),
+        ("Made by", f"sync-audit {view.tool_version}"),
+    )

@@ -1,0 +1,100 @@
+"""The first screen of the HTML page: the answer in one sentence, what must not be overlooked, the counts."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from audit.models import Note, Status, Summary
+from audit.report.html_run import narrowed
+from audit.report.html_words import STATUS_TITLES, counted, duration, instant
+from audit.report.view import RunBlock, RunView
+
+
+class Banner(NamedTuple):
+    """Something about the whole report that must not be overlooked."""
+
+    tone: str
+    title: str
+    text: str
+
+
+class Count(NamedTuple):
+    """One of the four counts, which lead to their sections."""
+
+    tone: str
+    label: str
+    number: int
+    share: str
+
+
+def headline(view: RunView) -> tuple[str, str]:
+    """The verdict (`ok`, `needs_sync`, `error`, `empty`) and the sentence that says it."""
+    summary = view.summary
+    total, need = summary.total, summary.statuses[Status.NEEDS_SYNC]
+    failed, missed = summary.statuses[Status.ERROR], summary.statuses[Status.NOT_CHECKED]
+    if total == 0:
+        if view.population is None:
+            return "error", "The run ended before any user was read"
+        nobody = view.population.users_with_completed_model == 0
+        return "empty", "Nobody has a completed model" if nobody else "No user matches what the run was narrowed to"
+    if not need and not failed and not missed:
+        return "ok", "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
+    verb = "needs" if 1 in {need, total} else "need"
+    parts = [f"{need:,} of {counted(total, 'user')} {verb} a sync"]
+    if failed:
+        parts.append(f"{failed:,} could not be checked")
+    if missed:
+        parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
+    return "error" if failed or missed else "needs_sync", "; ".join(parts)
+
+
+def exit_meaning(verdict: str) -> str:
+    """What the verdict means to somebody who has to decide."""
+    return {
+        "ok": "Every user was checked. Nothing has to be done.",
+        "needs_sync": "Every user was checked. Those in need run an old version until their record is corrected.",
+        "error": "The picture is incomplete: what could not be checked is neither good nor bad.",
+        "empty": "There was nothing to check.",
+    }[verdict]
+
+
+def banners(view: RunView) -> Iterator[Banner]:
+    """What must not be overlooked, gravest first."""
+    run, summary = view.run, view.summary
+    missed = summary.statuses[Status.NOT_CHECKED]
+    if run.state != "complete":
+        why = f" Why: {run.stop_reason}." if run.stop_reason else ""
+        how = "was stopped" if run.state == "stopped" else "was interrupted"
+        left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
+        yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
+    foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
+    if run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
+        yield Banner(
+            "needs_sync",
+            "Another account's models",
+            f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
+            f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
+            "exist.",
+        )
+    if run.filters.users or run.filters.limit is not None:
+        yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")
+    if run.redacted:
+        yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")
+
+
+def head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:
+    """Label and value of what tells one report from another."""
+    account = f"{run.account.username} ({run.account.type})" if run.account else "not known"
+    return (
+        ("Started", instant(run.started_at)),
+        ("Took", duration(run.duration_seconds)),
+        ("Database", run.database),
+        ("Replicate account", account),
+    )
+
+
+def status_count(status: Status, summary: Summary) -> Count:
+    """The count of `status` with its share of all users."""
+    count, total = summary.statuses[status], summary.total
+    share = 100 * count / total if total else 0.0
+    text = "under 0.1 %" if 0 < share < 0.1 else "over 99.9 %" if 99.9 < share < 100 else f"{share:.1f} %"
+    return Count(status.value, STATUS_TITLES[status], count, text.replace(".0 %", " %"))
