@@ -224,8 +224,12 @@ def every_subclass(kind: type[BaseException]) -> set[type[BaseException]]:
 
 
 FAMILIES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, UnicodeError)
+PLACES = {"asyncpg", "builtins", "socket", "ssl"}
+"""Who raises below the border; other libraries derive from OSError too."""
+
 FOREIGN = sorted(
-    {kind for family in FAMILIES for kind in every_subclass(family)}, key=lambda kind: (kind.__module__, kind.__name__)
+    {kind for family in FAMILIES for kind in every_subclass(family) if kind.__module__.partition(".")[0] in PLACES},
+    key=lambda kind: (kind.__module__, kind.__name__),
 )
 
 
