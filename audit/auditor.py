@@ -4,14 +4,16 @@ Bounded: as many workers as `concurrency`, each with one question at a time, so 
 never more than that many answers in memory. Ordered: questions are begun in the order of the run file, and end as
 they end; reports sort, so the order of answers is nowhere to be seen. Cancelled: after `Stop.request` no question
 is begun, those in flight get `GRACE` seconds, and what has no answer then stays pending. Sharing: all workers run in
-one thread, so the run file is never used twice at once.
+one thread, so the run file is never used twice at once. Hopeless: where `Health` finds the service down, all wait while
+one probes; a token that is refused stops the run.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Literal, Protocol
 
+from audit.health import Health, is_of_the_service
 from audit.models import AuditedUser, Failed, Finding, ModelRecord, Reason, Reply, Status
 from audit.verdict import Circumstances, classify
 
@@ -20,12 +22,15 @@ log = logging.getLogger(__name__)
 GRACE = 5.0
 """Seconds that requests in flight get after the run was asked to stop."""
 
+PROBES = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
+"""Seconds before each single request to a service that seems to be down: two minutes in all."""
+
 
 class Prober(Protocol):
     """Whoever knows what Replicate says about a model."""
 
-    async def ask(self, model: str) -> Reply:
-        """An answer in any case; never an exception for anything that a server or the network did."""
+    async def ask(self, model: str, *, once: bool = False) -> Reply:
+        """An answer in any case, `once` without retries; never an exception for what a server or the network did."""
 
 
 class Book(Protocol):
@@ -74,16 +79,22 @@ class Auditor:
         book: Book,
         circumstances: Circumstances,
         settled: Callable[[Reply, list[Finding]], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._prober = prober
         self._book = book
         self._circumstances = circumstances
         self._settled = settled
+        self._sleep = sleep
+        self._health = Health(token_works=circumstances.account is not None)
+        self._open = asyncio.Event()
+        self._open.set()
 
     async def run(self, concurrency: int, stop: Stop, grace: float = GRACE) -> None:
         """Return when every question has its answer, or at most `grace` seconds after `stop` was requested.
 
-        Raises what the run file raises; the other workers are cancelled first.
+        Requests `stop` itself where the token is refused or the service stays down. Raises what the run file raises;
+        the other workers are cancelled first.
         """
         models = self._book.pending()
         work = asyncio.create_task(self._all_workers(models, concurrency, stop))
@@ -108,11 +119,50 @@ class Auditor:
             raise several.exceptions[0] from several  # the run file fails all alike; one of them is enough
 
     async def _worker(self, models: Iterator[str], stop: Stop) -> None:
-        while not stop.requested:
+        while True:
+            await self._open.wait()
+            if stop.requested:
+                return
             model = next(models, None)
             if model is None:
                 return
-            self._settle(model, await self._prober.ask(model))
+            reply = await self._prober.ask(model)
+            self._settle(model, reply)
+            await self._heed(reply, models, stop)
+
+    async def _heed(self, reply: Reply, models: Iterator[str], stop: Stop) -> None:
+        """Draw the consequences of what `reply` says about the service as a whole."""
+        match self._health.judge(reply):
+            case "refused":
+                stop.request("stopped", f"Replicate refuses the API token ({_detail(reply)})")
+            case "down" if self._open.is_set():
+                self._open.clear()
+                try:
+                    await self._probe(_detail(reply), models, stop)
+                finally:
+                    self._health.recovered()
+                    self._open.set()
+
+    async def _probe(self, cause: str, models: Iterator[str], stop: Stop) -> None:
+        """One request at growing intervals until the service answers; the run is stopped where it does not.
+
+        The model asked for stays pending unless there is an answer, so that nobody is blamed for the service.
+        """
+        model = next(models, None)
+        if model is None:
+            return
+        for pause in PROBES:
+            log.warning("Replicate is not answering (%s); trying again in %d s", cause, pause)
+            await self._sleep(pause)
+            if stop.requested:
+                return
+            reply = await self._prober.ask(model, once=True)
+            if not is_of_the_service(reply):
+                log.warning("Replicate is answering again")
+                self._settle(model, reply)
+                return
+            cause = _detail(reply)
+        stop.request("stopped", f"Replicate did not answer for {sum(PROBES):.0f} s: {cause}")
 
     def _settle(self, model: str, reply: Reply) -> None:
         users = [
@@ -125,6 +175,10 @@ class Auditor:
         if log.isEnabledFor(logging.INFO):
             for _, user in users:
                 _log(model, user)
+
+
+def _detail(reply: Reply) -> str:
+    return reply.detail if isinstance(reply, Failed) else ""
 
 
 def _log(model: str, user: AuditedUser) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from audit.auditor import Auditor, Stop
 from audit.errors import LedgerError
-from audit.models import Failed, Finding, ModelRecord, Reason, Reply
+from audit.models import Account, Failed, Finding, ModelRecord, Reason, Reply
 from audit.verdict import Circumstances
 from tests.samples import NEW, OLD, found, record
 
@@ -46,15 +46,19 @@ class Prober:
         self.asked: list[str] = []
         self.at_once = self.most_at_once = 0
 
-    async def ask(self, model: str) -> Reply:
+    async def ask(self, model: str, *, once: bool = False) -> Reply:
+        reply = self.next_reply()
         self.asked.append(model)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await (asyncio.Event().wait() if model in self.hanging else asyncio.sleep(0))
-            return self.reply
+            return reply
         finally:
             self.at_once -= 1
+
+    def next_reply(self) -> Reply:
+        return self.reply
 
 
 async def audited(book: Book, prober: Prober, *, concurrency: int = 4, stop: Stop | None = None) -> list[Finding]:
@@ -107,10 +111,10 @@ async def test_after_a_stop_no_question_begins_and_those_in_flight_are_still_ans
     book, stop = Book(100), Stop()
 
     class Stopping(Prober):
-        async def ask(self, model: str) -> Reply:
+        async def ask(self, model: str, *, once: bool = False) -> Reply:
             if len(self.asked) == 10:
                 stop.request("interrupted", "enough")
-            return await super().ask(model)
+            return await super().ask(model, once=once)
 
     prober = Stopping()
     await audited(book, prober, stop=stop)
@@ -149,3 +153,103 @@ async def test_a_run_that_is_cancelled_leaves_no_worker_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await run
     assert prober.at_once == 0
+
+
+DOWN = Failed(Reason.SERVER_ERROR, "HTTP 502: Bad Gateway")
+REFUSED = Failed(Reason.UNAUTHORIZED, "HTTP 401: no")
+
+
+class Ailing(Prober):
+    """Answers with `reply` from question `ill` to question `well`, then with versions again."""
+
+    def __init__(self, reply: Reply, ill: int, well: int = 10**9) -> None:
+        super().__init__()
+        self.illness, self.ill, self.well = reply, ill, well
+        self.onces: list[str] = []
+
+    async def ask(self, model: str, *, once: bool = False) -> Reply:
+        if once:
+            self.onces.append(model)
+        return await super().ask(model, once=once)
+
+    def next_reply(self) -> Reply:
+        return self.illness if self.ill <= len(self.asked) < self.well else found(NEW, OLD)
+
+
+class Naps:
+    """Sleeps that take no time and are written down."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.taken.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def ailing(book: Book, prober: Prober, account: Account | None = None) -> tuple[Stop, Naps]:
+    stop, naps = Stop(), Naps()
+    await Auditor(prober, book, Circumstances(account), lambda *_: None, naps).run(4, stop)
+    return stop, naps
+
+
+async def test_a_token_refused_from_the_start_stops_the_run_at_once() -> None:
+    book, prober = Book(100), Ailing(REFUSED, 0)
+    stop, _ = await ailing(book, prober)
+    assert stop.reason == "Replicate refuses the API token (HTTP 401: no)"
+    assert len(prober.asked) <= 4
+
+
+async def test_a_token_revoked_midway_stops_the_run_and_keeps_what_is_known() -> None:
+    book, prober = Book(100), Ailing(REFUSED, 40)
+    stop, _ = await ailing(book, prober, Account("user", "a"))
+    assert stop.state == "stopped"
+    assert 40 < len(prober.asked) < 50
+    assert sum(finding.reason is Reason.LATEST_VERSION for finding, _ in book.settled.values()) == 40
+
+
+async def test_while_the_service_is_down_one_request_at_a_time_is_sent_at_growing_intervals() -> None:
+    book, prober = Book(200), Ailing(DOWN, 10)
+    stop, naps = await ailing(book, prober)
+    assert stop.reason == "Replicate did not answer for 120 s: HTTP 502: Bad Gateway"
+    assert naps.taken == [2, 4, 8, 16, 30, 60]
+    assert len(set(prober.onces)) == 1
+    assert len(prober.onces) == 6
+
+
+async def test_what_was_only_probed_for_and_what_was_not_asked_stays_pending() -> None:
+    book, prober = Book(200), Ailing(DOWN, 10)
+    await ailing(book, prober)
+    unsettled = set(range(200)) - set(book.settled)
+    assert {f"a/{i}" for i in unsettled} >= set(prober.onces)
+    assert 60 <= len(book.settled) <= 66
+
+
+async def test_a_service_that_comes_back_is_asked_for_all_the_rest() -> None:
+    book, prober = Book(200), Ailing(DOWN, 10, 66)
+    stop, naps = await ailing(book, prober)
+    assert stop.state is None
+    assert len(book.settled) == 200
+    assert naps.taken[0] == 2
+    assert len(naps.taken) < 6
+
+
+async def test_a_service_that_fails_now_and_then_is_not_down() -> None:
+    class Flaky(Prober):
+        def next_reply(self) -> Reply:
+            return found(NEW) if len(self.asked) % 40 == 39 else DOWN
+
+    book = Book(400)
+    stop, naps = await ailing(book, Flaky())
+    assert (stop.state, naps.taken, len(book.settled)) == (None, [], 400)
+
+
+async def test_a_stop_while_probing_ends_the_run() -> None:
+    book, prober, stop = Book(200), Ailing(DOWN, 0), Stop()
+
+    async def nap(_: float) -> None:
+        stop.request("interrupted", "stopped by SIGINT")
+
+    await Auditor(prober, book, Circumstances(), lambda *_: None, nap).run(4, stop)
+    assert stop.reason == "stopped by SIGINT"
+    assert prober.onces == []

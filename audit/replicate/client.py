@@ -48,11 +48,11 @@ class Replicate:
             return answer
         return wire.account(answer.body) if answer.status == 200 else self._way.failure(answer)
 
-    async def ask(self, model: str) -> Reply:
-        """Every version of `model`, which has the form `owner/name`."""
+    async def ask(self, model: str, *, once: bool = False) -> Reply:
+        """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""
         url = f"{self._base}/models/{model}"
         first = URL(f"{url}/versions", encoded=True)
-        answer = await self._way.get(first)
+        answer = await self._way.get(first, once=once)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:

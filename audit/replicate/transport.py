@@ -113,8 +113,8 @@ class Transport:
         """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
         return self._pace.paused(self._ticking.monotonic())
 
-    async def get(self, url: URL) -> Answer | Failed:
-        """A 200 or a 404, or why there is none, after as many attempts as the policy allows."""
+    async def get(self, url: URL, *, once: bool = False) -> Answer | Failed:
+        """A 200 or a 404, or why there is none, after as many attempts as the policy allows, or after one."""
         attempt = 1
         while True:
             await self._turn()
@@ -123,7 +123,7 @@ class Transport:
                 return answer
             failed = answer if isinstance(answer, Failed) else self.failure(answer)
             wait = self._wait_before_retry(attempt, failed.reason, answer)
-            if wait is None:
+            if wait is None or once:
                 return _after(failed, attempt)
             attempt += 1
             self._retried += 1
