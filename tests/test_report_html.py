@@ -222,6 +222,7 @@ def test_redaction_leaves_no_trace_of_address_or_name() -> None:
 
 
 SHOWN = (
+    "replicate_version_id",
     "user_id",
     "email",
     "display_name",
@@ -383,10 +384,11 @@ HASH = version_hash("latest")
         (HASH[:8], "What is recorded is only the first 8 digits of the latest."),
         (HASH.upper(), "They are equal."),
         (f" acme/anna:{HASH} ", "They are equal."),
-        ("x" + HASH[1:], "Two different versions."),
-        (HASH[:10] + "x" * 54, "They differ from digit 11 on."),
+        ("0" * 64, "Two different versions."),
+        ("latest", "What is recorded is no version hash."),
+        (HASH[:10] + version_hash("other")[10:], "They differ from digit 11 on."),
     ],
-    ids=["abbreviated", "upper case", "qualified", "other", "late difference"],
+    ids=["abbreviated", "upper case", "qualified", "other", "a word", "late difference"],
 )
 def test_the_difference_of_two_versions_is_put_into_words(recorded: str, sentence: str) -> None:
     compared = comparison(recorded, HASH)
@@ -399,6 +401,7 @@ def test_the_difference_of_two_versions_is_put_into_words(recorded: str, sentenc
 def test_nothing_is_compared_where_one_side_is_missing() -> None:
     assert comparison(None, HASH) is None
     assert comparison(HASH, None) is None
+    assert comparison("  ", HASH) is None
 
 
 @pytest.mark.parametrize(
@@ -418,6 +421,17 @@ def test_times_are_utc_and_other_texts_are_left_alone() -> None:
 def test_hashes_are_shortened_in_the_middle() -> None:
     assert short_hash("a" * 32 + "b" * 32) == "aaaaaaaa…bbbbbbbb"
     assert short_hash("latest") == "latest"
+
+
+@pytest.mark.parametrize(("recorded", "shown"), [(None, "nothing"), ("  ", "only blanks")], ids=["null", "blank"])
+def test_what_is_not_recorded_is_said_in_words(recorded: str | None, shown: str) -> None:
+    raw = rendered(SampleRun([uncompared(1, Reason.NO_VERSION_RECORDED, recorded)]))
+    assert f'<span class="absent">{shown}</span>' in raw
+
+
+def test_backticks_of_the_hint_table_become_code_and_those_of_data_do_not() -> None:
+    assert html_report.ticked("a `b` <i>") == "a <code>b</code> &lt;i&gt;"
+    assert "`id`" in rendered(SampleRun([failed(1, Reason.REJECTED, "see `id`")]))
 
 
 def test_a_record_without_anything_is_shown_without_blank_labels() -> None:

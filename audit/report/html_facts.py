@@ -23,6 +23,8 @@ def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
         ("E-mail", record.email),
         ("Name", record.display_name),
         ("Model id", record.replicate_model_id),
+        ("Recorded version", record.replicate_version_id),
+        ("Recorded version made", instant(finding.current_version_created_at)),
         ("Row of user_models", record.model_row_id),
         ("Training", record.training_id),
         ("Trigger word", record.trigger_word or NOT_RECORDED),

@@ -2,17 +2,20 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from audit.report.html_page import build
 from audit.report.view import RunView
 from audit.visible import shortened, visible
+
+_TICKED = re.compile("`([^`]+)`")
 
 TEXT_LIMIT = 2_000
 """Characters of one value on the page; JSON has the whole text."""
@@ -55,6 +58,11 @@ def printable(value: object) -> object:
     return value
 
 
+def ticked(text: str) -> Markup:
+    """`text` from our own hint table, never from data, with what stands between backticks as code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -68,6 +76,7 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters["number"] = "{:,}".format
+    environment.filters["ticks"] = ticked
     return environment
 
 

@@ -54,6 +54,8 @@ class AttentionRow(NamedTuple):
     model: str
     url: str | None
     recorded: str
+    nothing: str
+    """What is shown where no version is recorded."""
     recorded_short: str
     recorded_date: str
     latest: str
@@ -88,7 +90,11 @@ def attention_row(user: AuditedUser) -> AttentionRow:
     """The row of a user who is not up to date."""
     record, finding = user.record, user.finding
     hint, sql = hints.filled(finding.reason, user), hints.rows_sql(record)
-    recorded, latest, lag = record.replicate_version_id or "", finding.latest_version or "", days_behind(finding)
+    recorded, latest, lag = (
+        (record.replicate_version_id or "").strip(),
+        finding.latest_version or "",
+        days_behind(finding),
+    )
     return AttentionRow(
         anchor=anchor(record.user_id),
         who=head(record.email or record.user_id),
@@ -97,6 +103,7 @@ def attention_row(user: AuditedUser) -> AttentionRow:
         model=head(record.replicate_model_id or ""),
         url=model_page(record),
         recorded=recorded,
+        nothing="nothing" if record.replicate_version_id is None else "only blanks",
         recorded_short=short_hash(recorded),
         recorded_date=(finding.current_version_created_at or "")[:10],
         latest=latest,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from audit.hints import HINTS, Hint
 from audit.models import Note, Reason, Status
+from audit.verdict import recorded_hash
 
 STATUS_TITLES = {
     Status.NEEDS_SYNC: "Needs a sync",
@@ -105,7 +106,7 @@ class Comparison(NamedTuple):
 
 def comparison(recorded: str | None, latest: str | None) -> Comparison | None:
     """How the two differ, case aside; None where one of them is not there."""
-    if not recorded or not latest:
+    if not recorded or not recorded.strip() or not latest:
         return None
     bare = recorded.rstrip()
     start = max(bare.rfind(":") + 1, len(bare) - len(bare.lstrip()))
@@ -115,6 +116,8 @@ def comparison(recorded: str | None, latest: str | None) -> Comparison | None:
         sentence = "They are equal."
     elif length and length == len(hash_text.strip()):
         sentence = f"What is recorded is only the first {counted(length, 'digit')} of the latest."
+    elif recorded_hash(recorded) is None:
+        sentence = "What is recorded is no version hash."
     elif length < _NOTABLE:
         sentence = "Two different versions."
     else:
