@@ -1,0 +1,28 @@
+"""What answers that are far too large cost in memory."""
+
+from collections.abc import Iterator
+
+from audit.demo.faults import Bomb, Fault, Huge
+from audit.demo.standin import Rules
+from benchmarks.contenders import audit
+from benchmarks.results import Figure
+from benchmarks.stage import Stage
+
+MORE = 40.0
+"""Megabytes."""
+
+_USERS = ("--limit", "50")
+
+
+def measure(stage: Stage) -> Iterator[Figure]:
+    """One of 50 models answers too much; peaks beside those of a run in which none does."""
+    usual = audit(stage, _USERS).used.peak
+    cases: tuple[tuple[str, Fault], ...] = (
+        ("a body of 600 MB", Huge(times=1)),
+        ("a gzip body of 300 MB", Bomb(times=1)),
+    )
+    for words, fault in cases:
+        met = audit(stage, _USERS, Rules(faults=(fault,)))
+        if not met.seen.faults:
+            raise RuntimeError(f"nobody met {words}")
+        yield Figure("memory", f"more for {words}", met.used.peak - usual, "MB", MORE)

@@ -1,0 +1,61 @@
+"""The commands of the contenders; each is started, waited for, and has met a stand-in of its own."""
+
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from audit.demo.seen import Seen
+from audit.demo.standin import Rules
+from benchmarks.child import Child, Used
+from benchmarks.stage import Stage
+
+CONCURRENCY = 32
+FORMATS = ("html", "csv", "json")
+WHOLE = "whole.sqlite"
+"""The run file of an audit of all users."""
+SINGLE = "single.sqlite"
+"""The run file of an audit of one user: what start-up costs."""
+ONE_USER = ("--limit", "1")
+
+
+class Met(NamedTuple):
+    """A contender's use, and what the stand-in saw of it."""
+
+    used: Used
+    seen: Seen
+
+
+def audit_arguments(stage: Stage, options: Iterable[str] = ()) -> list[str]:
+    """A whole `sync-audit run` with a report in every format."""
+    options = tuple(options)
+    run_file = {(): WHOLE, ONE_USER: SINGLE}.get(options, "other.sqlite")
+    (stage.folder / run_file).unlink(missing_ok=True)
+    outputs = [argument for name in FORMATS for argument in ("-o", f"{name}=report.{name}")]
+    fixed = ["--run-file", run_file, "--concurrency", str(CONCURRENCY)]
+    return ["-m", "audit", "run", *outputs, *fixed, *options]
+
+
+def audit(stage: Stage, options: Iterable[str] = (), rules: Rules | None = None) -> Met:
+    """A whole run."""
+    with stage.replicate(rules) as standin:
+        used = Child.python(audit_arguments(stage, options), stage.environ(standin), stage.folder).wait()
+        return Met(used, standin.usage().seen)
+
+
+def client(name: str, stage: Stage, limit: int | None = None) -> Met:
+    """`bare` or `official`, over the models of all users or of the first `limit` that have one."""
+    models = str(stage.models(limit))
+    with stage.replicate() as standin:
+        arguments = ["-m", f"benchmarks.{name}", standin.base_url, str(CONCURRENCY), models]
+        used = Child.python(arguments, stage.environ(standin), stage.folder).wait()
+        return Met(used, standin.usage().seen)
+
+
+def command(stage: Stage, *arguments: str) -> Used:
+    """Any other `sync-audit` command."""
+    return Child.python(["-m", "audit", *arguments], {}, stage.folder).wait()
+
+
+def plain_python(stage: Stage) -> Used:
+    """The interpreter alone, doing nothing."""
+    return Child([sys.executable, "-c", "pass"], {}, stage.folder).wait()

@@ -1,0 +1,66 @@
+"""What every contender meets: the same users in PostgreSQL, the same models behind a stand-in, fresh each time."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audit.demo.crowd import Crowd
+from audit.demo.hosting import RemoteStandIn, in_process
+from audit.demo.load import load
+from audit.demo.postgres import embedded_postgres
+from audit.demo.standin import TOKEN, Rules, StandIn
+from audit.verdict import askable_model
+
+UNHINDERED = 1_000_000
+"""Requests a minute, the most that can be asked for: the pace then costs what it costs and holds nobody up."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`users` users, loaded; contenders may write below `folder`."""
+
+    users: int
+    dsn: str
+    folder: Path
+
+    def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteStandIn]:
+        """A stand-in in a process of its own, with nothing seen yet."""
+        return in_process(partial(_standin, self.users, rules))
+
+    def environ(self, standin: RemoteStandIn) -> dict[str, str]:
+        """The audit's settings, and nothing of the caller's but the way to Python."""
+        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+        settings = {
+            "DATABASE_URL": self.dsn,
+            "REPLICATE_BASE_URL": standin.base_url,
+            "REPLICATE_API_TOKEN": TOKEN,
+            "SYNC_AUDIT_RATE": str(UNHINDERED),
+        }
+        return kept | settings
+
+    def models(self, limit: int | None = None) -> Path:
+        """A file of the models that an audit of the first `limit` users asks for, one a line."""
+        path = self.folder / f"models-{limit or self.users}"
+        crowd = Crowd(self.users)
+        # Every other row is an older one of the same user, which does not count.
+        ids = (row.replicate_model_id for number, row in enumerate(crowd.rows) if number % 2 == 0)
+        asked = [model for model in map(askable_model, ids) if model][:limit]
+        path.write_text("\n".join(asked))
+        return path
+
+
+@contextmanager
+def stage(users: int, folder: Path) -> Iterator[Stage]:
+    """Both tables filled; the server is gone when the block ends."""
+    binaries = os.environ.get("SYNC_AUDIT_PG_BIN")
+    with embedded_postgres(Path(binaries) if binaries else None) as dsn:
+        asyncio.run(load(dsn, Crowd(users)))
+        yield Stage(users, dsn, folder)
+
+
+def _standin(users: int, rules: Rules | None) -> StandIn:
+    return StandIn(Crowd(users), rules)
