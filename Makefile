@@ -1,0 +1,64 @@
+# `make demo` and `make test` need Python 3.11, git and make; they set up everything else, once.
+
+MAKEFLAGS += --no-print-directory
+PY := .venv/bin/python
+
+.NOTPARALLEL: # two targets must not install at the same time
+
+# pytest's choice of tests: all but the slow ones, or all with `make test SLOW=1`.
+SLOW ?=
+TESTS := $(if $(SLOW),"slow or not slow","not slow")
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/.demo ## audit made-up users on real servers; the last line is the report's path
+	@.venv/bin/sync-audit demo || [ $$? -eq 4 ]  # the demo is meant to find things
+	@echo "$(CURDIR)/reports/demo.html"
+
+.PHONY: test
+test: .venv/.test pgbouncer ## run the tests; SLOW=1 runs the slow ones too
+	@$(PY) -m pytest -n 2 -m $(TESTS)
+
+.PHONY: test-all
+test-all: ## run all tests
+	@$(MAKE) test SLOW=1
+
+.PHONY: lint
+lint: .venv/.dev ## check format, style, types and layers
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: .venv/.dev ## put the code into shape
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: wheel
+wheel: .venv/.dev ## build the wheel, install it elsewhere and use it there
+	.ci/wheel
+
+.PHONY: example
+example: .venv/.test chromium ## make reports/example/ again, and the README's picture of it
+	$(PY) -m tests.example reports/example
+	.ci/picture
+
+.PHONY: clean
+clean: ## remove what make has made, reports excepted
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/.%: setup.cfg pyproject.toml .ci/venv
+	@.ci/venv $*
+	@touch $@
+
+.PHONY: pgbouncer
+pgbouncer:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || .ci/apt-install pgbouncer
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || .ci/apt-install chromium

