@@ -1,31 +1,54 @@
 """Composition root: opens what a command needs, in one place, and hands plain values down."""
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from audit import __version__
 from audit.auditor import Auditor, Stop
-from audit.errors import ReplicateError, SettingsError
+from audit.errors import AuditError, LedgerError, ReplicateError, SettingsError
 from audit.ledger import Ledger
-from audit.models import Account, ExitCode, Failed, Finding, NotAsked, Reason, Reply, RunInfo, RunState, Summary
+from audit.models import (
+    Account,
+    Choices,
+    ExitCode,
+    Failed,
+    Finding,
+    NotAsked,
+    Reason,
+    RunInfo,
+    RunState,
+    Summary,
+)
 from audit.replicate import Replicate, Target, Ticking, connect
 from audit.report import writer
 from audit.report.view import RunView
-from audit.settings import RunSettings
+from audit.retry import PASSING
+from audit.settings import ResumeSettings, RunSettings
 from audit.source import snapshot as source_snapshot
 from audit.verdict import Circumstances, askable_model, classify, exit_code
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+ASKED_AGAIN = PASSING | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
+"""What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
+
+_TOKEN_STEP = "Check REPLICATE_API_TOKEN (or --token-file); tokens are at https://replicate.com/account/api-tokens"  # noqa: S105
+
+
+class StoppedError(AuditError):
+    """A signal came before anything was asked: there is nothing to report."""
 
 
 def utc_now() -> datetime:
@@ -72,8 +95,14 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
     _prepare(settings)
     ledger = Ledger.create(settings.run_file, _started(settings, clock))
     try:
-        await _run(settings, ledger, watcher, stop)
-        _finish(ledger, stop, clock)
+        ledger.save_choices(_choices(settings))
+        async with _replicate(settings, ledger, watcher) as replicate:
+            account = await _unless(stop, _account(replicate))
+            circumstances = await _unless(stop, _load(settings, ledger, account, watcher))
+            watcher.asking(ledger.count_pending(), replicate.waiting)
+            auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
+            await auditor.run(settings.concurrency, stop)
+        _finish(ledger, stop, clock, refused=auditor.token_refused)
     except BaseException:
         nothing_in_it = ledger.population is None
         ledger.close()
@@ -81,6 +110,47 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
             with suppress(OSError):
                 settings.run_file.unlink()
         raise
+    return ledger
+
+
+def open_to_resume(path: Path) -> Ledger:
+    """The run file of a run that can be finished, held by this process. Raises LedgerError."""
+    ledger = Ledger.resume(path)
+    if ledger.population is None:
+        ledger.close()
+        raise LedgerError(f"the run {path} was ended before the database had been read", "Start a new run.")
+    return ledger
+
+
+async def resume(
+    ledger: Ledger, settings: ResumeSettings, watcher: Watcher, stop: Stop, clock: Clock = utc_now
+) -> Ledger:
+    """Finish the run of `ledger`: ask what is missing, and where it had come to its end, what had failed in passing.
+
+    Raises AuditError as `audit` does; the run file is kept in any case.
+    """
+    check_outputs([writer.Output(*each) for each in settings.outputs], ledger.path)
+    before = ledger.info
+    async with _replicate(settings, ledger, watcher) as replicate:
+        account = await _unless(stop, _account(replicate))
+        if account and before.account and account != before.account:
+            raise SettingsError(
+                f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
+                "be resumed: two audits do not mix",
+                "Use the token of the same account, or start a new run without --resume.",
+            )
+        if before.state in {"complete", "stopped"}:
+            ledger.ask_again(sorted(ASKED_AGAIN))
+        redacted = before.redacted or settings.redact
+        running = msgspec.structs.replace(
+            before, state="running", finished_at=None, stop_reason=None, redacted=redacted
+        )
+        ledger.save_info(running)
+        circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
+        watcher.asking(ledger.count_pending(), replicate.waiting)
+        auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
+        await auditor.run(settings.concurrency, stop)
+    _finish(ledger, stop, clock, refused=auditor.token_refused)
     return ledger
 
 
@@ -124,12 +194,28 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
     )
 
 
+def _choices(settings: RunSettings) -> Choices:
+    return Choices(
+        outputs=tuple(
+            (kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in settings.outputs
+        ),
+        concurrency=settings.concurrency,
+        per_minute=settings.per_minute,
+        timeout=settings.timeout,
+        retries=settings.retries,
+    )
+
+
 def instant(moment: datetime) -> str:
     """`moment` (aware) as every time in this program is written."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-async def _run(settings: RunSettings, ledger: Ledger, watcher: Watcher, stop: Stop) -> None:
+@asynccontextmanager
+async def _replicate(
+    settings: RunSettings | ResumeSettings, ledger: Ledger, watcher: Watcher
+) -> AsyncIterator[Replicate]:
+    """The API for as long as the block lasts; the requests made are added to those of the run file."""
     target = Target(
         base_url=settings.base_url,
         token=settings.token,
@@ -140,19 +226,27 @@ async def _run(settings: RunSettings, ledger: Ledger, watcher: Watcher, stop: St
         retries=settings.retries,
         proxy=settings.proxy,
     )
+    before = ledger.info.requests
     async with connect(target, Ticking()) as replicate:
         try:
-            account = await _account(replicate)
-            circumstances = await _load(settings, ledger, account, watcher)
-            watcher.asking(ledger.count_pending(), replicate.waiting)
-
-            def settled(_: Reply, findings: Sequence[Finding]) -> None:
-                watcher.settled(findings)
-
-            await Auditor(replicate, ledger, circumstances, settled).run(settings.concurrency, stop)
+            yield replicate
         finally:
             watcher.done()
-            ledger.save_info(msgspec.structs.replace(ledger.info, requests=replicate.requests))
+            ledger.save_info(msgspec.structs.replace(ledger.info, requests=before + replicate.requests))
+
+
+async def _unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
+    """The result of `work`; raises StoppedError, with `work` cancelled, where a stop comes first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise StoppedError(f"{stop.reason} before anything was asked", "Start again when it suits you.")
+        return task.result()
+    finally:
+        for each in (task, stopping):
+            each.cancel()
+        await asyncio.wait({task, stopping})
 
 
 async def _account(replicate: Replicate) -> Account | None:
@@ -163,7 +257,7 @@ async def _account(replicate: Replicate) -> Account | None:
     if account.reason is Reason.UNAUTHORIZED:
         raise ReplicateError(
             f"Replicate refuses the API token ({account.detail})",
-            "Check REPLICATE_API_TOKEN (or --token-file); tokens are at https://replicate.com/account/api-tokens",
+            _TOKEN_STEP,
         )
     log.warning("whose token this is could not be found out: %s", account.detail)
     return None
@@ -193,10 +287,13 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
     return circumstances
 
 
-def _finish(ledger: Ledger, stop: Stop, clock: Clock) -> None:
+def _finish(ledger: Ledger, stop: Stop, clock: Clock, *, refused: bool) -> None:
+    """Write down how the run ended. Raises ReplicateError where the token was refused before anything was known."""
     state: RunState = stop.state or "complete"
     if stop.requested and not ledger.count_pending():
         state = "complete"  # the request came when everything was answered
     reason = stop.reason if state != "complete" else None
     ended = instant(clock())
     ledger.finish(msgspec.structs.replace(ledger.info, finished_at=ended, state=state, stop_reason=reason))
+    if refused and not ledger.count_answered():
+        raise ReplicateError(stop.reason or "", f"{_TOKEN_STEP}; then: sync-audit run --resume {ledger.path}")

@@ -71,14 +71,14 @@ class Stop:
 
 
 class Auditor:
-    """Asks all pending questions of `book`; `settled` is called with each reply and the users it settled."""
+    """Asks all pending questions of `book`; `settled` is called with what each answer settled."""
 
     def __init__(
         self,
         prober: Prober,
         book: Book,
         circumstances: Circumstances,
-        settled: Callable[[Reply, list[Finding]], None],
+        settled: Callable[[list[Finding]], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._prober = prober
@@ -87,6 +87,7 @@ class Auditor:
         self._settled = settled
         self._sleep = sleep
         self._health = Health(token_works=circumstances.account is not None)
+        self.token_refused = False
         self._open = asyncio.Event()
         self._open.set()
 
@@ -134,6 +135,7 @@ class Auditor:
         """Draw the consequences of what `reply` says about the service as a whole."""
         match self._health.judge(reply):
             case "refused":
+                self.token_refused = True
                 stop.request("stopped", f"Replicate refuses the API token ({_detail(reply)})")
             case "down" if self._open.is_set():
                 self._open.clear()
@@ -171,7 +173,7 @@ class Auditor:
         ]
         failure = reply.reason if isinstance(reply, Failed) else None
         self._book.settle([(row_id, user.finding) for row_id, user in users], failure)
-        self._settled(reply, [user.finding for _, user in users])
+        self._settled([user.finding for _, user in users])
         if log.isEnabledFor(logging.INFO):
             for _, user in users:
                 _log(model, user)

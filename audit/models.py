@@ -291,6 +291,21 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     include_tests: bool = False
 
 
+Format = Literal["html", "csv", "json"]
+"""Formats of reports, which are also the suffixes of their files."""
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run was to be made: what it does not say itself, but whoever finishes it has to know."""
+
+    outputs: tuple[tuple[Format, str], ...]
+    """Format and absolute path, or `-` for standard output."""
+    concurrency: int
+    per_minute: int
+    timeout: float
+    retries: int
+
+
 OrderBy = Literal["updated_at", "completed_at", "created_at"]
 RunState = Literal["running", "complete", "interrupted", "stopped"]
 
@@ -301,6 +316,9 @@ class Requests(msgspec.Struct, frozen=True):
     sent: int = 0
     retried: int = 0
     throttled: int = 0
+
+    def __add__(self, other: "Requests") -> "Requests":
+        return Requests(self.sent + other.sent, self.retried + other.retried, self.throttled + other.throttled)
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,7 +344,3 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing_columns: tuple[OptionalColumn, ...] = ()
     """Optional columns that the database does not have, so that nothing is concluded from their absence."""
     requests: Requests = Requests()
-
-
-Format = Literal["html", "csv", "json"]
-"""Formats of reports, which are also the suffixes of their files."""

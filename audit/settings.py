@@ -4,7 +4,6 @@ Precedence: option, environment, default. Everything that is wrong or missing is
 option and the variable. Secrets never show in a repr.
 """
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,17 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # missing from the stubs
 
+from audit.api_url import DEFAULT_BASE_URL, checked_base_url, proxy_for
 from audit.dsn import Database, parse
 from audit.errors import SettingsError
-from audit.models import Filters, Format, OrderBy
+from audit.models import Choices, Filters, Format, OrderBy, RunInfo
 
 T = TypeVar("T")
 
 FORMATS: tuple[str, ...] = get_args(Format)
-DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 REPORTS = "reports"
 """Where reports and run files go unless told otherwise, below the working directory."""
 
@@ -58,6 +55,26 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeSettings:
+    """Settings of `sync-audit run --resume`: the database has been read, and the filters are in the run file."""
+
+    token: str = field(repr=False)
+    base_url: str
+    proxy: str | None = field(repr=False)
+    outputs: tuple[tuple[Format, str], ...]
+    concurrency: int
+    per_minute: int
+    timeout: float
+    retries: int
+    redact: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not show up anywhere."""
+        return (self.token,)
+
+
+@dataclass(frozen=True, slots=True)
 class _Number:
     option: str
     variable: str
@@ -86,7 +103,7 @@ def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now:
         database=_database(_text(options, "database_url"), environ),
         token=_token(_text(options, "token_file"), environ),
         base_url=base_url,
-        proxy=_proxy(urlsplit(base_url), environ),
+        proxy=proxy_for(base_url, environ),
         outputs=outputs(_texts(options, "output")) or (("html", f"{stem}.html"), ("csv", f"{stem}.csv")),
         run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
         concurrency=int(_number(CONCURRENCY, options, environ)),
@@ -98,6 +115,59 @@ def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now:
         filters=_filters(options),
         redact=bool(options.get("redact")),
     )
+
+
+def resume_settings(
+    options: Mapping[str, object], environ: Mapping[str, str], info: RunInfo, choices: Choices | None
+) -> ResumeSettings:
+    """Settings for finishing the run that `info` and `choices` describe: where nothing is said now, they hold.
+
+    Raises SettingsError where what is said now belongs to another audit; both sides are then named.
+    """
+    _refuse_other_audit(options, environ, info)
+    chosen = choices or Choices(outputs=(), concurrency=32, per_minute=2400, timeout=30.0, retries=4)
+    base_url = info.base_url
+    return ResumeSettings(
+        token=_token(_text(options, "token_file"), environ),
+        base_url=base_url,
+        proxy=proxy_for(base_url, environ),
+        outputs=outputs(_texts(options, "output")) or chosen.outputs,
+        concurrency=int(_number(CONCURRENCY, options, environ, chosen.concurrency)),
+        per_minute=int(_number(RATE, options, environ, chosen.per_minute)),
+        timeout=_number(TIMEOUT, options, environ, chosen.timeout),
+        retries=int(_number(RETRIES, options, environ, chosen.retries)),
+        redact=bool(options.get("redact")),
+    )
+
+
+def _refuse_other_audit(options: Mapping[str, object], environ: Mapping[str, str], info: RunInfo) -> None:
+    for option in ("run_file", "statement_timeout"):
+        if options.get(option) is not None:
+            name = option.replace("_", "-")
+            raise SettingsError(f"--{name} has no meaning with --resume: records and run file are there already")
+    url = _first(_text(options, "database_url"), "DATABASE_URL", environ)
+    base_url = _first(_text(options, "base_url"), "REPLICATE_BASE_URL", environ)
+    filters = _filters(options)
+    said = (
+        ("--database-url (DATABASE_URL)", parse(url).label if url else None, info.database),
+        ("--base-url (REPLICATE_BASE_URL)", _base_url(base_url, {}) if base_url else None, info.base_url),
+        ("--order-by", options.get("order_by"), info.order_by),
+        ("--user", filters.users or None, info.filters.users),
+        ("--limit", filters.limit, info.filters.limit),
+        ("--include-tests", filters.include_tests or None, info.filters.include_tests),
+    )
+    for name, now, then in said:
+        if now is not None and now != then:
+            raise SettingsError(
+                f"{name} is {_plain(now)} now, and was {_plain(then)} in the run to be resumed: two audits do not mix",
+                f"Leave {name} out to finish that run, or start a new one without --resume.",
+            )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "not given"
+    return "not given" if value is None or value is False else "given" if value is True else str(value)
 
 
 def outputs(given: tuple[str, ...]) -> tuple[tuple[Format, str], ...]:
@@ -172,63 +242,16 @@ def _file(path: str) -> str:
 
 
 def _base_url(option: str | None, environ: Mapping[str, str]) -> str:
-    url = (_first(option, "REPLICATE_BASE_URL", environ) or DEFAULT_BASE_URL).strip()
-
-    def wrong(cause: str) -> SettingsError:
-        # Without the URL itself, which may hold a password.
-        return SettingsError(
-            f"--base-url (REPLICATE_BASE_URL) {cause}",
-            f"It looks like {DEFAULT_BASE_URL}; without it, that one is used.",
-        )
-
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise wrong("is no URL") from error
-    if parts.username is not None or parts.password is not None:
-        raise wrong("must not hold a user name or password")
-    if parts.query or parts.fragment:
-        raise wrong("must not hold a query or fragment")
-    if not host or port == 0 or re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
-        raise wrong("is no URL of a host")
-    if parts.scheme not in {"https", "http"}:
-        raise wrong("must begin with https://")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise wrong(
-            f"must begin with https://, because the token travels with every request; {host} is not this machine"
-        )
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
+    return checked_base_url(_first(option, "REPLICATE_BASE_URL", environ) or DEFAULT_BASE_URL)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _proxy(base_url: SplitResult, environ: Mapping[str, str]) -> str | None:
-    host = base_url.hostname or ""
-    if base_url.scheme != "https" or _is_loopback(host):
-        return None
-    either = {name.lower(): value for name, value in environ.items() if name.lower() in {"https_proxy", "no_proxy"}}
-    proxy = either.get("https_proxy")
-    if not proxy or proxy_bypass_environment(host, {"no": either.get("no_proxy", "")}):
-        return None
-    if urlsplit(proxy).scheme not in {"http", "https"} or not urlsplit(proxy).hostname:
-        raise SettingsError("HTTPS_PROXY is no http:// or https:// URL", "Correct it, or name the API in NO_PROXY.")
-    return proxy
-
-
-def _number(number: _Number, options: Mapping[str, object], environ: Mapping[str, str]) -> float:
+def _number(
+    number: _Number, options: Mapping[str, object], environ: Mapping[str, str], default: float | None = None
+) -> float:
     name = number.option.removeprefix("--").replace("-", "_")
     text = _first(_text(options, name), number.variable, environ)
     if text is None:
-        return number.default
+        return number.default if default is None else default
     convert: Callable[[str], float] = int if number.whole else float
     try:
         value = convert(text)

@@ -63,7 +63,7 @@ class Prober:
 
 async def audited(book: Book, prober: Prober, *, concurrency: int = 4, stop: Stop | None = None) -> list[Finding]:
     seen: list[Finding] = []
-    watched = Auditor(prober, book, Circumstances(), lambda _, findings: seen.extend(findings))
+    watched = Auditor(prober, book, Circumstances(), seen.extend)
     await watched.run(concurrency, stop or Stop())
     return seen
 

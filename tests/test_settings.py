@@ -71,7 +71,8 @@ def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None
 )
 def test_an_impossible_number_is_named_with_its_option_and_variable(option: str, variable: str, bad: list[str]) -> None:
     for value in bad:
-        said = refusal(**{option: value})
+        given: dict[str, Any] = {option: value}
+        said = refusal(**given)
         assert f"--{option.replace('_', '-')} ({variable}) must be" in said
         if value:
             assert said == refusal({variable: value})
@@ -79,7 +80,8 @@ def test_an_impossible_number_is_named_with_its_option_and_variable(option: str,
 
 @pytest.mark.parametrize(("option", "value"), [("concurrency", "256"), ("timeout", "0.5"), ("retries", "0")])
 def test_the_ends_of_what_is_possible_are_possible(option: str, value: str) -> None:
-    assert settings(**{option: value})
+    given: dict[str, Any] = {option: value}
+    assert settings(**given)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,22 @@
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from audit.cli import options
+from audit.cli import options, show_error
 
 if TYPE_CHECKING:
+    from audit.app import Watcher
+    from audit.auditor import Stop
+    from audit.ledger import Ledger
     from audit.models import ExitCode
-    from audit.settings import RunSettings
+    from audit.settings import ResumeSettings, RunSettings
+
+    Work: TypeAlias = Callable[[Watcher, Stop], Awaitable[Ledger]]
 
 
 @click.command("run")
@@ -62,21 +69,37 @@ def command(**given: object) -> "ExitCode":
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
     is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
     """
+    if given["resume"] is not None:
+        return _resume(Path(str(given["resume"])), given)
     from audit.app import utc_now
     from audit.settings import run_settings
 
-    settings = run_settings(given, os.environ, utc_now())
-    return perform(settings, given)
+    return perform(run_settings(given, os.environ, utc_now()), given)
 
 
 def perform(settings: "RunSettings", given: dict[str, object]) -> "ExitCode":
     """Audit as `settings` say and report; what `run` and `demo` share. `given` holds the options about stderr."""
     from audit import app
+
+    return _conduct(settings, given, lambda watcher, stop: app.audit(settings, watcher, stop))
+
+
+def _resume(path: Path, given: dict[str, object]) -> "ExitCode":
+    from audit import app
+    from audit.settings import resume_settings
+
+    with app.open_to_resume(path) as ledger:
+        settings = resume_settings(given, os.environ, ledger.info, ledger.choices)
+        return _conduct(settings, given, lambda watcher, stop: app.resume(ledger, settings, watcher, stop))
+
+
+def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object], work: "Work") -> "ExitCode":
+    """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
+    from audit import app
     from audit.auditor import Stop
     from audit.cli import ending, logs
     from audit.cli.progress import progress
     from audit.cli.stopping import signals
-    from audit.ledger import Ledger
     from audit.models import ExitCode
     from audit.report.writer import Output
 
@@ -87,12 +110,17 @@ def perform(settings: "RunSettings", given: dict[str, object]) -> "ExitCode":
 
     with signals() as caught:
 
-        async def audit() -> Ledger:
+        async def conducted() -> "Ledger":
             stop = Stop()
             caught.stops(stop)
-            return await app.audit(settings, shown, stop)
+            return await work(shown, stop)
 
-        with asyncio.run(audit()) as ledger:
+        try:
+            ledger = asyncio.run(conducted())
+        except app.StoppedError as error:
+            show_error(error)
+            return caught.code or ExitCode.INCOMPLETE
+        with ledger:
             outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
             ending.show(outcome, ledger)
     if outcome.info.state == "interrupted" and caught.code is not None:

@@ -1,22 +1,23 @@
-"""The run file: every record of a run and the finding on it, in one SQLite file. The only module that says sqlite3.
+"""The run file: every record of a run and the finding on it.
 
 Each record comes with a first finding, the one for a question that was never asked, so a run file says the truth at
 any moment, whatever ends the run. One answer is one transaction: a process that is killed loses only what was in
 flight. While a run is live its process holds the file's lock, which ends with the process, so there are no stale ones.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
 
 from audit.errors import LedgerError
+from audit.ledger import storage
 from audit.models import (
     AuditedUser,
+    Choices,
     Finding,
     ModelRecord,
     Note,
@@ -27,25 +28,6 @@ from audit.models import (
     Summary,
 )
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x53594E41
-"""Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
-
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE audited (
-    id INTEGER PRIMARY KEY,  -- order of the source: e-mail with null last, then user id
-    model TEXT,              -- what Replicate is asked; null where nothing can be
-    outcome TEXT,            -- null until asked; then 'answered', or the reason of the failure
-    rank INTEGER NOT NULL,   -- of the status, in report order
-    reason TEXT NOT NULL,
-    notes TEXT NOT NULL,     -- codes joined by ;
-    record TEXT NOT NULL,    -- JSON of models.ModelRecord
-    finding TEXT NOT NULL    -- JSON of models.Finding
-);
-"""
 _Code = TypeVar("_Code", Reason, Note)
 _ANSWERED = "answered"
 _RANK = {status: rank for rank, status in enumerate(Status)}
@@ -53,17 +35,6 @@ _PAGE = 500
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder()
-
-_WORDS = (
-    ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
-    ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit render RUN"),
-    ("readonly", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
-    ("read-only", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
-    ("not a database", "is not a run file of sync-audit", "Name the .sqlite file that a run has written."),
-    ("malformed", "is damaged", "Start a new run; what can still be read, `sync-audit render` shows."),
-    ("disk i/o", "cannot be read or written: the disk reports an error", "Check the disk; then start a new run."),
-    ("unable to open", "cannot be opened", "Check that its directory exists and may be written."),
-)
 
 
 class Ledger:
@@ -79,24 +50,7 @@ class Ledger:
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> Self:
         """A new run file, mode 0600, held by this process until it is closed. The path must be free."""
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            raise LedgerError(
-                f"the run file {path} exists already", "Name another one with --run-file, or remove this one."
-            ) from None
-        except OSError as error:
-            raise LedgerError(
-                f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
-                "Name a place that can be written with --run-file.",
-            ) from error
-        ledger = cls(path, cls._connect(path))
-        with ledger._translated():
-            ledger._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            ledger._db.execute("PRAGMA journal_mode = WAL")
-            # With a write-ahead log this loses nothing when the process dies, and no consistency when power does.
-            ledger._db.execute("PRAGMA synchronous = NORMAL")
-            ledger._db.executescript(_SCHEMA)
+        ledger = cls(path, storage.create(path))
         ledger.save_info(info)
         return ledger
 
@@ -105,32 +59,30 @@ class Ledger:
         """An existing run file, for reading, also one whose run was killed."""
         if not path.is_file():
             raise LedgerError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
-        ledger = cls(path, cls._connect(path))
+        ledger = cls(path, storage.connect(path))
         try:
-            ledger._check()
+            storage.check(ledger._db, path)
         except BaseException:
             ledger.close()
             raise
         return ledger
 
-    @staticmethod
-    def _connect(path: Path) -> sqlite3.Connection:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """An existing run file, whole, held by this process as a new one would be."""
+        ledger = cls.open(path)
+        try:
+            ledger.hold()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
 
-    def _check(self) -> None:
+    def hold(self) -> None:
+        """Keep all other processes out until the file is closed, and see that it is whole."""
         with self._translated():
-            (application,) = self._db.execute("PRAGMA application_id").fetchone()
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID:
-            raise LedgerError(
-                f"{self.path} is not a run file of sync-audit", "Name the .sqlite file that a run has written."
-            )
-        if version > SCHEMA_VERSION:
-            raise LedgerError(
-                f"the run file {self.path} was written by a newer sync-audit (schema {version}, this one knows "
-                f"{SCHEMA_VERSION})",
-                "Update sync-audit: pip install --upgrade replicate-sync-audit",
-            )
+            storage.hold(self._db)
+        storage.check_whole(self._db, self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +102,16 @@ class Ledger:
     def save_info(self, info: RunInfo) -> None:
         """Replace what is written about the run itself."""
         self._save("info", _ENCODER.encode(info))
+
+    @property
+    def choices(self) -> Choices | None:
+        """How the run was to be made; None in a file that was never told."""
+        value = self._value("choices")
+        return msgspec.json.decode(value, type=Choices) if value else None
+
+    def save_choices(self, choices: Choices) -> None:
+        """For whoever finishes the run, should it be stopped."""
+        self._save("choices", _ENCODER.encode(choices))
 
     @property
     def population(self) -> Population | None:
@@ -186,6 +148,17 @@ class Ledger:
         with self._translated():
             query = "SELECT count(DISTINCT model) FROM audited WHERE model IS NOT NULL AND outcome IS NULL"
             return int(self._db.execute(query).fetchone()[0])
+
+    def count_answered(self) -> int:
+        """Users for whom Replicate has said something certain."""
+        with self._translated():
+            query = "SELECT count(*) FROM audited WHERE outcome = ?"
+            return int(self._db.execute(query, (_ANSWERED,)).fetchone()[0])
+
+    def ask_again(self, failures: Iterable[Reason]) -> None:
+        """Make models pending again whose question ended in one of `failures`; their findings stay until answered."""
+        with self._translated():
+            self._db.executemany("UPDATE audited SET outcome = NULL WHERE outcome = ?", [(each,) for each in failures])
 
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the source's order; safe to settle meanwhile."""
@@ -227,9 +200,7 @@ class Ledger:
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""
         with self._translated():
-            self._db.execute("PRAGMA journal_mode = DELETE")
-            # Takes effect with the next access; the write below then removes the journal that the switch has left.
-            self._db.execute("PRAGMA locking_mode = NORMAL")
+            storage.release(self._db)
         self.save_info(info)
 
     def summary(self) -> Summary:
@@ -267,16 +238,8 @@ class Ledger:
         with self._translated():
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value.decode()))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
-            text = str(error).lower()
-            for sign, words, step in _WORDS:
-                if sign in text:
-                    raise LedgerError(f"the run file {self.path} {words}", step) from error
-            raise LedgerError(f"the run file {self.path} is damaged: {error}", "Start a new run.") from error
+    def _translated(self) -> AbstractContextManager[None]:
+        return storage.translated(self.path)
 
 
 def _columns(finding: Finding) -> tuple[int, str, str]:

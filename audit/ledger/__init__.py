@@ -1,0 +1,10 @@
+"""The run file, one SQLite file; the only place that says sqlite3.
+
+`book` is what others use, `storage` the file itself, `salvage` what is left of a damaged one.
+"""
+
+from audit.ledger.book import Ledger
+from audit.ledger.salvage import salvaged
+from audit.ledger.storage import DamagedError
+
+__all__ = ["DamagedError", "Ledger", "salvaged"]

@@ -1,0 +1,130 @@
+"""The SQLite file itself: its schema, how it is opened, what its errors mean to a person."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from audit.errors import LedgerError
+from audit.visible import visible
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x53594E41
+"""Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
+
+SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE audited (
+    id INTEGER PRIMARY KEY,  -- order of the source: e-mail with null last, then user id
+    model TEXT,              -- what Replicate is asked; null where nothing can be
+    outcome TEXT,            -- null until asked; then 'answered', or the reason of the failure
+    rank INTEGER NOT NULL,   -- of the status, in report order
+    reason TEXT NOT NULL,
+    notes TEXT NOT NULL,     -- codes joined by ;
+    record TEXT NOT NULL,    -- JSON of models.ModelRecord
+    finding TEXT NOT NULL    -- JSON of models.Finding
+);
+"""
+
+
+class DamagedError(LedgerError):
+    """The file is a run file, but parts of it cannot be read."""
+
+
+_WORDS = (
+    ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
+    ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit run --resume RUN"),
+    ("readonly", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
+    ("read-only", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
+    ("not a database", "is not a run file of sync-audit", "Name the .sqlite file that a run has written."),
+    (
+        "disk i/o",
+        "cannot be read or written: the disk reports an error",
+        "Check the disk, then: sync-audit run --resume RUN",
+    ),
+    ("unable to open", "cannot be opened", "Check that its directory exists and may be written."),
+)
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """A new run file, mode 0600, locked for this process until it is closed. The path must be free."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        raise LedgerError(
+            f"the run file {path} exists already", "Name another one with --run-file, or remove this one."
+        ) from None
+    except OSError as error:
+        raise LedgerError(
+            f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
+            "Name a place that can be written with --run-file.",
+        ) from error
+    connection = connect(path)
+    with translated(path):
+        hold(connection)
+        connection.executescript(SCHEMA)
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """An existing file; half a second of patience where another process reads it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
+
+
+def hold(connection: sqlite3.Connection) -> None:
+    """Lock the file for as long as this process lives, and make one answer one cheap transaction.
+
+    With a write-ahead log nothing is lost when the process dies, and the file stays consistent when power fails.
+    """
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def release(connection: sqlite3.Connection) -> None:
+    """Undo `hold`; the log becomes part of the file, and the next write removes what the switch has left."""
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA locking_mode = NORMAL")
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """See that it is a run file which this version understands. Raises `LedgerError`."""
+    with translated(path):
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise LedgerError(f"{path} is not a run file of sync-audit", "Name the .sqlite file that a run has written.")
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"the run file {path} was written by a newer sync-audit (schema {version}, not {SCHEMA_VERSION})",
+            "Update sync-audit: pip install --upgrade replicate-sync-audit",
+        )
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through the whole file. Raises `DamagedError` where something is broken."""
+    with translated(path):
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError("malformed")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """The one border at which SQLite's errors become `LedgerError`."""
+    try:
+        yield
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
+        text = str(error).lower()
+        for sign, words, step in _WORDS:
+            if sign in text:
+                raise LedgerError(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
+        raise DamagedError(
+            f"the run file {path} is damaged ({visible(str(error))})",
+            f"See what can still be read: sync-audit render {path}; then start a new run.",
+        ) from error
