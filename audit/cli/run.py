@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--run-file", metavar="PATH", help="Where the run itself is kept.  [default: reports/sync-audit-<UTC time>.sqlite]"
 )
+@click.option(
+    "--resume", metavar="RUN", help="Finish the stopped run of this run file, or ask again for what failed in passing."
+)
 @click.option("--concurrency", metavar="N", help="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]")
 @click.option(
     "--rate",
