@@ -1,5 +1,7 @@
 """The hint table with a user's own values put in, and the answers that come from counts."""
 
+from collections.abc import Callable, Mapping
+
 import msgspec
 
 from audit.hint_table import HINTS, ONE_LINE, Hint
@@ -39,14 +41,14 @@ def rows_sql(record: ModelRecord) -> str:
 def filled(code: Reason | Note, user: AuditedUser) -> Hint:
     """The entry for `code` with this user's values in its steps; control characters are spelled out."""
     hint = HINTS[code]
-    values = _values(user)
+    values = _Values(user)
     return Hint(hint.title, hint.meaning, tuple(step.format_map(values) for step in hint.steps))
 
 
 def one_line(user: AuditedUser) -> str:
     """The `hint` of JSON and CSV: what to do about this user, in one line."""
     line = ONE_LINE[user.finding.reason]
-    return line.format_map(_values(user)) if "{" in line else line  # most lines are plain, and values cost time
+    return line.format_map(_Values(user)) if "{" in line else line  # most lines are plain, and values cost time
 
 
 def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) -> tuple[Check, ...]:
@@ -54,7 +56,7 @@ def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) 
     record, finding = user.record, user.finding
     current = recorded_hash(record.replicate_version_id)
     equal = None if finding.latest_version is None else current == finding.latest_version
-    values = _values(user)
+    values = _Values(user)
 
     def verdict(column: str, bad: bool) -> bool | None:  # noqa: FBT001 - two plain facts
         return None if column in missing_columns else not bad
@@ -96,25 +98,37 @@ def population_answers(population: Population, summary: Summary) -> tuple[Hint, 
     return tuple(answers)
 
 
-def _values(user: AuditedUser) -> dict[str, str]:
-    record, finding = user.record, user.finding
-    behind = finding.versions_behind
-    plain = {
-        "who": record.email or record.user_id,
-        "model": record.replicate_model_id or "(none)",
-        "recorded": record.replicate_version_id or "(none)",
-        "latest": finding.latest_version or "(not known)",
-        "behind": "(not known)" if behind is None else f"{behind} version{'s' * (behind != 1)}",
-        "page": model_url(record) or "(no page: the model id is not owner/name)",
-        "sql": rows_sql(record),
-        "detail": finding.detail or "(not known)",
-        "trigger": record.trigger_word or "(none recorded)",
-        "scale": record.lora_scale or "(none recorded)",
-        "weights": record.lora_weights_url or "(none recorded)",
-        "others": _others(record),
-        "failure": record.later_failure_reason or "(no reason recorded)",
-    }
-    return {name: shortened(visible(value), 600) for name, value in plain.items()}
+class _Values(dict[str, str]):
+    """The values that steps may name, each made when it is first named: there are many, and most steps name one."""
+
+    def __init__(self, user: AuditedUser) -> None:
+        super().__init__()
+        self._user = user
+
+    def __missing__(self, name: str) -> str:
+        text = self[name] = shortened(visible(_VALUES[name](self._user)), 600)
+        return text
+
+
+_VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
+    "who": lambda user: user.record.email or user.record.user_id,
+    "model": lambda user: user.record.replicate_model_id or "(none)",
+    "recorded": lambda user: user.record.replicate_version_id or "(none)",
+    "latest": lambda user: user.finding.latest_version or "(not known)",
+    "behind": lambda user: _behind(user.finding.versions_behind),
+    "page": lambda user: model_url(user.record) or "(no page: the model id is not owner/name)",
+    "sql": lambda user: rows_sql(user.record),
+    "detail": lambda user: user.finding.detail or "(not known)",
+    "trigger": lambda user: user.record.trigger_word or "(none recorded)",
+    "scale": lambda user: user.record.lora_scale or "(none recorded)",
+    "weights": lambda user: user.record.lora_weights_url or "(none recorded)",
+    "others": lambda user: _others(user.record),
+    "failure": lambda user: user.record.later_failure_reason or "(no reason recorded)",
+}
+
+
+def _behind(count: int | None) -> str:
+    return "(not known)" if count is None else f"{count} version{'s' * (count != 1)}"
 
 
 def _others(record: ModelRecord) -> str:

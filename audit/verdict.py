@@ -122,6 +122,29 @@ def exit_code(summary: Summary, *, complete: bool) -> ExitCode:
     return ExitCode.NEEDS_SYNC if summary.statuses[Status.NEEDS_SYNC] else ExitCode.OK
 
 
+def wrong_account(account: Account | None, summary: Summary) -> bool:
+    """Whether the token probably belongs to another account than the models.
+
+    To strangers Replicate says 404 for a private model. So: not one model was found, and every one that was not is
+    another account's.
+    """
+    not_found = summary.reasons.get(Reason.MODEL_NOT_FOUND, 0)
+    found = any(summary.reasons.get(reason) for reason in _ON_REPLICATE)
+    return bool(account and not_found and not found) and (
+        summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0) >= not_found
+    )
+
+
+_ON_REPLICATE = (
+    Reason.LATEST_VERSION,
+    Reason.OUTDATED_VERSION,
+    Reason.UNKNOWN_VERSION,
+    Reason.MALFORMED_VERSION,
+    Reason.NO_VERSIONS,
+)
+"""Reasons that Replicate's answer about an existing model has given."""
+
+
 def _blank(text: str | None) -> bool:
     return not (text or "").strip(TRIMMED)
 

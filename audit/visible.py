@@ -11,7 +11,7 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def visible(text: str) -> str:
     r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
-    return _ACTS.sub(_spell, text)
+    return text if text.isprintable() else _ACTS.sub(_spell, text)  # most texts are, and the check is ten times faster
 
 
 def shortened(text: str, limit: int) -> str:

@@ -33,10 +33,10 @@ FORMATS = ("html", "csv", "json")
 
 def write(folder: Path) -> None:
     """Audit, and write demo.html, demo.csv and demo.json into `folder`."""
-    with tempfile.TemporaryDirectory() as scratch, stage(NOW, (), Path(scratch, "run.sqlite")) as settings:
+    with tempfile.TemporaryDirectory() as scratch, stage(NOW, (), Path(scratch, "run.sqlite")) as staged:
 
         async def audit() -> Ledger:
-            return await app.audit(settings, Silent(), Stop(), lambda: NOW)
+            return await app.audit(staged.settings, Silent(), Stop(), lambda: NOW)
 
         with asyncio.run(audit()) as ledger:
             ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))

@@ -21,7 +21,16 @@ from audit.models import (
     Summary,
     Version,
 )
-from audit.verdict import Circumstances, askable_model, classify, exit_code, moment, newest_first, recorded_hash
+from audit.verdict import (
+    Circumstances,
+    askable_model,
+    classify,
+    exit_code,
+    moment,
+    newest_first,
+    recorded_hash,
+    wrong_account,
+)
 from tests.samples import NEW, OLD, digest, found, record
 
 NOBODY = Circumstances()
@@ -264,6 +273,29 @@ def test_the_recorded_hash_is_what_predictions_would_be_given(recorded: str | No
 )
 def test_the_exit_code_says_what_the_findings_say(counts: dict[Status, int], complete: bool, code: ExitCode) -> None:  # noqa: FBT001
     assert exit_code(Summary(dict.fromkeys(Status, 0) | counts, {}, {}), complete=complete) is code
+
+
+@pytest.mark.parametrize(
+    ("account", "reasons", "foreign", "wrong"),
+    [
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5}, 5, True, id="nothing found, all of another account"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5, Reason.MISSING_MODEL_ID: 2}, 5, True, id="some without an id"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5, Reason.TIMEOUT: 2}, 7, True, id="some that could not be asked"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5}, 4, False, id="one is the account's own, and gone"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5, Reason.LATEST_VERSION: 1}, 6, False, id="one was found"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5, Reason.NO_VERSIONS: 1}, 6, False, id="one without versions"),
+        pytest.param(OTHER, {Reason.TIMEOUT: 5}, 5, False, id="nobody answered"),
+        pytest.param(None, {Reason.MODEL_NOT_FOUND: 5}, 5, False, id="account not known"),
+    ],
+)
+def test_a_token_of_another_account_is_suspected_where_no_model_is_found(
+    account: Account | None,
+    reasons: dict[Reason, int],
+    foreign: int,
+    wrong: bool,  # noqa: FBT001 - a table
+) -> None:
+    summary = Summary(dict.fromkeys(Status, 0), reasons, {Note.OWNER_DIFFERS_FROM_ACCOUNT: foreign})
+    assert wrong_account(account, summary) is wrong
 
 
 @given(

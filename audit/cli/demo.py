@@ -10,6 +10,7 @@ import click
 from audit.cli import options
 
 if TYPE_CHECKING:
+    from audit.demo.stage import Stage
     from audit.models import ExitCode
 
 PG_BIN = "SYNC_AUDIT_PG_BIN"
@@ -23,6 +24,7 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 
 @click.command("demo")
 @options.output("default: reports/demo.html, .csv and .json")
+@click.option("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them.")
 @options.exit_zero
 @options.talk
 def command(**given: object) -> "ExitCode":
@@ -35,6 +37,7 @@ def command(**given: object) -> "ExitCode":
     from audit.app import utc_now
     from audit.cli.run import perform
     from audit.demo.stage import stage
+    from audit.models import ExitCode
     from audit.settings import REPORTS, outputs
 
     wanted = tuple(str(each) for each in given["output"]) if isinstance(given["output"], tuple) else ()
@@ -44,9 +47,20 @@ def command(**given: object) -> "ExitCode":
         with suppress(OSError):
             leftover.unlink()
     binaries = os.environ.get(PG_BIN)
-    with stage(utc_now(), files, run_file, Path(binaries) if binaries else None) as settings:
-        code = perform(settings, given)
-    html = next((path for kind, path in files if kind == "html" and path != "-"), None)
-    if html and not given.get("quiet"):
-        click.echo(SHOWN.format(html=html).strip("\n"), err=True)
+    with stage(utc_now(), files, run_file, Path(binaries) if binaries else None) as staged:
+        code = perform(staged.settings, given)
+        html = next((path for kind, path in files if kind == "html" and path != "-"), None)
+        if html and code <= ExitCode.INCOMPLETE and not given.get("quiet"):
+            click.echo(SHOWN.format(html=html).strip("\n"), err=True)
+        if given["keep"]:
+            _keep(staged)
     return code
+
+
+def _keep(staged: "Stage") -> None:
+    """Leave the servers alone until a signal comes. What others need to use them goes to stdout, to be pasted."""
+    from audit.cli.stopping import wait_for_signal
+
+    click.echo(f"DATABASE_URL={staged.dsn}\nREPLICATE_BASE_URL={staged.origin}\nREPLICATE_API_TOKEN={staged.token}")
+    click.echo("Both servers go on running until Ctrl-C.", err=True)
+    wait_for_signal()

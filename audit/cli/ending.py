@@ -12,6 +12,7 @@ from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
 from audit.report.redaction import redacted_user
 from audit.report.writer import STDOUT
+from audit.verdict import wrong_account
 from audit.visible import shortened, visible
 
 NAMED = 3
@@ -24,6 +25,9 @@ WIDEST = 100
 def show(outcome: Outcome, ledger: Ledger) -> None:
     """Everything but the very last line, which names the exit code's meaning."""
     lines = [headline(outcome.summary)]
+    if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
+        name = visible(outcome.info.account.username)
+        lines.append(f"No model was found, and the token belongs to {name}: probably the wrong account's.")
     if outcome.info.stop_reason:
         lines.append(f"The run ended early: {visible(outcome.info.stop_reason)}")
     lines.extend(_table(outcome, ledger))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, show_error
 
 if TYPE_CHECKING:
     from audit.models import ExitCode
@@ -23,7 +23,7 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
     """
     from audit import app
     from audit.cli import ending
-    from audit.ledger import Ledger
+    from audit.ledger import DamagedError, Ledger, salvaged
     from audit.models import ExitCode
     from audit.report.writer import Output
     from audit.settings import outputs
@@ -35,6 +35,12 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
     ]
     app.check_outputs(wanted, path)
     with Ledger.open(path) as ledger:
-        outcome = app.report(ledger, wanted, redact=redact)
-        ending.show(outcome, ledger)
+        try:
+            outcome = app.report(ledger, wanted, redact=redact)
+            ending.show(outcome, ledger)
+        except DamagedError as error:
+            show_error(error)
+            with salvaged(path) as rest:
+                outcome = app.report(rest, wanted, redact=redact)
+                ending.show(outcome, rest)
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and exit_zero else outcome.code

