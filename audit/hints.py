@@ -185,11 +185,10 @@ def _affected(summary: Summary) -> Hint:
 
 def _left_out(population: Population) -> list[Hint]:
     facts = (
-        (population.users - population.users_with_completed_model, "users have no completed model and are not audited"),
-        (population.completed_models_hidden, "completed rows are hidden by a newer one of the same user"),
-        (population.completed_without_model_id, "completed rows have no model id"),
-        (population.test_models_left_out, "completed test rows are left out (--include-tests takes them in)"),
-        (population.models_without_user, "completed rows belong to no user in the users table"),
+        ("Users without a completed model", population.users - population.users_with_completed_model),
+        ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
+        ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
+        ("Completed rows whose user is not in the users table", population.models_without_user),
     )
-    steps = tuple(f"{count:,} {text}." for count, text in facts if count)
+    steps = tuple(f"{what}: {count:,}." for what, count in facts if count)
     return [Hint("Who is not in this report", "Rows of the database that do not show up here.", steps)] if steps else []

@@ -136,6 +136,9 @@ class Shell:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
     cleanup: ExitStack = field(default_factory=ExitStack)
+    who: dict[str, Any] = field(default_factory=dict)
+    """Keywords of `Popen` that choose another user."""
+    python: str = sys.executable
 
     def __call__(self, *arguments: str, **environ: str) -> Ended:
         """Run to the end."""
@@ -146,6 +149,7 @@ class Shell:
             capture_output=True,
             timeout=60,
             check=False,
+            **self.who,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -157,15 +161,15 @@ class Shell:
             env=self.all_environ(environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            **self.who,
         )
         self.cleanup.enter_context(process)
         self.cleanup.callback(process.kill)
         return process
 
-    @staticmethod
-    def command(*arguments: str) -> list[str]:
-        """`sync-audit` with whatever Python runs the tests, which warns as loudly as the tests do."""
-        return [sys.executable, "-W", "error", "-m", "audit", *arguments]
+    def command(self, *arguments: str) -> list[str]:
+        """`sync-audit` with a Python that warns as loudly as the tests do."""
+        return [self.python, "-W", "error", "-m", "audit", *arguments]
 
     def all_environ(self, more: dict[str, str]) -> dict[str, str]:
         """Nothing of the caller's settings, but for the way to Python and its packages."""

@@ -177,7 +177,7 @@ def test_an_empty_table_is_said_to_be_empty() -> None:
 def test_rows_that_are_not_in_the_report_are_counted() -> None:
     some = population(users=12, completed_models_hidden=3, test_models_left_out=1, models_without_user=2)
     steps = population_answers(some, summary(up_to_date=10))[1].steps
-    assert [step.split(" ", 1)[0] for step in steps] == ["2", "3", "1", "2"]
+    assert [step.split(": ")[1] for step in steps] == ["2.", "3.", "1.", "2."]
 
 
 def test_a_hash_is_never_cut_in_a_step() -> None:

@@ -1,12 +1,13 @@
 """The last lines of a command on stderr: the counts, who is affected, where the files are."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from itertools import islice
 
 import click
 
-from audit.app import Outcome
+from audit.app import ASKED_AGAIN, Outcome
 from audit.hint_table import HINTS
 from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
@@ -22,8 +23,8 @@ WIDEST = 100
 """Columns. Longer lines are hard to read, and chats wrap them."""
 
 
-def show(outcome: Outcome, ledger: Ledger) -> None:
-    """Everything but the very last line, which names the exit code's meaning."""
+def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
+    """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on."""
     lines = [headline(outcome.summary)]
     if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
         name = visible(outcome.info.account.username)
@@ -33,7 +34,18 @@ def show(outcome: Outcome, ledger: Ledger) -> None:
     lines.extend(_table(outcome, ledger))
     files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
     lines.extend(f"{what + ':':<13} {visible(path)}" for what, path in (*files, ("Run file", str(outcome.run_file))))
+    if advise:
+        lines.extend(_next_step(outcome))
     click.echo("\n".join(lines), err=True)
+
+
+def _next_step(outcome: Outcome) -> list[str]:
+    """The command that goes on from here, where there is one."""
+    resume = f"sync-audit run --resume {shlex.quote(visible(str(outcome.run_file)))}"
+    if outcome.info.state != "complete":
+        return [f"To finish it: {resume}"]
+    failed = sum(outcome.summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
+    return [f"To ask again for the {failed:,} that failed: {resume}"] if failed else []
 
 
 def headline(summary: Summary) -> str:

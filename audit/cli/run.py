@@ -125,7 +125,7 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
             return caught.code or ExitCode.INCOMPLETE
         with ledger:
             outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
-            ending.show(outcome, ledger)
+            ending.show(outcome, ledger, advise="resume" in given)  # the demo's servers will be gone
     if outcome.info.state == "interrupted" and caught.code is not None:
         return caught.code
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code
