@@ -43,9 +43,13 @@ wheel: .venv/.dev ## build the wheel, install it elsewhere and use it there
 	.ci/wheel
 
 .PHONY: example
-example: .venv/.test chromium ## make reports/example/ again, and the README's picture of it
+example: .venv/.test chromium ## write reports/example/ again, and the README's picture of it
 	$(PY) -m tests.example reports/example
 	.ci/picture
+
+.PHONY: benchmark
+benchmark: .venv/.test ## compare the audit's speed and memory with a bare loop
+	$(PY) -m benchmarks
 
 .PHONY: clean
 clean: ## remove what make has made, reports excepted

@@ -1,0 +1,92 @@
+"""The parts of README.md that follow from the code. `python -m tests.readme` puts them in place."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import click
+
+from audit import settings
+from audit.api_url import DEFAULT_BASE_URL
+from audit.cli import cli
+from audit.cli.demo import PG_BIN
+from audit.hint_table import HINTS
+from audit.models import ExitCode, Note, Reason, Status
+from tests.audits import ROOT
+
+PATH = ROOT / "README.md"
+_BLOCK = re.compile(r"(<!-- (?P<name>[a-z ]+): from the code -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMNS = 80
+
+
+def blocks() -> Mapping[str, str]:
+    """What stands between each pair of marks, by the name in the first one."""
+    helps = {f"{name} help": _help(name) for name in cli.list_commands(click.Context(cli))}
+    return {
+        "exit codes": _table(("code", "meaning"), ((str(int(code)), code.meaning) for code in ExitCode)),
+        "reasons": _table(("status", "reason", "what it means"), _reasons()),
+        "notes": _table(("note", "what it means"), ((f"`{note}`", _meaning(note)) for note in Note)),
+        "settings": _table(("variable", "option", "default", ""), _settings()),
+        **helps,
+    }
+
+
+def current(text: str) -> str:
+    """`text` with every block as it should be."""
+    found = blocks()
+
+    def block(match: re.Match[str]) -> str:
+        return f"{match[1]}{found[match['name']]}{match[3]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def block_names(text: str) -> list[str]:
+    """The blocks that `text` has, in order."""
+    return [match["name"] for match in _BLOCK.finditer(text)]
+
+
+def _help(name: str) -> str:
+    context = click.Context(cli, info_name="sync-audit", terminal_width=_COLUMNS, **cli.context_settings)
+    command = cli.get_command(context, name)
+    assert command
+    child = click.Context(command, parent=context, info_name=name)
+    return f"```text\n{command.get_help(child)}\n```\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def _reasons() -> Iterator[tuple[str, ...]]:
+    for status in Status:
+        shown = f"`{status}`"
+        for reason in Reason:
+            if reason.status is status:
+                yield shown, f"`{reason}`", _meaning(reason)
+                shown = ""
+
+
+def _meaning(code: Reason | Note) -> str:
+    return f"**{HINTS[code].title}.** {HINTS[code].meaning}"
+
+
+def _settings() -> Iterator[tuple[str, ...]]:
+    yield "`DATABASE_URL`", "`--database-url`", "", "PostgreSQL to audit"
+    yield "`REPLICATE_API_TOKEN`", "`--token-file`", "", "the token; the option names a file that holds it"
+    yield "`REPLICATE_BASE_URL`", "`--base-url`", f"`{DEFAULT_BASE_URL}`", "where Replicate is"
+    for number in (
+        settings.CONCURRENCY,
+        settings.RATE,
+        settings.TIMEOUT,
+        settings.RETRIES,
+        settings.STATEMENT_TIMEOUT,
+    ):
+        unit = "" if number.whole else " seconds"
+        bounds = f"{number.least:,g} to {number.most:,.0f}{unit}"
+        yield f"`{number.variable}`", f"`{number.option}`", f"{number.default:g}", bounds
+    yield f"`{PG_BIN}`", "", "", "for `demo` and the tests: a directory with PostgreSQL's own programs"
+
+
+if __name__ == "__main__":
+    PATH.write_text(current(PATH.read_text()))
