@@ -59,8 +59,10 @@ def command(**given: object) -> "ExitCode":
 
 def _keep(staged: "Stage") -> None:
     """Leave the servers alone until a signal comes. What others need to use them goes to stdout, to be pasted."""
-    from audit.cli.stopping import wait_for_signal
+    from audit.cli.stopping import first_signal
 
-    click.echo(f"DATABASE_URL={staged.dsn}\nREPLICATE_BASE_URL={staged.origin}\nREPLICATE_API_TOKEN={staged.token}")
-    click.echo("Both servers go on running until Ctrl-C.", err=True)
-    wait_for_signal()
+    lines = f"DATABASE_URL={staged.dsn}\nREPLICATE_BASE_URL={staged.origin}\nREPLICATE_API_TOKEN={staged.token}"
+    with first_signal() as wait:
+        click.echo(lines)
+        click.echo("Both servers go on running until Ctrl-C.", err=True)
+        wait()

@@ -41,11 +41,11 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
 
 def _next_step(outcome: Outcome) -> list[str]:
     """The command that goes on from here, where there is one."""
-    resume = f"sync-audit run --resume {shlex.quote(visible(str(outcome.run_file)))}"
+    resume = f"  sync-audit run --resume {shlex.quote(visible(str(outcome.run_file)))}"
     if outcome.info.state != "complete":
-        return [f"To finish it: {resume}"]
+        return ["To finish it:", resume]
     failed = sum(outcome.summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
-    return [f"To ask again for the {failed:,} that failed: {resume}"] if failed else []
+    return [f"To ask again for the {failed:,} that failed in passing:", resume] if failed else []
 
 
 def headline(summary: Summary) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -60,12 +60,13 @@ def signals() -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
-def wait_for_signal() -> None:
-    """Return at the first SIGINT or SIGTERM."""
+@contextmanager
+def first_signal() -> Iterator[Callable[[], object]]:
+    """What is yielded returns at the first SIGINT or SIGTERM since the context began."""
     came = threading.Event()
     before = {number: signal.signal(number, lambda *_: came.set()) for number in CODES}
     try:
-        came.wait()
+        yield came.wait
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
