@@ -1,7 +1,10 @@
 """The pace of all workers together, in made-up time."""
 
+import random
+
 import pytest
 
+from audit.demo.rate import Bucket, Rate
 from audit.pace import CATCH_UP, Pace
 
 
@@ -111,3 +114,31 @@ def test_a_limit_with_plenty_left_changes_nothing() -> None:
     pace.answered(0.0, 20, 60.0)
     first, second = turns(pace, 0.0, 2)
     assert second - first == pytest.approx(0.02)
+
+
+def simulated(per_minute: int, enforced: Rate, seconds: float, late: float) -> tuple[int, int]:
+    """Requests passed and refused when turns are taken one after another, timers late by up to `late` seconds."""
+    now = 0.0
+    pace, dice = Pace(per_minute, now), random.Random(7)
+    bucket = Bucket(enforced, lambda: now)
+    passed = refused = 0
+    while now < seconds:
+        now += max(0.0, pace.reserve(now)) + dice.uniform(0, late)
+        if bucket.take() == 0:
+            passed += 1
+        else:
+            refused += 1
+    return passed, refused
+
+
+@pytest.mark.parametrize("late", [0.0, 0.001, 0.015])
+def test_a_server_that_enforces_the_very_same_rate_never_says_429_and_is_used_to_97_percent(late: float) -> None:
+    passed, refused = simulated(3000, Rate(3000, 60), 300.0, late)
+    assert refused == 0
+    assert passed >= 0.97 * 300 * 50
+
+
+def test_a_pause_of_the_machine_makes_no_burst() -> None:
+    passed, refused = simulated(3000, Rate(3000, 8), 60.0, 0.1)
+    assert refused == 0
+    assert passed > 500
