@@ -32,6 +32,9 @@ _Code = TypeVar("_Code", Reason, Note)
 _ANSWERED = "answered"
 _RANK = {status: rank for rank, status in enumerate(Status)}
 _PAGE = 500
+_ROOM = 900
+"""Characters of a finding that waits for its answer, blanks behind the JSON included: the answer then fits into the
+same place. A row that grows splits its page, and settling takes three times as long."""
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder()
@@ -97,7 +100,9 @@ class Ledger:
     @property
     def info(self) -> RunInfo:
         """The run itself."""
-        return msgspec.json.decode(self._value("info") or b"", type=RunInfo)
+        value = self._value("info") or b""
+        with self._translated():
+            return msgspec.json.decode(value, type=RunInfo)
 
     def save_info(self, info: RunInfo) -> None:
         """Replace what is written about the run itself."""
@@ -134,9 +139,10 @@ class Ledger:
 
     def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
         """Append a record in the source's order, with what is asked about it and the finding until it is."""
+        text = _ENCODER.encode(first).decode()
         self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
-            (model, *_columns(first), _ENCODER.encode(record).decode(), _ENCODER.encode(first).decode()),
+            (model, *_columns(first), _ENCODER.encode(record).decode(), text.ljust(_ROOM) if model else text),
         )
 
     def save_population(self, population: Population) -> None:
@@ -180,7 +186,7 @@ class Ledger:
         """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
         with self._translated():
             rows = self._db.execute("SELECT id, record FROM audited WHERE model = ?", (model,)).fetchall()
-        return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
+            return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
         """Record, in one transaction, what one answer means for each record that waited for it."""
