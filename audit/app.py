@@ -116,10 +116,17 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
 def open_to_resume(path: Path) -> Ledger:
     """The run file of a run that can be finished, held by this process. Raises LedgerError."""
     ledger = Ledger.resume(path)
-    if ledger.population is None:
+    try:
+        _check_read(ledger)
+    except BaseException:
         ledger.close()
-        raise LedgerError(f"the run {path} was ended before the database had been read", "Start a new run.")
+        raise
     return ledger
+
+
+def _check_read(ledger: Ledger) -> None:
+    if ledger.population is None:  # else "nobody" would be said of a database that nobody has looked into
+        raise LedgerError(f"the run {ledger.path} was ended before the database had been read", "Start a new run.")
 
 
 async def resume(
@@ -156,6 +163,7 @@ async def resume(
 
 def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
     """Write all `outputs` from a run file, as `run` and `render` both do. Raises ReportError."""
+    _check_read(ledger)
     view = RunView(ledger, redact=redact)
     info = ledger.info
     writer.write(outputs, view)

@@ -21,6 +21,9 @@ COMMANDS = {
 }
 
 
+_SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+
+
 class Doorways(click.Group):
     """The commands by name, imported when they are asked for, listed in the order of `COMMANDS`."""
 
@@ -68,6 +71,10 @@ def _run(prog_name: str) -> tuple[int, bool]:
         return (2 if isinstance(error, SettingsError) else 5), True
     except (click.Abort, KeyboardInterrupt):
         return 130, False
+    except SystemExit as left:
+        if left.code in _SIGNALS:
+            click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
+        raise
     except Exception:
         traceback.print_exc()
         return 1, True

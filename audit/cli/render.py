@@ -23,6 +23,7 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
     """
     from audit import app
     from audit.cli import ending
+    from audit.cli.stopping import leaving
     from audit.ledger import DamagedError, Ledger, salvaged
     from audit.models import ExitCode
     from audit.report.writer import Output
@@ -34,7 +35,7 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
         Output("csv", str(path.with_suffix(".csv"))),
     ]
     app.check_outputs(wanted, path)
-    with Ledger.open(path) as ledger:
+    with leaving(), Ledger.open(path) as ledger:
         try:
             outcome = app.report(ledger, wanted, redact=redact)
             ending.show(outcome, ledger)

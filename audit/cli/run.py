@@ -122,7 +122,7 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
             ledger = asyncio.run(conducted())
         except app.StoppedError as error:
             show_error(error)
-            return caught.code or ExitCode.INCOMPLETE
+            raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
         with ledger:
             outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
             ending.show(outcome, ledger, advise="resume" in given)  # the demo's servers will be gone

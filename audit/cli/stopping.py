@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from audit.auditor import Stop
 from audit.models import ExitCode
@@ -35,7 +36,7 @@ class Signals:
     def caught(self, number: int, _: FrameType | None) -> None:
         """The handler. The second signal leaves through SystemExit, so that half-written files are removed."""
         if self.first is not None:
-            raise SystemExit(128 + number)
+            leave(number)
         self.first = signal.Signals(number)
         if self._stop is not None:
             self._pass_on()
@@ -44,8 +45,28 @@ class Signals:
         assert self._loop is not None  # noqa: S101 - set together with _stop
         assert self._stop is not None  # noqa: S101 - the caller looked
         assert self.first is not None  # noqa: S101 - the caller set it
+        if self._loop.is_closed():
+            return  # the run is over: the reports are being written, and are not worth less than a second
         # A handler runs between two byte codes of the loop itself, which this call also wakes up.
         self._loop.call_soon_threadsafe(self._stop.request, "interrupted", f"stopped by {self.first.name}")
+
+
+def leave(number: int, _: FrameType | None = None) -> NoReturn:
+    """End this process through SystemExit; what cleans up on the way is not disturbed by further signals."""
+    for each in CODES:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """While the context lasts the first signal ends the process, and half-written files are removed."""
+    before = {number: signal.signal(number, leave) for number in CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

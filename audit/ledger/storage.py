@@ -16,6 +16,7 @@ APPLICATION_ID = 0x53594E41
 """Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
 
 SCHEMA = f"""
+BEGIN;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -29,6 +30,7 @@ CREATE TABLE audited (
     record TEXT NOT NULL,    -- JSON of models.ModelRecord
     finding TEXT NOT NULL    -- JSON of models.Finding
 );
+COMMIT;
 """
 
 
