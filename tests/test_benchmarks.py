@@ -45,7 +45,7 @@ def test_fifty_users_give_a_complete_table_and_both_files(tmp_path: Path) -> Non
         pytest.param(Figure("p", "w", 96, "%", 97, at_least=True), False, id="below a least value"),
     ],
 )
-def test_a_figure_keeps_its_limit_or_is_marked_in_the_table(figure: Figure, kept: bool) -> None:
+def test_a_figure_keeps_its_limit_or_is_marked_in_the_table(*, figure: Figure, kept: bool) -> None:
     results = Results(conditions(50, 1, 32), (figure,))
     assert (figure not in results.broken) is kept
     assert ("MISSED" not in table(results)) is kept
