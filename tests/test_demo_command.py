@@ -19,7 +19,7 @@ from audit.demo.people import People
 from audit.models import ExitCode
 from tests.audits import ROOT, Shell
 
-FILES = ["demo.csv", "demo.html", "demo.json", "demo.sqlite"]
+FILES = ["demo-interrupted.html", "demo.csv", "demo.html", "demo.json", "demo.sqlite"]
 
 
 @pytest.fixture
@@ -63,6 +63,9 @@ def check(shell: Shell, cast: People) -> None:
     reports = sorted((shell.folder / "reports").iterdir())
     assert [path.name for path in reports] == FILES
     assert {path.stat().st_mode & 0o777 for path in reports} == {0o600}
+    interrupted = (shell.folder / "reports/demo-interrupted.html").read_text()
+    assert "stopped by the demo" in interrupted
+    assert "Not checked" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
     assert got == dict(cast.expected)
