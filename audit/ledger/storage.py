@@ -78,12 +78,19 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
 
 
+def lock(connection: sqlite3.Connection) -> None:
+    """Keep all other processes out for as long as this one lives; changes nothing in the file."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")  # in this mode the lock stays
+
+
 def hold(connection: sqlite3.Connection) -> None:
-    """Lock the file for as long as this process lives, and make one answer one cheap transaction.
+    """Lock the file, and make one answer one cheap transaction.
 
     With a write-ahead log nothing is lost when the process dies, and the file stays consistent when power fails.
     """
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    lock(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -114,6 +121,16 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError("malformed")
+
+
+@contextmanager
+def read(path: Path) -> Iterator[None]:
+    """As `translated`, around making sense of what the file holds: a damaged page gives values of any type."""
+    with translated(path):
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("a value in it makes no sense") from error
 
 
 @contextmanager
