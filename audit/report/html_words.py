@@ -1,7 +1,6 @@
 """Numbers, times and hashes as the HTML report prints them; every time is UTC and says so in its column or text."""
 
 import math
-from hashlib import blake2s
 from typing import NamedTuple
 
 from audit.hints import HINTS, Hint
@@ -81,9 +80,9 @@ def head(text: str) -> str:
     return text if len(text) <= _HEAD_CELL else text[:_HEAD_CELL] + "…"
 
 
-def anchor(user_id: str) -> str:
-    """An id for the user's row that holds nothing of the user's."""
-    return "u-" + blake2s(user_id.encode(errors="replace"), digest_size=6).hexdigest()
+def anchor(place: int) -> str:
+    """The id of the row of the user at `place`, counted from 1 in the report's order; the script knows it too."""
+    return f"u-{place}"
 
 
 def generic(code: Reason | Note) -> Hint:
