@@ -54,7 +54,12 @@ class Ledger:
     def create(cls, path: Path, info: RunInfo) -> Self:
         """A new run file, mode 0600, held by this process until it is closed. The path must be free."""
         ledger = cls(path, storage.create(path))
-        ledger.save_info(info)
+        try:
+            ledger.save_info(info)
+        except LedgerError as error:
+            ledger.discard()
+            error.next_step = storage.ELSEWHERE
+            raise
         return ledger
 
     @classmethod
@@ -101,6 +106,11 @@ class Ledger:
                 self._db.rollback()
                 storage.release(self._db)
         self._db.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it."""
+        self.close()
+        storage.remove(self.path)
 
     @property
     def info(self) -> RunInfo:

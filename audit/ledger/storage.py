@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,11 @@ CREATE TABLE audited (
 );
 COMMIT;
 """
+
+ELSEWHERE = (
+    "Nothing is kept, as no record had been read yet. Name another place with --run-file, or make room in this one."
+)
+"""What to do where a run file could not even be begun."""
 
 
 class DamagedError(LedgerError):
@@ -67,10 +72,23 @@ def create(path: Path) -> sqlite3.Connection:
             "Name a place that can be written with --run-file.",
         ) from error
     connection = connect(path)
-    with translated(path):
-        hold(connection)
-        connection.executescript(SCHEMA)
+    try:
+        with translated(path):
+            hold(connection)
+            connection.executescript(SCHEMA)
+    except LedgerError as error:
+        connection.close()
+        remove(path)
+        error.next_step = ELSEWHERE
+        raise
     return connection
+
+
+def remove(path: Path) -> None:
+    """Delete the file, and what SQLite may have left beside it."""
+    for beside in ("", "-wal", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + beside).unlink()
 
 
 def connect(path: Path) -> sqlite3.Connection:
