@@ -234,7 +234,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     assert len(kept) > 3
     with in_thread(StandIn(crowd, port=port)) as well:
         del shell.environ["DATABASE_URL"]
-        done = shell("run", "--resume", "run.sqlite", "-otwo.json")
+        done = shell("run", "--resume", "run.sqlite", "-otwo.json", SYNC_AUDIT_TIMEOUT="20")
         assert well.seen.models.keys() - unsure == again
     second = users(shell.folder / "two.json")
     right = {crowd.user_id(i): crowd.reason(i).value for i in range(crowd.n)}

@@ -39,6 +39,11 @@ def salvaged(path: Path) -> Ledger:
         ledger.save_info(_marked(ledger))
     except (sqlite3.Error, LedgerError, msgspec.MsgspecError) as error:
         copy.close()
+        if "full" in str(error):
+            step = "Make room, or name a directory with room in SQLITE_TMPDIR, and try again."
+            raise LedgerError(
+                f"what can be read of the run file {path} needs more room than the disk has", step
+            ) from error
         raise LedgerError(f"nothing can be read any more of the run file {path}", "Start a new run.") from error
     finally:
         damaged.close()

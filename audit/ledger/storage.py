@@ -157,6 +157,11 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, msgspec.MsgspecError) as error:
+        if not path.exists():
+            raise LedgerError(
+                f"the run file {path} is gone: it, or its directory, was removed while it was in use",
+                "Start a new run, in a place that stays.",
+            ) from error
         text = str(error).lower()
         for sign, words, step in _WORDS:
             if sign in text:
