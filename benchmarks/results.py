@@ -95,7 +95,8 @@ def _words(where: Conditions) -> str:
         f"{where.users:,} users, {where.concurrency} requests in flight, medians of {where.rounds} rounds in which the "
         f"contenders take turns; {where.date}, {where.cores} cores shared with both servers and whoever else (load at "
         f"the start {where.load}), {where.system}, Python {where.python}, {libraries}.\nMade by "
-        f"`python -m benchmarks --users {where.users} --rounds {where.rounds}`. Ratios travel to other machines, seconds do not."
+        f"`python -m benchmarks --users {where.users} --rounds {where.rounds}`. "
+        "Ratios travel to other machines, seconds do not."
     )
 
 
