@@ -5,6 +5,7 @@
 "use strict";
 (() => {
   const PAGE = 100;
+  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f"; // see html_data.py
   const root = document.documentElement;
   root.classList.add("live"); // at once, before the browser lays out tables that nobody will see
 
@@ -23,7 +24,7 @@
     const stream = new Response(bytesOf(packed)).body.pipeThrough(new DecompressionStream("gzip"));
     const [head, ...lines] = (await new Response(stream).text()).split("\n");
     hints = JSON.parse(head);
-    blocks = lines.map((line) => ({ texts: JSON.parse(line), rows: [] }));
+    blocks = lines.map((line, place) => ({ texts: JSON.parse(line), rows: [], size: Math.min(hints.block, hints.total - place * hints.block) }));
     column = Object.fromEntries(hints.fields.map((name, place) => [name, place]));
     reasonOf = Uint8Array.from(all("reason"));
     notesOf = Uint16Array.from(all("notes"));
@@ -39,10 +40,19 @@
   }
 
   function rowsOf(block, name) {
-    return (block.rows[column[name]] ??= block.texts[column[name]].split("\n"));
+    return (block.rows[column[name]] ??= parted(block, name));
   }
 
-  const all = (name) => blocks.flatMap((block) => block.texts[column[name]].split("\n"));
+  /** A text that stands alone is that of all rows of the block. */
+  function parted(block, name) {
+    const rows = block.texts[column[name]].split(ROW);
+    return rows.length === block.size ? rows : Array(block.size).fill(rows[0]);
+  }
+
+  /** A hundred thousand rows taken apart are not worth keeping. */
+  const forget = () => blocks.forEach((block) => (block.rows = []));
+
+  const all = (name) => blocks.flatMap((block) => parted(block, name));
   const at = (row, name) => rowsOf(blocks[Math.floor(row / hints.block)], name)[row % hints.block];
   const statusOf = (row) => hints.reasons[reasonOf[row]].status;
   const notes = (row) => hints.notes.filter((_, bit) => notesOf[row] & (1 << bit));
@@ -65,12 +75,12 @@
   }
 
   /** One of `others` where `text` is a packed reference, else what `read` makes of it. */
-  const resolved = (text, others, read) => (text >= "\x01" && text <= "\x05" ? others[text.charCodeAt(0) - 1] : read(text));
+  const resolved = (text, others, read) => (text >= "\x80" && text <= "\x84" ? others[text.charCodeAt(0) - 0x80] : read(text));
   const same = (text) => text;
 
   function versionMoments(row) {
     const packed = at(row, "version_dates");
-    const made = packed ? moments(packed.split("\t")) : [];
+    const made = packed ? moments(packed.split(ITEM)) : [];
     const [recorded, latest] = ["recorded_at", "latest_at"].map((name) => resolved(at(row, name), made, (text) => moments([text])[0]));
     return { made, recorded, latest };
   }
@@ -86,7 +96,7 @@
   function userAt(row) {
     const get = (name) => at(row, name);
     const { made, recorded, latest } = versionMoments(row);
-    const others = get("others").split("\t");
+    const others = get("others").split(ITEM);
     const ids = made.map((_, place) => (place ? others[place - 1] : get("newest")));
     const [updated, created, completed] = moments([get("updated_at"), get("created_at"), get("completed_at")]);
     const user = Object.fromEntries(hints.fields.slice(0, column.detail + 1).map((name) => [name, get(name)]));
@@ -95,13 +105,13 @@
     const current = get("recorded");
     return Object.assign(user, {
       row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row),
-      absent: current === "\0", current_version: current === "\0" ? "" : resolved(current, ids, same),
+      absent: current === NULL, current_version: current === NULL ? "" : resolved(current, ids, same),
       current_version_created_at: iso(recorded) || "",
       latest_version: resolved(get("latest"), ids, same), latest_version_created_at: iso(latest) || "",
       versions_behind: number("behind"), total: number("total"), older: number("older_completed"),
       versions: ids.map((id, place) => ({ id, made: iso(made[place]) || "" })),
       updated_at: iso(updated) || "", created_at: iso(created) || "", completed_at: iso(completed) || "",
-      shared_with: get("shared_with") ? get("shared_with").split("\t") : [], shared: number("shared_with_count"),
+      shared_with: get("shared_with") ? get("shared_with").split(ITEM) : [], shared: number("shared_with_count"),
       days: daysBehind(row), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
     });
   }
@@ -332,30 +342,40 @@
   /* ---- search, filter, sort ---- */
 
   const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
+  const HASHES = SEARCHED.length - 2; // from here on there are only hashes
   const PLAIN = { q: "", status: "", reason: "", note: "", sort: "", page: 1 };
   const state = { ...PLAIN, open: null };
   let found = [], order = null, orderedBy = null;
 
-  /** Marks in `hit` the rows of which some searched text, or the reason, holds `word`. */
+  /** Marks in `hit` the rows of which some searched text, or the reason, holds `word`.
+      Up to five hexadecimal digits are in too many hashes to mean one. */
   function mark(word, hit) {
     const meant = hints.reasons.map(({ code, title, status }) => `${code} ${title} ${status}`.toLowerCase().includes(word));
     for (let row = 0; row < hit.length; row++) hit[row] = meant[reasonOf[row]];
     blocks.forEach((block, place) => {
-      for (const name of SEARCHED) markIn(block.texts[column[name]].toLowerCase(), word, hit, place * hints.block);
+      block.lower ??= SEARCHED.map((name) => block.texts[column[name]].toLowerCase()); // mostly the very same text
+      const part = hit.subarray(place * hints.block, place * hints.block + block.size);
+      const names = block.lower.slice(0, /^[0-9a-f]{1,5}$/.test(word) ? HASHES - 1 : /^[0-9a-f]+$/.test(word) ? undefined : HASHES);
+      for (const text of names) if (part.includes(0)) markIn(text, word, part);
     });
   }
 
-  function markIn(text, word, hit, first) {
-    let row = first, end = -1;
-    for (let place = text.indexOf(word); place >= 0; place = end < 0 ? -1 : text.indexOf(word, end)) {
-      end = text.indexOf("\n", end < 0 && row === first ? 0 : end);
+  /** Marks the rows of one column: jumps from hit to hit, and counts the ends of rows in between. */
+  function markIn(text, word, hit) {
+    let row = 0, start = 0;
+    for (let place = text.indexOf(word); place >= 0; place = text.indexOf(word, start)) {
+      let end = text.indexOf(ROW, start);
+      if (end < 0 && row === 0) return hit.fill(1); // one text for all rows
       while (end >= 0 && end < place) {
-        end = text.indexOf("\n", end + 1);
+        start = end + 1;
+        end = text.indexOf(ROW, start);
         row++;
       }
-      hit[row] = 1;
-      if (end >= 0) row++, end++;
+      hit[row++] = 1;
+      if (end < 0) return hit;
+      start = end + 1;
     }
+    return hit;
   }
 
   const KEYS = {
@@ -382,6 +402,7 @@
       });
     }
     orderedBy = state.sort;
+    forget();
     return order;
   }
 
@@ -552,7 +573,7 @@
   function download() {
     const parts = [`${hints.columns.join(",")}\r\n`];
     for (const row of found) parts.push(csvLine(row));
-    for (const block of blocks) block.rows = []; // a hundred thousand rows taken apart are not worth keeping
+    forget();
     const url = URL.createObjectURL(new Blob(parts, { type: "text/csv;charset=utf-8" }));
     make("a", { href: url, download: "sync-audit.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);

@@ -1,11 +1,12 @@
 r"""All users as data for the page's script: columns of texts, JSON lines, gzip, base64.
 
 The first line is an object: the names of the fields and what is the same for all users (`hint_data`). Each line
-after it is a block of `BLOCK` users: an array with one text for each field, its rows joined by "\n". Every text has
-been through `visible`, so control characters are free to stand for something:
+after it is a block of `BLOCK` users: an array with one text for each field, its rows joined by `ROW`, or the one
+text that all of them have. Every text has been through `visible`, so control characters are free to stand for
+something; these are some that JSON does not escape:
 
-    "\n"         between rows                "\0"           nothing recorded (null), in `recorded` alone
-    "\t"         between items of a list     "\1" to "\5"   the same as the first to fifth version (its id, its date)
+    "\x7f"            between rows                  "\x8f"   nothing recorded (null), in `recorded` alone
+    "\x9e"            between items of a list       "\x80" to "\x84"   what the first to fifth version has
 
 A date is the number of seconds since the date before it (in the order updated, created, completed; and among the
 versions), or since 1970 where there is none. "-" is no date; "~" marks a text that is not in the contract's form.
@@ -30,6 +31,8 @@ from audit.visible import visible
 
 BLOCK = 2_000
 """Users in a block: enough for gzip to see what repeats, few enough to hold."""
+
+ROW, ITEM, NULL = "\x7f", "\x9e", "\x8f"
 
 LARGE = 20_000
 """From this many users on, of each model only the newest version's id and the recorded one's are there: hashes do not
@@ -119,10 +122,13 @@ def _gzipped(view: RunView) -> Iterator[bytes]:
     squeeze = _Gzip()
     encode = msgspec.json.Encoder().encode
     yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view)}))
-    pack = _Packer(tuple(view.summary.reasons), tuple(view.summary.notes), view.summary.total >= LARGE).row
+    pack = _Packer(tuple(view.summary.reasons), _notes(view), view.summary.total >= LARGE).row
     users = view.users()
     while rows := [pack(user) for user in islice(users, BLOCK)]:
-        *columns, newest = ("\n".join(column) for column in zip(*rows, strict=True))
+        *columns, newest = (
+            column[0] if len(rows) > 1 and column.count(column[0]) == len(rows) else ROW.join(column)
+            for column in zip(*rows, strict=True)
+        )
         yield squeeze.add(b"\n[")
         for column in columns:
             yield squeeze.add(encode(column) + b",")
@@ -137,7 +143,7 @@ def hint_data(view: RunView) -> dict[str, object]:
         "reasons": [
             _entry(reason) | {"status": reason.status, "line": ONE_LINE[reason]} for reason in view.summary.reasons
         ],
-        "notes": [_entry(note) for note in view.summary.notes],
+        "notes": [_entry(note) for note in _notes(view)],
         "checks": [
             {"question": check.question, "value": check.value, "advice": check.advice}
             for check in hints.checklist(_PLACEHOLDER)
@@ -146,6 +152,11 @@ def hint_data(view: RunView) -> dict[str, object]:
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
     }
+
+
+def _notes(view: RunView) -> tuple[Note, ...]:
+    """Those that occur, in the order in which every finding has them."""
+    return tuple(note for note in Note if note in view.summary.notes)
 
 
 _PLACEHOLDER = AuditedUser(
@@ -185,15 +196,15 @@ class _Packer:
         """One user."""
         record, finding = user.record, user.finding
         texts = [getattr(record, name) or "" for name in _TEXTS]
-        texts += [finding.detail or "", record.replicate_version_id or "", "\t".join(record.shared_with)]
-        plain = "".join(texts).replace("\t", "").isprintable() if record.shared_with else "".join(texts).isprintable()
+        texts += [finding.detail or "", record.replicate_version_id or "", ITEM.join(record.shared_with)]
+        plain = "".join(texts).replace(ITEM, "").isprintable() if record.shared_with else "".join(texts).isprintable()
         odd = ""
         if not plain:
             odd = msgspec.json.encode(_odd(user)).decode()
-            texts = [*map(visible, texts[:-1]), "\t".join(map(visible, record.shared_with))]
+            texts = [*map(visible, texts[:-1]), ITEM.join(map(visible, record.shared_with))]
         ids = [version.id for version in finding.versions]
         dates = [version.created_at for version in finding.versions]
-        texts[-2] = "\0" if record.replicate_version_id is None else _same(record.replicate_version_id, ids, texts[-2])
+        texts[-2] = NULL if record.replicate_version_id is None else _same(record.replicate_version_id, ids, texts[-2])
         return [
             *texts,
             self._reasons[finding.reason],
@@ -206,8 +217,8 @@ class _Packer:
             _same_date(finding.current_version_created_at, dates),
             _same(finding.latest_version or "", ids, visible(finding.latest_version or "")),
             _same_date(finding.latest_version_created_at, dates),
-            "\t".join(self._others(ids, finding)),
-            "\t".join(_dates(dates)),
+            ITEM.join(self._others(ids, finding)),
+            ITEM.join(_dates(dates)),
             odd,
             ids[0] if ids else "",
         ]
@@ -220,11 +231,11 @@ class _Packer:
 
 def _same(value: str, others: list[str], shown: str) -> str:
     """Which of `others` the value is, as one character; the value as shown where it is none of them."""
-    return chr(1 + others.index(value)) if value in others else shown
+    return chr(0x80 + others.index(value)) if value in others else shown
 
 
 def _same_date(date: str | None, others: list[str | None]) -> str:
-    return chr(1 + others.index(date)) if date and date in others else _dates((date,))[0]
+    return chr(0x80 + others.index(date)) if date and date in others else _dates((date,))[0]
 
 
 def _dates(dates: Iterable[str | None]) -> list[str]:

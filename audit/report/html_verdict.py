@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from audit.models import Note, Status, Summary
 from audit.report.html_run import narrowed
-from audit.report.html_words import STATUS_TITLES, counted, duration, instant
+from audit.report.html_words import STATUS_TITLES, counted, duration, time_element
 from audit.report.view import RunBlock, RunView
 from audit.verdict import wrong_account
 
@@ -94,7 +94,7 @@ def head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:
     """Label and value of what tells one report from another."""
     account = f"{run.account.username} ({run.account.type})" if run.account else "not known"
     return (
-        ("Started", instant(run.started_at)),
+        ("Started", time_element(run.started_at)),
         ("Took", duration(run.duration_seconds)),
         ("Database", run.database),
         ("Replicate account", account),
