@@ -266,10 +266,20 @@ def test_resuming_elsewhere_writes_the_runs_own_outputs_and_needs_no_database(cr
 # A run file that a full disk or a bad one has damaged.
 
 
-def damaged(path: Path, users: int = 400) -> bytearray:
-    """The bytes of a whole run file, to be damaged; pages are of 4,096 bytes."""
-    finished_run_file(path, users, "https://api.replicate.com/v1")
-    return bytearray(path.read_bytes())
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a run file of 400 users, to be damaged; pages are of 4,096 bytes."""
+    path = tmp_path_factory.mktemp("whole") / "run.sqlite"
+    finished_run_file(path, 400, "https://api.replicate.com/v1")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same of 60 users, whose few pages are hit more often."""
+    path = tmp_path_factory.mktemp("small") / "run.sqlite"
+    finished_run_file(path, 60, "https://api.replicate.com/v1")
+    return path.read_bytes()
 
 
 def cut_off(content: bytearray) -> None:
@@ -289,10 +299,10 @@ DAMAGES = pytest.mark.parametrize("damage", [cut_off, pages_of_zeros, pages_of_o
 
 @DAMAGES
 def test_a_damaged_run_file_is_not_resumed_and_what_can_be_read_is_rendered(
-    damage: Callable[[bytearray], None], shell: Shell
+    damage: Callable[[bytearray], None], whole: bytes, shell: Shell
 ) -> None:
     path = shell.folder / "run.sqlite"
-    content = damaged(path)
+    content = bytearray(whole)
     damage(content)
     path.write_bytes(content)
     refused(
@@ -310,13 +320,13 @@ def test_a_damaged_run_file_is_not_resumed_and_what_can_be_read_is_rendered(
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(30))
 def test_no_damage_ends_in_anything_but_reports_or_an_error_in_words(
-    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    seed: int, small: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dice = random.Random(seed)
     path = tmp_path / "run.sqlite"
-    content = damaged(path, 60)
+    content = bytearray(small)
     for _ in range(dice.randrange(1, 4)):
         start = dice.randrange(100, len(content))
         stop = start + dice.choice([1, 8, 100, 4096, 40_000])
@@ -337,9 +347,9 @@ def test_no_damage_ends_in_anything_but_reports_or_an_error_in_words(
     capsys.readouterr()
 
 
-def test_of_a_file_without_its_first_page_nothing_can_be_read(tmp_path: Path) -> None:
+def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    content = damaged(path, 10)
+    content = bytearray(small)
     content[100:4096] = bytes(3996)
     path.write_bytes(content)
     with pytest.raises(DamagedError):
