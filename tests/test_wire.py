@@ -1,6 +1,7 @@
 """Decoding what Replicate sends, and what only looks like it."""
 
 import json
+import time
 import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,24 @@ def test_version_ids_in_upper_case_are_the_same_ids() -> None:
 @pytest.mark.parametrize("date", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
 def test_a_date_that_cannot_be_read_is_no_date(date: str | None) -> None:
     assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, None),), None)
+
+
+@pytest.mark.parametrize(
+    ("date", "utc"),
+    [
+        pytest.param("2026-01-01T00:00:00", "2026-01-01T00:00:00Z", id="without an offset it is UTC"),
+        pytest.param(" 2026-01-01T09:00:00+09:00\n", "2026-01-01T00:00:00Z", id="blanks around"),
+        pytest.param("2026-01-01", "2026-01-01T00:00:00Z", id="a day alone"),
+    ],
+)
+def test_a_date_is_told_in_utc_wherever_this_runs(date: str, utc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, utc),), None)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_empty_next_is_no_next() -> None:
@@ -122,7 +141,7 @@ def test_the_account_is_a_type_and_a_name() -> None:
         (502, b"<html><head><title>502 Bad\n Gateway</title>", Reason.SERVER_ERROR, "HTTP 502: 502 Bad Gateway"),
         (599, b"<b>x</b> y", Reason.SERVER_ERROR, "HTTP 599: x y"),
         (502, b"<TITLE lang=en>Bad\nGateway</TITLE><p>x", Reason.SERVER_ERROR, "HTTP 502: Bad Gateway"),
-        (400, b"", Reason.REJECTED, "HTTP 400"),
+        (400, b'{"detail": " ", "title": "Bad"}', Reason.REJECTED, "HTTP 400: Bad"),
         (499, b"", Reason.REJECTED, "HTTP 499"),
         (299, b"", Reason.BAD_RESPONSE, "HTTP 299"),
         (300, b"", Reason.BAD_RESPONSE, "HTTP 300: a redirect to nowhere, which is not followed"),
@@ -144,7 +163,7 @@ def test_a_redirect_is_named_and_not_followed() -> None:
 
 
 def test_a_long_error_body_is_cut_with_a_mark() -> None:
-    assert wire.failure(500, {}, b"x" * 5000).detail.endswith("more characters)")
+    assert wire.failure(500, {}, b"x" * 5000).detail == f"HTTP 500: {'x' * 200}… (3,800 more characters)"
 
 
 @pytest.mark.parametrize(
