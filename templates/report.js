@@ -318,7 +318,7 @@
     const behind = user.versions_behind, shown = user.versions.length, hidden = (user.total ?? shown) - shown;
     const lines = user.versions.map(({ id, made }, place) => make("li", null,
       id ? hash(id, true) : absent("in the JSON report"),
-      make("small", null, made ? time(made, instant(made)) : "no date", place === 0 && make("b", null, " latest"), place === behind && make("b", { class: "needs_sync" }, " recorded"))));
+      make("small", null, made ? time(made, instant(made)) : "no date", place === 0 && make("b", null, " latest"), place === behind && make("b", { class: place > 0 && "needs_sync" }, " recorded"))));
     const older = hidden > 0 && `and ${number(hidden)} older${behind >= shown ? `; the recorded one is number ${number(behind + 1)}` : ""}`;
     return [make("h3", null, "Versions on Replicate, newest first"), make("ol", { class: "versions" }, ...lines), older && make("p", { class: "remark" }, older)];
   }

@@ -32,9 +32,10 @@ class Bar(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a strip; both numbers are per cent of the whole."""
+    """A column of a strip, from `y` down to the ground; the numbers are per cent of the whole."""
 
     x: str
+    y: str
     height: str
     alone: bool
     """Far away from all others."""
@@ -136,18 +137,16 @@ def _strip(by_day: Mapping[int, int]) -> Strip | None:
     for day, count in by_day.items():
         counts[day * _COLUMNS // end] += count
     longest, places = max(counts.values()), sorted(counts)
-    columns = tuple(
-        Column(
-            f"{100 * place / _COLUMNS:.2f}",
-            f"{15 + 85 * counts[place] / longest:.1f}",
-            place >= _COLUMNS // 3 and all(abs(place - other) >= _COLUMNS // 5 for other in places if other != place),
-        )
-        for place in places
-    )
+    columns = []
+    for place in places:
+        height = 15 + 85 * counts[place] / longest
+        others = (abs(place - other) for other in places if other != place)
+        alone = place >= _COLUMNS // 3 and min(others, default=_COLUMNS) >= _COLUMNS // 5
+        columns.append(Column(f"{100 * place / _COLUMNS:.2f}", f"{100 - height:.1f}", f"{height:.1f}", alone))
     last = max(by_day)
     least = days(min(by_day))
     text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} behind"
-    return Strip(columns, text, days(last))
+    return Strip(tuple(columns), text, days(last))
 
 
 def days_behind(finding: Finding) -> float | None:
