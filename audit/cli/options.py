@@ -76,3 +76,8 @@ statement_timeout = _plain(
     metavar="S",
     text="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
 )
+
+
+def as_json(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)

@@ -13,12 +13,13 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from yarl import URL
 
 from audit import wire
+from audit.facts import Signs
 from audit.models import Failed, FailureReason, Reason, Requests
 from audit.pace import Pace
 from audit.retry import LONGEST_WAIT, RetryPolicy
@@ -103,6 +104,24 @@ class Transport:
         self._pace = Pace(target.per_minute, ticking.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
+        self._last: tuple[Answer, datetime, float] | None = None
+
+    @property
+    def signs(self) -> Signs | None:
+        """What the last answer said beside its body; None before any."""
+        if self._last is None:
+            return None
+        answer, began, took = self._last
+        date = wire.date(answer.headers)
+        # The header has no fractions: on average half a second has gone since. We know as little when it was written.
+        ours = began + timedelta(seconds=took / 2)
+        return Signs(
+            latency=took,
+            status=answer.status,
+            clock_ahead=(date - ours).total_seconds() + 0.5 if date else None,
+            remaining=_count(answer.headers.get("ratelimit-remaining")),
+            reset=_count(answer.headers.get("ratelimit-reset")),
+        )
 
     @property
     def requests(self) -> Requests:
@@ -151,9 +170,11 @@ class Transport:
 
     async def _timed_attempt(self, url: URL, attempt: int) -> Answer | Failed:
         self._sent += 1
-        started = self._ticking.monotonic()
+        began, started = self._ticking.now(), self._ticking.monotonic()
         answer = await self._attempt(url)
         self._observe(answer)
+        if isinstance(answer, Answer):
+            self._last = (answer, began, self._ticking.monotonic() - started)
         if log.isEnabledFor(logging.DEBUG):
             took = round((self._ticking.monotonic() - started) * 1000)
             status = answer.status if isinstance(answer, Answer) else answer.reason.value

@@ -1,0 +1,41 @@
+"""Where commands draw what they have found: standard output, as wide and as colourful as the place allows."""
+
+import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+
+from rich.console import Console
+
+_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
+"""What code pages lack and a reader does not miss."""
+
+
+def screen(*, width: int | None = None) -> Console:
+    """A console on standard output that can print any text.
+
+    NO_COLOR, TERM=dumb, COLUMNS and pipes are respected. Where the encoding lacks a character (Windows code pages), a
+    plainer one is written, or its number; without this, a name in another script would be a UnicodeEncodeError.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        codecs.register_error("plainer", _plainer)
+        sys.stdout.reconfigure(errors="plainer")
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def page(console: Console) -> Iterator[None]:
+    """What is printed on `console` within the block comes out at its end, without blanks at the ends of lines."""
+    with console.capture() as captured:
+        yield
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    console.file.flush()
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """A handler of encoding errors, as `codecs.register_error` wants it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char) or f"\\u{ord(char):04x}" for char in bad), error.end
