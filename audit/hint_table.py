@@ -26,7 +26,10 @@ class Hint(msgspec.Struct, frozen=True):
     steps: tuple[str, ...]
 
 
-_SHOW_ROWS = "See all training rows of this user: {sql}"
+ROWS_STEP = "See all training rows of this user: "
+"""How the step begins that whoever sees the rows already can do without."""
+
+_SHOW_ROWS = ROWS_STEP + "{sql}"
 _OPEN_PAGE = "Open the model's page: {page}"
 _RERUN = "Ask again for those that failed, without asking the others: sync-audit run --resume RUN"
 

@@ -58,7 +58,7 @@ class Snapshot:
             with border(self._database):
                 rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
             for row in rows:
-                yield _record(row)
+                yield as_record(row)
             if len(rows) < _AT_ONCE:
                 return
 
@@ -191,7 +191,7 @@ async def population(connection: Connection, sql: source_sql.Statements) -> Popu
     )
 
 
-def _record(row: asyncpg.Record) -> ModelRecord:
+def as_record(row: asyncpg.Record) -> ModelRecord:
     """The columns are the fields; only lists are not tuples."""
     return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})
 
