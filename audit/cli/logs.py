@@ -35,6 +35,12 @@ class Formatter(logging.Formatter):
                 line[key] = self._clean(value) if isinstance(value, str) else value
         return json.dumps(line)
 
+    def worded(self, text: str) -> str:
+        """`text`, which is no log record but stands among them: as it is, or as the event of a JSON line."""
+        if not self._as_json:
+            return text
+        return self.format(logging.LogRecord("audit.cli", logging.INFO, "", 0, text, None, None))
+
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "(secret)")

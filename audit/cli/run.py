@@ -13,6 +13,7 @@ from audit.cli import options, show_error
 if TYPE_CHECKING:
     from audit.app import Watcher
     from audit.auditor import Stop
+    from audit.cli.progress import Shown
     from audit.ledger import Ledger
     from audit.models import ExitCode
     from audit.settings import ResumeSettings, RunSettings
@@ -90,8 +91,8 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     from audit.report.writer import Output
 
     quiet = bool(given.get("quiet"))
-    shown = progress(wanted=not quiet and not given.get("no_progress"))
     formatter = logs.Formatter(settings.secrets, as_json=given.get("log_format") == "json")
+    shown = progress(wanted=not quiet and not given.get("no_progress"), worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
 
     with signals() as caught:
@@ -99,7 +100,11 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
         async def conducted() -> "Ledger":
             stop = Stop()
             caught.stops(stop)
-            return await work(shown, stop)
+            announcing = asyncio.create_task(_announce(stop, shown))
+            try:
+                return await work(shown, stop)
+            finally:
+                announcing.cancel()
 
         try:
             ledger = asyncio.run(conducted())
@@ -112,3 +117,8 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     if outcome.info.state == "interrupted" and caught.code is not None:
         return caught.code
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code
+
+
+async def _announce(stop: "Stop", shown: "Shown") -> None:
+    await stop.wait()
+    shown.stopping()

@@ -40,6 +40,11 @@ class Replicate:
         return self._way.requests
 
     @property
+    def per_minute(self) -> int:
+        """Requests a minute that all askers together may make."""
+        return self._way.per_minute
+
+    @property
     def signs(self) -> Signs | None:
         """What the last answer said beside its body: clock and rate limit. None before any."""
         return self._way.signs

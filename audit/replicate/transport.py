@@ -107,6 +107,11 @@ class Transport:
         self._last: tuple[Answer, datetime, float] | None = None
 
     @property
+    def per_minute(self) -> int:
+        """Requests a minute that all askers together may make."""
+        return self._target.per_minute
+
+    @property
     def signs(self) -> Signs | None:
         """What the last answer said beside its body; None before any."""
         if self._last is None:
@@ -156,7 +161,11 @@ class Transport:
         if reason is Reason.RATE_LIMITED:
             # All workers live on one limit, so all of them pause, also where this one gives up.
             pause = wait if wait is not None else min(asked or 0.0, LONGEST_WAIT)
-            self._pace.throttled(self._ticking.monotonic(), pause)
+            now = self._ticking.monotonic()
+            before = self._pace.paused(now)
+            self._pace.throttled(now, pause)
+            if not before:
+                log.info("rate limit: nobody asks for %.0f s", self._pace.paused(now))
         return wait
 
     async def _turn(self) -> None:
