@@ -13,11 +13,12 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from audit import __version__
-from audit.auditor import Auditor, Stop
+from audit.auditor import Auditor, Stop, log_verdict
 from audit.errors import AuditError, LedgerError, ReplicateError, SettingsError
 from audit.ledger import Ledger
 from audit.models import (
     Account,
+    AuditedUser,
     Choices,
     ExitCode,
     Failed,
@@ -304,7 +305,10 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
         with ledger.loading():
             async for record in snapshot.records():
                 first = classify(record, NotAsked(), circumstances)
-                ledger.add(record, askable_model(record.replicate_model_id), first)
+                model = askable_model(record.replicate_model_id)
+                ledger.add(record, model, first)
+                if model is None:  # nobody will be asked, so this is the verdict
+                    log_verdict(None, AuditedUser(record, first))
                 count += 1
                 if count % 1000 == 0:
                     watcher.reading(count)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
+from urllib.parse import unquote, urlsplit
 
 from audit.api_url import DEFAULT_BASE_URL, checked_base_url, proxy_for
 from audit.dsn import Database, parse
@@ -51,7 +52,7 @@ class RunSettings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not show up anywhere, such as in a library's log line."""
-        return (self.token, self.database.password or "")
+        return (self.token, self.database.password or "", _password(self.proxy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,11 @@ class ResumeSettings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not show up anywhere."""
-        return (self.token,)
+        return (self.token, _password(self.proxy))
+
+
+def _password(proxy: str | None) -> str:
+    return unquote(urlsplit(proxy).password or "") if proxy else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 Each command's module imports what it needs when it runs, so that `--help` and completion answer at once.
 """
 
+import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -89,10 +92,21 @@ def _run(prog_name: str) -> "int | Code":
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
         raise
     except Exception:
-        traceback.print_exc()
+        from audit.cli.secrecy import Secrecy
+
+        click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
         return _meant(1)
     # Commands return a code with a meaning; a plain int comes from click itself, after --help and the like.
     return result if isinstance(result, Code) else 0
+
+
+def _secrets() -> list[str]:
+    """What the environment holds: this is for a bug, which may be in the very code that reads settings."""
+    said = [os.environ.get(name, "") for name in ("REPLICATE_API_TOKEN", "PGPASSWORD")]
+    with suppress(ValueError):
+        password = urlsplit(os.environ.get("DATABASE_URL", "")).password or ""
+        said += [password, unquote(password)]
+    return [secret.strip() for secret in said]
 
 
 def _meant(code: int) -> Code:

@@ -91,7 +91,9 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     from audit.report.writer import Output
 
     quiet = bool(given.get("quiet"))
-    formatter = logs.Formatter(settings.secrets, as_json=given.get("log_format") == "json")
+    formatter = logs.Formatter(
+        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=given.get("log_format") == "json"
+    )
     shown = progress(wanted=not quiet and not given.get("no_progress"), worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
 
