@@ -139,11 +139,14 @@ def of_status(typed: str) -> list[Explanation]:
 
 
 def nearest(typed: str) -> list[str]:
-    """Up to three codes that look like it, the most alike first."""
+    """Up to three codes that begin like it or else look like it, the most alike first."""
     wanted = _plain(typed)
+    if not wanted:
+        return []
     by_name = {each.code: each.code for each in EXPLANATIONS} | {_plain(each.title): each.code for each in EXPLANATIONS}
+    begin = [name for name in by_name if name.startswith(wanted)]
     alike = difflib.get_close_matches(wanted, by_name, n=6, cutoff=0.5)
-    return list(dict.fromkeys(by_name[name] for name in alike))[:3]
+    return list(dict.fromkeys(by_name[name] for name in (*begin, *alike)))[:3]
 
 
 def _plain(text: str) -> str:

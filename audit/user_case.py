@@ -89,7 +89,6 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one user."""
 
-    schema_version: int = 1
     source: str
     """Host and name of the database, or the run file."""
     order_by: OrderBy
@@ -99,7 +98,7 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     in_users: bool
     status: Status | None = None
     """Null where no row counts, so that no audit judges this user."""
-    reason: Explained | None = None
+    reason: Reason | None = None
     detail: str | None = None
     model_row_id: str | None = None
     replicate_model_id: str | None = None
@@ -116,7 +115,9 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     """Newest first."""
     next_steps: tuple[str, ...] = ()
     """What to do, in order: the steps of the reason, or where no row counts what would make one count."""
-    notes: tuple[Explained, ...] = ()
+    notes: tuple[Note, ...] = ()
+    explained: tuple[Explained, ...] = ()
+    """The reason, then the notes."""
     checklist: tuple[Point, ...] = ()
     links: Links | None = None
     not_known: tuple[str, ...] = ()
@@ -170,10 +171,11 @@ def _steps_to_count(evidence: Evidence) -> tuple[str, ...]:
 def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> UserCase:
     record, finding = user.record, user.finding
     reason = _explained(finding.reason, user, evidence)
+    notes = (_explained(note, user, evidence) for note in finding.notes)
     return msgspec.structs.replace(
         case,
         status=finding.status,
-        reason=reason,
+        reason=finding.reason,
         next_steps=reason.steps,
         detail=finding.detail,
         model_row_id=record.model_row_id,
@@ -184,7 +186,8 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
         latest_version_created_at=finding.latest_version_created_at,
         versions_behind=finding.versions_behind,
         total_versions_on_replicate=finding.total_versions,
-        notes=tuple(_explained(note, user, evidence) for note in finding.notes),
+        notes=finding.notes,
+        explained=(reason, *notes),
         checklist=points(user, evidence),
         links=_links(user),
     )

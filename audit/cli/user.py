@@ -93,6 +93,25 @@ def _nobody(*, in_run: bool) -> str:
     return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
 
 
+def _json(case: "UserCase | Several") -> str:
+    """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
+    import json
+
+    import msgspec
+
+    from audit import __version__
+    from audit.models import ExitCode
+    from audit.user_case import UserCase
+
+    head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
+    if isinstance(case, UserCase):
+        document = {**head, "exit_code": int(case.exit_code), **msgspec.to_builtins(case)}
+    else:
+        found = {"matches": msgspec.to_builtins(case.people), "more_matches": case.more}
+        document = {**head, "exit_code": int(ExitCode.USAGE), **found}
+    return json.dumps(document, indent=1)
+
+
 def _print(case: "UserCase | Several", *, as_json: bool) -> None:
     from audit.cli.page import Page
     from audit.cli.screen import screen
@@ -100,12 +119,7 @@ def _print(case: "UserCase | Several", *, as_json: bool) -> None:
     from audit.user_case import UserCase
 
     if as_json:
-        import msgspec
-
-        document = (
-            case if isinstance(case, UserCase) else {"schema_version": 1, "matches": case.people, "more": case.more}
-        )
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=1))
+        click.echo(_json(case))
         return
     page = Page(screen())
     if isinstance(case, UserCase):

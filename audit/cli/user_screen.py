@@ -70,14 +70,13 @@ def _who(case: UserCase, page: Page) -> None:
 
 def _verdict(case: UserCase, page: Page) -> None:
     page.line()
-    if case.status is None or case.reason is None:
+    if case.status is None:
         page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
         return
     status = case.status.value.replace("_", " ").upper()
-    page.line(
-        (status, _COLOURS[case.status]), f"  {case.reason.title}  ", (f"({case.reason.code.value})", DIM), indent=2
-    )
-    page.paragraph(case.reason.meaning, indent=2)
+    reason = case.explained[0]
+    page.line((status, _COLOURS[case.status]), f"  {reason.title}  ", (f"({reason.code.value})", DIM), indent=2)
+    page.paragraph(reason.meaning, indent=2)
     if case.detail:
         page.paragraph(f"Cause: {visible(case.detail)}", indent=2)
     page.line()
@@ -141,7 +140,9 @@ def _versions(case: UserCase, page: Page) -> None:
             f"{minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ", *_marks(version), indent=2
         )
     if case.current_version and not any(version.recorded for version in case.versions):
-        page.line(("The recorded one is not among them.", "bold yellow"), indent=2)
+        behind = case.versions_behind
+        where = "is an older one" if behind else "is not among them"
+        page.line((f"The recorded one {where}.", "bold yellow"), indent=2)
 
 
 def _marks(version: CaseVersion) -> list[tuple[str, str]]:
@@ -153,7 +154,7 @@ def _to_do(case: UserCase, page: Page) -> None:
     if case.next_steps and case.status is not Status.UP_TO_DATE:  # whose steps are the checklist
         page.heading("What to do")
         page.steps(case.next_steps)
-    for note in case.notes:
+    for note in case.explained[1:]:
         page.heading(f"Note: {note.title}")
         page.paragraph(note.meaning, indent=2)
         page.steps(note.steps)
