@@ -78,7 +78,7 @@ def terminal(shell: Shell, *arguments: str, columns: int = 80, **environ: str) -
     """The command, begun; it is killed at the end should it still be there."""
     master, slave = pty.openpty()
     _set_size(master, columns)
-    variables = shell.all_environ({"TERM": "xterm-256color"} | environ)
+    variables = {"TERM": "xterm-256color"} | shell.all_environ(environ)
     del variables["COLUMNS"]  # it would outweigh the terminal's own size
     process = subprocess.Popen(
         shell.command(*arguments),

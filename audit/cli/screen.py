@@ -1,4 +1,4 @@
-"""Where commands draw what they have found: standard output, as wide and as colourful as the place allows."""
+"""Where commands draw what they have found, as wide and as colourful as the place allows."""
 
 import codecs
 import sys
@@ -12,16 +12,17 @@ _PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "
 """What code pages lack and a reader does not miss."""
 
 
-def screen(*, width: int | None = None) -> Console:
-    """A console on standard output that can print any text.
+def screen(*, stderr: bool = False) -> Console:
+    """A console on standard output or standard error that can print any text.
 
     NO_COLOR, TERM=dumb, COLUMNS and pipes are respected. Where the encoding lacks a character (Windows code pages), a
     plainer one is written, or its number; without this, a name in another script would be a UnicodeEncodeError.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
         codecs.register_error("plainer", _plainer)
-        sys.stdout.reconfigure(errors="plainer")
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+        stream.reconfigure(errors="plainer")
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
