@@ -19,7 +19,7 @@ demo: .venv/.demo ## audit made-up users on real servers; the last line is the r
 	@echo "$(CURDIR)/reports/demo.html"
 
 .PHONY: test
-test: .venv/.test pgbouncer ## run the tests; SLOW=1 runs the slow ones too
+test: .venv/.test pgbouncer chromium ## run the tests; SLOW=1 runs the slow ones too
 	@$(PY) -m pytest -n 2 -m $(TESTS)
 
 .PHONY: test-all

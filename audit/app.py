@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,8 @@ import msgspec
 
 from audit import __version__
 from audit.auditor import Auditor, Stop, log_verdict
-from audit.errors import AuditError, LedgerError, ReplicateError, SettingsError
-from audit.ledger import Ledger
+from audit.errors import AuditError, LedgerError, ReplicateError, ReportError, SettingsError
+from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
     AuditedUser,
@@ -120,14 +120,24 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
             auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
             await auditor.run(settings.concurrency, stop)
         _finish(ledger, stop, clock, refused=auditor.token_refused)
-    except BaseException:
-        nothing_in_it = ledger.population is None
-        ledger.close()
-        if nothing_in_it:
-            with suppress(OSError):
-                settings.run_file.unlink()
+    except BaseException as error:
+        _let_go(ledger, error)
         raise
     return ledger
+
+
+def _let_go(ledger: Ledger, error: BaseException) -> None:
+    """Close the run file of a run that `error` ends, and remove it if there is nothing in it yet."""
+    try:
+        empty = ledger.population is None
+    except LedgerError:
+        empty = False  # nobody knows
+    if not empty:
+        ledger.close()
+        return
+    ledger.discard()
+    if isinstance(error, LedgerError):
+        error.next_step = ELSEWHERE
 
 
 def open_to_resume(path: Path) -> Ledger:
@@ -183,7 +193,12 @@ def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = F
     _check_read(ledger)
     view = RunView(ledger, redact=redact)
     info = ledger.info
-    writer.write(outputs, view)
+    try:
+        writer.write(outputs, view)
+    except ReportError as error:
+        here = ledger.path.is_file()
+        error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
+        raise
     code = exit_code(view.summary, complete=info.state == "complete")
     return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted)
 

@@ -200,15 +200,20 @@ def _bad(body: bytes, error: Exception) -> Failed:
         return Failed(Reason.BAD_RESPONSE, "the answer is empty")
     if isinstance(error, RecursionError):
         return Failed(Reason.BAD_RESPONSE, "JSON that is nested too deeply")
-    return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_said(body)}")
+    return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_beginning(body)}")
 
 
 def _said(body: bytes) -> str:
-    """The gist of an error body: the API's `detail` or `title`, a page's title, or how the text begins."""
+    """The gist of an error body: the API's `detail` or `title`, else as `_beginning`."""
     fields = _object(body)
     for name in ("detail", "title"):
         if isinstance(fields.get(name), str) and fields[name].strip():
             return _short(fields[name])
+    return _beginning(body)
+
+
+def _beginning(body: bytes) -> str:
+    """A page's title, or how the text begins. Builds nothing of a large body, which `_object` would."""
     text = body[:4000].decode("utf-8", "replace")
     title = _TITLE.search(text)
     return _short(_TAGS.sub(" ", title[1] if title else text))

@@ -1,10 +1,10 @@
 """How fast and how small the audit is, measured against what it cannot do without: `python -m benchmarks`.
 
     stage     a crowd in PostgreSQL and behind a stand-in for Replicate, each in a process of its own
-    child     one contender = one fresh process; the kernel says what it used
+    child     one contender = one fresh process; the kernel says what it used (`measure`)
     bare      contender: a loop that fetches and decodes the same answers and does nothing else
     official  contender: the official client, which builds what the audit skips
-    parts     what is measured: cost, formats, start, rate, bodies
+    cost, formats, start, rate, bodies      what is measured, one module each
     results   one line per figure, with its limit; a table, Markdown and JSON
 
 Figures in seconds are of one machine; what holds elsewhere are the ratios, and those come from one run in which the

@@ -21,9 +21,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.users < 50 or chosen.rounds < 1:
         parser.error("--users must be at least 50, --rounds at least 1")
+    where = conditions(chosen.users, chosen.rounds, CONCURRENCY)
     with tempfile.TemporaryDirectory() as folder:
         figures = tuple(_measured(chosen.users, chosen.rounds, Path(folder)))
-    results = Results(conditions(chosen.users, chosen.rounds, CONCURRENCY), figures)
+    results = Results(where, figures)
     print(table(results))
     if chosen.save:
         save(results, chosen.save)

@@ -1,10 +1,11 @@
 """What answers that are far too large cost in memory."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from audit.demo.faults import Bomb, Fault, Huge
 from audit.demo.standin import Rules
-from benchmarks.contenders import audit
+from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
 
@@ -16,13 +17,14 @@ _USERS = ("--limit", "50")
 
 def measure(stage: Stage) -> Iterator[Figure]:
     """One of 50 models answers too much; peaks beside those of a run in which none does."""
-    usual = audit(stage, _USERS).used.peak
+    some = partial(audit, stage, options=_USERS)
+    usual = met(stage, some).used.peak
     cases: tuple[tuple[str, Fault], ...] = (
         ("a body of 600 MB", Huge(times=1)),
         ("a gzip body of 300 MB", Bomb(times=1)),
     )
     for words, fault in cases:
-        met = audit(stage, _USERS, Rules(faults=(fault,)))
-        if not met.seen.faults:
+        with_it = met(stage, some, Rules(faults=(fault,)))
+        if not with_it.seen.faults:
             raise RuntimeError(f"nobody met {words}")
-        yield Figure("memory", f"more for {words}", met.used.peak - usual, "MB", MORE)
+        yield Figure("memory", f"more for {words}", with_it.used.peak - usual, "MB", MORE)

@@ -1,9 +1,10 @@
-"""The commands of the contenders; each is started, waited for, and has met a stand-in of its own."""
+"""The commands of the contenders: each is a fresh process that is started and waited for."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from audit.demo.hosting import RemoteStandIn
 from audit.demo.seen import Seen
 from audit.demo.standin import Rules
 from benchmarks.child import Child, Used
@@ -35,19 +36,21 @@ def audit_arguments(stage: Stage, options: Iterable[str] = ()) -> list[str]:
     return ["-m", "audit", "run", *outputs, *fixed, *options]
 
 
-def audit(stage: Stage, options: Iterable[str] = (), rules: Rules | None = None) -> Met:
+def audit(stage: Stage, standin: RemoteStandIn, options: Iterable[str] = ()) -> Used:
     """A whole run."""
+    return Child.python(audit_arguments(stage, options), stage.environ(standin), stage.folder).wait()
+
+
+def client(name: str, stage: Stage, standin: RemoteStandIn, limit: int | None = None) -> Used:
+    """`bare` or `official`, over the models of all users or the first `limit` of them."""
+    arguments = ["-m", f"benchmarks.{name}", standin.base_url, str(CONCURRENCY), str(stage.models(limit))]
+    return Child.python(arguments, stage.environ(standin), stage.folder).wait()
+
+
+def met(stage: Stage, contend: Callable[[RemoteStandIn], Used], rules: Rules | None = None) -> Met:
+    """One contender alone with a stand-in of its own."""
     with stage.replicate(rules) as standin:
-        used = Child.python(audit_arguments(stage, options), stage.environ(standin), stage.folder).wait()
-        return Met(used, standin.usage().seen)
-
-
-def client(name: str, stage: Stage, limit: int | None = None) -> Met:
-    """`bare` or `official`, over the models of all users or of the first `limit` that have one."""
-    models = str(stage.models(limit))
-    with stage.replicate() as standin:
-        arguments = ["-m", f"benchmarks.{name}", standin.base_url, str(CONCURRENCY), models]
-        used = Child.python(arguments, stage.environ(standin), stage.folder).wait()
+        used = contend(standin)
         return Met(used, standin.usage().seen)
 
 

@@ -37,6 +37,8 @@ class Conditions(msgspec.Struct, frozen=True):
     concurrency: int
     date: str
     cores: int
+    load: float
+    """Processes that wanted a core in the minute before: with more of them than cores, CPU times grow too."""
     system: str
     python: str
     libraries: dict[str, str]
@@ -62,6 +64,7 @@ def conditions(users: int, rounds: int, concurrency: int) -> Conditions:
         concurrency=concurrency,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         cores=os.cpu_count() or 0,
+        load=round(os.getloadavg()[0], 1),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         libraries={name: version(name) for name in ("aiohttp", "asyncpg", "jinja2", "msgspec", "replicate")},
@@ -90,9 +93,10 @@ def _words(where: Conditions) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in where.libraries.items())
     return (
         f"{where.users:,} users, {where.concurrency} requests in flight, medians of {where.rounds} rounds in which the "
-        f"contenders take turns; {where.date}, {where.cores} cores shared with others and with both servers, "
-        f"{where.system}, Python {where.python}, {libraries}.\nMade by `python -m benchmarks --users {where.users} "
-        f"--rounds {where.rounds}`. Ratios travel to other machines, seconds do not."
+        f"contenders take turns; {where.date}, {where.cores} cores shared with both servers and whoever else (load at "
+        f"the start {where.load}), {where.system}, Python {where.python}, {libraries}.\nMade by "
+        f"`python -m benchmarks --users {where.users} --rounds {where.rounds}`. "
+        "Ratios travel to other machines, seconds do not."
     )
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+
 from audit.ledger import Ledger
-from audit.models import Population, Reason
+from audit.models import Account, Population, Reason
 from tests.samples import NEW, finding, record, run_info
 
 
@@ -22,9 +24,9 @@ def population(users: int) -> Population:
     )
 
 
-def finished_run_file(path: Path, users: int, base_url: str) -> None:
+def finished_run_file(path: Path, users: int, base_url: str, account: Account | None = None) -> None:
     """A complete run in which so many users are up to date."""
-    info = run_info(base_url=base_url)
+    info = run_info(base_url=base_url, account=account)
     ledger = Ledger.create(path, info)
     with ledger, ledger.loading():
         for i in range(users):
@@ -34,4 +36,4 @@ def finished_run_file(path: Path, users: int, base_url: str) -> None:
     with Ledger.resume(path) as ledger:
         good = finding(Reason.LATEST_VERSION, latest_version=NEW, versions_behind=0, total_versions=1)
         ledger.settle(((row_id, good) for row_id in range(1, users + 1)), None)
-        ledger.finish(run_info(base_url=base_url, state="complete", finished_at=info.started_at))
+        ledger.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))

@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks.results import Figure, Results, conditions, save, table
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 def test_fifty_users_give_a_complete_table_and_both_files(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--users", "50", "--rounds", "1", "--save", str(tmp_path)],
@@ -21,11 +26,35 @@ def test_fifty_users_give_a_complete_table_and_both_files(tmp_path: Path) -> Non
     )
     assert done.returncode in {0, 1}, done.stderr
     saved = json.loads((tmp_path / "benchmarks.json").read_text())
-    measured = {figure["part"] for figure in saved["figures"]}
-    assert measured == {"cost", "html", "csv", "json", "run file", "start", "rate", "memory"}
-    assert all(isinstance(figure["value"], float | int) for figure in saved["figures"])
+    assert {figure["part"] for figure in saved["figures"]} == {
+        "cost", "html", "csv", "json", "run file", "start", "rate", "memory"
+    }  # fmt: skip
     assert done.stdout.strip() in (tmp_path / "benchmarks.md").read_text()
-    assert str(ROOT) not in (tmp_path / "benchmarks.md").read_text()
     counts = {figure["what"]: figure["value"] for figure in saved["figures"]}
     assert counts["requests for one and the same thing, at most"] == 1
     assert counts["requests of the audit beyond the bare loop's and /account"] == 0
+
+
+@pytest.mark.parametrize(
+    ("figure", "kept"),
+    [
+        pytest.param(Figure("p", "w", 5, "s"), True, id="no limit"),
+        pytest.param(Figure("p", "w", 2, "x", 2), True, id="just within a greatest value"),
+        pytest.param(Figure("p", "w", 2.1, "x", 2), False, id="above a greatest value"),
+        pytest.param(Figure("p", "w", 97, "%", 97, at_least=True), True, id="just within a least value"),
+        pytest.param(Figure("p", "w", 96, "%", 97, at_least=True), False, id="below a least value"),
+    ],
+)
+def test_a_figure_keeps_its_limit_or_is_marked_in_the_table(*, figure: Figure, kept: bool) -> None:
+    results = Results(conditions(50, 1, 32), (figure,))
+    assert (figure not in results.broken) is kept
+    assert ("MISSED" not in table(results)) is kept
+
+
+def test_the_files_name_neither_machine_nor_folder(tmp_path: Path) -> None:
+    save(Results(conditions(50, 1, 32), (Figure("p", "w", 2, "x", 2),)), tmp_path)
+    text = "".join(path.read_text() for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+    assert os.uname().nodename not in text
+    assert str(ROOT) not in text
+    assert str(tmp_path) not in text

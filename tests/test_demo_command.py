@@ -2,13 +2,8 @@
 
 import json
 import os
-import pwd
-import shutil
 import signal
 import subprocess
-import sys
-import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +12,10 @@ import pytest
 
 from audit.demo.people import People
 from audit.models import ExitCode
-from tests.audits import ROOT, Shell
+from tests.audits import Shell
+from tests.ordinary_users import as_nobody
 
-FILES = ["demo.csv", "demo.html", "demo.json", "demo.sqlite"]
+FILES = ["demo-interrupted.html", "demo.csv", "demo.html", "demo.json", "demo.sqlite"]
 
 
 @pytest.fixture
@@ -27,30 +23,8 @@ def nobody(shell: Shell) -> Iterator[Shell]:
     """A shell of the user `nobody`, with a home and working directory of its own."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; the other tests run as an ordinary one anyway")
-    entry = pwd.getpwnam("nobody")
-    home = Path(tempfile.mkdtemp(prefix="nobody-", dir="/tmp"))  # pytest's own folders are closed to others
-    os.chown(home, entry.pw_uid, entry.pw_gid)
-    try:
-        shell.folder = home
-        shell.who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        shell.environ = {"HOME": str(home), "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}", "TMPDIR": "/tmp"}
-        if not any(
-            can_audit(shell, python)
-            for python in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}")
-        ):
-            pytest.skip("`nobody` may not read this checkout, or its packages, or any Python of this version")
+    with as_nobody(shell):
         yield shell
-    finally:
-        shutil.rmtree(home)
-
-
-def can_audit(shell: Shell, python: str) -> bool:
-    """Let the shell use this Python; False where its user cannot."""
-    shell.python = python
-    try:
-        return shell("--version").code == 0
-    except OSError:
-        return False
 
 
 def check(shell: Shell, cast: People) -> None:
@@ -63,6 +37,9 @@ def check(shell: Shell, cast: People) -> None:
     reports = sorted((shell.folder / "reports").iterdir())
     assert [path.name for path in reports] == FILES
     assert {path.stat().st_mode & 0o777 for path in reports} == {0o600}
+    interrupted = (shell.folder / "reports/demo-interrupted.html").read_text()
+    assert "stopped by the demo" in interrupted
+    assert "Not checked" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
     assert got == dict(cast.expected)

@@ -21,10 +21,3 @@ def test_the_example_in_the_repository_is_what_the_demo_writes_now(written: Path
     name = f"demo.{suffix}"
     same = (written / name).read_bytes() == (ROOT / "reports/example" / name).read_bytes()
     assert same, f"reports/example/{name} is out of date; if the change is meant: make example"
-
-
-@pytest.mark.parametrize("suffix", example.FORMATS)
-def test_the_example_names_no_place_on_this_machine(written: Path, suffix: str) -> None:
-    text = (written / f"demo.{suffix}").read_text()
-    assert str(ROOT) not in text
-    assert "sync-audit-pg-" not in text

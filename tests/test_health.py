@@ -31,6 +31,15 @@ def test_a_failure_of_the_service_says_nothing_about_the_token() -> None:
     assert judgements(health, failed(Reason.TIMEOUT), failed(Reason.UNAUTHORIZED)) == ["fine", "refused"]
 
 
+def test_a_token_that_worked_before_the_service_failed_has_worked_all_the_same() -> None:
+    health = Health(token_works=True)
+    assert judgements(health, failed(Reason.TIMEOUT), failed(Reason.UNAUTHORIZED)) == ["fine", "fine"]
+
+
+def test_so_many_are_the_answers_that_decide() -> None:
+    assert (DOWN_AFTER, REFUSED_AFTER) == (50, 3)
+
+
 def test_a_token_that_worked_is_revoked_after_three_401_in_a_row() -> None:
     health = Health(token_works=True)
     refusals = [failed(Reason.UNAUTHORIZED)] * REFUSED_AFTER

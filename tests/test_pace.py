@@ -72,6 +72,46 @@ def test_after_a_429_the_pace_recovers_step_by_step() -> None:
     assert spacings[-1] == 1.0
 
 
+def spacing_after(pace: Pace, answers: int) -> float:
+    for _ in range(answers):
+        pace.answered(500.0, None, None)
+    first, second = turns(pace, 500.0, 2)
+    return second - first
+
+
+@pytest.mark.parametrize(("answers", "spacing"), [(19, 2.0), (20, 1.8), (39, 1.8), (40, 1.62)])
+def test_each_step_takes_twenty_good_answers_in_a_row(answers: int, spacing: float) -> None:
+    pace = Pace(60, 0.0)
+    pace.throttled(0.0, 1.0)
+    assert spacing_after(pace, answers) == pytest.approx(spacing)
+
+
+def test_good_answers_before_a_429_count_for_nothing_after_it() -> None:
+    pace = Pace(60, 0.0)
+    assert spacing_after(pace, 19) == 1.0
+    pace.throttled(600.0, 1.0)
+    pace.answered(700.0, None, None)
+    first, second = turns(pace, 700.0, 2)
+    assert second - first == 2.0
+
+
+@pytest.mark.parametrize(("remaining", "reset"), [(None, 12.0), (5, None), (None, None)])
+def test_half_a_statement_about_the_limit_says_nothing(remaining: int | None, reset: float | None) -> None:
+    pace = Pace(3000, 0.0)
+    pace.answered(0.0, 100, 60.0)
+    pace.answered(0.0, remaining, reset)
+    first, second = turns(pace, 0.0, 2)
+    assert second - first == pytest.approx(0.02)
+
+
+def test_at_the_very_moment_of_the_reset_the_pace_is_the_usual_one() -> None:
+    pace = Pace(3000, 0.0)
+    pace.answered(0.0, 100, 60.0)
+    pace.answered(0.0, 10, 12.0)
+    first, second = turns(pace, 12.0, 2)
+    assert second - first == pytest.approx(0.02)
+
+
 def test_the_pace_never_slows_down_without_end() -> None:
     pace = Pace(60, 0.0)
     for hour in range(100):

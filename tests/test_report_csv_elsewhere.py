@@ -26,7 +26,7 @@ async def read_by_postgres(dsn: str, content: bytes) -> list[dict[str, str]]:
     try:
         columns = ", ".join(f'"{name}" text' for name in COLUMNS)
         await connection.execute(f"CREATE TABLE report ({columns})")
-        await connection.copy_to_table("report", source=BytesIO(content), format="csv", header="match", null="(null)")
+        await connection.copy_to_table("report", source=BytesIO(content), format="csv", header=True, null="(null)")
         return [dict(row) for row in await connection.fetch("SELECT * FROM report")]
     finally:
         await connection.close()

@@ -12,8 +12,9 @@ import jinja2
 import pytest
 from msgspec.structs import replace
 
-from audit.models import Filters, Note, Population, Reason, Status
+from audit.models import AuditedUser, Filters, Note, Population, Reason, Status
 from audit.report import html_report
+from audit.report.html_attention import IN_FULL, SHOWN, UP_TO_DATE_SHOWN
 from audit.report.html_charts import days_behind, lag_charts, reasons_chart, split
 from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
@@ -127,7 +128,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
     raw = rendered(SampleRun(everything()))
     assert "@import" not in raw
     assert "url(" not in raw
-    assert "<script" not in raw
+    assert "<script src" not in raw
 
 
 def test_links_inside_the_page_lead_somewhere_and_ids_are_unique() -> None:
@@ -143,15 +144,20 @@ def test_links_away_do_not_tell_where_they_come_from() -> None:
     assert {attrs["rel"] for attrs in away} == {"noopener noreferrer"}
 
 
-def test_the_policy_allows_exactly_the_style_that_is_there() -> None:
+def digest(raw: str, tag: str) -> str:
+    element = re.search(f"<{tag}>(.*?)</{tag}>", raw, re.DOTALL)
+    assert element
+    return "sha256-" + base64.b64encode(hashlib.sha256(element[1].encode()).digest()).decode()
+
+
+def test_the_policy_allows_exactly_the_style_and_the_script_that_are_there() -> None:
     raw = rendered(SampleRun([]))
-    style = re.search(r"<style>(.*?)</style>", raw, re.DOTALL)
-    assert style
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     policies = [a["content"] for _, a in Page(raw).elements if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policies == [
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    ]
+    assert len(policies) == 1
+    assert policies[0] == (
+        f"default-src 'none'; style-src '{digest(raw, 'style')}'; script-src '{digest(raw, 'script')}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def test_nothing_carries_a_style_or_event_attribute() -> None:
@@ -221,7 +227,7 @@ def test_redaction_leaves_no_trace_of_address_or_name() -> None:
     assert "<strong>redacted.</strong>" in raw
 
 
-SHOWN = (
+FIELDS = (
     "replicate_version_id",
     "user_id",
     "email",
@@ -247,7 +253,7 @@ def test_every_value_of_the_json_report_is_on_the_page() -> None:
     words = Page(raw).words
     for user in users:
         told = user.record
-        for name in SHOWN:
+        for name in FIELDS:
             assert (getattr(told, name) or "") in words, name
         assert all(version.id in words for version in user.finding.versions)
         assert (user.finding.detail or "") in words
@@ -283,12 +289,30 @@ def test_each_status_that_occurs_has_a_section_and_one_row_for_each_user() -> No
     assert len(heads) == summary.total + groups
 
 
-@pytest.mark.parametrize("number", [CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("number", [IN_FULL, IN_FULL + CHUNK, IN_FULL + 2 * CHUNK + 1])
 def test_long_sections_are_cut_into_tables_with_heads(number: int) -> None:
-    raw = rendered(SampleRun([up_to_date(n) for n in range(number)]))
-    assert raw.count('<table class="rows compact">') == -(-number // CHUNK)
-    assert f"Up to date: 1 to {CHUNK} of {number}" in raw
-    assert raw.count("user-00000<") == 1
+    raw = rendered(SampleRun([failed(n, Reason.TIMEOUT) for n in range(number)]))
+    assert raw.count('<table class="rows attention">') == IN_FULL // CHUNK
+    assert raw.count('<table class="rows listed">') == -(-(number - IN_FULL) // CHUNK)
+    assert f"Could not be checked: 1 to {CHUNK} of {number}" in raw
+    assert raw.count('scope="row">user00000@example.com<') == 1
+
+
+def test_past_the_cap_a_line_says_how_many_more_there_are_and_where() -> None:
+    users = [outdated(n) for n in range(SHOWN - 1)] + [failed(n, Reason.TIMEOUT) for n in range(9000, 9003)]
+    users += [failed(n, Reason.STOPPED, None) for n in range(9100, 9102)]
+    raw = rendered(SampleRun(users))
+    assert raw.count('<tr id="u-') == SHOWN
+    words = Page(raw).words
+    assert "And 2 more. Could not be checked with all 3 rows: in the CSV and JSON reports" in words
+    assert "These are 2 users. Not reached with all 2 rows: in the CSV and JSON reports" in words
+
+
+def test_of_the_up_to_date_only_a_sample_has_static_rows() -> None:
+    words = page(SampleRun([up_to_date(n) for n in range(UP_TO_DATE_SHOWN + 7)])).words
+    assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports" in words
+    assert "user00099@example.com" in words
+    assert "user00100@example.com" not in words
 
 
 def test_tables_have_captions_and_scoped_heads() -> None:
@@ -318,6 +342,12 @@ def test_a_plain_run_has_no_banner() -> None:
     assert 'class="banner' not in rendered(SampleRun([foreign, up_to_date(2), up_to_date(3)]))
 
 
+def test_a_token_that_sees_none_of_the_models_is_probably_the_wrong_one() -> None:
+    foreign = failed(1, Reason.MODEL_NOT_FOUND)
+    foreign = AuditedUser(foreign.record, replace(foreign.finding, notes=(Note.OWNER_DIFFERS_FROM_ACCOUNT,)))
+    assert "<strong>Probably the wrong token.</strong>" in rendered(SampleRun([foreign]))
+
+
 def test_the_command_reproduces_the_run_and_quotes_what_it_must() -> None:
     info = narrowed(
         base_url="http://127.0.0.1:9/v1",
@@ -336,11 +366,11 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert rendered(SampleRun(everything())) == rendered(SampleRun(everything()))
 
 
-def test_users_are_read_once_for_the_charts_and_once_for_the_tables() -> None:
+def test_users_are_read_once_for_the_charts_once_for_the_tables_and_once_for_the_data() -> None:
     run = SampleRun([up_to_date(1), outdated(2)])
     rendered(run)
-    assert sorted(run.passes) == sorted(["*/outdated_version", "*/outdated_version", "needs_sync/*", "up_to_date/*"]), (
-        "charts, the first users named under the reason, and a section for each status"
+    assert run.passes == ["needs_sync/*", "needs_sync/*", "up_to_date/*", "*/*"], (
+        "what is said above the rows, a section for each status, and the data of the script"
     )
 
 
@@ -348,10 +378,10 @@ def test_lag_is_shown_in_steps_and_the_worst_are_named() -> None:
     users = [outdated(n, behind=n) for n in (1, 2, 7)]
     users.append(outdated(9, behind=30, since="2023-01-01T00:00:00Z"))
     users.append(outdated(10, since=None))
-    in_days, in_versions = lag_charts(users)
+    in_days, in_versions = lag_charts(enumerate(users, 1))
     assert [bar.number for bar in in_days.bars] == [0, 0, 0, 0, 0, 3, 1]
     assert [bar.number for bar in in_versions.bars] == [2, 1, 0, 0, 1, 0, 1]
-    assert in_days.furthest[0][1:] == ("user00009@example.com", "1,146 days")
+    assert in_days.furthest[0] == ("u-4", "user00009@example.com", "1,146 days")
     assert in_days.remark == "1 user without dates to compare."
 
 

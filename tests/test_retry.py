@@ -39,6 +39,11 @@ def test_the_wait_is_the_longer_of_back_off_and_what_was_asked(
     assert POLICY.wait(attempt, Reason.SERVER_ERROR, asked, jitter) == pytest.approx(wait)
 
 
+def test_unless_told_otherwise_there_are_four_retries_and_waits_from_one_second_to_a_minute() -> None:
+    assert [RetryPolicy().wait(attempt, Reason.TIMEOUT, None, 1.0) for attempt in range(1, 6)] == [1, 2, 4, 8, None]
+    assert RetryPolicy(retries=9).wait(8, Reason.TIMEOUT, None, 1.0) == LONGEST_WAIT == 60.0
+
+
 def test_no_retries_means_one_attempt() -> None:
     assert RetryPolicy(retries=0).wait(1, Reason.TIMEOUT, None, 0.5) is None
 

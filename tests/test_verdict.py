@@ -61,6 +61,7 @@ MODEL = "replicate_model_id"
         case("65 digits", {VERSION: NEW + "0"}, BOTH, Reason.MALFORMED_VERSION),
         case("the word latest", {VERSION: "latest"}, BOTH, Reason.MALFORMED_VERSION),
         case("a URL", {VERSION: f"https://replicate.com/acme/ann/versions/{NEW}"}, BOTH, Reason.MALFORMED_VERSION),
+        case("blanks behind owner/name: are trimmed", {VERSION: f"acme/ann: {NEW}"}, BOTH, Reason.LATEST_VERSION),
         case("a name without a hash", {VERSION: "acme/ann:"}, BOTH, Reason.MALFORMED_VERSION),
         case("null", {VERSION: None}, BOTH, Reason.NO_VERSION_RECORDED),
         case("blank", {VERSION: " \n"}, BOTH, Reason.NO_VERSION_RECORDED),
@@ -147,6 +148,12 @@ def dated(*dates: str | None) -> tuple[Version, ...]:
         pytest.param([None, None, None], "012", id="no dates keep the API's order"),
         pytest.param(["2026-01-02T00:00:00Z", None, "2026-01-01T00:00:00Z"], "012", id="undated stays in its place"),
         pytest.param([None, "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"], "021", id="undated first is the newest"),
+        pytest.param(
+            ["2026-01-03T00:00:00Z", "2026-01-01T00:00:00Z", None, "2026-01-02T00:00:00Z"],
+            "0312",
+            id="undated stays behind the one before it",
+        ),
+        pytest.param(["2026-01-01T00:00:00", "2026-01-01T00:00:01Z"], "10", id="without an offset it is UTC"),
         pytest.param(["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z"], "10", id="fractions of a second count"),
         pytest.param(["2026-01-01T23:00:00-05:00", "2026-01-02T00:00:00Z"], "01", id="offsets count"),
         pytest.param(["nonsense", "2026-01-02T00:00:00Z"], "01", id="an unreadable date is none"),
@@ -234,6 +241,44 @@ def test_nothing_is_noted_where_there_is_nothing_to_note(changes: dict[str, Any]
     assert classify(record(**changes), BOTH, Circumstances(account)).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("changes", "reply", "detail"),
+    [
+        ({MODEL: None}, NotAsked(), "replicate_model_id is null"),
+        ({MODEL: " "}, NotAsked(), "replicate_model_id is blank"),
+        ({MODEL: "x" * 119 + "\x1b"}, NotAsked(), f"not owner/name: {'x' * 119}\\… (3 more characters)"),
+        ({}, Missing(), "404 for the versions and for the model"),
+        ({}, NoVersions(), "the model exists on Replicate and has no version"),
+        ({VERSION: NEW}, BOTH, None),
+        ({VERSION: OLD}, BOTH, "1 newer version on Replicate"),
+        ({VERSION: OLD}, found(NEW, digest("x"), OLD), "2 newer versions on Replicate"),
+        ({VERSION: OLD}, found(NEW), "not among the model's 1 version"),
+        ({VERSION: OLD}, found(*(digest(str(i)) for i in range(2))), "not among the model's 2 versions"),
+        (
+            {VERSION: OLD},
+            Found((Version(NEW, None),), only_latest=True),
+            "not the latest version; an official model's older versions are not listed",
+        ),
+        ({VERSION: "y" * 121}, BOTH, f"no 64-digit version hash: {'y' * 120}… (1 more characters)"),
+        ({VERSION: None}, BOTH, None),
+        ({VERSION: None}, DOWN, "and Replicate could not be asked: HTTP 502: Bad Gateway"),
+        ({}, NotAsked(), None),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else None,
+)
+def test_the_detail_says_what_was_found(changes: dict[str, Any], reply: Reply, detail: str | None) -> None:
+    assert classify(record(**changes), reply, NOBODY).detail == detail
+
+
+def test_a_model_without_versions_has_none_of_them() -> None:
+    assert classify(record(), NoVersions(), NOBODY).total_versions == 0
+
+
+def test_a_qualified_version_of_a_record_without_a_model_is_noted_as_such() -> None:
+    notes = classify(record(replicate_model_id=None, replicate_version_id=f"acme/ann:{NEW}"), BOTH, NOBODY).notes
+    assert notes == (Note.QUALIFIED_VERSION,)
+
+
 def test_a_version_that_names_another_model_is_noted_beside_being_qualified() -> None:
     result = classify(record(replicate_version_id=f"acme/bob:{NEW}"), BOTH, NOBODY)
     assert result.notes == (Note.QUALIFIED_VERSION, Note.RECORDED_MODEL_DIFFERS)
@@ -286,6 +331,7 @@ def test_the_exit_code_says_what_the_findings_say(counts: dict[Status, int], com
         pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 5, Reason.NO_VERSIONS: 1}, 6, False, id="one without versions"),
         pytest.param(OTHER, {Reason.TIMEOUT: 5}, 5, False, id="nobody answered"),
         pytest.param(None, {Reason.MODEL_NOT_FOUND: 5}, 5, False, id="account not known"),
+        pytest.param(OTHER, {Reason.MODEL_NOT_FOUND: 1}, None, False, id="one is gone, which is the account's own"),
     ],
 )
 def test_a_token_of_another_account_is_suspected_where_no_model_is_found(
@@ -294,7 +340,8 @@ def test_a_token_of_another_account_is_suspected_where_no_model_is_found(
     foreign: int,
     wrong: bool,  # noqa: FBT001 - a table
 ) -> None:
-    summary = Summary(dict.fromkeys(Status, 0), reasons, {Note.OWNER_DIFFERS_FROM_ACCOUNT: foreign})
+    notes = {} if foreign is None else {Note.OWNER_DIFFERS_FROM_ACCOUNT: foreign}
+    summary = Summary(dict.fromkeys(Status, 0), reasons, notes)
     assert wrong_account(account, summary) is wrong
 
 

@@ -1,6 +1,7 @@
 """Decoding what Replicate sends, and what only looks like it."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +79,15 @@ def test_anything_else_is_a_bad_response_with_its_cause(body: bytes, words: str)
     assert words in decoded.detail
 
 
+def test_an_id_that_is_no_hash_is_a_bad_response_there_too() -> None:
+    failed = wire.latest_of_model(b'{"latest_version": {"id": "abc"}}')
+    assert failed == Failed(Reason.BAD_RESPONSE, "a version id is no 64-digit hash: abc")
+
+
+def test_blanks_around_a_version_id_are_not_part_of_it() -> None:
+    assert wire.versions_page(page({"id": f" {NEW}\n"})) == wire.Page((Version(NEW, None),), None)
+
+
 def test_a_models_latest_version_stands_for_all_that_is_known_of_an_official_one() -> None:
     body = json.dumps({"owner": "x", "latest_version": {"id": NEW, "created_at": "2026-01-01T00:00:00Z"}}).encode()
     assert wire.latest_of_model(body) == Found((Version(NEW, "2026-01-01T00:00:00Z"),), only_latest=True)
@@ -112,6 +122,12 @@ def test_the_account_is_a_type_and_a_name() -> None:
         (500, b"\xff", Reason.SERVER_ERROR, "HTTP 500: \ufffd"),
         (502, b"<html><head><title>502 Bad\n Gateway</title>", Reason.SERVER_ERROR, "HTTP 502: 502 Bad Gateway"),
         (599, b"<b>x</b> y", Reason.SERVER_ERROR, "HTTP 599: x y"),
+        (502, b"<TITLE lang=en>Bad\nGateway</TITLE><p>x", Reason.SERVER_ERROR, "HTTP 502: Bad Gateway"),
+        (400, b"", Reason.REJECTED, "HTTP 400"),
+        (499, b"", Reason.REJECTED, "HTTP 499"),
+        (299, b"", Reason.BAD_RESPONSE, "HTTP 299"),
+        (300, b"", Reason.BAD_RESPONSE, "HTTP 300: a redirect to nowhere, which is not followed"),
+        (399, b"", Reason.BAD_RESPONSE, "HTTP 399: a redirect to nowhere, which is not followed"),
         (204, b"", Reason.BAD_RESPONSE, "HTTP 204"),
         (600, b"", Reason.BAD_RESPONSE, "HTTP 600"),
     ],
@@ -159,6 +175,20 @@ def test_the_wait_that_a_server_asks_for_is_found_wherever_it_says_so(
     assert wire.asked_wait(status, headers, body, NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    "end", [pytest.param(b"", id="cut off"), pytest.param(b"]}", id="without results"), pytest.param(b"}", id="wrong")]
+)
+def test_a_large_body_that_is_skipped_or_wrong_costs_next_to_no_memory(end: bytes) -> None:
+    body = b'{"x": [' + b"[]," * 300_000 + b"[]" + end
+    tracemalloc.start()
+    try:
+        assert isinstance(wire.versions_page(body), Failed)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+
+
 json_values: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | st.just(NEW),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "created_at", "x"]), inner),
@@ -168,6 +198,46 @@ nearly_right = st.dictionaries(
     st.sampled_from(["results", "next", "latest_version", "username", "type", "detail", "title", "retry_after"]),
     json_values | st.lists(st.fixed_dictionaries({"id": st.just(NEW)}, optional={"created_at": json_values})),
 ).map(msgspec.json.encode)
+
+
+pieces = st.sampled_from(
+    [
+        "Sun, ",
+        "01",
+        " ",
+        "Mar",
+        "2026",
+        "9999",
+        "0001",
+        "12:00:09",
+        "25:61:61",
+        "GMT",
+        "+9999",
+        "-2400",
+        "-",
+        ":",
+        "T",
+        "W",
+        "Z",
+        ".",
+        "999999999",
+        "(c)",
+        "\t",
+        "\x00",
+        "é",
+    ]
+)
+nearly_dates = st.lists(pieces, max_size=9).map("".join)
+
+
+@given(nearly_dates)
+def test_whatever_looks_like_a_date_is_one_or_none(text: str) -> None:
+    wait = wire.asked_wait(429, {"Retry-After": text}, b"", NOW)
+    assert wait is None or 0 <= wait < float("inf")
+    decoded = wire.versions_page(page({"id": NEW, "created_at": text}))
+    assert isinstance(decoded, wire.Page)
+    date = decoded.versions[0].created_at
+    assert date is None or datetime.fromisoformat(date).tzinfo is not None
 
 
 @given(st.binary(max_size=200) | nearly_right, st.integers(100, 999), st.text(max_size=30))

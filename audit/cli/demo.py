@@ -17,7 +17,8 @@ PG_BIN = "SYNC_AUDIT_PG_BIN"
 SHOWN = """
 These are made-up users; the audit was a real one, with PostgreSQL and HTTP. Look at
   {html}
-first: every status, reason and note is there. Then compare with the CSV and the JSON.
+first, then at the CSV and the JSON. A run that was stopped early is in
+  {interrupted}
 For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audit run
 """
 
@@ -36,6 +37,7 @@ def command(**given: object) -> "ExitCode":
     """
     from audit.app import utc_now
     from audit.cli.run import perform
+    from audit.demo.interruption import interrupted
     from audit.demo.stage import stage
     from audit.models import ExitCode
     from audit.settings import REPORTS, outputs
@@ -49,9 +51,11 @@ def command(**given: object) -> "ExitCode":
     binaries = os.environ.get(PG_BIN)
     with stage(utc_now(), files, run_file, Path(binaries) if binaries else None) as staged:
         code = perform(staged.settings, given)
-        html = next((path for kind, path in files if kind == "html" and path != "-"), None)
-        if html and code <= ExitCode.INCOMPLETE and not given.get("quiet"):
-            click.echo(SHOWN.format(html=html).strip("\n"), err=True)
+        if not wanted and code is ExitCode.INCOMPLETE:
+            interrupted(staged.settings, Path(REPORTS, "demo-interrupted.html"))
+            if not given.get("quiet"):
+                shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
+                click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
         if given["keep"]:
             _keep(staged)
     return code

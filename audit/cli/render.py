@@ -35,10 +35,11 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
         Output("csv", str(path.with_suffix(".csv"))),
     ]
     app.check_outputs(wanted, path)
-    with leaving(), Ledger.open(path) as ledger:
+    with leaving():
         try:
-            outcome = app.report(ledger, wanted, redact=redact)
-            ending.show(outcome, ledger)
+            with Ledger.open(path) as ledger:
+                outcome = app.report(ledger, wanted, redact=redact)
+                ending.show(outcome, ledger)
         except DamagedError as error:
             show_error(error)
             with salvaged(path) as rest:

@@ -5,6 +5,6 @@
 
 from audit.ledger.book import Ledger
 from audit.ledger.salvage import salvaged
-from audit.ledger.storage import DamagedError
+from audit.ledger.storage import ELSEWHERE, DamagedError
 
-__all__ = ["DamagedError", "Ledger", "salvaged"]
+__all__ = ["ELSEWHERE", "DamagedError", "Ledger", "salvaged"]

@@ -7,7 +7,7 @@ flight. While a run is live its process holds the file's lock, which ends with t
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -54,7 +54,12 @@ class Ledger:
     def create(cls, path: Path, info: RunInfo) -> Self:
         """A new run file, mode 0600, held by this process until it is closed. The path must be free."""
         ledger = cls(path, storage.create(path))
-        ledger.save_info(info)
+        try:
+            ledger.save_info(info)
+        except LedgerError as error:
+            ledger.discard()
+            error.next_step = storage.ELSEWHERE
+            raise
         return ledger
 
     @classmethod
@@ -84,8 +89,9 @@ class Ledger:
     def hold(self) -> None:
         """Keep all other processes out until the file is closed, and see that it is whole."""
         with self._translated():
+            storage.lock(self._db)
+            storage.check_whole(self._db, self.path)
             storage.hold(self._db)
-        storage.check_whole(self._db, self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -94,15 +100,23 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; may be called twice."""
+        """Let go of the file, which is then a single one wherever the disk allows it; may be called twice."""
+        with suppress(sqlite3.Error):  # it is as good with its log beside it, and what has failed before is known
+            if self._db.execute("PRAGMA locking_mode").fetchone() == ("exclusive",):
+                self._db.rollback()
+                storage.release(self._db)
         self._db.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it."""
+        self.close()
+        storage.remove(self.path)
 
     @property
     def info(self) -> RunInfo:
         """The run itself."""
-        value = self._value("info") or b""
-        with self._translated():
-            return msgspec.json.decode(value, type=RunInfo)
+        with self._read():
+            return msgspec.json.decode(self._value("info") or "", type=RunInfo)
 
     def save_info(self, info: RunInfo) -> None:
         """Replace what is written about the run itself."""
@@ -111,8 +125,9 @@ class Ledger:
     @property
     def choices(self) -> Choices | None:
         """How the run was to be made; None in a file that was never told."""
-        value = self._value("choices")
-        return msgspec.json.decode(value, type=Choices) if value else None
+        with self._read():
+            value = self._value("choices")
+            return None if value is None else msgspec.json.decode(value, type=Choices)
 
     def save_choices(self, choices: Choices) -> None:
         """For whoever finishes the run, should it be stopped."""
@@ -121,8 +136,9 @@ class Ledger:
     @property
     def population(self) -> Population | None:
         """Who is in the database; None where the run ended before all of it was read."""
-        value = self._value("population")
-        return msgspec.json.decode(value, type=Population) if value else None
+        with self._read():
+            value = self._value("population")
+            return None if value is None else msgspec.json.decode(value, type=Population)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
@@ -142,7 +158,7 @@ class Ledger:
         text = _ENCODER.encode(first).decode()
         self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
-            (model, *_columns(first), _ENCODER.encode(record).decode(), text.ljust(_ROOM) if model else text),
+            (model, *columns(first), _ENCODER.encode(record).decode(), text.ljust(_ROOM) if model else text),
         )
 
     def save_population(self, population: Population) -> None:
@@ -184,16 +200,14 @@ class Ledger:
 
     def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
-        with self._translated():
+        with self._read():
             rows = self._db.execute("SELECT id, record FROM audited WHERE model = ?", (model,)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
         """Record, in one transaction, what one answer means for each record that waited for it."""
         outcome = failure.value if failure else _ANSWERED
-        rows = [
-            (outcome, *_columns(finding), _ENCODER.encode(finding).decode(), row_id) for row_id, finding in findings
-        ]
+        rows = [(outcome, *columns(finding), _ENCODER.encode(finding).decode(), row_id) for row_id, finding in findings]
         with self._translated():
             if len(rows) > 1:
                 self._db.execute("BEGIN")
@@ -206,6 +220,8 @@ class Ledger:
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""
         with self._translated():
+            # Reports read status by status; without an index each of their questions goes through the whole file.
+            self._db.execute("CREATE INDEX IF NOT EXISTS by_rank ON audited (rank)")
             storage.release(self._db)
         self.save_info(info)
 
@@ -214,12 +230,12 @@ class Ledger:
         statuses = dict.fromkeys(Status, 0)
         reasons: dict[Reason, int] = {}
         notes: dict[Note, int] = {}
-        with self._translated():
+        with self._read():
             for reason, count in self._db.execute("SELECT reason, count(*) FROM audited GROUP BY reason"):
                 reasons[Reason(reason)] = count
                 statuses[Reason(reason).status] += count
             for codes, count in self._db.execute("SELECT notes, count(*) FROM audited GROUP BY notes"):
-                for code in filter(None, codes.split(";")):
+                for code in filter(None, str(codes).split(";")):
                     notes[Note(code)] = notes.get(Note(code), 0) + count
         return Summary(statuses, _largest_first(reasons), _largest_first(notes))
 
@@ -231,24 +247,27 @@ class Ledger:
                 where, values = where + " AND reason = ?", [*values, reason.value]
             # Without user input: `where` is one of the two texts above.
             query = f"SELECT record, finding FROM audited WHERE {where} ORDER BY id"  # noqa: S608
-            with self._translated():
+            with self._read():
                 for record, finding in self._db.execute(query, values):
                     yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding))
 
-    def _value(self, name: str) -> bytes | None:
-        with self._translated():
-            row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
-        return row[0].encode() if row else None
+    def _value(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
 
     def _save(self, name: str, value: bytes) -> None:
         with self._translated():
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value.decode()))
 
+    def _read(self) -> AbstractContextManager[None]:
+        return storage.read(self.path)
+
     def _translated(self) -> AbstractContextManager[None]:
         return storage.translated(self.path)
 
 
-def _columns(finding: Finding) -> tuple[int, str, str]:
+def columns(finding: Finding) -> tuple[int, str, str]:
+    """What of a finding is counted and sorted by: rank, reason, notes."""
     return _RANK[finding.status], finding.reason.value, ";".join(finding.notes)
 
 

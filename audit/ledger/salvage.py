@@ -3,13 +3,14 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from audit.errors import LedgerError
 from audit.ledger import storage
-from audit.ledger.book import Ledger
-from audit.models import RunInfo
+from audit.ledger.book import Ledger, columns
+from audit.models import Finding, ModelRecord, RunInfo
 
 _COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
 _GIVE_UP_AFTER = 100_000
@@ -22,6 +23,8 @@ def salvaged(path: Path) -> Ledger:
     Its run is "stopped", with the damage as the reason. Raises LedgerError where not even the run itself can be read.
     """
     damaged = storage.connect(path)
+    # Nothing is written to it; but only so does SQLite read what there is of a file that has lost its end.
+    damaged.execute("PRAGMA writable_schema = ON")
     # An empty name is a private file on disk that SQLite removes itself: a run may not fit into memory.
     copy = sqlite3.connect("", isolation_level=None)
     copy.executescript(storage.SCHEMA)
@@ -36,6 +39,11 @@ def salvaged(path: Path) -> Ledger:
         ledger.save_info(_marked(ledger))
     except (sqlite3.Error, LedgerError, msgspec.MsgspecError) as error:
         copy.close()
+        if "full" in str(error):
+            step = "Make room, or name a directory with room in SQLITE_TMPDIR, and try again."
+            raise LedgerError(
+                f"what can be read of the run file {path} needs more room than the disk has", step
+            ) from error
         raise LedgerError(f"nothing can be read any more of the run file {path}", "Start a new run.") from error
     finally:
         damaged.close()
@@ -57,12 +65,19 @@ def _readable(damaged: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
         try:
             query = f"SELECT {_COLUMNS} FROM audited WHERE id = ?"  # noqa: S608 - a constant
             row = damaged.execute(query, (row_id,)).fetchone()
-            whole = row is not None and msgspec.json.decode(row[6]) and msgspec.json.decode(row[7])
-        except (sqlite3.Error, msgspec.MsgspecError, TypeError):
+            whole = row is not None and _makes_sense(*row)
+        except (sqlite3.Error, ValueError, TypeError):  # a damaged page gives values of any type
             whole = False
         missing = 0 if whole else missing + 1
         if whole:
             yield row
+
+
+def _makes_sense(row_id: int, model: object, outcome: object, *others: Any) -> bool:
+    *counted, record, finding = others
+    msgspec.json.decode(record, type=ModelRecord)
+    same = tuple(counted) == columns(msgspec.json.decode(finding, type=Finding))
+    return same and row_id > 0 and isinstance(model, str | None) and isinstance(outcome, str | None)
 
 
 def _largest_id(damaged: sqlite3.Connection) -> int | None:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,11 @@ CREATE TABLE audited (
 );
 COMMIT;
 """
+
+ELSEWHERE = (
+    "Nothing is kept, as no record had been read yet. Name another place with --run-file, or make room in this one."
+)
+"""What to do where a run file could not even be begun."""
 
 
 class DamagedError(LedgerError):
@@ -67,10 +72,23 @@ def create(path: Path) -> sqlite3.Connection:
             "Name a place that can be written with --run-file.",
         ) from error
     connection = connect(path)
-    with translated(path):
-        hold(connection)
-        connection.executescript(SCHEMA)
+    try:
+        with translated(path):
+            hold(connection)
+            connection.executescript(SCHEMA)
+    except LedgerError as error:
+        connection.close()
+        remove(path)
+        error.next_step = ELSEWHERE
+        raise
     return connection
+
+
+def remove(path: Path) -> None:
+    """Delete the file, and what SQLite may have left beside it."""
+    for beside in ("", "-wal", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + beside).unlink()
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -78,12 +96,19 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
 
 
+def lock(connection: sqlite3.Connection) -> None:
+    """Keep all other processes out for as long as this one lives; changes nothing in the file."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")  # in this mode the lock stays
+
+
 def hold(connection: sqlite3.Connection) -> None:
-    """Lock the file for as long as this process lives, and make one answer one cheap transaction.
+    """Lock the file, and make one answer one cheap transaction.
 
     With a write-ahead log nothing is lost when the process dies, and the file stays consistent when power fails.
     """
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    lock(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -117,11 +142,26 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
+def read(path: Path) -> Iterator[None]:
+    """As `translated`, around making sense of what the file holds: a damaged page gives values of any type."""
+    with translated(path):
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("a value in it makes no sense") from error
+
+
+@contextmanager
 def translated(path: Path) -> Iterator[None]:
     """The one border at which SQLite's errors become `LedgerError`."""
     try:
         yield
     except (sqlite3.Error, msgspec.MsgspecError) as error:
+        if not path.exists():
+            raise LedgerError(
+                f"the run file {path} is gone: it, or its directory, was removed while it was in use",
+                "Start a new run, in a place that stays.",
+            ) from error
         text = str(error).lower()
         for sign, words, step in _WORDS:
             if sign in text:

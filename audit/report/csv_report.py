@@ -75,8 +75,13 @@ def cell(text: str | None) -> str:
         return ""
     if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
         return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
-    guard = "'" if _FORMULA.match(text) else ""
+    guard = "'" if looks_like_formula(text) else ""
     return guard + _fitting(visible(text))
+
+
+def looks_like_formula(text: str) -> bool:
+    """Whether a spreadsheet would run `text`."""
+    return _FORMULA.match(text) is not None
 
 
 def _fitting(text: str) -> str:

@@ -76,13 +76,13 @@ def reasons_chart(summary: Summary) -> Chart:
     return Chart("Reasons", "Reason", bars)
 
 
-def lag_charts(outdated: Iterable[AuditedUser]) -> tuple[Chart, ...]:
-    """How far the users with an outdated version are behind, in days and in versions."""
+def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]:
+    """How far the users with an outdated version, given with their places, are behind, in days and in versions."""
     by_days = [0] * len(_DAY_LABELS)
     by_versions = [0] * len(_VERSION_LABELS)
     undated = 0
-    furthest: list[tuple[float, str, str]] = []
-    for user in outdated:
+    furthest: list[tuple[float, int, str]] = []
+    for place, user in outdated:
         record, finding = user.record, user.finding
         by_versions[bisect_right(_VERSION_STEPS, finding.versions_behind or 0)] += 1
         lag = days_behind(finding)
@@ -90,11 +90,11 @@ def lag_charts(outdated: Iterable[AuditedUser]) -> tuple[Chart, ...]:
             undated += 1
             continue
         by_days[bisect_right(_DAY_STEPS, lag)] += 1
-        entry = (lag, record.user_id, record.email or record.user_id)
+        entry = (lag, -place, record.email or record.user_id)
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     if not sum(by_versions):
         return ()
-    named = tuple((anchor(user_id), head(who), days(lag)) for lag, user_id, who in sorted(furthest, reverse=True))
+    named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
     remark = f"{counted(undated, 'user')} without dates to compare." if undated else ""
     return (
         Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark),

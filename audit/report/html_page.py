@@ -1,25 +1,21 @@
 """What the HTML page says above and around its rows: one declared, frozen view with strings ready to print."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from audit import hints
-from audit.hints import Hint
-from audit.models import Population, Reason, Status
-from audit.report.html_charts import Chart, Segment, lag_charts, reasons_chart, split, split_text
-from audit.report.html_rows import attention_row, chunks
+from audit.hints import HINTS, Hint
+from audit.models import Note, Population, Reason, Status
+from audit.report.html_attention import DrawTable, shown, survey, tables
+from audit.report.html_charts import Chart, Segment, reasons_chart, split, split_text
+from audit.report.html_data import packed
 from audit.report.html_run import reproduce, run_facts
-from audit.report.html_up_to_date import up_to_date_row
 from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
-from audit.report.html_words import STATUS_TITLES, anchor, generic, head
+from audit.report.html_words import STATUS_TITLES, generic
 from audit.report.view import RunView
-
-_NAMED = 5
-"""How many users a group names."""
 
 
 class Group(NamedTuple):
@@ -39,9 +35,19 @@ class Section(NamedTuple):
     status: str
     title: str
     number: int
+    shown: int
+    """How many of them have a static row."""
     lead: str
     tables: Iterator[Markup]
     """Each a finished table of some rows."""
+
+
+class Choice(NamedTuple):
+    """What the table can be narrowed to."""
+
+    code: str
+    title: str
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +75,19 @@ class Page:
     checklist: Hint
     run_facts: tuple[tuple[str, str], ...]
     command: str
-
-
-DrawTable = Callable[[str, Mapping[str, object]], Markup]
-"""Template name and values -> the table."""
+    status_choices: tuple[Choice, ...]
+    reason_choices: tuple[Choice, ...]
+    note_choices: tuple[Choice, ...]
+    data: Iterator[Markup]
+    """All users for the script, as base64 in pieces: no character of it means anything to HTML."""
 
 
 def build(view: RunView, draw: DrawTable) -> Page:
     """The page; the users in its sections are read when the template comes to them."""
     run, summary = view.run, view.summary
     verdict, sentence = headline(view)
-    charts = (reasons_chart(summary), *lag_charts(view.users(reason=Reason.OUTDATED_VERSION)))
+    surveyed = survey(view)
+    charts = (reasons_chart(summary), *surveyed.charts)
     answers = hints.population_answers(view.population, summary) if view.population else ()
     return Page(
         title=f"{sentence} · {run.database}",
@@ -92,7 +100,11 @@ def build(view: RunView, draw: DrawTable) -> Page:
         total=summary.total,
         split=split(summary),
         split_text=split_text(summary),
-        reasons=tuple(_reason_group(view, reason) for reason in summary.reasons if reason != Reason.LATEST_VERSION),
+        reasons=tuple(
+            _reason_group(view, reason, surveyed.firsts[reason])
+            for reason in summary.reasons
+            if reason != Reason.LATEST_VERSION
+        ),
         charts=tuple(chart for chart in charts if chart.bars),
         notes=tuple(Group(note.value, "note", n, generic(note), ()) for note, n in summary.notes.items()),
         answers=answers,
@@ -102,12 +114,14 @@ def build(view: RunView, draw: DrawTable) -> Page:
         checklist=generic(Reason.LATEST_VERSION),
         run_facts=run_facts(view),
         command=reproduce(run),
+        status_choices=tuple(Choice(s.value, STATUS_TITLES[s], n) for s, n in summary.statuses.items() if n),
+        reason_choices=_choices(summary.reasons),
+        note_choices=_choices(summary.notes),
+        data=map(Markup, packed(view)),
     )
 
 
-def _reason_group(view: RunView, reason: Reason) -> Group:
-    first = islice(view.users(reason=reason), _NAMED)
-    users = tuple((anchor(u.record.user_id), head(u.record.email or u.record.user_id)) for u in first)
+def _reason_group(view: RunView, reason: Reason, users: tuple[tuple[str, str], ...]) -> Group:
     return Group(reason.value, reason.status.value, view.summary.reasons[reason], generic(reason), users)
 
 
@@ -136,16 +150,8 @@ _LEADS = {
 
 def _section(view: RunView, status: Status, draw: DrawTable) -> Section:
     title, number = STATUS_TITLES[status], view.summary.statuses[status]
-    return Section(status.value, title, number, _LEADS[status], _tables(view, status, draw))
+    return Section(status.value, title, number, shown(view, status), _LEADS[status], tables(view, status, draw))
 
 
-def _tables(view: RunView, status: Status, draw: DrawTable) -> Iterator[Markup]:
-    """Whole tables, not rows: a template that is included passes each of its many pieces up through all others."""
-    said = {"status": status.value, "title": STATUS_TITLES[status], "number": view.summary.statuses[status]}
-    users = view.users(status=status)
-    if status is Status.UP_TO_DATE:
-        for calm in chunks(users, up_to_date_row):
-            yield draw("up_to_date.html", {**said, "chunk": calm})
-    else:
-        for urgent in chunks(users, attention_row):
-            yield draw("attention.html", {**said, "chunk": urgent})
+def _choices(codes: Mapping[Reason, int] | Mapping[Note, int]) -> tuple[Choice, ...]:
+    return tuple(Choice(code.value, HINTS[code].title, number) for code, number in codes.items())

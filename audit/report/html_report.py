@@ -1,4 +1,4 @@
-"""The HTML report: one file, no script, no request to anywhere; streamed from templates in `templates/`."""
+"""The HTML report: one file, no request to anywhere; streamed from templates in `templates/`."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ TEXT_LIMIT = 2_000
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole page to `out`; memory does not grow with the number of users."""
     environment = _environment()
-    style = _style()
+    style, script = _own("style.css"), _own("report.js")
 
     def draw(template: str, values: Mapping[str, object]) -> Markup:
         return Markup(environment.get_template(template).render(values))  # noqa: S704 - escaped by the template
@@ -32,15 +32,22 @@ def render(view: RunView, out: BinaryIO) -> None:
     pieces = environment.get_template("report.html").generate(
         page=build(view, draw),
         style=Markup(style),  # noqa: S704 - our own file, not data
-        csp=policy(style),
+        script=Markup(script),  # noqa: S704 - our own file, not data
+        csp=policy(style, script),
     )
     out.writelines(piece.encode() for piece in pieces)
 
 
-def policy(style: str) -> str:
-    """The page's own Content-Security-Policy: nothing but this very style sheet and images in the page itself."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+def policy(style: str, script: str) -> str:
+    """The page's own Content-Security-Policy: nothing but this style, this script and images within."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def template_directory() -> Path:
@@ -81,5 +88,5 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def _style() -> str:
-    return (template_directory() / "style.css").read_text(encoding="utf-8")
+def _own(name: str) -> str:
+    return (template_directory() / name).read_text(encoding="utf-8")

@@ -77,17 +77,43 @@ class AttentionRow(NamedTuple):
     sql: str
 
 
-def chunks(users: Iterator[AuditedUser], row: Callable[[AuditedUser], _Row]) -> Iterator[Chunk[_Row]]:
-    """The users as chunks of rows, made as they are asked for."""
-    first = 1
+class ListedRow(NamedTuple):
+    """A user far down the list: what is wrong and where. The template unpacks these in this order."""
+
+    place: int
+    who: str
+    model: str
+    recorded: str
+    latest: str
+    title: str
+    detail: str
+
+
+def chunks(users: Iterator[AuditedUser], row: Callable[[AuditedUser], _Row], first: int = 1) -> Iterator[Chunk[_Row]]:
+    """The users as chunks of rows, made as they are asked for; `first` is the number of the first one."""
+    start = first
     while rows := [row(user) for user in islice(users, CHUNK)]:
-        place = "far" if first > 1 and len(rows) == CHUNK else "near"
+        place = "far" if first > start and len(rows) == CHUNK else "near"
         yield Chunk(f"{first:,}", f"{first + len(rows) - 1:,}", rows, place)
         first += len(rows)
 
 
-def attention_row(user: AuditedUser) -> AttentionRow:
-    """The row of a user who is not up to date."""
+def listed_row(user: AuditedUser, place: int) -> ListedRow:
+    """The short row of a user who is not up to date."""
+    record, finding = user.record, user.finding
+    return ListedRow(
+        place,
+        head(record.email or record.user_id),
+        head(record.replicate_model_id or ""),
+        short_hash((record.replicate_version_id or "").strip()),
+        short_hash(finding.latest_version or ""),
+        hints.HINTS[finding.reason].title,
+        head(finding.detail or ""),
+    )
+
+
+def attention_row(user: AuditedUser, place: int) -> AttentionRow:
+    """The row of a user who is not up to date; `place` counts from 1 in the report's order."""
     record, finding = user.record, user.finding
     hint, sql = hints.filled(finding.reason, user), hints.rows_sql(record)
     recorded, latest, lag = (
@@ -96,7 +122,7 @@ def attention_row(user: AuditedUser) -> AttentionRow:
         days_behind(finding),
     )
     return AttentionRow(
-        anchor=anchor(record.user_id),
+        anchor=anchor(place),
         who=head(record.email or record.user_id),
         name=head(record.display_name or ""),
         user_id=head(record.user_id) if record.email else "",

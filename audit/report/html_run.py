@@ -2,7 +2,7 @@
 
 import shlex
 
-from audit.report.html_words import counted, duration, instant
+from audit.report.html_words import counted, duration, time_element
 from audit.report.view import RunBlock, RunView
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
@@ -42,8 +42,8 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
     return (
         ("Run", run.id),
         ("State", run.state + (f": {run.stop_reason}" if run.stop_reason else "")),
-        ("Started", instant(run.started_at)),
-        ("Finished", instant(run.finished_at) or "not recorded"),
+        ("Started", time_element(run.started_at)),
+        ("Finished", time_element(run.finished_at) or "not recorded"),
         ("Duration", duration(run.duration_seconds)),
         ("Database", run.database),
         ("Replicate", run.base_url),

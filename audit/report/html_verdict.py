@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from audit.models import Note, Status, Summary
 from audit.report.html_run import narrowed
-from audit.report.html_words import STATUS_TITLES, counted, duration, instant
+from audit.report.html_words import STATUS_TITLES, counted, duration, time_element
 from audit.report.view import RunBlock, RunView
+from audit.verdict import wrong_account
 
 
 class Banner(NamedTuple):
@@ -67,7 +68,15 @@ def banners(view: RunView) -> Iterator[Banner]:
         left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
         yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
     foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
-    if run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
+    if run.account and wrong_account(run.account, summary):
+        yield Banner(
+            "error",
+            "Probably the wrong token",
+            f"It belongs to {run.account.username}, none of the models was found, and all of them are another "
+            "account's. To strangers Replicate says that a private model does not exist. Use the token of the account "
+            "that owns the models, and run again.",
+        )
+    elif run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
         yield Banner(
             "needs_sync",
             "Another account's models",
@@ -85,7 +94,7 @@ def head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:
     """Label and value of what tells one report from another."""
     account = f"{run.account.username} ({run.account.type})" if run.account else "not known"
     return (
-        ("Started", instant(run.started_at)),
+        ("Started", time_element(run.started_at)),
         ("Took", duration(run.duration_seconds)),
         ("Database", run.database),
         ("Replicate account", account),

@@ -1,8 +1,10 @@
 """Numbers, times and hashes as the HTML report prints them; every time is UTC and says so in its column or text."""
 
 import math
-from hashlib import blake2s
+import re
 from typing import NamedTuple
+
+from markupsafe import Markup
 
 from audit.hints import HINTS, Hint
 from audit.models import Note, Reason, Status
@@ -32,6 +34,8 @@ _PLACEHOLDERS = {
 }
 """The names that the steps of the hint table use, for a reader who looks at many users at once."""
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+
 _NOTABLE = 4
 """Equal digits at the start from which on two hashes look alike; chance gives one or two."""
 
@@ -51,6 +55,14 @@ def instant(iso: str | None) -> str:
     if len(iso) >= 19 and iso[10] == "T":
         return f"{iso[:10]} {iso[11:19]} UTC"
     return iso
+
+
+def time_element(iso: str | None) -> str:
+    """`instant` as an element from which the script tells the reader's own time."""
+    shown = instant(iso)
+    if not iso or not _ISO.fullmatch(iso):
+        return shown
+    return Markup('<time datetime="{}Z">{}</time>').format(iso[:19], shown)
 
 
 def duration(seconds: float | None) -> str:
@@ -81,9 +93,9 @@ def head(text: str) -> str:
     return text if len(text) <= _HEAD_CELL else text[:_HEAD_CELL] + "…"
 
 
-def anchor(user_id: str) -> str:
-    """An id for the user's row that holds nothing of the user's."""
-    return "u-" + blake2s(user_id.encode(errors="replace"), digest_size=6).hexdigest()
+def anchor(place: int) -> str:
+    """The id of the row of the user at `place`, counted from 1 in the report's order; the script knows it too."""
+    return f"u-{place}"
 
 
 def generic(code: Reason | Note) -> Hint:

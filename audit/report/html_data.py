@@ -1,0 +1,284 @@
+r"""All users as data for the page's script: columns of texts, JSON lines, gzip, base64.
+
+The first line is an object: the names of the fields and what is the same for all users (`hint_data`). Each line
+after it is a block of `BLOCK` users: an array with one text for each field, its rows joined by `ROW`, or the one
+text that all of them have. Every text has been through `visible`, so control characters are free to stand for
+something; these are some that JSON does not escape:
+
+    "\x7f"            between rows                  "\x8f"   nothing recorded (null), in `recorded` alone
+    "\x9e"            between items of a list       "\x80" to "\x84"   what the first to fifth version has
+
+A date is the number of seconds since the date before it (in the order updated, created, completed; and among the
+versions), or since 1970 where there is none. "-" is no date; "~" marks a text that is not in the contract's form.
+"""
+
+import base64
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+
+from audit import hints
+from audit.hint_table import ONE_LINE
+from audit.models import AuditedUser, Finding, ModelRecord, Note, Reason
+from audit.report.csv_report import COLUMNS, looks_like_formula
+from audit.report.html_words import comparison
+from audit.report.view import RunView
+from audit.visible import visible
+
+BLOCK = 2_000
+"""Users in a block: enough for gzip to see what repeats, few enough to hold."""
+
+ROW, ITEM, NULL = "\x7f", "\x9e", "\x8f"
+
+LARGE = 20_000
+"""From this many users on, of each model only the newest version's id and the recorded one's are there: hashes do not
+compress, and the others would be half of the file. Their dates stay, and JSON has them all."""
+
+_TEXTS = (
+    "user_id",
+    "email",
+    "display_name",
+    "replicate_model_id",
+    "model_row_id",
+    "training_id",
+    "trigger_word",
+    "lora_scale",
+    "lora_weights_url",
+    "model_name",
+    "later_failure_reason",
+)
+"""Fields of `ModelRecord` that are shown as they are."""
+
+FIELDS = (
+    *_TEXTS,
+    "detail",
+    "recorded",
+    "shared_with",
+    "reason",
+    "notes",
+    "behind",
+    "total",
+    "older_completed",
+    "shared_with_count",
+    "updated_at",
+    "created_at",
+    "completed_at",
+    "recorded_at",
+    "latest",
+    "latest_at",
+    "others",
+    "version_dates",
+    "odd",
+    "newest",
+)
+"""The columns of a block. `reason` is an index and `notes` a bit set over the lists of the first line; `odd` is JSON
+with what the script cannot reckon from texts that were spelled out. `newest` is the id of the first version, and
+last because it is packed apart; `others` are those of the second to fifth."""
+
+
+def packed(view: RunView) -> Iterator[str]:
+    """The whole block as base64 text, in pieces; memory does not grow with the number of users."""
+    rest = b""
+    for piece in _gzipped(view):
+        ready = rest + piece
+        whole = len(ready) - len(ready) % 3
+        yield base64.b64encode(ready[:whole]).decode()
+        rest = ready[whole:]
+    yield base64.b64encode(rest).decode()
+
+
+class _Gzip:
+    """A gzip stream of two kinds of text, each with a compressor that suits it.
+
+    In hexadecimal digits that are as good as random, matches are found and cost more than they save: Huffman codes
+    alone come out at half the size, to the bit; matches at 0.56 of it.
+    """
+
+    def __init__(self) -> None:
+        self._words = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._digits = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+        self._sum, self._size = zlib.crc32(b""), 0
+
+    def head(self) -> bytes:
+        """No name, no time: the same input gives the same bytes."""
+        return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+    def add(self, text: bytes, *, digits: bool = False) -> bytes:
+        """A part that stands for itself, so that the other compressor may go on after it."""
+        self._sum, self._size = zlib.crc32(text, self._sum), self._size + len(text)
+        squeeze = self._digits if digits else self._words
+        return squeeze.compress(text) + squeeze.flush(zlib.Z_FULL_FLUSH)
+
+    def tail(self) -> bytes:
+        """The end of the stream, with its checksum."""
+        return self._words.flush() + struct.pack("<II", self._sum, self._size & 0xFFFFFFFF)
+
+
+def _gzipped(view: RunView) -> Iterator[bytes]:
+    squeeze = _Gzip()
+    encode = msgspec.json.Encoder().encode
+    yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view)}))
+    pack = _Packer(tuple(view.summary.reasons), _notes(view), view.summary.total >= LARGE).row
+    users = view.users()
+    while rows := [pack(user) for user in islice(users, BLOCK)]:
+        *columns, newest = (
+            column[0] if len(rows) > 1 and column.count(column[0]) == len(rows) else ROW.join(column)
+            for column in zip(*rows, strict=True)
+        )
+        yield squeeze.add(b"\n[")
+        for column in columns:
+            yield squeeze.add(encode(column) + b",")
+        yield squeeze.add(encode(newest) + b"]", digits=True)
+    yield squeeze.tail()
+
+
+def hint_data(view: RunView) -> dict[str, object]:
+    """What is the same for all users: the hint table as templates, for the reasons and notes that occur."""
+    return {
+        "total": view.summary.total,
+        "reasons": [
+            _entry(reason) | {"status": reason.status, "line": ONE_LINE[reason]} for reason in view.summary.reasons
+        ],
+        "notes": [_entry(note) for note in _notes(view)],
+        "checks": [
+            {"question": check.question, "value": check.value, "advice": check.advice}
+            for check in hints.checklist(_PLACEHOLDER)
+        ],
+        "sql": hints.rows_sql(_PLACEHOLDER.record).replace("'{who}'", "{user}"),
+        "missing": view.run.missing_columns,
+        "columns": COLUMNS,
+    }
+
+
+def _notes(view: RunView) -> tuple[Note, ...]:
+    """Those that occur, in the order in which every finding has them."""
+    return tuple(note for note in Note if note in view.summary.notes)
+
+
+_PLACEHOLDER = AuditedUser(
+    ModelRecord(
+        user_id="{who}",
+        email=None,
+        display_name=None,
+        model_row_id="",
+        replicate_model_id=None,
+        replicate_version_id="{recorded}",
+        trigger_word="{trigger}",
+        lora_scale="{scale}",
+        lora_weights_url="{weights}",
+        created_at=None,
+        updated_at=None,
+        completed_at=None,
+    ),
+    Finding(reason=Reason.LATEST_VERSION, latest_version="{latest}"),
+)
+"""A user whose checklist is a template, with the names that the hint table uses."""
+
+
+def _entry(code: Reason | Note) -> dict[str, object]:
+    hint = hints.HINTS[code]
+    return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": hint.steps}
+
+
+class _Packer:
+    """Users -> rows of texts, in the order of `FIELDS`."""
+
+    def __init__(self, reasons: tuple[Reason, ...], notes: tuple[Note, ...], large: bool) -> None:  # noqa: FBT001 - a plain fact
+        self._reasons = {reason: str(number) for number, reason in enumerate(reasons)}
+        self._bits = {note: 1 << number for number, note in enumerate(notes)}
+        self._large = large
+
+    def row(self, user: AuditedUser) -> list[str]:
+        """One user."""
+        record, finding = user.record, user.finding
+        texts = [getattr(record, name) or "" for name in _TEXTS]
+        texts += [finding.detail or "", record.replicate_version_id or "", ITEM.join(record.shared_with)]
+        plain = "".join(texts).replace(ITEM, "").isprintable() if record.shared_with else "".join(texts).isprintable()
+        odd = ""
+        if not plain:
+            odd = msgspec.json.encode(_odd(user)).decode()
+            texts = [*map(visible, texts[:-1]), ITEM.join(map(visible, record.shared_with))]
+        ids = [version.id for version in finding.versions]
+        dates = [version.created_at for version in finding.versions]
+        texts[-2] = NULL if record.replicate_version_id is None else _same(record.replicate_version_id, ids, texts[-2])
+        return [
+            *texts,
+            self._reasons[finding.reason],
+            str(sum([self._bits[note] for note in finding.notes])) if finding.notes else "0",
+            "" if finding.versions_behind is None else str(finding.versions_behind),
+            "" if finding.total_versions is None else str(finding.total_versions),
+            str(record.older_completed),
+            str(record.shared_with_count),
+            *_dates((record.updated_at, record.created_at, record.completed_at)),
+            _same_date(finding.current_version_created_at, dates),
+            _same(finding.latest_version or "", ids, visible(finding.latest_version or "")),
+            _same_date(finding.latest_version_created_at, dates),
+            ITEM.join(self._others(ids, finding)),
+            ITEM.join(_dates(dates)),
+            odd,
+            ids[0] if ids else "",
+        ]
+
+    def _others(self, ids: list[str], finding: Finding) -> list[str]:
+        if self._large:
+            return [other if number == finding.versions_behind else "" for number, other in enumerate(ids)][1:]
+        return ids[1:]
+
+
+def _same(value: str, others: list[str], shown: str) -> str:
+    """Which of `others` the value is, as one character; the value as shown where it is none of them."""
+    return chr(0x80 + others.index(value)) if value in others else shown
+
+
+def _same_date(date: str | None, others: list[str | None]) -> str:
+    return chr(0x80 + others.index(date)) if date and date in others else _dates((date,))[0]
+
+
+def _dates(dates: Iterable[str | None]) -> list[str]:
+    """Each as seconds since the one before."""
+    packed_dates, before = [], 0
+    for date in dates:
+        moment = _microseconds(date)
+        if moment is None:
+            packed_dates.append(f"~{visible(date)}" if date else "-")
+            continue
+        seconds, rest = divmod(abs(moment - before), 1_000_000)
+        sign = "-" if moment < before else ""
+        packed_dates.append(f"{sign}{seconds}.{rest:06}".rstrip("0") if rest else f"{sign}{seconds}")
+        before = moment
+    return packed_dates
+
+
+def _microseconds(iso: str | None) -> int | None:
+    """Since 1970; None where the text is not exactly what the script would print for that moment."""
+    if not iso or iso[-1] != "Z" or iso[10:11] != "T" or len(iso) not in {20, 27}:
+        return None
+    fraction = iso[20:26]
+    if len(iso) == 27 and (fraction == "000000" or not fraction.isdecimal() or iso[19] != "."):
+        return None
+    try:
+        seconds = int(datetime.fromisoformat(iso[:19] + "+00:00").timestamp())
+    except ValueError:
+        return None
+    return seconds * 1_000_000 + int(fraction or 0)
+
+
+def _odd(user: AuditedUser) -> dict[str, object]:
+    """What cannot be told from the spelled-out texts: whether a cell needs a guard, and what a hash or a page is."""
+    record, finding = user.record, user.finding
+    compared = comparison(record.replicate_version_id, finding.latest_version)
+    cells = {name: getattr(record, name) for name in _TEXTS} | {
+        "detail": finding.detail,
+        "current_version": record.replicate_version_id,
+        "hint": hints.one_line(user),
+    }
+    return {
+        "page": hints.model_url(record) or "",
+        "sql": visible(hints.rows_sql(record)),
+        "compared": compared and [visible(part) for part in compared],
+        "guard": [name for name, text in cells.items() if text and looks_like_formula(text)],
+    }

@@ -1,0 +1,605 @@
+/* The table of everybody, over the data block that audit/report/html_data.py packs and explains.
+
+   Without this script the page shows static tables; with it they are hidden on screen and kept for paper. Whatever
+   fails here ends in `giveUp`, which shows them again. Texts become text nodes only, never markup. */
+"use strict";
+(() => {
+  const PAGE = 100;
+  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f"; // see html_data.py
+  const root = document.documentElement;
+  root.classList.add("live"); // at once, before the browser lays out tables that nobody will see
+
+  const byId = (id) => document.getElementById(id);
+  const { format: number } = new Intl.NumberFormat("en-US");
+  const counted = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
+
+  /* ---- data ---- */
+
+  let hints, blocks, reasonOf, notesOf, column;
+
+  async function load() {
+    const holder = byId("data");
+    const packed = holder.textContent;
+    holder.remove();
+    const stream = new Response(bytesOf(packed)).body.pipeThrough(new DecompressionStream("gzip"));
+    const [head, ...lines] = (await new Response(stream).text()).split("\n");
+    hints = JSON.parse(head);
+    blocks = lines.map((line, place) => ({ texts: JSON.parse(line), rows: [], size: Math.min(hints.block, hints.total - place * hints.block) }));
+    column = Object.fromEntries(hints.fields.map((name, place) => [name, place]));
+    reasonOf = Uint8Array.from(all("reason"));
+    notesOf = Uint16Array.from(all("notes"));
+    if (reasonOf.length !== hints.total) throw new Error("the data block is not whole");
+  }
+
+  function bytesOf(base64) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+    const binary = atob(base64);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
+  }
+
+  function rowsOf(block, name) {
+    return (block.rows[column[name]] ??= parted(block, name));
+  }
+
+  /** A text that stands alone is that of all rows of the block. */
+  function parted(block, name) {
+    const rows = block.texts[column[name]].split(ROW);
+    return rows.length === block.size ? rows : Array(block.size).fill(rows[0]);
+  }
+
+  /** A hundred thousand rows taken apart are not worth keeping. */
+  const forget = () => blocks.forEach((block) => (block.rows = []));
+
+  const all = (name) => blocks.flatMap((block) => parted(block, name));
+  const at = (row, name) => rowsOf(blocks[Math.floor(row / hints.block)], name)[row % hints.block];
+  const statusOf = (row) => hints.reasons[reasonOf[row]].status;
+  const notes = (row) => hints.notes.filter((_, bit) => notesOf[row] & (1 << bit));
+
+  /** Microseconds since 1970 for each packed date; a text where it is none, null where there is nothing. */
+  function moments(packed) {
+    let before = 0;
+    return packed.map((text) => {
+      if (text === "-") return null;
+      if (text[0] === "~") return text.slice(1);
+      return (before += Math.round(text * 1e6));
+    });
+  }
+
+  function iso(moment) {
+    if (typeof moment !== "number") return moment;
+    const rest = ((moment % 1e6) + 1e6) % 1e6;
+    const seconds = new Date((moment - rest) / 1e3).toISOString().slice(0, 19);
+    return `${seconds}${rest ? `.${String(rest).padStart(6, "0")}` : ""}Z`;
+  }
+
+  /** One of `others` where `text` is a packed reference, else what `read` makes of it. */
+  const resolved = (text, others, read) => (text >= "\x80" && text <= "\x84" ? others[text.charCodeAt(0) - 0x80] : read(text));
+  const same = (text) => text;
+
+  function versionMoments(row) {
+    const packed = at(row, "version_dates");
+    const made = packed ? moments(packed.split(ITEM)) : [];
+    const [recorded, latest] = ["recorded_at", "latest_at"].map((name) => resolved(at(row, name), made, (text) => moments([text])[0]));
+    return { made, recorded, latest };
+  }
+
+  function daysBehind(row) {
+    if (at(row, "recorded_at") === at(row, "latest_at")) return at(row, "latest_at") === "-" ? NaN : 0;
+    const { recorded, latest } = versionMoments(row);
+    const lag = Number.isFinite(recorded) && Number.isFinite(latest) ? (latest - recorded) / 864e8 : NaN;
+    return lag < 0 ? 0 : lag;
+  }
+
+  /** Everything that is known of a user, under the names of the JSON report. */
+  function userAt(row) {
+    const get = (name) => at(row, name);
+    const { made, recorded, latest } = versionMoments(row);
+    const others = get("others").split(ITEM);
+    const ids = made.map((_, place) => (place ? others[place - 1] : get("newest")));
+    const [updated, created, completed] = moments([get("updated_at"), get("created_at"), get("completed_at")]);
+    const user = Object.fromEntries(hints.fields.slice(0, column.detail + 1).map((name) => [name, get(name)]));
+    const odd = get("odd") ? JSON.parse(get("odd")) : { guard: [] };
+    const number = (name) => (get(name) === "" ? null : Number(get(name)));
+    const current = get("recorded");
+    return Object.assign(user, {
+      row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row),
+      absent: current === NULL, current_version: current === NULL ? "" : resolved(current, ids, same),
+      current_version_created_at: iso(recorded) || "",
+      latest_version: resolved(get("latest"), ids, same), latest_version_created_at: iso(latest) || "",
+      versions_behind: number("behind"), total: number("total"), older: number("older_completed"),
+      versions: ids.map((id, place) => ({ id, made: iso(made[place]) || "" })),
+      updated_at: iso(updated) || "", created_at: iso(created) || "", completed_at: iso(completed) || "",
+      shared_with: get("shared_with") ? get("shared_with").split(ITEM) : [], shared: number("shared_with_count"),
+      days: daysBehind(row), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
+    });
+  }
+
+  const MODEL = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+  const pageOf = (model) => (MODEL.test(model.trim()) ? `https://replicate.com/${model.trim()}` : "");
+  const sqlOf = (id) => {
+    const literal = id.replaceAll("'", "''");
+    const quoted = id.includes("\\") ? `E'${literal.replaceAll("\\", "\\\\")}'` : `'${literal}'`;
+    return hints.sql.replace("{user}", () => quoted);
+  };
+
+  /* ---- words: the same as audit/hints.py and audit/report/html_words.py say; tests compare them ---- */
+
+  function shortened(text, limit) {
+    if (text.length <= limit) return text;
+    const points = [...text];
+    if (points.length <= limit) return text;
+    return `${points.slice(0, limit).join("")}… (${number(points.length - limit)} more characters)`;
+  }
+
+  const head = (text) => (text.length > 120 && [...text].length > 120 ? `${[...text].slice(0, 120).join("")}…` : text);
+  const shortHash = (text) => {
+    const points = text.length > 20 ? [...text] : [];
+    return points.length > 20 ? `${points.slice(0, 8).join("")}…${points.slice(-8).join("")}` : text;
+  };
+  const instant = (text) => (text[10] === "T" && text.length > 18 ? `${text.slice(0, 10)} ${text.slice(11, 19)} UTC` : text);
+  const days = (lag) => (lag < 1 ? "less than a day" : counted(Math.floor(lag), "day"));
+
+  function others(user) {
+    const more = user.shared - user.shared_with.length;
+    return user.shared_with.join(", ") + (more > 0 ? ` and ${number(more)} more` : "");
+  }
+
+  function values(user) {
+    const behind = user.versions_behind;
+    const plain = {
+      who: user.email || user.user_id,
+      model: user.replicate_model_id || "(none)",
+      recorded: user.current_version || "(none)",
+      latest: user.latest_version || "(not known)",
+      behind: behind === null ? "(not known)" : `${behind} version${behind === 1 ? "" : "s"}`,
+      page: user.page || "(no page: the model id is not owner/name)",
+      sql: user.sql,
+      detail: user.detail || "(not known)",
+      trigger: user.trigger_word || "(none recorded)",
+      scale: user.lora_scale || "(none recorded)",
+      weights: user.lora_weights_url || "(none recorded)",
+      others: others(user),
+      failure: user.later_failure_reason || "(no reason recorded)",
+    };
+    return Object.fromEntries(Object.entries(plain).map(([name, text]) => [name, shortened(text, 600)]));
+  }
+
+  const filled = (template, known) => template.replace(/\{(\w+)\}/g, (_, name) => known[name]);
+
+  /** [before the hash, equal, different; equal, different; sentence] or null: `html_words.comparison`. */
+  function comparison(user) {
+    if (user.odd.compared !== undefined) return user.odd.compared;
+    const recorded = user.current_version, latest = user.latest_version;
+    if (!recorded.trim() || !latest) return null;
+    const bare = recorded.trimEnd();
+    const start = Math.max(bare.lastIndexOf(":") + 1, bare.length - bare.trimStart().length);
+    const hash = recorded.slice(start), size = hash.trim().length;
+    const one = hash.toLowerCase(), other = latest.toLowerCase();
+    let length = 0;
+    while (length < one.length && length < other.length && one[length] === other[length]) length++;
+    const unqualified = recorded.trim().replace(/^[\w-][\w.-]*\/[\w-][\w.-]*:/, "").trim().toLowerCase();
+    let sentence = `They differ from digit ${length + 1} on.`;
+    if (length === size && size === latest.length) sentence = "They are equal.";
+    else if (length && length === size) sentence = `What is recorded is only the first ${counted(length, "digit")} of the latest.`;
+    else if (!/^[0-9a-f]{64}$/.test(unqualified)) sentence = "What is recorded is no version hash.";
+    else if (length < 4) sentence = "Two different versions.";
+    return [recorded.slice(0, start), hash.slice(0, length), hash.slice(length), latest.slice(0, length), latest.slice(length), sentence];
+  }
+
+  /** The checklist's values, and whether each is as it should be: `hints.checklist`. */
+  function checks(user, known) {
+    const noted = (...codes) => !user.notes.some((note) => codes.includes(note.code));
+    const unless = (name, good) => (hints.missing.includes(name) ? null : good);
+    const good = [
+      user.latest_version ? user.reason.status === "up_to_date" : null,
+      unless("trigger_word", noted("missing_trigger_word")),
+      unless("lora_scale", noted("unusual_lora_scale")),
+      unless("lora_weights_url", noted("missing_weights_url", "guessed_weights_url")),
+      null,
+    ];
+    return hints.checks.map((check, place) => ({
+      question: check.question, value: filled(check.value, known), advice: filled(check.advice, known), good: good[place],
+    }));
+  }
+
+  /* ---- building ---- */
+
+  function make(tag, attributes, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes ?? {})) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.filter((child) => child || child === 0));
+    return element;
+  }
+
+  /** Our own hint table's text: what stands between backticks is code. */
+  const ticked = (text) => text.split("`").map((part, place) => (place % 2 ? make("code", null, part) : part));
+  const list = (items) => items.length && make("ol", null, ...items.map((item) => make("li", null, item)));
+
+  const { format: local } = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
+  function localTime(text) {
+    const date = new Date(text);
+    return isNaN(date) ? null : `${local(date)} (your time)`;
+  }
+
+  function time(text, shown) {
+    if (!text) return "";
+    const title = text[10] === "T" && localTime(text);
+    return title ? make("time", { datetime: `${text.slice(0, 19)}Z`, title }, shown) : shown;
+  }
+
+  function copyButton(text, what) {
+    return make("button", { type: "button", class: "copy", "aria-label": `Copy ${what}`, onclick: (event) => copy(text, event.currentTarget) }, "Copy");
+  }
+
+  async function copy(text, button) {
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch { // no permission: an older browser, a frame, a policy
+      const area = make("textarea", { class: "hidden", "aria-hidden": "true", tabindex: "-1" });
+      area.value = text;
+      button.after(area);
+      area.select();
+      done = document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = done ? "Copied" : "Not allowed";
+    byId("said").textContent = done ? "Copied" : "Copying is not allowed here";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  }
+
+  const hash = (text, whole) => make("code", { title: text }, whole ? text : shortHash(text));
+  const absent = (text) => make("span", { class: "absent" }, text);
+
+  function tableRow(row) {
+    const user = userAt(row), open = row === state.open;
+    const toggle = make("button", { type: "button", class: "open", "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, head(user.email || user.user_id));
+    const model = head(user.replicate_model_id), recorded = user.current_version.trim();
+    const behind = user.versions_behind, up = user.reason.status === "up_to_date";
+    const line = make("tr", { class: open && "opened" },
+      make("th", { scope: "row" }, toggle, user.display_name && make("small", null, head(user.display_name)), user.email && make("small", null, head(user.user_id))),
+      make("td", null, user.page ? link(user.page, model) : model || absent("no model id")),
+      make("td", null, recorded ? hash(recorded) : absent(user.absent ? "nothing" : "only blanks"), small(user.current_version_created_at)),
+      make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
+      make("td", null, behind ? counted(behind, "version") : "", behind && !isNaN(user.days) ? make("small", null, days(user.days)) : ""),
+      make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title),
+        !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
+    return open ? [line, sheet(user)] : [line];
+  }
+
+  const small = (text) => text && make("small", null, time(text, text.slice(0, 10)));
+  const link = (page, text) => (page.startsWith("https://replicate.com/") ? make("a", { href: page, rel: "noopener noreferrer" }, text) : text);
+
+  function sheet(user) {
+    const known = values(user), who = known.who;
+    const steps = (hint) => list(hint.steps.map((step) => filled(step, { ...known, sql: known.sql === user.sql ? "the query below" : known.sql })));
+    const up = user.reason.status === "up_to_date";
+    const left = make("div", null,
+      make("h3", null, "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)),
+      up ? checklist(user, known) : steps(user.reason),
+      user.detail && make("p", null, make("b", null, "Cause: "), shortened(user.detail, 2000), " (", make("code", null, user.reason.code), ")"),
+      ...user.notes.map((note) => make("div", { class: "noted" },
+        make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note))),
+      make("h3", null, "This user’s rows"), make("pre", null, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
+    const right = make("div", null, ...compared(user), ...versions(user), make("h3", null, "As recorded"), facts(user),
+      make("p", { class: "actions" }, user.page && link(user.page, "Open the model on Replicate"), copyButton(location.href, "a link to this user")));
+    right.querySelector(".actions .copy").textContent = "Copy link";
+    return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: "6" }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(who)}` }, left, right)));
+  }
+
+  function checklist(user, known) {
+    const marks = { true: "✓ as it should be", false: "✕ look at this", null: "for you to judge" };
+    return make("div", null, make("h3", null, "If the pictures are poor all the same"),
+      make("ul", { class: "checks" }, ...checks(user, known).map((check) =>
+        make("li", { class: String(check.good) }, make("b", null, check.question), " ", make("span", { class: "mark" }, marks[check.good]),
+          make("br"), make("code", null, check.value), make("br"), make("small", null, check.advice)))));
+  }
+
+  function compared(user) {
+    const parts = comparison(user);
+    if (!parts) return [];
+    const line = (label, whole, plain, different) => [make("dt", null, label), make("dd", null, make("code", null, plain, different && make("mark", null, different)), copyButton(whole, `the ${label.toLowerCase()} version`))];
+    const [prefix, equal, rest, equalLatest, restLatest, sentence] = parts;
+    return [make("h3", null, "Recorded and latest"),
+      make("dl", { class: "hashes" }, ...line("Recorded", user.current_version, prefix + equal, shortened(rest, 2000)), ...line("Latest", user.latest_version, equalLatest, restLatest)),
+      make("p", { class: "remark" }, sentence)];
+  }
+
+  function versions(user) {
+    if (!user.versions.length) return [];
+    const behind = user.versions_behind, shown = user.versions.length, hidden = (user.total ?? shown) - shown;
+    const lines = user.versions.map(({ id, made }, place) => make("li", null,
+      id ? hash(id, true) : absent("in the JSON report"),
+      make("small", null, made ? time(made, instant(made)) : "no date", place === 0 && make("b", null, " latest"), place === behind && make("b", { class: "needs_sync" }, " recorded"))));
+    const older = hidden > 0 && `and ${number(hidden)} older${behind >= shown ? `; the recorded one is number ${number(behind + 1)}` : ""}`;
+    return [make("h3", null, "Versions on Replicate, newest first"), make("ol", { class: "versions" }, ...lines), older && make("p", { class: "remark" }, older)];
+  }
+
+  function facts(user) {
+    const none = "none recorded";
+    const told = [
+      ["User id", user.user_id], ["E-mail", user.email], ["Name", user.display_name], ["Model id", user.replicate_model_id],
+      ["Recorded version", user.current_version], ["Recorded version made", user.current_version_created_at, true],
+      ["Row of user_models", user.model_row_id], ["Training", user.training_id], ["Trigger word", user.trigger_word || none],
+      ["LoRA scale", user.lora_scale || none], ["Weights URL", user.lora_weights_url || none],
+      ["Created", user.created_at, true], ["Updated", user.updated_at, true], ["Completed", user.completed_at, true],
+      ["Versions on Replicate", user.total === null ? "" : number(user.total)], ["Model name", user.model_name],
+      ["Older completed models", user.older ? number(user.older) : ""], ["Later training failed", user.later_failure_reason],
+      ["Model shared with", user.shared ? others(user) : ""],
+    ];
+    return make("dl", { class: "facts" }, ...told.filter(([, value]) => value).map(([label, value, date]) =>
+      make("div", { class: value.length > 40 && "all" }, make("dt", null, label), make("dd", null, date ? time(value, instant(value)) : shortened(value, 2000)))));
+  }
+
+  /* ---- search, filter, sort ---- */
+
+  const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
+  const HASHES = SEARCHED.length - 2; // from here on there are only hashes
+  const PLAIN = { q: "", status: "", reason: "", note: "", sort: "", page: 1 };
+  const state = { ...PLAIN, open: null };
+  let found = [], order = null, orderedBy = null;
+
+  /** Marks in `hit` the rows of which some searched text, or the reason, holds `word`.
+      Up to five hexadecimal digits are in too many hashes to mean one. */
+  function mark(word, hit) {
+    const meant = hints.reasons.map(({ code, title, status }) => `${code} ${title} ${status}`.toLowerCase().includes(word));
+    for (let row = 0; row < hit.length; row++) hit[row] = meant[reasonOf[row]];
+    blocks.forEach((block, place) => {
+      block.lower ??= SEARCHED.map((name) => block.texts[column[name]].toLowerCase()); // mostly the very same text
+      const part = hit.subarray(place * hints.block, place * hints.block + block.size);
+      const names = block.lower.slice(0, /^[0-9a-f]{1,5}$/.test(word) ? HASHES - 1 : /^[0-9a-f]+$/.test(word) ? undefined : HASHES);
+      for (const text of names) if (part.includes(0)) markIn(text, word, part);
+    });
+  }
+
+  /** Marks the rows of one column: jumps from hit to hit, and counts the ends of rows in between. */
+  function markIn(text, word, hit) {
+    let row = 0, start = 0;
+    for (let place = text.indexOf(word); place >= 0; place = text.indexOf(word, start)) {
+      let end = text.indexOf(ROW, start);
+      if (end < 0 && row === 0) return hit.fill(1); // one text for all rows
+      while (end >= 0 && end < place) {
+        start = end + 1;
+        end = text.indexOf(ROW, start);
+        row++;
+      }
+      hit[row++] = 1;
+      if (end < 0) return hit;
+      start = end + 1;
+    }
+    return hit;
+  }
+
+  const KEYS = {
+    user: (row) => (at(row, "email") || at(row, "user_id")).toLowerCase(),
+    model: (row) => at(row, "replicate_model_id").toLowerCase(),
+    recorded: (row) => Number(versionMoments(row).recorded ?? NaN),
+    latest: (row) => Number(versionMoments(row).latest ?? NaN),
+    behind: (row) => Number(at(row, "behind") || NaN) + Math.min(daysBehind(row) || 0, 1e6) / 1e7,
+    why: (row) => hints.reasons[reasonOf[row]].title,
+  };
+
+  function sorted() {
+    if (order && orderedBy === state.sort) return order;
+    order = Uint32Array.from(reasonOf, (_, row) => row);
+    const [, minus, name] = /^(-?)(.*)$/.exec(state.sort);
+    if (KEYS[name]) {
+      const keys = Array.from(order, KEYS[name]);
+      const none = (key) => key === "" || key !== key; // what is not there comes last either way
+      const way = minus ? -1 : 1;
+      order.sort((a, b) => {
+        const one = keys[a], other = keys[b];
+        if (none(one) || none(other)) return none(one) - none(other) || a - b;
+        return one < other ? -way : one > other ? way : a - b;
+      });
+    }
+    orderedBy = state.sort;
+    forget();
+    return order;
+  }
+
+  function look() {
+    const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const hits = words.map((word) => {
+      const hit = new Uint8Array(hints.total);
+      mark(word, hit);
+      return hit;
+    });
+    const bit = 1 << hints.notes.findIndex((note) => note.code === state.note);
+    const wanted = hints.reasons.map(({ code, status }) => (!state.reason || code === state.reason) && (!state.status || status === state.status));
+    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && hits.every((hit) => hit[row]));
+  }
+
+  /* ---- the page ---- */
+
+  function draw() {
+    const pages = Math.max(1, Math.ceil(found.length / PAGE));
+    state.page = Math.min(Math.max(1, state.page), pages);
+    const first = (state.page - 1) * PAGE, shown = found.subarray(first, first + PAGE);
+    byId("rows").replaceChildren(...Array.from(shown).flatMap(tableRow));
+    byId("found").textContent = summary(first, shown.length);
+    byId("nobody").hidden = found.length > 0;
+    byId("page").textContent = `Page ${number(state.page)} of ${number(pages)}`;
+    byId("before").disabled = state.page === 1;
+    byId("after").disabled = state.page === pages;
+    byId("pages").hidden = pages === 1;
+    byId("csv").disabled = !found.length;
+    byId("clear").hidden = !["q", "status", "reason", "note"].some((name) => state[name]);
+    for (const name of ["q", "status", "reason", "note"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
+    for (const button of document.querySelectorAll("[data-sort]")) {
+      const way = { [button.dataset.sort]: "ascending", [`-${button.dataset.sort}`]: "descending" }[state.sort];
+      if (way) button.closest("th").setAttribute("aria-sort", way);
+      else button.closest("th").removeAttribute("aria-sort");
+    }
+  }
+
+  function summary(first, shown) {
+    if (!shown) return "No user matches.";
+    const range = found.length > shown ? `${number(first + 1)} to ${number(first + shown)} of ` : "";
+    const of = found.length < hints.total ? ` of ${number(hints.total)} in all` : "";
+    return `${range}${counted(found.length, "user")}${of}`;
+  }
+
+  /** Takes on `changes`, shows them, and puts them into the address: as a new entry, or in place of the last one. */
+  function go(changes, replace) {
+    const focus = document.activeElement;
+    const again = Object.keys(changes).some((name) => !["page", "open"].includes(name));
+    Object.assign(state, again ? { page: 1, open: null } : {}, changes);
+    if (again) look();
+    const address = Object.keys(PLAIN).filter((name) => state[name] !== PLAIN[name]).map((name) => [name, state[name]]);
+    if (state.open !== null) address.push(["user", at(state.open, "user_id")]);
+    const fragment = `#${new URLSearchParams(address)}`;
+    try {
+      if (fragment !== (location.hash || "#")) history[replace ? "replaceState" : "pushState"](null, "", fragment);
+    } catch { /* a frame without an address of its own: all else works */ }
+    draw();
+    if (focus?.dataset?.row) byId("rows").querySelector(`[data-row="${focus.dataset.row}"]`)?.focus();
+  }
+
+  /** Reads the address; true where it is about the table. */
+  function route() {
+    const fragment = location.hash.slice(1);
+    const asked = new URLSearchParams(fragment);
+    if (fragment && !fragment.includes("=")) {
+      const row = /^u-(\d+)$/.exec(fragment);
+      if (row && row[1] <= hints.total && row[1] > 0) asked.set("user", at(row[1] - 1, "user_id"));
+      else if (byId(fragment)?.classList.contains("users")) asked.set("status", fragment);
+      else if (fragment !== "everybody") return false;
+    }
+    Object.assign(state, PLAIN, { open: null });
+    for (const name of Object.keys(PLAIN)) if (asked.has(name)) state[name] = asked.get(name);
+    state.page = Number.parseInt(state.page, 10) || 1;
+    look();
+    if (asked.has("user")) openUser(asked.get("user"));
+    draw();
+    return Boolean(fragment);
+  }
+
+  function openUser(id) {
+    const block = blocks.findIndex((block) => rowsOf(block, "user_id").includes(id));
+    if (block < 0) return;
+    state.open = block * hints.block + rowsOf(blocks[block], "user_id").indexOf(id);
+    if (!found.includes(state.open)) {
+      Object.assign(state, PLAIN);
+      look();
+    }
+    state.page = Math.floor(found.indexOf(state.open) / PAGE) + 1;
+  }
+
+  function follow() {
+    if (!route()) return;
+    const opened = byId("rows").querySelector('[aria-expanded="true"]');
+    (opened ? opened.closest("tr") : byId("everybody")).scrollIntoView();
+    opened?.focus({ preventScroll: true });
+  }
+
+  function toggle(row) {
+    go({ open: state.open === row ? null : row });
+  }
+
+  function listen() {
+    byId("q").addEventListener("input", (event) => go({ q: event.target.value }, Boolean(state.q)));
+    for (const name of ["status", "reason", "note"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
+    byId("clear").addEventListener("click", () => {
+      go({ ...PLAIN, sort: state.sort });
+      byId("q").focus();
+    });
+    byId("csv").addEventListener("click", download);
+    for (const [id, step] of [["before", -1], ["after", 1]]) byId(id).addEventListener("click", () => {
+      go({ page: state.page + step, open: null });
+      byId("found").scrollIntoView();
+    });
+    for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => {
+      const name = button.dataset.sort;
+      go({ sort: state.sort === name ? `-${name}` : state.sort === `-${name}` ? "" : name });
+    });
+    byId("rows").addEventListener("click", (event) => {
+      const line = event.target.closest("tr:not(.more)");
+      if (!line || event.target.closest("a") || String(getSelection())) return;
+      toggle(Number(line.querySelector("[data-row]").dataset.row));
+    });
+    for (const narrow of document.querySelectorAll("[data-go]")) narrow.href = `#${narrow.dataset.go}`;
+    addEventListener("keydown", key);
+    addEventListener("hashchange", follow);
+  }
+
+  function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const buttons = [...byId("rows").querySelectorAll("[data-row]")];
+    const place = buttons.indexOf(event.target), field = event.target.closest("input, select, textarea");
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "/" && !field) byId("q").focus();
+    else if (event.key === "Escape" && state.open !== null && !field) {
+      const row = state.open;
+      go({ open: null });
+      byId("rows").querySelector(`[data-row="${row}"]`)?.focus();
+    } else if (step && (place >= 0 || (event.target === byId("q") && step > 0))) (buttons[place + step] ?? byId("q")).focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /* ---- CSV: the columns and the guard of audit/report/csv_report.py ---- */
+
+  const CELL = 32767;
+  const FORMULA = /^[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]/;
+
+  function cell(text, guarded) {
+    const guard = guarded || FORMULA.test(text) ? "'" : "";
+    if (text.length < CELL) return guard + text;
+    const kept = text.slice(0, CELL - 60).replace(/[\ud800-\udbff]$/, "");
+    return `${guard}${kept}… (${number([...text.slice(kept.length)].length)} more characters)`;
+  }
+
+  function csvLine(row) {
+    const user = userAt(row);
+    const plain = {
+      status: user.reason.status, reason: user.reason.code, versions_behind: user.versions_behind, total_versions_on_replicate: user.total,
+      created_at: user.created_at, updated_at: user.updated_at, completed_at: user.completed_at,
+      notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page,
+    };
+    user.hint = filled(user.reason.line, values(user));
+    const cells = hints.columns.map((name) => String(plain[name] ?? (name in plain ? "" : cell(user[name], user.odd.guard.includes(name)))));
+    return cells.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",") + "\r\n";
+  }
+
+  function download() {
+    const parts = [`${hints.columns.join(",")}\r\n`];
+    for (const row of found) parts.push(csvLine(row));
+    forget();
+    const url = URL.createObjectURL(new Blob(parts, { type: "text/csv;charset=utf-8" }));
+    make("a", { href: url, download: "sync-audit.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    byId("said").textContent = `Downloaded ${counted(found.length, "user")}`;
+  }
+
+  /* ---- start ---- */
+
+  function giveUp(error) {
+    root.classList.remove("live");
+    byId("everybody")?.remove();
+    byId("no-table").hidden = false;
+    byId("no-table-why").textContent = error.message;
+  }
+
+  async function start() {
+    if (!byId("data")) return root.classList.remove("live"); // nobody to show
+    await load();
+    const template = byId("table");
+    template.replaceWith(template.content);
+    for (const element of document.querySelectorAll("time")) element.title = localTime(element.dateTime) ?? "";
+    for (const code of document.querySelectorAll("main > section:not(.users) pre")) code.after(copyButton(code.textContent, "the command"));
+    listen();
+    if (route()) follow();
+    root.classList.add("ready");
+  }
+
+  addEventListener("DOMContentLoaded", () => start().catch(giveUp));
+})();

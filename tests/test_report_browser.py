@@ -1,0 +1,299 @@
+"""The HTML report in a real browser: the table of everybody, its address, its keys, and what it downloads."""
+
+import csv
+import io
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import expect
+
+from audit import hints
+from audit.models import AuditedUser, Note, Reason, Status
+from audit.report import csv_report
+from audit.report.html_facts import facts
+from audit.report.html_rows import attention_row
+from audit.report.html_words import comparison
+from audit.report.view import RunView
+from tests.report_browser import Open, Tab, browser, opened
+from tests.report_samples import SampleRun, everything, outdated, report_order, up_to_date, version_hash
+
+__all__ = ["browser", "opened"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+EVERYTHING = SampleRun(everything())
+USERS = sorted(EVERYTHING.audited, key=report_order)
+EVA = "eva.von-und-zu-langenau@mail.example.org"
+
+
+def shown(users: list[AuditedUser]) -> list[str]:
+    return [user.record.email or user.record.user_id for user in users]
+
+
+async def test_the_table_of_everybody_takes_the_place_of_the_static_tables(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    assert await tab.names() == shown(USERS)
+    assert await tab.found() == f"{len(USERS)} users"
+    assert not await tab.page.locator(".users, #no-table, .loading").locator("visible=true").count()
+    assert tab.requests == [tab.page.url]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("EVA.von", [EVA]),
+        ("user-00223", ["user00223@example.com"]),
+        ("acme/user-00301", []),
+        ("a/b/c", ["user00301@example.com"]),
+        (version_hash((203, 3)), ["user00203@example.com"]),
+        (version_hash((203, 1))[:12], ["user00203@example.com"]),
+        ("abababab", ["user00220@example.com"]),
+        ("forbidden", ["user00315@example.com"]),
+        ("Access 003", ["user00315@example.com"]),
+        ("Name user-00210", [EVA]),
+        ("0da6d", []),
+        ("<script>", []),
+    ],
+    ids=[
+        "e-mail",
+        "id",
+        "no match",
+        "model",
+        "recorded hash",
+        "another hash",
+        "unlisted hash",
+        "code",
+        "words",
+        "name",
+        "digits",
+        "html",
+    ],
+)
+async def test_search_finds(opened: Open, words: str, expected: list[str]) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.fill("#q", words)
+    assert await tab.names() == expected
+    assert await tab.page.locator("#nobody").is_visible() is not bool(expected)
+    assert await tab.found() == (f"1 user of {len(USERS)} in all" if expected else "No user matches.")
+
+
+async def test_filters_narrow_by_status_reason_and_note(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.select_option("#status", "error")
+    assert await tab.names() == shown([u for u in USERS if u.finding.status is Status.ERROR])
+    await tab.page.select_option("#reason", "timeout")
+    assert await tab.names() == shown([u for u in USERS if u.finding.reason is Reason.TIMEOUT])
+    await tab.page.click("#clear")
+    await tab.page.select_option("#note", "shared_model")
+    assert await tab.names() == shown([u for u in USERS if Note.SHARED_MODEL in u.finding.notes])
+
+
+async def test_every_column_sorts_both_ways_with_what_is_missing_last(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    behind = {name: user.finding.versions_behind for name, user in zip(shown(USERS), USERS, strict=True)}
+    heads = tab.page.locator("[data-sort]")
+    assert await heads.count() == 6
+    for number in range(6):
+        head = heads.nth(number)
+        for way in ("ascending", "descending"):
+            await head.click()
+            assert await tab.page.locator("th[aria-sort]").get_attribute("aria-sort") == way
+            names = await tab.names()
+            assert sorted(names) == sorted(shown(USERS))
+            if await head.inner_text() == "User":
+                assert names == sorted(names, key=str.lower, reverse=way == "descending")
+            if await head.inner_text() == "Behind":
+                known = [behind[name] for name in names if behind[name] is not None]
+                assert known == sorted(known, reverse=way == "descending")  # type: ignore[type-var]  # none is None
+                assert all(behind[name] is None for name in names[len(known) :])
+        await head.click()
+        assert await tab.names() == shown(USERS), "the third time is as at first"
+
+
+async def test_pages_hold_a_hundred(opened: Open) -> None:
+    users = [up_to_date(number) for number in range(250)]
+    tab = await (await opened(SampleRun(users))).ready()
+    assert await tab.found() == "1 to 100 of 250 users"
+    await tab.page.click("#after")
+    await tab.page.click("#after")
+    assert await tab.names() == shown(users[200:])
+    assert await tab.page.locator("#page").inner_text() == "Page 3 of 3"
+    assert await tab.page.is_disabled("#after")
+    assert await tab.fragment() == "page=3"
+
+
+async def test_the_address_leads_back_to_what_was_seen(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.fill("#q", "user00")
+    await tab.page.select_option("#status", "needs_sync")
+    await tab.page.click("[data-sort=behind]")
+    await tab.rows().first.click()
+    names, address = await tab.names(), await tab.fragment()
+    assert address == f"q=user00&status=needs_sync&sort=behind&user={names[0][:4]}-{names[0][4:9]}"
+    other = await (await opened(EVERYTHING, address)).ready()
+    assert await other.names() == names
+    assert await other.page.locator("#sheet").is_visible()
+    assert await other.page.locator("#sheet").evaluate("element => element.getBoundingClientRect().top < innerHeight")
+
+
+async def test_back_takes_one_step_at_a_time(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.select_option("#status", "needs_sync")
+    await tab.page.locator("#q").press_sequentially("eva")
+    await tab.rows().first.click()
+    assert await tab.page.locator("#sheet").count() == 1
+    for fragment, count in (("q=eva&status=needs_sync", 1), ("status=needs_sync", 11), ("", len(USERS))):
+        await tab.page.go_back()
+        await tab.page.wait_for_function("count => document.querySelectorAll('#rows > tr').length === count", arg=count)
+        assert await tab.fragment() == fragment
+    assert await tab.page.input_value("#q") == ""
+
+
+@pytest.mark.parametrize(
+    ("link", "fragment"),
+    [
+        (".counts li.error a", "error"),
+        ("#reason-outdated_version .first a >> nth=0", "u-1"),
+        ("#reason-outdated_version [data-go]", "reason=outdated_version"),
+        (".furthest a >> nth=0", "u-1"),
+    ],
+    ids=["count", "first user", "all of a reason", "furthest behind"],
+)
+async def test_links_above_the_table_lead_into_it(opened: Open, link: str, fragment: str) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.click(link)
+    assert await tab.fragment() == fragment
+    if fragment == "u-1":
+        assert await tab.page.locator("#rows [aria-expanded=true]").inner_text() == EVA
+    else:
+        wanted = [u for u in USERS if fragment.partition("=")[2] == u.finding.reason or fragment == u.finding.status]
+        assert await tab.names() == shown(wanted)
+    assert await tab.page.evaluate("scrollY") > 0
+
+
+async def test_a_user_whose_id_needs_quoting_has_an_address(opened: Open) -> None:
+    odd = "a&b=c #1/ü%20"
+    run = SampleRun([up_to_date(1), up_to_date(2, user_id=odd, email=None)])
+    tab = await (await opened(run, f"user={quote(odd)}")).ready()
+    assert await tab.page.locator("#rows [aria-expanded=true]").inner_text() == odd
+
+
+async def test_an_address_that_means_nothing_shows_everybody(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "user=nobody&status=x&page=-7&sort=constructor")).ready()
+    assert await tab.names() == []
+    await tab.page.click("#clear")
+    assert await tab.names() == shown(USERS)
+
+
+async def test_keys_are_enough(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    keys = tab.page.keyboard
+    await keys.press("/")
+    await keys.type("user0020")
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+        await keys.press(key)
+    focused = tab.page.locator("#rows button[data-row]:focus")
+    assert await focused.inner_text() == "user00202@example.com"
+    assert await focused.get_attribute("aria-expanded") == "true"
+    assert await tab.page.locator(f"#{await focused.get_attribute('aria-controls')}").is_visible()
+    outline = await focused.evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline == "solid", "focus is to be seen"
+    await keys.press("Tab")
+    assert await tab.page.evaluate("document.activeElement.tagName") == "A"
+    await keys.press("Escape")
+    assert await tab.page.locator("#sheet").count() == 0
+    assert await focused.inner_text() == "user00202@example.com"
+
+
+@pytest.mark.parametrize("clipboard", ["", "delete Navigator.prototype.clipboard"], ids=["asynchronous", "old"])
+async def test_the_query_can_be_copied(opened: Open, clipboard: str) -> None:
+    tab = await (
+        await opened(EVERYTHING, "user=user-00210", init=clipboard, permissions=["clipboard-read", "clipboard-write"])
+    ).ready()
+    await tab.page.click("[aria-label='Copy the query']")
+    await expect(tab.page.locator("#said")).to_have_text("Copied")
+    await tab.page.focus("#q")
+    await tab.page.keyboard.press("Control+V")
+    assert await tab.page.input_value("#q") == hints.rows_sql(USERS[0].record)
+
+
+async def downloaded(tab: Tab) -> bytes:
+    async with tab.page.expect_download() as download:
+        await tab.page.click("#csv")
+    path = await (await download.value).path()
+    return path.read_bytes()
+
+
+async def test_the_download_of_everybody_is_the_csv_report_to_the_byte(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    out = io.BytesIO()
+    csv_report.render(RunView(EVERYTHING), out)
+    assert await downloaded(tab) == out.getvalue()
+
+
+async def test_the_download_holds_what_is_seen_in_its_order(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "status=needs_sync&sort=-user")).ready()
+    rows = list(csv.DictReader(io.StringIO((await downloaded(tab)).decode())))
+    assert [row["email"] or row["user_id"] for row in rows] == await tab.names()
+    assert len(rows) == 11
+
+
+async def test_an_opened_row_says_what_the_hint_table_says(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    for place, user in enumerate(USERS):
+        if place > 40 and not user.finding.notes:
+            continue
+        await tab.rows().nth(place).click()
+        sheet = tab.page.locator("#sheet")
+        assert await sheet.locator(".hint").inner_text() == hints.one_line(user)
+        expected = attention_row(user, 1)
+        steps = await sheet.locator("ol:not(.versions) > li").all_text_contents()
+        own = () if user.finding.status is Status.UP_TO_DATE else expected.steps
+        assert steps == [*own, *(step for note in expected.notes for step in note.steps)]
+        assert await sheet.locator(".noted h4").all_inner_texts() == [f"{n.title} {n.code}" for n in expected.notes]
+        assert await sheet.locator("pre").inner_text() == expected.sql
+        told = await sheet.locator(".facts > div").all_inner_texts()
+        assert told == [f"{label}\n{value.strip()}" for label, value in facts(user.record, user.finding)]
+        ids = await sheet.locator(".versions code").all_inner_texts()
+        assert ids == [version.id for version in user.finding.versions]
+        compared = comparison(user.record.replicate_version_id, user.finding.latest_version)
+        marks = [text.strip() for text in await sheet.locator(".hashes mark").all_inner_texts()]
+        assert marks == ([part for part in (compared[2].strip(), compared[4]) if part] if compared else [])
+        assert await sheet.locator(".hashes + .remark").all_inner_texts() == ([compared.sentence] if compared else [])
+
+
+async def test_the_checklist_has_this_users_values(opened: Open) -> None:
+    users = [
+        up_to_date(1, trigger_word="OHWX", lora_scale="0.9"),
+        up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
+    ]
+    tab = await (await opened(SampleRun(users))).ready()
+    for place, user in enumerate(users):
+        await tab.rows().nth(place).click()
+        checks = tab.page.locator(".checks li")
+        assert await checks.locator("b").all_inner_texts() == [check.question for check in hints.checklist(user)]
+        assert await checks.locator("code").all_inner_texts() == [check.value for check in hints.checklist(user)]
+        good = [{None: "null", True: "true", False: "false"}[check.good] for check in hints.checklist(user)]
+        assert await checks.evaluate_all("items => items.map((item) => item.className)") == good
+
+
+async def test_dates_show_the_readers_local_time(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "user=user-00210", timezone_id="Asia/Tokyo", locale="de-DE")).ready()
+    started = tab.page.locator(".head-facts time")
+    assert await started.inner_text() == "2026-03-01 12:00:00 UTC"
+    assert await started.get_attribute("datetime") == "2026-03-01T12:00:00Z"
+    assert "1. März 2026 um 21:00:00" in (await started.get_attribute("title") or "")
+    made = tab.page.locator(".versions time").first
+    assert await made.inner_text() == "2026-02-20 10:00:00 UTC"
+    assert "19:00:00" in (await made.get_attribute("title") or "")
+
+
+async def test_many_blocks_are_one_table(opened: Open) -> None:
+    users = [outdated(n, behind=1 + n % 7) for n in range(30)] + [up_to_date(n) for n in range(100, 4_150)]
+    tab = await (await opened(SampleRun(users), "page=41")).ready()
+    assert await tab.found() == "4,001 to 4,080 of 4,080 users"
+    assert (await tab.names())[-1] == "user04149@example.com"
+    await tab.page.fill("#q", "user041")
+    assert await tab.found() == "50 users of 4,080 in all"
+    await tab.page.fill("#q", version_hash((3333, 1))[:20])
+    assert await tab.names() == ["user03333@example.com"]
