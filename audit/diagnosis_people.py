@@ -69,7 +69,9 @@ def _statuses(population: Population) -> Result:
     step = ""
     if near:
         words = ", ".join(near)
-        step = f"Correct rows that say {words}: {sum(near.values()):,} are not `completed` to any program, nor to this."
+        step = (
+            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only `completed`, exactly so, counts."
+        )
     elif strange:
         step = f"Find out what writes {', '.join(strange[:5])}; such rows are never audited."
     return Result(
