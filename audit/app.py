@@ -309,6 +309,7 @@ async def account_of(replicate: Replicate) -> Account | None:
 
 async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, watcher: Watcher) -> Circumstances:
     """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
+    watcher.reading(0)
     async with source_snapshot(
         settings.database,
         order_by=settings.order_by,

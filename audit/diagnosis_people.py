@@ -72,8 +72,6 @@ def _statuses(population: Population) -> Result:
         step = (
             f"Correct the rows that say {words} ({sum(near.values()):,} in all): only `completed`, exactly so, counts."
         )
-    elif strange:
-        step = f"Find out what writes {', '.join(strange[:5])}; such rows are never audited."
     return Result(
         group=Group.PEOPLE,
         name="training_status",

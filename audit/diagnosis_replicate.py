@@ -148,7 +148,9 @@ def _owners(asked: Asked, people: People | None) -> Result:
     listed += f" and {more:,} more" if more > 0 else ""
     data = {"owners": {owner.name: owner.users for owner in people.owners}, "owner_count": people.owner_count}
     if isinstance(asked.account, Failed):
-        return _result(_OWNERS, State.WARN, f"whose token it is, is not known; models by owner: {listed}", "", **data)
+        return _result(
+            _OWNERS, State.WARN, f"models by owner: {listed}", "See the token: whose it is, is not known.", **data
+        )
     name, own, users = visible(asked.account.username), people.account_users, people.askable_users
     data |= {"account_users": own, "askable_users": users}
     if own == users:

@@ -63,13 +63,11 @@ FROM named ORDER BY users DESC, owner LIMIT {owners}
 
 # Ordered as rows are chosen, so the first row of a user here is the one that counts.
 _RECENT_ROWS = """
-SELECT u.id::text AS user_id, u.email::text AS email, m.id::text AS row_id, m.model, m.replicate_version_id
-FROM (SELECT m.*, btrim(m.replicate_model_id, $1::text) AS model FROM {models} AS m
-    WHERE m.status = 'completed' AND NOT m.test
-        AND btrim(m.replicate_model_id, $1::text) COLLATE "C" ~ {askable}
-    ORDER BY m.updated_at DESC NULLS LAST, m.completed_at DESC NULLS LAST, m.id DESC LIMIT {rows}) AS m
-JOIN users AS u ON u.id::text = m.person::text
-ORDER BY m.updated_at DESC NULLS LAST, m.completed_at DESC NULLS LAST, m.id DESC
+SELECT m.person::text AS user_id, m.id::text AS row_id, m.replicate_version_id,
+    btrim(m.replicate_model_id, $1::text) AS model
+FROM {models} AS m
+WHERE m.status = 'completed' AND NOT m.test AND btrim(m.replicate_model_id, $1::text) COLLATE "C" ~ {askable}
+ORDER BY m.updated_at DESC NULLS LAST, m.completed_at DESC NULLS LAST, m.id DESC LIMIT {rows}
 """
 
 
@@ -179,7 +177,7 @@ async def _people(
 def _record(row: Mapping[str, str | None]) -> ModelRecord:
     return ModelRecord(
         user_id=row["user_id"] or "",
-        email=row["email"],
+        email=None,
         display_name=None,
         model_row_id=row["row_id"] or "",
         replicate_model_id=row["model"],

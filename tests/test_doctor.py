@@ -30,7 +30,7 @@ STRANGERS = Model(owner="somebody-else", name="face")
 
 @pytest.fixture(scope="module")
 def bouncer(postgres_server: str) -> Iterator[Bouncer]:
-    with pgbouncer(postgres_server, tls="disable") as running:
+    with pgbouncer(postgres_server, tls="allow") as running:
         yield running
 
 
@@ -63,7 +63,7 @@ async def seen(dsn: str | None, standin: StandIn | None, clock: Any = None, **en
         assert secret not in repr(diagnosis)
     for result in diagnosis.results:
         assert result.figure.isprintable()
-        assert result.next_step or result.state is not State.FAIL, f"{result.name} fails, and what is to be done?"
+        assert bool(result.next_step) is (result.state in {State.WARN, State.FAIL}), f"what to do about {result.name}?"
     return diagnosis
 
 
@@ -114,6 +114,12 @@ async def test_a_pooler_is_recognised(bouncer: Bouncer, serve: Serve) -> None:
     diagnosis = await seen(bouncer.url("postgres"), await serve(FACE))
     assert check(diagnosis, "database_pooler").data["pooled"] is True
     assert check(diagnosis, "database_reachable").state is State.OK
+
+
+@pytest.mark.parametrize(("mode", "tls"), [("require", "TLSv1.3"), ("disable", None)])
+async def test_encryption_is_that_of_our_own_connection(bouncer: Bouncer, mode: str, tls: str | None) -> None:
+    diagnosis = await seen(bouncer.url("postgres", f"sslmode={mode}"), None)
+    assert check(diagnosis, "database_tls").data == {"tls": tls, "local": True}
 
 
 async def test_missing_tables_fail_and_what_builds_on_them_is_skipped(database: str, serve: Serve) -> None:

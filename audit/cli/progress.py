@@ -181,7 +181,7 @@ class Live(Silent):
 
     def reading(self, records: int) -> None:
         """Show the number."""
-        self._say(f"reading the database: {records:,} users")
+        self._say(f"reading the database: {records:,} users" if records else "reading the database")
 
     def asking(self, models: int, asking: Asking) -> None:
         """Show a bar of all models."""

@@ -104,7 +104,7 @@ class Transport:
         self._pace = Pace(target.per_minute, ticking.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
-        self._last: tuple[Answer, datetime, float] | None = None
+        self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
     @property
     def per_minute(self) -> int:
@@ -116,16 +116,16 @@ class Transport:
         """What the last answer said beside its body; None before any."""
         if self._last is None:
             return None
-        answer, began, took = self._last
-        date = wire.date(answer.headers)
+        status, headers, began, took = self._last
+        date = wire.date(headers)
         # The header has no fractions: on average half a second has gone since. We know as little when it was written.
         ours = began + timedelta(seconds=took / 2)
         return Signs(
             latency=took,
-            status=answer.status,
+            status=status,
             clock_ahead=(date - ours).total_seconds() + 0.5 if date else None,
-            remaining=_count(answer.headers.get("ratelimit-remaining")),
-            reset=_count(answer.headers.get("ratelimit-reset")),
+            remaining=_count(headers.get("ratelimit-remaining")),
+            reset=_count(headers.get("ratelimit-reset")),
         )
 
     @property
@@ -183,7 +183,7 @@ class Transport:
         answer = await self._attempt(url)
         self._observe(answer)
         if isinstance(answer, Answer):
-            self._last = (answer, began, self._ticking.monotonic() - started)
+            self._last = (answer.status, answer.headers, began, self._ticking.monotonic() - started)
         if log.isEnabledFor(logging.DEBUG):
             took = round((self._ticking.monotonic() - started) * 1000)
             status = answer.status if isinstance(answer, Answer) else answer.reason.value
