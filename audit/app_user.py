@@ -62,7 +62,7 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
         circumstances = Circumstances(account, before.missing_columns)
         user = AuditedUser(found.record, classify(found.record, reply, circumstances))
     evidence = msgspec.structs.replace(
-        before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings
+        before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
     )
     return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
 
@@ -82,6 +82,7 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
         user=user,
         missing_columns=frozenset(info.missing_columns),
         order_by=info.order_by,
+        account=info.account,
     )
     return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
 

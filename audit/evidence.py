@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from audit.models import (
+    Account,
     AuditedUser,
     Failed,
     Found,
@@ -38,6 +39,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What Replicate says of the trainings that it was asked for, by their ids."""
     missing_columns: frozenset[OptionalColumn] = frozenset()
     order_by: OrderBy = "updated_at"
+    account: Account | None = None
+    """Whose token it is, where that is known."""
 
     @property
     def versions(self) -> tuple[Version, ...]:

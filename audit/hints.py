@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from audit.hint_table import HINTS, ONE_LINE, ROWS_STEP, Hint
+from audit.hint_table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
 from audit.models import AuditedUser, ModelRecord, Note, Population, Reason, Status, Summary
 from audit.verdict import askable_model, recorded_hash
 from audit.visible import shortened, visible
 
 __all__ = [
     "HINTS",
+    "RERUN_STEP",
     "ROWS_STEP",
     "Check",
     "Hint",

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from audit.evidence import Evidence
-from audit.models import AuditedUser, Reason, Status
+from audit.models import AuditedUser, Note, Reason, Status
 from audit.training_rows import UNFINISHED, JudgedRow, RowVerdict, minute
 from audit.verdict import moment, recorded_hash
 from audit.visible import shortened, visible
@@ -114,7 +114,10 @@ def _compared(user: AuditedUser, evidence: Evidence) -> tuple[Outcome, str]:
             return Outcome.SINGLE, "One training row, one version on Replicate, and it is the recorded one."
         return Outcome.RECORDED, "The version of the row that counts is the newest one on Replicate."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
-        return Outcome.NOT_RECORDED, _unrecorded(finding.latest_version, finding.latest_version_created_at, evidence)
+        why = _unrecorded(finding.latest_version, finding.latest_version_created_at, evidence)
+        if Note.SHARED_MODEL in finding.notes:
+            return Outcome.UNKNOWN, f"{why} But the model is shared, so it may be the face of another user."
+        return Outcome.NOT_RECORDED, why
     if finding.reason is Reason.NO_VERSION_RECORDED:
         return Outcome.NOT_RECORDED, "The row says completed, and no version is recorded."
     return Outcome.UNKNOWN, "Replicate's versions of the model are not known; the reason for that stands above."
@@ -136,6 +139,8 @@ def _newer_version_since(started: str | None, evidence: Evidence) -> str | None:
     finding = evidence.user.finding if evidence.user else None
     if finding is None or finding.status is not Status.NEEDS_SYNC or not finding.latest_version:
         return None
+    if Note.SHARED_MODEL in finding.notes:
+        return None  # it may be another user's
     began, made = moment(started), moment(finding.latest_version_created_at)
     if began is None or made is None or made < began:
         return None

@@ -3,6 +3,7 @@
 The fields of `UserCase`, in this order, are the keys of `--json`: they are only ever added to.
 """
 
+import shlex
 from enum import IntEnum
 
 import msgspec
@@ -14,6 +15,7 @@ from audit.quality import Point, points
 from audit.retrainings import LastTraining, last_training
 from audit.training_rows import JudgedRow, RowVerdict
 from audit.verdict import exit_code, recorded_hash
+from audit.visible import visible
 
 
 class UserCode(IntEnum):
@@ -91,6 +93,8 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     """Host and name of the database, or the run file."""
+    account: str | None
+    """Whose token it is."""
     order_by: OrderBy
     user_id: str
     email: str | None
@@ -136,6 +140,7 @@ def user_case(evidence: Evidence, source: str, not_known: tuple[str, ...] = ()) 
     person, user = evidence.person, evidence.user
     case = UserCase(
         source=source,
+        account=evidence.account.username if evidence.account else None,
         order_by=evidence.order_by,
         user_id=person.user_id,
         email=person.email,
@@ -195,8 +200,11 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
 
 def _explained(code: Reason | Note, user: AuditedUser, evidence: Evidence) -> Explained:
     hint = hints.filled(code, user)
-    shown = evidence.rows is not None  # then nobody has to be told how to see them
-    steps = tuple(step for step in hint.steps if not (shown and step.startswith(hints.ROWS_STEP)))
+    steps = hint.steps
+    if evidence.rows is not None:  # seen just now: the rows stand there, and there is no run to go on with
+        again = f"Ask again: sync-audit user {shlex.quote(visible(user.record.user_id))}"
+        steps = tuple(again if step == hints.RERUN_STEP else step for step in steps)
+        steps = tuple(step for step in steps if not step.startswith(hints.ROWS_STEP))
     return Explained(code=code, title=hint.title, meaning=hint.meaning, steps=steps)
 
 

@@ -75,6 +75,7 @@ def test_all_versions_are_there_with_their_marks(cases: Mapping[str, UserCase]) 
         ("helena.costa", Outcome.NOT_RECORDED),
         ("paul.nguyen", Outcome.NO_TRAINING),
         ("ruth.abrams", Outcome.UNKNOWN),
+        ("sarah.cohen", Outcome.UNKNOWN),
     ],
 )
 def test_the_outcome_of_the_last_training_is_recognised(
@@ -104,6 +105,24 @@ def test_a_user_without_a_row_that_counts_is_told_what_would_count(cases: Mappin
     assert "`completed`, exactly" in named(cases, "helena.costa").next_steps[0]
     assert "--include-tests" in named(cases, "test.account").next_steps[0]
     assert "Wait" in named(cases, "rosa").next_steps[0]
+
+
+def test_the_account_of_the_token_is_named(cases: Mapping[str, UserCase], run_file: Path) -> None:
+    owen = named(cases, "owen.davies")
+    assert Note.OWNER_DIFFERS_FROM_ACCOUNT in owen.notes
+    with Ledger.open(run_file) as ledger:
+        then = look_in_run(ledger, owen.user_id)
+    assert isinstance(then, UserCase)
+    assert owen.account == then.account == "acme-photos"
+
+
+def test_what_may_have_passed_is_asked_again_of_this_user_alone(cases: Mapping[str, UserCase], run_file: Path) -> None:
+    stella = named(cases, "stella.rojas")
+    assert stella.next_steps[-1] == f"Ask again: sync-audit user {stella.user_id}"
+    with Ledger.open(run_file) as ledger:
+        then = look_in_run(ledger, stella.user_id)
+    assert isinstance(then, UserCase)
+    assert "--resume" in then.next_steps[-1]
 
 
 def test_no_step_tells_how_to_see_the_rows_that_are_shown(cases: Mapping[str, UserCase]) -> None:

@@ -53,7 +53,7 @@ def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, code: 
 def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
     ended = user("user", "dmitri.volkov@example.com")
     sections = re.findall(r"^(\S.*?)(?: \(.*)?$", ended.out, re.MULTILINE)
-    assert [each for each in sections if not each.startswith((">", "User id", "dmitri"))] == [
+    assert [each for each in sections if not each.startswith((">", "User id", "From", "dmitri"))] == [
         "The last training",
         "Training rows",
         "Versions on Replicate",
@@ -108,7 +108,7 @@ def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str)
 
 
 KEYS = [
-    *("schema_version", "tool", "exit_code", "source", "order_by"),
+    *("schema_version", "tool", "exit_code", "source", "account", "order_by"),
     *("user_id", "email", "display_name", "in_users"),
     *("status", "reason", "detail", "model_row_id", "replicate_model_id", "current_version"),
     *("current_version_created_at", "latest_version", "latest_version_created_at", "versions_behind"),

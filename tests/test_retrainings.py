@@ -37,7 +37,7 @@ def replied(status: str, **changes: Any) -> dict[str, Any]:
 
 def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | None = OLD, **more: Any) -> Evidence:
     """Ann's row that counts records `recorded`; `found` is what Replicate has."""
-    mine = record(replicate_version_id=recorded)
+    mine = record(replicate_version_id=recorded, shared_with_count=more.pop("shared", 0))
     rows = (*others, training_row(replicate_version_id=recorded))
     user = AuditedUser(mine, classify(mine, found, Circumstances()))
     plain: dict[str, Any] = {
@@ -109,6 +109,13 @@ CASES = [
         id="recorded in a row that does not count",
     ),
     pytest.param(evidence(recorded=None), Outcome.NOT_RECORDED, "recorded in no row", id="nothing recorded"),
+    pytest.param(evidence(shared=1), Outcome.UNKNOWN, "the face of another user", id="newer, of a shared model"),
+    pytest.param(
+        evidence(later(training_status="training"), shared=1),
+        Outcome.IN_PROGRESS,
+        "Besides, the newest version",
+        id="running, and a newer version of a shared model",
+    ),
     pytest.param(
         evidence(recorded=None, found=Failed(Reason.TIMEOUT, "too slow")),
         Outcome.NOT_RECORDED,

@@ -65,7 +65,9 @@ def _who(case: UserCase, page: Page) -> None:
         (_shown(case.email or case.user_id), BOLD), *([f"  {_shown(case.display_name)}"] if case.display_name else [])
     )
     absent = "" if case.in_users else ", which is not in the table users"
-    page.paragraph(f"User id {_shown(case.user_id)}{absent}; from {_shown(case.source)}.", style=DIM)
+    page.paragraph(f"User id {_shown(case.user_id)}{absent}", style=DIM)
+    token = f"; token of {_shown(case.account)}" if case.account else ""
+    page.paragraph(f"From {_shown(case.source)}{token}", style=DIM)
 
 
 def _verdict(case: UserCase, page: Page) -> None:
