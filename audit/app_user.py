@@ -152,7 +152,8 @@ def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
     yield f"The other training rows: a run file keeps the one that counts.{hidden}"
     total, kept = user.finding.total_versions, len(user.finding.versions)
     if total and total > kept:
-        yield f"{total - kept} older versions: a run file keeps the newest {kept}."
+        rest = total - kept
+        yield f"{rest} older version{'s' * (rest != 1)}: a run file keeps the newest {kept}."
     yield "What Replicate says of the trainings, and so whose weights the URL leads to: a run does not ask for that."
     for column in sorted(info.missing_columns):
         yield f"{column}: the tables had no such column."
