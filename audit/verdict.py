@@ -35,6 +35,8 @@ _QUALIFIED = re.compile(f"({_PART}/{_PART}):(.*)", re.DOTALL)
 _HASH = re.compile("[0-9a-f]{64}")
 _HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
+_FULL = (len("2026-03-01T12:00:00.000000Z"), "Z")
+
 USUAL_LORA_SCALE = (0.5, 1.5)
 """Around 1, which is what trainers are tuned for; far below the face fades, far above the picture breaks."""
 
@@ -58,8 +60,9 @@ def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) ->
     Where several reasons apply the first of these wins: an id that cannot be asked, what Replicate said for
     certain, nothing recorded, the failure, the comparison.
     """
-    notes = _notes(record, circumstances)
     model = askable_model(record.replicate_model_id)
+    prefix, bare = _unqualified(record.replicate_version_id)
+    notes = _notes(record, circumstances, model, prefix)
     if model is None:
         return _unaskable(record.replicate_model_id, notes)
     match reply:
@@ -69,7 +72,7 @@ def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) ->
             detail = "the model exists on Replicate and has no version"
             return Finding(reason=Reason.NO_VERSIONS, detail=detail, total_versions=0, notes=notes)
         case Found():
-            return _compared(record, reply, notes)
+            return _compared(record, reply, bare, notes)
         case Failed():
             if _blank(record.replicate_version_id):
                 detail = f"and Replicate could not be asked: {reply.detail}"
@@ -88,8 +91,9 @@ def newest_first(versions: tuple[Version, ...]) -> tuple[Version, ...]:
     A version without a readable date stays behind the one the API names before it; at the head of the
     list it is the newest.
     """
-    if len(versions) < 2:
-        return versions
+    texts = [version.created_at or "" for version in versions]
+    if {(len(text), text[-1:]) for text in texts} == {_FULL} and texts == sorted(texts, reverse=True):
+        return versions  # as documented; texts of that one form sort as their instants do
     dates: list[datetime] = []
     for version in versions:
         undated = dates[-1] if dates else datetime.max.replace(tzinfo=UTC)
@@ -152,7 +156,7 @@ def _blank(text: str | None) -> bool:
 def _unqualified(recorded: str | None) -> tuple[str | None, str]:
     """The model in front of the colon, where there is one, and the rest: trimmed, case folded."""
     trimmed = (recorded or "").strip(TRIMMED)
-    match = _QUALIFIED.fullmatch(trimmed)
+    match = _QUALIFIED.fullmatch(trimmed) if ":" in trimmed else None
     return (match[1], match[2].strip(TRIMMED).casefold()) if match else (None, trimmed.casefold())
 
 
@@ -164,9 +168,8 @@ def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
     return Finding(reason=Reason.INVALID_MODEL_ID, detail=detail, notes=notes)
 
 
-def _compared(record: ModelRecord, found: Found, notes: tuple[Note, ...]) -> Finding:
+def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, ...]) -> Finding:
     versions = newest_first(found.versions)
-    bare = _unqualified(record.replicate_version_id)[1]
     reason: Reason
     detail: str | None
     behind = next((i for i, version in enumerate(versions) if version.id == bare), None)
@@ -200,10 +203,10 @@ def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, st
     return Reason.UNKNOWN_VERSION, f"not among the model's {count:,} version{'s' * (count > 1)}"
 
 
-def _notes(record: ModelRecord, circumstances: Circumstances) -> tuple[Note, ...]:
-    """Every note that applies, in the order of `Note`."""
-    model = askable_model(record.replicate_model_id)
-    prefix, _ = _unqualified(record.replicate_version_id)
+def _notes(
+    record: ModelRecord, circumstances: Circumstances, model: str | None, prefix: str | None
+) -> tuple[Note, ...]:
+    """Every note that applies, in the order of `Note`; `prefix` is the model named inside the recorded version."""
     absent = circumstances.missing_columns
     account = circumstances.account
     url = record.lora_weights_url

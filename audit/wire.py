@@ -17,6 +17,7 @@ from audit.person import Training
 from audit.visible import shortened, visible
 
 _HASH = re.compile("[0-9a-f]{64}")
+_AS_HERE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?!000000)\d{6})?Z", re.ASCII)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<[^>]*>")
 _RESETS_IN = re.compile(r"(?:resets|available) in ~?(\d{1,6}(?:\.\d{1,3})?) ?s", re.IGNORECASE)
@@ -187,6 +188,8 @@ def _utc(text: str | None) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(text.strip())
+        if _AS_HERE.fullmatch(text):  # the usual case
+            return text
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -385,6 +385,23 @@ def test_lag_is_shown_in_steps_and_the_worst_are_named() -> None:
     assert in_days.remark == "1 user without dates to compare."
 
 
+def test_a_user_who_is_far_behind_stands_apart_on_the_line_of_days() -> None:
+    users = [outdated(n, since=f"2026-02-{n:02}T10:00:00Z") for n in range(1, 20)]
+    users.append(outdated(30, since="2025-08-04T10:00:00Z"))
+    strip = lag_charts(enumerate(users, 1))[0].strip
+    assert strip
+    assert [column.alone for column in strip.columns] == [False] * (len(strip.columns) - 1) + [True]
+    assert float(strip.columns[-1].x) > 90
+    assert strip.text == "20 users, from 1 day to 200 days behind"
+    assert strip.end == "200 days"
+
+
+def test_users_who_are_all_alike_stand_apart_from_nobody() -> None:
+    strip = lag_charts([(1, outdated(1)), (2, outdated(2))])[0].strip
+    assert strip
+    assert len(strip.columns) == 1
+
+
 def test_without_outdated_users_there_is_no_chart_of_lag() -> None:
     assert lag_charts([]) == ()
 

@@ -1,6 +1,7 @@
 """Decoding what Replicate sends, and what only looks like it."""
 
 import json
+import time
 import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,24 @@ def test_version_ids_in_upper_case_are_the_same_ids() -> None:
 @pytest.mark.parametrize("date", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
 def test_a_date_that_cannot_be_read_is_no_date(date: str | None) -> None:
     assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, None),), None)
+
+
+@pytest.mark.parametrize(
+    ("date", "utc"),
+    [
+        pytest.param("2026-01-01T00:00:00", "2026-01-01T00:00:00Z", id="without an offset it is UTC"),
+        pytest.param(" 2026-01-01T09:00:00+09:00\n", "2026-01-01T00:00:00Z", id="blanks around"),
+        pytest.param("2026-01-01", "2026-01-01T00:00:00Z", id="a day alone"),
+    ],
+)
+def test_a_date_is_told_in_utc_wherever_this_runs(date: str, utc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, utc),), None)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_empty_next_is_no_next() -> None:
@@ -123,7 +142,7 @@ def test_the_account_is_a_type_and_a_name() -> None:
         (502, b"<html><head><title>502 Bad\n Gateway</title>", Reason.SERVER_ERROR, "HTTP 502: 502 Bad Gateway"),
         (599, b"<b>x</b> y", Reason.SERVER_ERROR, "HTTP 599: x y"),
         (502, b"<TITLE lang=en>Bad\nGateway</TITLE><p>x", Reason.SERVER_ERROR, "HTTP 502: Bad Gateway"),
-        (400, b"", Reason.REJECTED, "HTTP 400"),
+        (400, b'{"detail": " ", "title": "Bad"}', Reason.REJECTED, "HTTP 400: Bad"),
         (499, b"", Reason.REJECTED, "HTTP 499"),
         (299, b"", Reason.BAD_RESPONSE, "HTTP 299"),
         (300, b"", Reason.BAD_RESPONSE, "HTTP 300: a redirect to nowhere, which is not followed"),
@@ -145,7 +164,7 @@ def test_a_redirect_is_named_and_not_followed() -> None:
 
 
 def test_a_long_error_body_is_cut_with_a_mark() -> None:
-    assert wire.failure(500, {}, b"x" * 5000).detail.endswith("more characters)")
+    assert wire.failure(500, {}, b"x" * 5000).detail == f"HTTP 500: {'x' * 200}… (3,800 more characters)"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +174,11 @@ def test_a_long_error_body_is_cut_with_a_mark() -> None:
         pytest.param(503, {"Retry-After": "7"}, b"", 7, id="header with another status"),
         pytest.param(429, {"Retry-After": "Sun, 01 Mar 2026 12:00:09 GMT"}, b"", 9, id="header as a date"),
         pytest.param(429, {"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, b"", 0, id="a date in the past"),
+        pytest.param(429, {"Retry-After": "Sun, 01 Mar 2026 12:00:09 -0000"}, b"", 9, id="a date without a zone"),
+        pytest.param(429, {"Retry-After": "Sun, 01 Mar 2026 21:00:09 +0900"}, b"", 9, id="a date in another zone"),
+        pytest.param(429, {"Retry-After": "0"}, b"", 0, id="at once"),
+        pytest.param(429, {"Retry-After": " 5 "}, b"", 5, id="blanks around"),
+        pytest.param(429, {"Retry-After": " "}, b"", None, id="a blank header"),
         pytest.param(429, {"Retry-After": "soon"}, b"", None, id="header that says nothing"),
         pytest.param(429, {"Retry-After": "-1"}, b"", None, id="a negative number"),
         pytest.param(429, {"Retry-After": "inf"}, b"", None, id="for ever"),

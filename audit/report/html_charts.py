@@ -2,7 +2,8 @@
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ _DAY_LABELS = ("less than a day", "1 to 6 days", "7 to 29", "30 to 89", "90 to 1
 _VERSION_STEPS = (2, 3, 4, 5, 10, 20)
 _VERSION_LABELS = ("1 version", "2 versions", "3", "4", "5 to 9", "10 to 19", "20 or more")
 _FURTHEST = 5
+_COLUMNS = 60
+"""Columns of a strip, side by side."""
 
 
 class Bar(NamedTuple):
@@ -28,6 +31,25 @@ class Bar(NamedTuple):
     """CSS class that colours it: a status."""
 
 
+class Column(NamedTuple):
+    """A column of a strip; both numbers are per cent of the whole."""
+
+    x: str
+    height: str
+    alone: bool
+    """Far away from all others."""
+
+
+class Strip(NamedTuple):
+    """Where users stand on a line of days: who is far behind stands far to the right."""
+
+    columns: tuple[Column, ...]
+    text: str
+    """The same in words."""
+    end: str
+    """What stands at the right end of the line."""
+
+
 class Chart(NamedTuple):
     """A bar chart with its numbers."""
 
@@ -38,6 +60,7 @@ class Chart(NamedTuple):
     """Anchor, name and lag of those who are furthest behind."""
     remark: str = ""
     """A sentence below the chart."""
+    strip: Strip | None = None
 
 
 class Segment(NamedTuple):
@@ -80,6 +103,7 @@ def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]
     """How far the users with an outdated version, given with their places, are behind, in days and in versions."""
     by_days = [0] * len(_DAY_LABELS)
     by_versions = [0] * len(_VERSION_LABELS)
+    by_day: Counter[int] = Counter()
     undated = 0
     furthest: list[tuple[float, int, str]] = []
     for place, user in outdated:
@@ -90,6 +114,7 @@ def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]
             undated += 1
             continue
         by_days[bisect_right(_DAY_STEPS, lag)] += 1
+        by_day[int(lag)] += 1
         entry = (lag, -place, record.email or record.user_id)
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     if not sum(by_versions):
@@ -97,9 +122,32 @@ def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]
     named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
     remark = f"{counted(undated, 'user')} without dates to compare." if undated else ""
     return (
-        Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark),
+        Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark, _strip(by_day)),
         Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions)),
     )
+
+
+def _strip(by_day: Mapping[int, int]) -> Strip | None:
+    """Days -> users, as columns on a line; None where there is nothing to see."""
+    if not by_day:
+        return None
+    end = max(by_day) + 1
+    counts: Counter[int] = Counter()
+    for day, count in by_day.items():
+        counts[day * _COLUMNS // end] += count
+    longest, places = max(counts.values()), sorted(counts)
+    columns = tuple(
+        Column(
+            f"{100 * place / _COLUMNS:.2f}",
+            f"{15 + 85 * counts[place] / longest:.1f}",
+            place >= _COLUMNS // 3 and all(abs(place - other) >= _COLUMNS // 5 for other in places if other != place),
+        )
+        for place in places
+    )
+    last = max(by_day)
+    least = days(min(by_day))
+    text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} behind"
+    return Strip(columns, text, days(last))
 
 
 def days_behind(finding: Finding) -> float | None:

@@ -1,0 +1,100 @@
+"""A run of any number of users that is made while it is read: memory then shows what a report holds."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from audit.demo.crowd import NOW, Crowd
+from audit.models import (
+    Account,
+    AuditedUser,
+    Finding,
+    ModelRecord,
+    Population,
+    Reason,
+    RunInfo,
+    Status,
+    Summary,
+    Version,
+)
+
+
+class CrowdRun:
+    """The crowd's audit, as a run file would tell it; one in ten is not up to date."""
+
+    def __init__(self, users: int) -> None:
+        self._crowd = Crowd(users)
+        started = _text(NOW)
+        self.info = RunInfo(
+            id="0" * 32,
+            tool_version="0",
+            started_at=started,
+            finished_at=started,
+            state="complete",
+            database="localhost/crowd",
+            base_url="https://api.replicate.com/v1",
+            account=Account("organization", "crowd-photos"),
+        )
+        self.population: Population | None = None
+
+    def summary(self) -> Summary:
+        """Counted anew."""
+        reasons = Counter(self._crowd.reasons)
+        statuses = Counter[Status]()
+        for reason, count in reasons.items():
+            statuses[reason.status] += count
+        return Summary({status: statuses[status] for status in Status}, dict(reasons.most_common()), {})
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        """By status, then in the crowd's order."""
+        for wanted in (status,) if status else Status:
+            for number in range(self._crowd.n):
+                found = self._crowd.reason(number)
+                if found.status is wanted and reason in {None, found}:
+                    yield self._user(number, found)
+
+    def _user(self, number: int, reason: Reason) -> AuditedUser:
+        crowd = self._crowd
+        versions = crowd.versions(number)
+        latest, made = versions[0], versions[0].created_at
+        recorded = {
+            Reason.OUTDATED_VERSION: versions[1].id,
+            Reason.UNKNOWN_VERSION: latest.id[::-1],
+            Reason.MALFORMED_VERSION: latest.id[:8],
+            Reason.NO_VERSION_RECORDED: None,
+        }.get(reason, latest.id)
+        record = ModelRecord(
+            user_id=crowd.user_id(number),
+            email=f"user{number}@example.com",
+            display_name=f"User {number}",
+            model_row_id=str(2 * number + 1),
+            replicate_model_id=f"crowd-photos/{crowd.model_name(number)}",
+            replicate_version_id=recorded,
+            training_id=crowd.last_training(number).id,
+            trigger_word="TOK",
+            lora_scale="1",
+            lora_weights_url=f"https://replicate.delivery/xezq/{latest.id[:40]}/flux-lora.tar",
+            created_at=made,
+            updated_at=made,
+            completed_at=made,
+        )
+        if reason.status is Status.ERROR:
+            return AuditedUser(record, Finding(reason=reason, detail="what Replicate said"))
+        return AuditedUser(record, _compared(reason, versions))
+
+
+def _compared(reason: Reason, versions: tuple[Version, ...]) -> Finding:
+    behind = {Reason.LATEST_VERSION: 0, Reason.OUTDATED_VERSION: 1}.get(reason)
+    return Finding(
+        reason=reason,
+        current_version_created_at=None if behind is None else versions[behind].created_at,
+        latest_version=versions[0].id,
+        latest_version_created_at=versions[0].created_at,
+        versions_behind=behind,
+        total_versions=len(versions),
+        versions=versions,
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

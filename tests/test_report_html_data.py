@@ -1,0 +1,83 @@
+"""The data block of the HTML page: what is packed can be unpacked, is small, and holds nothing that acts."""
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from audit.models import AuditedUser, Finding, Reason
+from audit.report import html_data
+from audit.report.html_data import FIELDS, ITEM, NULL, ROW, packed
+from audit.report.view import RunView
+from tests.report_hostile import HOSTILE
+from tests.report_samples import SampleRun, everything, outdated, record, report_order, up_to_date, version_hash
+
+
+def unpacked(users: list[AuditedUser]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """The first line, and the rows under the names of the fields."""
+    text = gzip.decompress(base64.b64decode("".join(packed(RunView(SampleRun(users)))), validate=True)).decode()
+    first, *blocks = map(json.loads, text.split("\n"))
+    rows: list[dict[str, str]] = []
+    for block in blocks:
+        size = min(first["block"], first["total"] - len(rows))
+        columns = [column.split(ROW) if ROW in column else [column] * size for column in block]
+        rows += [dict(zip(FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
+    return first, rows
+
+
+def test_every_user_is_there_once_in_order() -> None:
+    first, rows = unpacked(everything())
+    assert [row["user_id"] for row in rows] == [u.record.user_id for u in sorted(everything(), key=report_order)]
+    assert first["total"] == len(rows)
+
+
+def test_blocks_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_data, "BLOCK", 7)  # small enough for a sample to have many
+    first, rows = unpacked(everything())
+    assert first["block"] == 7
+    assert len(rows) == len(everything())
+
+
+def test_a_hash_that_stands_twice_is_stored_once() -> None:
+    row = unpacked([up_to_date(1)])[1][0]
+    assert (row["recorded"], row["latest"]) == ("\x80", "\x80")
+    assert row["newest"] == version_hash((1, 0))
+    assert unpacked([outdated(2, behind=3)])[1][0]["recorded"] == "\x83"
+    assert unpacked([outdated(3, behind=9)])[1][0]["recorded"] == version_hash((3, 9))
+
+
+def test_null_is_not_blank() -> None:
+    users = [
+        AuditedUser(record(n, replicate_version_id=text), Finding(reason=Reason.TIMEOUT))
+        for n, text in enumerate((None, "", " "))
+    ]
+    assert [row["recorded"] for row in unpacked(users)[1]] == [NULL, "", " "]
+
+
+def test_dates_are_told_by_the_one_before() -> None:
+    row = unpacked([up_to_date(1, updated_at="2026-01-01T00:00:00.000001Z", completed_at="then")])[1][0]
+    assert row["updated_at"] == "1767225600.000001"
+    assert row["created_at"] == "-5241600.000001"
+    assert row["completed_at"] == "~then"
+    assert row["version_dates"] == f"1771581600{ITEM}-86400"
+
+
+def test_in_a_large_report_only_the_newest_and_the_recorded_hash_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_data, "LARGE", 2)  # nobody wants to wait for as many as it really takes
+    _, (behind, calm) = unpacked([outdated(1, behind=2), up_to_date(2, count=4)])
+    assert behind["others"].split(ITEM) == ["", version_hash((1, 2)), ""]
+    assert (calm["newest"], calm["others"]) == (version_hash((2, 0)), ITEM * 2)
+    assert len(calm["version_dates"].split(ITEM)) == 4
+
+
+def test_hostile_texts_do_not_end_rows() -> None:
+    users = [up_to_date(n, email=text, trigger_word=text) for n, text in enumerate(HOSTILE) if len(text) < 1_000]
+    _, rows = unpacked(users)
+    assert len(rows) == len(users)
+    assert all(len(row["email"]) < 3_000 and row["email"] == row["trigger_word"] for row in rows)
+
+
+def test_the_same_users_give_the_same_bytes() -> None:
+    assert list(packed(RunView(SampleRun(everything())))) == list(packed(RunView(SampleRun(everything()))))
