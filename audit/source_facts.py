@@ -13,12 +13,13 @@ from audit.dsn import Database
 from audit.errors import AuditError
 from audit.facts import Owner, People, Server, Tables
 from audit.models import TRIMMED, ModelRecord
+from audit.verdict import askable_model
 
 _ROUND_TRIPS = 3
 OWNERS_SHOWN = 5
 _TRIED = 5
 """Models that are proposed for trying out."""
-_RECENT = 50
+_RECENT = 100
 """Rows looked through for them: several may be one user's, or name one model."""
 
 _ASKABLE = "'^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$'"
@@ -42,18 +43,25 @@ WHERE c.oid = to_regclass('user_models')
 """
 
 _MODEL_IDS = """
-SELECT count(*) FILTER (WHERE id IS NULL) AS nulls, count(*) FILTER (WHERE id = '') AS blanks,
-    count(*) FILTER (WHERE id <> '' AND id !~ {askable}) AS malformed,
-    min(left(id, 120)) FILTER (WHERE id <> '' AND id !~ {askable}) AS example
-FROM (SELECT btrim(m.replicate_model_id, $1::text) COLLATE "C" AS id FROM {models} AS m
-    WHERE m.status = 'completed' AND NOT m.test) AS completed
+SELECT kind, count(*) AS rows, min(left(id, 120)) AS example
+FROM (SELECT id,
+        CASE WHEN id IS NULL THEN 'null' WHEN id = '' THEN 'blank' WHEN id ~ {askable} THEN 'good' ELSE 'bad' END
+        AS kind
+    FROM (SELECT btrim(m.replicate_model_id, $1::text) COLLATE "C" AS id FROM {models} AS m
+        WHERE m.status = 'completed' AND NOT m.test) AS completed) AS judged
+GROUP BY kind
 """
 
+# The rows that count are chosen as for an audit, without all that a record holds besides: that takes a third of it.
 _OWNERS = """
-, askable AS (
-    SELECT c.model, split_part(c.model, '/', 1) AS owner FROM chosen AS c WHERE c.model ~ {askable}
+WITH latest AS (
+    SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model
+    FROM {models} AS m WHERE m.status = 'completed' AND NOT m.test ORDER BY m.person, {order}
+), ids AS (
+    SELECT l.model, count(*) AS users FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.model
 ), named AS (
-    SELECT owner, count(*) AS users, count(DISTINCT model) AS models FROM askable GROUP BY owner
+    SELECT split_part(model, '/', 1) AS owner, sum(users)::bigint AS users, count(*) AS models
+    FROM ids WHERE model ~ {askable} GROUP BY 1
 )
 SELECT owner, users, (sum(users) OVER ())::bigint AS all_users, (sum(models) OVER ())::bigint AS all_models,
     count(*) OVER () AS all_owners,
@@ -63,11 +71,8 @@ FROM named ORDER BY users DESC, owner LIMIT {owners}
 
 # Ordered as rows are chosen, so the first row of a user here is the one that counts.
 _RECENT_ROWS = """
-SELECT m.person::text AS user_id, m.id::text AS row_id, m.replicate_version_id,
-    btrim(m.replicate_model_id, $1::text) AS model
-FROM {models} AS m
-WHERE m.status = 'completed' AND NOT m.test AND btrim(m.replicate_model_id, $1::text) COLLATE "C" ~ {askable}
-ORDER BY m.updated_at DESC NULLS LAST, m.completed_at DESC NULLS LAST, m.id DESC LIMIT {rows}
+SELECT m.person::text AS user_id, m.id::text AS row_id, m.replicate_version_id, m.replicate_model_id
+FROM {models} AS m WHERE m.status = 'completed' AND NOT m.test ORDER BY {order} LIMIT {rows}
 """
 
 
@@ -94,9 +99,7 @@ async def look(
                 users, models = await source.columns(connection, database)
                 tables = await _tables(connection, users, models)
                 looked = Looked(server=server, tables=tables)
-                sql = source_sql.statements(users, models, "updated_at", include_tests=False)
-                listed = source_sql.models_as_read(users, models, include_tests=False)
-                people = await _people(connection, sql, listed, account)
+                people = await _people(connection, users, models, account)
                 counted = sum(people.population.training_status.values())
                 return Looked(server=server, tables=replace(tables, rows=counted), people=people)
     except AuditError as error:
@@ -150,21 +153,27 @@ async def _tables(connection: source.Connection, users: source_sql.Columns, mode
 
 
 async def _people(
-    connection: source.Connection, sql: source_sql.Statements, listed: str, account: str | None
+    connection: source.Connection, users: source_sql.Columns, models: source_sql.Columns, account: str | None
 ) -> People:
-    """`listed` is `user_models` as the statements want it."""
-    words = {"askable": _ASKABLE, "models": listed, "owners": OWNERS_SHOWN, "rows": _RECENT}
-    ids = await connection.fetchrow(_MODEL_IDS.format_map(words), TRIMMED)
-    owners = await connection.fetch(sql.chosen + _OWNERS.format_map(words), TRIMMED, account)
-    recent = await connection.fetch(_RECENT_ROWS.format_map(words), TRIMMED)
-    assert ids  # noqa: S101 - an aggregate has a row
+    words = {
+        "askable": _ASKABLE,
+        "users": source_sql.users_as_read(users, models),
+        "models": source_sql.models_as_read(users, models, include_tests=False),
+        "order": source_sql.latest_first("updated_at"),
+        "owners": OWNERS_SHOWN,
+        "rows": _RECENT,
+    }
+    ids = {row["kind"]: row for row in await connection.fetch(_MODEL_IDS.format_map(words), TRIMMED)}
+    owners = await connection.fetch(_OWNERS.format_map(words), TRIMMED, account)
+    recent = await connection.fetch(_RECENT_ROWS.format_map(words))
     totals = dict(owners[0]) if owners else {}
+    sql = source_sql.statements(users, models, "updated_at", include_tests=False)
     return People(
         population=await source.population(connection, sql),
-        null_model_ids=ids["nulls"],
-        blank_model_ids=ids["blanks"],
-        malformed_model_ids=ids["malformed"],
-        malformed_example=ids["example"],
+        null_model_ids=ids["null"]["rows"] if "null" in ids else 0,
+        blank_model_ids=ids["blank"]["rows"] if "blank" in ids else 0,
+        malformed_model_ids=ids["bad"]["rows"] if "bad" in ids else 0,
+        malformed_example=ids["bad"]["example"] if "bad" in ids else None,
         models=totals.get("all_models", 0),
         askable_users=totals.get("all_users", 0),
         owners=tuple(Owner(row["owner"], row["users"]) for row in owners),
@@ -180,7 +189,7 @@ def _record(row: Mapping[str, str | None]) -> ModelRecord:
         email=None,
         display_name=None,
         model_row_id=row["row_id"] or "",
-        replicate_model_id=row["model"],
+        replicate_model_id=askable_model(row["replicate_model_id"]),
         replicate_version_id=row["replicate_version_id"],
         created_at=None,
         updated_at=None,
@@ -195,5 +204,7 @@ def _to_try(records: list[ModelRecord]) -> tuple[ModelRecord, ...]:
     for record in records:
         if record.user_id not in people:
             people.add(record.user_id)
+            if record.replicate_model_id is None:
+                continue
             models.setdefault(record.replicate_model_id, record)
     return tuple(models.values())[:_TRIED]

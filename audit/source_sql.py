@@ -148,8 +148,6 @@ class Statements:
     """$1 and $2: those of the `--user` texts that match nobody."""
     records: str
     """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
-    chosen: str
-    """$1: ends in a table `chosen` of the rows that count, one a user, for a SELECT to follow."""
 
 
 def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ...]:
@@ -196,7 +194,6 @@ def statements(
         population=_POPULATION.format_map(words),
         unmatched=counting + _UNMATCHED.format_map(words),
         records=counting + _RECORDS.format_map(words),
-        chosen=counting,
     )
 
 

@@ -145,7 +145,7 @@ def test_a_narrow_terminal_without_colours_and_unicode_gets_a_line_of_its_own(sl
         window.until(lambda lines: lines and re.search(r"[1-9]\d*/2\d\d  \d+ sync  \d+ err", lines[-1]))
         assert max(map(len, window.lines)) < 40
         window.to_the_end()
-        assert not re.search(rb"\x1b\[[0-9;]*m", window.raw.replace(b"\x1b[0m", b""))
+        assert not re.search(rb"\x1b\[(?:[0-9]+;)*[349][0-7]m", window.raw)
         assert window.raw.isascii()
 
 
@@ -175,7 +175,7 @@ def test_a_wait_for_the_rate_limit_counts_down(shell: Shell, square: Place, crow
 def test_nothing_is_shown_to_who_does_not_want_it(slow: Shell, quiet: list[str]) -> None:
     with terminal(slow, "run", "-o", "x.json", "--limit", "20", *quiet) as window:
         window.to_the_end()
-        assert b"\x1b" not in window.raw
+        assert b"\x1b[?25l" not in window.raw
         assert window.lines[0].startswith("20 users: ")
 
 
@@ -184,6 +184,12 @@ def test_a_dumb_terminal_gets_plain_lines(slow: Shell) -> None:
         window.to_the_end()
         assert b"\x1b" not in window.raw
         assert re.fullmatch(r"asking Replicate for \d+ models", window.lines[0])
+
+
+def test_colours_by_force_are_no_reason_to_animate_a_log(slow: Shell) -> None:
+    err = slow("run", "-o", "x.json", "--limit", "20", FORCE_COLOR="1").err
+    assert re.match(r"asking Replicate for \d+ models\n", err)
+    assert "\x1b[?25l" not in err
 
 
 def test_where_logs_are_json_progress_is_too(slow: Shell) -> None:

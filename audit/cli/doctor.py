@@ -9,8 +9,6 @@ import click
 from audit.cli import options
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from rich.console import RenderableType
 
     from audit.checks import Diagnosis, DoctorCode, Result
@@ -35,29 +33,18 @@ def command(as_json: bool, **given: object) -> "DoctorCode":  # noqa: FBT001 - c
     from audit import app_doctor
     from audit.cli import logs
     from audit.cli.progress import Silent
+    from audit.cli.screen import busy
     from audit.settings_origin import doctor_settings
 
     settings = doctor_settings(given, os.environ)
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
-    with _looking():
+    with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(app_doctor.examine(settings))
     if as_json:
         click.echo(_json(diagnosis))
     else:
         _show(diagnosis)
     return diagnosis.code
-
-
-def _looking() -> "AbstractContextManager[object]":
-    """Says on a terminal that something is going on: what is not there takes some seconds not to answer."""
-    from contextlib import nullcontext
-
-    from audit.cli.screen import screen
-
-    console = screen(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return nullcontext()
-    return console.status("looking at settings, database and Replicate", spinner="line")
 
 
 def _json(diagnosis: "Diagnosis") -> bytes:

@@ -11,6 +11,7 @@ from rich.live import Live as RichLive
 
 from audit.app import Asking
 from audit.cli.progress_line import State, text
+from audit.cli.screen import can_animate, screen
 from audit.models import Finding, Status
 
 EVERY_SECONDS = 10.0
@@ -39,8 +40,8 @@ def progress(*, wanted: bool, worded: Callable[[str], str] = str) -> Shown:
     """What fits the place that stderr leads to; `worded` makes a log line of what is said in words."""
     if not wanted:
         return Silent()
-    console = Console(stderr=True)
-    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Lines(worded)
+    console = screen(stderr=True)
+    return Live(console) if can_animate(console) else Lines(worded)
 
 
 class Silent:

@@ -3,7 +3,7 @@
 import codecs
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
 
 from rich.console import Console
@@ -23,6 +23,17 @@ def screen(*, stderr: bool = False) -> Console:
         codecs.register_error("plainer", _plainer)
         stream.reconfigure(errors="plainer")
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def can_animate(console: Console) -> bool:
+    """Whether somebody looks at `console` who can see a line change. FORCE_COLOR alone, as in CI, is not enough."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+
+
+def busy(words: str) -> AbstractContextManager[object]:
+    """`words` on stderr while the block lasts, for people: what is not there takes some seconds not to answer."""
+    console = screen(stderr=True)
+    return console.status(words, spinner="line") if can_animate(console) else nullcontext()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,22 +52,13 @@ def _live(who: str, given: dict[str, object]) -> "UserCase | Several":
     from audit import app_user
     from audit.app import utc_now
     from audit.cli import logs
+    from audit.cli.screen import busy
     from audit.settings import run_settings
 
     settings = run_settings(given, os.environ, utc_now())
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
-    with _busy():
+    with busy("asking the database and Replicate"):
         return asyncio.run(app_user.look(settings, who))
-
-
-def _busy() -> AbstractContextManager[object]:
-    """Something that moves on a terminal: with rate limits and retries an answer may take a minute."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return nullcontext()
-    return console.status("asking the database and Replicate", spinner="line")
 
 
 def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Several":
