@@ -47,6 +47,10 @@ example: .venv/.test chromium ## write reports/example/ again, and the README's 
 	$(PY) -m tests.example reports/example
 	.ci/picture
 
+.PHONY: screens
+screens: .venv/.test ## draw the README's pictures of terminals again
+	$(PY) -m tests.screens reports/example
+
 .PHONY: benchmark
 benchmark: .venv/.test ## compare the audit's speed and memory with a bare loop
 	$(PY) -m benchmarks

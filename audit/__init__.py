@@ -12,6 +12,9 @@ and imports point down only (`lint-imports` holds them to it):
     L1  models | settings                        nouns, frozen
     L0  errors                                   leaf
 
+What `sync-audit user` says of one user has a chain of its own beside that: `person` (L1), `training_rows`, `evidence`,
+`retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
+
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """
 

@@ -13,17 +13,19 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from audit import __version__
-from audit.auditor import Auditor, Stop
+from audit.auditor import Auditor, Stop, log_verdict
 from audit.errors import AuditError, LedgerError, ReplicateError, ReportError, SettingsError
 from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
+    AuditedUser,
     Choices,
     ExitCode,
     Failed,
     Finding,
     NotAsked,
     Reason,
+    Requests,
     RunInfo,
     RunState,
     Summary,
@@ -56,14 +58,29 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Asking(Protocol):
+    """Whoever asks Replicate."""
+
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute that it may make."""
+
+    @property
+    def requests(self) -> Requests:
+        """Those it has made."""
+
+    def waiting(self) -> float:
+        """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
+
+
 class Watcher(Protocol):
     """Whoever shows a person how a run is getting on."""
 
     def reading(self, records: int) -> None:
         """`records` have been read from the database so far."""
 
-    def asking(self, models: int, waiting: Callable[[], float]) -> None:
-        """`models` are about to be asked; `waiting()` gives the seconds for which a 429 holds up everybody."""
+    def asking(self, models: int, asking: Asking) -> None:
+        """`models` are about to be asked for; how that goes, `asking` says at any time."""
 
     def settled(self, findings: Sequence[Finding]) -> None:
         """One model has been answered, and with it these users."""
@@ -97,9 +114,9 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
     try:
         ledger.save_choices(_choices(settings))
         async with _replicate(settings, ledger, watcher) as replicate:
-            account = await _unless(stop, _account(replicate))
+            account = await _unless(stop, account_of(replicate))
             circumstances = await _unless(stop, _load(settings, ledger, account, watcher))
-            watcher.asking(ledger.count_pending(), replicate.waiting)
+            watcher.asking(ledger.count_pending(), replicate)
             auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
             await auditor.run(settings.concurrency, stop)
         _finish(ledger, stop, clock, refused=auditor.token_refused)
@@ -149,7 +166,7 @@ async def resume(
     check_outputs([writer.Output(*each) for each in settings.outputs], ledger.path)
     before = ledger.info
     async with _replicate(settings, ledger, watcher) as replicate:
-        account = await _unless(stop, _account(replicate))
+        account = await _unless(stop, account_of(replicate))
         if account and before.account and account != before.account:
             raise SettingsError(
                 f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
@@ -164,7 +181,7 @@ async def resume(
         )
         ledger.save_info(running)
         circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
-        watcher.asking(ledger.count_pending(), replicate.waiting)
+        watcher.asking(ledger.count_pending(), replicate)
         auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
         await auditor.run(settings.concurrency, stop)
     _finish(ledger, stop, clock, refused=auditor.token_refused)
@@ -234,12 +251,9 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-@asynccontextmanager
-async def _replicate(
-    settings: RunSettings | ResumeSettings, ledger: Ledger, watcher: Watcher
-) -> AsyncIterator[Replicate]:
-    """The API for as long as the block lasts; the requests made are added to those of the run file."""
-    target = Target(
+def target(settings: RunSettings | ResumeSettings) -> Target:
+    """Where and how `settings` say to ask."""
+    return Target(
         base_url=settings.base_url,
         token=settings.token,
         user_agent=f"sync-audit/{__version__}",
@@ -249,8 +263,15 @@ async def _replicate(
         retries=settings.retries,
         proxy=settings.proxy,
     )
+
+
+@asynccontextmanager
+async def _replicate(
+    settings: RunSettings | ResumeSettings, ledger: Ledger, watcher: Watcher
+) -> AsyncIterator[Replicate]:
+    """The API for as long as the block lasts; the requests made are added to those of the run file."""
     before = ledger.info.requests
-    async with connect(target, Ticking()) as replicate:
+    async with connect(target(settings), Ticking()) as replicate:
         try:
             yield replicate
         finally:
@@ -272,7 +293,7 @@ async def _unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
         await asyncio.wait({task, stopping})
 
 
-async def _account(replicate: Replicate) -> Account | None:
+async def account_of(replicate: Replicate) -> Account | None:
     """Whose token it is. A token that is refused ends the run; any other failure leaves the question open."""
     account = await replicate.account()
     if not isinstance(account, Failed):
@@ -288,6 +309,7 @@ async def _account(replicate: Replicate) -> Account | None:
 
 async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, watcher: Watcher) -> Circumstances:
     """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
+    watcher.reading(0)
     async with source_snapshot(
         settings.database,
         order_by=settings.order_by,
@@ -299,7 +321,10 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
         with ledger.loading():
             async for record in snapshot.records():
                 first = classify(record, NotAsked(), circumstances)
-                ledger.add(record, askable_model(record.replicate_model_id), first)
+                model = askable_model(record.replicate_model_id)
+                ledger.add(record, model, first)
+                if model is None:  # nobody will be asked, so this is the verdict
+                    log_verdict(None, AuditedUser(record, first))
                 count += 1
                 if count % 1000 == 0:
                     watcher.reading(count)

@@ -176,14 +176,15 @@ class Auditor:
         self._settled([user.finding for _, user in users])
         if log.isEnabledFor(logging.INFO):
             for _, user in users:
-                _log(model, user)
+                log_verdict(model, user)
 
 
 def _detail(reply: Reply) -> str:
     return reply.detail if isinstance(reply, Failed) else ""
 
 
-def _log(model: str, user: AuditedUser) -> None:
+def log_verdict(model: str | None, user: AuditedUser) -> None:
+    """Say what was found about `user`, as the product's own log would: recorded -> latest, or the full cause."""
     finding, record = user.finding, user.record
     details = {
         "user_id": record.user_id,

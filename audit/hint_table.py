@@ -26,9 +26,12 @@ class Hint(msgspec.Struct, frozen=True):
     steps: tuple[str, ...]
 
 
-_SHOW_ROWS = "See all training rows of this user: {sql}"
+ROWS_STEP = "See all training rows of this user: "
+"""How the step begins that whoever sees the rows already can do without."""
+
+_SHOW_ROWS = ROWS_STEP + "{sql}"
 _OPEN_PAGE = "Open the model's page: {page}"
-_RERUN = "Ask again for those that failed, without asking the others: sync-audit run --resume RUN"
+RERUN_STEP = "Ask again for those that failed, without asking the others: sync-audit run --resume RUN"
 
 HINTS: Mapping[Reason | Note, Hint] = {
     Reason.LATEST_VERSION: Hint(
@@ -129,7 +132,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "Check REPLICATE_API_TOKEN (or --token-file): it begins with r8_ and has no blanks or quotes around it.",
             'Try it: curl -H "Authorization: Bearer $REPLICATE_API_TOKEN" https://api.replicate.com/v1/account',
             "Make a new one at https://replicate.com/account/api-tokens if it was revoked.",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.FORBIDDEN: Hint(
@@ -155,7 +158,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         "Replicate answered 429 to every attempt: the account's limit was used up, by this run or by the product.",
         (
             "Run again with a lower --rate, or at a quieter time.",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.SERVER_ERROR: Hint(
@@ -164,7 +167,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Look at https://www.replicatestatus.com",
             "Cause: {detail}",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.TIMEOUT: Hint(
@@ -173,7 +176,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Try one user with more time: sync-audit run --user {who} --timeout 120",
             "Look at https://www.replicatestatus.com",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.NETWORK_ERROR: Hint(
@@ -182,7 +185,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Cause: {detail}",
             "Check this machine's way out: DNS, proxy (HTTPS_PROXY), firewall, certificates (SSL_CERT_FILE).",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.BAD_RESPONSE: Hint(
@@ -193,7 +196,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "Cause: {detail}",
             "Check --base-url and any proxy in between: an error page of a proxy looks like this.",
             "If only single users show this, open the model's page: {page}",
-            _RERUN,
+            RERUN_STEP,
         ),
     ),
     Reason.STOPPED: Hint(

@@ -4,12 +4,24 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from audit.hint_table import HINTS, ONE_LINE, Hint
+from audit.hint_table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
 from audit.models import AuditedUser, ModelRecord, Note, Population, Reason, Status, Summary
 from audit.verdict import askable_model, recorded_hash
 from audit.visible import shortened, visible
 
-__all__ = ["HINTS", "Check", "Hint", "checklist", "filled", "model_url", "one_line", "population_answers", "rows_sql"]
+__all__ = [
+    "HINTS",
+    "RERUN_STEP",
+    "ROWS_STEP",
+    "Check",
+    "Hint",
+    "checklist",
+    "filled",
+    "model_url",
+    "one_line",
+    "population_answers",
+    "rows_sql",
+]
 
 
 class Check(msgspec.Struct, frozen=True):

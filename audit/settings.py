@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
+from urllib.parse import unquote, urlsplit
 
 from audit.api_url import DEFAULT_BASE_URL, checked_base_url, proxy_for
 from audit.dsn import Database, parse
@@ -51,7 +52,7 @@ class RunSettings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not show up anywhere, such as in a library's log line."""
-        return (self.token, self.database.password or "")
+        return (self.token, self.database.password or "", _password(self.proxy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,17 @@ class ResumeSettings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not show up anywhere."""
-        return (self.token,)
+        return (self.token, _password(self.proxy))
+
+
+def _password(proxy: str | None) -> str:
+    return unquote(urlsplit(proxy).password or "") if proxy else ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
+class Number:
+    """A setting that is a number: its names, its default and its bounds."""
+
     option: str
     variable: str
     default: float
@@ -84,11 +91,11 @@ class _Number:
     whole: bool = True
 
 
-CONCURRENCY = _Number("--concurrency", "SYNC_AUDIT_CONCURRENCY", 32, 1, 256)
-RATE = _Number("--rate", "SYNC_AUDIT_RATE", 2400, 1, 1_000_000)
-RETRIES = _Number("--retries", "SYNC_AUDIT_RETRIES", 4, 0, 20)
-TIMEOUT = _Number("--timeout", "SYNC_AUDIT_TIMEOUT", 30, 0.1, 3600, whole=False)
-STATEMENT_TIMEOUT = _Number("--statement-timeout", "SYNC_AUDIT_STATEMENT_TIMEOUT", 120, 1, 86_400, whole=False)
+CONCURRENCY = Number("--concurrency", "SYNC_AUDIT_CONCURRENCY", 32, 1, 256)
+RATE = Number("--rate", "SYNC_AUDIT_RATE", 2400, 1, 1_000_000)
+RETRIES = Number("--retries", "SYNC_AUDIT_RETRIES", 4, 0, 20)
+TIMEOUT = Number("--timeout", "SYNC_AUDIT_TIMEOUT", 30, 0.1, 3600, whole=False)
+STATEMENT_TIMEOUT = Number("--statement-timeout", "SYNC_AUDIT_STATEMENT_TIMEOUT", 120, 1, 86_400, whole=False)
 
 
 def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now: datetime) -> RunSettings:
@@ -96,21 +103,21 @@ def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now:
 
     Reads the token file, and no other. `now` gives default files their names.
     """
-    base_url = _base_url(_text(options, "base_url"), environ)
+    base_url = base_url_from(_text(options, "base_url"), environ)
     stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}"
     run_file = _text(options, "run_file")
     return RunSettings(
-        database=_database(_text(options, "database_url"), environ),
-        token=_token(_text(options, "token_file"), environ),
+        database=database_from(_text(options, "database_url"), environ),
+        token=token_from(_text(options, "token_file"), environ),
         base_url=base_url,
         proxy=proxy_for(base_url, environ),
         outputs=outputs(_texts(options, "output")) or (("html", f"{stem}.html"), ("csv", f"{stem}.csv")),
         run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
-        concurrency=int(_number(CONCURRENCY, options, environ)),
-        per_minute=int(_number(RATE, options, environ)),
-        timeout=_number(TIMEOUT, options, environ),
-        retries=int(_number(RETRIES, options, environ)),
-        statement_timeout=_number(STATEMENT_TIMEOUT, options, environ),
+        concurrency=int(number_from(CONCURRENCY, options, environ)),
+        per_minute=int(number_from(RATE, options, environ)),
+        timeout=number_from(TIMEOUT, options, environ),
+        retries=int(number_from(RETRIES, options, environ)),
+        statement_timeout=number_from(STATEMENT_TIMEOUT, options, environ),
         order_by=_order_by(_text(options, "order_by")),
         filters=_filters(options),
         redact=bool(options.get("redact")),
@@ -128,14 +135,14 @@ def resume_settings(
     chosen = choices or Choices(outputs=(), concurrency=32, per_minute=2400, timeout=30.0, retries=4)
     base_url = info.base_url
     return ResumeSettings(
-        token=_token(_text(options, "token_file"), environ),
+        token=token_from(_text(options, "token_file"), environ),
         base_url=base_url,
         proxy=proxy_for(base_url, environ),
         outputs=outputs(_texts(options, "output")) or chosen.outputs,
-        concurrency=int(_number(CONCURRENCY, options, environ, chosen.concurrency)),
-        per_minute=int(_number(RATE, options, environ, chosen.per_minute)),
-        timeout=_number(TIMEOUT, options, environ, chosen.timeout),
-        retries=int(_number(RETRIES, options, environ, chosen.retries)),
+        concurrency=int(number_from(CONCURRENCY, options, environ, chosen.concurrency)),
+        per_minute=int(number_from(RATE, options, environ, chosen.per_minute)),
+        timeout=number_from(TIMEOUT, options, environ, chosen.timeout),
+        retries=int(number_from(RETRIES, options, environ, chosen.retries)),
         redact=bool(options.get("redact")),
     )
 
@@ -145,12 +152,12 @@ def _refuse_other_audit(options: Mapping[str, object], environ: Mapping[str, str
         if options.get(option) is not None:
             name = option.replace("_", "-")
             raise SettingsError(f"--{name} has no meaning with --resume: records and run file are there already")
-    url = _first(_text(options, "database_url"), "DATABASE_URL", environ)
-    base_url = _first(_text(options, "base_url"), "REPLICATE_BASE_URL", environ)
+    url = first(_text(options, "database_url"), "DATABASE_URL", environ)
+    base_url = first(_text(options, "base_url"), "REPLICATE_BASE_URL", environ)
     filters = _filters(options)
     said = (
         ("--database-url (DATABASE_URL)", parse(url).label if url else None, info.database),
-        ("--base-url (REPLICATE_BASE_URL)", _base_url(base_url, {}) if base_url else None, info.base_url),
+        ("--base-url (REPLICATE_BASE_URL)", base_url_from(base_url, {}) if base_url else None, info.base_url),
         ("--order-by", options.get("order_by"), info.order_by),
         ("--user", filters.users or None, info.filters.users),
         ("--limit", filters.limit, info.filters.limit),
@@ -201,13 +208,14 @@ def _texts(options: Mapping[str, object], name: str) -> tuple[str, ...]:
     return tuple(str(each) for each in cast("tuple[object, ...]", options.get(name) or ()))
 
 
-def _first(option: str | None, variable: str, environ: Mapping[str, str]) -> str | None:
+def first(option: str | None, variable: str, environ: Mapping[str, str]) -> str | None:
     """The option if given, else the variable; an empty variable counts as unset, as CI systems leave them so."""
     return option if option is not None else environ.get(variable) or None
 
 
-def _database(option: str | None, environ: Mapping[str, str]) -> Database:
-    url = _first(option, "DATABASE_URL", environ)
+def database_from(option: str | None, environ: Mapping[str, str]) -> Database:
+    """Whose tables are read. Raises SettingsError."""
+    url = first(option, "DATABASE_URL", environ)
     if not url:
         raise SettingsError(
             "no database: --database-url is not given and DATABASE_URL is not set",
@@ -216,7 +224,8 @@ def _database(option: str | None, environ: Mapping[str, str]) -> Database:
     return parse(url)
 
 
-def _token(token_file: str | None, environ: Mapping[str, str]) -> str:
+def token_from(token_file: str | None, environ: Mapping[str, str]) -> str:
+    """The token, trimmed; reads the file. Raises SettingsError."""
     source = f"--token-file {token_file}" if token_file is not None else "REPLICATE_API_TOKEN"
     text = environ.get("REPLICATE_API_TOKEN", "") if token_file is None else _file(token_file)
     token = text.strip()
@@ -241,15 +250,17 @@ def _file(path: str) -> str:
         raise SettingsError(f"--token-file {path} cannot be read: {cause.lower()}", "Check the path.") from error
 
 
-def _base_url(option: str | None, environ: Mapping[str, str]) -> str:
-    return checked_base_url(_first(option, "REPLICATE_BASE_URL", environ) or DEFAULT_BASE_URL)
+def base_url_from(option: str | None, environ: Mapping[str, str]) -> str:
+    """Where Replicate is. Raises SettingsError."""
+    return checked_base_url(first(option, "REPLICATE_BASE_URL", environ) or DEFAULT_BASE_URL)
 
 
-def _number(
-    number: _Number, options: Mapping[str, object], environ: Mapping[str, str], default: float | None = None
+def number_from(
+    number: Number, options: Mapping[str, object], environ: Mapping[str, str], default: float | None = None
 ) -> float:
+    """The value of `number` as it is set. Raises SettingsError."""
     name = number.option.removeprefix("--").replace("-", "_")
-    text = _first(_text(options, name), number.variable, environ)
+    text = first(_text(options, name), number.variable, environ)
     if text is None:
         return number.default if default is None else default
     convert: Callable[[str], float] = int if number.whole else float

@@ -51,14 +51,14 @@ class Snapshot:
 
         A batch is in memory at a time. To be read by one reader at a time; read again, it begins again.
         """
-        with _border(self._database):
+        with border(self._database):
             await self._connection.execute("CLOSE ALL")
             await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {self._query}", *self._parameters)
         while True:
-            with _border(self._database):
+            with border(self._database):
                 rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
             for row in rows:
-                yield _record(row)
+                yield as_record(row)
             if len(rows) < _AT_ONCE:
                 return
 
@@ -77,8 +77,25 @@ async def snapshot(
     Raises `SourceError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
     is nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
     """
+    async with session(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout) as (
+        connection,
+        version,
+    ):
+        with border(database):
+            taken = await _look(connection, database, version, order_by, filters)
+        yield taken
+
+
+@asynccontextmanager
+async def session(
+    database: Database, *, statement_timeout: float, connect_timeout: float = 10.0
+) -> AsyncIterator[tuple[Connection, str]]:
+    """A connection in its one read-only transaction, and the server's version. For source modules alone.
+
+    Raises as `snapshot` does; whoever asks through the connection does so within `border`.
+    """
     _check_files(database)
-    with _border(database):
+    with border(database):
         connection = await asyncpg.connect(
             **database.arguments,
             timeout=database.connect_timeout or connect_timeout,
@@ -86,25 +103,24 @@ async def snapshot(
             statement_cache_size=0,
         )
     try:
-        with _border(database):
+        with border(database):
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            taken = await _look(connection, database, order_by, filters, statement_timeout)
-        yield taken
+            version = await _set(connection, _settings(statement_timeout, database.search_path))
+        yield connection, version
     finally:
         await _leave(connection)
 
 
 async def _look(
-    connection: Connection, database: Database, order_by: OrderBy, filters: Filters, statement_timeout: float
+    connection: Connection, database: Database, version: str, order_by: OrderBy, filters: Filters
 ) -> Snapshot:
-    version = await _set(connection, _settings(statement_timeout, database.search_path))
-    users, models = await _columns(connection, database)
+    users, models = await columns(connection, database)
     sql = source_sql.statements(users, models, order_by, include_tests=filters.include_tests)
     words = [word.strip() for word in filters.users] or None
     if words:
         await _check_words(connection, sql.unmatched, words)
     return Snapshot(
-        population=await _population(connection, sql),
+        population=await population(connection, sql),
         missing_columns=source_sql.missing_columns(users, models),
         server_version=version,
         _connection=connection,
@@ -136,9 +152,9 @@ async def _set(connection: Connection, settings: dict[str, str]) -> str:
     return str(row["current_setting"])
 
 
-async def _columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
-    """Columns of `users` and `user_models`."""
-    columns: dict[str, source_sql.Columns] = {}
+async def columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
+    """Columns of `users` and `user_models`. Raises SourceError where one that is needed is missing."""
+    found: dict[str, source_sql.Columns] = {}
     for row in await connection.fetch(source_sql.TABLES):
         table = row["name"]
         if not row["present"]:
@@ -147,11 +163,11 @@ async def _columns(connection: Connection, database: Database) -> tuple[source_s
                 f"database {database.label} has no table {table} that this role can see",
                 f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema.{elsewhere}",
             )
-        columns[table] = dict(zip(row["columns"], row["types"], strict=True))
-        source_sql.check_columns(database.label, table, columns[table])
+        found[table] = dict(zip(row["columns"], row["types"], strict=True))
+        source_sql.check_columns(database.label, table, found[table])
         if row["row_security"]:
             raise source_errors.row_security(database.label, table)
-    return columns["users"], columns["user_models"]
+    return found["users"], found["user_models"]
 
 
 async def _check_words(connection: Connection, query: str, words: list[str]) -> None:
@@ -163,7 +179,8 @@ async def _check_words(connection: Connection, query: str, words: list[str]) -> 
         )
 
 
-async def _population(connection: Connection, sql: source_sql.Statements) -> Population:
+async def population(connection: Connection, sql: source_sql.Statements) -> Population:
+    """Who is in the database, by the statements fitted to it."""
     statuses = await connection.fetch(sql.training_status)
     row = await connection.fetchrow(sql.population, TRIMMED)
     assert row  # noqa: S101 - an aggregate has a row
@@ -174,7 +191,7 @@ async def _population(connection: Connection, sql: source_sql.Statements) -> Pop
     )
 
 
-def _record(row: asyncpg.Record) -> ModelRecord:
+def as_record(row: asyncpg.Record) -> ModelRecord:
     """The columns are the fields; only lists are not tuples."""
     return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})
 
@@ -192,7 +209,7 @@ def _check_files(database: Database) -> None:
 
 
 @contextmanager
-def _border(database: Database) -> Iterator[None]:
+def border(database: Database) -> Iterator[None]:
     """The one place where foreign errors become ours."""
     try:
         yield

@@ -1,7 +1,8 @@
 """The SQL of the audit, fitted to the tables as they are. Text only; `source` runs it.
 
-Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null. What is put
-into the texts below are names and expressions written in this file, chosen by the columns' types.
+Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null, $4 where it is
+wanted the persons to look at, as texts. What is put into the texts below are names and expressions written in this
+file, chosen by the columns' types.
 """
 
 from collections.abc import Mapping
@@ -170,16 +171,20 @@ def check_columns(label: str, table: str, columns: Columns) -> None:
             )
 
 
-def statements(users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool) -> Statements:
-    """The SQL for tables of these columns, all required ones among them."""
-    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in (order_by, "updated_at", "completed_at"))
+def statements(
+    users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool, persons: str | None = None
+) -> Statements:
+    """The SQL for tables of these columns, all required ones among them.
+
+    With `persons` ("$4") nobody else is in the database as far as these statements are concerned.
+    """
     words = {
-        "users": _users(users, models),
-        "models": _models(users, models, include_tests=include_tests),
-        "order": ", ".join((*order, "m.id DESC")),
+        "users": users_as_read(users, models, persons),
+        "models": models_as_read(users, models, include_tests=include_tests, persons=persons),
+        "order": latest_first(order_by),
         "order_by": order_by,
         "display_name": "u.display_name" if "display_name" in users else "c.display_name",
-        "dates": ", ".join(f"{_iso(f'c.{name}')} AS {name}" for name in _DATES),
+        "dates": dates_as_texts("c"),
         "matches": _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word"),
         "shown": SHARED_SHOWN,
     }
@@ -192,17 +197,32 @@ def statements(users: Columns, models: Columns, order_by: OrderBy, *, include_te
     )
 
 
-def _users(users: Columns, models: Columns) -> str:
+def latest_first(order_by: OrderBy) -> str:
+    """What rows `m` are ordered by."""
+    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in (order_by, "updated_at", "completed_at"))
+    return ", ".join((*order, "m.id DESC"))
+
+
+def dates_as_texts(table: str) -> str:
+    """The dates of `table` as `models` writes times, under their own names."""
+    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in _DATES)
+
+
+def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
+    """`users` as the statements want it; where `persons` names a parameter, only those."""
     name = "display_name::text" if "display_name" in users else "NULL::text"
-    person = _person("id", users["id"], models["user_id"])
-    return f"(SELECT {person} AS person, id::text AS user_id, email::text AS email, {name} AS display_name FROM users)"  # noqa: S608 - see above
+    person = person_of_user(users, models)
+    only = f" WHERE {is_among(person, users['id'], models['user_id'], persons)}" if persons else ""
+    listed = f"{person} AS person, id::text AS user_id, email::text AS email, {name} AS display_name"
+    return f"(SELECT {listed} FROM users{only})"  # noqa: S608 - see above
 
 
-def _models(users: Columns, models: Columns, *, include_tests: bool) -> str:
-    """`user_models` as the statements above want it: texts as text, dates as timestamps in UTC, null where absent."""
+def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
+    """`user_models` as the statements want it: texts as text, dates as timestamps in UTC, null where absent."""
     dates = {name: _utc(name, models[name]) for name in _DATES}
+    person = person_of_model(users, models)
     columns = {
-        "person": _person("user_id", models["user_id"], users["id"]),
+        "person": person,
         "id": _ordered("id", models["id"]),
         "status": "training_status" if models["training_status"] in _TEXT_TYPES else "training_status::text",
         "test": "false" if include_tests else _truth("is_test", models.get("is_test")),
@@ -211,12 +231,37 @@ def _models(users: Columns, models: Columns, *, include_tests: bool) -> str:
         **{name: f"{name}::text" if name in models else "NULL::text" for name in _TEXTS},
     }
     listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
-    return f"(SELECT {listed} FROM user_models)"  # noqa: S608 - see above
+    only = f" WHERE {is_among(person, models['user_id'], users['id'], persons)}" if persons else ""
+    return f"(SELECT {listed} FROM user_models{only})"  # noqa: S608 - see above
+
+
+def person_of_user(users: Columns, models: Columns) -> str:
+    """What joins a row of `users` to rows of `user_models`."""
+    return _person("id", users["id"], models["user_id"])
+
+
+def person_of_model(users: Columns, models: Columns) -> str:
+    """What joins a row of `user_models` to one of `users`."""
+    return _person("user_id", models["user_id"], users["id"])
+
+
+def is_among(person: str, kind: str, other: str, persons: str) -> str:
+    """Whether `person` is among the texts of the parameter `persons`, so that an index on a bare column serves."""
+    kinds = {kind, other}
+    if not _comparable(kind, other) or kinds <= _TEXT_TYPES:
+        as_type = "text"
+    else:
+        as_type = kind if kind == other else "numeric" if "numeric" in kinds else "int8"
+    return f"{person} = ANY({persons}::text[]::{as_type}[])"
+
+
+def _comparable(kind: str, other: str) -> bool:
+    return kind == other or {kind, other} <= _TEXT_TYPES or {kind, other} <= _NUMBER_TYPES
 
 
 def _person(column: str, kind: str, other: str) -> str:
     """Raw where the two types compare, so that an index can serve; else as text, and a uuid's text is lower case."""
-    if kind == other or {kind, other} <= _TEXT_TYPES or {kind, other} <= _NUMBER_TYPES:
+    if _comparable(kind, other):
         return column
     return f"lower({column}::text)" if "uuid" in (kind, other) else f"{column}::text"
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from audit.models import Account, Failed, FailureReason, Found, NoVersions, Reason, Version
+from audit.person import Training
 from audit.visible import shortened, visible
 
 _HASH = re.compile("[0-9a-f]{64}")
@@ -48,9 +49,20 @@ class _WireAccount(msgspec.Struct):
     type: str = ""
 
 
+class _WireTraining(msgspec.Struct):
+    id: str
+    status: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"null")
+    output: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    created_at: str | None = None
+    completed_at: str | None = None
+
+
 _PAGE = msgspec.json.Decoder(_WirePage)
 _MODEL = msgspec.json.Decoder(_WireModel)
 _ACCOUNT = msgspec.json.Decoder(_WireAccount)
+_TRAINING = msgspec.json.Decoder(_WireTraining)
 # Deeply nested JSON ends msgspec in a RecursionError, also inside a field that it skips.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -91,6 +103,28 @@ def account(body: bytes) -> Account | Failed:
     return Account(type=decoded.type, username=decoded.username)
 
 
+def training(body: bytes) -> Training | Failed:
+    """The body of `GET /trainings/{id}`. Input and output are the trainer's own affair: read as far as they fit."""
+    try:
+        decoded = _TRAINING.decode(body)
+    except _UNDECODABLE as error:
+        return _bad(body, error)
+    given, put_out = _object(decoded.input), _object(decoded.output)
+    model, _, version = str(put_out.get("version") or "").rpartition(":")
+    version = version.strip().lower()
+    return Training(
+        id=decoded.id,
+        status=decoded.status,
+        model=model or None,
+        version=version if _HASH.fullmatch(version) else None,
+        weights=_text(put_out.get("weights")),
+        trigger_word=_text(given.get("trigger_word")),
+        error=_text(_decoded(decoded.error)),
+        created_at=_utc(decoded.created_at),
+        completed_at=_utc(decoded.completed_at),
+    )
+
+
 def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     """What an HTTP status other than 200 means, with the server's own words as far as they are text."""
     if 300 <= status < 400:
@@ -112,6 +146,15 @@ def asked_wait(status: int, headers: Mapping[str, str], body: bytes, now: dateti
         match = _RESETS_IN.search(str(fields.get("detail", "")))
         waits.append(float(match[1]) if match else None)
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+def date(headers: Mapping[str, str]) -> datetime | None:
+    """When the server says that it answered, to the second; None where it does not say."""
+    try:
+        said = parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
 def _reason(status: int) -> FailureReason:
@@ -183,12 +226,20 @@ def _short(text: str) -> str:
     return shortened(visible(" ".join(text.split())), 200)
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        decoded = msgspec.json.decode(body)
-    except _UNDECODABLE:
-        return {}
+def _object(body: bytes | msgspec.Raw) -> dict[str, Any]:
+    decoded = _decoded(body)
     return decoded if isinstance(decoded, dict) else {}
+
+
+def _decoded(body: bytes | msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except _UNDECODABLE:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def _number(value: object) -> float | None:

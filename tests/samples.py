@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from audit.models import Finding, Found, ModelRecord, Reason, RunInfo, Version
+from audit.person import TrainingRow
 
 
 def digest(name: str) -> str:
@@ -58,3 +59,22 @@ def run_info(**changes: Any) -> RunInfo:
         base_url="https://api.replicate.com/v1",
     )
     return msgspec.structs.replace(info, **changes)
+
+
+_ROW = TrainingRow(
+    model_row_id="1",
+    training_status="completed",
+    replicate_model_id="acme/ann",
+    replicate_version_id=NEW,
+    training_id="t1",
+    trigger_word="TOK",
+    lora_scale="1.0",
+    created_at="2026-01-01T00:00:00Z",
+    updated_at="2026-01-02T00:00:00Z",
+    completed_at="2026-01-02T00:00:00Z",
+)
+
+
+def training_row(**changes: Any) -> TrainingRow:
+    """The row behind `record()`, but for `changes`."""
+    return msgspec.structs.replace(_ROW, **changes)

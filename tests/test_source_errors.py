@@ -245,7 +245,7 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
     database = parse("postgresql://u:p@db/shop")
     for kind in FOREIGN:
         error = made(kind)
-        with pytest.raises(SourceError) as caught, source._border(database):
+        with pytest.raises(SourceError) as caught, source.border(database):
             raise error
         assert caught.value.__cause__ is error, kind
         assert str(caught.value).startswith("database db/shop "), kind

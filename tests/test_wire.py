@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from audit import wire
 from audit.models import Account, Failed, Found, NoVersions, Reason, Version
+from audit.person import Training
 from tests.samples import NEW, OLD
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -271,3 +272,48 @@ def test_whatever_the_bytes_are_there_is_an_answer(body: bytes, status: int, hea
     assert isinstance(wire.failure(status, {"Location": header}, body), Failed)
     wait = wire.asked_wait(status, {"Retry-After": header}, body, NOW)
     assert wait is None or 0 <= wait < float("inf")
+
+
+VERSION = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(
+            f'{{"id": "t1", "status": "succeeded", "input": {{"trigger_word": "TOK"}}, "error": null,'
+            f' "output": {{"version": "acme/ann:{VERSION.upper()}", "weights": "https://x/a.tar"}},'
+            f' "created_at": "2026-01-01T01:00:00+01:00", "completed_at": "soon"}}',
+            Training(
+                id="t1",
+                status="succeeded",
+                model="acme/ann",
+                version=VERSION,
+                weights="https://x/a.tar",
+                trigger_word="TOK",
+                created_at="2026-01-01T00:00:00Z",
+            ),
+            id="whole",
+        ),
+        pytest.param('{"id": "t1"}', Training(id="t1", status=""), id="nothing but its id"),
+        pytest.param(
+            '{"id": "t1", "status": "failed", "error": "no face", "input": "x", "output": ["https://x"]}',
+            Training(id="t1", status="failed", error="no face"),
+            id="input and output of another shape",
+        ),
+        pytest.param(
+            '{"id": "t1", "output": {"version": "acme/ann:1234", "weights": 5}, "error": {"a": 1}}',
+            Training(id="t1", status="", model="acme/ann"),
+            id="no hash, and no texts",
+        ),
+    ],
+)
+def test_a_training_is_read_as_far_as_it_fits(body: str, expected: Training) -> None:
+    assert wire.training(body.encode()) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"id": 5}', b"<html>", b"\xff", b'{"id":"a","output":' * 9])
+def test_what_is_no_training_is_a_bad_response(body: bytes) -> None:
+    training = wire.training(body)
+    assert isinstance(training, Failed)
+    assert training.reason is Reason.BAD_RESPONSE

@@ -3,10 +3,13 @@
 Each command's module imports what it needs when it runs, so that `--help` and completion answer at once.
 """
 
+import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import NoReturn, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -18,10 +21,24 @@ COMMANDS = {
     "run": "audit.cli.run",
     "demo": "audit.cli.demo",
     "render": "audit.cli.render",
+    "doctor": "audit.cli.doctor",
+    "user": "audit.cli.user",
+    "explain": "audit.cli.explain",
 }
 
 
 _SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+
+
+@runtime_checkable
+class Code(Protocol):
+    """How a command ended: `models.ExitCode`, or an enum of the command's own."""
+
+    @property
+    def meaning(self) -> str:
+        """What the last line on stderr says of it."""
+
+    def __int__(self) -> int: ...
 
 
 class Doorways(click.Group):
@@ -52,34 +69,51 @@ def cli() -> None:
 
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
-    code, says_meaning = _run(prog_name)
-    if says_meaning:
-        from audit.models import ExitCode
-
-        click.echo(f"exit {code}: {ExitCode(code).meaning}", err=True)
-    sys.exit(code)
+    ended = _run(prog_name)
+    if isinstance(ended, Code):
+        click.echo(f"exit {int(ended)}: {ended.meaning}", err=True)
+    sys.exit(int(ended))
 
 
-def _run(prog_name: str) -> tuple[int, bool]:
+def _run(prog_name: str) -> "int | Code":
+    """How it ended: a code with a meaning, which is to be said, or a plain int, which is not."""
     try:
         result = cli.main(prog_name=prog_name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        return 2, True
+        return _meant(2)
     except AuditError as error:
         show_error(error)
-        return (2 if isinstance(error, SettingsError) else 5), True
+        return _meant(2 if isinstance(error, SettingsError) else 5)
     except (click.Abort, KeyboardInterrupt):
-        return 130, False
+        return 130
     except SystemExit as left:
         if left.code in _SIGNALS:
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
         raise
     except Exception:
-        traceback.print_exc()
-        return 1, True
-    # Commands return an `ExitCode`; a plain int comes from click itself, after --help and the like.
-    return (int(result), True) if isinstance(result, int) and type(result) is not int else (0, False)
+        from audit.cli.secrecy import Secrecy
+
+        click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
+        return _meant(1)
+    # Commands return a code with a meaning; a plain int comes from click itself, after --help and the like.
+    return result if isinstance(result, Code) else 0
+
+
+def _secrets() -> list[str]:
+    """What the environment holds: this is for a bug, which may be in the very code that reads settings."""
+    said = [os.environ.get(name, "") for name in ("REPLICATE_API_TOKEN", "PGPASSWORD")]
+    with suppress(ValueError):
+        password = urlsplit(os.environ.get("DATABASE_URL", "")).password or ""
+        said += [password, unquote(password)]
+    return [secret.strip() for secret in said]
+
+
+def _meant(code: int) -> Code:
+    """`code` with its meaning; imported late, as all that is heavy."""
+    from audit.models import ExitCode
+
+    return ExitCode(code)
 
 
 def show_error(error: AuditError) -> None:

@@ -1,13 +1,13 @@
-"""The last lines of a command on stderr: the counts, who is affected, where the files are."""
+"""The last lines of a command on stderr: the counts, who is affected, where the files are, how to go on."""
 
 import shlex
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import click
+from rich.text import Text
 
 from audit.app import ASKED_AGAIN, Outcome
+from audit.cli.screen import screen
 from audit.hint_table import HINTS
 from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
@@ -22,54 +22,113 @@ NAMED = 3
 WIDEST = 100
 """Columns. Longer lines are hard to read, and chats wrap them."""
 
+_ROOM_FOR_A_NAME = 12
+"""Columns. Below that, titles stand alone."""
+
+_COLOURS = {
+    Status.NEEDS_SYNC: "yellow",
+    Status.ERROR: "red",
+    Status.NOT_CHECKED: "magenta",
+    Status.UP_TO_DATE: "green",
+}
+_HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
+
 
 def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
     """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on."""
-    lines = [headline(outcome.summary)]
-    if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
-        name = visible(outcome.info.account.username)
-        lines.append(f"No model was found, and the token belongs to {name}: probably the wrong account's.")
-    if outcome.info.stop_reason:
-        lines.append(f"The run ended early: {visible(outcome.info.stop_reason)}")
-    lines.extend(_table(outcome, ledger))
-    files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
-    lines.extend(f"{what + ':':<13} {visible(path)}" for what, path in (*files, ("Run file", str(outcome.run_file))))
+    console = screen(stderr=True)
+    width = min(console.width, WIDEST)
+    lines = [headline(outcome.summary), *_warnings(outcome), Text(), *_table(outcome, ledger, width), *_files(outcome)]
     if advise:
-        lines.extend(_next_step(outcome))
-    click.echo("\n".join(lines), err=True)
+        lines.extend(_advice(outcome, ledger, width))
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
-def _next_step(outcome: Outcome) -> list[str]:
-    """The command that goes on from here, where there is one."""
-    resume = f"  sync-audit run --resume {shlex.quote(visible(str(outcome.run_file)))}"
-    if outcome.info.state != "complete":
-        return ["To finish it:", resume]
-    failed = sum(outcome.summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
-    return [f"To ask again for the {failed:,} that failed in passing:", resume] if failed else []
-
-
-def headline(summary: Summary) -> str:
+def headline(summary: Summary) -> Text:
     """All counts in one line."""
     counts = summary.statuses
     if not summary.total:
-        return "No user has a completed model: nothing was audited. The report says who is in the database."
-    return (
-        f"{summary.total:,} users: {counts[Status.UP_TO_DATE]:,} up to date, {counts[Status.NEEDS_SYNC]:,} need a sync,"
-        f" {counts[Status.ERROR]:,} errors, {counts[Status.NOT_CHECKED]:,} not checked"
-    )
+        return Text("No user has a completed model: nothing was audited. The report says who is in the database.")
+    words = {
+        Status.UP_TO_DATE: "up to date",
+        Status.NEEDS_SYNC: "need a sync",
+        Status.ERROR: "errors",
+        Status.NOT_CHECKED: "not checked",
+    }
+    pieces = [
+        Text(f"{counts[status]:,} {what}", f"bold {_COLOURS[status]}" if counts[status] else "")
+        for status, what in words.items()
+    ]
+    return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
 
 
-def _table(outcome: Outcome, ledger: Ledger) -> list[str]:
-    """A line for each reason that needs somebody, worst status first, as wide as the terminal."""
-    width = min(shutil.get_terminal_size().columns, WIDEST)
-    lines = []
-    for status in Status:
-        for reason, count in outcome.summary.reasons.items():
-            if reason.status is status is not Status.UP_TO_DATE:
-                start = f"  {status.value.replace('_', ' '):<11} {count:>7,}  {HINTS[reason].title:<22} "
+def _warnings(outcome: Outcome) -> Iterator[Text]:
+    if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
+        name = visible(outcome.info.account.username)
+        yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
+    if outcome.info.stop_reason:
+        yield Text(f"The run ended early: {visible(outcome.info.stop_reason)}", "bold")
+
+
+def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """A line for each reason that needs somebody, worst status first, with the first users."""
+    reasons = outcome.summary.reasons
+    titles = max((len(HINTS[reason].title) for reason in reasons), default=0)
+    for status, heading in _HEADINGS.items():
+        if not outcome.summary.statuses[status]:
+            continue
+        yield Text(heading, f"bold {_COLOURS[status]}")
+        for reason, count in reasons.items():
+            if reason.status is status:
                 names = _names(ledger, reason, redact=outcome.redacted)
-                lines.append(start + fitted(names, count, max(20, width - len(start))))
-    return ["", *lines, ""] if lines else [""]
+                yield _row(count, HINTS[reason].title, titles, names, width)
+        yield Text()
+
+
+def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) -> Text:
+    start = Text.assemble(f"  {count:>6,}  ", title.ljust(titles))
+    room = width - len(start) - 2
+    if room < _ROOM_FOR_A_NAME:
+        start.rstrip()
+        start.truncate(width)
+        return start
+    return start.append("  ").append(fitted(names, count, room), "dim")
+
+
+def _files(outcome: Outcome) -> Iterator[Text]:
+    files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
+    for what, path in (*files, ("Run file", str(outcome.run_file))):
+        yield Text(f"{what + ':':<13} {visible(path)}")
+
+
+def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """The commands that go on from here, ready to be pasted."""
+    run_file = shlex.quote(visible(str(outcome.run_file)))
+    summary = outcome.summary
+    reason = next((each for status in _HEADINGS for each in summary.reasons if each.status is status), None)
+    if reason and reason.status is not Status.NOT_CHECKED:
+        user = next(ledger.users(reason.status, reason))
+        who = shlex.quote(_handle(user, redact=outcome.redacted))
+        yield Text()
+        yield from _step("One user in full:", f"user {who}", f"--run {run_file}", width)
+        yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
+    failed = sum(summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
+    if outcome.info.state != "complete":
+        yield from _step("To finish it:", "run", f"--resume {run_file}", width)
+    elif failed:
+        what = f"To ask again for the {failed:,} that failed in passing:"
+        yield from _step(what, "run", f"--resume {run_file}", width)
+
+
+def _step(why: str, command: str, option: str, width: int) -> Iterator[Text]:
+    """A command of this program, on two lines where one is too short for it; a shell takes both."""
+    yield Text(why)
+    whole = f"  sync-audit {command} {option}".rstrip()
+    if len(whole) <= width or not option:
+        yield Text(whole, "bold")
+    else:
+        yield Text(f"  sync-audit {command} \\\n    {option}", "bold")
 
 
 def fitted(names: Sequence[str], count: int, width: int) -> str:
@@ -90,3 +149,9 @@ def _names(ledger: Ledger, reason: Reason, *, redact: bool) -> list[str]:
 def _name(user: AuditedUser, *, redact: bool) -> str:
     record = redacted_user(user).record if redact else user.record
     return shortened(visible(record.user_id if redact or not record.email else record.email), 60)
+
+
+def _handle(user: AuditedUser, *, redact: bool) -> str:
+    """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
+    email = user.record.email
+    return visible(user.record.user_id) if redact or not email or visible(email) != email else email

@@ -5,40 +5,41 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from audit.cli.secrecy import Secrecy
 from audit.visible import visible
 
 KEYS = ("user_id", "model", "status", "reason", "path", "attempt", "duration_ms")
-"""What a line may carry beside its text, under the same names in JSON."""
+"""What a line may carry beside time, level and event, under the same names in every release."""
 
 
 class Formatter(logging.Formatter):
-    """One line a record. `secrets` are cut out of whatever a library or an exception says."""
+    """One line a record, as text with the traceback below it. `secrets` are cut out of whatever anybody says."""
 
     def __init__(self, secrets: Sequence[str], *, as_json: bool) -> None:
         super().__init__()
-        self._secrets = [secret for secret in secrets if secret]
+        self._secrecy = Secrecy(secrets)
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        text = record.getMessage()
-        if record.exc_info:
-            text = f"{text}: {self.formatException(record.exc_info)}"
-        text = self._clean(text)
+        event = self._secrecy.clean(record.getMessage())
+        trace = self._secrecy.clean(self.formatException(record.exc_info)) if record.exc_info else ""
         if not self._as_json:
-            return f"{record.levelname.lower()}: {visible(text)}"
+            lines = [f"{record.levelname.lower()}: {event}", *(f"  {line}" for line in trace.splitlines())]
+            return "\n".join(map(visible, lines))
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "event": text}
+        line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "event": event}
         for key in KEYS:
             value = getattr(record, key, None)
             if value is not None:
-                line[key] = self._clean(value) if isinstance(value, str) else value
-        return json.dumps(line)
+                line[key] = self._secrecy.clean(value) if isinstance(value, str) else value
+        return json.dumps(line | ({"exception": trace} if trace else {}))
 
-    def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "(secret)")
-        return text
+    def worded(self, text: str) -> str:
+        """`text`, which is no log record but stands among them: as it is, or as the event of a JSON line."""
+        if not self._as_json:
+            return text
+        return self.format(logging.LogRecord("audit.cli", logging.INFO, "", 0, text, None, None))
 
 
 class _Handler(logging.Handler):
@@ -54,12 +55,13 @@ class _Handler(logging.Handler):
 
 
 def set_up(formatter: Formatter, verbosity: int, write: Callable[[str], None]) -> None:
-    """Send all logs through `write`, line by line.
+    """Send all logs, and Python's warnings, through `write`, line by line.
 
     `verbosity`: -1 nothing but errors, 0 warnings, 1 what was found, 2 each request too.
     """
     handler = _Handler(write)
     handler.setFormatter(formatter)
+    logging.captureWarnings(capture=True)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _Handler)]:
         root.removeHandler(old)

@@ -43,3 +43,41 @@ def talk(command: Command) -> Command:
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
+
+
+def _plain(*names: str, metavar: str, text: str) -> Callable[[Command], Command]:
+    return click.option(*names, metavar=metavar, help=text)
+
+
+database_url = _plain("--database-url", metavar="URL", text="PostgreSQL to audit.  [DATABASE_URL]")
+token_file = _plain(
+    "--token-file",
+    metavar="PATH",
+    text="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
+)
+base_url = _plain(
+    "--base-url", metavar="URL", text="Replicate's API.  [REPLICATE_BASE_URL; default: https://api.replicate.com/v1]"
+)
+concurrency = _plain(
+    "--concurrency", metavar="N", text="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]"
+)
+rate = _plain(
+    "--rate",
+    metavar="N",
+    text="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
+    "[SYNC_AUDIT_RATE; default: 2400]",
+)
+timeout = _plain(
+    "--timeout", metavar="S", text="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
+)
+retries = _plain("--retries", metavar="N", text="Attempts after the first.  [SYNC_AUDIT_RETRIES; default: 4]")
+statement_timeout = _plain(
+    "--statement-timeout",
+    metavar="S",
+    text="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
+)
+
+
+def as_json(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)

@@ -1,36 +1,47 @@
-"""How a run is getting on, on stderr: a live line on a terminal, else a line now and then."""
+"""How a run is getting on, on stderr: a live line on a terminal, else a line now and then. Never on stdout."""
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live as RichLive
 
+from audit.app import Asking
+from audit.cli.progress_line import State, text
+from audit.cli.screen import can_animate, screen
 from audit.models import Finding, Status
 
 EVERY_SECONDS = 10.0
 EVERY_SHARE = 0.05
+REFRESHED = 4
+"""Times a second; a waiting line counts down without any event."""
+RECENT = 15.0
+"""Seconds over which rate and time left are reckoned."""
 
 
 class Shown(Protocol):
     """`app.Watcher`, and how to write a log line without tearing what is shown."""
 
     def reading(self, records: int) -> None: ...  # noqa: D102 - see app.Watcher
-    def asking(self, models: int, waiting: Callable[[], float]) -> None: ...  # noqa: D102 - see app.Watcher
+    def asking(self, models: int, asking: Asking) -> None: ...  # noqa: D102 - see app.Watcher
     def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see app.Watcher
     def done(self) -> None: ...  # noqa: D102 - see app.Watcher
+    def stopping(self) -> None:
+        """The run was asked to end, and waits for the answers in flight."""
+
     def line(self, text: str) -> None:
         """Write a whole line to stderr."""
 
 
-def progress(*, wanted: bool) -> Shown:
-    """What fits the place that stderr leads to."""
+def progress(*, wanted: bool, worded: Callable[[str], str] = str) -> Shown:
+    """What fits the place that stderr leads to; `worded` makes a log line of what is said in words."""
     if not wanted:
         return Silent()
-    console = Console(stderr=True)
-    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
+    console = screen(stderr=True)
+    return Live(console) if can_animate(console) else Lines(worded)
 
 
 class Silent:
@@ -39,7 +50,7 @@ class Silent:
     def reading(self, records: int) -> None:
         """Nothing to see."""
 
-    def asking(self, models: int, waiting: Callable[[], float]) -> None:
+    def asking(self, models: int, asking: Asking) -> None:
         """Nothing to see."""
 
     def settled(self, findings: Sequence[Finding]) -> None:
@@ -48,38 +59,89 @@ class Silent:
     def done(self) -> None:
         """Nothing to see."""
 
+    def stopping(self) -> None:
+        """Nothing to see."""
+
     def line(self, text: str) -> None:
         """Write a whole line to stderr."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
 
 
-class _Counts:
-    def __init__(self) -> None:
-        self.models = self.answered = self.needs_sync = self.errors = 0
+class Counts:
+    """What is known of the run so far; rates are those of the last `RECENT` seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._models = self._answered = self._needs_sync = self._errors = 0
+        self._asking: Asking | None = None
+        self._samples: deque[tuple[float, int, int]] = deque()
+
+    def asking(self, models: int, asking: Asking) -> None:
+        """It begins."""
+        self._models, self._asking = models, asking
+        self._sample()
 
     def add(self, findings: Sequence[Finding]) -> None:
-        self.answered += 1
+        """One model more has been answered."""
+        self._answered += 1
         for finding in findings:
-            self.needs_sync += finding.status is Status.NEEDS_SYNC
-            self.errors += finding.status is Status.ERROR
+            self._needs_sync += finding.status is Status.NEEDS_SYNC
+            self._errors += finding.status is Status.ERROR
+        if self._clock() - self._samples[-1][0] >= 0.25:
+            self._sample()
 
-    def __str__(self) -> str:
-        return f"{self.needs_sync:,} need a sync, {self.errors:,} errors"
+    def _sample(self) -> None:
+        now = self._clock()
+        self._samples.append((now, self._sent, self._answered))
+        while now - self._samples[0][0] > RECENT and len(self._samples) > 2:
+            self._samples.popleft()
+
+    @property
+    def _sent(self) -> int:
+        return self._asking.requests.sent if self._asking else 0
+
+    @property
+    def answered(self) -> int:
+        """Models that have been."""
+        return self._answered
+
+    @property
+    def models(self) -> int:
+        """All that are to be asked for."""
+        return self._models
+
+    def state(self) -> State:
+        """As it is now."""
+        began, sent, answered = self._samples[0]
+        seconds = self._clock() - began
+        per_second = (self._answered - answered) / seconds if seconds > 1 else 0
+        return State(
+            done=self._answered,
+            total=self._models,
+            per_minute=round((self._sent - sent) / seconds * 60) if seconds > 1 else None,
+            allowed=self._asking.per_minute if self._asking else 0,
+            needs_sync=self._needs_sync,
+            errors=self._errors,
+            left=(self._models - self._answered) / per_second if per_second else None,
+            waiting=self._asking.waiting() if self._asking else 0,
+        )
 
 
 class Lines(Silent):
     """For CI logs: a line every ten seconds or five percent, whichever comes later."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, worded: Callable[[str], str] = str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._worded = worded
         self._clock = clock
-        self._counts = _Counts()
+        self._counts = Counts(clock)
         self._said_at = clock()
         self._said_count = 0
 
-    def asking(self, models: int, waiting: Callable[[], float]) -> None:  # noqa: ARG002 - a log has no live wait
+    def asking(self, models: int, asking: Asking) -> None:
         """Say how many there are."""
-        self._counts.models = models
-        self.line(f"asking Replicate for {models:,} models")
+        self._counts.asking(models, asking)
+        self._said_at = self._clock()
+        self.line(self._worded(f"asking Replicate for {models:,} models"))
 
     def settled(self, findings: Sequence[Finding]) -> None:
         """Count, and say so now and then."""
@@ -88,58 +150,64 @@ class Lines(Silent):
         enough = counts.answered - self._said_count >= counts.models * EVERY_SHARE
         if enough and now - self._said_at >= EVERY_SECONDS:
             self._said_at, self._said_count = now, counts.answered
-            self.line(f"{counts.answered:,} of {counts.models:,} models asked; {counts}")
+            self.line(self._worded(counts.state().sentence()))
+
+    def stopping(self) -> None:
+        """Say so, because it may take some seconds."""
+        self.line(self._worded("stopping: waiting for the answers in flight"))
 
 
 class Live(Silent):
-    """For people: one line that stays in place and is gone at the end."""
+    """For people: one line that stays in place, fits the terminal as it is, and is gone at the end."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._counts = _Counts()
-        self._waiting: Callable[[], float] = lambda: 0.0
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[found]}", markup=False),
-            TimeRemainingColumn(compact=True),
+        self._counts = Counts(clock)
+        self._words = ""
+        self._over = False
+        # stdout carries reports, so it must stay what it is; log lines come through `line`.
+        self._live = RichLive(
+            get_renderable=lambda: self,
             console=console,
             transient=True,
-            refresh_per_second=5,
+            refresh_per_second=REFRESHED,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
-        self._task: TaskID | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The line, for the width that the terminal has at this moment."""
+        # In the last column terminals differ: some wrap at once.
+        yield text(self._words or self._counts.state(), options.max_width - 1, encoding=console.encoding)
 
     def reading(self, records: int) -> None:
         """Show the number."""
-        self._show(f"reading the database: {records:,} users")
+        self._say(f"reading the database: {records:,} users" if records else "reading the database")
 
-    def asking(self, models: int, waiting: Callable[[], float]) -> None:
+    def asking(self, models: int, asking: Asking) -> None:
         """Show a bar of all models."""
-        self._counts.models, self._waiting = models, waiting
-        self._show("asking Replicate")
-        if self._task is not None:
-            self._progress.update(self._task, total=models)
+        self._counts.asking(models, asking)
+        self._words = ""
+        self._live.start()
 
     def settled(self, findings: Sequence[Finding]) -> None:
         """One step on."""
         self._counts.add(findings)
-        if self._task is not None:
-            wait = self._waiting()
-            what = f"waiting {wait:.0f} s: rate limit" if wait >= 1 else "asking Replicate"
-            found = str(self._counts)
-            self._progress.update(self._task, completed=self._counts.answered, description=what, found=found)
+
+    def stopping(self) -> None:
+        """Say so in place of the bar."""
+        self._say("stopping: waiting for the answers in flight")
 
     def done(self) -> None:
-        """Take the line away."""
-        self._progress.stop()
+        """Take the line away, for good."""
+        self._over = True
+        self._live.stop()
 
     def line(self, text: str) -> None:
         """Write a whole line above the live one."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    def _show(self, what: str) -> None:
-        if self._task is None:
-            self._task = self._progress.add_task(what, total=None, found="")
-            self._progress.start()
-        self._progress.update(self._task, description=what)
+    def _say(self, words: str) -> None:
+        self._words = words
+        if not self._over:
+            self._live.start()

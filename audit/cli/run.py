@@ -13,6 +13,7 @@ from audit.cli import options, show_error
 if TYPE_CHECKING:
     from audit.app import Watcher
     from audit.auditor import Stop
+    from audit.cli.progress import Shown
     from audit.ledger import Ledger
     from audit.models import ExitCode
     from audit.settings import ResumeSettings, RunSettings
@@ -21,15 +22,9 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.option("--database-url", metavar="URL", help="PostgreSQL to audit.  [DATABASE_URL]")
-@click.option(
-    "--token-file",
-    metavar="PATH",
-    help="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
-)
-@click.option(
-    "--base-url", metavar="URL", help="Replicate's API.  [REPLICATE_BASE_URL; default: https://api.replicate.com/v1]"
-)
+@options.database_url
+@options.token_file
+@options.base_url
 @options.output("default: HTML and CSV in reports/")
 @click.option(
     "--run-file", metavar="PATH", help="Where the run itself is kept.  [default: reports/sync-audit-<UTC time>.sqlite]"
@@ -37,22 +32,11 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", metavar="RUN", help="Finish the stopped run of this run file, or ask again for what failed in passing."
 )
-@click.option("--concurrency", metavar="N", help="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]")
-@click.option(
-    "--rate",
-    metavar="N",
-    help="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
-    "[SYNC_AUDIT_RATE; default: 2400]",
-)
-@click.option(
-    "--timeout", metavar="S", help="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
-)
-@click.option("--retries", metavar="N", help="Attempts after the first.  [SYNC_AUDIT_RETRIES; default: 4]")
-@click.option(
-    "--statement-timeout",
-    metavar="S",
-    help="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
-)
+@options.concurrency
+@options.rate
+@options.timeout
+@options.retries
+@options.statement_timeout
 @click.option(
     "--user", multiple=True, metavar="WHO", help="Only this e-mail, user id or part of a model id; repeatable."
 )
@@ -107,8 +91,10 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     from audit.report.writer import Output
 
     quiet = bool(given.get("quiet"))
-    shown = progress(wanted=not quiet and not given.get("no_progress"))
-    formatter = logs.Formatter(settings.secrets, as_json=given.get("log_format") == "json")
+    formatter = logs.Formatter(
+        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=given.get("log_format") == "json"
+    )
+    shown = progress(wanted=not quiet and not given.get("no_progress"), worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
 
     with signals() as caught:
@@ -116,7 +102,11 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
         async def conducted() -> "Ledger":
             stop = Stop()
             caught.stops(stop)
-            return await work(shown, stop)
+            announcing = asyncio.create_task(_announce(stop, shown))
+            try:
+                return await work(shown, stop)
+            finally:
+                announcing.cancel()
 
         try:
             ledger = asyncio.run(conducted())
@@ -129,3 +119,8 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     if outcome.info.state == "interrupted" and caught.code is not None:
         return caught.code
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code
+
+
+async def _announce(stop: "Stop", shown: "Shown") -> None:
+    await stop.wait()
+    shown.stopping()

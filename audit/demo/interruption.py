@@ -1,7 +1,7 @@
 """A run that ends early, so that people know such a report when they see one."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ class _StopAfter:
     def reading(self, records: int) -> None:
         """Nothing to do."""
 
-    def asking(self, models: int, waiting: Callable[[], float]) -> None:
+    def asking(self, models: int, asking: app.Asking) -> None:
         """Nothing to do."""
 
     def settled(self, findings: Sequence[Finding]) -> None:  # noqa: ARG002 - app.Watcher's signature

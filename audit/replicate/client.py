@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from yarl import URL
 
 from audit import wire
+from audit.facts import Signs
 from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Reply, Requests, Version
+from audit.person import Training
 from audit.replicate import transport
 from audit.replicate.transport import Answer, Target, Ticking, Transport
 
@@ -37,6 +39,16 @@ class Replicate:
         """Counts so far."""
         return self._way.requests
 
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute that all askers together may make."""
+        return self._way.per_minute
+
+    @property
+    def signs(self) -> Signs | None:
+        """What the last answer said beside its body: clock and rate limit. None before any."""
+        return self._way.signs
+
     def waiting(self) -> float:
         """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
         return self._way.waiting()
@@ -47,6 +59,13 @@ class Replicate:
         if isinstance(answer, Failed):
             return answer
         return wire.account(answer.body) if answer.status == 200 else self._way.failure(answer)
+
+    async def training(self, training_id: str) -> Training | Missing | Failed:
+        """One training of the account; `training_id` has to be one word of letters, digits, `-` and `_`."""
+        answer = await self._way.get(URL(f"{self._base}/trainings/{training_id}", encoded=True))
+        if isinstance(answer, Failed):
+            return answer
+        return Missing() if answer.status == 404 else wire.training(answer.body)
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
         """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""

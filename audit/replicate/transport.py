@@ -13,12 +13,13 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from yarl import URL
 
 from audit import wire
+from audit.facts import Signs
 from audit.models import Failed, FailureReason, Reason, Requests
 from audit.pace import Pace
 from audit.retry import LONGEST_WAIT, RetryPolicy
@@ -103,6 +104,29 @@ class Transport:
         self._pace = Pace(target.per_minute, ticking.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
+        self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
+
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute that all askers together may make."""
+        return self._target.per_minute
+
+    @property
+    def signs(self) -> Signs | None:
+        """What the last answer said beside its body; None before any."""
+        if self._last is None:
+            return None
+        status, headers, began, took = self._last
+        date = wire.date(headers)
+        # The header has no fractions: on average half a second has gone since. We know as little when it was written.
+        ours = began + timedelta(seconds=took / 2)
+        return Signs(
+            latency=took,
+            status=status,
+            clock_ahead=(date - ours).total_seconds() + 0.5 if date else None,
+            remaining=_count(headers.get("ratelimit-remaining")),
+            reset=_count(headers.get("ratelimit-reset")),
+        )
 
     @property
     def requests(self) -> Requests:
@@ -137,7 +161,11 @@ class Transport:
         if reason is Reason.RATE_LIMITED:
             # All workers live on one limit, so all of them pause, also where this one gives up.
             pause = wait if wait is not None else min(asked or 0.0, LONGEST_WAIT)
-            self._pace.throttled(self._ticking.monotonic(), pause)
+            now = self._ticking.monotonic()
+            before = self._pace.paused(now)
+            self._pace.throttled(now, pause)
+            if not before:
+                log.info("rate limit: nobody asks for %.0f s", self._pace.paused(now))
         return wait
 
     async def _turn(self) -> None:
@@ -151,9 +179,11 @@ class Transport:
 
     async def _timed_attempt(self, url: URL, attempt: int) -> Answer | Failed:
         self._sent += 1
-        started = self._ticking.monotonic()
+        began, started = self._ticking.now(), self._ticking.monotonic()
         answer = await self._attempt(url)
         self._observe(answer)
+        if isinstance(answer, Answer):
+            self._last = (answer.status, answer.headers, began, self._ticking.monotonic() - started)
         if log.isEnabledFor(logging.DEBUG):
             took = round((self._ticking.monotonic() - started) * 1000)
             status = answer.status if isinstance(answer, Answer) else answer.reason.value

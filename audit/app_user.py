@@ -1,0 +1,159 @@
+"""Composition root of `sync-audit user`: database and Replicate, or a run file, -> the case of one user."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from audit.app import account_of, target
+from audit.evidence import Evidence, TrainingReply, askable_training
+from audit.ledger import Ledger
+from audit.models import TRIMMED, AuditedUser, Failed, Found, Missing, ModelRecord, NotAsked, Reply, RunInfo
+from audit.person import Person
+from audit.replicate import Replicate, Ticking, connect
+from audit.report.redaction import redacted_user
+from audit.settings import RunSettings
+from audit.source_user import OneUser, Several, find
+from audit.training_rows import judged
+from audit.user_case import UserCase, user_case
+from audit.verdict import Circumstances, askable_model, classify
+
+__all__ = ["Several", "look", "look_in_run"]
+
+LATER_ASKED = 5
+"""So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
+
+KEPT = 100
+"""Of those who match, so many are kept to be listed."""
+
+
+async def look(settings: RunSettings, who: str) -> UserCase | Several:
+    """Whom `who` means in the database, and everything about that user.
+
+    Raises SourceError and SettingsError as the source does, ReplicateError where the token is refused.
+    """
+    filters = settings.filters
+    found = await find(
+        settings.database,
+        who,
+        order_by=settings.order_by,
+        include_tests=filters.include_tests,
+        statement_timeout=settings.statement_timeout,
+    )
+    if isinstance(found, Several):
+        return found
+    rows = judged(
+        found.rows,
+        found.record.model_row_id if found.record else None,
+        settings.order_by,
+        include_tests=filters.include_tests,
+    )
+    before = Evidence(
+        person=found.person,
+        rows=rows,
+        missing_columns=frozenset(found.missing_columns),
+        order_by=settings.order_by,
+    )
+    async with connect(target(settings), Ticking()) as replicate:
+        account = await account_of(replicate)
+        reply, trainings = await asyncio.gather(_model(replicate, found.record), _trainings(replicate, before, found))
+    user = None
+    if found.record:
+        circumstances = Circumstances(account, before.missing_columns)
+        user = AuditedUser(found.record, classify(found.record, reply, circumstances))
+    evidence = msgspec.structs.replace(
+        before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
+    )
+    return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
+
+
+def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
+    """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
+    info = ledger.info
+    matching = _matching(ledger.users(), who)
+    if info.redacted:
+        matching = [redacted_user(user) for user in matching]
+    if len(matching) != 1:
+        return Several(tuple(_person(user.record) for user in matching[:KEPT]), more=len(matching) > KEPT)
+    [user] = matching
+    evidence = Evidence(
+        person=_person(user.record),
+        rows=None,
+        user=user,
+        missing_columns=frozenset(info.missing_columns),
+        order_by=info.order_by,
+        account=info.account,
+    )
+    return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
+
+
+async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
+    model = askable_model(record.replicate_model_id) if record else None
+    return await replicate.ask(model) if model else NotAsked()
+
+
+async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -> dict[str, TrainingReply]:
+    """What Replicate says of the training that counts and of the last ones after it, by their ids."""
+    of_rows = [each.row.training_id for each in evidence.later[:LATER_ASKED]]
+    if found.record:
+        of_rows.append(found.record.training_id)
+    ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))
+    return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
+
+
+def _matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
+    """Those whom `who` names in the best way in which it names anybody; a few more than `KEPT` at most."""
+    best, matching = len(_WAYS), list[AuditedUser]()
+    folded = who.casefold()
+    for user in users:
+        way = next((i for i, names in enumerate(_WAYS[: best + 1]) if names(user.record, who, folded)), None)
+        if way is None:
+            continue
+        if way < best:
+            best, matching = way, []
+        if len(matching) <= KEPT:
+            matching.append(user)
+    return matching
+
+
+_WAYS: tuple[Callable[[ModelRecord, str, str], bool], ...] = (
+    lambda record, who, _: record.user_id == who,
+    lambda record, _, folded: (record.email or "").casefold() == folded,
+    lambda record, who, _: (record.replicate_model_id or "").strip(TRIMMED) == who,
+    lambda record, _, folded: any(
+        folded in (text or "").casefold() for text in (record.email, record.user_id, record.replicate_model_id)
+    ),
+)
+"""How a record may be named, the surest way first."""
+
+
+def _person(record: ModelRecord) -> Person:
+    return Person(user_id=record.user_id, email=record.email, display_name=record.display_name)
+
+
+def _not_said(evidence: Evidence) -> Iterator[str]:
+    """What a look at database and Replicate has left open."""
+    if evidence.found and evidence.found.only_latest:
+        yield "Older versions: of an official model Replicate lists only the latest."
+    for training_id, reply in evidence.trainings.items():
+        if isinstance(reply, Failed):
+            yield f"Training {training_id}: {reply.detail}."
+        elif isinstance(reply, Missing):
+            yield f"Training {training_id}: Replicate does not know it, or another account made it."
+    for column in sorted(evidence.missing_columns):
+        yield f"{column}: the tables have no such column."
+
+
+def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
+    """What a run file does not hold."""
+    yield f"Anything newer: this is how it was at {(info.finished_at or info.started_at)[:16].replace('T', ' ')} UTC."
+    older = user.record.older_completed
+    hidden = f" {older} older completed {'row is' if older == 1 else 'rows are'} hidden." if older else ""
+    yield f"The other training rows: a run file keeps the one that counts.{hidden}"
+    total, kept = user.finding.total_versions, len(user.finding.versions)
+    if total and total > kept:
+        rest = total - kept
+        yield f"{rest} older version{'s' * (rest != 1)}: a run file keeps the newest {kept}."
+    yield "What Replicate says of the trainings, and so whose weights the URL leads to: a run does not ask for that."
+    for column in sorted(info.missing_columns):
+        yield f"{column}: the tables had no such column."

@@ -1,0 +1,53 @@
+"""Where commands draw what they have found, as wide and as colourful as the place allows."""
+
+import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import TextIOWrapper
+
+from rich.console import Console
+
+_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
+"""What code pages lack and a reader does not miss."""
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """A console on standard output or standard error that can print any text.
+
+    NO_COLOR, TERM=dumb, COLUMNS and pipes are respected. Where the encoding lacks a character (Windows code pages), a
+    plainer one is written, or its number; without this, a name in another script would be a UnicodeEncodeError.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        codecs.register_error("plainer", _plainer)
+        stream.reconfigure(errors="plainer")
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def can_animate(console: Console) -> bool:
+    """Whether somebody looks at `console` who can see a line change. FORCE_COLOR alone, as in CI, is not enough."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+
+
+def busy(words: str) -> AbstractContextManager[object]:
+    """`words` on stderr while the block lasts, for people: what is not there takes some seconds not to answer."""
+    console = screen(stderr=True)
+    return console.status(words, spinner="line") if can_animate(console) else nullcontext()
+
+
+@contextmanager
+def page(console: Console) -> Iterator[None]:
+    """What is printed on `console` within the block comes out at its end, without blanks at the ends of lines."""
+    with console.capture() as captured:
+        yield
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    console.file.flush()
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """A handler of encoding errors, as `codecs.register_error` wants it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char) or f"\\u{ord(char):04x}" for char in bad), error.end
