@@ -441,6 +441,12 @@
     }
   }
 
+  /** Draws only these rows of the page again. */
+  function redraw(rows) {
+    byId("sheet")?.remove();
+    for (const row of rows) byId("rows").querySelector(`[data-row="${row}"]`)?.closest("tr").replaceWith(...tableRow(row));
+  }
+
   function summary(first, shown) {
     if (!shown) return "No user matches.";
     const range = found.length > shown ? `${number(first + 1)} to ${number(first + shown)} of ` : "";
@@ -450,7 +456,7 @@
 
   /** Takes on `changes`, shows them, and puts them into the address: as a new entry, or in place of the last one. */
   function go(changes, replace) {
-    const focus = document.activeElement;
+    const focus = document.activeElement, before = state.open;
     const again = Object.keys(changes).some((name) => !["page", "open"].includes(name));
     Object.assign(state, again ? { page: 1, open: null } : {}, changes);
     if (again) look();
@@ -460,7 +466,8 @@
     try {
       if (fragment !== (location.hash || "#")) history[replace ? "replaceState" : "pushState"](null, "", fragment);
     } catch { /* a frame without an address of its own: all else works */ }
-    draw();
+    if (Object.keys(changes).join() === "open") redraw([before, state.open]);
+    else draw();
     if (focus?.dataset?.row) byId("rows").querySelector(`[data-row="${focus.dataset.row}"]`)?.focus();
   }
 
