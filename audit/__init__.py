@@ -14,6 +14,8 @@ and imports point down only (`lint-imports` holds them to it):
 
 What `sync-audit user` says of one user has a chain of its own beside that: `person` (L1), `training_rows`, `evidence`,
 `retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
+So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),
+`app_doctor` (L4).
 
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """
