@@ -323,8 +323,16 @@ def many(run: Shell, finished: Path) -> Shell:
 def writing(shell: Shell, *arguments: str) -> subprocess.Popen[bytes]:
     """A process that is in the midst of writing a report."""
     process = shell.start(*arguments)
-    wait_until(lambda: any(path.stat().st_size > 100_000 for path in temporaries(shell)), process)
+    wait_until(lambda: any(size(path) > 100_000 for path in temporaries(shell)), process)
     return process
+
+
+def size(path: Path) -> int:
+    """Bytes; 0 where the file is gone, as the one is that only tries whether the place can be written."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def temporaries(shell: Shell) -> list[Path]:
