@@ -49,6 +49,8 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._db = connection
+        self._ahead: dict[str, tuple[int, str]] = {}
+        """The one record of a model that `pending` has named, kept from there, as nobody shares it."""
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> Self:
@@ -186,7 +188,8 @@ class Ledger:
         """Models that have yet to be asked for, each once, in the source's order; safe to settle meanwhile."""
         after = 0
         query = (
-            "SELECT id, model FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
+            "SELECT id, model, record, EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"
+            " FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id < a.id)"
             " ORDER BY id LIMIT ?"
         )
@@ -195,13 +198,17 @@ class Ledger:
                 rows = self._db.execute(query, (after, _PAGE)).fetchall()
             if not rows:
                 return
-            for after, model in rows:  # noqa: B007 - the last one is where the next page begins
+            for after, model, record, shared in rows:  # the last id is where the next page begins
+                if not shared:
+                    self._ahead[model] = (after, record)
                 yield model
 
     def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
         with self._read():
-            rows = self._db.execute("SELECT id, record FROM audited WHERE model = ?", (model,)).fetchall()
+            ahead = self._ahead.pop(model, None)
+            query = "SELECT id, record FROM audited WHERE model = ?"
+            rows = [ahead] if ahead else self._db.execute(query, (model,)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
@@ -209,13 +216,13 @@ class Ledger:
         outcome = failure.value if failure else _ANSWERED
         rows = [(outcome, *columns(finding), _ENCODER.encode(finding).decode(), row_id) for row_id, finding in findings]
         with self._translated():
-            if len(rows) > 1:
-                self._db.execute("BEGIN")
-            self._db.executemany(
-                "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?", rows
-            )
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
+            update = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?"
+            if len(rows) == 1:
+                self._db.execute(update, rows[0])
+                return
+            self._db.execute("BEGIN")
+            self._db.executemany(update, rows)
+            self._db.execute("COMMIT")
 
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""

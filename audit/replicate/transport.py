@@ -85,7 +85,7 @@ async def connect(target: Target, ticking: Ticking) -> AsyncIterator["Transport"
         },
         auto_decompress=False,  # decompressed here, where the size of the result is bounded
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),  # `_attempt` has its own, body included
+        timeout=aiohttp.ClientTimeout(total=target.timeout),  # from the wait for a socket to the end of the body
         trust_env=False,  # a .netrc or a proxy for http must not see the token; `target.proxy` is explicit
     )
     # aiohttp silently repeats a GET whose connection breaks: a request that no pace and no count would know of.
@@ -193,10 +193,7 @@ class Transport:
 
     async def _attempt(self, url: URL) -> Answer | Failed:
         try:
-            async with (
-                asyncio.timeout(self._target.timeout),
-                self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response,
-            ):
+            async with self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response:
                 body = await _read(response)
                 if isinstance(body, Failed):
                     response.close()  # the rest is not wanted, so the connection is of no use any more

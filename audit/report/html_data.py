@@ -16,7 +16,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
@@ -29,6 +29,7 @@ from audit.report.html_words import comparison
 from audit.report.view import RunView
 from audit.visible import visible
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BLOCK = 2_000
 """Users in a block: enough for gzip to see what repeats, few enough to hold."""
 
@@ -257,14 +258,13 @@ def _microseconds(iso: str | None) -> int | None:
     """Since 1970; None where the text is not exactly what the script would print for that moment."""
     if not iso or iso[-1] != "Z" or iso[10:11] != "T" or len(iso) not in {20, 27}:
         return None
-    fraction = iso[20:26]
-    if len(iso) == 27 and (fraction == "000000" or not fraction.isdecimal() or iso[19] != "."):
-        return None
     try:
-        seconds = int(datetime.fromisoformat(iso[:19] + "+00:00").timestamp())
+        since = datetime.fromisoformat(iso) - _EPOCH
     except ValueError:
         return None
-    return seconds * 1_000_000 + int(fraction or 0)
+    if len(iso) == 27 and (since.microseconds == 0 or iso[19] != "."):
+        return None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _odd(user: AuditedUser) -> dict[str, object]:
