@@ -16,7 +16,8 @@ from audit.models import (
     OrderBy,
     Version,
 )
-from audit.person import Person, Training, TrainingRow
+from audit.person import Person, TrainingRow
+from audit.training import Training
 from audit.training_rows import JudgedRow, RowVerdict
 from audit.verdict import moment, newest_first
 

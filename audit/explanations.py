@@ -40,6 +40,10 @@ _ANYBODY = {
     "weights": "<weights URL>",
     "others": "<users in the report>",
     "failure": "<failure_reason of that row>",
+    "made_latest": "<training that made the latest version>",
+    "real_weights": "<weights URL of that training>",
+    "current_weights": "<weights URL of the training that made the recorded version>",
+    "trained_trigger": "<trigger word of that training>",
 }
 
 _EXITS: dict[ExitCode, tuple[str, tuple[str, ...]]] = {

@@ -8,7 +8,9 @@ Steps may name this user's values in braces; `hints.filled` puts them in. The na
     {sql}        query that shows the user's rows  {detail}     the precise cause
     {trigger}    recorded trigger word             {scale}      recorded LoRA scale
     {weights}    recorded weights URL              {others}     users who share the model
-    {failure}    why the later training failed
+    {failure}    why the later training failed      {made_latest}   training that made the latest version
+    {real_weights}    its weights URL              {current_weights}  that of the recorded version's training
+    {trained_trigger}  trigger word which the recorded version was trained with
 """
 
 from collections.abc import Mapping
@@ -199,6 +201,16 @@ HINTS: Mapping[Reason | Note, Hint] = {
             RERUN_STEP,
         ),
     ),
+    Reason.EVIDENCE_DISAGREES: Hint(
+        "Trainings and versions disagree",
+        "The account's trainings said that this user is up to date, and the model's versions, asked for as a sample, "
+        "say otherwise. Others who were settled by their trainings may be wrong in the same way.",
+        (
+            "Cause: {detail}",
+            "Audit everybody by versions: sync-audit run --mode versions",
+            "Find out who pushes or deletes versions by hand: that is what trainings cannot show.",
+        ),
+    ),
     Reason.STOPPED: Hint(
         "Not checked",
         "The run ended before this user's turn. Nothing is known about this user.",
@@ -287,6 +299,38 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "If this is not meant, use the token of the account that owns the models.",
         ),
     ),
+    Note.UNRECORDED_TRAINING: Hint(
+        "Training not recorded",
+        "A training made the latest version and succeeded on Replicate, and the product has not recorded it.",
+        (
+            "The training is {made_latest}; its weights: {real_weights}",
+            "A repair with both values is planned by: sync-audit sync RUN",
+            "Find out why it was not recorded: webhook missed, worker restarted, or row edited by hand.",
+        ),
+    ),
+    Note.WEIGHTS_URL_OF_ANOTHER_VERSION: Hint(
+        "Weights of another version",
+        "The recorded weights URL was put out by a training that made another version than the recorded one: products "
+        "that load the LoRA by URL show another result than those that run the version.",
+        (
+            "Recorded is {weights}",
+            "The recorded version's own weights: {current_weights}",
+        ),
+    ),
+    Note.TRIGGER_WORD_DIFFERS: Hint(
+        "Another trigger word",
+        "The training that made the recorded version used another trigger word than the recorded one, so prompts miss "
+        "the face.",
+        ("Recorded is {trigger}; the training used {trained_trigger}. Record the latter.",),
+    ),
+    Note.VERSION_MADE_BY_HAND: Hint(
+        "Version made by hand",
+        "No training of the account made the latest version: somebody pushed it.",
+        (
+            "Ask who pushed it, and whether users are meant to get it: {page}",
+            "It has no weights URL of its own that could be recorded.",
+        ),
+    ),
 }
 
 
@@ -308,6 +352,7 @@ ONE_LINE: Mapping[Reason, str] = {
     Reason.TIMEOUT: "Too slow; run again with --resume or a longer --timeout.",
     Reason.NETWORK_ERROR: "No connection; check the network, then run again with --resume.",
     Reason.BAD_RESPONSE: "Not an answer of the API; check --base-url and proxies.",
+    Reason.EVIDENCE_DISAGREES: "Trainings and versions disagree; audit by versions (--mode versions).",
     Reason.STOPPED: "The run ended early; finish it with --resume.",
 }
 """The `hint` of JSON and CSV: the shortest thing that is true to say for each reason."""

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from audit.training import Evidence, Traced, TrainingsRead
+
 
 class Status(StrEnum):
     """What is known about one user. The order is the order of every report."""
@@ -40,6 +42,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     NETWORK_ERROR = "network_error"
     BAD_RESPONSE = "bad_response"
+    EVIDENCE_DISAGREES = "evidence_disagrees"
     STOPPED = "stopped"
 
     @property
@@ -84,6 +87,10 @@ class Note(StrEnum):
     GUESSED_WEIGHTS_URL = "guessed_weights_url"
     UNDATED_ROW = "undated_row"
     OWNER_DIFFERS_FROM_ACCOUNT = "owner_differs_from_account"
+    UNRECORDED_TRAINING = "unrecorded_training"
+    WEIGHTS_URL_OF_ANOTHER_VERSION = "weights_url_of_another_version"
+    TRIGGER_WORD_DIFFERS = "trigger_word_differs"
+    VERSION_MADE_BY_HAND = "version_made_by_hand"
 
 
 class ExitCode(IntEnum):
@@ -150,6 +157,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     retraining_in_progress: bool = False
     later_training_failed: bool = False
     later_failure_reason: str | None = None
+    later_training_id: str | None = None
+    """Of the last row that is newer than this one and not completed."""
     shared_with: tuple[str, ...] = ()
     """User ids of others whose row that counts names the same model: the first `SHARED_SHOWN`, sorted."""
     shared_with_count: int = 0
@@ -253,6 +262,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[Version, ...] = ()
     """The first `VERSIONS_SHOWN`, newest first."""
     notes: tuple[Note, ...] = ()
+    evidence: Evidence | None = None
+    """What the verdict rests on; null where Replicate has said nothing certain."""
+    traced: Traced | None = None
+    """Null where trainings were not read."""
 
     @property
     def status(self) -> Status:
@@ -344,3 +357,5 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing_columns: tuple[OptionalColumn, ...] = ()
     """Optional columns that the database does not have, so that nothing is concluded from their absence."""
     requests: Requests = Requests()
+    trainings: TrainingsRead | None = None
+    """Null where trainings were not read."""

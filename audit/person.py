@@ -34,20 +34,3 @@ class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):
     def started_at(self) -> str | None:
         """When the training began, as far as the row says so; the same rule as in the audit's SQL."""
         return self.created_at or self.completed_at or self.updated_at
-
-
-class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """A training as Replicate tells of it."""
-
-    id: str
-    status: str
-    """starting, processing, succeeded, failed or canceled."""
-    model: str | None = None
-    """The destination, from `output.version`; null until there is one."""
-    version: str | None = None
-    """64 hexadecimal digits, lower case: what it put out."""
-    weights: str | None = None
-    trigger_word: str | None = None
-    error: str | None = None
-    created_at: str | None = None
-    completed_at: str | None = None

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from audit.models import Account, Failed, FailureReason, Found, NoVersions, Reason, Version
-from audit.person import Training
+from audit.training import Training
 from audit.visible import shortened, visible
 
 _HASH = re.compile("[0-9a-f]{64}")

@@ -6,8 +6,9 @@ import pytest
 
 from audit.evidence import Evidence
 from audit.models import AuditedUser, Failed, Found, Missing, NotAsked, Reason, Reply, Version
-from audit.person import Person, Training
+from audit.person import Person
 from audit.quality import Point, points
+from audit.training import Training
 from audit.training_rows import judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row

@@ -6,8 +6,9 @@ import pytest
 
 from audit.evidence import Evidence, askable_training
 from audit.models import AuditedUser, Failed, Found, Missing, Reason, Version
-from audit.person import Person, Training, TrainingRow
+from audit.person import Person, TrainingRow
 from audit.retrainings import Outcome, last_training
+from audit.training import Training
 from audit.training_rows import judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit import wire
 from audit.models import Account, Failed, Found, NoVersions, Reason, Version
-from audit.person import Training
+from audit.training import Training
 from tests.samples import NEW, OLD
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

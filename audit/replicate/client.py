@@ -12,9 +12,9 @@ from yarl import URL
 from audit import wire
 from audit.facts import Signs
 from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Reply, Requests, Version
-from audit.person import Training
 from audit.replicate import transport
 from audit.replicate.transport import Answer, Target, Ticking, Transport
+from audit.training import Training
 
 MOST_PAGES = 200
 

@@ -31,6 +31,10 @@ _PLACEHOLDERS = {
     "weights": "‹weights URL›",
     "others": "‹see the user's row›",
     "failure": "‹see the user's row›",
+    "made_latest": "‹see the user's row›",
+    "real_weights": "‹see the user's row›",
+    "current_weights": "‹see the user's row›",
+    "trained_trigger": "‹see the user's row›",
 }
 """The names that the steps of the hint table use, for a reader who looks at many users at once."""
 
