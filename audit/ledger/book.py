@@ -94,6 +94,7 @@ class Ledger:
             storage.lock(self._db)
             storage.check_whole(self._db, self.path)
             storage.hold(self._db)
+            storage.upgrade(self._db)
 
     def __enter__(self) -> Self:
         return self

@@ -11,19 +11,19 @@ import msgspec
 from audit.errors import LedgerError
 from audit.visible import visible
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53594E41
 """Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
 
 SCHEMA = f"""
 BEGIN;
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA user_version = 1;
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audited (
     id INTEGER PRIMARY KEY,  -- order of the source: e-mail with null last, then user id
     model TEXT,              -- what Replicate is asked; null where nothing can be
-    outcome TEXT,            -- null until asked; then 'answered', or the reason of the failure
+    outcome TEXT,            -- null until asked; then 'answered', 'training', or the reason of the failure
     rank INTEGER NOT NULL,   -- of the status, in report order
     reason TEXT NOT NULL,
     notes TEXT NOT NULL,     -- codes joined by ;
@@ -32,6 +32,27 @@ CREATE TABLE audited (
 );
 COMMIT;
 """
+
+_ADDED = """
+ALTER TABLE audited ADD COLUMN checked_at INTEGER;  -- when the answer came, in seconds since 1970
+CREATE TABLE training (       -- the account's list of trainings, as far as it was read
+    id TEXT PRIMARY KEY,
+    model TEXT,               -- the destination in lower case; null where there is no output
+    version TEXT,
+    weights TEXT,
+    training TEXT NOT NULL    -- JSON of training.Training
+) WITHOUT ROWID;
+CREATE INDEX training_by_model ON training (model) WHERE model IS NOT NULL;
+CREATE INDEX training_by_version ON training (version) WHERE version IS NOT NULL;
+CREATE INDEX training_by_weights ON training (weights) WHERE weights IS NOT NULL;
+CREATE TABLE repair (         -- the journal of what was changed in the product's database
+    model_row_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,      -- of repair.State
+    change TEXT NOT NULL,     -- JSON of repair.Change
+    outcome TEXT              -- JSON of repair.Outcome; null while it is not known
+) WITHOUT ROWID;
+"""
+"""What version 2 has beyond version 1."""
 
 ELSEWHERE = (
     "Nothing is kept, as no record had been read yet. Name another place with --run-file, or make room in this one."
@@ -76,6 +97,7 @@ def create(path: Path) -> sqlite3.Connection:
         with translated(path):
             hold(connection)
             connection.executescript(SCHEMA)
+            upgrade(connection)
     except LedgerError as error:
         connection.close()
         remove(path)
@@ -111,6 +133,13 @@ def hold(connection: sqlite3.Connection) -> None:
     lock(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a file that is held up to `SCHEMA_VERSION`, whole or not at all."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < SCHEMA_VERSION:
+        connection.executescript(f"BEGIN;{_ADDED}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
 
 def release(connection: sqlite3.Connection) -> None:
