@@ -119,7 +119,7 @@ def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now:
         retries=int(number_from(RETRIES, options, environ)),
         statement_timeout=number_from(STATEMENT_TIMEOUT, options, environ),
         order_by=_order_by(_text(options, "order_by")),
-        filters=_filters(options),
+        filters=filters_from(options),
         redact=bool(options.get("redact")),
     )
 
@@ -154,7 +154,7 @@ def _refuse_other_audit(options: Mapping[str, object], environ: Mapping[str, str
             raise SettingsError(f"--{name} has no meaning with --resume: records and run file are there already")
     url = first(_text(options, "database_url"), "DATABASE_URL", environ)
     base_url = first(_text(options, "base_url"), "REPLICATE_BASE_URL", environ)
-    filters = _filters(options)
+    filters = filters_from(options)
     said = (
         ("--database-url (DATABASE_URL)", parse(url).label if url else None, info.database),
         ("--base-url (REPLICATE_BASE_URL)", base_url_from(base_url, {}) if base_url else None, info.base_url),
@@ -285,7 +285,8 @@ def _order_by(option: str | None) -> OrderBy:
     return cast(OrderBy, option or "updated_at")
 
 
-def _filters(options: Mapping[str, object]) -> Filters:
+def filters_from(options: Mapping[str, object]) -> Filters:
+    """What narrows the users. Raises SettingsError."""
     users = tuple(each.strip() for each in _texts(options, "user"))
     if "" in users:
         raise SettingsError("--user is empty", "Give an e-mail, a user id, or a part of the model id.")

@@ -259,6 +259,18 @@ class Ledger:
                 for record, finding in self._db.execute(query, values):
                     yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding))
 
+    def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
+        """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.
+
+        None where that was not written down, as in files of schema 1.
+        """
+        with self._read():
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            when = "checked_at" if version > 1 else "NULL"
+            query = f"SELECT record, finding, {when} FROM audited WHERE rank = ? ORDER BY id"  # noqa: S608 - two words
+            for record, finding, checked_at in self._db.execute(query, (_RANK[status],)):
+                yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding)), checked_at
+
     def _value(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None

@@ -105,13 +105,13 @@ def _write_one(output: Output, view: RunView, stdout: BinaryIO | None) -> None:
         with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
             render(view, file)
         return
-    with _replacing(target) as file:
+    with replacing(target) as file:
         render(view, file)
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its place at the end, or is removed on any way out but that."""
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its place at the end, or is removed on any way out but that. Raises OSError."""
     fd, name = _temporary(target)
     temporary = Path(name)
     try:
