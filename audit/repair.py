@@ -10,6 +10,9 @@ from audit.models import Reason
 Weights = Literal["replaced", "same", "left_alone", "no_column"]
 """What happens to `lora_weights_url`. "left_alone": the latest version's own URL is not known."""
 
+Column = Literal["replicate_version_id", "lora_weights_url", "updated_at"]
+"""What a repair may set."""
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `user_models`: what is in it, and what is to be. Times as in `models`."""
@@ -79,3 +82,57 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """In words for a person, where it was not done."""
     updated_at: str | None = None
     """Of the row after the change; a trigger may have set it."""
+    touched: bool = False
+    """The change itself sets `updated_at`, and so undoing it puts the old one back."""
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be in one row, and what has to be in it until then. Everything else in it stays as it is."""
+
+    model_row_id: str
+    old_version: str | None
+    new_version: str | None
+    old_weights: str | None
+    new_weights: str | None
+    sets_weights: bool
+    """Else the column is not named in the UPDATE; it is a guard in any case."""
+    old_updated_at: str | None
+    new_updated_at: str | None = None
+    sets_updated_at: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Those that are set."""
+        weights: tuple[Column, ...] = ("lora_weights_url",) if self.sets_weights else ()
+        updated_at: tuple[Column, ...] = ("updated_at",) if self.sets_updated_at else ()
+        return ("replicate_version_id", *weights, *updated_at)
+
+
+def edit(change: Change, touch: str | None = None) -> Edit:
+    """`change` as an UPDATE, which sets `updated_at` to `touch` where that is a time."""
+    return Edit(
+        model_row_id=change.model_row_id,
+        old_version=change.old_version,
+        new_version=change.new_version,
+        old_weights=change.old_weights,
+        new_weights=change.new_weights,
+        sets_weights=change.weights == "replaced",
+        old_updated_at=change.old_updated_at,
+        new_updated_at=touch,
+        sets_updated_at=touch is not None,
+    )
+
+
+def undoing(change: Change, outcome: Outcome) -> Edit:
+    """What takes `change` back, which came to `outcome`."""
+    return Edit(
+        model_row_id=change.model_row_id,
+        old_version=change.new_version,
+        new_version=change.old_version,
+        old_weights=change.new_weights,
+        new_weights=change.old_weights,
+        sets_weights=change.weights == "replaced",
+        old_updated_at=outcome.updated_at,
+        new_updated_at=change.old_updated_at if outcome.touched else None,
+        sets_updated_at=outcome.touched,
+    )

@@ -30,6 +30,14 @@ _LOCK_TIMEOUT = 10.0
 _GRACE = 5.0
 """Seconds that our own clock gives the server beyond its own timeout, and a connection to close."""
 
+_READING = {
+    "TimeZone": "UTC",
+    "row_security": "off",  # policies end in an error; on, they hide users without a word
+    "cursor_tuple_fraction": "1",  # every row is fetched, so the plan need not be quick with the first
+    "enable_nestloop": "off",  # right for no step of ours, and minutes slow where statistics are missing
+    "jit": "off",  # compiles for longer than the queries take
+}
+
 _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, UnicodeError)
 
 
@@ -94,21 +102,26 @@ async def session(
 
     Raises as `snapshot` does; whoever asks through the connection does so within `border`.
     """
+    connection = await connect(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout)
+    try:
+        with border(database):
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            version = await set_locally(connection, limits(database, statement_timeout) | _READING)
+        yield connection, version
+    finally:
+        await leave(connection)
+
+
+async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
+    """A connection without a transaction, to be given to `leave` in the end. For source modules alone."""
     _check_files(database)
     with border(database):
-        connection = await asyncpg.connect(
+        return await asyncpg.connect(
             **database.arguments,
             timeout=database.connect_timeout or connect_timeout,
             command_timeout=statement_timeout + _GRACE,
             statement_cache_size=0,
         )
-    try:
-        with border(database):
-            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            version = await _set(connection, _settings(statement_timeout, database.search_path))
-        yield connection, version
-    finally:
-        await _leave(connection)
 
 
 async def _look(
@@ -130,22 +143,18 @@ async def _look(
     )
 
 
-def _settings(statement_timeout: float, search_path: str | None) -> dict[str, str]:
+def limits(database: Database, statement_timeout: float) -> dict[str, str]:
+    """Settings of every transaction of ours."""
     lock_timeout = min(_LOCK_TIMEOUT, statement_timeout / 2)
     return {
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
         "lock_timeout": f"{lock_timeout * 1000:.0f}",
-        "TimeZone": "UTC",
-        "row_security": "off",  # policies end in an error; on, they hide users without a word
-        "cursor_tuple_fraction": "1",  # every row is fetched, so the plan need not be quick with the first
-        "enable_nestloop": "off",  # right for no step of ours, and minutes slow where statistics are missing
-        "jit": "off",  # compiles for longer than the queries take
         "application_name": "sync-audit",
-        **({"search_path": search_path} if search_path else {}),
+        **({"search_path": database.search_path} if database.search_path else {}),
     }
 
 
-async def _set(connection: Connection, settings: dict[str, str]) -> str:
+async def set_locally(connection: Connection, settings: dict[str, str]) -> str:
     """Until the end of the transaction. Returns the server's version."""
     row = await connection.fetchrow(source_sql.SETTINGS, list(settings), list(settings.values()))
     assert row  # noqa: S101 - an aggregate has a row
@@ -217,8 +226,8 @@ def border(database: Database) -> Iterator[None]:
         raise source_errors.source_error(error, database.label) from error
 
 
-async def _leave(connection: Connection) -> None:
-    """End transaction and connection. What goes wrong here has lost nothing: all that was wanted has been read."""
+async def leave(connection: Connection) -> None:
+    """End transaction and connection. What goes wrong here has lost nothing: what was wanted is read or committed."""
     try:
         with suppress(*_FOREIGN):
             async with asyncio.timeout(_GRACE):

@@ -1,10 +1,12 @@
 """The run file, one SQLite file; the only place that says sqlite3.
 
-`book` is what others use, `storage` the file itself, `salvage` what is left of a damaged one.
+`book` is what others use, `journal` its part about repairs, `storage` the file itself, `salvage` what is left of a
+damaged one.
 """
 
 from audit.ledger.book import Ledger
+from audit.ledger.journal import Entry
 from audit.ledger.salvage import salvaged
 from audit.ledger.storage import ELSEWHERE, DamagedError
 
-__all__ = ["ELSEWHERE", "DamagedError", "Ledger", "salvaged"]
+__all__ = ["ELSEWHERE", "DamagedError", "Entry", "Ledger", "salvaged"]

@@ -15,6 +15,7 @@ import msgspec
 
 from audit.errors import LedgerError
 from audit.ledger import storage
+from audit.ledger.journal import Journal
 from audit.models import (
     AuditedUser,
     Choices,
@@ -49,6 +50,7 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._db = connection
+        self.journal = Journal(path, connection)
         self._ahead: dict[str, tuple[int, str]] = {}
         """The one record of a model that `pending` has named, kept from there, as nobody shares it."""
 
