@@ -111,7 +111,7 @@ def _write_one(output: Output, view: RunView, stdout: BinaryIO | None) -> None:
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its place at the end, or is removed on any way out but that. Raises OSError."""
+    """A new file beside `target` that takes its place at the end, or is removed on any way out but that."""
     fd, name = _temporary(target)
     temporary = Path(name)
     try:
