@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from audit.models import Reason
+from audit.models import Note, Reason
 
 Weights = Literal["replaced", "same", "left_alone", "no_column"]
 """What happens to `lora_weights_url`. "left_alone": the latest version's own URL is not known."""
@@ -34,6 +34,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Equal to the old one unless `weights` is "replaced"."""
     weights: Weights
     old_updated_at: str | None
+    notes: tuple[Note, ...] = ()
+    """Those of the finding that are about weights, and whether a training made the latest version."""
 
 
 class WhyLeftOut(StrEnum):
@@ -97,6 +99,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     sets_weights: bool
     """Else the column is not named in the UPDATE; it is a guard in any case."""
     old_updated_at: str | None
+    guards_updated_at: bool = True
+    """Else it may be anything: nobody knows what a trigger makes of it in a change that has yet to be made."""
     new_updated_at: str | None = None
     sets_updated_at: bool = False
 
@@ -123,8 +127,9 @@ def edit(change: Change, touch: str | None = None) -> Edit:
     )
 
 
-def undoing(change: Change, outcome: Outcome) -> Edit:
-    """What takes `change` back, which came to `outcome`."""
+def undoing(change: Change, outcome: Outcome | None) -> Edit:
+    """What takes `change` back, which came to `outcome`; None where that is not known yet."""
+    outcome, known = outcome or Outcome(), outcome is not None
     return Edit(
         model_row_id=change.model_row_id,
         old_version=change.new_version,
@@ -133,6 +138,7 @@ def undoing(change: Change, outcome: Outcome) -> Edit:
         new_weights=change.old_weights,
         sets_weights=change.weights == "replaced",
         old_updated_at=outcome.updated_at,
+        guards_updated_at=known,
         new_updated_at=change.old_updated_at if outcome.touched else None,
         sets_updated_at=outcome.touched,
     )
