@@ -1,106 +1,41 @@
-"""Composition root: opens what a command needs, in one place, and hands plain values down."""
+"""Composition root of `run`: opens what an audit needs, in one place, and hands plain values down."""
 
-import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import msgspec
 
-from audit import __version__
+from audit import __version__, training_list
+from audit.asking import TOKEN_STEP, StoppedError, Watcher, account_of, target, unless
 from audit.auditor import Auditor, Stop, log_verdict
-from audit.errors import AuditError, LedgerError, ReplicateError, ReportError, SettingsError
+from audit.errors import LedgerError, ReplicateError, SettingsError
+from audit.instants import Clock, instant, utc_now
+from audit.judge import Judge
 from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
     AuditedUser,
     Choices,
-    ExitCode,
-    Failed,
-    Finding,
     NotAsked,
     Reason,
-    Requests,
     RunInfo,
     RunState,
-    Summary,
 )
-from audit.replicate import Replicate, Target, Ticking, connect
+from audit.replicate import Replicate, Ticking, connect
 from audit.report import writer
-from audit.report.view import RunView
+from audit.reporting import check_outputs, check_read
 from audit.retry import PASSING
 from audit.settings import ResumeSettings, RunSettings
 from audit.source import snapshot as source_snapshot
-from audit.verdict import Circumstances, askable_model, classify, exit_code
+from audit.verdict import Circumstances, askable_model, classify
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
-T = TypeVar("T")
-
 ASKED_AGAIN = PASSING | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
 """What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
-
-_TOKEN_STEP = "Check REPLICATE_API_TOKEN (or --token-file); tokens are at https://replicate.com/account/api-tokens"  # noqa: S105
-
-
-class StoppedError(AuditError):
-    """A signal came before anything was asked: there is nothing to report."""
-
-
-def utc_now() -> datetime:
-    """The time that a run is dated with."""
-    return datetime.now(UTC)
-
-
-class Asking(Protocol):
-    """Whoever asks Replicate."""
-
-    @property
-    def per_minute(self) -> int:
-        """Requests a minute that it may make."""
-
-    @property
-    def requests(self) -> Requests:
-        """Those it has made."""
-
-    def waiting(self) -> float:
-        """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
-
-
-class Watcher(Protocol):
-    """Whoever shows a person how a run is getting on."""
-
-    def reading(self, records: int) -> None:
-        """`records` have been read from the database so far."""
-
-    def asking(self, models: int, asking: Asking) -> None:
-        """`models` are about to be asked for; how that goes, `asking` says at any time."""
-
-    def settled(self, findings: Sequence[Finding]) -> None:
-        """One model has been answered, and with it these users."""
-
-    def done(self) -> None:
-        """No model will be asked any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to."""
-
-    info: RunInfo
-    summary: Summary
-    code: ExitCode
-    """As the findings say; signals and `--exit-zero` are the caller's to add."""
-    run_file: Path
-    outputs: tuple[writer.Output, ...]
-    redacted: bool
-    """Names must not be shown on the terminal either."""
 
 
 async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Clock = utc_now) -> Ledger:
@@ -111,49 +46,18 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
     """
     _prepare(settings)
     ledger = Ledger.create(settings.run_file, _started(settings, clock))
+    work = _Work(ledger, watcher, stop, clock)
     try:
         ledger.save_choices(_choices(settings))
         async with _replicate(settings, ledger, watcher) as replicate:
-            account = await _unless(stop, account_of(replicate))
-            circumstances = await _unless(stop, _load(settings, ledger, account, watcher))
-            watcher.asking(ledger.count_pending(), replicate)
-            auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
-            await auditor.run(settings.concurrency, stop)
-        _finish(ledger, stop, clock, refused=auditor.token_refused)
+            account = await unless(stop, account_of(replicate))
+            circumstances = await unless(stop, _load(settings, ledger, account, watcher))
+            await work.through(replicate, circumstances, settings.concurrency)
+        work.end()
     except BaseException as error:
         _let_go(ledger, error)
         raise
     return ledger
-
-
-def _let_go(ledger: Ledger, error: BaseException) -> None:
-    """Close the run file of a run that `error` ends, and remove it if there is nothing in it yet."""
-    try:
-        empty = ledger.population is None
-    except LedgerError:
-        empty = False  # nobody knows
-    if not empty:
-        ledger.close()
-        return
-    ledger.discard()
-    if isinstance(error, LedgerError):
-        error.next_step = ELSEWHERE
-
-
-def open_to_resume(path: Path) -> Ledger:
-    """The run file of a run that can be finished, held by this process. Raises LedgerError."""
-    ledger = Ledger.resume(path)
-    try:
-        _check_read(ledger)
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _check_read(ledger: Ledger) -> None:
-    if ledger.population is None:  # else "nobody" would be said of a database that nobody has looked into
-        raise LedgerError(f"the run {ledger.path} was ended before the database had been read", "Start a new run.")
 
 
 async def resume(
@@ -165,8 +69,9 @@ async def resume(
     """
     check_outputs([writer.Output(*each) for each in settings.outputs], ledger.path)
     before = ledger.info
+    work = _Work(ledger, watcher, stop, clock)
     async with _replicate(settings, ledger, watcher) as replicate:
-        account = await _unless(stop, account_of(replicate))
+        account = await unless(stop, account_of(replicate))
         if account and before.account and account != before.account:
             raise SettingsError(
                 f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
@@ -181,36 +86,77 @@ async def resume(
         )
         ledger.save_info(running)
         circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
-        watcher.asking(ledger.count_pending(), replicate)
-        auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
-        await auditor.run(settings.concurrency, stop)
-    _finish(ledger, stop, clock, refused=auditor.token_refused)
+        await work.through(replicate, circumstances, settings.concurrency)
+    work.end()
     return ledger
 
 
-def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
-    """Write all `outputs` from a run file, as `run` and `render` both do. Raises ReportError."""
-    _check_read(ledger)
-    view = RunView(ledger, redact=redact)
-    info = ledger.info
+def open_to_resume(path: Path) -> Ledger:
+    """The run file of a run that can be finished, held by this process. Raises LedgerError."""
+    ledger = Ledger.resume(path)
     try:
-        writer.write(outputs, view)
-    except ReportError as error:
-        here = ledger.path.is_file()
-        error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
+        check_read(ledger)
+    except BaseException:
+        ledger.close()
         raise
-    code = exit_code(view.summary, complete=info.state == "complete")
-    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted)
+    return ledger
 
 
-def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:
-    """Find out before anything else whether all files can be written. Raises SettingsError or ReportError."""
-    writer.check(outputs)
-    for output in outputs:
-        if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
-            raise SettingsError(
-                f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
-            )
+class _Work:
+    """What a run does once the records are there, the first time and when it is resumed."""
+
+    def __init__(self, ledger: Ledger, watcher: Watcher, stop: Stop, clock: Clock) -> None:
+        self._ledger = ledger
+        self._watcher = watcher
+        self._stop = stop
+        self._clock = clock
+        self._refused = False
+
+    async def through(self, replicate: Replicate, circumstances: Circumstances, concurrency: int) -> None:
+        """Everything but the end: trainings where they are wanted, then every model that is still to be asked for."""
+        ledger = self._ledger
+        wanted = ledger.info.trainings
+        if wanted and ledger.count_pending():
+            if not wanted.pages:
+                begun = training_list.start(ledger.oldest_completed(), wanted)
+                ledger.save_info(msgspec.structs.replace(ledger.info, trainings=begun))
+            reading = training_list.Reading(replicate, ledger, self._clock, self._watcher.listing)
+            with suppress(StoppedError):  # every page is kept as it comes
+                await unless(self._stop, reading.finish())
+        judge = Judge(circumstances, ledger.info.trainings, ledger.trainings)
+        if wanted and wanted.mode == "trainings" and not self._stop.requested:
+            count = training_list.settle(ledger, judge, wanted.sample, int(self._clock().timestamp()))
+            log.info("%d users settled by their trainings", count)
+        self._watcher.asking(ledger.count_pending(), replicate)
+        auditor = Auditor(replicate, ledger, judge, self._watcher.settled)
+        await auditor.run(concurrency, self._stop)
+        self._refused = auditor.token_refused
+
+    def end(self) -> None:
+        """Write down how the run ended. Raises ReplicateError where the token was refused before anything was known."""
+        ledger, stop = self._ledger, self._stop
+        state: RunState = stop.state or "complete"
+        if stop.requested and not ledger.count_pending():
+            state = "complete"  # the request came when everything was answered
+        reason = stop.reason if state != "complete" else None
+        ended = instant(self._clock())
+        ledger.finish(msgspec.structs.replace(ledger.info, finished_at=ended, state=state, stop_reason=reason))
+        if self._refused and not ledger.count_answered():
+            raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {ledger.path}")
+
+
+def _let_go(ledger: Ledger, error: BaseException) -> None:
+    """Close the run file of a run that `error` ends, and remove it if there is nothing in it yet."""
+    try:
+        empty = ledger.population is None
+    except LedgerError:
+        empty = False  # nobody knows
+    if not empty:
+        ledger.close()
+        return
+    ledger.discard()
+    if isinstance(error, LedgerError):
+        error.next_step = ELSEWHERE
 
 
 def _prepare(settings: RunSettings) -> None:
@@ -231,6 +177,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         order_by=settings.order_by,
         filters=settings.filters,
         redacted=settings.redact,
+        trainings=settings.trainings,
     )
 
 
@@ -246,25 +193,6 @@ def _choices(settings: RunSettings) -> Choices:
     )
 
 
-def instant(moment: datetime) -> str:
-    """`moment` (aware) as every time in this program is written."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def target(settings: RunSettings | ResumeSettings) -> Target:
-    """Where and how `settings` say to ask."""
-    return Target(
-        base_url=settings.base_url,
-        token=settings.token,
-        user_agent=f"sync-audit/{__version__}",
-        concurrency=settings.concurrency,
-        per_minute=settings.per_minute,
-        timeout=settings.timeout,
-        retries=settings.retries,
-        proxy=settings.proxy,
-    )
-
-
 @asynccontextmanager
 async def _replicate(
     settings: RunSettings | ResumeSettings, ledger: Ledger, watcher: Watcher
@@ -277,34 +205,6 @@ async def _replicate(
         finally:
             watcher.done()
             ledger.save_info(msgspec.structs.replace(ledger.info, requests=before + replicate.requests))
-
-
-async def _unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
-    """The result of `work`; raises StoppedError, with `work` cancelled, where a stop comes first."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise StoppedError(f"{stop.reason} before anything was asked", "Start again when it suits you.")
-        return task.result()
-    finally:
-        for each in (task, stopping):
-            each.cancel()
-        await asyncio.wait({task, stopping})
-
-
-async def account_of(replicate: Replicate) -> Account | None:
-    """Whose token it is. A token that is refused ends the run; any other failure leaves the question open."""
-    account = await replicate.account()
-    if not isinstance(account, Failed):
-        return account
-    if account.reason is Reason.UNAUTHORIZED:
-        raise ReplicateError(
-            f"Replicate refuses the API token ({account.detail})",
-            _TOKEN_STEP,
-        )
-    log.warning("whose token this is could not be found out: %s", account.detail)
-    return None
 
 
 async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, watcher: Watcher) -> Circumstances:
@@ -333,15 +233,3 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
             ledger.save_info(msgspec.structs.replace(ledger.info, account=account, missing_columns=missing))
     log.info("%d users with a completed model found", count)
     return circumstances
-
-
-def _finish(ledger: Ledger, stop: Stop, clock: Clock, *, refused: bool) -> None:
-    """Write down how the run ended. Raises ReplicateError where the token was refused before anything was known."""
-    state: RunState = stop.state or "complete"
-    if stop.requested and not ledger.count_pending():
-        state = "complete"  # the request came when everything was answered
-    reason = stop.reason if state != "complete" else None
-    ended = instant(clock())
-    ledger.finish(msgspec.structs.replace(ledger.info, finished_at=ended, state=state, stop_reason=reason))
-    if refused and not ledger.count_answered():
-        raise ReplicateError(stop.reason or "", f"{_TOKEN_STEP}; then: sync-audit run --resume {ledger.path}")

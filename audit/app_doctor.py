@@ -4,10 +4,10 @@ import time
 from urllib.parse import urlsplit
 
 from audit import __version__, diagnosis_database, diagnosis_people, diagnosis_replicate
-from audit.app import Clock, utc_now
 from audit.checks import Diagnosis
 from audit.diagnosis_replicate import Asked, Speed, Trial
 from audit.facts import People
+from audit.instants import Clock, utc_now
 from audit.models import Account, Failed, Missing
 from audit.replicate import Replicate, Target, Ticking, connect
 from audit.settings_origin import DoctorSettings

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from audit.app import account_of, target
+from audit.asking import account_of, target
 from audit.evidence import Evidence, TrainingReply, askable_training
 from audit.ledger import Ledger
 from audit.models import TRIMMED, AuditedUser, Failed, Found, Missing, ModelRecord, NotAsked, Reply, RunInfo

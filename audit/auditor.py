@@ -10,12 +10,14 @@ one probes; a token that is refused stops the run.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from audit.health import Health, is_of_the_service
+from audit.judge import Judge
 from audit.models import AuditedUser, Failed, Finding, ModelRecord, Reason, Reply, Status
-from audit.verdict import Circumstances, classify
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,17 @@ class Book(Protocol):
     def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records that wait for the answer about `model`."""
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
-        """Record what the answer means for each of them."""
+    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+        """Record what the answer, which came `at` seconds since 1970, means for each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticking:
+    """Time, so that tests can hold it."""
+
+    time: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Stop:
@@ -77,16 +88,16 @@ class Auditor:
         self,
         prober: Prober,
         book: Book,
-        circumstances: Circumstances,
+        judge: Judge,
         settled: Callable[[list[Finding]], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticking: Ticking | None = None,
     ) -> None:
         self._prober = prober
         self._book = book
-        self._circumstances = circumstances
+        self._judge = judge
         self._settled = settled
-        self._sleep = sleep
-        self._health = Health(token_works=circumstances.account is not None)
+        self._ticking = ticking or Ticking()
+        self._health = Health(token_works=judge.circumstances.account is not None)
         self.token_refused = False
         self._open = asyncio.Event()
         self._open.set()
@@ -155,7 +166,7 @@ class Auditor:
             return
         for pause in PROBES:
             log.warning("Replicate is not answering (%s); trying again in %d s", cause, pause)
-            await self._sleep(pause)
+            await self._ticking.sleep(pause)
             if stop.requested:
                 return
             reply = await self._prober.ask(model, once=True)
@@ -168,11 +179,11 @@ class Auditor:
 
     def _settle(self, model: str, reply: Reply) -> None:
         users = [
-            (row_id, AuditedUser(record, classify(record, reply, self._circumstances)))
+            (row_id, AuditedUser(record, self._judge.finding(record, reply)))
             for row_id, record in self._book.sharing(model)
         ]
         failure = reply.reason if isinstance(reply, Failed) else None
-        self._book.settle([(row_id, user.finding) for row_id, user in users], failure)
+        self._book.settle([(row_id, user.finding) for row_id, user in users], failure, int(self._ticking.time()))
         self._settled([user.finding for _, user in users])
         if log.isEnabledFor(logging.INFO):
             for _, user in users:

@@ -17,6 +17,8 @@ from audit.api_url import DEFAULT_BASE_URL, checked_base_url, proxy_for
 from audit.dsn import Database, parse
 from audit.errors import SettingsError
 from audit.models import Choices, Filters, Format, OrderBy, RunInfo
+from audit.settings_trainings import trainings_wanted
+from audit.training import TrainingsRead
 
 T = TypeVar("T")
 
@@ -48,6 +50,8 @@ class RunSettings:
     order_by: OrderBy = "updated_at"
     filters: Filters = Filters()  # noqa: RUF009 - frozen
     redact: bool = False
+    trainings: TrainingsRead | None = None
+    """Whether and how trainings are to be read."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -121,6 +125,7 @@ def run_settings(options: Mapping[str, object], environ: Mapping[str, str], now:
         order_by=_order_by(_text(options, "order_by")),
         filters=filters_from(options),
         redact=bool(options.get("redact")),
+        trainings=trainings_wanted(options, now),
     )
 
 
@@ -152,6 +157,10 @@ def _refuse_other_audit(options: Mapping[str, object], environ: Mapping[str, str
         if options.get(option) is not None:
             name = option.replace("_", "-")
             raise SettingsError(f"--{name} has no meaning with --resume: records and run file are there already")
+    for option in ("trainings", "trainings_since", "mode", "verify_sample"):
+        if options.get(option):
+            name = option.replace("_", "-")
+            raise SettingsError(f"--{name} has no meaning with --resume: the run goes on as it was begun")
     url = first(_text(options, "database_url"), "DATABASE_URL", environ)
     base_url = first(_text(options, "base_url"), "REPLICATE_BASE_URL", environ)
     filters = filters_from(options)

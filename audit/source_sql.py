@@ -87,7 +87,8 @@ _RECORDS = """
 , later AS (
     SELECT o.person, bool_or(o.status <> 'failed') AS retraining, bool_or(o.status = 'failed') AS failed,
         (array_agg(o.failure_reason ORDER BY o.started DESC NULLS LAST, o.id DESC)
-            FILTER (WHERE o.status = 'failed'))[1] AS failure_reason
+            FILTER (WHERE o.status = 'failed'))[1] AS failure_reason,
+        (array_agg(o.training_id ORDER BY o.started DESC NULLS LAST, o.id DESC))[1] AS training_id
     FROM {models} AS o JOIN chosen AS c ON c.person = o.person
     WHERE o.status IN ('pending', 'processing', 'training', 'failed') AND NOT o.test
         AND (o.started < c.started) IS NOT TRUE
@@ -101,7 +102,7 @@ SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_
     c.model_name, {dates},
     c.completed_rows - 1 AS older_completed, c.undated_rows,
     coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
-    l.failure_reason AS later_failure_reason,
+    l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
     (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count
 FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
 WHERE $2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})
@@ -206,6 +207,11 @@ def latest_first(order_by: OrderBy) -> str:
 def dates_as_texts(table: str) -> str:
     """The dates of `table` as `models` writes times, under their own names."""
     return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in _DATES)
+
+
+def as_iso(expression: str, kind: str) -> str:
+    """A date of the type `kind` as `models` writes times; null for dates that Python and ISO 8601 lack."""
+    return _iso(_utc(expression, kind))
 
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:

@@ -7,6 +7,9 @@ import msgspec
 Evidence = Literal["versions", "training"]
 """What a verdict rests on: the model's versions, or the training that made the recorded one."""
 
+Mode = Literal["versions", "trainings"]
+"""How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""
+
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A training as Replicate tells of it."""
@@ -45,14 +48,14 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TrainingsRead(msgspec.Struct, frozen=True, kw_only=True):
     """How far the account's list of trainings, newest first, was read."""
 
-    mode: Evidence
-    """"training": what the list is sure of is not asked for again."""
-    since: str | None
-    """How far back it was wanted; null for all of it."""
+    mode: Mode
+    """"trainings": whoever the list settles is not asked for."""
+    since: str | None = None
+    """How far back it is wanted; null for all of it."""
     sample: float = 0.0
-    """Percent of those settled by the list whose versions are asked for as well."""
+    """Percent of those whom the list would settle that are asked for as well."""
     began_at: str | None = None
-    """When the first page was asked for: what ended later may be missing."""
+    """When its beginning was asked for: what ended later may be missing."""
     back_to: str | None = None
     """The oldest training that was read: about what is older, nothing is known."""
     next: str | None = None

@@ -67,10 +67,11 @@ def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) ->
         return _unaskable(record.replicate_model_id, notes)
     match reply:
         case Missing():
-            return Finding(reason=Reason.MODEL_NOT_FOUND, detail="404 for the versions and for the model", notes=notes)
+            detail = "404 for the versions and for the model"
+            return Finding(reason=Reason.MODEL_NOT_FOUND, detail=detail, notes=notes, evidence="versions")
         case NoVersions():
             detail = "the model exists on Replicate and has no version"
-            return Finding(reason=Reason.NO_VERSIONS, detail=detail, total_versions=0, notes=notes)
+            return Finding(reason=Reason.NO_VERSIONS, detail=detail, total_versions=0, notes=notes, evidence="versions")
         case Found():
             return _compared(record, reply, bare, notes)
         case Failed():
@@ -170,16 +171,14 @@ def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
 
 def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, ...]) -> Finding:
     versions = newest_first(found.versions)
-    reason: Reason
-    detail: str | None
     behind = next((i for i, version in enumerate(versions) if version.id == bare), None)
     if _blank(record.replicate_version_id):
-        reason, detail = Reason.NO_VERSION_RECORDED, None
+        judged: tuple[Reason, str | None] = (Reason.NO_VERSION_RECORDED, None)
     else:
-        reason, detail = _comparison(bare, behind, found)
+        judged = _comparison(bare, behind, found)
     return Finding(
-        reason=reason,
-        detail=detail,
+        reason=judged[0],
+        detail=judged[1],
         current_version_created_at=None if behind is None else versions[behind].created_at,
         latest_version=versions[0].id,
         latest_version_created_at=versions[0].created_at,
@@ -187,6 +186,7 @@ def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, .
         total_versions=None if found.only_latest else len(versions),
         versions=versions[:VERSIONS_SHOWN],
         notes=notes,
+        evidence="versions",
     )
 
 

@@ -6,6 +6,7 @@ does not need, above all the 9 KB of `openapi_schema` in each version, is skippe
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -30,6 +31,15 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class TrainingsPage(msgspec.Struct, frozen=True):
+    """One page of the account's trainings, in the API's order (newest first), and the full URL of the next one."""
+
+    trainings: tuple[Training, ...]
+    unreadable: int
+    """Entries that are no training: without an id, or of another shape."""
+    next: str | None
+
+
 class _WireVersion(msgspec.Struct):
     id: str
     created_at: str | None = None
@@ -37,6 +47,11 @@ class _WireVersion(msgspec.Struct):
 
 class _WirePage(msgspec.Struct):
     results: list[_WireVersion]
+    next: str | None = None
+
+
+class _WireTrainings(msgspec.Struct):
+    results: list[msgspec.Raw]
     next: str | None = None
 
 
@@ -63,6 +78,7 @@ _PAGE = msgspec.json.Decoder(_WirePage)
 _MODEL = msgspec.json.Decoder(_WireModel)
 _ACCOUNT = msgspec.json.Decoder(_WireAccount)
 _TRAINING = msgspec.json.Decoder(_WireTraining)
+_TRAININGS = msgspec.json.Decoder(_WireTrainings)
 # Deeply nested JSON ends msgspec in a RecursionError, also inside a field that it skips.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -109,20 +125,20 @@ def training(body: bytes) -> Training | Failed:
         decoded = _TRAINING.decode(body)
     except _UNDECODABLE as error:
         return _bad(body, error)
-    given, put_out = _object(decoded.input), _object(decoded.output)
-    model, _, version = str(put_out.get("version") or "").rpartition(":")
-    version = version.strip().lower()
-    return Training(
-        id=decoded.id,
-        status=decoded.status,
-        model=model or None,
-        version=version if _HASH.fullmatch(version) else None,
-        weights=_text(put_out.get("weights")),
-        trigger_word=_text(given.get("trigger_word")),
-        error=_text(_decoded(decoded.error)),
-        created_at=_utc(decoded.created_at),
-        completed_at=_utc(decoded.completed_at),
-    )
+    return _training(decoded)
+
+
+def trainings_page(body: bytes) -> TrainingsPage | Failed:
+    """The body of `GET /trainings`. An entry that makes no sense is counted and does not spoil the others."""
+    try:
+        page = _TRAININGS.decode(body)
+    except _UNDECODABLE as error:
+        return _bad(body, error)
+    trainings = []
+    for entry in page.results:
+        with suppress(*_UNDECODABLE):
+            trainings.append(_training(_TRAINING.decode(entry)))
+    return TrainingsPage(tuple(trainings), len(page.results) - len(trainings), page.next or None)
 
 
 def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -173,6 +189,23 @@ def _reason(status: int) -> FailureReason:
             return Reason.SERVER_ERROR
         case _:
             return Reason.BAD_RESPONSE
+
+
+def _training(decoded: _WireTraining) -> Training:
+    given, put_out = _object(decoded.input), _object(decoded.output)
+    model, _, version = str(put_out.get("version") or "").rpartition(":")
+    version = version.strip().lower()
+    return Training(
+        id=decoded.id,
+        status=decoded.status,
+        model=model or None,
+        version=version if _HASH.fullmatch(version) else None,
+        weights=_text(put_out.get("weights")),
+        trigger_word=_text(given.get("trigger_word")),
+        error=_text(_decoded(decoded.error)),
+        created_at=_utc(decoded.created_at),
+        completed_at=_utc(decoded.completed_at),
+    )
 
 
 def _version(wire_version: _WireVersion) -> Version | Failed:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from audit import app
+from audit import app, instants, reporting
 from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.demo.stage import stage
@@ -24,7 +24,7 @@ from audit.report.writer import Output
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIXED = {
     "id": "5eed" * 8,
-    "finished_at": app.instant(NOW + timedelta(seconds=2.25)),
+    "finished_at": instants.instant(NOW + timedelta(seconds=2.25)),
     "base_url": "http://127.0.0.1:8000/v1",
     "requests": Requests(sent=76, retried=6, throttled=2),
 }
@@ -40,7 +40,7 @@ def write(folder: Path) -> None:
 
         with asyncio.run(audit()) as ledger:
             ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))
-            app.report(ledger, [Output(each, str(folder / f"demo.{each}")) for each in FORMATS])
+            reporting.report(ledger, [Output(each, str(folder / f"demo.{each}")) for each in FORMATS])
 
 
 if __name__ == "__main__":

@@ -35,5 +35,5 @@ def finished_run_file(path: Path, users: int, base_url: str, account: Account | 
         ledger.save_population(population(users))
     with Ledger.resume(path) as ledger:
         good = finding(Reason.LATEST_VERSION, latest_version=NEW, versions_behind=0, total_versions=1)
-        ledger.settle(((row_id, good) for row_id in range(1, users + 1)), None)
+        ledger.settle(((row_id, good) for row_id in range(1, users + 1)), None, 0)
         ledger.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))

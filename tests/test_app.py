@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audit import app
+from audit import app, reporting
 from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.demo.crowd import Crowd
@@ -26,7 +26,7 @@ from tests.audits import Place, audit
 def report(place: Place, folder: Path, **changes: Any) -> dict[str, Any]:
     """Audit and read the JSON report."""
     with audit(place.settings(folder, **changes)) as ledger:
-        app.report(ledger, [Output("json", str(folder / "report.json"))])
+        reporting.report(ledger, [Output("json", str(folder / "report.json"))])
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 
 
@@ -149,7 +149,7 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, t
         return await app.audit(square.settings(tmp_path), After50(), stop)
 
     with asyncio.run(stopped()) as ledger:
-        outcome = app.report(ledger, [])
+        outcome = reporting.report(ledger, [])
     assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
     assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
     assert outcome.summary.statuses[Status.UP_TO_DATE] > 30

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from audit.auditor import Auditor, Stop
+from audit.auditor import Auditor, Stop, Ticking
 from audit.errors import LedgerError
+from audit.judge import Judge
 from audit.models import Account, Failed, Finding, ModelRecord, Reason, Reply
 from audit.verdict import Circumstances
 from tests.samples import NEW, OLD, found, record
@@ -29,7 +30,7 @@ class Book:
     def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         return [(i, each) for i, each in enumerate(self.records) if each.replicate_model_id == model]
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
+    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         if self.fails:
             raise LedgerError("the disk is full")
         for row_id, finding in findings:
@@ -63,7 +64,7 @@ class Prober:
 
 async def audited(book: Book, prober: Prober, *, concurrency: int = 4, stop: Stop | None = None) -> list[Finding]:
     seen: list[Finding] = []
-    watched = Auditor(prober, book, Circumstances(), seen.extend)
+    watched = Auditor(prober, book, Judge(Circumstances()), seen.extend)
     await watched.run(concurrency, stop or Stop())
     return seen
 
@@ -125,7 +126,7 @@ async def test_what_hangs_when_the_run_stops_is_given_up_and_stays_pending() -> 
     book, stop = Book(10), Stop()
     prober = Prober(hanging=("a/3",))
     asyncio.get_running_loop().call_later(0.05, stop.request, "stopped", "enough")
-    await Auditor(prober, book, Circumstances(), lambda *_: None).run(4, stop, grace=0.05)
+    await Auditor(prober, book, Judge(Circumstances()), lambda *_: None).run(4, stop, grace=0.05)
     assert sorted(book.settled) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert prober.at_once == 0
 
@@ -189,7 +190,7 @@ class Naps:
 
 async def ailing(book: Book, prober: Prober, account: Account | None = None) -> tuple[Stop, Naps]:
     stop, naps = Stop(), Naps()
-    await Auditor(prober, book, Circumstances(account), lambda *_: None, naps).run(4, stop)
+    await Auditor(prober, book, Judge(Circumstances(account)), lambda *_: None, Ticking(sleep=naps)).run(4, stop)
     return stop, naps
 
 
@@ -250,6 +251,6 @@ async def test_a_stop_while_probing_ends_the_run() -> None:
     async def nap(_: float) -> None:
         stop.request("interrupted", "stopped by SIGINT")
 
-    await Auditor(prober, book, Circumstances(), lambda *_: None, nap).run(4, stop)
+    await Auditor(prober, book, Judge(Circumstances()), lambda *_: None, Ticking(sleep=nap)).run(4, stop)
     assert stop.reason == "stopped by SIGINT"
     assert prober.onces == []

@@ -74,7 +74,7 @@ def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Pa
         seen = []
         for model in ledger.pending():
             seen.append(model)
-            ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing(model)], None)
+            ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing(model)], None, 0)
         assert seen == models
         assert ledger.count_pending() == 0
 
@@ -82,7 +82,7 @@ def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Pa
 def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as ledger:
         assert [each.user_id for _, each in ledger.sharing("a/1")] == ["u0", "u2"]
-        ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing("a/1")], None)
+        ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing("a/1")], None, 0)
         assert list(ledger.pending()) == ["b/1"]
 
 
@@ -94,7 +94,7 @@ def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path
             "a/4": Reason.OUTDATED_VERSION,
             "a/5": Reason.TIMEOUT,
         }.items():
-            ledger.settle([(row_id, finding(reason)) for row_id, _ in ledger.sharing(model)], None)
+            ledger.settle([(row_id, finding(reason)) for row_id, _ in ledger.sharing(model)], None, 0)
         assert [user.record.user_id for user in ledger.users()] == ["u3", "u1", "u4", "u2", "u0"]
         assert [user.record.user_id for user in ledger.users(Status.ERROR)] == ["u1", "u4"]
         assert [user.record.user_id for user in ledger.users(Status.ERROR, Reason.SERVER_ERROR)] == []
@@ -103,7 +103,7 @@ def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path
 def test_the_summary_counts_statuses_reasons_and_notes(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3")) as ledger:
         both = finding(Reason.OUTDATED_VERSION, notes=(Note.UNDATED_ROW, Note.SHARED_MODEL))
-        ledger.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None)
+        ledger.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0)
         summary = ledger.summary()
         assert summary.statuses == {
             Status.NEEDS_SYNC: 2,
@@ -207,7 +207,7 @@ KILLED = """
     from tests.test_ledger import filled, people
     ledger = filled(Path(sys.argv[1]), people(*(f"a/{i}" for i in range(1000))))
     for row_id in range(1, 400):
-        ledger.settle([(row_id, finding())], None)
+        ledger.settle([(row_id, finding())], None, 0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -226,7 +226,7 @@ def test_a_killed_process_loses_no_finding_and_leaves_no_lock(tmp_path: Path) ->
 def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with filled(path, people("a/1")) as ledger:
-        ledger.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT)
+        ledger.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
         ledger.finish(run_info())
     other = sqlite3.connect(path)
     row = other.execute("SELECT outcome, notes, finding FROM audited").fetchone()

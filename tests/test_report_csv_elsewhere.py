@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from audit import app
+from audit import reporting
 from audit.report.csv_report import COLUMNS
 from audit.report.writer import Output
 from tests.audits import Place, audit, new_database
@@ -17,7 +17,7 @@ from tests.audits import Place, audit, new_database
 def reports(stage: Place, folder: Path) -> tuple[bytes, list[dict[str, str]]]:
     """The CSV and the JSON of one run."""
     with audit(stage.settings(folder)) as ledger:
-        app.report(ledger, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
+        reporting.report(ledger, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
     return (folder / "r.csv").read_bytes(), json.loads((folder / "r.json").read_text())["users"]
 
 

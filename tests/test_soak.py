@@ -31,6 +31,7 @@ from audit.demo.hosting import in_process
 from audit.demo.odd_bodies import ODD_BODIES
 from audit.demo.seen import Seen
 from audit.demo.standin import TOKEN, Rules, StandIn
+from audit.judge import Judge
 from audit.ledger import Ledger
 from audit.models import Finding, ModelRecord, NotAsked, Reason, Requests, Status
 from audit.replicate import Target, Ticking, connect
@@ -101,7 +102,7 @@ async def audited(crowd: Crowd, base_url: str, path: Path) -> tuple[dict[str, Fi
             ledger.save_population(population(crowd.n))
         async with connect(target, fast()) as replicate:
             # The account is known, so that a single 401 is one model's.
-            auditor = Auditor(replicate, ledger, Circumstances(crowd.account), lambda _: None)
+            auditor = Auditor(replicate, ledger, Judge(Circumstances(crowd.account)), lambda _: None)
             stop = Stop()
             await auditor.run(target.concurrency, stop)
             assert stop.state is None, stop.reason

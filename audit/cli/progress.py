@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as RichLive
 
-from audit.app import Asking
+from audit.asking import Asking
 from audit.cli.progress_line import State, text
 from audit.cli.screen import can_animate, screen
 from audit.models import Finding, Status
@@ -23,12 +23,13 @@ RECENT = 15.0
 
 
 class Shown(Protocol):
-    """`app.Watcher`, and how to write a log line without tearing what is shown."""
+    """`asking.Watcher`, and how to write a log line without tearing what is shown."""
 
-    def reading(self, records: int) -> None: ...  # noqa: D102 - see app.Watcher
-    def asking(self, models: int, asking: Asking) -> None: ...  # noqa: D102 - see app.Watcher
-    def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see app.Watcher
-    def done(self) -> None: ...  # noqa: D102 - see app.Watcher
+    def reading(self, records: int) -> None: ...  # noqa: D102 - see asking.Watcher
+    def listing(self, trainings: int) -> None: ...  # noqa: D102 - see asking.Watcher
+    def asking(self, models: int, asking: Asking) -> None: ...  # noqa: D102 - see asking.Watcher
+    def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see asking.Watcher
+    def done(self) -> None: ...  # noqa: D102 - see asking.Watcher
     def stopping(self) -> None:
         """The run was asked to end, and waits for the answers in flight."""
 
@@ -48,6 +49,9 @@ class Silent:
     """Shows nothing."""
 
     def reading(self, records: int) -> None:
+        """Nothing to see."""
+
+    def listing(self, trainings: int) -> None:
         """Nothing to see."""
 
     def asking(self, models: int, asking: Asking) -> None:
@@ -183,6 +187,10 @@ class Live(Silent):
     def reading(self, records: int) -> None:
         """Show the number."""
         self._say(f"reading the database: {records:,} users" if records else "reading the database")
+
+    def listing(self, trainings: int) -> None:
+        """Show the number."""
+        self._say(f"reading the list of trainings: {trainings:,}")
 
     def asking(self, models: int, asking: Asking) -> None:
         """Show a bar of all models."""

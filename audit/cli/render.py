@@ -21,7 +21,7 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
 
     Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code.
     """
-    from audit import app
+    from audit import reporting
     from audit.cli import ending
     from audit.cli.stopping import leaving
     from audit.ledger import DamagedError, Ledger, salvaged
@@ -34,15 +34,15 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
         Output("html", str(path.with_suffix(".html"))),
         Output("csv", str(path.with_suffix(".csv"))),
     ]
-    app.check_outputs(wanted, path)
+    reporting.check_outputs(wanted, path)
     with leaving():
         try:
             with Ledger.open(path) as ledger:
-                outcome = app.report(ledger, wanted, redact=redact)
+                outcome = reporting.report(ledger, wanted, redact=redact)
                 ending.show(outcome, ledger)
         except DamagedError as error:
             show_error(error)
             with salvaged(path) as rest:
-                outcome = app.report(rest, wanted, redact=redact)
+                outcome = reporting.report(rest, wanted, redact=redact)
                 ending.show(outcome, rest)
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and exit_zero else outcome.code

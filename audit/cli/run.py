@@ -11,7 +11,7 @@ import click
 from audit.cli import options, show_error
 
 if TYPE_CHECKING:
-    from audit.app import Watcher
+    from audit.asking import Watcher
     from audit.auditor import Stop
     from audit.cli.progress import Shown
     from audit.ledger import Ledger
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     help="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
 )
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
+@options.trainings
 @options.redact
 @options.exit_zero
 @options.talk
@@ -58,7 +59,7 @@ def command(**given: object) -> "ExitCode":
     """
     if given["resume"] is not None:
         return _resume(Path(str(given["resume"])), given)
-    from audit.app import utc_now
+    from audit.instants import utc_now
     from audit.settings import run_settings
 
     return perform(run_settings(given, os.environ, utc_now()), given)
@@ -82,7 +83,8 @@ def _resume(path: Path, given: dict[str, object]) -> "ExitCode":
 
 def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object], work: "Work") -> "ExitCode":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
-    from audit import app
+    from audit import reporting
+    from audit.asking import StoppedError
     from audit.auditor import Stop
     from audit.cli import ending, logs
     from audit.cli.progress import progress
@@ -110,11 +112,11 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
 
         try:
             ledger = asyncio.run(conducted())
-        except app.StoppedError as error:
+        except StoppedError as error:
             show_error(error)
             raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
         with ledger:
-            outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
+            outcome = reporting.report(ledger, [Output(*each) for each in settings.outputs])
             ending.show(outcome, ledger, advise="resume" in given)  # the demo's servers will be gone
     if outcome.info.state == "interrupted" and caught.code is not None:
         return caught.code

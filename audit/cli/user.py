@@ -50,9 +50,9 @@ def command(who: str, run_file: str | None, as_json: bool, **given: object) -> "
 
 def _live(who: str, given: dict[str, object]) -> "UserCase | Several":
     from audit import app_user
-    from audit.app import utc_now
     from audit.cli import logs
     from audit.cli.screen import busy
+    from audit.instants import utc_now
     from audit.settings import run_settings
 
     settings = run_settings(given, os.environ, utc_now())

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from audit import app
+from audit import app, reporting
+from audit.asking import Asking
 from audit.auditor import Stop
 from audit.ledger import Ledger
 from audit.models import Finding
@@ -18,7 +19,7 @@ MODELS = 12
 
 
 class _StopAfter:
-    """An `app.Watcher` that shows nothing and stops the run."""
+    """An `asking.Watcher` that shows nothing and stops the run."""
 
     def __init__(self, models: int, stop: Stop) -> None:
         self._left = models
@@ -27,10 +28,13 @@ class _StopAfter:
     def reading(self, records: int) -> None:
         """Nothing to do."""
 
-    def asking(self, models: int, asking: app.Asking) -> None:
+    def listing(self, trainings: int) -> None:
         """Nothing to do."""
 
-    def settled(self, findings: Sequence[Finding]) -> None:  # noqa: ARG002 - app.Watcher's signature
+    def asking(self, models: int, asking: Asking) -> None:
+        """Nothing to do."""
+
+    def settled(self, findings: Sequence[Finding]) -> None:  # noqa: ARG002 - asking.Watcher's signature
         """Count down."""
         self._left -= 1
         if self._left == 0:
@@ -51,6 +55,6 @@ def interrupted(settings: RunSettings, html: Path) -> None:
         return await app.audit(few, _StopAfter(MODELS, stop), stop)
 
     with asyncio.run(audit()) as ledger:
-        app.report(ledger, [Output("html", str(html))])
+        reporting.report(ledger, [Output("html", str(html))])
     with suppress(OSError):
         run_file.unlink()

@@ -16,6 +16,7 @@ import msgspec
 from audit.errors import LedgerError
 from audit.ledger import storage
 from audit.ledger.journal import Journal
+from audit.ledger.trainings import Trainings
 from audit.models import (
     AuditedUser,
     Choices,
@@ -31,6 +32,7 @@ from audit.models import (
 
 _Code = TypeVar("_Code", Reason, Note)
 _ANSWERED = "answered"
+_BY_TRAINING = "training"
 _RANK = {status: rank for rank, status in enumerate(Status)}
 _PAGE = 500
 _ROOM = 900
@@ -39,6 +41,7 @@ same place. A row that grows splits its page, and settling takes three times as 
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder()
+_SETTLE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
 
 
 class Ledger:
@@ -148,15 +151,9 @@ class Ledger:
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around all `add`: the records are there whole or not at all."""
-        with self._translated():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+        with self.transaction():
+            yield
             self._db.execute("CREATE INDEX by_model ON audited (model) WHERE model IS NOT NULL")
-            self._db.execute("COMMIT")
 
     def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
         """Append a record in the source's order, with what is asked about it and the finding until it is."""
@@ -170,6 +167,29 @@ class Ledger:
         """Written inside `loading`, so that it is there exactly when the records are."""
         self._save("population", _ENCODER.encode(population))
 
+    @property
+    def trainings(self) -> Trainings:
+        """The account's trainings, as far as they were read."""
+        return Trainings(self.path, self._db)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is done within is kept, or nothing of it."""
+        with self._translated():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def oldest_completed(self) -> str | None:
+        """The earliest `completed_at` of all records; None where none has one."""
+        with self._read():
+            row = self._db.execute("SELECT min(json_extract(record, '$.completed_at')) FROM audited").fetchone()
+            return str(row[0]) if row[0] else None
+
     def count_pending(self) -> int:
         """Models that have yet to be asked for, each once."""
         with self._translated():
@@ -177,10 +197,17 @@ class Ledger:
             return int(self._db.execute(query).fetchone()[0])
 
     def count_answered(self) -> int:
-        """Users for whom Replicate has said something certain."""
+        """Users for whom Replicate, asked for the model's versions, has said something certain."""
+        return self._count(_ANSWERED)
+
+    def count_by_training(self) -> int:
+        """Users who were settled by their trainings alone."""
+        return self._count(_BY_TRAINING)
+
+    def _count(self, outcome: str) -> int:
         with self._translated():
             query = "SELECT count(*) FROM audited WHERE outcome = ?"
-            return int(self._db.execute(query, (_ANSWERED,)).fetchone()[0])
+            return int(self._db.execute(query, (outcome,)).fetchone()[0])
 
     def ask_again(self, failures: Iterable[Reason]) -> None:
         """Make models pending again whose question ended in one of `failures`; their findings stay until answered."""
@@ -206,6 +233,27 @@ class Ledger:
                     self._ahead[model] = (after, record)
                 yield model
 
+    def alone(self) -> Iterator[tuple[int, str, ModelRecord]]:
+        """Row id, model and record of all who wait for an answer and share their model with nobody."""
+        after = 0
+        query = (
+            "SELECT id, model, record FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id <> a.id) ORDER BY id LIMIT ?"
+        )
+        while True:
+            with self._read():
+                rows = self._db.execute(query, (after, _PAGE)).fetchall()
+                page = [(row_id, model, _RECORD.decode(record)) for row_id, model, record in rows]
+            if not page:
+                return
+            after = page[-1][0]
+            yield from page
+
+    def settle_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
+        """Record findings for which no versions have to be asked, in one transaction."""
+        with self.transaction():
+            self._db.executemany(_SETTLE, [_settled(_BY_TRAINING, row_id, finding, at) for row_id, finding in findings])
+
     def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
         with self._read():
@@ -214,18 +262,19 @@ class Ledger:
             rows = [ahead] if ahead else self._db.execute(query, (model,)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None) -> None:
-        """Record, in one transaction, what one answer means for each record that waited for it."""
+    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+        """Record, in one transaction, what one answer means for each record that waited for it.
+
+        `at` is when it came, in seconds since 1970.
+        """
         outcome = failure.value if failure else _ANSWERED
-        rows = [(outcome, *columns(finding), _ENCODER.encode(finding).decode(), row_id) for row_id, finding in findings]
-        with self._translated():
-            update = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?"
-            if len(rows) == 1:
-                self._db.execute(update, rows[0])
-                return
-            self._db.execute("BEGIN")
-            self._db.executemany(update, rows)
-            self._db.execute("COMMIT")
+        rows = [_settled(outcome, row_id, finding, at) for row_id, finding in findings]
+        if len(rows) == 1:
+            with self._translated():
+                self._db.execute(_SETTLE, rows[0])
+            return
+        with self.transaction():
+            self._db.executemany(_SETTLE, rows)
 
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""
@@ -291,6 +340,10 @@ class Ledger:
 def columns(finding: Finding) -> tuple[int, str, str]:
     """What of a finding is counted and sorted by: rank, reason, notes."""
     return _RANK[finding.status], finding.reason.value, ";".join(finding.notes)
+
+
+def _settled(outcome: str, row_id: int, finding: Finding, at: int) -> tuple[object, ...]:
+    return outcome, *columns(finding), _ENCODER.encode(finding).decode(), at, row_id
 
 
 def _largest_first(counts: dict[_Code, int]) -> dict[_Code, int]:

@@ -37,12 +37,13 @@ _ADDED = """
 ALTER TABLE audited ADD COLUMN checked_at INTEGER;  -- when the answer came, in seconds since 1970
 CREATE TABLE training (       -- the account's list of trainings, as far as it was read
     id TEXT PRIMARY KEY,
-    model TEXT,               -- the destination in lower case; null where there is no output
+    model TEXT,               -- the destination in lower case; null where it put out no version
     version TEXT,
     weights TEXT,
+    ended REAL,               -- seconds since 1970; when it was created where its end is not known
     training TEXT NOT NULL    -- JSON of training.Training
 ) WITHOUT ROWID;
-CREATE INDEX training_by_model ON training (model) WHERE model IS NOT NULL;
+CREATE INDEX training_by_model ON training (model, ended) WHERE model IS NOT NULL;
 CREATE INDEX training_by_version ON training (version) WHERE version IS NOT NULL;
 CREATE INDEX training_by_weights ON training (weights) WHERE weights IS NOT NULL;
 CREATE TABLE repair (         -- the journal of what was changed in the product's database

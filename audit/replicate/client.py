@@ -15,8 +15,12 @@ from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Re
 from audit.replicate import transport
 from audit.replicate.transport import Answer, Target, Ticking, Transport
 from audit.training import Training
+from audit.wire import TrainingsPage
 
 MOST_PAGES = 200
+
+LARGEST_TRAININGS = 64 * 1024 * 1024
+"""Bytes of a page of trainings: each of the hundred brings its whole log."""
 
 
 @asynccontextmanager
@@ -67,6 +71,21 @@ class Replicate:
             return answer
         return Missing() if answer.status == 404 else wire.training(answer.body)
 
+    async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+        """A page of the account's trainings: the first, or the one that `next` of the page before names."""
+        if following is None:
+            url: URL | Failed = URL(f"{self._base}/trainings", encoded=True)
+        else:
+            url = self._on_origin(following)
+        if isinstance(url, Failed):
+            return url
+        answer = await self._way.get(url, largest=LARGEST_TRAININGS)
+        if isinstance(answer, Failed):
+            return answer
+        if answer.status == 404:
+            return Failed(Reason.BAD_RESPONSE, "a page of the trainings answered 404")
+        return wire.trainings_page(answer.body)
+
     async def ask(self, model: str, *, once: bool = False) -> Reply:
         """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""
         url = f"{self._base}/models/{model}"
@@ -108,6 +127,16 @@ class Replicate:
             answer = got
 
     def _next_page(self, link: str, seen: set[URL]) -> URL | Failed:
+        url = self._on_origin(link)
+        if isinstance(url, Failed):
+            return url
+        if url in seen:
+            return Failed(Reason.BAD_RESPONSE, f"`next` loops: page {len(seen) + 1} is one that was read before")
+        if len(seen) >= MOST_PAGES:
+            return Failed(Reason.BAD_RESPONSE, f"more than {MOST_PAGES} pages of versions")
+        return url
+
+    def _on_origin(self, link: str) -> URL | Failed:
         try:
             url = URL(link, encoded=True)
             origin = url.origin()
@@ -115,8 +144,4 @@ class Replicate:
             return Failed(Reason.BAD_RESPONSE, "`next` is no absolute http or https URL")
         if origin != self._origin or url.user is not None:
             return Failed(Reason.BAD_RESPONSE, f"`next` leads to another place, {origin}, and was not followed")
-        if url in seen:
-            return Failed(Reason.BAD_RESPONSE, f"`next` loops: page {len(seen) + 1} is one that was read before")
-        if len(seen) >= MOST_PAGES:
-            return Failed(Reason.BAD_RESPONSE, f"more than {MOST_PAGES} pages of versions")
         return url

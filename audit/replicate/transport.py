@@ -137,12 +137,15 @@ class Transport:
         """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
         return self._pace.paused(self._ticking.monotonic())
 
-    async def get(self, url: URL, *, once: bool = False) -> Answer | Failed:
-        """A 200 or a 404, or why there is none, after as many attempts as the policy allows, or after one."""
+    async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Answer | Failed:
+        """A 200 or a 404, or why there is none, after as many attempts as the policy allows, or after one.
+
+        A body of more than `largest` bytes is not read to its end.
+        """
         attempt = 1
         while True:
             await self._turn()
-            answer = await self._timed_attempt(url, attempt)
+            answer = await self._timed_attempt(url, attempt, largest)
             if isinstance(answer, Answer) and answer.status in {200, 404}:
                 return answer
             failed = answer if isinstance(answer, Failed) else self.failure(answer)
@@ -177,10 +180,10 @@ class Transport:
                     continue  # a 429 came meanwhile: this turn is void
             return
 
-    async def _timed_attempt(self, url: URL, attempt: int) -> Answer | Failed:
+    async def _timed_attempt(self, url: URL, attempt: int, largest: int) -> Answer | Failed:
         self._sent += 1
         began, started = self._ticking.now(), self._ticking.monotonic()
-        answer = await self._attempt(url)
+        answer = await self._attempt(url, largest)
         self._observe(answer)
         if isinstance(answer, Answer):
             self._last = (answer.status, answer.headers, began, self._ticking.monotonic() - started)
@@ -191,10 +194,10 @@ class Transport:
             log.debug("GET %s: %s in %d ms, attempt %d", url.raw_path_qs, status, took, attempt, extra=details)
         return answer
 
-    async def _attempt(self, url: URL) -> Answer | Failed:
+    async def _attempt(self, url: URL, largest: int) -> Answer | Failed:
         try:
             async with self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response:
-                body = await _read(response)
+                body = await _read(response, largest)
                 if isinstance(body, Failed):
                     response.close()  # the rest is not wanted, so the connection is of no use any more
                     return body
@@ -245,9 +248,9 @@ _ERRORS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
 )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | Failed:
-    """The decoded body, at most `LARGEST_BODY` bytes; an error's body is cut short instead."""
-    limit = LARGEST_BODY if response.status == 200 else LARGEST_ERROR_BODY
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes | Failed:
+    """The decoded body, at most `largest` bytes; an error's body is cut short instead."""
+    limit = largest if response.status == 200 else LARGEST_ERROR_BODY
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in {"identity", "gzip", "x-gzip", ""}:
         return Failed(Reason.BAD_RESPONSE, "the answer is compressed in a way that was not asked for")
@@ -260,7 +263,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | Failed:
         size += len(data)
         if size > limit:
             if response.status == 200:
-                return Failed(Reason.BAD_RESPONSE, f"the answer is larger than {LARGEST_BODY // 2**20} MB")
+                return Failed(Reason.BAD_RESPONSE, f"the answer is larger than {largest // 2**20} MB")
             response.close()
             break
     if inflate and size and size <= limit and not inflate.eof:

@@ -1,0 +1,96 @@
+"""Replicate as commands ask it: where, as whom, watched by whom, and until somebody stops it."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Protocol, TypeVar
+
+from audit import __version__
+from audit.auditor import Stop
+from audit.errors import AuditError, ReplicateError
+from audit.models import Account, Failed, Finding, Reason, Requests
+from audit.replicate import Replicate, Target
+from audit.settings import ResumeSettings, RunSettings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TOKEN_STEP = "Check REPLICATE_API_TOKEN (or --token-file); tokens are at https://replicate.com/account/api-tokens"  # noqa: S105
+
+
+class StoppedError(AuditError):
+    """A signal came before anything was asked: there is nothing to report."""
+
+
+class Asking(Protocol):
+    """Whoever asks Replicate."""
+
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute that it may make."""
+
+    @property
+    def requests(self) -> Requests:
+        """Those it has made."""
+
+    def waiting(self) -> float:
+        """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
+
+
+class Watcher(Protocol):
+    """Whoever shows a person how a run is getting on."""
+
+    def reading(self, records: int) -> None:
+        """`records` have been read from the database so far."""
+
+    def listing(self, trainings: int) -> None:
+        """`trainings` have been read from Replicate's list so far."""
+
+    def asking(self, models: int, asking: Asking) -> None:
+        """`models` are about to be asked for; how that goes, `asking` says at any time."""
+
+    def settled(self, findings: Sequence[Finding]) -> None:
+        """One model has been answered, and with it these users."""
+
+    def done(self) -> None:
+        """No model will be asked any more."""
+
+
+def target(settings: RunSettings | ResumeSettings) -> Target:
+    """Where and how `settings` say to ask."""
+    return Target(
+        base_url=settings.base_url,
+        token=settings.token,
+        user_agent=f"sync-audit/{__version__}",
+        concurrency=settings.concurrency,
+        per_minute=settings.per_minute,
+        timeout=settings.timeout,
+        retries=settings.retries,
+        proxy=settings.proxy,
+    )
+
+
+async def account_of(replicate: Replicate) -> Account | None:
+    """Whose token it is. A token that is refused ends the run; any other failure leaves the question open."""
+    account = await replicate.account()
+    if not isinstance(account, Failed):
+        return account
+    if account.reason is Reason.UNAUTHORIZED:
+        raise ReplicateError(f"Replicate refuses the API token ({account.detail})", TOKEN_STEP)
+    log.warning("whose token this is could not be found out: %s", account.detail)
+    return None
+
+
+async def unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
+    """The result of `work`; raises StoppedError, with `work` cancelled, where a stop comes first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise StoppedError(f"{stop.reason} before anything was asked", "Start again when it suits you.")
+        return task.result()
+    finally:
+        for each in (task, stopping):
+            each.cancel()
+        await asyncio.wait({task, stopping})

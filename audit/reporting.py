@@ -1,0 +1,57 @@
+"""From a finished run file to its reports and its exit code; what `run` and `render` share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.errors import LedgerError, ReportError, SettingsError
+from audit.ledger import Ledger
+from audit.models import ExitCode, RunInfo, Summary
+from audit.report import writer
+from audit.report.view import RunView
+from audit.verdict import exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    info: RunInfo
+    summary: Summary
+    code: ExitCode
+    """As the findings say; signals and `--exit-zero` are the caller's to add."""
+    run_file: Path
+    outputs: tuple[writer.Output, ...]
+    redacted: bool
+    """Names must not be shown on the terminal either."""
+
+
+def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
+    """Write all `outputs` from a run file. Raises ReportError."""
+    check_read(ledger)
+    view = RunView(ledger, redact=redact)
+    info = ledger.info
+    try:
+        writer.write(outputs, view)
+    except ReportError as error:
+        here = ledger.path.is_file()
+        error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
+        raise
+    code = exit_code(view.summary, complete=info.state == "complete")
+    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted)
+
+
+def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:
+    """Find out before anything else whether all files can be written. Raises SettingsError or ReportError."""
+    writer.check(outputs)
+    for output in outputs:
+        if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
+            raise SettingsError(
+                f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
+            )
+
+
+def check_read(ledger: Ledger) -> None:
+    """See that the database had been read: else "nobody" would be said of one that nobody has looked into."""
+    if ledger.population is None:
+        raise LedgerError(f"the run {ledger.path} was ended before the database had been read", "Start a new run.")
