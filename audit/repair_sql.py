@@ -157,9 +157,9 @@ def _comments(header: Header, names: Names) -> Iterator[str]:
 
 def _parsed(line: str, names: Names) -> Edit | None:
     """The edit that is written as exactly this line."""
-    match = _pattern(names).fullmatch(line)
-    row_id = _value(match["id"]) if match else None
-    if match is None or row_id is None:
+    found = _pattern(names).fullmatch(line)
+    match = found.groupdict() if found else {}
+    if not found or (row_id := _value(match["id"])) is None:
         return None
     sets_weights, old_weights = bool(match["new_weights"]), _value(match["old_weights"])
     edit = Edit(

@@ -31,6 +31,12 @@ class Journal:
         self._path = path
         self._db = connection
 
+    @property
+    def exists(self) -> bool:
+        """False in a file of schema 1, until it is held."""
+        with storage.read(self._path):
+            return bool(self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'repair'").fetchone())
+
     def write(self, entries: Iterable[Entry]) -> None:
         """Put down what is known of these rows now, whole or not at all; on disk when this returns, if power fails too.
 

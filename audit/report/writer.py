@@ -6,7 +6,8 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -35,10 +36,10 @@ def check(outputs: Sequence[Output]) -> None:
     for output in outputs:
         if output.path != STDOUT:
             try:
-                _check_path(_target(output.path))
+                check_path(output.path)
             except OSError as error:
                 raise ReportError(
-                    f"cannot write the {output.format} report to {_shown(output)}: {_cause(error)}",
+                    f"cannot write the {output.format} report to {_shown(output)}: {cause(error)}",
                     f"Choose another place with -o {output.format}=PATH, or make this one writable.",
                 ) from error
 
@@ -53,9 +54,9 @@ def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = No
     first_error: OSError | None = None
     for output in outputs:
         try:
-            _write_one(output, view, stdout)
+            put(output.path, partial(renderer(output.format), view), stdout)
         except OSError as error:
-            failures.append(f"the {output.format} report to {_shown(output)}: {_cause(error)}")
+            failures.append(f"the {output.format} report to {_shown(output)}: {cause(error)}")
             first_error = first_error or error
     if failures:
         raise ReportError(
@@ -77,7 +78,9 @@ def _check_distinct(outputs: Sequence[Output]) -> None:
             )
 
 
-def _check_path(target: Path) -> None:
+def check_path(path: str) -> None:
+    """See that `put` can write the file at `path`, and make its directory. Raises OSError."""
+    target = _target(path)
     if _is_special(target):
         if not os.access(target, os.W_OK):
             raise PermissionError(f"{target} is not writable")
@@ -92,25 +95,25 @@ def _check_path(target: Path) -> None:
     Path(name).unlink()
 
 
-def _write_one(output: Output, view: RunView, stdout: BinaryIO | None) -> None:
-    render = renderer(output.format)
-    if output.path == STDOUT:
+def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None = None) -> None:
+    """Have `render` write the file at `path`, which is replaced whole, or standard output. Raises OSError."""
+    if path == STDOUT:
         stream = stdout or sys.stdout.buffer
         with _quiet_when_closed(stream):
-            render(view, stream)
+            render(stream)
             stream.flush()
         return
-    target = _target(output.path)
+    target = _target(path)
     if _is_special(target):
         with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
-            render(view, file)
+            render(file)
         return
-    with replacing(target) as file:
-        render(view, file)
+    with _replacing(target) as file:
+        render(file)
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its place at the end, or is removed on any way out but that."""
     fd, name = _temporary(target)
     temporary = Path(name)
@@ -179,5 +182,6 @@ def _shown(output: Output) -> str:
     return "standard output" if output.path == STDOUT else visible(output.path)
 
 
-def _cause(error: OSError) -> str:
+def cause(error: OSError) -> str:
+    """Why, in a few words, safe to show."""
     return visible(error.strerror or str(error))
