@@ -88,6 +88,14 @@ _PARAMETER = Case(
     "is behind a pooler that refuses a parameter of the URL",
     f"Remove that parameter from {URL}, or list it in the pooler's ignore_startup_parameters.",
 )
+_READ_ONLY = Case(
+    "takes no changes: it is read-only",
+    f"Name the primary server in {URL}, and a role whose default_transaction_read_only is off.",
+)
+_REFUSED = Case(
+    "refuses a change",
+    "A constraint or trigger of the table, or the length of a column, stands against it: ask who looks after them.",
+)
 _RESOURCES = Case("has run out of memory, disk space or another resource", "Try again later; tell who runs the server.")
 _SOCKET = Case(
     "cannot be reached through its socket",
@@ -109,8 +117,11 @@ _BY_STATE = {
     "08001": _UNREACHABLE,
     "08004": _NOT_LET_IN,
     "08P01": _PROTOCOL,
+    "22001": _REFUSED,
     "22021": _NOT_TEXT,
     "22P05": _NOT_TEXT,
+    "23": _REFUSED,
+    "25006": _READ_ONLY,
     "25P03": _GONE,
     "25P04": _GONE,
     "28": _NOT_LET_IN,
@@ -128,6 +139,7 @@ _BY_STATE = {
     "57014": _CANCELED,
     "57P": _GONE,
     "57P03": _NOT_NOW,
+    "P0001": _REFUSED,
 }
 """SQLSTATE, or how it begins (the longest counts) -> case."""
 
@@ -177,6 +189,11 @@ def source_error(error: BaseException, label: str) -> SourceError:
     case = _case(error)
     said = _said(error)
     return SourceError(f"database {label} {case.what}{': ' if said else ''}{said}", case.next_step)
+
+
+def is_about_a_row(error: BaseException | None) -> bool:
+    """Whether the database refuses the values of one row, so that another row may do."""
+    return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "P0")
 
 
 def row_security(label: str, table: str) -> SourceError:
