@@ -26,6 +26,7 @@ from audit.demo.standin import TOKEN, StandIn
 from audit.dsn import parse
 from audit.ledger import Ledger
 from audit.settings import RunSettings
+from audit.training import TrainingsRead
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,7 @@ class Place:
             "per_minute": 100_000,
             "timeout": 0.4,
             "retries": 1,
+            "trainings": TrainingsRead(mode="versions"),
         }
         return RunSettings(**(plain | changes))
 

@@ -15,6 +15,7 @@ from audit.demo.standin import TOKEN, StandIn
 from audit.dsn import parse
 from audit.models import Format
 from audit.settings import RunSettings
+from audit.training import TrainingsRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +50,6 @@ def stage(
             per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
             timeout=1.0,
             retries=1,
+            trainings=TrainingsRead(mode="versions"),
         )
         yield Stage(settings, dsn, standin.origin)
