@@ -11,12 +11,6 @@ from audit.models import TRIMMED, AuditedUser, ExitCode, ModelRecord, Note, Opti
 from audit.repair import Change, LeftOut, Weights, WhyLeftOut
 from audit.verdict import recorded_hash
 
-INCLUDABLE: Mapping[Reason, WhyLeftOut] = {
-    Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,
-    Reason.MALFORMED_VERSION: WhyLeftOut.MALFORMED_VERSION,
-}
-"""Reasons that are left out unless they are named: whoever wrote these values may have meant something by them."""
-
 WHY: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.SHARED_MODEL: "other users have the same model, and its latest version may show one of them",
     WhyLeftOut.RETRAINING_IN_PROGRESS: "a newer training is on its way; audit again when it has ended",
@@ -27,6 +21,12 @@ WHY: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.LATEST_NOT_KNOWN: "Replicate has not said which version is the latest",
     WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
 }
+
+_BY_NAME: Mapping[Reason, WhyLeftOut] = {
+    Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,
+    Reason.MALFORMED_VERSION: WhyLeftOut.MALFORMED_VERSION,
+}
+"""Left out unless they are included."""
 
 _BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.SHARED_MODEL: WhyLeftOut.SHARED_MODEL,
@@ -72,7 +72,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     max_age: timedelta
     """Older findings are left out."""
     include: frozenset[Reason] = frozenset()
-    """Those of `INCLUDABLE` that are wanted."""
+    """Reasons that are left out unless they are named here."""
     missing_columns: frozenset[OptionalColumn] = frozenset()
 
 
@@ -124,8 +124,8 @@ def _why_left_out(user: AuditedUser, checked_at: datetime, terms: Terms) -> WhyL
     for note, why in _BY_NOTE.items():
         if note in finding.notes:
             return why
-    if finding.reason in INCLUDABLE and finding.reason not in terms.include:
-        return INCLUDABLE[finding.reason]
+    if finding.reason in _BY_NAME and finding.reason not in terms.include:
+        return _BY_NAME[finding.reason]
     if finding.latest_version is None:
         return WhyLeftOut.LATEST_NOT_KNOWN
     return WhyLeftOut.TOO_OLD if terms.now - checked_at > terms.max_age else None

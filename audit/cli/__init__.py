@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "audit.cli.doctor",
     "user": "audit.cli.user",
     "explain": "audit.cli.explain",
+    "sync": "audit.cli.sync",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from audit.models import AuditedUser, Filters, Finding, ModelRecord
+from audit.repair import Change, LeftOut
 
 MASKED_NAME = "***"
 
@@ -52,6 +53,30 @@ def redacted_user(user: AuditedUser) -> AuditedUser:
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
     return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean))
+
+
+def redacted_change(change: Change, user: AuditedUser) -> Change:
+    """The change of `user`, masked as the user is; good to be looked at, and not to be made."""
+    record = redacted_user(user).record
+    replaced = change.weights == "replaced"
+    qualified = change.new_version != change.latest_version
+    return replace(
+        change,
+        user_id=record.user_id,
+        email=record.email,
+        model_row_id=record.model_row_id,
+        replicate_model_id=record.replicate_model_id or "",
+        old_version=record.replicate_version_id,
+        new_version=f"{record.replicate_model_id}:{change.latest_version}" if qualified else change.latest_version,
+        old_weights=record.lora_weights_url,
+        new_weights=redacted_text(change.new_weights or "") if replaced else record.lora_weights_url,
+    )
+
+
+def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
+    """The same for a `user` who is left out."""
+    record = redacted_user(user).record
+    return replace(left_out, user_id=record.user_id, email=record.email, model_row_id=record.model_row_id)
 
 
 def redacted_filters(filters: Filters, users: Callable[[], Iterator[AuditedUser]]) -> Filters:

@@ -1,0 +1,134 @@
+"""Composition root of `sync-audit sync`: a run file -> the plan of a repair -> its files. Asks and changes nothing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from audit import __version__
+from audit.app_plan import Plan, Tally
+from audit.errors import ReportError, SettingsError
+from audit.instants import instant
+from audit.models import RunInfo
+from audit.repair import Change, Edit, LeftOut, edit
+from audit.repair_plan import PlanCode
+from audit.repair_sql import NAMES, Header, Names, Purpose, script
+from audit.report import plan_json, writer
+from audit.visible import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a plan came to."""
+
+    info: RunInfo
+    run_file: Path
+    tally: Tally
+    apply_file: Path
+    undo_file: Path
+    output: str | None
+    redacted: bool
+
+    @property
+    def code(self) -> PlanCode:
+        """How the command ends."""
+        return PlanCode.SOMETHING_TO_DO if self.tally.weights else PlanCode.NOTHING_TO_DO
+
+
+def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
+    """Count `plan` and write its files: the two of SQL beside the run file, and JSON to `output`, or `-`.
+
+    Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others.
+    """
+    apply_file, undo_file = sql_file(run_file, "apply"), sql_file(run_file, "undo")
+    _check(output, (run_file, apply_file, undo_file))
+    tally = Tally.of(plan)
+    write_sql(plan, apply_file, "apply", lambda: map(edit, plan.changes()), tally.weights.total())
+    write_undo(plan, run_file)
+    if output is not None:
+        _put("the plan", output, partial(_render, plan, tally.summary))
+    return Planned(plan.info, run_file, tally, apply_file, undo_file, output, plan.redacted)
+
+
+def sql_file(run_file: Path, purpose: Purpose) -> Path:
+    """Where the SQL of a run is: `x.sqlite` has `x-apply.sql` and `x-undo.sql`."""
+    return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
+
+
+def write_undo(plan: Plan, run_file: Path) -> None:
+    """Write `...-undo.sql` for all that `plan.undo` says now. Raises ReportError."""
+    rows = sum(1 for _ in plan.undo())
+    write_sql(plan, sql_file(run_file, "undo"), "undo", plan.undo, rows)
+
+
+def write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> None:
+    """Write one of the two files of SQL. Raises ReportError."""
+    header = Header(
+        purpose=purpose,
+        run_id=plan.info.id,
+        started_at=plan.info.started_at,
+        database=plan.info.database,
+        planned_at=instant(plan.now),
+        file_name=str(path),
+        rows=rows,
+    )
+
+    def render(out: BinaryIO) -> None:
+        out.writelines(line.encode() for line in script(header, edits(), _names(plan.info)))
+
+    _put(f"the SQL to {purpose} it", str(path), render)
+
+
+def _names(info: RunInfo) -> Names:
+    return msgspec.structs.replace(NAMES, weights=None) if "lora_weights_url" in info.missing_columns else NAMES
+
+
+def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:
+    info = plan.info
+    run = plan_json.RunOfPlan(
+        id=info.id,
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        state="interrupted" if info.state == "running" else info.state,
+        database=info.database,
+        redacted=plan.redacted,
+    )
+    head = {
+        "tool": {"name": "sync-audit", "version": __version__},
+        "run": run,
+        "planned_at": instant(plan.now),
+    }
+    changes = (each for each in plan.shown() if isinstance(each, Change))
+    left_out = (each for each in plan.shown() if isinstance(each, LeftOut))
+    plan_json.render(head, changes, left_out, summary, out)
+
+
+def _check(output: str | None, others: Iterable[Path]) -> None:
+    """See that what is about to be written can be. Raises SettingsError or ReportError."""
+    if output is None or output == writer.STDOUT:
+        return
+    for other in others:
+        if Path(output).resolve() == other.resolve():
+            raise SettingsError(f"-o {output} is the path of {other}, another file of this plan", "Give another PATH.")
+    try:
+        writer.check_path(output)
+    except OSError as error:
+        raise _unwritable("the plan", output, error) from error
+
+
+def _put(what: str, path: str, render: Callable[[BinaryIO], None]) -> None:
+    try:
+        writer.put(path, render)
+    except OSError as error:
+        raise _unwritable(what, path, error) from error
+
+
+def _unwritable(what: str, path: str, error: OSError) -> ReportError:
+    where = "standard output" if path == writer.STDOUT else visible(path)
+    return ReportError(
+        f"cannot write {what} to {where}: {writer.cause(error)}",
+        "Make that place writable, or copy the run file to one that is.",
+    )

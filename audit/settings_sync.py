@@ -1,0 +1,55 @@
+"""What `sync-audit sync` was told about its plan, as one frozen value."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from audit.errors import SettingsError
+from audit.models import Filters, Reason
+from audit.settings import filters_from
+
+INCLUDABLE = (Reason.UNKNOWN_VERSION, Reason.MALFORMED_VERSION)
+"""Reasons that are left out unless they are named: whoever wrote these values may have meant something by them."""
+
+MAX_AGE = timedelta(hours=1)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """Settings of a plan."""
+
+    include: frozenset[Reason] = frozenset()
+    """Those of `INCLUDABLE` that are wanted."""
+    max_age: timedelta = MAX_AGE
+    """Older findings are left out."""
+    filters: Filters = Filters()  # noqa: RUF009 - frozen
+    """Whom the plan is about, and how many rows it changes at most."""
+    redact: bool = False
+
+
+def plan_settings(options: Mapping[str, object]) -> PlanSettings:
+    """Settings from command-line `options`, by parameter name. Raises SettingsError."""
+    include, max_age = options.get("include") or (), options.get("max_age")
+    assert isinstance(include, Iterable)  # noqa: S101 - of a repeatable option
+    return PlanSettings(
+        include=frozenset(_includable(str(each)) for each in include),
+        max_age=MAX_AGE if max_age is None else _duration(str(max_age)),
+        filters=filters_from(options),
+        redact=bool(options.get("redact")),
+    )
+
+
+def _includable(name: str) -> Reason:
+    if name not in INCLUDABLE:
+        known = " or ".join(INCLUDABLE)
+        raise SettingsError(f"--include must be {known}, not {name!r}", "All other reasons are included, or cannot be.")
+    return Reason(name)
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"([0-9]{1,7})([smhd]?)", text.strip())
+    if not match:
+        raise SettingsError(f"--max-age must be a time such as 90m, 2h, 1d or 3600, not {text!r}", "Without it, 1h.")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
