@@ -39,6 +39,7 @@ class Plan:
         self.info = ledger.info
         self.now = now
         self.redacted = self.info.redacted or settings.redact
+        self.settings = settings
         self._ledger = ledger
         self._filters = settings.filters
         self._journal = ledger.journal if ledger.journal.exists else None

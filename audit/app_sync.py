@@ -17,6 +17,7 @@ from audit.repair import Change, Edit, LeftOut, edit
 from audit.repair_plan import PlanCode
 from audit.repair_sql import NAMES, Header, Names, Purpose, script
 from audit.report import plan_json, writer
+from audit.report.redaction import redacted_text
 from audit.visible import visible
 
 
@@ -27,9 +28,13 @@ class Planned:
     info: RunInfo
     run_file: Path
     tally: Tally
-    apply_file: Path
-    undo_file: Path
+    apply_file: Path | None
+    """Null where there is nothing to change."""
+    undo_file: Path | None
+    """Null where there is nothing to undo either, now or then."""
     output: str | None
+    options: tuple[str, ...]
+    """What makes this very plan again."""
     redacted: bool
 
     @property
@@ -43,14 +48,15 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
 
     Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others.
     """
-    apply_file, undo_file = sql_file(run_file, "apply"), sql_file(run_file, "undo")
-    _check(output, (run_file, apply_file, undo_file))
+    _check(output, (run_file, sql_file(run_file, "apply"), sql_file(run_file, "undo")))
     tally = Tally.of(plan)
-    write_sql(plan, apply_file, "apply", lambda: map(edit, plan.changes()), tally.weights.total())
-    write_undo(plan, run_file)
+    undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
+    changes = tally.weights.total()
+    apply_file = _write_sql(plan, sql_file(run_file, "apply"), "apply", lambda: map(edit, plan.changes()), changes)
     if output is not None:
         _put("the plan", output, partial(_render, plan, tally.summary))
-    return Planned(plan.info, run_file, tally, apply_file, undo_file, output, plan.redacted)
+    options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
+    return Planned(plan.info, run_file, tally, apply_file, undo_file, output, options, plan.redacted)
 
 
 def sql_file(run_file: Path, purpose: Purpose) -> Path:
@@ -58,14 +64,16 @@ def sql_file(run_file: Path, purpose: Purpose) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
 
 
-def write_undo(plan: Plan, run_file: Path) -> None:
-    """Write `...-undo.sql` for all that `plan.undo` says now. Raises ReportError."""
+def write_undo(plan: Plan, run_file: Path) -> Path | None:
+    """Write `...-undo.sql` for all that `plan.undo` says now; None where that is nothing. Raises ReportError."""
     rows = sum(1 for _ in plan.undo())
-    write_sql(plan, sql_file(run_file, "undo"), "undo", plan.undo, rows)
+    return _write_sql(plan, sql_file(run_file, "undo"), "undo", plan.undo, rows)
 
 
-def write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> None:
-    """Write one of the two files of SQL. Raises ReportError."""
+def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> Path | None:
+    """One of the two files of SQL. One without rows is written only over an older one, which is wrong by now."""
+    if not rows and not path.exists():
+        return None
     header = Header(
         purpose=purpose,
         run_id=plan.info.id,
@@ -80,6 +88,7 @@ def write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iter
         out.writelines(line.encode() for line in script(header, edits(), _names(plan.info)))
 
     _put(f"the SQL to {purpose} it", str(path), render)
+    return path if rows else None
 
 
 def _names(info: RunInfo) -> Names:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 from audit.errors import SettingsError
 from audit.models import Filters, Reason
@@ -27,6 +28,17 @@ class PlanSettings:
     filters: Filters = Filters()  # noqa: RUF009 - frozen
     """Whom the plan is about, and how many rows it changes at most."""
     redact: bool = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What to write behind the command to mean the same users, as one argument each."""
+        named = [("--include", reason.value) for reason in INCLUDABLE if reason in self.include]
+        named += [("--user", who) for who in self.filters.users]
+        if self.max_age != MAX_AGE:
+            named.append(("--max-age", str(int(self.max_age.total_seconds()))))
+        if self.filters.limit:
+            named.append(("--limit", str(self.filters.limit)))
+        return tuple(chain.from_iterable(named))
 
 
 def plan_settings(options: Mapping[str, object]) -> PlanSettings:

@@ -31,7 +31,8 @@ def show(planned: Planned, page: Page) -> None:
     info, summary = planned.info, planned.tally.summary
     page.line((f"Plan for {visible(info.database)}", BOLD), f", audited {minute(info.started_at)} UTC")
     rows = f"{summary.changes:,} row{'s' * (summary.changes != 1)} to change"
-    page.line((rows, "bold yellow" if summary.changes else "bold green"), f", {summary.left_out:,} users left out")
+    left_out = f", {summary.left_out:,} user{'s' * (summary.left_out != 1)} left out"
+    page.line((rows, "bold yellow" if summary.changes else "bold green"), left_out)
     rest = {Rest.DONE_ALREADY: "changed already by an earlier --apply", Rest.BEYOND_LIMIT: "beyond --limit"}
     for each, words in rest.items():
         if count := planned.tally.rest[each]:
@@ -40,7 +41,10 @@ def show(planned: Planned, page: Page) -> None:
         page.paragraph("The run is not complete: whoever was not checked is not in this plan.", style="bold")
     for weights, title in _TITLES.items():
         if changes := planned.tally.changes.get(weights):
-            _changes(title, changes, planned.tally.weights[weights], page)
+            users = [_name(change, _USER, redacted=planned.redacted) for change in changes]
+            _changes(f"{title} ({planned.tally.weights[weights]:,})", changes, users, page)
+            if more := planned.tally.weights[weights] - len(changes):
+                page.line(f"and {more:,} more", indent=2)
             if weights == "left_alone":
                 _left_alone(planned, page)
     if planned.tally.why:
@@ -48,9 +52,8 @@ def show(planned: Planned, page: Page) -> None:
     _next(planned, page)
 
 
-def _changes(title: str, changes: Sequence[Change], count: int, page: Page) -> None:
-    page.heading(f"{title} ({count:,})")
-    users = [_cut(visible(change.email or change.user_id), _USER) for change in changes]
+def _changes(title: str, changes: Sequence[Change], users: Sequence[str], page: Page) -> None:
+    page.heading(title)
     rows = [_cut(visible(change.model_row_id), _ROW) for change in changes]
     old = [_version(change.old_version) for change in changes]
     widths = [max(map(len, column)) for column in (users, rows, old)]
@@ -62,8 +65,6 @@ def _changes(title: str, changes: Sequence[Change], count: int, page: Page) -> N
             (change.latest_version[:HASH_SHOWN], BOLD),
             indent=2,
         )
-    if count > len(changes):
-        page.line(f"and {count - len(changes):,} more", indent=2)
 
 
 def _left_alone(planned: Planned, page: Page) -> None:
@@ -78,28 +79,40 @@ def _left_out(planned: Planned, page: Page) -> None:
     for why, words in WHY.items():
         if users := planned.tally.left_out.get(why):
             count = planned.tally.why[why]
-            names = fitted([_name(user) for user in users], count, page.width - len(why.value) - 12)
-            page.line(f"{count:>6,}  ", (why.value, BOLD), (f"  {names}", DIM), indent=2)
+            names = [_name(user, 60, redacted=planned.redacted) for user in users]
+            page.line(
+                f"{count:>6,}  ",
+                (why.value, BOLD),
+                (f"  {fitted(names, count, page.width - len(why.value) - 12)}", DIM),
+                indent=2,
+            )
             page.paragraph(words, indent=10)
 
 
 def _next(planned: Planned, page: Page) -> None:
-    apply_file, undo_file, run_file = (
-        shlex.quote(visible(str(path))) for path in (planned.apply_file, planned.undo_file, planned.run_file)
-    )
-    page.heading("Files")
-    plan = planned.output if planned.output not in (None, "-") else ""
-    page.facts((("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", visible(plan or ""))))
-    if not planned.tally.weights:
+    apply_file, undo_file = (path and _pasted(path) for path in (planned.apply_file, planned.undo_file))
+    output = planned.output if planned.output != "-" else None
+    files = (("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", output and visible(output)))
+    if any(path for _, path in files):
+        page.heading("Files")
+        page.facts((what, path or "") for what, path in files)
+    if not apply_file:
         return
     page.heading("Nothing has been changed yet. To do it:")
     page.line((f'psql "$DATABASE_URL" -X -f {apply_file}', BOLD), indent=2)
     page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
-    page.line((f"sync-audit sync {run_file} --apply", BOLD), indent=2)
+    command = " ".join(("sync-audit sync", _pasted(planned.run_file), *map(_pasted, planned.options), "--apply"))
+    page.line((command, BOLD), indent=2)
 
 
-def _name(user: LeftOut) -> str:
-    return _cut(visible(user.email or user.user_id), 60)
+def _pasted(argument: object) -> str:
+    return shlex.quote(visible(str(argument)))
+
+
+def _name(user: Change | LeftOut, width: int, *, redacted: bool) -> str:
+    """Masked e-mails all look the same."""
+    name = visible(user.user_id if redacted or not user.email else user.email)
+    return _cut(name, width)
 
 
 def _version(recorded: str | None) -> str:
