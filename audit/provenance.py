@@ -43,7 +43,9 @@ def traced(
     current = made.get(recorded) if recorded else None
     newest = made.get(latest) if latest else None
     later = next((t for t in trainings if record.later_training_id and t.id == record.later_training_id), None)
-    unrecorded = latest != recorded and newest and Note.SHARED_MODEL not in finding.notes
+    unrecorded = (
+        latest != recorded and newest and not _older(newest, current) and Note.SHARED_MODEL not in finding.notes
+    )
     absent = circumstances.missing_columns
     applies = (
         (Note.UNRECORDED_TRAINING, unrecorded),
@@ -92,6 +94,11 @@ def disagreeing(finding: Finding, by_training: Finding) -> Finding:
 def in_sample(run_id: str, model: str, percent: float) -> bool:
     """Whether `model` is among those that are asked for as a check; in one run always the same, in another others."""
     return zlib.crc32(f"{run_id} {model}".encode()) % 1_000_000 < percent * 10_000
+
+
+def _older(training: Training, than: Training | None) -> bool:
+    mine, other = moment(training.completed_at), moment(than.completed_at if than else None)
+    return mine is not None and other is not None and mine < other
 
 
 def _inside(training: Training, read: TrainingsRead) -> bool:

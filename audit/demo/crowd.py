@@ -74,7 +74,7 @@ class Crowd:
     def versions(self, i: int) -> tuple[Version, ...]:
         """Two to four, newest first, one a month."""
         count = 2 + zlib.crc32(b"%d versions %d" % (self.seed, i)) % 3
-        return tuple(Version(self._hash(i, age), _text(_made(i, age))) for age in range(count))
+        return tuple(Version(self.hash(i, age), text(made_at(i, age))) for age in range(count))
 
     @property
     def public_models(self) -> Sequence[Model]:
@@ -93,25 +93,30 @@ class Crowd:
 
     @property
     def trainings(self) -> Sequence[Training]:
-        """The last training of every user, whatever became of the model; user 0's is the most recent."""
+        """Of every user the last training, user 0's the most recent, and of every fifth the one before."""
         return _Trainings(self)
 
     def training(self, training_id: str) -> Training | None:
         """See `World`."""
         digits = training_id[-8:]
         i = int(digits) if digits.isascii() and digits.isdigit() else self.n
-        return self.last_training(i) if i < self.n and training_id == _training_id(i, 0) else None
+        ages = [age for age in (0, 1) if training_id == _training_id(i, age)]
+        return self.made(i, ages[0]) if i < self.n and ages else None
 
-    def last_training(self, i: int) -> Training:
-        """The one that made user i's newest version."""
-        digest, made = self._hash(i, 0), _made(i, 0)
+    def made(self, i: int, age: int) -> Training:
+        """The training that made user i's version of that age.
+
+        A model that Replicate does not have was given a wrong name, so its training went to another one.
+        """
+        made, name = made_at(i, age), self.model_name(i)
+        misnamed = self.reason(i) in {Reason.MODEL_NOT_FOUND, Reason.NO_VERSIONS}
         return Training(
-            id=_training_id(i, 0),
-            destination=f"{OWNER}/{self.model_name(i)}",
+            id=_training_id(i, age),
+            destination=f"{OWNER}/{name}-2" if misnamed else f"{OWNER}/{name}",
             status="succeeded",
-            created_at=_text(made - timedelta(minutes=20)),
-            completed_at=_text(made + timedelta(seconds=5)),
-            output_version=digest,
+            created_at=text(made - timedelta(minutes=20)),
+            completed_at=text(made + timedelta(seconds=5)),
+            output_version=self.hash(i, age),
         )
 
     def _rows(self, i: int) -> Iterable[ModelRow]:
@@ -119,11 +124,11 @@ class Crowd:
         older = self._row(i, 1)
         match self.reason(i):
             case Reason.OUTDATED_VERSION:
-                counting = counting._replace(replicate_version_id=self._hash(i, 1))
+                counting = counting._replace(replicate_version_id=self.hash(i, 1))
             case Reason.UNKNOWN_VERSION:
-                counting = counting._replace(replicate_version_id=self._hash(i, 99))
+                counting = counting._replace(replicate_version_id=self.hash(i, 99))
             case Reason.MALFORMED_VERSION:
-                counting = counting._replace(replicate_version_id=self._hash(i, 0)[:8])
+                counting = counting._replace(replicate_version_id=self.hash(i, 0)[:8])
             case Reason.NO_VERSION_RECORDED:
                 counting = counting._replace(replicate_version_id=None)
             case Reason.MISSING_MODEL_ID:
@@ -133,7 +138,7 @@ class Crowd:
         return counting, older
 
     def _row(self, i: int, age: int) -> ModelRow:
-        digest, made = self._hash(i, age), _made(i, age)
+        digest, made = self.hash(i, age), made_at(i, age)
         return ModelRow(
             id=2 * i + 1 + age,
             user_id=self.user_id(i),
@@ -156,18 +161,19 @@ class Crowd:
         i = int(digits)
         return i if i < self.n and name == self.model_name(i) else None
 
-    def _hash(self, i: int, age: int) -> str:
+    def hash(self, i: int, age: int) -> str:
+        """The version of user i that is so many months old."""
         return hashlib.sha256(b"%d %d %d" % (self.seed, i, age)).hexdigest()
 
 
 class _Trainings(Sequence[Training]):
-    """The crowd's last trainings, made when they are looked at."""
+    """The crowd's trainings, made when they are looked at."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
 
     def __len__(self) -> int:
-        return self._crowd.n
+        return self._crowd.n + (self._crowd.n + 4) // 5
 
     @overload
     def __getitem__(self, place: int) -> Training: ...
@@ -175,11 +181,12 @@ class _Trainings(Sequence[Training]):
     def __getitem__(self, place: slice) -> Sequence[Training]: ...
     def __getitem__(self, place: int | slice) -> Training | Sequence[Training]:
         if isinstance(place, slice):
-            return [self._crowd.last_training(i) for i in range(self._crowd.n)[place]]
-        return self._crowd.last_training(range(self._crowd.n)[place])
+            return [self[each] for each in range(len(self))[place]]
+        number, n = range(len(self))[place], self._crowd.n
+        return self._crowd.made(number, 0) if number < n else self._crowd.made((number - n) * 5, 1)
 
 
-def _made(i: int, age: int) -> datetime:
+def made_at(i: int, age: int) -> datetime:
     """Users one second apart, versions of one user about a month."""
     return NOW - timedelta(days=30.4 * age, seconds=i, microseconds=1)
 
@@ -188,5 +195,6 @@ def _training_id(i: int, age: int) -> str:
     return f"t{age}{i:024d}"
 
 
-def _text(moment: datetime) -> str:
+def text(moment: datetime) -> str:
+    """As Replicate writes times."""
     return moment.isoformat().replace("+00:00", "Z")
