@@ -17,7 +17,8 @@ REAL = "https://replicate.delivery/xezq/real/flux-lora.tar"
 
 
 def terms(**changes: Any) -> Terms:
-    return Terms(**({"now": NOW, "max_age": timedelta(hours=1)} | changes))
+    fields: dict[str, Any] = {"now": NOW, "max_age": timedelta(hours=1)}
+    return Terms(**(fields | changes))
 
 
 def user(reason: Reason = Reason.OUTDATED_VERSION, weights: str | None = REAL, **fields: Any) -> AuditedUser:
