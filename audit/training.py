@@ -64,7 +64,7 @@ class TrainingsRead(msgspec.Struct, frozen=True, kw_only=True):
     read: int = 0
     """Different trainings."""
     unreadable: int = 0
-    """Entries without an id or a status."""
+    """Entries that are no training: without an id, or of another shape."""
     complete: bool = False
     """Read back to `since`, or to the very first training."""
     problem: str | None = None

@@ -14,6 +14,7 @@ import pytest
 from aioresponses import aioresponses
 
 from audit.demo.answers import PageSizes
+from audit.demo.crowd import Crowd
 from audit.demo.faults import (
     Bomb,
     Dates,
@@ -237,6 +238,31 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
         async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().ticking) as replicate:
             reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.BAD_RESPONSE, "page 2 of the versions answered 404")
+
+
+async def test_trainings_come_page_by_page_newest_first() -> None:
+    crowd = Crowd(250)
+    async with (
+        StandIn(crowd) as standin,
+        connect(target(standin.base_url), MadeUpTime().ticking) as replicate,
+    ):
+        read, following, pages = [], None, 0
+        while pages == 0 or following:
+            page = await replicate.trainings(following)
+            assert not isinstance(page, Failed)
+            read += page.trainings
+            following, pages = page.next, pages + 1
+    assert pages == 3
+    assert [each.id for each in read] == [each.id for each in crowd.trainings]
+    assert read[0].weights == crowd.trainings[0].weights
+
+
+async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
+    async with asking() as (replicate, standin):
+        page = await replicate.trainings("https://elsewhere.example/v1/trainings?cursor=x")
+        assert isinstance(page, Failed)
+        assert "leads to another place, https://elsewhere.example" in page.detail
+        assert standin.seen.requests == 0
 
 
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:

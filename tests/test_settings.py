@@ -10,6 +10,7 @@ from audit.errors import SettingsError
 from audit.models import Filters
 from audit.report.formats import FORMATS as RENDERED
 from audit.settings import FORMATS, RunSettings, outputs, run_settings
+from audit.training import TrainingsRead
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 ENOUGH = {"DATABASE_URL": "postgresql://u:hunter2@db.example.com/shop", "REPLICATE_API_TOKEN": "r8_secret"}
@@ -228,3 +229,28 @@ def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
 
 def test_an_empty_user_is_refused() -> None:
     assert "--user is empty" in refusal(user=("  ",))
+
+
+def test_trainings_are_read_where_they_are_wanted() -> None:
+    assert settings().trainings is None
+    assert settings(trainings=True).trainings == TrainingsRead(mode="versions")
+    assert settings(mode="trainings").trainings == TrainingsRead(mode="trainings", sample=1.0)
+    since = settings(trainings=True, trainings_since="2026-01-05T12:00:00+02:00").trainings
+    assert since == TrainingsRead(mode="versions", since="2026-01-05T10:00:00Z")
+    assert settings(mode="trainings", verify_sample="0").trainings == TrainingsRead(mode="trainings", sample=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "quick"}, "--mode must be one of versions, trainings, not 'quick'"),
+        ({"trainings_since": "2026-01-05"}, "--trainings-since has no meaning without --trainings"),
+        ({"trainings": True, "trainings_since": "last week"}, "--trainings-since must be a date"),
+        ({"trainings": True, "trainings_since": "2026-03-02"}, "is in the future"),
+        ({"verify_sample": "5"}, "--verify-sample has no meaning without --mode trainings"),
+        ({"mode": "trainings", "verify_sample": "101"}, "a percentage from 0 to 100, not '101'"),
+        ({"mode": "trainings", "verify_sample": "some"}, "a percentage from 0 to 100, not 'some'"),
+    ],
+)
+def test_what_makes_no_sense_about_trainings_is_refused(options: dict[str, Any], words: str) -> None:
+    assert words in refusal(**options)

@@ -317,3 +317,17 @@ def test_what_is_no_training_is_a_bad_response(body: bytes) -> None:
     training = wire.training(body)
     assert isinstance(training, Failed)
     assert training.reason is Reason.BAD_RESPONSE
+
+
+def test_an_entry_that_is_no_training_is_counted_and_spoils_no_other() -> None:
+    body = b'{"results": [{"id": "t1"}, {"id": 5}, null, {"id": "t2", "logs": "x"}], "next": "https://x/?cursor=a"}'
+    page = wire.trainings_page(body)
+    trainings = (Training(id="t1", status=""), Training(id="t2", status=""))
+    assert page == wire.TrainingsPage(trainings, unreadable=2, next="https://x/?cursor=a")
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"results": {}}', b"<html>", b'{"results": [{"id": "t1"}'])
+def test_what_is_no_page_of_trainings_is_a_bad_response(body: bytes) -> None:
+    page = wire.trainings_page(body)
+    assert isinstance(page, Failed)
+    assert page.reason is Reason.BAD_RESPONSE
