@@ -50,7 +50,9 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     """
     _check(output, (run_file, sql_file(run_file, "apply"), sql_file(run_file, "undo")))
     tally = Tally.of(plan)
-    undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
+    undo_file = write_undo(
+        plan, run_file, plan.undo
+    )  # first: nothing is ever there to be applied that cannot be undone
     changes = tally.weights.total()
     apply_file = _write_sql(plan, sql_file(run_file, "apply"), "apply", lambda: map(edit, plan.changes()), changes)
     if output is not None:
@@ -64,10 +66,10 @@ def sql_file(run_file: Path, purpose: Purpose) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
 
 
-def write_undo(plan: Plan, run_file: Path) -> Path | None:
-    """Write `...-undo.sql` for all that `plan.undo` says now; None where that is nothing. Raises ReportError."""
-    rows = sum(1 for _ in plan.undo())
-    return _write_sql(plan, sql_file(run_file, "undo"), "undo", plan.undo, rows)
+def write_undo(plan: Plan, run_file: Path, edits: Callable[[], Iterable[Edit]]) -> Path | None:
+    """Write `...-undo.sql` for `edits`; None where there are none. Raises ReportError."""
+    rows = sum(1 for _ in edits())
+    return _write_sql(plan, sql_file(run_file, "undo"), "undo", edits, rows)
 
 
 def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> Path | None:

@@ -18,6 +18,9 @@ from audit.source_errors import is_about_a_row
 from audit.source_repair_sql import RIGHTS, TABLE, RepairStatements, repair_statements
 from audit.visible import shortened, visible
 
+ALREADY = "it is what it was to be already"
+"""Why a row is skipped that somebody has changed to the very same."""
+
 _SHOWN = 80
 """Characters of a value in a sentence."""
 
@@ -182,9 +185,10 @@ def why_not(edit: Edit, row: Row | None) -> str:
         return "the row is gone"
     if row.status != "completed":
         return f"training_status is {_said(row.status)} now"
+    if (row.version, row.weights) == (edit.new_version, edit.new_weights):
+        return ALREADY
     if row.version != edit.old_version:
-        already = ", which is what it was to be" if row.version == edit.new_version else ""
-        return f"replicate_version_id is {_said(row.version)} now{already}"
+        return f"replicate_version_id is {_said(row.version)} now"
     if row.weights != edit.old_weights:
         return f"lora_weights_url is {_said(row.weights)} now"
     if edit.guards_updated_at and row.updated_at != edit.old_updated_at:
@@ -196,7 +200,7 @@ def _said(value: str | None) -> str:
     return "null" if value is None else shortened(visible(value), _SHOWN) if value.strip() else repr(value)
 
 
-def _parameters(edits: Sequence[Edit]) -> list[list[str | None] | list[bool]]:
+def _parameters(edits: Sequence[Edit]) -> list[Sequence[str | bool | None]]:
     """In the order of the statement's numbers."""
     return [
         [edit.model_row_id for edit in edits],

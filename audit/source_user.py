@@ -1,5 +1,6 @@
-"""PostgreSQL -> one user: whom a WHO means, all training rows, and the record that an audit would judge."""
+"""PostgreSQL -> one user: whom a WHO means, all training rows, and the record that an audit would judge; or a few."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit import source_sql
@@ -56,6 +57,22 @@ async def find(
                 record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
                 missing_columns=source_sql.missing_columns(users, models),
             )
+
+
+async def records_of(
+    database: Database, user_ids: Sequence[str], *, order_by: OrderBy, include_tests: bool, statement_timeout: float
+) -> dict[str, ModelRecord]:
+    """The records that an audit would judge now, by user id; whoever has no row that counts is missing.
+
+    Only among these users is a model found to be shared. Raises SourceError.
+    """
+    async with session(database, statement_timeout=statement_timeout) as (connection, _):
+        with border(database):
+            users, models = await columns(connection, database)
+            sql = source_sql.statements(users, models, order_by, include_tests=include_tests, persons="$4")
+            persons = list({text for user_id in user_ids for text in (user_id, user_id.lower())})
+            records = map(as_record, await connection.fetch(sql.records, TRIMMED, None, None, persons))
+            return {record.user_id: record for record in records if record.user_id in set(user_ids)}
 
 
 async def _people(connection: Connection, sql: UserStatements, who: str) -> dict[str, Person]:

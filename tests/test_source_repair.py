@@ -10,7 +10,7 @@ import pytest
 from audit.dsn import parse
 from audit.errors import SourceError
 from audit.repair import Column, Edit, Outcome, State
-from audit.source_repair import Became, repairer
+from audit.source_repair import ALREADY, Became, repairer
 from tests.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.postgres_servers import pgbouncer
 from tests.report_hostile import HOSTILE
@@ -101,10 +101,7 @@ EDITS = {
     "version": ("replicate_version_id = 'x'", "replicate_version_id is x now"),
     "version null": ("replicate_version_id = NULL", "replicate_version_id is null now"),
     "version blank": ("replicate_version_id = ''", "replicate_version_id is '' now"),
-    "version the same": (
-        f"replicate_version_id = '{NEW}'",
-        f"replicate_version_id is {NEW} now, which is what it was to be",
-    ),
+    "version the same": (f"replicate_version_id = '{NEW}'", ALREADY),
     "weights": ("lora_weights_url = E'a\\nb'", "lora_weights_url is a\\nb now"),
     "weights null": ("lora_weights_url = NULL", "lora_weights_url is null now"),
     "another column": (

@@ -1,5 +1,6 @@
 """`sync-audit sync`: the repair."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,21 @@ import click
 from audit.cli import options
 
 if TYPE_CHECKING:
-    from audit.repair_plan import PlanCode
+    from audit.cli import Code
+    from audit.settings_sync import PlanSettings
+
+OF_THE_PLAN = ("output", "include", "max_age", "user", "limit", "redact")
+OF_ASKING = ("no_recheck", "touch", "token_file", "base_url", "concurrency", "rate", "timeout", "retries")
+OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 
 
 @click.command("sync")
-@click.argument("run_file", metavar="RUN")
+@click.argument("run_file", metavar="RUN", required=False)
+@click.option("--apply", is_flag=True, help="Make the changes of the plan, each row only if it is still what it was.")
+@click.option("--undo", metavar="FILE", help="Put back what an ...-undo.sql says; no RUN then.")
+@click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
+@click.option("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set.")
+@click.option("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone.")
 @click.option("-o", "--output", metavar="PATH", help="Write the plan as JSON too; - is standard output.")
 @click.option(
     "--include",
@@ -30,13 +41,54 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", metavar="N", help="Change at most N rows: a trial.")
 @options.redact
-def command(run_file: str, output: str | None, **given: object) -> "PlanCode":
-    """Plan the repair of all users of the run file RUN who need a sync.
+@options.database_url
+@options.token_file
+@options.base_url
+@options.concurrency
+@options.rate
+@options.timeout
+@options.retries
+@options.statement_timeout
+def command(run_file: str | None, output: str | None, apply: bool, undo: str | None, **given: object) -> "Code":  # noqa: FBT001 - click
+    """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
-    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts everything back. Changes nothing and asks nobody. Ends in
-    3 if there is something to change, 0 if not.
+    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts everything back. Without --apply or --undo nothing is
+    changed and nobody asked; it ends in 3 if there is something to change, 0 if not.
+
+    With --apply, and with --undo, it ends in 0 if everything was done, 4 if rows were skipped or failed, 5 if nothing
+    could be begun. A row that somebody has edited since the audit is skipped and named, never overwritten.
     """
+    from audit.errors import SettingsError
+    from audit.settings_sync import plan_settings
+
+    if undo is not None:
+        from audit.cli.sync_changes import take_back
+
+        if run_file is not None or apply:
+            raise SettingsError("--undo takes a file and nothing else: neither RUN nor --apply")
+        _refuse((*OF_THE_PLAN, *OF_ASKING), given | {"output": output}, "with --undo")
+        return take_back(Path(undo), given)
+    if run_file is None:
+        raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")
+    wanted = plan_settings(given)
+    if apply:
+        from audit.cli.sync_changes import apply as applied
+
+        return applied(Path(run_file), output, wanted, given)
+    _refuse(OF_CHANGES, given, "without --apply")
+    return _plan(Path(run_file), output, wanted)
+
+
+def _refuse(names: tuple[str, ...], given: Mapping[str, object], where: str) -> None:
+    from audit.errors import SettingsError
+
+    for name in names:
+        if given.get(name):
+            raise SettingsError(f"--{name.replace('_', '-')} has no meaning {where}")
+
+
+def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "Code":
     from audit import app_plan, app_sync
     from audit.cli.page import Page
     from audit.cli.screen import screen
@@ -44,11 +96,8 @@ def command(run_file: str, output: str | None, **given: object) -> "PlanCode":
     from audit.cli.sync_screen import show
     from audit.instants import utc_now
     from audit.ledger import Ledger
-    from audit.settings_sync import plan_settings
 
-    path = Path(run_file)
-    settings = plan_settings(given)
     with leaving(), Ledger.open(path) as ledger:
-        planned = app_sync.make(app_plan.Plan(ledger, settings, utc_now()), path, output)
+        planned = app_sync.make(app_plan.Plan(ledger, wanted, utc_now()), path, output)
     show(planned, Page(screen(stderr=output == "-")))
     return planned.code

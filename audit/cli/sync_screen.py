@@ -26,8 +26,8 @@ _TITLES: dict[Weights, str] = {
 }
 
 
-def show(planned: Planned, page: Page) -> None:
-    """Everything but the last line, which names the exit code's meaning."""
+def show(planned: Planned, page: Page, *, advise: bool = True) -> None:
+    """Everything but the last line, which names the exit code's meaning; `advise` says where it is and how to go on."""
     info, summary = planned.info, planned.tally.summary
     page.line((f"Plan for {visible(info.database)}", BOLD), f", audited {minute(info.started_at)} UTC")
     rows = f"{summary.changes:,} row{'s' * (summary.changes != 1)} to change"
@@ -49,7 +49,8 @@ def show(planned: Planned, page: Page) -> None:
                 _left_alone(planned, page)
     if planned.tally.why:
         _left_out(planned, page)
-    _next(planned, page)
+    if advise:
+        _next(planned, page)
 
 
 def _changes(title: str, changes: Sequence[Change], users: Sequence[str], page: Page) -> None:

@@ -1,0 +1,113 @@
+"""Composition root of `sync --undo`: an undo file -> database -> journal of the run, where that is beside the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audit.app_repair import Watcher, batches
+from audit.auditor import Stop
+from audit.dsn import Database
+from audit.errors import SettingsError, SourceError
+from audit.ledger import Entry, Ledger
+from audit.repair import Column, Edit, State
+from audit.repair_sql import read
+from audit.repair_tally import Tally, Told
+from audit.source_repair import ALREADY, Became, repairer
+
+SUFFIX = "-undo.sql"
+
+
+class UndoFile:
+    """A file that `sync` has written, or what somebody has left of it."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads it through. Raises SettingsError where it cannot be read, or is not what was written."""
+        self.path = path
+        self.rows = 0
+        columns: dict[Column, None] = {}
+        for edit in self.edits():
+            columns |= dict.fromkeys(edit.columns)
+            self.rows += 1
+        self.columns = tuple(columns)
+
+    def edits(self) -> Iterator[Edit]:
+        """What it does, row by row."""
+        try:
+            with self.path.open(encoding="utf-8", newline="\n") as lines:
+                yield from read(lines, str(self.path), "undo")
+        except (OSError, UnicodeError) as error:
+            cause = getattr(error, "strerror", None) or "it is not text"
+            raise SettingsError(
+                f"{self.path} cannot be read: {cause.lower()}", "Name the ...-undo.sql that sync-audit has written."
+            ) from error
+
+    @property
+    def run_file(self) -> Path:
+        """The run file that it was written beside."""
+        return self.path.with_name(f"{self.path.name.removesuffix(SUFFIX)}.sqlite")
+
+
+@contextmanager
+def run_beside(file: UndoFile) -> Iterator[Ledger | None]:
+    """The run file beside `file`, held; None where there is none. Raises LedgerError where it cannot be held."""
+    if not file.path.name.endswith(SUFFIX) or not file.run_file.is_file():
+        yield None
+        return
+    with Ledger.resume(file.run_file) as ledger:
+        yield ledger
+
+
+class Undo:
+    """The undoing of what a file says."""
+
+    def __init__(
+        self, file: UndoFile, ledger: Ledger | None, database: Database, statement_timeout: float, watcher: Watcher
+    ) -> None:
+        """`ledger` has to be held."""
+        self._file = file
+        self._ledger = ledger
+        self._database = database
+        self._timeout = statement_timeout
+        self._watcher = watcher
+        self._tally = Tally(total=file.rows)
+
+    async def undo(self, stop: Stop) -> Tally:
+        """Put back all, or as much as can be until `stop` is requested or something fails.
+
+        Raises AuditError where not even the first row can be tried.
+        """
+        tally = self._tally
+        async with repairer(self._database, statement_timeout=self._timeout, columns=self._file.columns) as table:
+            for batch in batches(self._file.edits()):
+                if stop.requested:
+                    break
+                self._watcher.doing(f"undoing: {tally.tried:,} of {tally.total:,} rows")
+                try:
+                    became = await table.write(batch)
+                except SourceError as error:
+                    tally.error = error
+                    break
+                self._take_down(became)
+        tally.stopped = stop.reason
+        return tally
+
+    def _take_down(self, became: Became) -> None:
+        tally, undone = self._tally, []
+        for row_id, (state, outcome) in became.items():
+            entry = self._ledger.journal.entry(row_id) if self._ledger else None
+            already = outcome.why == ALREADY
+            if entry and (state is State.DONE or already):
+                undone.append(entry._replace(state=State.UNDONE))
+            if already:
+                tally.already += 1
+                continue
+            tally.states[state] += 1
+            if state is not State.DONE:
+                self._watcher.told(Told(row_id, self._name(entry), state, outcome.why))
+        if self._ledger:
+            self._ledger.journal.write(undone)
+
+    def _name(self, entry: Entry | None) -> str | None:
+        if entry is None or self._ledger is None:
+            return None
+        return entry.change.user_id if self._ledger.info.redacted else entry.change.email or entry.change.user_id

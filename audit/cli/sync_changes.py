@@ -1,0 +1,205 @@
+"""`sync --apply` and `sync --undo`: asked for once more, done under the eyes of a person who may stop it, and told."""
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+from rich.console import Console
+from rich.status import Status as Spinner
+
+from audit.app_plan import Plan
+from audit.app_repair import Repair, Terms
+from audit.app_sync import make, sql_file
+from audit.app_undo import Undo, UndoFile, run_beside
+from audit.asking import StoppedError
+from audit.auditor import Stop
+from audit.cli import logs, show_error
+from audit.cli.page import BOLD, DIM, Page
+from audit.cli.screen import can_animate, screen
+from audit.cli.stopping import signals
+from audit.cli.sync_screen import show
+from audit.errors import SettingsError
+from audit.instants import instant, utc_now
+from audit.ledger import Ledger
+from audit.models import ExitCode, Status
+from audit.repair import State
+from audit.repair_plan import PlanCode
+from audit.repair_tally import RepairCode, Tally, Told
+from audit.settings import STATEMENT_TIMEOUT, number_from
+from audit.settings_repair import database_of, repair_settings
+from audit.settings_sync import PlanSettings
+from audit.visible import visible
+
+if TYPE_CHECKING:
+    from audit.cli import Code
+
+Given: TypeAlias = Mapping[str, object]
+Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
+
+
+class Shown:
+    """What is being done, in one line on a terminal; rows that were not changed, each in a line that stays."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spinner = Spinner("", console=console, spinner="line") if can_animate(console) else None
+
+    def doing(self, words: str) -> None:
+        """In place of what was being done before."""
+        if self._spinner:
+            self._spinner.update(words)
+            self._spinner.start()
+
+    def told(self, row: Told) -> None:
+        """One line."""
+        where = f"row {visible(row.model_row_id)}"
+        who = f"{visible(row.user)}, {where}" if row.user else where
+        self.line(f"{row.state.value:<8} {who}: {row.why}")
+
+    def line(self, text: str) -> None:
+        """Above what is being done."""
+        self._console.print(text, soft_wrap=True)
+
+    def done(self) -> None:
+        """Nothing is being done any more."""
+        if self._spinner:
+            self._spinner.stop()
+
+
+def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) -> "Code":
+    """Plan, ask, and make the changes of the run file `path`."""
+    _check_somebody_is_there("--apply", given)
+    with Ledger.resume(path) as ledger:
+        settings = repair_settings(given, os.environ, ledger.info, ledger.choices, path)
+        now = utc_now()
+        plan = Plan(ledger, wanted, now)
+        planned = make(plan, path, output)
+        page = Page(screen(stderr=True))
+        show(planned, page, advise=False)
+        count = planned.tally.summary.changes
+        if not count and not ledger.journal.counts()[State.BEGUN]:
+            return planned.code
+        page.line()
+        if count and not _confirmed(f"Change {_rows(count)} of user_models in {settings.database.label}?", given):
+            return PlanCode.SOMETHING_TO_DO
+        terms = Terms(recheck=not given.get("no_recheck"), touch=instant(now) if given.get("touch") else None)
+
+        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
+            return Repair(ledger, plan, settings, terms, shown).apply(stop)
+
+        tally, signal = _conduct(work, settings.secrets)
+        command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
+        undo_file = sql_file(path, "undo")
+        _end(tally, page, "changed", go_on=command)
+        if undo_file.exists() and ledger.journal.counts()[State.DONE]:
+            page.line("To undo what was done:")
+            page.line((visible(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
+    return _code(tally, signal)
+
+
+def take_back(path: Path, given: Given) -> "Code":
+    """Read the undo file `path` through, ask, and put everything back."""
+    _check_somebody_is_there("--undo", given)
+    file = UndoFile(path)
+    timeout = number_from(STATEMENT_TIMEOUT, given, os.environ)
+    page = Page(screen(stderr=True))
+    with run_beside(file) as ledger:
+        database = database_of(given, os.environ, ledger.info if ledger else None)
+        what = f"Put back {_rows(file.rows)} of user_models in {database.label}?"
+        if file.rows and not _confirmed(what, given):
+            return RepairCode.INCOMPLETE
+
+        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
+            return Undo(file, ledger, database, timeout, shown).undo(stop)
+
+        tally, signal = _conduct(work, (database.password or "",))
+        _end(tally, page, "put back", go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+    return _code(tally, signal)
+
+
+def _check_somebody_is_there(option: str, given: Given) -> None:
+    if not given.get("yes") and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError(
+            f"{option} changes the database, and there is no terminal to ask for a confirmation",
+            "Look at the plan first (sync-audit sync RUN), then add --yes.",
+        )
+
+
+def _confirmed(question: str, given: Given) -> bool:
+    return bool(given.get("yes")) or click.confirm(visible(question), err=True)
+
+
+def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, ExitCode | None]:
+    """Do `work`, and the signal that has come meanwhile."""
+    shown = Shown(screen(stderr=True))
+    logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, shown.line)
+    with signals() as caught:
+
+        async def conducted() -> Tally:
+            stop = Stop()
+            caught.stops(stop)
+            return await work(shown, stop)
+
+        try:
+            with _shown(shown):
+                return asyncio.run(conducted()), caught.code
+        except StoppedError as error:
+            show_error(error)
+            raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None
+
+
+@contextmanager
+def _shown(shown: Shown) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shown.done()
+
+
+def _end(tally: Tally, page: Page, done: str, *, go_on: str) -> None:
+    """How it went, and how to go on."""
+    counts = [
+        f"{_rows(tally.states[State.DONE])} {done}",
+        f"{tally.already:,} {done} already" if tally.already else "",
+        f"{tally.found_done:,} found to be {done} before a kill" if tally.found_done else "",
+        f"{tally.states[State.SKIPPED]:,} skipped" if tally.states[State.SKIPPED] else "",
+        f"{tally.states[State.FAILED]:,} failed" if tally.states[State.FAILED] else "",
+        f"{tally.states[State.BEGUN]:,} not known" if tally.states[State.BEGUN] else "",
+        f"{tally.left:,} not come to" if tally.left else "",
+    ]
+    page.line((", ".join(filter(None, counts)), BOLD))
+    if tally.now:
+        good = tally.now[Status.UP_TO_DATE]
+        page.line(f"Audited again: {good:,} of {_users(tally.now.total())} up to date now")
+        for row in tally.not_now:
+            page.line((f"{visible(row.user or '')}: {visible(row.why or '')}", DIM), indent=2)
+        more = tally.now.total() - good - len(tally.not_now)
+        if more > 0:
+            page.line((f"and {more:,} more", DIM), indent=2)
+    for error, what in ((tally.error, "It ended early"), (tally.unaudited, "They could not be audited again")):
+        if error:
+            page.paragraph(visible(f"{what}: {error}"))
+            page.paragraph(visible(error.next_step), indent=2)
+    if tally.stopped and tally.left:
+        page.line(f"It ended early: {tally.stopped}")
+    if tally.code is RepairCode.INCOMPLETE:
+        page.line("To go on, or try those again that are still as they were:")
+        page.line((visible(go_on), BOLD), indent=2)
+
+
+def _code(tally: Tally, signal: ExitCode | None) -> RepairCode:
+    return RepairCode(signal) if signal and tally.left else tally.code
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _users(count: int) -> str:
+    return f"{count:,} {'user is' if count == 1 else 'users are'}"
