@@ -6,7 +6,8 @@ import msgspec
 
 from audit.hint_table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
 from audit.models import AuditedUser, ModelRecord, Note, Population, Reason, Status, Summary
-from audit.training import Traced, Training
+from audit.origins import origins
+from audit.training import Training
 from audit.verdict import askable_model, recorded_hash
 from audit.visible import shortened, visible
 
@@ -137,15 +138,11 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "weights": lambda user: user.record.lora_weights_url or "(none recorded)",
     "others": lambda user: _others(user.record),
     "failure": lambda user: user.record.later_failure_reason or "(no reason recorded)",
-    "made_latest": lambda user: _of(_traced(user).latest, "id"),
-    "real_weights": lambda user: _of(_traced(user).latest, "weights"),
-    "current_weights": lambda user: _of(_traced(user).current or _traced(user).latest, "weights"),
-    "trained_trigger": lambda user: _of(_traced(user).current or _traced(user).latest, "trigger_word"),
+    "made_latest": lambda user: _of(origins(user).latest, "id"),
+    "real_weights": lambda user: _of(origins(user).latest, "weights"),
+    "current_weights": lambda user: _of(origins(user).current, "weights"),
+    "trained_trigger": lambda user: _of(origins(user).current, "trigger_word"),
 }
-
-
-def _traced(user: AuditedUser) -> Traced:
-    return user.finding.traced or Traced()
 
 
 def _of(training: Training | None, field: str) -> str:

@@ -45,6 +45,12 @@ class CrowdRun:
             statuses[reason.status] += count
         return Summary({status: statuses[status] for status in Status}, dict(reasons.most_common()), {})
 
+    def count_by_training(self) -> int:
+        return 0
+
+    def count_answered(self) -> int:
+        return 0
+
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """By status, then in the crowd's order."""
         for wanted in (status,) if status else Status:

@@ -5,7 +5,7 @@
 "use strict";
 (() => {
   const PAGE = 100;
-  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f"; // see html_data.py
+  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f", SAME = "\x80", LEFT_OUT = "\x81"; // see html_data.py
   const root = document.documentElement;
   root.classList.add("live"); // at once, before the browser lays out tables that nobody will see
 
@@ -27,7 +27,7 @@
     blocks = lines.map((line, place) => ({ texts: JSON.parse(line), rows: [], size: Math.min(hints.block, hints.total - place * hints.block) }));
     column = Object.fromEntries(hints.fields.map((name, place) => [name, place]));
     reasonOf = Uint8Array.from(all("reason"));
-    notesOf = Uint16Array.from(all("notes"));
+    notesOf = Uint32Array.from(all("notes"));
     if (reasonOf.length !== hints.total) throw new Error("the data block is not whole");
   }
 
@@ -92,12 +92,33 @@
     return lag < 0 ? 0 : lag;
   }
 
+  /** A training as `_training` packs it, with what stands for something else put in; null where there is none. */
+  function trainingOf(packed, get) {
+    if (!packed) return null;
+    const [id, status, weights, trigger, error, ...dates] = packed.split(ITEM);
+    const [created, completed] = moments(dates);
+    const whole = (text, name) => (text === SAME ? get(name) : text);
+    return {
+      id: id === LEFT_OUT ? "" : whole(id, "training_id"), status: status || "succeeded", error,
+      weights: whole(weights, "lora_weights_url"), trigger_word: whole(trigger, "trigger_word"),
+      created_at: iso(created) || "", completed_at: iso(completed) || "",
+    };
+  }
+
+  function originsOf(get) {
+    if (!get("evidence")) return null;
+    const latest = trainingOf(get("made_latest"), get);
+    const current = get("current") === SAME ? latest : trainingOf(get("current"), get);
+    return { evidence: get("evidence"), current, latest, later: trainingOf(get("later"), get) };
+  }
+
   /** Everything that is known of a user, under the names of the JSON report. */
   function userAt(row) {
     const get = (name) => at(row, name);
     const { made, recorded, latest } = versionMoments(row);
     const others = get("others").split(ITEM);
     const ids = made.map((_, place) => (place ? others[place - 1] : get("newest")));
+    const known = ids.length ? ids : [get("newest")]; // of whom a training settles only the latest is known
     const [updated, created, completed] = moments([get("updated_at"), get("created_at"), get("completed_at")]);
     const user = Object.fromEntries(hints.fields.slice(0, column.detail + 1).map((name) => [name, get(name)]));
     const odd = get("odd") ? JSON.parse(get("odd")) : { guard: [] };
@@ -105,14 +126,14 @@
     const current = get("recorded");
     return Object.assign(user, {
       row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row),
-      absent: current === NULL, current_version: current === NULL ? "" : resolved(current, ids, same),
+      absent: current === NULL, current_version: current === NULL ? "" : resolved(current, known, same),
       current_version_created_at: iso(recorded) || "",
-      latest_version: resolved(get("latest"), ids, same), latest_version_created_at: iso(latest) || "",
+      latest_version: resolved(get("latest"), known, same), latest_version_created_at: iso(latest) || "",
       versions_behind: number("behind"), total: number("total"), older: number("older_completed"),
       versions: ids.map((id, place) => ({ id, made: iso(made[place]) || "" })),
       updated_at: iso(updated) || "", created_at: iso(created) || "", completed_at: iso(completed) || "",
       shared_with: get("shared_with") ? get("shared_with").split(ITEM) : [], shared: number("shared_with_count"),
-      days: daysBehind(row), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
+      origins: originsOf(get), days: daysBehind(row), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
     });
   }
 
@@ -147,21 +168,25 @@
   }
 
   function values(user) {
-    const behind = user.versions_behind;
+    const behind = user.versions_behind, unknown = "(not known)";
     const plain = {
       who: user.email || user.user_id,
       model: user.replicate_model_id || "(none)",
       recorded: user.current_version || "(none)",
-      latest: user.latest_version || "(not known)",
-      behind: behind === null ? "(not known)" : `${behind} version${behind === 1 ? "" : "s"}`,
+      latest: user.latest_version || unknown,
+      behind: behind === null ? unknown : `${behind} version${behind === 1 ? "" : "s"}`,
       page: user.page || "(no page: the model id is not owner/name)",
       sql: user.sql,
-      detail: user.detail || "(not known)",
+      detail: user.detail || unknown,
       trigger: user.trigger_word || "(none recorded)",
       scale: user.lora_scale || "(none recorded)",
       weights: user.lora_weights_url || "(none recorded)",
       others: others(user),
       failure: user.later_failure_reason || "(no reason recorded)",
+      made_latest: user.origins?.latest?.id || unknown,
+      real_weights: user.origins?.latest?.weights || unknown,
+      current_weights: user.origins?.current?.weights || unknown,
+      trained_trigger: user.origins?.current?.trigger_word || unknown,
     };
     return Object.fromEntries(Object.entries(plain).map(([name, text]) => [name, shortened(text, 600)]));
   }
@@ -289,7 +314,7 @@
       ...user.notes.map((note) => make("div", { class: "noted" },
         make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note))),
       make("h3", null, "This user’s rows"), make("pre", null, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
-    const right = make("div", null, ...compared(user), ...versions(user), make("h3", null, "As recorded"), facts(user),
+    const right = make("div", null, ...compared(user), ...versions(user), ...trained(user), make("h3", null, "As recorded"), facts(user),
       make("p", { class: "actions" }, user.page && link(user.page, "Open the model on Replicate"), copyButton(location.href, "a link to this user")));
     right.querySelector(".actions .copy").textContent = "Copy link";
     return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: "6" }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(who)}` }, left, right)));
@@ -323,6 +348,30 @@
     return [make("h3", null, "Versions on Replicate, newest first"), make("ol", { class: "versions" }, ...lines), older && make("p", { class: "remark" }, older)];
   }
 
+  /** Each training that is known, once, with what it did: `origins.labelled`. */
+  function labelled({ current, latest, later }) {
+    const words = hints.origins;
+    const made = current && current === latest ? [[words.both, current]] : [[words.current, current], [words.latest, latest]];
+    return [...made, [words.later[later?.status] ?? words.later[""], later]].filter(([, training]) => training);
+  }
+
+  function trained(user) {
+    if (!user.origins) return [];
+    const basis = hints.origins.basis[user.origins.evidence], cards = labelled(user.origins);
+    return [make("h3", null, "Where it comes from"),
+      basis && make("p", null, make("b", null, "The verdict rests on:"), " ", basis),
+      ...cards.map(([label, training]) => make("div", { class: "noted" }, make("h4", null, label), trainingFacts(training))),
+      !cards.length && make("p", { class: "remark" }, hints.origins.none)];
+  }
+
+  function trainingFacts(training) {
+    return pairs([
+      ["Training", training.id || "in the JSON report"], ["Ended as", training.status], ["Why", training.error],
+      ["Trigger word used", training.trigger_word], ["Real weights URL", training.weights, "the real weights URL"],
+      ["Begun", training.created_at, true], ["Ended", training.completed_at, true],
+    ]);
+  }
+
   function facts(user) {
     const none = "none recorded";
     const told = [
@@ -335,8 +384,14 @@
       ["Older completed models", user.older ? number(user.older) : ""], ["Later training failed", user.later_failure_reason],
       ["Model shared with", user.shared ? others(user) : ""],
     ];
-    return make("dl", { class: "facts" }, ...told.filter(([, value]) => value).map(([label, value, date]) =>
-      make("div", { class: value.length > 40 && "all" }, make("dt", null, label), make("dd", null, date ? time(value, instant(value)) : shortened(value, 2000)))));
+    return pairs(told);
+  }
+
+  /** Labels and values; the third is true for a date, or what a button copies. */
+  function pairs(told) {
+    return make("dl", { class: "facts" }, ...told.filter(([, value]) => value).map(([label, value, kind]) =>
+      make("div", { class: value.length > 40 && "all" }, make("dt", null, label),
+        make("dd", null, kind === true ? time(value, instant(value)) : shortened(value, 2000), kind && kind !== true && copyButton(value, kind)))));
   }
 
   /* ---- search, filter, sort ---- */

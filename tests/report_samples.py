@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from audit.models import (
     Account,
     AuditedUser,
@@ -20,6 +22,7 @@ from audit.models import (
     Summary,
     Version,
 )
+from audit.training import Traced, Training, TrainingsRead
 
 _ORDER = {status: number for number, status in enumerate(Status)}
 
@@ -67,6 +70,12 @@ class SampleRun:
             dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
             dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
         )
+
+    def count_by_training(self) -> int:
+        return sum(user.finding.evidence == "training" for user in self.audited)
+
+    def count_answered(self) -> int:
+        return sum(user.finding.evidence == "versions" for user in self.audited)
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         self.passes.append(f"{status or '*'}/{reason or '*'}")
@@ -146,6 +155,77 @@ def outdated(
         notes=(Note.RETRAINING_IN_PROGRESS,) if behind == 2 else (),
     )
     return AuditedUser(record(number, replicate_version_id=version_hash((number, behind)), **changes), finding)
+
+
+def trained(user: AuditedUser, later: Training | None = None, **changes: object) -> AuditedUser:
+    """`user` with the training that made the latest version, to which `changes` apply, and a `later` one."""
+    record, finding = user.record, user.finding
+    fields: dict[str, object] = {
+        "id": record.training_id,
+        "status": "succeeded",
+        "model": record.replicate_model_id,
+        "version": finding.latest_version,
+        "weights": record.lora_weights_url,
+        "trigger_word": record.trigger_word,
+        "created_at": "2026-02-20T09:40:00.500000Z",
+        "completed_at": "2026-02-20T10:00:05Z",
+    }
+    latest = Training(**(fields | changes))  # type: ignore[arg-type]  # a table of fields, checked by each test
+    evidence = finding.evidence or "versions"
+    return AuditedUser(record, replace(finding, evidence=evidence, traced=Traced(latest=latest, later=later)))
+
+
+def settled(number: int, **changes: object) -> AuditedUser:
+    """Up to date by a training, without asking for the versions."""
+    told = record(number, **changes)
+    latest = told.replicate_version_id
+    finding = Finding(reason=Reason.LATEST_VERSION, latest_version=latest, versions_behind=0, evidence="training")
+    return trained(AuditedUser(told, finding))
+
+
+def read(**changes: object) -> RunInfo:
+    """A run that read trainings to the end; `changes` are fields of TrainingsRead."""
+    fields: dict[str, object] = {
+        "mode": "versions",
+        "since": "2025-10-31T08:00:00Z",
+        "back_to": "2025-10-30T22:10:00Z",
+        "began_at": "2026-03-01T12:00:01Z",
+        "pages": 6,
+        "read": 540,
+        "complete": True,
+    }
+    return narrowed(trainings=TrainingsRead(**(fields | changes)))  # type: ignore[arg-type]  # as above
+
+
+def with_trainings() -> list[AuditedUser]:
+    """Every way in which trainings show: of each version, failed and running ones, each note, none at all."""
+    notes = (
+        Note.UNRECORDED_TRAINING,
+        Note.WEIGHTS_URL_OF_ANOTHER_VERSION,
+        Note.TRIGGER_WORD_DIFFERS,
+    )
+    unrecorded = {"id": "tr-unrecorded", "weights": "https://replicate.delivery/xezq/real/flux-lora.tar"}
+    failed_later = Training(id="tr-later", status="failed", error="CUDA out of memory")
+    behind = trained(outdated(501), failed_later, trigger_word="OTHER", **unrecorded)
+    older = Training(id="tr-older", status="succeeded", weights="https://replicate.delivery/old", trigger_word="OLD")
+    traced = replace(behind.finding.traced or Traced(), current=older)
+    disagreeing = failed(
+        505, Reason.EVIDENCE_DISAGREES, "by its trainings one is the latest version; by its versions two is"
+    )
+    return [
+        AuditedUser(behind.record, replace(behind.finding, notes=notes, traced=traced)),
+        trained(outdated(502), Training(id="tr-stuck", status="processing"), **unrecorded),
+        AuditedUser(
+            outdated(503).record, replace(outdated(503).finding, evidence="versions", traced=Traced(current=older))
+        ),
+        AuditedUser(outdated(504).record, replace(outdated(504).finding, evidence="versions", traced=Traced())),
+        AuditedUser(disagreeing.record, replace(disagreeing.finding, evidence="versions", traced=Traced())),
+        failed(506, Reason.MISSING_MODEL_ID, "replicate_model_id is null", replicate_model_id=None),
+        trained(up_to_date(510), Training(id="tr-canceled", status="canceled")),
+        trained(up_to_date(511, notes=(Note.TRIGGER_WORD_DIFFERS,)), id="tr-other", trigger_word="OTHER", weights=None),
+        *(settled(number) for number in range(520, 524)),
+        settled(530, replicate_version_id="acme/x:" + version_hash((530, 0)).upper()),
+    ]
 
 
 def failed(number: int, reason: Reason, detail: str | None = "what the server said", **changes: object) -> AuditedUser:

@@ -26,6 +26,12 @@ class LongRun:
         statuses = dict.fromkeys(Status, 0) | {Status.UP_TO_DATE: self._number, Status.ERROR: self._number}
         return Summary(statuses, {Reason.LATEST_VERSION: self._number, Reason.TIMEOUT: self._number}, {})
 
+    def count_by_training(self) -> int:
+        return 0
+
+    def count_answered(self) -> int:
+        return 0
+
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         for kind, make in ((Reason.TIMEOUT, failed_user), (Reason.LATEST_VERSION, up_to_date)):
             if status in {None, kind.status} and reason in {None, kind}:

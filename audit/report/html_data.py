@@ -7,6 +7,7 @@ something; these are some that JSON does not escape:
 
     "\x7f"            between rows                  "\x8f"   nothing recorded (null), in `recorded` alone
     "\x9e"            between items of a list       "\x80" to "\x84"   what the first to fifth version has
+                                                   (of a training "\x80": what is recorded; "\x81": left out)
 
 A date is the number of seconds since the date before it (in the order updated, created, completed; and among the
 versions), or since 1970 where there is none. "-" is no date; "~" marks a text that is not in the contract's form.
@@ -23,10 +24,12 @@ import msgspec
 
 from audit import hints
 from audit.hint_table import ONE_LINE
-from audit.models import AuditedUser, Finding, ModelRecord, Note, Reason
+from audit.models import AuditedUser, Finding, ModelRecord, Note, Reason, Status
+from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST, NONE_MADE, WENT, origins
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html_words import comparison
 from audit.report.view import RunView
+from audit.training import Training
 from audit.visible import visible
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +40,11 @@ ROW, ITEM, NULL = "\x7f", "\x9e", "\x8f"
 
 LARGE = 20_000
 """From this many users on, of each model only the newest version's id and the recorded one's are there: hashes do not
-compress, and the others would be half of the file. Their dates stay, and JSON has them all."""
+compress, and the others would be half of the file. Their dates stay, and JSON has them all. Of trainings there are no
+dates then, and of those of up-to-date users no id that is not the recorded one."""
+
+SAME, LEFT_OUT = "\x80", "\x81"
+"""In the place of a training, or of what is known of it: what stands for it elsewhere, and what JSON alone has."""
 
 _TEXTS = (
     "user_id",
@@ -73,12 +80,17 @@ FIELDS = (
     "latest_at",
     "others",
     "version_dates",
+    "evidence",
+    "current",
+    "made_latest",
+    "later",
     "odd",
     "newest",
 )
 """The columns of a block. `reason` is an index and `notes` a bit set over the lists of the first line; `odd` is JSON
 with what the script cannot reckon from texts that were spelled out. `newest` is the id of the first version, and
-last because it is packed apart; `others` are those of the second to fifth."""
+last because it is packed apart; `others` are those of the second to fifth. `evidence` is empty where trainings were
+not read, as are the trainings after it (`_training`); `SAME` in `current` is the one in `made_latest`."""
 
 
 def packed(view: RunView) -> Iterator[str]:
@@ -152,7 +164,19 @@ def hint_data(view: RunView) -> dict[str, object]:
         "sql": hints.rows_sql(_PLACEHOLDER.record).replace("'{who}'", "{user}"),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
+        "origins": _ORIGINS if view.run.trainings else None,
     }
+
+
+_ORIGINS = {
+    "basis": BASIS,
+    "both": MADE_BOTH,
+    "current": MADE_CURRENT,
+    "latest": MADE_LATEST,
+    "later": {**WENT, "": GOING_ON},
+    "none": NONE_MADE,
+}
+"""The words of `audit.origins`."""
 
 
 def _notes(view: RunView) -> tuple[Note, ...]:
@@ -185,6 +209,9 @@ def _entry(code: Reason | Note) -> dict[str, object]:
     return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": hint.steps}
 
 
+_NO_ORIGINS = ("", "", "", "")
+
+
 class _Packer:
     """Users -> rows of texts, in the order of `FIELDS`."""
 
@@ -204,6 +231,8 @@ class _Packer:
             odd = msgspec.json.encode(_odd(user)).decode()
             texts = [*map(visible, texts[:-1]), ITEM.join(map(visible, record.shared_with))]
         ids = [version.id for version in finding.versions]
+        if not ids and finding.latest_version:  # known by its training
+            ids = [finding.latest_version]
         dates = [version.created_at for version in finding.versions]
         texts[-2] = NULL if record.replicate_version_id is None else _same(record.replicate_version_id, ids, texts[-2])
         return [
@@ -220,14 +249,48 @@ class _Packer:
             _same_date(finding.latest_version_created_at, dates),
             ITEM.join(self._others(ids, finding)),
             ITEM.join(_dates(dates)),
+            *(self._origins(user) if finding.traced else _NO_ORIGINS),
             odd,
             ids[0] if ids else "",
         ]
+
+    def _origins(self, user: AuditedUser) -> tuple[str, str, str, str]:
+        current, latest, later = origins(user)
+        if later and later.id in {each.id for each in (current, latest) if each}:
+            later = None  # it is told already
+        return (
+            user.finding.evidence or "none",
+            SAME if current and current is latest else self._training(current, user),
+            self._training(latest, user),
+            self._training(later, user),
+        )
+
+    def _training(self, training: Training | None, user: AuditedUser) -> str:
+        """Id, status ("" is succeeded), weights, trigger word, error, and two dates as `_dates` packs them."""
+        if training is None:
+            return ""
+        record = user.record
+        calm = self._large and user.finding.status is Status.UP_TO_DATE
+        training_id = _unless_recorded(training.id, record.training_id)
+        return ITEM.join(
+            (
+                LEFT_OUT if calm and training_id != SAME else training_id,
+                "" if training.status == "succeeded" else visible(training.status),
+                _unless_recorded(training.weights, record.lora_weights_url),
+                _unless_recorded(training.trigger_word, record.trigger_word),
+                visible(training.error or ""),
+                *(("-", "-") if self._large else _dates((training.created_at, training.completed_at))),
+            )
+        )
 
     def _others(self, ids: list[str], finding: Finding) -> list[str]:
         if self._large:
             return [other if number == finding.versions_behind else "" for number, other in enumerate(ids)][1:]
         return ids[1:]
+
+
+def _unless_recorded(text: str | None, recorded: str | None) -> str:
+    return SAME if text and text == recorded else visible(text or "")
 
 
 def _same(value: str, others: list[str], shown: str) -> str:

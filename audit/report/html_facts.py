@@ -1,8 +1,10 @@
-"""What is recorded of one user, as labels and values."""
+"""What is recorded of one user, and what is known of the trainings behind it, as labels and values."""
 
 from audit import hints
-from audit.models import Finding, ModelRecord
+from audit.models import AuditedUser, Finding, ModelRecord
+from audit.origins import NONE_MADE, labelled, origins
 from audit.report.html_words import instant
+from audit.training import Training
 
 NOT_RECORDED = "none recorded"
 
@@ -53,3 +55,40 @@ def rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
         more = record.shared_with_count - len(record.shared_with)
         told.append(("Model shared with", f"{names} and {more:,} more" if more > 0 else names))
     return told
+
+
+def training_facts(training: Training) -> list[tuple[str, str]]:
+    """Label and value of what Replicate says of a training; what it does not say is left out."""
+    told = [
+        ("Training", training.id),
+        ("Ended as", training.status),
+        ("Why", training.error),
+        ("Trigger word used", training.trigger_word),
+        ("Real weights URL", training.weights),
+        ("Begun", instant(training.created_at)),
+        ("Ended", instant(training.completed_at)),
+    ]
+    return [(label, value) for label, value in told if value]
+
+
+def brief_trainings(user: AuditedUser) -> list[tuple[str, str]]:
+    """The same in a line for each training: what differs from what is recorded. Nothing where none were read."""
+    record, finding = user.record, user.finding
+    if finding.traced is None:
+        return []
+    basis = [("Verdict rests on", "its training")] if finding.evidence == "training" else []
+    told = []
+    for label, training in labelled(origins(user)):
+        recorded = (record.training_id, record.trigger_word, record.lora_weights_url)
+        parts = [
+            f"{name} {value}".lstrip()
+            for (name, value), same in zip(_brief(training), recorded, strict=True)
+            if value and value != same
+        ]
+        ended = [f"{training.status}: {training.error}"] if training.error else []
+        told.append((label, ", ".join([*(parts or ["the recorded one"]), *ended])))
+    return basis + (told or [("Trainings", NONE_MADE)])
+
+
+def _brief(training: Training) -> tuple[tuple[str, str | None], ...]:
+    return ("", training.id), ("trigger word", training.trigger_word), ("weights", training.weights)

@@ -6,8 +6,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 from audit import hints
 from audit.models import AuditedUser, Finding, Note
+from audit.origins import BASIS, NONE_MADE, labelled, origins
 from audit.report.html_charts import days_behind
-from audit.report.html_facts import facts, model_page
+from audit.report.html_facts import facts, model_page, training_facts
 from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
 
 CHUNK = 100
@@ -44,6 +45,13 @@ class NoteLine(NamedTuple):
     steps: tuple[str, ...]
 
 
+class TrainingCard(NamedTuple):
+    """A training behind the finding."""
+
+    label: str
+    facts: list[tuple[str, str]]
+
+
 class AttentionRow(NamedTuple):
     """A user who needs a sync, failed, or was not reached: everything, explanations included."""
 
@@ -73,6 +81,11 @@ class AttentionRow(NamedTuple):
     older: str
     """What is said of the versions that are not listed, or ""."""
     notes: list[NoteLine]
+    basis: str
+    """What the verdict rests on; "" where trainings were not read."""
+    trainings: list[TrainingCard]
+    no_training: str
+    """What is said where trainings were read and none is known, or ""."""
     facts: list[tuple[str, str]]
     sql: str
 
@@ -121,6 +134,7 @@ def attention_row(user: AuditedUser, place: int) -> AttentionRow:
         finding.latest_version or "",
         days_behind(finding),
     )
+    cards = [TrainingCard(label, training_facts(training)) for label, training in labelled(origins(user))]
     return AttentionRow(
         anchor=anchor(place),
         who=head(record.email or record.user_id),
@@ -146,6 +160,9 @@ def attention_row(user: AuditedUser, place: int) -> AttentionRow:
         versions=_versions(finding),
         older=_older(finding),
         notes=[_note(user, note, sql) for note in finding.notes],
+        basis=BASIS[finding.evidence] if finding.evidence and finding.traced else "",
+        trainings=cards,
+        no_training=NONE_MADE if finding.traced and not cards else "",
         facts=facts(record, finding),
         sql=sql,
     )

@@ -2,8 +2,8 @@
 
 import shlex
 
-from audit.report.html_words import counted, duration, time_element
-from audit.report.view import RunBlock, RunView
+from audit.report.html_words import counted, duration, instant, time_element
+from audit.report.view import RunBlock, RunView, TrainingsBlock
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 
@@ -20,9 +20,18 @@ def reproduce(run: RunBlock) -> str:
         words += ["--limit", str(run.filters.limit)]
     if run.filters.include_tests:
         words.append("--include-tests")
+    if run.trainings:
+        words += _trainings_options(run.trainings)
     if run.redacted:
         words.append("--redact")
     return shlex.join(words)
+
+
+def _trainings_options(trainings: TrainingsBlock) -> list[str]:
+    words = ["--trainings"]
+    if trainings.mode == "trainings":
+        words = ["--mode", "trainings", "--verify-sample", f"{trainings.sample:g}"]
+    return words + (["--trainings-since", trainings.since] if trainings.since else [])
 
 
 def narrowed(run: RunBlock) -> str:
@@ -52,6 +61,35 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
         ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
         ("Narrowed", narrowed(run) or "no: everybody"),
         ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
+        *(_trainings_facts(run.trainings) if run.trainings else ()),
         ("Columns the database lacks", ", ".join(run.missing_columns) or "none"),
         ("Made by", f"sync-audit {view.tool_version}"),
     )
+
+
+def extent(trainings: TrainingsBlock) -> str:
+    """How far the list was read, as a sentence without its end."""
+    read = f"{counted(trainings.read, 'training')} read"
+    back = f", back to {instant(trainings.back_to)}" if trainings.back_to else ""
+    if trainings.complete:
+        return f"{read}{back}: as far as wanted" if trainings.since else f"{read}{back}: all there are"
+    return f"{read}{back}, not as far as wanted: {trainings.problem or 'the run ended before'}"
+
+
+def _trainings_facts(trainings: TrainingsBlock) -> tuple[tuple[str, str], ...]:
+    settled = counted(trainings.users_settled, "user")
+    facts = [
+        ("List of trainings", extent(trainings)),
+        ("Settled by trainings alone", settled if trainings.mode == "trainings" else "nobody: everybody was asked for"),
+        ("Asked for by versions", f"{counted(trainings.users_asked, 'user')} with an answer"),
+    ]
+    if trainings.mode == "trainings":
+        facts.append(("Asked for as a check", f"{trainings.sample:g} % of those whom trainings settle"))
+        facts.append(("Not to be seen", UNSEEN))
+    if trainings.unreadable:
+        facts.append(("Unreadable trainings", f"{trainings.unreadable:,}"))
+    return tuple(facts)
+
+
+UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"
+"""What `--mode trainings` is blind to."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audit import hints
 from audit.models import AuditedUser
-from audit.report.html_facts import NOT_RECORDED, model_page, rare_facts
+from audit.report.html_facts import NOT_RECORDED, brief_trainings, model_page, rare_facts
 from audit.report.html_words import head, instant, short_hash
 
 
@@ -43,7 +43,7 @@ def up_to_date_row(user: AuditedUser) -> UpToDateRow:
     """The row of an up-to-date user."""
     record, finding = user.record, user.finding
     email, name, latest = record.email, record.display_name or "", finding.latest_version or ""
-    rare = rare_facts(record)
+    rare = rare_facts(record) + brief_trainings(user)
     if record.replicate_version_id != latest:
         rare.append(("Recorded as", record.replicate_version_id or ""))
     whole = ((email, "E-mail"), (name, "Name"), (record.user_id, "User id"), (record.replicate_model_id, "Model id"))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from audit.models import Note, Status, Summary
-from audit.report.html_run import narrowed
+from audit.models import Note, Reason, Status, Summary
+from audit.report.html_run import UNSEEN, extent, narrowed
 from audit.report.html_words import STATUS_TITLES, counted, duration, time_element
 from audit.report.view import RunBlock, RunView
 from audit.verdict import wrong_account
@@ -67,6 +67,7 @@ def banners(view: RunView) -> Iterator[Banner]:
         how = "was stopped" if run.state == "stopped" else "was interrupted"
         left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
         yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
+    yield from _about_trainings(view)
     foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
     if run.account and wrong_account(run.account, summary):
         yield Banner(
@@ -88,6 +89,34 @@ def banners(view: RunView) -> Iterator[Banner]:
         yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")
     if run.redacted:
         yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")
+
+
+def _about_trainings(view: RunView) -> Iterator[Banner]:
+    """What they do not say, where they were read."""
+    trainings = view.run.trainings
+    if trainings is None:
+        return
+    if wrong := view.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
+        yield Banner(
+            "error",
+            "Do not trust this run's trainings",
+            f"Of those who were settled by their trainings and asked for as a check, {counted(wrong, 'user')} "
+            f"{'is' if wrong == 1 else 'are'} not up to date by their versions, so others may be wrong as well. Audit "
+            "everybody by versions: sync-audit run --mode versions",
+        )
+    if not trainings.complete:
+        yield Banner(
+            "needs_sync",
+            "Trainings incomplete",
+            f"{extent(trainings)}. What a training would say of older versions is missing here.",
+        )
+    if trainings.mode == "trainings":
+        yield Banner(
+            "not_checked",
+            "By trainings",
+            f"Settled by trainings alone, without asking for the model: {counted(trainings.users_settled, 'user')}. "
+            f"What that does not see: {UNSEEN}.",
+        )
 
 
 def head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:

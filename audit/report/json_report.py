@@ -8,7 +8,9 @@ import msgspec
 
 from audit import hints
 from audit.models import AuditedUser, Note, Population, Reason, Status, Summary, Version
+from audit.origins import TrainingLine, line, origins
 from audit.report.view import RunView
+from audit.training import Evidence
 
 SCHEMA_VERSION = 1
 """Fields are only ever added within a version; `schema-1.json` beside this module describes it."""
@@ -54,6 +56,10 @@ class UserLine(msgspec.Struct, frozen=True):
     later_failure_reason: str | None
     shared_with: tuple[str, ...]
     shared_with_count: int
+    evidence: Evidence | None
+    current_training: TrainingLine | None
+    latest_training: TrainingLine | None
+    later_training: TrainingLine | None
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -111,6 +117,8 @@ def user_line(user: AuditedUser) -> UserLine:
         record.later_failure_reason,
         record.shared_with,
         record.shared_with_count,
+        finding.evidence,
+        *map(line, origins(user)),
     )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from audit.models import AuditedUser, Filters, Finding, ModelRecord
 from audit.repair import Change, LeftOut
+from audit.training import Traced, Training
 
 MASKED_NAME = "***"
 
@@ -28,6 +29,8 @@ _RECORD_TEXTS = (
     "model_name",
     "later_failure_reason",
 )
+_TRAINING_TEXTS = ("id", "model", "weights", "trigger_word", "error")
+"""What a person or a trainer may have put a name into; of a status only addresses are masked."""
 
 
 def masked_address(address: str) -> str:
@@ -43,8 +46,7 @@ def redacted_text(text: str) -> str:
 def redacted_user(user: AuditedUser) -> AuditedUser:
     """The user with e-mail and name masked, and every other text cleared of both."""
     record = user.record
-    personal = [text for text in (record.email, record.display_name) if text and text.strip()]
-    clean = _cleaner(personal)
+    clean = _cleaner(record)
     changes: dict[str, object] = {
         "email": record.email and masked_address(record.email),
         "display_name": record.display_name and MASKED_NAME,
@@ -53,6 +55,11 @@ def redacted_user(user: AuditedUser) -> AuditedUser:
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
     return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean))
+
+
+def redacted_training(training: Training, record: ModelRecord) -> Training:
+    """The training of a user with this `record`, cleared of e-mail and name: trigger words and errors may hold both."""
+    return _redacted_training(training, _cleaner(record))
 
 
 def redacted_change(change: Change, user: AuditedUser) -> Change:
@@ -101,8 +108,9 @@ def _folded(text: str) -> str:
     return text.strip().casefold()
 
 
-def _cleaner(personal: list[str]) -> Callable[[str], str]:
-    """Masks each of `personal` where it stands as words of its own, in any case, and every address."""
+def _cleaner(record: ModelRecord) -> Callable[[str], str]:
+    """Masks e-mail and name of `record` where they stand as words of their own, in any case, and every address."""
+    personal = [text for text in (record.email, record.display_name) if text and text.strip()]
     if not personal:
         return redacted_text
     needles = [text.strip().casefold() for text in personal]
@@ -118,13 +126,28 @@ def _cleaner(personal: list[str]) -> Callable[[str], str]:
 
 
 def _redacted_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
-    return replace(finding, detail=clean(finding.detail)) if finding.detail else finding
+    changes: dict[str, object] = {"detail": clean(finding.detail)} if finding.detail else {}
+    if finding.traced:
+        changes["traced"] = _redacted_traced(finding.traced, clean)
+    return replace(finding, **changes)
+
+
+def _redacted_traced(traced: Traced, clean: Callable[[str], str]) -> Traced:
+    found = {name: getattr(traced, name) for name in Traced.__struct_fields__}
+    return Traced(**{name: training and _redacted_training(training, clean) for name, training in found.items()})
+
+
+def _redacted_training(training: Training, clean: Callable[[str], str]) -> Training:
+    changes: dict[str, object] = {}
+    _clean_fields(training, _TRAINING_TEXTS, clean, changes)
+    _clean_fields(training, ("status",), redacted_text, changes)
+    return replace(training, **changes)
 
 
 def _clean_fields(
-    record: ModelRecord, names: tuple[str, ...], clean: Callable[[str], str], changes: dict[str, object]
+    told: ModelRecord | Training, names: tuple[str, ...], clean: Callable[[str], str], changes: dict[str, object]
 ) -> None:
     for name in names:
-        text = getattr(record, name)
+        text = getattr(told, name)
         if text is not None and (cleaned := clean(text)) != text:
             changes[name] = cleaned

@@ -20,6 +20,7 @@ from audit.models import (
     Summary,
 )
 from audit.report.redaction import redacted_filters, redacted_text, redacted_user
+from audit.training import Mode
 from audit.verdict import moment
 
 
@@ -37,8 +38,31 @@ class RunReader(Protocol):
     def summary(self) -> Summary:
         """Counts over all findings."""
 
+    def count_by_training(self) -> int:
+        """Users who were settled by their trainings alone."""
+
+    def count_answered(self) -> int:
+        """Users for whom Replicate, asked for the model's versions, has said something certain."""
+
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order: `Status`, then e-mail with null last, then user id. May be called often."""
+
+
+class TrainingsBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """`run.trainings` of the JSON report: how far the account's list was read, and whom that settled."""
+
+    mode: Mode
+    since: str | None
+    back_to: str | None
+    began_at: str | None
+    complete: bool
+    problem: str | None
+    pages: int
+    read: int
+    unreadable: int
+    sample: float
+    users_settled: int
+    users_asked: int
 
 
 class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +83,8 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     redacted: bool
     requests: Requests
     missing_columns: tuple[OptionalColumn, ...]
+    trainings: TrainingsBlock | None
+    """Null where trainings were not read."""
 
 
 class RunView:
@@ -104,6 +130,27 @@ def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
         redacted=redact,
         requests=info.requests,
         missing_columns=info.missing_columns,
+        trainings=_trainings_block(reader, redact=redact),
+    )
+
+
+def _trainings_block(reader: RunReader, *, redact: bool) -> TrainingsBlock | None:
+    read = reader.info.trainings
+    if read is None:
+        return None
+    return TrainingsBlock(
+        mode=read.mode,
+        since=read.since,
+        back_to=read.back_to,
+        began_at=read.began_at,
+        complete=read.complete,
+        problem=redacted_text(read.problem) if redact and read.problem else read.problem,
+        pages=read.pages,
+        read=read.read,
+        unreadable=read.unreadable,
+        sample=read.sample,
+        users_settled=reader.count_by_training(),
+        users_asked=reader.count_answered(),
     )
 
 
