@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import bodies, cost, formats, rate, start
+from audit.demo.crowd import Crowd
+from audit.demo.crowd_trained import OddlyTrained
+from benchmarks import bodies, cost, formats, rate, start, trainings
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.results import Figure, Results, conditions, save, table
 from benchmarks.stage import stage
@@ -32,7 +34,7 @@ def main() -> int:
 
 
 def _measured(users: int, rounds: int, folder: Path) -> Iterator[Figure]:
-    with stage(users, folder) as place:
+    with stage(Crowd(users), folder) as place:
         for figures in (
             cost.measure(place, rounds),
             formats.measure(place, rounds),
@@ -43,6 +45,10 @@ def _measured(users: int, rounds: int, folder: Path) -> Iterator[Figure]:
             for figure in figures:
                 print(f"{figure.part}: {figure.what}: {figure.value:,.4g} {figure.unit}", file=sys.stderr, flush=True)
                 yield figure
+    with stage(OddlyTrained(users), folder) as place:
+        for figure in trainings.measure(place):
+            print(f"{figure.part}: {figure.what}: {figure.value:,.4g} {figure.unit}", file=sys.stderr, flush=True)
+            yield figure
 
 
 if __name__ == "__main__":

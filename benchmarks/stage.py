@@ -21,15 +21,20 @@ UNHINDERED = 1_000_000
 
 @dataclass(frozen=True)
 class Stage:
-    """`users` users, loaded; contenders may write below `folder`."""
+    """A crowd, loaded; contenders may write below `folder`."""
 
-    users: int
+    crowd: Crowd
     dsn: str
     folder: Path
 
+    @property
+    def users(self) -> int:
+        """How many there are."""
+        return self.crowd.n
+
     def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteStandIn]:
         """A stand-in in a process of its own, with nothing seen yet."""
-        return in_process(partial(_standin, self.users, rules))
+        return in_process(partial(StandIn, self.crowd, rules))
 
     def environ(self, standin: RemoteStandIn) -> dict[str, str]:
         """The audit's settings, and nothing of the caller's but the way to Python."""
@@ -45,22 +50,17 @@ class Stage:
     def models(self, limit: int | None = None) -> Path:
         """A file of the models that an audit of the first `limit` users asks for, one a line."""
         path = self.folder / f"models-{limit or self.users}"
-        crowd = Crowd(self.users)
         # Every other row is an older one of the same user, which does not count.
-        ids = (row.replicate_model_id for number, row in enumerate(crowd.rows) if number % 2 == 0)
+        ids = (row.replicate_model_id for number, row in enumerate(self.crowd.rows) if number % 2 == 0)
         asked = [model for model in map(askable_model, ids) if model][:limit]
         path.write_text("\n".join(asked))
         return path
 
 
 @contextmanager
-def stage(users: int, folder: Path) -> Iterator[Stage]:
+def stage(crowd: Crowd, folder: Path) -> Iterator[Stage]:
     """Both tables filled; the server is gone when the block ends."""
     binaries = os.environ.get("SYNC_AUDIT_PG_BIN")
     with embedded_postgres(Path(binaries) if binaries else None) as dsn:
-        asyncio.run(load(dsn, Crowd(users)))
-        yield Stage(users, dsn, folder)
-
-
-def _standin(users: int, rules: Rules | None) -> StandIn:
-    return StandIn(Crowd(users), rules)
+        asyncio.run(load(dsn, crowd))
+        yield Stage(crowd, dsn, folder)

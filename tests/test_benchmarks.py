@@ -27,7 +27,7 @@ def test_fifty_users_give_a_complete_table_and_both_files(tmp_path: Path) -> Non
     assert done.returncode in {0, 1}, done.stderr
     saved = json.loads((tmp_path / "benchmarks.json").read_text())
     assert {figure["part"] for figure in saved["figures"]} == {
-        "cost", "html", "csv", "json", "run file", "start", "rate", "memory"
+        "cost", "html", "csv", "json", "run file", "start", "rate", "memory", "trainings"
     }  # fmt: skip
     assert done.stdout.strip() in (tmp_path / "benchmarks.md").read_text()
     counts = {figure["what"]: figure["value"] for figure in saved["figures"]}

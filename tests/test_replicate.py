@@ -39,6 +39,7 @@ from audit.demo.world import Model, SmallWorld, truth
 from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Reply, Version
 from audit.replicate import Replicate, Target, connect
 from audit.replicate.transport import _ERRORS, LARGEST_BODY
+from audit.training import Training
 from tests.made_up_time import MadeUpTime
 from tests.samples import digest
 
@@ -246,7 +247,8 @@ async def test_trainings_come_page_by_page_newest_first() -> None:
         StandIn(crowd) as standin,
         connect(target(standin.base_url), MadeUpTime().ticking) as replicate,
     ):
-        read, following, pages = [], None, 0
+        read: list[Training] = []
+        following, pages = None, 0
         while pages == 0 or following:
             page = await replicate.trainings(following)
             assert not isinstance(page, Failed)

@@ -121,8 +121,8 @@ class OddlyTrained(Crowd):
         yield from others
         if oddity in {Oddity.RETRAINING, Oddity.FAILED_LATER}:
             status = "training" if oddity is Oddity.RETRAINING else "failed"
-            later = {"id": 2 * self.n + i + 1, "training_status": status, "replicate_version_id": None}
-            yield counting._replace(**later, completed_at=None, lora_weights_url=None)
+            later = counting._replace(id=2 * self.n + i + 1, training_status=status, completed_at=None)
+            yield later._replace(replicate_version_id=None, lora_weights_url=None)
 
 
 def _overtaken(i: int) -> datetime:

@@ -1,0 +1,38 @@
+"""What reading trainings costs, and what it saves where they are enough."""
+
+from collections.abc import Iterator
+
+from audit.demo.crowd_trained import UNSEEN, OddlyTrained
+from audit.ledger import Ledger
+from audit.models import Status
+from benchmarks.contenders import audit, met
+from benchmarks.results import Figure
+from benchmarks.stage import Stage
+
+SINCE = ("--trainings-since", "2020-01-01")
+FILE = "other.sqlite"
+"""Where `contenders` let an audit with options write its run file."""
+
+
+def measure(stage: Stage) -> Iterator[Figure]:
+    """The same odd users by versions and by trainings; every verdict but those that no list shows must be the same."""
+    crowd = stage.crowd
+    assert isinstance(crowd, OddlyTrained)
+    full = met(stage, lambda standin: audit(stage, standin, ["--trainings", *SINCE]))
+    right = _statuses(stage)
+    fast = met(stage, lambda standin: audit(stage, standin, ["--mode", "trainings", "--verify-sample", "0", *SINCE]))
+    quick = _statuses(stage)
+    unseen = {crowd.user_id(i) for i in range(crowd.n) if crowd.oddity(i) in UNSEEN}
+    differ = {user for user in right if right[user] is not quick[user]}
+    part = "trainings"
+    yield Figure(part, "requests with --trainings", full.seen.requests, "")
+    yield Figure(part, "requests with --mode trainings", fast.seen.requests, "")
+    yield Figure(part, "CPU of --mode trainings, of the CPU by versions", fast.used.cpu / full.used.cpu, "x")
+    yield Figure(part, "users whom no list of trainings shows to be outdated", len(unseen), "")
+    yield Figure(part, "verdicts that differ, beyond those", len(differ - unseen), "", 0)
+    yield Figure(part, "verdicts that differ, of those", len(differ & unseen), "")
+
+
+def _statuses(stage: Stage) -> dict[str, Status]:
+    with Ledger.open(stage.folder / FILE) as ledger:
+        return {user.record.user_id: user.finding.status for user in ledger.users()}
