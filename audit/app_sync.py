@@ -14,6 +14,7 @@ from audit.errors import ReportError, SettingsError
 from audit.instants import instant
 from audit.models import RunInfo
 from audit.repair import Change, Edit, LeftOut, edit
+from audit.repair_file import set_aside, with_earlier
 from audit.repair_plan import PlanCode
 from audit.repair_sql import NAMES, Header, Names, Purpose, script
 from audit.report import plan_json, writer
@@ -46,15 +47,20 @@ class Planned:
 def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     """Count `plan` and write its files: the two of SQL beside the run file, and JSON to `output`, or `-`.
 
-    Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others.
+    Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others, or where
+    somebody has changed the undo file of an earlier plan.
     """
-    _check(output, (run_file, sql_file(run_file, "apply"), sql_file(run_file, "undo")))
+    apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
+    _check(output, (run_file, apply_path, undo_path))
     tally = Tally.of(plan)
-    undo_file = write_undo(
-        plan, run_file, plan.undo
-    )  # first: nothing is ever there to be applied that cannot be undone
+    try:
+        set_aside(undo_path, plan.info.id)
+    except OSError as error:
+        raise _unwritable("the SQL to undo it", str(undo_path), error) from error
+    # First: nothing is ever there to be applied that cannot be undone.
+    undo_file = write_undo(plan, run_file, partial(with_earlier, undo_path, plan.undo))
     changes = tally.weights.total()
-    apply_file = _write_sql(plan, sql_file(run_file, "apply"), "apply", lambda: map(edit, plan.changes()), changes)
+    apply_file = _write_sql(plan, apply_path, "apply", lambda: map(edit, plan.changes()), changes)
     if output is not None:
         _put("the plan", output, partial(_render, plan, tally.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options

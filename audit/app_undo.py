@@ -7,10 +7,10 @@ from pathlib import Path
 from audit.app_repair import Watcher, batches
 from audit.auditor import Stop
 from audit.dsn import Database
-from audit.errors import SettingsError, SourceError
+from audit.errors import SourceError
 from audit.ledger import Entry, Ledger
 from audit.repair import Column, Edit, State
-from audit.repair_sql import read
+from audit.repair_file import undo_edits
 from audit.repair_tally import Tally, Told
 from audit.source_repair import ALREADY, Became, repairer
 
@@ -32,14 +32,7 @@ class UndoFile:
 
     def edits(self) -> Iterator[Edit]:
         """What it does, row by row."""
-        try:
-            with self.path.open(encoding="utf-8", newline="\n") as lines:
-                yield from read(lines, str(self.path), "undo")
-        except (OSError, UnicodeError) as error:
-            cause = getattr(error, "strerror", None) or "it is not text"
-            raise SettingsError(
-                f"{self.path} cannot be read: {cause.lower()}", "Name the ...-undo.sql that sync-audit has written."
-            ) from error
+        return undo_edits(self.path)
 
     @property
     def run_file(self) -> Path:

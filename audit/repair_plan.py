@@ -81,16 +81,17 @@ def planned(user: AuditedUser, checked_at: datetime, terms: Terms) -> Change | L
     record, finding = user.record, user.finding
     if finding.status is not Status.NEEDS_SYNC:
         return None
-    latest = finding.latest_version
     why = _why_left_out(user, checked_at, terms)
-    if why or latest is None:
+    if why is not None:
         return LeftOut(
             user_id=record.user_id,
             email=record.email,
             model_row_id=record.model_row_id,
             reason=finding.reason,
-            why=why or WhyLeftOut.LATEST_NOT_KNOWN,
+            why=why,
         )
+    latest = finding.latest_version
+    assert latest is not None  # noqa: S101 - else the user is left out
     weights, url = _weights(user, terms)
     return Change(
         user_id=record.user_id,

@@ -126,7 +126,7 @@ def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = 
         elif ended or text not in (*_BEGIN, _END):
             raise SettingsError(
                 f"{file_name}, line {number}: not what sync-audit has written: {shortened(visible(text), 60)}",
-                "Lines may be deleted from it, but not changed or added.",
+                "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again.",
             )
         ended = text == _END
     if not ended:

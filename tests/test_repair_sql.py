@@ -177,7 +177,10 @@ def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> Non
         list(read(changed, "x.sql", "undo"))
     number = WRITTEN.index(UPDATE) + 1 + ("COMMIT" in line)
     assert str(caught.value).startswith(f"x.sql, line {number}: not what sync-audit has written: ")
-    assert caught.value.next_step == "Lines may be deleted from it, but not changed or added."
+    assert (
+        caught.value.next_step
+        == "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again."
+    )
 
 
 @pytest.mark.parametrize("kept", [slice(0, -1), slice(0, 0)], ids=["no end", "empty"])

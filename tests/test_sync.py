@@ -133,10 +133,36 @@ def test_nothing_to_do_ends_in_0_and_leaves_no_file(sync: Shell) -> None:
     assert [path.name for path in sync.folder.iterdir()] == ["run.sqlite"]
 
 
-def test_nothing_to_do_leaves_nothing_of_an_older_plan_to_be_applied(sync: Shell) -> None:
+def test_a_later_plan_leaves_nothing_of_an_earlier_one_to_be_applied_but_all_to_be_undone(sync: Shell) -> None:
     sync("sync", "run.sqlite")
+    undo = updates(sync.folder / "run-undo.sql")
     ends(sync("sync", "run.sqlite", "--max-age", "0"), NOTHING)
-    assert updates(sync.folder / "run-apply.sql") == updates(sync.folder / "run-undo.sql") == []
+    assert updates(sync.folder / "run-apply.sql") == []
+    assert updates(sync.folder / "run-undo.sql") == undo
+    ends(sync("sync", "run.sqlite", "--include", "unknown_version"), SOMETHING)
+    both = updates(sync.folder / "run-undo.sql")
+    assert set(undo) < set(both)
+    assert len(both) == len(set(both)) == len(undo) + 2
+
+
+def test_the_undo_file_of_another_run_is_kept_by_another_name(sync: Shell) -> None:
+    sync("sync", "run.sqlite", "--include", "unknown_version")
+    path = sync.folder / "run-undo.sql"
+    text = re.sub("Run [0-9a-f]{32} of", f"Run {'ab' * 16} of", path.read_text())
+    path.write_text(text)
+    ends(sync("sync", "run.sqlite"), SOMETHING)
+    assert (sync.folder / "run-undo-abababab.sql").read_text() == text
+    assert len(updates(path)) == 9
+
+
+def test_an_undo_file_that_somebody_has_changed_is_not_overwritten(sync: Shell) -> None:
+    sync("sync", "run.sqlite")
+    path = sync.folder / "run-undo.sql"
+    path.write_text(changed := path.read_text().replace(" = 'completed'", " = 'failed'", 1))
+    ended = sync("sync", "run.sqlite")
+    assert ended.code == 2
+    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: UPDATE ", ended.err)
+    assert path.read_text() == changed
 
 
 def test_findings_older_than_wanted_are_left_out(sync: Shell) -> None:
