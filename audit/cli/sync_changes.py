@@ -39,6 +39,9 @@ from audit.visible import visible
 if TYPE_CHECKING:
     from audit.cli import Code
 
+_SKIPPED = "What was skipped is not what it was in the audit: audit again (sync-audit run), and plan anew."
+_NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
+
 Given: TypeAlias = Mapping[str, object]
 Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
 
@@ -96,7 +99,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) ->
         tally, signal = _conduct(work, settings.secrets)
         command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
         undo_file = sql_file(path, "undo")
-        _end(tally, page, "changed", go_on=command)
+        _end(tally, page, applied=True, go_on=command)
         if undo_file.exists() and ledger.journal.counts()[State.DONE]:
             page.line("To undo what was done:")
             page.line((visible(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
@@ -119,7 +122,7 @@ def take_back(path: Path, given: Given) -> "Code":
             return Undo(file, ledger, database, timeout, shown).undo(stop)
 
         tally, signal = _conduct(work, (database.password or "",))
-        _end(tally, page, "put back", go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+        _end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
     return _code(tally, signal)
 
 
@@ -162,8 +165,9 @@ def _shown(shown: Shown) -> Iterator[None]:
         shown.done()
 
 
-def _end(tally: Tally, page: Page, done: str, *, go_on: str) -> None:
+def _end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
     """How it went, and how to go on."""
+    done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
     counts = [
         f"{_rows(tally.states[State.DONE])} {done}",
         f"{tally.already:,} {done} already" if tally.already else "",
@@ -188,8 +192,10 @@ def _end(tally: Tally, page: Page, done: str, *, go_on: str) -> None:
             page.paragraph(visible(error.next_step), indent=2)
     if tally.stopped and tally.left:
         page.line(f"It ended early: {tally.stopped}")
-    if tally.code is RepairCode.INCOMPLETE:
-        page.line("To go on, or try those again that are still as they were:")
+    if tally.states[State.SKIPPED]:
+        page.paragraph(skipped)
+    if tally.error or tally.left or tally.states[State.FAILED]:
+        page.line("What is done stays done. To go on:")
         page.line((visible(go_on), BOLD), indent=2)
 
 
