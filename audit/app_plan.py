@@ -32,7 +32,7 @@ class Rest(StrEnum):
 
 
 class Plan:
-    """What is to be changed, worked out anew from the run file at each call, and the same each time."""
+    """What is to be changed, worked out anew from the run file at each call, and the same until something is done."""
 
     def __init__(self, ledger: Ledger, settings: PlanSettings, now: datetime) -> None:
         """Raises SettingsError where a `--user` means nobody of the run."""

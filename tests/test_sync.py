@@ -32,6 +32,7 @@ from audit.settings_sync import INCLUDABLE, PlanSettings
 from tests import psql
 from tests.audits import Ended, Place, Shell
 from tests.audits import audit as audited
+from tests.samples import NEW, OLD, finding, record, run_info
 
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "sync-1.json").read_text())
 NOTHING, SOMETHING = PlanCode.NOTHING_TO_DO, PlanCode.SOMETHING_TO_DO
@@ -250,6 +251,17 @@ def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> 
     ended = sync("sync", "run.sqlite")
     ends(ended, SOMETHING)
     assert "The run is not complete: whoever was not checked is not in this plan." in ended.out
+
+
+def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
+    outdated = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
+    ids_wanted = [f"{number:04}" for number in range(1203)]
+    with Ledger.create(shell.folder / "run.sqlite", run_info()) as ledger, ledger.loading():
+        for row_id in ids_wanted:
+            ledger.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
+    assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
+    undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
+    assert [edit.model_row_id for edit in read(undo, "x", "undo")] == ids_wanted
 
 
 @pytest.fixture

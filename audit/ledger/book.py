@@ -313,14 +313,21 @@ class Ledger:
     def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.
 
-        None where that was not written down, as in files of schema 1.
+        None where that was not written down, as in files of schema 1. Safe to write meanwhile.
         """
         with self._read():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            when = "checked_at" if version > 1 else "NULL"
-            query = f"SELECT record, finding, {when} FROM audited WHERE rank = ? ORDER BY id"  # noqa: S608 - two words
-            for record, finding, checked_at in self._db.execute(query, (_RANK[status],)):
-                yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding)), checked_at
+        when = "checked_at" if version > 1 else "NULL"
+        query = f"SELECT id, record, finding, {when} FROM audited WHERE rank = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608 - two words
+        after = 0
+        while True:
+            with self._read():
+                rows = self._db.execute(query, (_RANK[status], after, _PAGE)).fetchall()
+                page = [(AuditedUser(_RECORD.decode(r), _FINDING.decode(f)), at) for _, r, f, at in rows]
+            if not rows:
+                return
+            yield from page
+            after = rows[-1][0]
 
     def _value(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
