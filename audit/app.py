@@ -120,6 +120,7 @@ class _Work:
             if not wanted.pages:
                 begun = training_list.start(ledger.oldest_completed(), wanted)
                 ledger.save_info(msgspec.structs.replace(ledger.info, trainings=begun))
+            self._watcher.listing(0)
             reading = training_list.Reading(replicate, ledger, self._clock, self._watcher.listing)
             with suppress(StoppedError):  # every page is kept as it comes
                 await unless(self._stop, reading.finish())

@@ -9,16 +9,22 @@ from audit.asking import account_of, target
 from audit.evidence import Evidence, TrainingReply, askable_training
 from audit.ledger import Ledger
 from audit.models import TRIMMED, AuditedUser, Failed, Found, Missing, ModelRecord, NotAsked, Reply, RunInfo
+from audit.origins import origins
 from audit.person import Person
+from audit.provenance import traced
 from audit.replicate import Replicate, Ticking, connect
-from audit.report.redaction import redacted_user
+from audit.report.redaction import redacted_training, redacted_user
 from audit.settings import RunSettings
 from audit.source_user import OneUser, Several, find
+from audit.training import Training, TrainingsRead
 from audit.training_rows import judged
 from audit.user_case import UserCase, user_case
 from audit.verdict import Circumstances, askable_model, classify
+from audit.visible import visible
 
 __all__ = ["Several", "look", "look_in_run"]
+
+_NO_LIST = TrainingsRead(mode="versions")
 
 LATER_ASKED = 5
 """So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
@@ -60,7 +66,10 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
     user = None
     if found.record:
         circumstances = Circumstances(account, before.missing_columns)
-        user = AuditedUser(found.record, classify(found.record, reply, circumstances))
+        finding = classify(found.record, reply, circumstances)
+        known = [training for training in trainings.values() if isinstance(training, Training)]
+        # Of a list that was never read nothing is concluded but what single trainings show.
+        user = AuditedUser(found.record, traced(found.record, finding, known, _NO_LIST, circumstances))
     evidence = msgspec.structs.replace(
         before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
     )
@@ -71,11 +80,10 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
     """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
     info = ledger.info
     matching = _matching(ledger.users(), who)
-    if info.redacted:
-        matching = [redacted_user(user) for user in matching]
-    if len(matching) != 1:
-        return Several(tuple(_person(user.record) for user in matching[:KEPT]), more=len(matching) > KEPT)
-    [user] = matching
+    shown = [redacted_user(user) for user in matching] if info.redacted else matching
+    if len(shown) != 1:
+        return Several(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
+    [user] = shown
     evidence = Evidence(
         person=_person(user.record),
         rows=None,
@@ -83,6 +91,8 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
         missing_columns=frozenset(info.missing_columns),
         order_by=info.order_by,
         account=info.account,
+        trainings=_listed(ledger, matching[0], redacted=info.redacted) if info.trainings else {},
+        trainings_listed=info.trainings is not None,
     )
     return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
 
@@ -99,6 +109,14 @@ async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -
         of_rows.append(found.record.training_id)
     ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))
     return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
+
+
+def _listed(ledger: Ledger, user: AuditedUser, *, redacted: bool) -> dict[str, TrainingReply]:
+    """What the run file's list says of this user's trainings, by their ids."""
+    found = ledger.trainings.about(user.record, user.finding.latest_version)
+    if redacted:
+        found = tuple(redacted_training(training, user.record) for training in found)
+    return {training.id: training for training in found}
 
 
 def _matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
@@ -140,8 +158,26 @@ def _not_said(evidence: Evidence) -> Iterator[str]:
             yield f"Training {training_id}: {reply.detail}."
         elif isinstance(reply, Missing):
             yield f"Training {training_id}: Replicate does not know it, or another account made it."
+    user = evidence.user
+    if user and user.finding.latest_version and not origins(user).latest:
+        yield "Which training made the latest version: only trainings that the rows name are asked for."
     for column in sorted(evidence.missing_columns):
         yield f"{column}: the tables have no such column."
+
+
+def _not_listed(user: AuditedUser, read: TrainingsRead | None) -> Iterator[str]:
+    """What the list of trainings, as far as the run read it, does not say."""
+    if read is None:
+        yield "What Replicate says of the trainings, and so whose weights the URL leads to: the run did not ask."
+        return
+    if not read.complete:
+        back = f" before {read.back_to[:10]}" if read.back_to else ""
+        why = f" ({visible(read.problem)})" if read.problem else ""
+        yield f"Trainings{back}: their list was not read to its end{why}."
+    elif read.since:
+        yield f"Trainings begun before {read.since[:10]}: their list was not read any further."
+    if user.finding.evidence == "training":
+        yield "Versions that were pushed or deleted by hand: a training settled this user; the model was not asked for."
 
 
 def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
@@ -154,6 +190,6 @@ def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
     if total and total > kept:
         rest = total - kept
         yield f"{rest} older version{'s' * (rest != 1)}: a run file keeps the newest {kept}."
-    yield "What Replicate says of the trainings, and so whose weights the URL leads to: a run does not ask for that."
+    yield from _not_listed(user, info.trainings)
     for column in sorted(info.missing_columns):
         yield f"{column}: the tables had no such column."

@@ -45,7 +45,7 @@ class Watcher(Protocol):
         """`records` have been read from the database so far."""
 
     def listing(self, trainings: int) -> None:
-        """`trainings` have been read from Replicate's list so far."""
+        """`trainings` have been read from Replicate's list so far; 0 when it begins."""
 
     def asking(self, models: int, asking: Asking) -> None:
         """`models` are about to be asked for; how that goes, `asking` says at any time."""

@@ -37,7 +37,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     found: Found | None = None
     """Every version, where Replicate was asked and answered."""
     trainings: Mapping[str, TrainingReply] = {}
-    """What Replicate says of the trainings that it was asked for, by their ids."""
+    """What Replicate says of them, by their ids."""
+    trainings_listed: bool = False
+    """They are from the account's list of trainings; else they were asked for one by one."""
     missing_columns: frozenset[OptionalColumn] = frozenset()
     order_by: OrderBy = "updated_at"
     account: Account | None = None

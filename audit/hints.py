@@ -6,8 +6,7 @@ import msgspec
 
 from audit.hint_table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
 from audit.models import AuditedUser, ModelRecord, Note, Population, Reason, Status, Summary
-from audit.origins import origins
-from audit.training import Training
+from audit.origins import TrainingLine, origins
 from audit.verdict import askable_model, recorded_hash
 from audit.visible import shortened, visible
 
@@ -145,7 +144,7 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
 }
 
 
-def _of(training: Training | None, field: str) -> str:
+def _of(training: TrainingLine | None, field: str) -> str:
     return (getattr(training, field) if training else None) or "(not known)"
 
 

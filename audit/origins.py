@@ -10,18 +10,8 @@ from audit.training import Evidence, Training
 from audit.verdict import recorded_hash
 
 
-class Origins(NamedTuple):
-    """Each is None where it is not known."""
-
-    current: Training | None
-    """It made the recorded version, also where that is the latest one."""
-    latest: Training | None
-    later: Training | None
-    """The one that a newer row than the one that counts names."""
-
-
 class TrainingLine(msgspec.Struct, frozen=True):
-    """A training as JSON tells of it, with every key."""
+    """A training as every format tells of it; in JSON with every key."""
 
     id: str
     status: str
@@ -30,6 +20,16 @@ class TrainingLine(msgspec.Struct, frozen=True):
     error: str | None
     created_at: str | None
     completed_at: str | None
+
+
+class Origins(NamedTuple):
+    """Each is None where it is not known."""
+
+    current: TrainingLine | None
+    """It made the recorded version, also where that is the latest one."""
+    latest: TrainingLine | None
+    later: TrainingLine | None
+    """The one that a newer row than the one that counts names."""
 
 
 BASIS: Mapping[Evidence, str] = {
@@ -57,16 +57,17 @@ def origins(user: AuditedUser) -> Origins:
     """The trainings behind the finding; all None where trainings were not read."""
     traced = user.finding.traced
     if traced is None:
-        return Origins(None, None, None)
+        return _NOTHING
+    latest = _line(traced.latest)
     recorded = recorded_hash(user.record.replicate_version_id)
     is_latest = recorded is not None and recorded == user.finding.latest_version
-    return Origins(traced.latest if is_latest else traced.current, traced.latest, traced.later)
+    return Origins(latest if is_latest else _line(traced.current), latest, _line(traced.later))
 
 
-def labelled(found: Origins) -> tuple[tuple[str, Training], ...]:
+def labelled(found: Origins) -> tuple[tuple[str, TrainingLine], ...]:
     """Each training that is known, once, with what it did."""
     current, latest, later = found
-    told: list[tuple[str, Training]] = []
+    told: list[tuple[str, TrainingLine]] = []
     if current and current is latest:
         told.append((MADE_BOTH, current))
     else:
@@ -77,6 +78,18 @@ def labelled(found: Origins) -> tuple[tuple[str, Training], ...]:
     return tuple(told)
 
 
-def line(training: Training | None) -> TrainingLine | None:
-    """`training` for JSON."""
-    return training and TrainingLine(*[getattr(training, name) for name in TrainingLine.__struct_fields__])
+_NOTHING = Origins(None, None, None)
+
+
+def _line(training: Training | None) -> TrainingLine | None:
+    if training is None:
+        return None
+    return TrainingLine(
+        training.id,
+        training.status,
+        training.weights,
+        training.trigger_word,
+        training.error,
+        training.created_at,
+        training.completed_at,
+    )

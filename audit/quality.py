@@ -127,7 +127,8 @@ def _why_not_compared(user: AuditedUser, evidence: Evidence) -> str:
     if training_id is None:
         return "No training id is recorded, so there is nothing to compare with."
     if training_id not in evidence.trainings:
-        return "It is not made from a hash; the training was not asked for."
+        known = "is not among those that were read" if evidence.trainings_listed else "was not asked for"
+        return f"It is not made from a hash; the training {known}."
     training = evidence.training(training_id)
     if training is None:
         return "Replicate does not show the training to this token, so there is nothing to compare with."

@@ -6,6 +6,8 @@ import msgspec
 
 from audit.evidence import Evidence
 from audit.models import AuditedUser, Note, Reason, Status
+from audit.origins import origins
+from audit.training import Training
 from audit.training_rows import UNFINISHED, JudgedRow, RowVerdict, minute
 from audit.verdict import moment, recorded_hash
 from audit.visible import shortened, visible
@@ -68,11 +70,27 @@ def _without_rows(evidence: Evidence) -> tuple[Outcome, str]:
         return Outcome.NO_TRAINING, "No row of this user counts."
     record = user.record
     if user.finding.status is not Status.NEEDS_SYNC:
+        later = user.finding.traced and user.finding.traced.later
+        if later:
+            return _listed(later, user)
         if record.retraining_in_progress:
             return Outcome.IN_PROGRESS, "A later training was pending or running when the run was made."
         if record.later_training_failed:
             return Outcome.HAD_ISSUES, f"A later training failed: {_short(record.later_failure_reason)}."
     return _compared(user, evidence)
+
+
+def _listed(later: Training, user: AuditedUser) -> tuple[Outcome, str]:
+    """What Replicate's list said of the training that a later row names, which does not say that it is completed."""
+    name = f"Training {_short(later.id)}, which a later row names,"
+    if later.succeeded:
+        if later.version == recorded_hash(user.record.replicate_version_id):
+            return Outcome.RECORDED, f"{name} made the recorded version."
+        return Outcome.NOT_RECORDED, f"{name} succeeded on Replicate and made version {(later.version or '')[:12]}."
+    if later.status in _WENT:
+        cause = f": {_short(later.error)}" if later.error else ""
+        return Outcome.HAD_ISSUES, f"{name} {_WENT[later.status]}{cause}."
+    return Outcome.IN_PROGRESS, f"{name} was {_short(later.status)} when the run was made."
 
 
 def _after(last: JudgedRow, evidence: Evidence) -> tuple[Outcome, str]:
@@ -115,6 +133,8 @@ def _compared(user: AuditedUser, evidence: Evidence) -> tuple[Outcome, str]:
         return Outcome.RECORDED, "The version of the row that counts is the newest one on Replicate."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         why = _unrecorded(finding.latest_version, finding.latest_version_created_at, evidence)
+        if made := origins(user).latest:
+            why += f" Training {_short(made.id)} made it and succeeded on Replicate."
         if Note.SHARED_MODEL in finding.notes:
             return Outcome.UNKNOWN, f"{why} But the model is shared, so it may be the face of another user."
         return Outcome.NOT_RECORDED, why

@@ -8,9 +8,10 @@ from enum import IntEnum
 
 import msgspec
 
-from audit import hints
+from audit import hints, training
 from audit.evidence import Evidence
 from audit.models import AuditedUser, ExitCode, Note, OrderBy, Reason, Status, Summary
+from audit.origins import TrainingLine, origins
 from audit.quality import Point, points
 from audit.retrainings import LastTraining, last_training
 from audit.training_rows import JudgedRow, RowVerdict
@@ -126,6 +127,11 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     links: Links | None = None
     not_known: tuple[str, ...] = ()
     """What this cannot say, and why."""
+    evidence: training.Evidence | None = None
+    """What the verdict rests on; null where Replicate has said nothing certain."""
+    current_training: TrainingLine | None = None
+    latest_training: TrainingLine | None = None
+    later_training: TrainingLine | None = None
 
     @property
     def exit_code(self) -> UserCode:
@@ -177,6 +183,7 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
     record, finding = user.record, user.finding
     reason = _explained(finding.reason, user, evidence)
     notes = (_explained(note, user, evidence) for note in finding.notes)
+    current, latest, later = origins(user)
     return msgspec.structs.replace(
         case,
         status=finding.status,
@@ -195,6 +202,10 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
         explained=(reason, *notes),
         checklist=points(user, evidence),
         links=_links(user),
+        evidence=finding.evidence,
+        current_training=current,
+        latest_training=latest,
+        later_training=later,
     )
 
 

@@ -359,9 +359,9 @@
     if (!user.origins) return [];
     const basis = hints.origins.basis[user.origins.evidence], cards = labelled(user.origins);
     return [make("h3", null, "Where it comes from"),
-      basis && make("p", null, make("b", null, "The verdict rests on:"), " ", basis),
-      ...cards.map(([label, training]) => make("div", { class: "noted" }, make("h4", null, label), trainingFacts(training))),
-      !cards.length && make("p", { class: "remark" }, hints.origins.none)];
+      basis && make("p", { class: "basis" }, make("b", null, "The verdict rests on:"), " ", basis),
+      ...cards.map(([label, training]) => make("div", { class: "noted trained" }, make("h4", null, label), trainingFacts(training))),
+      !cards.length && make("p", { class: "remark no-training" }, hints.origins.none)];
   }
 
   function trainingFacts(training) {

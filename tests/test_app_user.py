@@ -14,6 +14,7 @@ from audit.ledger import Ledger
 from audit.models import Note, Reason
 from audit.retrainings import Outcome
 from audit.source_user import Several
+from audit.training import TrainingsRead
 from audit.user_case import UserCase, UserCode
 from tests.audits import Place, audit
 
@@ -43,9 +44,29 @@ def named(cases: Mapping[str, UserCase], name: str) -> UserCase:
     return case
 
 
+LISTED = {Note.UNRECORDED_TRAINING, Note.VERSION_MADE_BY_HAND}
+"""Notes that the account's list of trainings gives, and a look at one user only where a row names the training."""
+
+
 def test_reasons_and_notes_are_those_of_a_run(cases: Mapping[str, UserCase], cast: People) -> None:
-    found = {case.user_id: (case.reason, frozenset(case.notes)) for case in cases.values() if case.reason}
-    assert found == {user_id: (reason, notes) for user_id, (reason, notes) in cast.expected.items()}
+    judged = {case.user_id: case for case in cases.values() if case.reason}
+    assert judged.keys() == cast.expected.keys()
+    for user_id, (reason, notes) in cast.expected.items():
+        assert judged[user_id].reason is reason
+        assert set(notes) - LISTED <= set(judged[user_id].notes) <= set(notes)
+
+
+def test_the_trainings_that_rows_name_show_what_they_made(cases: Mapping[str, UserCase]) -> None:
+    dmitri, mara = named(cases, "dmitri.volkov"), named(cases, "mara.lindqvist")
+    assert dmitri.current_training
+    assert dmitri.later_training
+    assert dmitri.rows
+    assert dmitri.later_training.id == dmitri.rows[0].training_id
+    assert dmitri.latest_training is None
+    assert any("Which training made the latest version" in each for each in dmitri.not_known)
+    assert mara.current_training
+    assert mara.current_training == mara.latest_training
+    assert not [each for each in mara.not_known if "training" in each]
 
 
 def test_the_row_that_counts_is_marked_and_every_other_one_says_why(cases: Mapping[str, UserCase]) -> None:
@@ -137,12 +158,42 @@ def test_a_run_file_gives_the_same_verdicts_and_says_what_it_lacks(
             case = look_in_run(ledger, user_id)
             assert isinstance(case, UserCase)
             live = next(each for each in cases.values() if each.user_id == user_id)
-            assert (case.reason, case.notes, case.exit_code) == (live.reason, live.notes, live.exit_code)
+            assert (case.reason, case.exit_code) == (live.reason, live.exit_code)
+            assert set(case.notes) == cast.expected[user_id][1]
             assert case.rows is None
             assert any("training rows" in each for each in case.not_known)
         chloe = look_in_run(ledger, "chloe.dubois@example.com")
         assert isinstance(chloe, UserCase)
         assert any(each.startswith("55 older versions") for each in chloe.not_known)
+
+
+def test_a_run_file_has_the_trainings_that_the_run_read(run_file: Path) -> None:
+    with Ledger.open(run_file) as ledger:
+        case = look_in_run(ledger, "dmitri.volkov@example.com")
+    assert isinstance(case, UserCase)
+    assert case.latest_training
+    assert case.latest_training.weights
+    assert f"Training {case.latest_training.id} made it and succeeded" in case.last_training.why
+    assert next(point for point in case.checklist if point.code == "weights_url").good is True
+    assert not [each for each in case.not_known if "whose weights" in each]
+    assert any(each.startswith("Trainings begun before ") for each in case.not_known)
+
+
+def test_a_run_that_read_no_trainings_says_so(stage: Place, tmp_path: Path) -> None:
+    with audit(stage.settings(tmp_path, trainings=None)) as ledger:
+        case = look_in_run(ledger, "dmitri.volkov@example.com")
+    assert isinstance(case, UserCase)
+    assert case.current_training is case.latest_training is case.later_training is None
+    assert any("whose weights the URL leads to: the run did not ask" in each for each in case.not_known)
+
+
+def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(square: Place, tmp_path: Path) -> None:
+    with audit(square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))) as ledger:
+        user = next(user for user in ledger.users() if user.finding.evidence == "training")
+        case = look_in_run(ledger, user.record.user_id)
+    assert isinstance(case, UserCase)
+    assert case.evidence == "training"
+    assert any("pushed or deleted by hand" in each for each in case.not_known)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +221,7 @@ def test_a_redacted_run_stays_redacted(stage: Place, tmp_path: Path) -> None:
     assert isinstance(case, UserCase)
     assert (case.email, case.display_name) == ("m***@***", "***")
     assert "lindqvist" not in repr(case).lower()
+    assert case.current_training, "trainings are told all the same"
     assert isinstance(several, Several)
     assert "stone" not in repr(several).lower()
 

@@ -57,10 +57,12 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
         "The last training",
         "Training rows",
         "Versions on Replicate",
+        "Where it comes from",
         "What to do",
         "Note: Retraining in progress",
         "If the pictures are poor",
         "Links",
+        "Not known",
     ]
     for words in (
         "NEEDS SYNC  Outdated version  (outdated_version)",
@@ -113,7 +115,7 @@ KEYS = [
     *("status", "reason", "detail", "model_row_id", "replicate_model_id", "current_version"),
     *("current_version_created_at", "latest_version", "latest_version_created_at", "versions_behind"),
     *("total_versions_on_replicate", "last_training", "rows", "versions", "next_steps", "notes", "explained"),
-    *("checklist", "links", "not_known"),
+    *("checklist", "links", "not_known", "evidence", "current_training", "latest_training", "later_training"),
 ]
 
 

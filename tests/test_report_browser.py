@@ -9,19 +9,31 @@ from playwright.async_api import expect
 
 from audit import hints
 from audit.models import AuditedUser, Note, Reason, Status
-from audit.report import csv_report
+from audit.report import csv_report, html_data
 from audit.report.html_facts import facts
 from audit.report.html_rows import attention_row
 from audit.report.html_words import comparison
 from audit.report.view import RunView
 from tests.report_browser import Open, Tab, browser, opened
-from tests.report_samples import SampleRun, everything, outdated, report_order, up_to_date, version_hash
+from tests.report_samples import (
+    SampleRun,
+    everything,
+    outdated,
+    read,
+    report_order,
+    settled,
+    trained,
+    up_to_date,
+    version_hash,
+    with_trainings,
+)
 
 __all__ = ["browser", "opened"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EVERYTHING = SampleRun(everything())
+TRACED = SampleRun(with_trainings(), read(mode="trainings", sample=1.0))
 USERS = sorted(EVERYTHING.audited, key=report_order)
 EVA = "eva.von-und-zu-langenau@mail.example.org"
 
@@ -244,7 +256,8 @@ SHEET = """(row) => {
     const texts = (what) => Array.from(document.querySelectorAll(`#sheet ${what}`), (element) => element.textContent);
     return {
         hint: texts(".hint")[0], sql: texts("pre")[0],
-        steps: texts("ol:not(.versions) > li"), notes: texts(".noted h4"),
+        steps: texts("ol:not(.versions) > li"), notes: texts(".noted:not(.trained) h4"),
+        cards: texts(".trained h4"), basis: texts(".basis"), none: texts(".no-training"),
         labels: texts(".facts dt"), values: texts(".facts dd"), versions: texts(".versions code"),
         plain: texts(".hashes dd > code"), marks: texts(".hashes mark"), remark: texts(".hashes + .remark"),
     };
@@ -252,19 +265,24 @@ SHEET = """(row) => {
 """Opens a row and reads it, in one question to the browser."""
 
 
-async def test_an_opened_row_says_what_the_hint_table_says(opened: Open) -> None:
-    tab = await (await opened(EVERYTHING)).ready()
-    for place, user in enumerate(USERS):
+@pytest.mark.parametrize("run", [EVERYTHING, TRACED], ids=["by versions", "trainings"])
+async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: SampleRun) -> None:
+    tab = await (await opened(run)).ready()
+    for place, user in enumerate(run.users()):
         said = await tab.page.evaluate(SHEET, place)
         expected = attention_row(user, 1)
         own = () if user.finding.status is Status.UP_TO_DATE else expected.steps
-        told = facts(user.record, user.finding)
+        cards = [fact for card in expected.trainings for fact in card.facts]
+        told = [*cards, *facts(user.record, user.finding)]
+        assert said["cards"] == [card.label for card in expected.trainings]
+        assert said["basis"] == ([f"The verdict rests on: {expected.basis}"] if expected.basis else [])
         assert said["hint"] == hints.one_line(user)
         assert said["steps"] == [*own, *(step for note in expected.notes for step in note.steps)]
+        assert said["none"] == ([expected.no_training] if expected.no_training else [])
         assert said["notes"] == [f"{note.title} {note.code}" for note in expected.notes]
         assert said["sql"] == expected.sql
         assert said["labels"] == [label for label, _ in told]
-        assert said["values"] == [value for _, value in told]
+        assert [text.removesuffix("Copy") for text in said["values"]] == [value for _, value in told]
         assert said["versions"] == [version.id for version in user.finding.versions]
         compared = comparison(user.record.replicate_version_id, user.finding.latest_version)
         assert said["marks"] == ([part for part in (compared[2], compared[4]) if part] if compared else [])
@@ -308,3 +326,40 @@ async def test_many_blocks_are_one_table(opened: Open) -> None:
     assert await tab.found() == "50 users of 4,080 in all"
     await tab.page.fill("#q", version_hash((3333, 1))[:20])
     assert await tab.names() == ["user03333@example.com"]
+
+
+async def test_the_real_weights_url_can_be_copied(opened: Open) -> None:
+    run = SampleRun([trained(outdated(1), id="tr-new", weights="https://replicate.delivery/real")], read())
+    tab = await (await opened(run, "user=user-00001", permissions=["clipboard-read", "clipboard-write"])).ready()
+    await tab.page.click("[aria-label='Copy the real weights URL']")
+    await expect(tab.page.locator("#said")).to_have_text("Copied")
+    await tab.page.focus("#q")
+    await tab.page.keyboard.press("Control+V")
+    assert await tab.page.input_value("#q") == "https://replicate.delivery/real"
+
+
+async def test_a_user_settled_by_a_training_is_found_by_the_version(opened: Open) -> None:
+    tab = await (await opened(TRACED)).ready()
+    await tab.page.fill("#q", version_hash((521, 0))[:12])
+    assert await tab.names() == ["user00521@example.com"]
+    await tab.rows().first.click()
+    assert version_hash((521, 0)) in await tab.page.locator("#sheet").inner_text()
+
+
+async def test_in_a_large_report_what_is_left_out_is_said(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_data, "LARGE", 2)  # nobody wants to wait for as many as it really takes
+    users = [trained(settled(1), id="tr-other"), trained(outdated(2), id="tr-new")]
+    tab = await (await opened(SampleRun(users, read(mode="trainings")))).ready()
+    said = [await tab.page.evaluate(SHEET, place) for place in (1, 0)]
+    ids = [dict(zip(each["labels"], each["values"], strict=True))["Training"] for each in said]
+    assert said[0]["values"][0] == "in the JSON report"
+    assert said[1]["values"][0] == "tr-new"
+    assert ids == [user.record.training_id for user in users], "those that are recorded come last"
+
+
+async def test_where_trainings_were_not_read_nothing_of_them_is_shown(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    for place in range(0, len(USERS), 7):
+        said = await tab.page.evaluate(SHEET, place)
+        assert not {"Real weights URL", "Ended as"} & set(said["labels"])
+        assert said["basis"] == said["none"] == said["cards"] == []

@@ -24,8 +24,10 @@ from tests.report_samples import (
     failed,
     narrowed,
     outdated,
+    read,
     uncompared,
     up_to_date,
+    with_trainings,
 )
 
 __all__ = ["browser", "opened"]
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 EVERYTHING = SampleRun(everything())
 NOBODY = Population(**dict.fromkeys(POPULATION.__struct_fields__[:-1], 0), training_status={"Completed": 9})
 FEW = SampleRun([user for user in everything() if user.record.user_id[-2:] in {"02", "04", "11", "23", "41"}])
+TRACED = SampleRun(with_trainings(), read(mode="trainings", sample=1.0, complete=False, problem="500 Server Error"))
 STOPPED = SampleRun(
     [outdated(1), failed(2, Reason.STOPPED, None), up_to_date(3)],
     narrowed(state="stopped", stop_reason="SIGTERM", redacted=True, filters=Filters(limit=3)),
@@ -44,17 +47,17 @@ STOPPED = SampleRun(
 async def says_what_matters(tab: Tab) -> None:
     text = await tab.page.locator("body").inner_text()
     order = [
-        "11 of 71 users need a sync; 14 could not be checked; 3 were not reached",
+        "11 of 76 users need a sync; 15 could not be checked; 3 were not reached",
         "2026-03-01 12:00:00 UTC",
         "Why",
         "Outdated version outdated_version",
         "set replicate_version_id to ‹latest version›",
         "Needs a sync: 1 to 11 of 11",
-        "Could not be checked: 1 to 14 of 14",
+        "Could not be checked: 1 to 15 of 15",
         "Not reached: 1 to 3 of 3",
         "Worth knowing; a note changes no status.",
         "Counted over everybody",
-        "Up to date: 1 to 43 of 43",
+        "Up to date: 1 to 47 of 47",
         "Once more",
     ]
     places = [text.find(words) for words in order]
@@ -114,7 +117,7 @@ async def test_in_a_frame_with_a_sandbox_it_can_be_read(opened: Open, tmp_path: 
     frame = tab.page.frame_locator("iframe")
     if rights:
         await frame.locator("#q").fill("eva")
-        await expect(frame.locator("#found")).to_have_text("1 user of 71 in all")
+        await expect(frame.locator("#found")).to_have_text("1 user of 76 in all")
         await frame.locator("#rows button").first.click()
         await frame.get_by_label("Copy the query").click()
         await expect(frame.locator("#said")).to_have_text(re.compile("Copied|not allowed"))
@@ -145,7 +148,7 @@ async def test_where_the_table_fails_the_static_part_stays_and_a_line_says_so(
 
 async def test_an_older_browser_decodes_the_data_by_itself(opened: Open) -> None:
     tab = await (await opened(EVERYTHING, init="delete Uint8Array.fromBase64")).ready()
-    assert await tab.found() == "71 users"
+    assert await tab.found() == "76 users"
 
 
 async def test_paper_has_the_static_tables_and_nothing_to_press(opened: Open) -> None:
@@ -231,8 +234,16 @@ async def test_axe_finds_nothing_with_a_row_open(opened: Open, scheme: str, widt
     assert results.violations_count == 0, results.generate_report()
 
 
-async def test_axe_finds_nothing_in_the_static_page(opened: Open) -> None:
-    tab = await opened(FEW, init="delete window.DecompressionStream", bypass_csp=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_with_trainings_shown(opened: Open, scheme: str) -> None:
+    tab = await (await opened(TRACED, "user=user-00501", color_scheme=scheme, bypass_csp=True)).ready()
+    results = await Axe().run(tab.page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("run", [FEW, TRACED], ids=["by versions", "trainings"])
+async def test_axe_finds_nothing_in_the_static_page(opened: Open, run: SampleRun) -> None:
+    tab = await opened(run, init="delete window.DecompressionStream", bypass_csp=True)
     await expect(tab.page.locator("#no-table")).to_be_visible()
     results = await Axe().run(tab.page)
     assert results.violations_count == 0, results.generate_report()
@@ -247,8 +258,8 @@ async def test_nothing_is_wider_than_the_screen(opened: Open, hostile: SampleRun
 
 @pytest.mark.parametrize(
     "run",
-    [EVERYTHING, STOPPED, SampleRun([], population=NOBODY), SampleRun([outdated(n) for n in range(205)])],
-    ids=["everything", "stopped", "empty", "many"],
+    [EVERYTHING, STOPPED, SampleRun([], population=NOBODY), SampleRun([outdated(n) for n in range(205)]), TRACED],
+    ids=["everything", "stopped", "empty", "many", "trainings"],
 )
 async def test_the_markup_is_valid(run: SampleRun, tmp_path: Path) -> None:
     parser = html5lib.HTMLParser(strict=False)

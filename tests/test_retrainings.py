@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from audit.evidence import Evidence, askable_training
 from audit.models import AuditedUser, Failed, Found, Missing, Reason, Version
 from audit.person import Person, TrainingRow
 from audit.retrainings import Outcome, last_training
-from audit.training import Training
+from audit.training import Traced, Training
 from audit.training_rows import judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row
@@ -204,6 +205,36 @@ def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: s
     mine = record(replicate_version_id=recorded, **changes)
     user = AuditedUser(mine, classify(mine, TWO, Circumstances()))
     assert last_training(Evidence(person=ANN, rows=None, user=user)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("training", "outcome", "words"),
+    [
+        pytest.param({"status": "failed", "error": "no face"}, Outcome.HAD_ISSUES, "failed: no face.", id="failed"),
+        pytest.param({"status": "canceled"}, Outcome.HAD_ISSUES, "was canceled.", id="canceled"),
+        pytest.param({"status": "processing"}, Outcome.IN_PROGRESS, "was processing when", id="running"),
+        pytest.param({"status": "succeeded", "version": NEW}, Outcome.RECORDED, "made the recorded", id="recorded"),
+        pytest.param(
+            {"status": "succeeded", "version": digest("lost")}, Outcome.NOT_RECORDED, digest("lost")[:12], id="lost"
+        ),
+    ],
+)
+def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any, outcome: Outcome, words: str) -> None:
+    mine = record(replicate_version_id=NEW, later_training_id="t2", retraining_in_progress=True)
+    finding = classify(mine, TWO, Circumstances())
+    user = AuditedUser(mine, replace(finding, traced=Traced(later=Training(id="t2", **training))))
+    last = last_training(Evidence(person=ANN, rows=None, user=user))
+    assert last.outcome is outcome
+    assert words in last.why
+
+
+def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
+    mine = record(replicate_version_id=OLD)
+    made = Training(id="t9", status="succeeded", version=NEW)
+    user = AuditedUser(mine, replace(classify(mine, TWO, Circumstances()), traced=Traced(latest=made)))
+    last = last_training(Evidence(person=ANN, rows=None, user=user))
+    assert last.outcome is Outcome.NOT_RECORDED
+    assert last.why.endswith("Training t9 made it and succeeded on Replicate.")
 
 
 @pytest.mark.parametrize("training_id", [None, "", "  ", "a/b", "../account", "a b", "é", "x" * 65])

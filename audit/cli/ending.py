@@ -1,6 +1,7 @@
 """The last lines of a command on stderr: the counts, who is affected, where the files are, how to go on."""
 
 import shlex
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -39,7 +40,14 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
     """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on."""
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
-    lines = [headline(outcome.summary), *_warnings(outcome), Text(), *_table(outcome, ledger, width), *_files(outcome)]
+    lines = [
+        headline(outcome.summary),
+        *_warnings(outcome),
+        *_evidence(outcome, ledger, width),
+        Text(),
+        *_table(outcome, ledger, width),
+        *_files(outcome),
+    ]
     if advise:
         lines.extend(_advice(outcome, ledger, width))
     for line in lines:
@@ -70,6 +78,35 @@ def _warnings(outcome: Outcome) -> Iterator[Text]:
         yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
     if outcome.info.stop_reason:
         yield Text(f"The run ended early: {visible(outcome.info.stop_reason)}", "bold")
+
+
+def _evidence(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """What the verdicts rest on, where trainings were read, and loudly where that cannot be trusted."""
+    read = outcome.info.trainings
+    if read is None:
+        return
+    if wrong := outcome.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
+        loud = (
+            f"Trainings and versions disagree on {wrong:,} of those who were asked for as a check: do not trust what "
+            "trainings settled in this run. Audit everybody: sync-audit run --mode versions"
+        )
+        yield from _wrapped(loud, width, "bold red")
+    back = f", back to {read.back_to[:10]}" if read.back_to else ""
+    if read.mode == "trainings":
+        settled, asked = ledger.count_by_training(), ledger.count_answered()
+        said = f"{settled:,} settled by trainings, {asked:,} asked; list of trainings read{back}"
+    else:
+        said = f"{read.read:,} trainings read{back}"
+    if read.complete:
+        yield from _wrapped(f"{said}.", width, "")
+    else:
+        why = visible(read.problem or "the run ended before")
+        yield from _wrapped(f"{said}, and not as far as wanted: {why}", width, "yellow")
+
+
+def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
+    for line in textwrap.wrap(text, width, break_on_hyphens=False):
+        yield Text(line, style)
 
 
 def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:

@@ -141,6 +141,13 @@ class Lines(Silent):
         self._said_at = clock()
         self._said_count = 0
 
+    def listing(self, trainings: int) -> None:
+        """Say the number at the beginning, and every ten seconds."""
+        if not trainings or self._clock() - self._said_at >= EVERY_SECONDS:
+            self._said_at = self._clock()
+            read = f": {trainings:,} so far" if trainings else ""
+            self.line(self._worded(f"reading the list of trainings{read}"))
+
     def asking(self, models: int, asking: Asking) -> None:
         """Say how many there are."""
         self._counts.asking(models, asking)
@@ -190,7 +197,7 @@ class Live(Silent):
 
     def listing(self, trainings: int) -> None:
         """Show the number."""
-        self._say(f"reading the list of trainings: {trainings:,}")
+        self._say(f"reading the list of trainings: {trainings:,}" if trainings else "reading the list of trainings")
 
     def asking(self, models: int, asking: Asking) -> None:
         """Show a bar of all models."""

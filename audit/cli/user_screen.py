@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from audit.cli.page import BOLD, DIM, Page
 from audit.models import Status
+from audit.origins import BASIS, Origins, labelled
 from audit.person import Person
 from audit.training_rows import RowVerdict, minute
 from audit.user_case import CaseRow, CaseVersion, UserCase
@@ -34,6 +35,7 @@ def show(case: UserCase, page: Page) -> None:
         _rows(case.rows, case.replicate_model_id, page)
     if case.versions:
         _versions(case, page)
+    _origins(case, page)
     _to_do(case, page)
     _checklist(case, page)
     _links(case, page)
@@ -150,6 +152,27 @@ def _versions(case: UserCase, page: Page) -> None:
 def _marks(version: CaseVersion) -> list[tuple[str, str]]:
     marks = [("latest ", "bold green")] if version.latest else []
     return marks + ([("recorded", BOLD)] if version.recorded else [])
+
+
+def _origins(case: UserCase, page: Page) -> None:
+    told = labelled(Origins(case.current_training, case.latest_training, case.later_training))
+    if not told and case.evidence != "training":
+        return
+    page.heading("Where it comes from")
+    if case.evidence:
+        page.paragraph(f"The verdict rests on: {BASIS[case.evidence]}", indent=2)
+    for label, training in told:
+        page.line((label, BOLD), indent=2)
+        facts = (
+            ("Training", training.id),
+            ("Ended as", training.status),
+            ("Why", training.error),
+            ("Trigger word used", training.trigger_word),
+            ("Real weights URL", training.weights),
+            ("Begun", f"{minute(training.created_at)} UTC" if training.created_at else ""),
+            ("Ended", f"{minute(training.completed_at)} UTC" if training.completed_at else ""),
+        )
+        page.facts(((name, _shown(value, 600)) for name, value in facts), indent=4)
 
 
 def _to_do(case: UserCase, page: Page) -> None:

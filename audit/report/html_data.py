@@ -25,11 +25,10 @@ import msgspec
 from audit import hints
 from audit.hint_table import ONE_LINE
 from audit.models import AuditedUser, Finding, ModelRecord, Note, Reason, Status
-from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST, NONE_MADE, WENT, origins
+from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST, NONE_MADE, WENT, TrainingLine, origins
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html_words import comparison
 from audit.report.view import RunView
-from audit.training import Training
 from audit.visible import visible
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -265,7 +264,7 @@ class _Packer:
             self._training(later, user),
         )
 
-    def _training(self, training: Training | None, user: AuditedUser) -> str:
+    def _training(self, training: TrainingLine | None, user: AuditedUser) -> str:
         """Id, status ("" is succeeded), weights, trigger word, error, and two dates as `_dates` packs them."""
         if training is None:
             return ""

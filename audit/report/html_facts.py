@@ -2,9 +2,8 @@
 
 from audit import hints
 from audit.models import AuditedUser, Finding, ModelRecord
-from audit.origins import NONE_MADE, labelled, origins
+from audit.origins import NONE_MADE, TrainingLine, labelled, origins
 from audit.report.html_words import instant
-from audit.training import Training
 
 NOT_RECORDED = "none recorded"
 
@@ -57,7 +56,7 @@ def rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
     return told
 
 
-def training_facts(training: Training) -> list[tuple[str, str]]:
+def training_facts(training: TrainingLine) -> list[tuple[str, str]]:
     """Label and value of what Replicate says of a training; what it does not say is left out."""
     told = [
         ("Training", training.id),
@@ -90,5 +89,5 @@ def brief_trainings(user: AuditedUser) -> list[tuple[str, str]]:
     return basis + (told or [("Trainings", NONE_MADE)])
 
 
-def _brief(training: Training) -> tuple[tuple[str, str | None], ...]:
+def _brief(training: TrainingLine) -> tuple[tuple[str, str | None], ...]:
     return ("", training.id), ("trigger word", training.trigger_word), ("weights", training.weights)

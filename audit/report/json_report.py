@@ -8,7 +8,7 @@ import msgspec
 
 from audit import hints
 from audit.models import AuditedUser, Note, Population, Reason, Status, Summary, Version
-from audit.origins import TrainingLine, line, origins
+from audit.origins import TrainingLine, origins
 from audit.report.view import RunView
 from audit.training import Evidence
 
@@ -118,7 +118,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.shared_with,
         record.shared_with_count,
         finding.evidence,
-        *map(line, origins(user)),
+        *origins(user),
     )
 
 
