@@ -6,16 +6,19 @@ and imports point down only (`lint-imports` holds them to it):
 
     L5  cli/                                     doorways: options -> Settings -> app -> exit code
         demo/                                    beside cli: embedded Postgres + stand-in for Replicate
-    L4  app                                      composition root, the only module that knows every stage
+    L4  app, reporting, asking                   composition roots, the only modules that know every stage
     L3  source | ledger | replicate | auditor | report/      siblings: none imports another
-    L2  wire | retry | pace | verdict | hints | visible      pure: no I/O, no clock, no asyncio
-    L1  models | settings                        nouns, frozen
+    L2  wire | retry | pace | verdict | judge | hints        pure: no I/O, no clock, no asyncio
+    L1  models | training | settings             nouns, frozen
     L0  errors                                   leaf
 
 What `sync-audit user` says of one user has a chain of its own beside that: `person` (L1), `training_rows`, `evidence`,
 `retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
 So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),
 `app_doctor` (L4).
+`run --trainings` goes through `training_list` (L3: reads the list), `judge` and `provenance` (L2: what it says).
+`sync-audit sync` goes from a run file through `app_plan`, `repair_plan` and `repair_sql` (L2: the plan and its SQL) to
+`app_repair` and `source_repair` (L3), the only module that ever writes to the product's database.
 
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """

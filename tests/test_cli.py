@@ -59,7 +59,7 @@ def test_stdout_carries_the_report_and_nothing_else(run: Shell) -> None:
     ended = run("run", "-o", "json=-", "-vv")
     assert json.loads(ended.out)["schema_version"] == 1
     ended = run("run", "-o", "csv=-", "--run-file", "other.sqlite")
-    assert len(list(csv.DictReader(StringIO(ended.out, newline=""), strict=True))) == 71
+    assert len(list(csv.DictReader(StringIO(ended.out, newline=""), strict=True))) == 72
 
 
 def test_render_writes_the_same_bytes_again(run: Shell) -> None:
@@ -177,7 +177,7 @@ def test_a_run_file_that_is_none_ends_in_5(shell: Shell) -> None:
 
 def test_quiet_leaves_the_summary(run: Shell) -> None:
     ended = run("run", "-q")
-    assert ended.err.startswith("71 users: ")
+    assert ended.err.startswith("72 users: ")
     assert ended.last_line.startswith("exit 4: ")
 
 
