@@ -19,6 +19,8 @@ from benchmarks.results import Figure, Results, conditions, table
 
 SIZES = {10: 0.3, 10_000: 1.0, 100_000: 1.0}
 """Users, and the seconds within which the search field has to answer."""
+TRAINED = 100_000
+"""Users of a run that read trainings as well; the same limits hold."""
 RIVALS = {"skipped": 100_000, "rows": 10_000}
 """Each with as many users as it can bear."""
 
@@ -51,6 +53,7 @@ _KEYS = """() => {
 def measure(rounds: int, folder: Path, most: int) -> Iterator[Figure]:
     """Sizes and rivals beyond `most` users are left out."""
     pages = [("ours", size) for size in SIZES if size <= most]
+    pages += [("trained", TRAINED)] if most >= TRAINED else []
     pages += [(kind, size) for kind, size in RIVALS.items() if size <= most]
     used = {page: _written(*page, folder) for page in pages}
     with sync_playwright() as playwright:
@@ -59,7 +62,7 @@ def measure(rounds: int, folder: Path, most: int) -> Iterator[Figure]:
         browser.close()
     for kind, size in pages:
         said = {name: median(each[kind, size][name] for each in met) for name in ("answers", "key", "heap")}
-        what, ours = f"{kind}, {size:,} users", kind == "ours"
+        what, ours = f"{kind}, {size:,} users", kind not in RIVALS
         megabytes = _path(kind, size, folder).stat().st_size / 1e6
         yield Figure("report", f"{what}: search answers", said["answers"] / 1e3, "s", SIZES[size] if ours else None)
         yield Figure("report", f"{what}: slowest key", said["key"], "ms", 100 if ours else None)

@@ -1,5 +1,6 @@
-"""One page in one process: `python -m benchmarks.report_page KIND USERS FILE`. KIND is `ours`, or a rival:
+"""One page in one process: `python -m benchmarks.report_page KIND USERS FILE`. KIND is `ours`, `trained`, or a rival:
 
+trained    ours, of a run that read the account's trainings as well
 read       nothing but reading the users, as often as a report does: what to take off the cost of ours
 rows       every user a row of one table, searched by hiding rows
 skipped    the same in tables of a hundred, which the browser may skip (`content-visibility`)
@@ -36,12 +37,12 @@ document.documentElement.classList.add("ready");
 
 def write(kind: str, users: int, path: Path) -> None:
     """The page; `read` writes nothing."""
-    run = CrowdRun(users)
+    run = CrowdRun(users, trained=kind == "trained")
     if kind == "read":
         run.summary()
         for user in run.users():
             user.finding.status  # noqa: B018 - reading is the point
-    elif kind == "ours":
+    elif kind in {"ours", "trained"}:
         with path.open("wb", buffering=1 << 18) as file:
             html_report.render(RunView(run), file)
     else:

@@ -1,10 +1,14 @@
 """A run of any number of users that is made while it is read: memory then shows what a report holds."""
 
+from base64 import b32encode
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from audit.demo.crowd import NOW, Crowd
+from audit.demo.world import weights_url
 from audit.models import (
     Account,
     AuditedUser,
@@ -17,13 +21,18 @@ from audit.models import (
     Summary,
     Version,
 )
+from audit.training import Traced, Training, TrainingsRead
 
 
 class CrowdRun:
-    """The crowd's audit, as a run file would tell it; one in ten is not up to date."""
+    """The crowd's audit, as a run file would tell it; one in ten is not up to date.
 
-    def __init__(self, users: int) -> None:
+    With `trained` the account's trainings were read as well, and are known of everybody.
+    """
+
+    def __init__(self, users: int, *, trained: bool = False) -> None:
         self._crowd = Crowd(users)
+        self._trained = trained
         started = _text(NOW)
         self.info = RunInfo(
             id="0" * 32,
@@ -34,6 +43,7 @@ class CrowdRun:
             database="localhost/crowd",
             base_url="https://api.replicate.com/v1",
             account=Account("organization", "crowd-photos"),
+            trainings=TrainingsRead(mode="versions", read=users, complete=True) if trained else None,
         )
         self.population: Population | None = None
 
@@ -46,9 +56,11 @@ class CrowdRun:
         return Summary({status: statuses[status] for status in Status}, dict(reasons.most_common()), {})
 
     def count_by_training(self) -> int:
+        """Nobody."""
         return 0
 
     def count_answered(self) -> int:
+        """Not told by the crowd."""
         return 0
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
@@ -76,7 +88,7 @@ class CrowdRun:
             model_row_id=str(2 * number + 1),
             replicate_model_id=f"crowd-photos/{crowd.model_name(number)}",
             replicate_version_id=recorded,
-            training_id=crowd.last_training(number).id,
+            training_id=crowd.made(number, 0).id,
             trigger_word="TOK",
             lora_scale="1",
             lora_weights_url=f"https://replicate.delivery/xezq/{latest.id[:40]}/flux-lora.tar",
@@ -86,7 +98,31 @@ class CrowdRun:
         )
         if reason.status is Status.ERROR:
             return AuditedUser(record, Finding(reason=reason, detail="what Replicate said"))
-        return AuditedUser(record, _compared(reason, versions))
+        finding = _compared(reason, versions)
+        return AuditedUser(record, replace(finding, traced=_traced(record, finding)) if self._trained else finding)
+
+
+def _traced(record: ModelRecord, finding: Finding) -> Traced:
+    """The recorded training is that of the recorded version, and one that is not recorded made any other latest one."""
+    made = finding.latest_version_created_at
+    recorded = Training(
+        id=record.training_id or "",
+        status="succeeded",
+        weights=record.lora_weights_url,
+        trigger_word=record.trigger_word,
+        created_at=made,
+        completed_at=made,
+    )
+    if finding.reason is Reason.LATEST_VERSION:
+        return Traced(latest=recorded)
+    digest = finding.latest_version or ""
+    newer = replace(recorded, id=_letters(digest, 26), weights=weights_url(digest[::-1]))
+    return Traced(current=recorded, latest=newer)
+
+
+def _letters(digest: str, count: int) -> str:
+    """As random as ids on Replicate are."""
+    return b32encode(bytes.fromhex(digest)).decode()[:count].lower()
 
 
 def _compared(reason: Reason, versions: tuple[Version, ...]) -> Finding:

@@ -23,6 +23,7 @@ from audit.models import (
     Version,
 )
 from audit.training import Traced, Training, TrainingsRead
+from audit.verdict import recorded_hash
 
 _ORDER = {status: number for number, status in enumerate(Status)}
 
@@ -178,7 +179,7 @@ def trained(user: AuditedUser, later: Training | None = None, **changes: object)
 def settled(number: int, **changes: object) -> AuditedUser:
     """Up to date by a training, without asking for the versions."""
     told = record(number, **changes)
-    latest = told.replicate_version_id
+    latest = recorded_hash(told.replicate_version_id)
     finding = Finding(reason=Reason.LATEST_VERSION, latest_version=latest, versions_behind=0, evidence="training")
     return trained(AuditedUser(told, finding))
 
@@ -298,13 +299,25 @@ ANNA = record(
 )
 """Her address and name come out in many places."""
 
+HERS = Training(
+    id="anna-muster@example.com",
+    status="succeeded",
+    model="acme/Anna Muster",
+    version=version_hash("anna"),
+    weights="https://replicate.delivery/Anna Muster/anna.muster@example.com.tar",
+    trigger_word="Anna Muster",
+    error="no face in the photos of Anna Muster <anna.muster@example.com>",
+)
+
 
 def anna() -> SampleRun:
     finding = Finding(
         reason=Reason.INVALID_MODEL_ID,
         detail="not owner/name: acme/Anna Muster, asked for Anna.Muster@example.com",
         notes=(Note.SHARED_MODEL, Note.LATER_TRAINING_FAILED),
+        traced=Traced(current=HERS, latest=HERS, later=replace(HERS, id="tr-2", status="Anna.Muster@example.com")),
     )
     filters = Filters(users=("anna.muster@example.com", "user-00007"), limit=3)
-    info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped")
+    trainings = TrainingsRead(mode="versions", problem="no page for bert@example.com")
+    info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped", trainings=trainings)
     return SampleRun([AuditedUser(ANNA, finding)], info)

@@ -1,12 +1,22 @@
 """The last screen of a run: what people paste into a chat."""
 
+import json
 import re
 import shlex
 
+import msgspec
 import pytest
 
-from audit.models import ExitCode
+from audit.demo.crowd import Crowd
+from audit.demo.faults import Refused
+from audit.demo.hosting import in_thread
+from audit.demo.standin import Rules, StandIn
+from audit.ledger import Ledger
+from audit.models import ExitCode, Reason
+from audit.training import TrainingsRead
 from tests.audits import Place, Shell
+from tests.run_files import population
+from tests.samples import finding, record, run_info
 from tests.terminals import terminal
 
 
@@ -49,6 +59,52 @@ def test_a_user_is_named_by_id_where_names_may_not_be_shown(run: Shell) -> None:
     assert "@" not in err
     user = commands(err)[0]
     assert run(*user[1:]).code == ExitCode.NEEDS_SYNC
+
+
+def test_where_trainings_were_not_read_nothing_is_said_of_them(run: Shell) -> None:
+    assert "training" not in run("run", "--no-progress", "--user", "mara.lindqvist@example.com").err.lower()
+
+
+def test_trainings_that_were_read_are_counted_in_a_line(run: Shell) -> None:
+    lines = run("run", "--no-progress", "--trainings", "--user", "mara.lindqvist@example.com").err.splitlines()
+    assert re.fullmatch(r"\d+ trainings read, back to \d{4}-\d\d-\d\d\.", lines[1])
+
+
+def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) -> None:
+    shell.environ = square.environ
+    options = ("--no-progress", "--mode", "trainings", "--verify-sample", "10", "--limit", "60", "-o", "x.json")
+    said = shell("run", *options).err.splitlines()[1]
+    counts = re.fullmatch(
+        r"(\d+) settled by trainings, (\d+) asked; list of trainings read, back to [0-9-]{10}\.", said
+    )
+    assert counts
+    run = json.loads((shell.folder / "x.json").read_text())["run"]["trainings"]
+    assert (int(counts[1]), int(counts[2])) == (run["users_settled"], run["users_asked"])
+    assert run["users_settled"] > 20
+
+
+def test_a_list_that_was_not_read_to_its_end_says_why(shell: Shell, square: Place, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as standin:
+        shell.environ = Place(square.dsn, standin).environ
+        lines = shell("run", "--no-progress", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
+    said = next(line for line in lines if "trainings read" in line)
+    assert said.startswith("0 trainings read, and not as far as wanted: ")
+    assert "503" in lines[lines.index(said)] + lines[lines.index(said) + 1]
+    assert max(len(line) for line in lines if not line.startswith("warning: ")) <= 80
+
+
+def test_a_sample_that_disagrees_is_said_loudly(shell: Shell) -> None:
+    info = run_info(trainings=TrainingsRead(mode="trainings", complete=True), finished_at="2026-03-01T12:01:00Z")
+    wrong = finding(Reason.EVIDENCE_DISAGREES, evidence="versions")
+    with Ledger.create(shell.folder / "run.sqlite", info) as ledger:
+        with ledger.loading():
+            ledger.add(record(), "acme/ann", wrong)
+            ledger.save_population(population(1))
+        ledger.finish(msgspec.structs.replace(info, state="complete"))
+    err = shell("render", "run.sqlite").err
+    assert "disagree on 1 of those who were asked for as a check: do not trust" in " ".join(err.split())
+    assert "sync-audit run --mode versions" in " ".join(err.split())
+    assert max(map(len, err.splitlines())) <= 80
 
 
 def test_where_all_is_well_there_is_nothing_to_do(run: Shell) -> None:

@@ -115,6 +115,22 @@ def test_a_log_has_a_line_every_ten_seconds_or_five_percent(capsys: pytest.Captu
     assert said[0] == "50 of 1,000 models asked, 120 of 2,400 requests a minute, 0 need a sync, 50 errors, 8 min left"
 
 
+def test_a_log_says_how_the_list_of_trainings_is_read_at_first_and_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asking = Slept()
+    lines = Lines(clock=asking.clock)
+    lines.listing(0)
+    for page in range(1, 31):
+        asking.now += 1
+        lines.listing(100 * page)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "reading the list of trainings",
+        *(f"reading the list of trainings: {count:,} so far" for count in (1000, 2000, 3000)),
+    ]
+
+
 @pytest.fixture
 def slow(shell: Shell, square: Place, crowd: Crowd) -> Iterator[Shell]:
     """An audit that takes a few seconds."""
@@ -137,6 +153,15 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
         assert not [line for line in window.lines if "━" in line or "/min" in line]
         assert window.lines[-1].startswith("exit 4: ")
         assert not window.cursor_hidden
+
+
+def test_on_a_terminal_the_list_of_trainings_is_counted(shell: Shell, square: Place, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(faults=(Slow(low=0.1, high=0.3, on=("trainings",)),)))) as standin:
+        shell.environ = Place(square.dsn, standin).environ
+        with terminal(shell, "run", "--trainings", "-o", "x.json", "--limit", "5") as window:
+            window.to_the_end()
+            assert b"reading the list of trainings: 100" in window.raw
+            assert not [line for line in window.lines if "reading the list" in line]
 
 
 def test_a_narrow_terminal_without_colours_and_unicode_gets_a_line_of_its_own(slow: Shell) -> None:

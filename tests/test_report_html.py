@@ -20,6 +20,7 @@ from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
 from audit.report.html_words import comparison, duration, instant, short_hash
 from audit.report.view import RunView
+from audit.training import Training
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import (
@@ -30,10 +31,14 @@ from tests.report_samples import (
     failed,
     narrowed,
     outdated,
+    read,
     record,
+    settled,
+    trained,
     uncompared,
     up_to_date,
     version_hash,
+    with_trainings,
 )
 
 VOID = {"meta", "link", "br", "rect", "path"}
@@ -487,3 +492,100 @@ def test_a_record_without_anything_is_shown_without_blank_labels() -> None:
     raw = rendered(SampleRun([user.__class__(bare, user.finding)]))
     assert "<dd></dd>" not in raw
     assert "None" not in Page(raw).words
+
+
+def test_the_trainings_behind_a_user_are_shown_with_what_they_put_out() -> None:
+    later = Training(id="tr-later", status="canceled", error="by hand")
+    weights = "https://replicate.delivery/xezq/real/flux-lora.tar"
+    words = page(SampleRun([trained(outdated(1), later, id="tr-new", weights=weights)], read())).words
+    assert "The verdict rests on: The model's versions, which Replicate was asked for." in words
+    assert "Made the latest version Training tr-new Ended as succeeded" in words
+    assert f"Real weights URL {weights}" in words
+    assert "Later training, which was canceled Training tr-later Ended as canceled Why by hand" in words
+
+
+def test_notes_about_trainings_have_this_users_values_in_static_rows() -> None:
+    user = with_trainings()[0]
+    words = page(SampleRun([user], read())).words
+    assert "The training is tr-unrecorded; its weights: https://replicate.delivery/xezq/real/flux-lora.tar" in words
+    assert "The recorded version's own weights: https://replicate.delivery/old" in words
+    assert f"Recorded is {user.record.trigger_word}; the training used OLD." in words
+
+
+def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -> None:
+    other = trained(
+        up_to_date(1), Training(id="tr-l", status="failed", error="no face"), id="tr-x", trigger_word="OTHER"
+    )
+    words = page(SampleRun([other, settled(2)], read(mode="trainings"))).words
+    assert "Made the recorded version, which is the latest tr-x, trigger word OTHER" in words
+    assert "Later training, which failed tr-l, failed: no face" in words
+    assert "Verdict rests on its training Made the recorded version, which is the latest the recorded one" in words
+
+
+@pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
+def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUser) -> None:
+    plain = AuditedUser(user.record, replace(user.finding, traced=None, notes=()))
+    words = Page(rendered(SampleRun([plain])).partition("<main")[2]).words  # the script has all words
+    for said in ("The verdict rests on", "Real weights URL", "Ended as", "List of trainings", "tr-new"):
+        assert said not in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [
+        (
+            {"mode": "versions"},
+            (
+                "List of trainings 540 trainings read, back to 2025-10-30 22:10:00 UTC: as far as wanted",
+                "Settled by trainings alone nobody: everybody was asked for",
+            ),
+        ),
+        (
+            {"mode": "trainings", "sample": 1.0, "unreadable": 3},
+            (
+                "Settled by trainings alone 5 users",
+                "Asked for by versions 7 users with an answer",
+                "Asked for as a check 1 % of those whom trainings settle",
+                "Not to be seen versions that were pushed or deleted by hand",
+                "Unreadable trainings 3",
+            ),
+        ),
+        ({"since": None}, ("back to 2025-10-30 22:10:00 UTC: all there are",)),
+        ({"complete": False, "problem": "503"}, ("not as far as wanted: 503",)),
+    ],
+    ids=["versions", "trainings", "everything", "incomplete"],
+)
+def test_the_run_says_how_far_trainings_were_read_and_whom_they_settled(
+    changes: dict[str, object], facts: tuple[str, ...]
+) -> None:
+    words = page(SampleRun(with_trainings(), read(**changes))).words
+    for fact in facts:
+        assert fact in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "titles"),
+    [
+        ({}, []),
+        ({"mode": "trainings"}, ["By trainings"]),
+        ({"complete": False}, ["Trainings incomplete"]),
+    ],
+    ids=["versions", "trainings", "incomplete"],
+)
+def test_what_trainings_do_not_say_has_a_banner(changes: dict[str, object], titles: list[str]) -> None:
+    raw = rendered(SampleRun([settled(1)], read(**changes)))
+    assert re.findall(r'class="banner[^>]*><strong>(.*?)\.</strong>', raw) == titles
+
+
+def test_a_sample_that_disagrees_is_said_at_the_top() -> None:
+    run = SampleRun([failed(1, Reason.EVIDENCE_DISAGREES), settled(2)], read(mode="trainings"))
+    assert "<strong>Do not trust this run&#39;s trainings.</strong>" in rendered(run)
+    assert "1 user is not up to date by their versions" in page(run).words
+
+
+def test_the_command_reads_trainings_as_the_run_did() -> None:
+    by_trainings = read(mode="trainings", sample=2.5, since="2026-01-01T00:00:00Z")
+    assert reproduce(RunView(SampleRun([], by_trainings)).run) == (
+        "sync-audit run --mode trainings --verify-sample 2.5 --trainings-since 2026-01-01T00:00:00Z"
+    )
+    assert reproduce(RunView(SampleRun([], read(since=None))).run) == "sync-audit run --trainings"

@@ -7,17 +7,29 @@ from typing import Any
 
 import pytest
 
-from audit.models import AuditedUser, Finding, Reason
+from audit.models import AuditedUser, Finding, Reason, RunInfo
 from audit.report import html_data
-from audit.report.html_data import FIELDS, ITEM, NULL, ROW, packed
+from audit.report.html_data import FIELDS, ITEM, LEFT_OUT, NULL, ROW, SAME, packed
 from audit.report.view import RunView
 from tests.report_hostile import HOSTILE
-from tests.report_samples import SampleRun, everything, outdated, record, report_order, up_to_date, version_hash
+from tests.report_samples import (
+    INFO,
+    SampleRun,
+    everything,
+    outdated,
+    read,
+    record,
+    report_order,
+    settled,
+    trained,
+    up_to_date,
+    version_hash,
+)
 
 
-def unpacked(users: list[AuditedUser]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+def unpacked(users: list[AuditedUser], info: RunInfo = INFO) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """The first line, and the rows under the names of the fields."""
-    text = gzip.decompress(base64.b64decode("".join(packed(RunView(SampleRun(users)))), validate=True)).decode()
+    text = gzip.decompress(base64.b64decode("".join(packed(RunView(SampleRun(users, info)))), validate=True)).decode()
     first, *blocks = map(json.loads, text.split("\n"))
     rows: list[dict[str, str]] = []
     for block in blocks:
@@ -70,6 +82,43 @@ def test_in_a_large_report_only_the_newest_and_the_recorded_hash_are_there(monke
     assert behind["others"].split(ITEM) == ["", version_hash((1, 2)), ""]
     assert (calm["newest"], calm["others"]) == (version_hash((2, 0)), ITEM * 2)
     assert len(calm["version_dates"].split(ITEM)) == 4
+
+
+def test_of_a_user_whom_a_training_settled_the_hash_is_stored_once() -> None:
+    row = unpacked([settled(1)], read())[1][0]
+    assert (row["recorded"], row["latest"], row["newest"]) == (SAME, SAME, version_hash((1, 0)))
+    assert (row["version_dates"], row["current"]) == ("", SAME)
+
+
+def test_of_a_training_only_what_differs_from_the_record_is_stored() -> None:
+    same, other = unpacked(
+        [trained(up_to_date(1)), trained(up_to_date(2), id="tr-x", weights=None, error="e")], read()
+    )[1]
+    dates = ["1771580400.5", "1204.5"]
+    assert same["made_latest"].split(ITEM) == [SAME, "", SAME, SAME, "", *dates]
+    assert other["made_latest"].split(ITEM) == ["tr-x", "", "", SAME, "e", *dates]
+
+
+def test_in_a_large_report_a_training_has_its_id_only_where_somebody_has_to_act(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(html_data, "LARGE", 2)  # see above
+    behind, calm = unpacked([trained(outdated(1), id="tr-new"), trained(up_to_date(2), id="tr-other")], read())[1]
+    assert behind["made_latest"].split(ITEM) == ["tr-new", "", SAME, SAME, "", "-", "-"]
+    assert calm["made_latest"].split(ITEM) == [LEFT_OUT, "", SAME, SAME, "", "-", "-"]
+
+
+def test_a_run_without_trainings_carries_nothing_of_them() -> None:
+    first, rows = unpacked(everything())
+    assert first["origins"] is None
+    assert {row[name] for row in rows for name in ("evidence", "current", "made_latest", "later")} == {""}
+
+
+@pytest.mark.parametrize("text", [SAME, LEFT_OUT, ITEM, ROW])
+def test_a_hostile_training_means_nothing_else(text: str) -> None:
+    row = unpacked([trained(up_to_date(1), weights=text, trigger_word=text, error=text)], read())[1][0]
+    spelled = f"\\x{ord(text):02x}"
+    assert row["made_latest"].split(ITEM)[2:5] == [spelled] * 3
 
 
 def test_hostile_texts_do_not_end_rows() -> None:

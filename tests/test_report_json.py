@@ -13,8 +13,21 @@ import audit.report
 from audit.models import Filters, Note, OptionalColumn, OrderBy, Reason, Status
 from audit.report.json_report import UserLine, render
 from audit.report.view import RunView
+from audit.training import Training
 from tests.report_hostile import HOSTILE, ids
-from tests.report_samples import POPULATION, SampleRun, anna, everything, narrowed, up_to_date
+from tests.report_samples import (
+    POPULATION,
+    SampleRun,
+    anna,
+    everything,
+    narrowed,
+    outdated,
+    read,
+    settled,
+    trained,
+    up_to_date,
+    with_trainings,
+)
 
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "schema-1.json").read_text())
 
@@ -32,6 +45,8 @@ RUNS = {
     "narrowed": SampleRun(everything()[:3], narrowed(filters=Filters(users=("a",), limit=3), stop_reason="SIGINT")),
     "columns missing": SampleRun([], narrowed(missing_columns=("trigger_word", "is_test"))),
     "redacted": anna(),
+    "trainings": SampleRun(with_trainings(), read(mode="trainings", sample=1.0)),
+    "trainings incomplete": SampleRun([], read(complete=False, problem="503", back_to=None, since=None)),
 }
 
 
@@ -127,6 +142,52 @@ def test_hostile_text_keeps_its_value_and_nothing_acts_on_a_reader(text: str) ->
     acting = {c for c in raw.decode() if c != "\n" and (c < " " or c in "\x7f\u2028\u2029\u202e\u200f\ufeff\u061c")}
     assert not acting
     assert not any("\x80" <= c <= "\x9f" or "\u2066" <= c <= "\u2069" for c in raw.decode())
+
+
+def test_the_trainings_behind_a_user_are_told_with_every_key() -> None:
+    later = Training(id="tr-later", status="failed", error="no face")
+    users = [
+        trained(outdated(1), later, id="tr-new", weights="https://replicate.delivery/new"),
+        settled(2),
+        up_to_date(3),
+    ]
+    behind, same, without = json.loads(rendered(SampleRun(users, read())))["users"]
+    assert behind["latest_training"] == {
+        "id": "tr-new",
+        "status": "succeeded",
+        "weights": "https://replicate.delivery/new",
+        "trigger_word": "TOK1",
+        "error": None,
+        "created_at": "2026-02-20T09:40:00.500000Z",
+        "completed_at": "2026-02-20T10:00:05Z",
+    }
+    assert (behind["evidence"], behind["current_training"]) == ("versions", None)
+    assert (behind["later_training"]["id"], behind["later_training"]["error"]) == ("tr-later", "no face")
+    assert same["evidence"] == "training"
+    assert same["current_training"] == same["latest_training"]
+    assert same["latest_training"] is not None
+    assert {without[name] for name in ("evidence", "current_training", "latest_training", "later_training")} == {None}
+
+
+def test_how_far_trainings_were_read_is_in_the_run_block() -> None:
+    users = [settled(1), settled(2), trained(outdated(3))]
+    run = json.loads(rendered(SampleRun(users, read(mode="trainings", sample=2.5, unreadable=1))))["run"]
+    assert list(run["trainings"]) == SCHEMA["$defs"]["trainings"]["required"]
+    assert run["trainings"] == {
+        "mode": "trainings",
+        "since": "2025-10-31T08:00:00Z",
+        "back_to": "2025-10-30T22:10:00Z",
+        "began_at": "2026-03-01T12:00:01Z",
+        "complete": True,
+        "problem": None,
+        "pages": 6,
+        "read": 540,
+        "unreadable": 1,
+        "sample": 2.5,
+        "users_settled": 2,
+        "users_asked": 1,
+    }
+    assert json.loads(rendered(SampleRun(users)))["run"]["trainings"] is None
 
 
 def test_redaction_leaves_no_trace_of_address_or_name() -> None:

@@ -5,7 +5,7 @@ import pytest
 from audit.models import Filters, RunState, Status
 from audit.report.redaction import masked_address, redacted_text
 from audit.report.view import RunReader, RunView
-from tests.report_samples import INFO, SampleRun, anna, narrowed, outdated, up_to_date
+from tests.report_samples import HERS, INFO, SampleRun, anna, narrowed, outdated, up_to_date
 
 
 def test_a_run_file_that_says_running_is_shown_as_interrupted() -> None:
@@ -51,6 +51,17 @@ def test_redaction_keeps_what_identifies_a_row() -> None:
     record = next(RunView(anna(), redact=True).users()).record
     assert (record.user_id, record.model_row_id) == ("user-00007", "7")
     assert record.display_name == "***"
+
+
+def test_redaction_clears_the_trainings_in_every_text() -> None:
+    user = next(RunView(anna(), redact=True).users())
+    assert user.finding.traced
+    latest = user.finding.traced.latest
+    assert latest
+    assert latest.error == "no face in the photos of *** <***>"
+    assert (latest.trigger_word, latest.model, latest.status) == ("***", "acme/***", "succeeded")
+    assert latest.version == HERS.version
+    assert "muster" not in repr(user.finding.traced).casefold()
 
 
 def test_redaction_masks_the_filters_that_name_a_person_and_keeps_ids() -> None:

@@ -23,8 +23,10 @@ from audit.demo.world import SmallWorld
 from audit.errors import AuditError, LedgerError, SettingsError
 from audit.ledger import DamagedError, Ledger, salvaged
 from audit.models import Account, Choices, ExitCode, Filters, Reason
+from audit.report.view import RunView
 from audit.settings import resume_settings
-from tests.audits import Ended, Place, Shell
+from audit.training import TrainingsRead
+from tests.audits import Ended, Place, Shell, audit
 from tests.run_files import finished_run_file
 from tests.samples import run_info
 
@@ -356,3 +358,13 @@ def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_
         app.open_to_resume(path)
     with pytest.raises(LedgerError, match=r"nothing can be read any more of the run file .*run.sqlite"):
         salvaged(path)
+
+
+def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(square: Place, tmp_path: Path) -> None:
+    settings = square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
+    with audit(settings) as ledger:
+        before = RunView(ledger).run.trainings
+    with salvaged(settings.run_file) as rest:
+        assert RunView(rest).run.trainings == before
+    assert before
+    assert before.users_settled > 100
