@@ -7,13 +7,14 @@ lost nothing. What a kill in the middle of one leaves is in the journal as begun
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from audit.app_plan import Plan
-from audit.app_sync import write_undo
+from audit.app_sync import sql_file, write_undo
 from audit.asking import StoppedError, account_of, target, unless
 from audit.auditor import Stop
 from audit.errors import ReplicateError, SettingsError, SourceError
@@ -21,6 +22,7 @@ from audit.health import is_of_the_service
 from audit.ledger import Entry, Ledger
 from audit.models import Failed, Found, NotAsked, Reason, Reply, Status
 from audit.repair import Change, Column, Edit, Outcome, State, edit, undoing
+from audit.repair_file import undo_edits, with_earlier
 from audit.repair_tally import SAMPLE, Tally, Told
 from audit.replicate import Replicate, Ticking, connect
 from audit.settings import RunSettings
@@ -82,6 +84,7 @@ class Repair:
                 try:
                     await self._settle(table)
                     tally.total = sum(1 for _ in self._plan.changes())
+                    self._keep_plan()
                     self._write_undo(self._plan.changes)
                     await self._all_batches(table, replicate, stop)
                 finally:
@@ -183,8 +186,15 @@ class Repair:
         user = change.user_id if self._plan.redacted else change.email or change.user_id
         return Told(change.model_row_id, user, entry.state, why)
 
+    def _keep_plan(self) -> None:
+        """What the plan has written to undo it stays as `...-undo-planned.sql`: psql may have carried it out."""
+        written = sql_file(self._ledger.path, "undo")
+        kept = written.with_name(f"{written.stem}-planned.sql")
+        if written.is_file():
+            write_undo(self._plan, kept, partial(with_earlier, kept, partial(undo_edits, written)))
+
     def _write_undo(self, ahead: Callable[[], Iterable[Change]] = tuple) -> None:
-        """Write `...-undo.sql` for what was done, or may have been, and for the changes `ahead`."""
+        """Write `...-undo.sql` for what was done, or may have been, and for the changes `ahead`; for nothing else."""
         begun = Outcome(touched=self._terms.touch is not None)
 
         def edits() -> Iterator[Edit]:
@@ -192,7 +202,7 @@ class Repair:
                 yield from map(taken_back, self._journal.entries(state))
             yield from (taken_back(Entry(change, State.BEGUN, begun)) for change in ahead())
 
-        write_undo(self._plan, self._ledger.path, edits)
+        write_undo(self._plan, sql_file(self._ledger.path, "undo"), edits)
 
     async def _audit_again(self, replicate: Replicate, stop: Stop) -> None:
         """Judge those who were changed by what the database and Replicate say now."""

@@ -58,7 +58,7 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     except OSError as error:
         raise _unwritable("the SQL to undo it", str(undo_path), error) from error
     # First: nothing is ever there to be applied that cannot be undone.
-    undo_file = write_undo(plan, run_file, partial(with_earlier, undo_path, plan.undo))
+    undo_file = write_undo(plan, undo_path, partial(with_earlier, undo_path, plan.undo))
     changes = tally.weights.total()
     apply_file = _write_sql(plan, apply_path, "apply", lambda: map(edit, plan.changes()), changes)
     if output is not None:
@@ -72,10 +72,9 @@ def sql_file(run_file: Path, purpose: Purpose) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
 
 
-def write_undo(plan: Plan, run_file: Path, edits: Callable[[], Iterable[Edit]]) -> Path | None:
-    """Write `...-undo.sql` for `edits`; None where there are none. Raises ReportError."""
-    rows = sum(1 for _ in edits())
-    return _write_sql(plan, sql_file(run_file, "undo"), "undo", edits, rows)
+def write_undo(plan: Plan, path: Path, edits: Callable[[], Iterable[Edit]]) -> Path | None:
+    """Write the SQL that makes `edits` to `path`; None where there are none. Raises ReportError."""
+    return _write_sql(plan, path, "undo", edits, sum(1 for _ in edits()))
 
 
 def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> Path | None:

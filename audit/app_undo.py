@@ -1,5 +1,6 @@
 """Composition root of `sync --undo`: an undo file -> database -> journal of the run, where that is beside the file."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,11 @@ from audit.dsn import Database
 from audit.errors import SourceError
 from audit.ledger import Entry, Ledger
 from audit.repair import Column, Edit, State
-from audit.repair_file import undo_edits
+from audit.repair_file import run_of, undo_edits
 from audit.repair_tally import Tally, Told
 from audit.source_repair import ALREADY, Became, repairer
 
-SUFFIX = "-undo.sql"
+_NAME = re.compile(r"(.+)-undo(-planned)?\.sql")
 
 
 class UndoFile:
@@ -34,20 +35,20 @@ class UndoFile:
         """What it does, row by row."""
         return undo_edits(self.path)
 
-    @property
-    def run_file(self) -> Path:
-        """The run file that it was written beside."""
-        return self.path.with_name(f"{self.path.name.removesuffix(SUFFIX)}.sqlite")
-
 
 @contextmanager
 def run_beside(file: UndoFile) -> Iterator[Ledger | None]:
-    """The run file beside `file`, held; None where there is none. Raises LedgerError where it cannot be held."""
-    if not file.path.name.endswith(SUFFIX) or not file.run_file.is_file():
+    """The run whose undo file it is, held; None where it does not lie beside the file any more.
+
+    Raises LedgerError where it cannot be held.
+    """
+    match = _NAME.fullmatch(file.path.name)
+    path = file.path.with_name(f"{match[1]}.sqlite") if match else None
+    if path is None or not path.is_file():
         yield None
         return
-    with Ledger.resume(file.run_file) as ledger:
-        yield ledger
+    with Ledger.resume(path) as ledger:
+        yield ledger if ledger.info.id == run_of(file.path) else None
 
 
 class Undo:

@@ -27,12 +27,19 @@ def undo_edits(path: Path) -> Iterator[Edit]:
         ) from error
 
 
-def set_aside(path: Path, run_id: str) -> None:
-    """Give an undo file of another run than `run_id` a name of its own, `...-undo-RUN.sql`. Raises OSError."""
+def run_of(path: Path) -> str | None:
+    """The id of the run that the file at `path` says it is of; None where it says nothing. Raises OSError."""
     with suppress(FileNotFoundError, UnicodeError), path.open(encoding="utf-8") as lines:
         written = next(filter(None, map(_RUN.match, islice(lines, 10))), None)
-        if written and written[1] != run_id:
-            path.replace(path.with_name(f"{path.stem}-{written[1][:8]}{path.suffix}"))
+        return written[1] if written else None
+    return None
+
+
+def set_aside(path: Path, run_id: str) -> None:
+    """Give an undo file of another run than `run_id` a name of its own, `...-undo-RUN.sql`. Raises OSError."""
+    written = run_of(path)
+    if written and written != run_id:
+        path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
 
 
 def with_earlier(path: Path, edits: Callable[[], Iterable[Edit]]) -> Iterator[Edit]:

@@ -449,6 +449,19 @@ def test_limit_and_user_narrow_it_and_what_is_left_can_be_done_later(product: Pr
     assert f"{CHANGES - 3} rows changed\n" in ends(product(*APPLY), RepairCode.DONE).err
 
 
+def test_what_psql_has_done_by_an_earlier_plan_can_still_be_undone(product: Product) -> None:
+    before = product.digest
+    first, second = (product.table()[row_id]["user_id"] for row_id in product.rows[:2])
+    (product.shell.folder / "run-undo.sql").unlink()
+    ends(product("sync", "run.sqlite", *INCLUDE, "--user", first), PlanCode.SOMETHING_TO_DO)
+    assert psql.run(product.place.dsn, product.shell.folder / "run-apply.sql").returncode == 0
+    ends(product(*APPLY, "--user", second), RepairCode.DONE)
+    assert "1 row put back\n" in ends(product(*UNDO), RepairCode.DONE).err, "exactly what --apply has done"
+    done = ends(product("sync", "--undo", "run-undo-planned.sql", "--yes"), RepairCode.DONE)
+    assert "1 row put back, 1 put back already" in done.err
+    assert product.digest == before
+
+
 def test_undo_works_without_the_run_file_and_from_a_part_of_the_file(product: Product) -> None:
     before = product.digest
     ends(product(*APPLY), RepairCode.DONE)
