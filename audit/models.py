@@ -304,8 +304,8 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     include_tests: bool = False
 
 
-Format = Literal["html", "csv", "json"]
-"""Formats of reports, which are also the suffixes of their files."""
+Format = Literal["html", "csv", "json", "md", "junit"]
+"""Formats of reports, by the names that `-o` takes."""
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):

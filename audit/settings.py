@@ -21,6 +21,8 @@ from audit.models import Choices, Filters, Format, OrderBy, RunInfo
 T = TypeVar("T")
 
 FORMATS: tuple[str, ...] = get_args(Format)
+_BY_SUFFIX = {"htm": "html", "xml": "junit"}
+"""Formats of suffixes that are not the format's own name."""
 REPORTS = "reports"
 """Where reports and run files go unless told otherwise, below the working directory."""
 
@@ -185,9 +187,8 @@ def outputs(given: tuple[str, ...]) -> tuple[tuple[Format, str], ...]:
 def _output(given: str) -> tuple[Format, str]:
     name, equals, path = given.partition("=")
     if not equals or (name not in FORMATS and re.search(r"[/.\\]", name)):
-        name, path = Path(given).suffix.removeprefix(".").lower(), given
-        if name == "htm":
-            name = "html"
+        suffix = Path(given).suffix.removeprefix(".").lower()
+        name, path = _BY_SUFFIX.get(suffix, suffix), given
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         raise SettingsError(
@@ -195,7 +196,7 @@ def _output(given: str) -> tuple[Format, str]:
             f"Formats are {known}; write -o FORMAT=PATH, for example -o html={path}",
         )
     if not path:
-        raise SettingsError(f"-o {given}: there is no path after the =", f"Write for example -o {name}=report.{name}")
+        raise SettingsError(f"-o {given}: there is no path after the =", f"Write -o {name}=PATH.")
     return cast(Format, name), path
 
 

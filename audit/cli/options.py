@@ -8,8 +8,8 @@ import click
 Command = Callable[..., Any]
 
 OUTPUT_HELP = (
-    "Write a report; repeatable. FORMAT is html, csv or json and may be left out where PATH ends in it. "
-    "PATH - is standard output."
+    "Write a report; repeatable. FORMAT is html, csv, json, md or junit; it may be left out where PATH ends in .html, "
+    ".csv, .json, .md or .xml (junit). PATH - is standard output."
 )
 
 
