@@ -34,7 +34,8 @@ from audit.replicate import Replicate, Target, Ticking, connect
 from audit.report import writer
 from audit.report.view import RunView
 from audit.retry import PASSING
-from audit.settings import ResumeSettings, RunSettings
+from audit.settings import RunSettings
+from audit.settings_resume import ResumeSettings
 from audit.source import snapshot as source_snapshot
 from audit.verdict import Circumstances, askable_model, classify, exit_code
 

@@ -15,6 +15,7 @@ from audit.demo.rows import INDEX
 from audit.demo.standin import TOKEN, Rules, StandIn, Times
 from audit.demo.world import Model
 from audit.models import Version
+from audit.said import Said
 from audit.settings_origin import doctor_settings
 from tests import standin_fixtures
 from tests.audits import Ended, Place, Shell
@@ -57,7 +58,7 @@ async def seen(dsn: str | None, standin: StandIn | None, clock: Any = None, **en
     if standin:
         variables.setdefault("REPLICATE_BASE_URL", standin.base_url)
         variables.setdefault("REPLICATE_API_TOKEN", TOKEN)
-    settings = doctor_settings({}, variables)
+    settings = doctor_settings(Said(environ=variables))
     diagnosis = await (examine(settings, clock) if clock else examine(settings))
     for secret in (TOKEN, PASSWORD, "wrong-secret"):
         assert secret not in repr(diagnosis)
@@ -280,7 +281,7 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
         "SYNC_AUDIT_RETRIES": "many",
         "HTTPS_PROXY": "http://me:hunter2@proxy.example:3128",
     }
-    settings = doctor_settings({"concurrency": "7", "rate": None}, environ)
+    settings = doctor_settings(Said({"concurrency": "7", "rate": None}, environ))
     found = {each.name: (each.value, each.where) for each in settings.found}
     assert found["API token"] == ("set, r8_…, 40 characters", "REPLICATE_API_TOKEN")
     assert found["--database-url"] == ("db.example.com/shop, user me, password set", "DATABASE_URL")

@@ -9,6 +9,7 @@ import pytest
 from audit.errors import SettingsError
 from audit.models import Filters
 from audit.report.formats import FORMATS as RENDERED
+from audit.said import Said
 from audit.settings import FORMATS, RunSettings, outputs, run_settings
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -16,7 +17,7 @@ ENOUGH = {"DATABASE_URL": "postgresql://u:hunter2@db.example.com/shop", "REPLICA
 
 
 def settings(environ: dict[str, str] | None = None, **options: Any) -> RunSettings:
-    return run_settings(options, ENOUGH | (environ or {}), NOW)
+    return run_settings(Said(options, ENOUGH | (environ or {})), NOW)
 
 
 def refusal(environ: dict[str, str] | None = None, **options: Any) -> str:

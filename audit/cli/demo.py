@@ -40,23 +40,25 @@ def command(**given: object) -> "ExitCode":
     from audit.demo.interruption import interrupted
     from audit.demo.stage import stage
     from audit.models import ExitCode
-    from audit.settings import REPORTS, outputs
+    from audit.said import Said
+    from audit.settings import REPORTS, outputs, outputs_from
 
-    wanted = tuple(str(each) for each in given["output"]) if isinstance(given["output"], tuple) else ()
-    files = outputs(wanted or tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
+    said = Said(given, os.environ)
+    wanted = outputs_from(said)
+    files = wanted or outputs(tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
     run_file = Path(REPORTS, "demo.sqlite")
     for leftover in (run_file, run_file.with_name(f"{run_file.name}-wal")):
         with suppress(OSError):
             leftover.unlink()
     binaries = os.environ.get(PG_BIN)
     with stage(utc_now(), files, run_file, Path(binaries) if binaries else None) as staged:
-        code = perform(staged.settings, given)
+        code = perform(staged.settings, said)
         if not wanted and code is ExitCode.INCOMPLETE:
             interrupted(staged.settings, Path(REPORTS, "demo-interrupted.html"))
-            if not given.get("quiet"):
+            if not said.flag("quiet"):
                 shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
                 click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
-        if given["keep"]:
+        if said.flag("keep"):
             _keep(staged)
     return code
 

@@ -34,9 +34,10 @@ def command(as_json: bool, **given: object) -> "DoctorCode":  # noqa: FBT001 - c
     from audit.cli import logs
     from audit.cli.progress import Silent
     from audit.cli.screen import busy
+    from audit.said import Said
     from audit.settings_origin import doctor_settings
 
-    settings = doctor_settings(given, os.environ)
+    settings = doctor_settings(Said(given, os.environ))
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
     with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(app_doctor.examine(settings))

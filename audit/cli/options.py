@@ -35,9 +35,7 @@ def talk(command: Command) -> Command:
     decorators = (
         click.option("-v", "--verbose", count=True, help="Log what was found; -vv each request too."),
         click.option("-q", "--quiet", is_flag=True, help="Print nothing but the summary."),
-        click.option(
-            "--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.  [default: text]"
-        ),
+        click.option("--log-format", type=click.Choice(["text", "json"]), help="How -v writes.  [default: text]"),
         click.option("--no-progress", is_flag=True, help="Do not show how the run is getting on."),
     )
     for decorate in reversed(decorators):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from audit.cli.progress import Shown
     from audit.ledger import Ledger
     from audit.models import ExitCode
-    from audit.settings import ResumeSettings, RunSettings
+    from audit.said import Said
+    from audit.settings import RunSettings
+    from audit.settings_resume import ResumeSettings
 
     Work: TypeAlias = Callable[[Watcher, Stop], Awaitable[Ledger]]
 
@@ -56,31 +58,34 @@ def command(**given: object) -> "ExitCode":
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
     is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
     """
+    from audit.said import Said
+
+    said = Said(given, os.environ)
     if given["resume"] is not None:
-        return _resume(Path(str(given["resume"])), given)
+        return _resume(Path(str(given["resume"])), said)
     from audit.app import utc_now
     from audit.settings import run_settings
 
-    return perform(run_settings(given, os.environ, utc_now()), given)
+    return perform(run_settings(said, utc_now()), said)
 
 
-def perform(settings: "RunSettings", given: dict[str, object]) -> "ExitCode":
-    """Audit as `settings` say and report; what `run` and `demo` share. `given` holds the options about stderr."""
+def perform(settings: "RunSettings", said: "Said") -> "ExitCode":
+    """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code."""
     from audit import app
 
-    return _conduct(settings, given, lambda watcher, stop: app.audit(settings, watcher, stop))
+    return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop))
 
 
-def _resume(path: Path, given: dict[str, object]) -> "ExitCode":
+def _resume(path: Path, said: "Said") -> "ExitCode":
     from audit import app
-    from audit.settings import resume_settings
+    from audit.settings_resume import resume_settings
 
     with app.open_to_resume(path) as ledger:
-        settings = resume_settings(given, os.environ, ledger.info, ledger.choices)
-        return _conduct(settings, given, lambda watcher, stop: app.resume(ledger, settings, watcher, stop))
+        settings = resume_settings(said, ledger.info, ledger.choices)
+        return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop))
 
 
-def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object], work: "Work") -> "ExitCode":
+def _conduct(settings: "RunSettings | ResumeSettings", said: "Said", work: "Work") -> "ExitCode":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
     from audit import app
     from audit.auditor import Stop
@@ -90,12 +95,12 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     from audit.models import ExitCode
     from audit.report.writer import Output
 
-    quiet = bool(given.get("quiet"))
+    quiet = said.flag("quiet")
     formatter = logs.Formatter(
-        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=given.get("log_format") == "json"
+        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=said.text("log_format") == "json"
     )
-    shown = progress(wanted=not quiet and not given.get("no_progress"), worded=formatter.worded)
-    logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
+    shown = progress(wanted=not quiet and not said.flag("no_progress"), worded=formatter.worded)
+    logs.set_up(formatter, -1 if quiet else int(said.text("verbose") or 0), shown.line)
 
     with signals() as caught:
 
@@ -115,10 +120,10 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
             raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
         with ledger:
             outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
-            ending.show(outcome, ledger, advise="resume" in given)  # the demo's servers will be gone
+            ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
     if outcome.info.state == "interrupted" and caught.code is not None:
         return caught.code
-    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code
+    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
 
 
 async def _announce(stop: "Stop", shown: "Shown") -> None:

@@ -53,9 +53,10 @@ def _live(who: str, given: dict[str, object]) -> "UserCase | Several":
     from audit.app import utc_now
     from audit.cli import logs
     from audit.cli.screen import busy
+    from audit.said import Said
     from audit.settings import run_settings
 
-    settings = run_settings(given, os.environ, utc_now())
+    settings = run_settings(Said(given, os.environ), utc_now())
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
     with busy("asking the database and Replicate"):
         return asyncio.run(app_user.look(settings, who))
