@@ -6,7 +6,7 @@ Up-to-date users are in no table. What is longer than GitHub takes is cut, and s
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from audit.explanations import explanation
+from audit.explanations import EXPLANATIONS
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
 from audit.report.html_run import narrowed
@@ -22,6 +22,8 @@ LIMIT = 1000 << 10
 
 LEAST = 64 << 10
 """Bytes. With a limit below that there may be no room for everything but the tables."""
+
+_EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -82,8 +84,7 @@ def _hints(view: RunView) -> Iterator[str]:
 
 
 def _hint(reason: Reason, count: int) -> Iterator[str]:
-    told = explanation(reason.value)
-    assert told, reason
+    told = _EXPLAINED[reason.value]
     yield f"\n<details>\n<summary>{told.title} ({counted(count, 'user')})</summary>\n\n{prose(told.meaning)}\n\n"
     yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(told.steps, 1))
     yield "\n</details>\n"
