@@ -15,6 +15,7 @@ NOTHING = "–"
 SHOWN = 100
 """Characters of a text from data."""
 
+_PATTERN_OF_ADDRESS = re.compile(r"https?://\S*<\S*>")
 _ENDS = str.maketrans({"`": "\\x60", "|": "\\x7c"})
 _ACTS = re.compile(r"[\\*<\[\]|&~]|(?<!\w)_|_(?!\w)")
 
@@ -26,6 +27,9 @@ def code(text: str | None, limit: int = SHOWN) -> str:
 
 
 def prose(text: str) -> str:
-    """`text` of this program's own, never from data; what stands between backticks stays code."""
-    pieces = text.split("`")
+    """`text` of this program's own, never from data; what stands between backticks stays code.
+
+    So does an address with a placeholder in it: it must not become a link, and an escape would become a part of one.
+    """
+    pieces = _PATTERN_OF_ADDRESS.sub(r"`\g<0>`", text).split("`")
     return "`".join(_ACTS.sub(r"\\\g<0>", piece) if number % 2 == 0 else piece for number, piece in enumerate(pieces))
