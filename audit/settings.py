@@ -30,7 +30,7 @@ from audit.settings_values import (
 )
 
 FORMATS: tuple[str, ...] = get_args(Format)
-_BY_SUFFIX = {"htm": "html", "xml": "junit"}
+_BY_SUFFIX = {"htm": "html", "xml": "junit", "txt": "text"}
 """Formats of suffixes that are not the format's own name."""
 REPORTS = "reports"
 """Where reports and run files go unless told otherwise, below the working directory."""
@@ -97,20 +97,25 @@ def outputs_from(said: Said) -> tuple[tuple[Format, str], ...]:
 
 def outputs(given: tuple[str, ...]) -> tuple[tuple[Format, str], ...]:
     """Formats and paths of `-o [FORMAT=]PATH`; a format that is not said is taken from the path's suffix."""
-    return tuple(_output(each) for each in given)
+    return cast("tuple[tuple[Format, str], ...]", outputs_among(given, FORMATS))
 
 
-def _output(given: str) -> tuple[Format, str]:
+def outputs_among(given: tuple[str, ...], formats: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The same for a command that writes other `formats`."""
+    return tuple(_output(each, formats) for each in given)
+
+
+def _output(given: str, formats: tuple[str, ...]) -> tuple[str, str]:
     name, equals, path = given.partition("=")
-    if not equals or (name not in FORMATS and re.search(r"[/.\\]", name)):
+    if not equals or (name not in formats and re.search(r"[/.\\]", name)):
         suffix = Path(given).suffix.removeprefix(".").lower()
         name, path = _BY_SUFFIX.get(suffix, suffix), given
-    if name not in FORMATS:
-        known = ", ".join(FORMATS)
+    if name not in formats:
+        known = ", ".join(formats)
         raise SettingsError(
             f"-o {given}: unknown format {name!r}" if name else f"-o {given}: the format cannot be told from the name",
             f"Formats are {known}; write -o FORMAT=PATH, for example -o html={path}",
         )
     if not path:
         raise SettingsError(f"-o {given}: there is no path after the =", f"Write -o {name}=PATH.")
-    return cast(Format, name), path
+    return name, path

@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "audit.cli.doctor",
     "user": "audit.cli.user",
     "explain": "audit.cli.explain",
+    "diff": "audit.cli.diff",
 }
 
 
@@ -83,8 +84,7 @@ def _run(prog_name: str) -> "int | Code":
         error.show()
         return _meant(2)
     except AuditError as error:
-        show_error(error)
-        return _meant(2 if isinstance(error, SettingsError) else 5)
+        return failure(error)
     except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit as left:
@@ -114,6 +114,12 @@ def _meant(code: int) -> Code:
     from audit.models import ExitCode
 
     return ExitCode(code)
+
+
+def failure(error: AuditError) -> Code:
+    """Say what ended a command, and what it ends in."""
+    show_error(error)
+    return _meant(2 if isinstance(error, SettingsError) else 5)
 
 
 def show_error(error: AuditError) -> None:

@@ -67,10 +67,10 @@ def render(view: RunView, out: BinaryIO) -> None:
     }
     encode = msgspec.json.Encoder().encode
     indented = msgspec.json.format(encode(head), indent=2)
-    out.write(_escaped(indented.removesuffix(b"\n}")) + b',\n  "users": [')
+    out.write(escaped(indented.removesuffix(b"\n}")) + b',\n  "users": [')
     users = view.users()
     separator = b"\n    "
-    while lines := [_escaped(encode(user_line(user))) for user in islice(users, _BATCH)]:
+    while lines := [escaped(encode(user_line(user))) for user in islice(users, _BATCH)]:
         out.write(separator + b",\n    ".join(lines))
         separator = b",\n    "
     out.write(b"\n  ]\n}\n")
@@ -141,7 +141,7 @@ def _summary(summary: Summary) -> dict[str, object]:
     }
 
 
-def _escaped(encoded: bytes) -> bytes:
+def escaped(encoded: bytes) -> bytes:
     r"""The same JSON value, with characters that act on a reader written as \uXXXX."""
     if encoded.isascii() and b"\x7f" not in encoded:
         return encoded

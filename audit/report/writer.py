@@ -6,7 +6,8 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,9 @@ from audit.report.view import RunView
 from audit.visible import visible
 
 STDOUT = "-"
+
+Drawing = Callable[[str], Callable[[BinaryIO], None]]
+"""Format -> what writes it to a stream."""
 
 
 class Output(NamedTuple):
@@ -44,7 +48,12 @@ def check(outputs: Sequence[Output]) -> None:
 
 
 def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = None) -> None:
-    """Render `view` to every output; one that fails does not keep the others from being written.
+    """Render `view` to every output; see `write_each`."""
+    write_each(outputs, lambda name: partial(renderer(name), view), stdout)
+
+
+def write_each(outputs: Sequence[Output], drawing: Drawing, stdout: BinaryIO | None = None) -> None:
+    """Have every output written by what `drawing` has for its format; one that fails keeps no other from it.
 
     Raises ReportError, once, that names every output that failed; what was there before is untouched.
     A reader of standard output that goes away is no failure.
@@ -53,7 +62,7 @@ def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = No
     first_error: OSError | None = None
     for output in outputs:
         try:
-            _write_one(output, view, stdout)
+            _write_one(output, drawing, stdout)
         except OSError as error:
             failures.append(f"the {output.format} report to {_shown(output)}: {_cause(error)}")
             first_error = first_error or error
@@ -92,21 +101,21 @@ def _check_path(target: Path) -> None:
     Path(name).unlink()
 
 
-def _write_one(output: Output, view: RunView, stdout: BinaryIO | None) -> None:
-    render = renderer(output.format)
+def _write_one(output: Output, drawing: Drawing, stdout: BinaryIO | None) -> None:
+    render = drawing(output.format)
     if output.path == STDOUT:
         stream = stdout or sys.stdout.buffer
         with _quiet_when_closed(stream):
-            render(view, stream)
+            render(stream)
             stream.flush()
         return
     target = _target(output.path)
     if _is_special(target):
         with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
-            render(view, file)
+            render(file)
         return
     with _replacing(target) as file:
-        render(view, file)
+        render(file)
 
 
 @contextlib.contextmanager
