@@ -232,6 +232,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         order_by=settings.order_by,
         filters=settings.filters,
         redacted=settings.redact,
+        tables=settings.database.tables,
     )
 
 

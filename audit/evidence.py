@@ -17,6 +17,7 @@ from audit.models import (
     Version,
 )
 from audit.person import Person, TrainingRow
+from audit.tables import PLAIN, Tables
 from audit.training import Training
 from audit.training_rows import JudgedRow, RowVerdict
 from audit.verdict import moment, newest_first
@@ -40,6 +41,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What Replicate says of the trainings that it was asked for, by their ids."""
     missing_columns: frozenset[OptionalColumn] = frozenset()
     order_by: OrderBy = "updated_at"
+    tables: Tables = PLAIN
     account: Account | None = None
     """Whose token it is, where that is known."""
 

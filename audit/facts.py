@@ -43,7 +43,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """The process that speaks to us is not the one that was announced: a pooler is in between."""
 
 
-class Tables(msgspec.Struct, frozen=True, kw_only=True):
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the two tables."""
 
     missing: tuple[OptionalColumn, ...]

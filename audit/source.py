@@ -18,6 +18,7 @@ from audit import source_errors, source_sql
 from audit.dsn import Database
 from audit.errors import SettingsError, SourceError
 from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population
+from audit.tables import TABLES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -155,18 +156,22 @@ async def _set(connection: Connection, settings: dict[str, str]) -> str:
 async def columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
     """Columns of `users` and `user_models`. Raises SourceError where one that is needed is missing."""
     found: dict[str, source_sql.Columns] = {}
-    for row in await connection.fetch(source_sql.TABLES):
-        table = row["name"]
+    tables = [database.tables[name] for name in TABLES]
+    names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
+    for row in await connection.fetch(source_sql.LOOK_UP, *map(list, names)):
+        table = database.tables[row["name"]]
         if not row["present"]:
             elsewhere = "".join(f" There is one in schema {schema}." for schema in row["schemas"])
             raise SourceError(
-                f"database {database.label} has no table {table} that this role can see",
-                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema.{elsewhere}",
+                f"database {database.label} has no table {table.sql} that this role can see",
+                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema, and "
+                f"[database.tables] in the config file another name.{elsewhere}",
             )
-        found[table] = dict(zip(row["columns"], row["types"], strict=True))
-        source_sql.check_columns(database.label, table, found[table])
+        types = dict(zip(row["columns"], row["types"], strict=True))
+        found[table.name] = source_sql.Columns(database.tables, table.name, types)
+        source_sql.check_columns(database.label, found[table.name])
         if row["row_security"]:
-            raise source_errors.row_security(database.label, table)
+            raise source_errors.row_security(database.label, table.sql)
     return found["users"], found["user_models"]
 
 
@@ -214,7 +219,7 @@ def border(database: Database) -> Iterator[None]:
     try:
         yield
     except _FOREIGN as error:
-        raise source_errors.source_error(error, database.label) from error
+        raise source_errors.source_error(error, database.label, database.tables) from error
 
 
 async def _leave(connection: Connection) -> None:

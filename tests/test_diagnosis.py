@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from audit import diagnosis_database, diagnosis_people, diagnosis_replicate
 from audit.checks import Diagnosis, DoctorCode, Group, Result, State, duration, milliseconds, skipped
 from audit.diagnosis_replicate import Asked, Speed, Trial
-from audit.facts import Owner, People, Server, Signs, Tables
+from audit.facts import Owner, People, Server, Shape, Signs
 from audit.models import Account, Failed, Finding, Found, ModelRecord, Population, Reason, Version
 
 SERVER = Server(
@@ -24,7 +24,7 @@ SERVER = Server(
     read_only=False,
     pooled=False,
 )
-TABLES = Tables(missing=(), rows=5000, is_view=False, index="by_user")
+TABLES = Shape(missing=(), rows=5000, is_view=False, index="by_user")
 POPULATION = Population(
     users=100,
     users_with_completed_model=90,

@@ -88,7 +88,7 @@ def build(view: RunView, draw: DrawTable) -> Page:
     verdict, sentence = headline(view)
     surveyed = survey(view)
     charts = (reasons_chart(summary), *surveyed.charts)
-    answers = hints.population_answers(view.population, summary) if view.population else ()
+    answers = hints.population_answers(view.population, summary, view.tables) if view.population else ()
     return Page(
         title=f"{sentence} · {run.database}",
         verdict=verdict,

@@ -9,6 +9,7 @@ from audit.models import AuditedUser, Finding, Note
 from audit.report.html_charts import days_behind
 from audit.report.html_facts import facts, model_page
 from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
+from audit.tables import PLAIN, Tables
 
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
@@ -112,10 +113,10 @@ def listed_row(user: AuditedUser, place: int) -> ListedRow:
     )
 
 
-def attention_row(user: AuditedUser, place: int) -> AttentionRow:
+def attention_row(user: AuditedUser, place: int, tables: Tables = PLAIN) -> AttentionRow:
     """The row of a user who is not up to date; `place` counts from 1 in the report's order."""
     record, finding = user.record, user.finding
-    hint, sql = hints.filled(finding.reason, user), hints.rows_sql(record)
+    hint, sql = hints.filled(finding.reason, user, tables), hints.rows_sql(record, tables)
     recorded, latest, lag = (
         (record.replicate_version_id or "").strip(),
         finding.latest_version or "",
@@ -145,7 +146,7 @@ def attention_row(user: AuditedUser, place: int) -> AttentionRow:
         comparison=comparison(record.replicate_version_id, finding.latest_version),
         versions=_versions(finding),
         older=_older(finding),
-        notes=[_note(user, note, sql) for note in finding.notes],
+        notes=[_note(hints.filled(note, user, tables), note, sql) for note in finding.notes],
         facts=facts(record, finding),
         sql=sql,
     )
@@ -166,8 +167,7 @@ def _older(finding: Finding) -> str:
     return f"and {hidden:,} older" + (f"; the recorded one is number {behind + 1:,}" if behind >= shown else "")
 
 
-def _note(user: AuditedUser, note: Note, sql: str) -> NoteLine:
-    hint = hints.filled(note, user)
+def _note(hint: hints.Hint, note: Note, sql: str) -> NoteLine:
     return NoteLine(note.value, hint.title, hint.meaning, _below(hint, sql))
 
 

@@ -67,12 +67,13 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "population", "run", "summary", "tool_version")
+    __slots__ = ("_reader", "population", "run", "summary", "tables", "tool_version")
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
         self._reader = reader
         self.tool_version = info.tool_version
+        self.tables = info.tables
         self.population = reader.population
         self.summary = reader.summary()
         self.run = _run_block(reader, redact=info.redacted or redact)
