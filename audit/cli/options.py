@@ -30,6 +30,15 @@ def exit_zero(command: Command) -> Command:
     return click.option("--exit-zero", is_flag=True, help=text)(command)
 
 
+def github(command: Command) -> Command:
+    """`--github`."""
+    text = (
+        "Inside GitHub Actions: add the Markdown report to the step's summary and print annotations, or do not.  "
+        "[default: auto]"
+    )
+    return click.option("--github", type=click.Choice(["auto", "off"]), help=text)(command)
+
+
 def talk(command: Command) -> Command:
     """`-v`, `-q`, `--log-format` and `--no-progress`: all about stderr."""
     decorators = (

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from audit.cli import options, show_error
+from audit.cli import Code, failure, options, show_error
+from audit.errors import AuditError
 
 if TYPE_CHECKING:
-    from audit.app import Watcher
+    from audit.app import Outcome, Watcher
     from audit.auditor import Stop
     from audit.cli.progress import Shown
     from audit.ledger import Ledger
     from audit.models import ExitCode
+    from audit.report.view import RunView
     from audit.said import Said
     from audit.settings import RunSettings
     from audit.settings_resume import ResumeSettings
 
     Work: TypeAlias = Callable[[Watcher, Stop], Awaitable[Ledger]]
+    Tell: TypeAlias = Callable[[RunView, ExitCode], None]
 
 
 @click.command("run")
@@ -51,41 +54,57 @@ if TYPE_CHECKING:
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
 @options.redact
 @options.exit_zero
+@options.github
 @options.talk
-def command(**given: object) -> "ExitCode":
+def command(**given: object) -> "Code":
     """Audit all users and write reports.
 
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
     is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
     """
+    from audit.cli.github import Workflow
     from audit.said import Said
 
     said = Said(given, os.environ)
-    if given["resume"] is not None:
-        return _resume(Path(str(given["resume"])), said)
+    with Workflow(said.environ, wanted=said.text("github") != "off") as workflow:
+        try:
+            return _run(said, workflow.tell)
+        except AuditError as error:
+            workflow.failed(error)
+            return failure(error)
+
+
+def _run(said: "Said", tell: "Tell") -> "ExitCode":
+    if said.options.get("resume") is not None:
+        return _resume(Path(str(said.options["resume"])), said, tell)
     from audit.app import utc_now
     from audit.settings import run_settings
 
-    return perform(run_settings(said, utc_now()), said)
+    return perform(run_settings(said, utc_now()), said, tell)
 
 
-def perform(settings: "RunSettings", said: "Said") -> "ExitCode":
-    """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code."""
+def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "ExitCode":
+    """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code.
+
+    `tell` is given the run and what it ends in, when the reports are written.
+    """
     from audit import app
 
-    return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop))
+    return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop), tell)
 
 
-def _resume(path: Path, said: "Said") -> "ExitCode":
+def _resume(path: Path, said: "Said", tell: "Tell") -> "ExitCode":
     from audit import app
     from audit.settings_resume import resume_settings
 
     with app.open_to_resume(path) as ledger:
         settings = resume_settings(said, ledger.info, ledger.choices)
-        return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop))
+        return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop), tell)
 
 
-def _conduct(settings: "RunSettings | ResumeSettings", said: "Said", work: "Work") -> "ExitCode":
+def _conduct(
+    settings: "RunSettings | ResumeSettings", said: "Said", work: "Work", tell: "Tell | None" = None
+) -> "ExitCode":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
     from audit import app
     from audit.auditor import Stop
@@ -93,6 +112,7 @@ def _conduct(settings: "RunSettings | ResumeSettings", said: "Said", work: "Work
     from audit.cli.progress import progress
     from audit.cli.stopping import signals
     from audit.models import ExitCode
+    from audit.report.view import RunView
     from audit.report.writer import Output
 
     quiet = said.flag("quiet")
@@ -121,8 +141,17 @@ def _conduct(settings: "RunSettings | ResumeSettings", said: "Said", work: "Work
         with ledger:
             outcome = app.report(ledger, [Output(*each) for each in settings.outputs])
             ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
-    if outcome.info.state == "interrupted" and caught.code is not None:
-        return caught.code
+            code = _code(outcome, caught.code, said)
+            if tell:
+                tell(RunView(ledger), code)
+    return code
+
+
+def _code(outcome: "Outcome", signal: "ExitCode | None", said: "Said") -> "ExitCode":
+    from audit.models import ExitCode
+
+    if outcome.info.state == "interrupted" and signal is not None:
+        return signal
     return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
 
 
