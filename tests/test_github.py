@@ -1,0 +1,249 @@
+"""What `run` does inside GitHub Actions, read as the runner reads it."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from audit.errors import SettingsError
+from audit.models import ExitCode, Reason
+from audit.report.annotations import MOST, annotations, command, failure
+from audit.report.md_report import LEAST, LIMIT
+from audit.report.view import RunView
+from tests.audits import Place, Shell
+from tests.report_hostile import HOSTILE, ids
+from tests.report_samples import SampleRun, anna, everything, failed, narrowed, outdated, up_to_date
+
+BEHIND = "beatriz.costa@example.com"
+WELL = "yusuf.demir@example.com"
+
+
+class Heard(NamedTuple):
+    """A workflow command that the runner obeys."""
+
+    name: str
+    properties: dict[str, str]
+    data: str
+
+
+_COMMANDS = (
+    "error|warning|notice|debug|group|endgroup|add-mask|set-output|save-state|set-env|add-path|stop-commands|echo"
+)
+_LINE = re.compile(rf"\s*::({_COMMANDS})(?: ([^:]*))?::(.*)", re.IGNORECASE | re.DOTALL)
+_OLD = re.compile(rf"##\[({_COMMANDS})(?: ([^\]]*))?\](.*)", re.IGNORECASE | re.DOTALL)
+
+
+def unescaped(text: str, *, within: str = "") -> str:
+    for char in ("\r", "\n", *within, "%"):
+        text = text.replace(f"%{ord(char):02X}", char)
+    return text
+
+
+def heard(log: str) -> list[Heard]:
+    """What the runner takes for commands in `log`, and obeys."""
+    found: list[Heard] = []
+    token: str | None = None
+    for line in re.split(r"\r\n|\r|\n", log):
+        if token is not None:
+            token = None if line.strip() == f"::{token}::" else token
+            continue
+        match = _LINE.match(line) or _OLD.search(line)
+        if match is None:
+            continue
+        if match[1] == "stop-commands":
+            token = match[3]
+            continue
+        pairs = (pair.split("=", 1) for pair in (match[2] or "").split(",") if "=" in pair)
+        properties = {name: unescaped(value, within=":,") for name, value in pairs}
+        found.append(Heard(match[1], properties, unescaped(match[3])))
+    return found
+
+
+def told(run: SampleRun, code: ExitCode = ExitCode.INCOMPLETE, *, redact: bool = False) -> list[Heard]:
+    lines = list(annotations(RunView(run, redact=redact), code))
+    found = heard("\n".join(lines))
+    assert len(found) == len(lines)
+    return found
+
+
+def levels(found: list[Heard]) -> list[str]:
+    return [each.name for each in found]
+
+
+TRICKS = [
+    "\n::set-output name=x::y",
+    "\r\n::stop-commands::x",
+    "::error::x",
+    "##[add-mask]x",
+    "a,b:c=d,title=x",
+    "%0A::set-env name=PATH::x",
+    "%250A %25",
+    "\u2028::error::x",
+]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *TRICKS], ids=ids([*HOSTILE, *TRICKS]))
+def test_a_command_is_one_line_and_carries_its_texts_unchanged(text: str) -> None:
+    plain = text.isprintable() and len(text) < 1000 and "##[" not in text
+    said = command("warning", text, text)
+    (only,) = heard(said)
+    assert (only.name, set(only.properties) <= {"title"}) == ("warning", True)
+    assert not _OLD.search(said)
+    if plain:
+        assert (only.properties.get("title", ""), only.data) == (text, text)
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "level"),
+    [
+        (SampleRun([up_to_date(1)]), ExitCode.OK, "notice"),
+        (SampleRun([outdated(1)]), ExitCode.NEEDS_SYNC, "error"),
+        (SampleRun([outdated(1)]), ExitCode.OK, "warning"),
+        (SampleRun([failed(1, Reason.TIMEOUT)]), ExitCode.INCOMPLETE, "error"),
+    ],
+    ids=["well", "behind", "behind, with --exit-zero", "incomplete"],
+)
+def test_the_first_annotation_is_the_outcome(run: SampleRun, code: ExitCode, level: str) -> None:
+    first, *others = told(run, code)
+    assert first.name == level
+    assert first.properties["title"].startswith("sync-audit: ")
+    assert all(other.name == "warning" for other in others)
+
+
+def test_each_reason_names_its_first_users_and_counts_the_others() -> None:
+    _, reason = told(SampleRun([outdated(n) for n in range(8)]), ExitCode.NEEDS_SYNC)
+    assert reason.properties["title"] == "Outdated version: 8 users"
+    assert reason.data.startswith("user00000@example.com, user00001@example.com, ")
+    assert "user00004@example.com and 3 more. The model was trained again" in reason.data
+
+
+def test_of_no_level_there_are_more_than_github_shows_and_no_reason_is_forgotten() -> None:
+    run = SampleRun(everything())
+    found = told(run)
+    assert levels(found).count("warning") == MOST
+    assert levels(found).count("error") == 1
+    *single, rest = (each.properties["title"] for each in found[1:])
+    assert [title.partition(":")[0] for title in single][:2] == ["Outdated version", "Malformed version"]
+    reasons = len(run.summary().reasons) - 1  # all but those who are up to date
+    users = 29 - sum(int(title.split()[-2]) for title in single)
+    assert rest == f"{reasons - len(single)} more reasons: {users} users"
+
+
+def test_a_run_that_was_ended_says_by_what() -> None:
+    run = SampleRun([failed(1, Reason.STOPPED)], narrowed(state="stopped", stop_reason="the job's time limit"))
+    assert told(run)[0].data.endswith("The run was stopped before its end: the job's time limit")
+
+
+def test_redacted_annotations_name_ids_alone() -> None:
+    said = str(told(anna(), redact=True)).casefold()
+    assert "user-00007" in said
+    assert "anna" not in said
+    assert "muster" not in said
+
+
+def test_what_kept_a_run_from_starting_is_an_error_with_its_next_step() -> None:
+    (only,) = heard(failure(SettingsError("no API token", "Make one.")))
+    assert (only.name, only.data) == ("error", "no API token. Make one.")
+
+
+@pytest.fixture
+def step(shell: Shell, stage: Place) -> Shell:
+    """A step of a workflow, with an empty summary."""
+    (shell.folder / "summary.md").touch()
+    shell.environ = stage.environ | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(shell.folder / "summary.md")}
+    return shell
+
+
+def summary(step: Shell) -> str:
+    return (step.folder / "summary.md").read_text()
+
+
+def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
+    ended = step("run", "--run-file", "r.sqlite", "-o", "report.md", "-o", "csv=-")
+    assert ended.code == ExitCode.INCOMPLETE
+    assert summary(step) == (step.folder / "report.md").read_text()
+    found = heard(ended.err)
+    assert levels(found)[:2] == ["error", "warning"]
+    assert "::error" not in ended.out
+    assert ended.last_line.startswith("exit 4: ")
+
+
+def test_what_is_in_the_summary_already_stays_and_a_second_run_adds_to_it(step: Shell) -> None:
+    (step.folder / "summary.md").write_text("# Deployment")
+    step("run", "--user", WELL)
+    assert summary(step).startswith("# Deployment\n\n## sync-audit: The only user is up to date\n")
+    step("run", "--user", BEHIND, "--run-file", "b.sqlite")
+    assert summary(step).count("\n## sync-audit: ") == 2
+
+
+def test_resuming_writes_a_summary_too(step: Shell) -> None:
+    step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
+    assert summary(step) == ""
+    ended = step("run", "--resume", "r.sqlite")
+    assert levels(heard(ended.err)) == ["error", "warning"]
+    assert summary(step).startswith("## sync-audit: 1 of 1 user needs a sync")
+
+
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [(["--github", "off"], {}), ([], {"GITHUB_ACTIONS": ""}), ([], {"GITHUB_ACTIONS": "false"})],
+    ids=["off", "elsewhere", "said to be elsewhere"],
+)
+def test_nothing_of_it_where_it_is_not_wanted(step: Shell, options: list[str], environ: dict[str, str]) -> None:
+    ended = step("run", "--user", BEHIND, *options, **environ)
+    assert ended.code == ExitCode.NEEDS_SYNC
+    assert "::" not in ended.err
+    assert summary(step) == ""
+
+
+def test_render_leaves_the_summary_alone(step: Shell) -> None:
+    step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
+    assert "::" not in step("render", "r.sqlite").err
+    assert summary(step) == ""
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/summary.md", "", "."], ids=["unwritable", "unset", "a folder"])
+def test_without_a_summary_the_run_ends_as_it_would(step: Shell, place: str) -> None:
+    ended = step("run", "--user", BEHIND, GITHUB_STEP_SUMMARY=place)
+    assert ended.code == ExitCode.NEEDS_SYNC
+    assert ("warning: the step summary could not be written: " in ended.err) is bool(place)
+    assert levels(heard(ended.err)) == ["error", "warning"]
+
+
+@pytest.mark.parametrize("left", [LEAST - 3, LEAST + 3], ids=["too little", "enough"])
+def test_the_summary_of_a_step_never_grows_beyond_what_github_takes(step: Shell, left: int) -> None:
+    before = "x" * (LIMIT - left)
+    (step.folder / "summary.md").write_text(before)
+    ended = step("run")
+    assert len(summary(step).encode()) <= LIMIT
+    assert ("the step summary is full (" in ended.err) is (summary(step) == before) is (left < LEAST)
+
+
+def test_redacted_runs_stay_redacted(step: Shell) -> None:
+    ended = step("run", "--redact", "--user", BEHIND)
+    assert summary(step)
+    assert "beatriz" not in (summary(step) + ended.err).lower()
+
+
+def test_with_exit_zero_the_outcome_is_a_warning(step: Shell) -> None:
+    ended = step("run", "--exit-zero", "--user", BEHIND)
+    assert (ended.code, levels(heard(ended.err))) == (0, ["warning", "warning"])
+
+
+def test_a_run_that_cannot_start_is_an_annotation_and_ends_as_it_would(step: Shell) -> None:
+    ended = step("run", REPLICATE_API_TOKEN="")
+    assert ended.code == ExitCode.USAGE
+    assert [each.data[:12] for each in heard(ended.err)] == ["no API token"]
+    assert "Error: no API token" in ended.err
+    assert summary(step) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [(["--user", BEHIND, "-o", "##[error]x.csv"], ["error", "warning"]), (["--user", "##[add-mask]x"], ["error"])],
+    ids=["the ending", "an error"],
+)
+def test_what_the_run_prints_is_shown_and_not_obeyed(step: Shell, options: list[str], names: list[str]) -> None:
+    ended = step("run", *options)
+    assert options[-1] in ended.err
+    assert levels(heard(ended.err)) == names
