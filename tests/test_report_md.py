@@ -9,12 +9,13 @@ import cmarkgfm  # type: ignore[import-untyped]  # it has no types
 import html5lib
 import pytest
 from cmarkgfm.cmark import Options  # type: ignore[import-untyped]  # it has no types
+from hypothesis import given, strategies
 
 from audit.explanations import EXPLANATIONS
 from audit.models import Account, AuditedUser, Filters, Finding, Note, Reason, Status
 from audit.report.html_words import STATUS_TITLES
 from audit.report.md_report import LEAST, LIMIT, render, render_within
-from audit.report.md_words import NOTHING, SHOWN, code, prose
+from audit.report.md_words import NOTHING, SHOWN, code, code_in_text, prose
 from audit.report.view import RunView
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
@@ -201,17 +202,30 @@ def filled(text: str) -> SampleRun:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ids(TEXTS))
-def test_code_shows_the_text_with_what_acts_spelled_out(text: str) -> None:
-    (cell,) = html(f"| a |\n| --- |\n| {code(text)} |\n").iter("td")
-    (span,) = cell.iter("code")
-    spelled = visible(text).replace("`", "\\x60").replace("|", "\\x7c")
-    expected = spelled if len(spelled) < SHOWN else spelled[: SHOWN // 2]
-    assert all_text(span).startswith(expected.strip())
+def test_code_shows_the_text_as_it_is_but_for_what_acts_on_a_reader(text: str) -> None:
+    (row,) = html(f"| a |\n| --- |\n| {code(text)} |\n").iter("td")
+    (line,) = html(f"a {code_in_text(text)} b").iter("p")
+    for place, spelled in ((row, visible(text).replace("\\|", "\\\\x7c")), (line, visible(text))):
+        (span,) = place.iter("code")
+        expected = spelled if len(spelled) < SHOWN else spelled[: SHOWN // 2]
+        assert all_text(span).startswith(expected.strip())
+
+
+@given(strategies.text(alphabet="`|\\ a\n<&", max_size=12))
+def test_code_is_one_span_whatever_stands_in_it(text: str) -> None:
+    (row,) = html(f"| a | b |\n| --- | --- |\n| {code(text)} | {code(text)} |\n").iter("tbody")
+    (line,) = html(f"{code_in_text(text)} → {code_in_text(text)}").iter("p")
+    shown = visible(text).strip()
+    for element in (row, line):
+        assert [child.tag for child in element.iter("code")] == ["code"] * 2 * bool(shown)
+    if "````" not in text and "\\|" not in text:
+        assert all_text(line) == f"{shown or NOTHING} → {shown or NOTHING}"
+        assert all_text(row).split() == [*(shown or NOTHING).split()] * 2
 
 
 @pytest.mark.parametrize("text", [None, "", " ", "\u3000"])
 def test_nothing_is_shown_as_nothing(text: str | None) -> None:
-    assert code(text) == NOTHING
+    assert code_in_text(text) == NOTHING
 
 
 def test_redaction_leaves_no_trace_of_address_or_name() -> None:

@@ -13,7 +13,7 @@ from audit.report.html_run import narrowed
 from audit.report.html_verdict import exit_meaning, headline
 from audit.report.html_words import STATUS_TITLES, counted, duration, instant
 from audit.report.md_users import ATTENTION, write_tables
-from audit.report.md_words import code, prose
+from audit.report.md_words import code_in_text, prose
 from audit.report.view import RunView
 from audit.verdict import wrong_account
 
@@ -55,13 +55,13 @@ def _head(view: RunView) -> Iterator[str]:
 def _warnings(view: RunView) -> Iterator[str]:
     run, summary = view.run, view.summary
     if run.state != "complete":
-        why = f": {code(run.stop_reason, 500)}" if run.stop_reason else "."
+        why = f": {code_in_text(run.stop_reason, 500)}" if run.stop_reason else "."
         yield f"> [!CAUTION]\n> **Incomplete run.** It was {run.state} before its end{why}\n\n"
     if run.account and wrong_account(run.account, summary):
-        name = code(run.account.username)
+        name = code_in_text(run.account.username)
         yield f"> [!CAUTION]\n> **Probably the wrong token.** No model was found, and the token belongs to {name}.\n\n"
     if narrowed(run):
-        yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code(narrowed(run), 500)}\n\n"
+        yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed(run), 500)}\n\n"
 
 
 def _reasons(view: RunView) -> Iterator[str]:
@@ -92,20 +92,20 @@ def _hint(reason: Reason, count: int) -> Iterator[str]:
 
 def _run(view: RunView) -> Iterator[str]:
     run = view.run
-    account = f"{code(run.account.username)} ({code(run.account.type)})" if run.account else "not known"
+    account = f"{code_in_text(run.account.username)} ({code_in_text(run.account.type)})" if run.account else "not known"
     sent = run.requests
     facts = (
-        ("State", run.state + (f": {code(run.stop_reason, 500)}" if run.stop_reason else "")),
-        ("Started", f"{code(instant(run.started_at))}, took {duration(run.duration_seconds)}"),
-        ("Database", code(run.database)),
-        ("Replicate", code(run.base_url)),
+        ("State", run.state + (f": {code_in_text(run.stop_reason, 500)}" if run.stop_reason else "")),
+        ("Started", f"{code_in_text(instant(run.started_at))}, took {duration(run.duration_seconds)}"),
+        ("Database", code_in_text(run.database)),
+        ("Replicate", code_in_text(run.base_url)),
         ("Account of the token", account),
         ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
         ("Latest model by", f"`{run.order_by}`"),
         ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
-        ("Narrowed", code(narrowed(run), 500) if narrowed(run) else "no: everybody was audited"),
+        ("Narrowed", code_in_text(narrowed(run), 500) if narrowed(run) else "no: everybody was audited"),
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
-        ("Run", f"`{run.id}`, made by sync-audit {code(view.tool_version)}"),
+        ("Run", f"`{run.id}`, made by sync-audit {code_in_text(view.tool_version)}"),
     )
     yield "\n### The run\n\n"
     yield from (f"- {label}: {value}\n" for label, value in facts)

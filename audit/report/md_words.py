@@ -1,8 +1,7 @@
 r"""Texts as Markdown that says what they say and does nothing else.
 
 Data stands in code spans alone: there GitHub and GitLab look for no links, mentions (@name), references (#12, commit
-hashes) or HTML, also where they look for them after Markdown has been read, when escapes are gone. Inside a code span
-nothing can be escaped, so the two characters that would end it or its table cell are spelled out: "\x60", "\x7c".
+hashes) or HTML, also where they look for them after Markdown has been read, when escapes are gone.
 """
 
 import re
@@ -16,14 +15,31 @@ SHOWN = 100
 """Characters of a text from data."""
 
 _PATTERN_OF_ADDRESS = re.compile(r"https?://\S*<\S*>")
-_ENDS = str.maketrans({"`": "\\x60", "|": "\\x7c"})
+_LONGEST_FENCE = 4
+"""Backticks. Implementations stop looking for a closing fence at some length; nobody means that many."""
+
+_PIPE = re.compile(r"(\\?)\|")
 _ACTS = re.compile(r"[\\*<\[\]|&~]|(?<!\w)_|_(?!\w)")
 
 
 def code(text: str | None, limit: int = SHOWN) -> str:
-    """`text` from data as a code span of one line, at most `limit` characters of it; blanks at its ends are dropped."""
-    shown = shortened(visible(text or ""), limit).translate(_ENDS).strip()
-    return f"`{shown}`" if shown else NOTHING
+    """`text` from data as `code_in_text` has it, for a table: there a pipe has to be escaped, in code too.
+
+    After a backslash it is spelled out: which of the two the escape is for, implementations do not agree.
+    """
+    return _PIPE.sub(lambda match: "\\\\x7c" if match[1] else "\\|", code_in_text(text, limit))
+
+
+def code_in_text(text: str | None, limit: int = SHOWN) -> str:
+    """`text` as a code span of one line, at most `limit` characters of it; blanks at its ends are dropped."""
+    shown = shortened(visible(text or ""), limit).strip()
+    if not shown:
+        return NOTHING
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    if len(fence) > _LONGEST_FENCE:
+        shown, fence = shown.replace("`", "\\x60"), "`"
+    gap = " " if "`" in (shown[0], shown[-1]) else ""
+    return f"{fence}{gap}{shown}{gap}{fence}"
 
 
 def prose(text: str) -> str:
