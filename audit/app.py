@@ -12,13 +12,15 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from audit import __version__
+from audit import __version__, past_run
 from audit.auditor import Auditor, Stop, log_verdict
 from audit.errors import AuditError, LedgerError, ReplicateError, ReportError, SettingsError
+from audit.fail_on import FailOnCode, News, ended
 from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Choices,
     ExitCode,
     Failed,
@@ -96,12 +98,14 @@ class Outcome:
 
     info: RunInfo
     summary: Summary
-    code: ExitCode
-    """As the findings say; signals and `--exit-zero` are the caller's to add."""
+    code: ExitCode | FailOnCode
+    """As the findings and `--fail-on` say; signals and `--exit-zero` are the caller's to add."""
     run_file: Path
     outputs: tuple[writer.Output, ...]
     redacted: bool
     """Names must not be shown on the terminal either."""
+    news: News | None = None
+    """Null without a baseline."""
 
 
 async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Clock = utc_now) -> Ledger:
@@ -114,6 +118,8 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
     ledger = Ledger.create(settings.run_file, _started(settings, clock))
     try:
         ledger.save_choices(_choices(settings))
+        if settings.baseline:
+            _keep_baseline(ledger, settings.baseline)
         async with _replicate(settings, ledger, watcher) as replicate:
             account = await _unless(stop, account_of(replicate))
             circumstances = await _unless(stop, _load(settings, ledger, account, watcher))
@@ -125,6 +131,17 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
         _let_go(ledger, error)
         raise
     return ledger
+
+
+def _keep_baseline(ledger: Ledger, path: Path) -> None:
+    """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
+    with ledger.loading_baseline() as keep:
+        try:
+            run = past_run.read(path, keep)
+        except (LedgerError, ReportError) as error:
+            raise ReportError(f"--baseline: {error}", error.next_step) from error
+    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
+    ledger.save_info(msgspec.structs.replace(ledger.info, baseline=baseline))
 
 
 def _let_go(ledger: Ledger, error: BaseException) -> None:
@@ -181,6 +198,8 @@ async def resume(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
         ledger.save_info(running)
+        if choices := ledger.choices:
+            ledger.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
         circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
         watcher.asking(ledger.count_pending(), replicate)
         auditor = Auditor(replicate, ledger, circumstances, watcher.settled)
@@ -200,8 +219,12 @@ def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = F
         here = ledger.path.is_file()
         error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
         raise
-    code = exit_code(view.summary, complete=info.state == "complete")
-    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted)
+    complete = info.state == "complete"
+    choices = ledger.choices
+    code = ended(
+        exit_code(view.summary, complete=complete), choices.fail_on if choices else "any", view.news, complete=complete
+    )
+    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted, view.news)
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:
@@ -245,6 +268,7 @@ def _choices(settings: RunSettings) -> Choices:
         per_minute=settings.per_minute,
         timeout=settings.timeout,
         retries=settings.retries,
+        fail_on=settings.fail_on,
     )
 
 

@@ -10,11 +10,14 @@ An error is certain where it says something about the user, such as a model that
 answer is never known from before: what is behind it may have changed.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 import msgspec
 
-from audit.models import ExitCode, FailOn
+from audit.comparison import Standing, standing
+from audit.models import AuditedUser, ExitCode, FailOn, Mark
 
 
 class FailOnCode(IntEnum):
@@ -35,21 +38,38 @@ class FailOnCode(IntEnum):
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a run's findings is new since the baseline."""
+    """What a run's findings are, compared with the baseline."""
 
+    marks: Mapping[Mark, int]
+    """Every mark has a key."""
     needs_sync: int
+    """New ones."""
     errors: int
-    """Those that are certain."""
+    """New ones that are certain."""
     unknown: int
     """Users of whom nothing is known, new or not: no answer, or not their turn."""
 
 
-def ended(code: ExitCode, fail_on: FailOn, news: News | None, *, complete: bool) -> ExitCode | FailOnCode:
-    """The exit code of a run whose findings alone would make it `code`; `news` is there with a baseline."""
+def news(users: Iterable[AuditedUser]) -> News:
+    """The counts over all `users` of a run with a baseline."""
+    marks: dict[Mark, int] = {"new": 0, "known": 0, "resolved": 0}
+    fresh: Counter[Standing] = Counter()
+    unknown = 0
+    for user in users:
+        now = standing(user.finding.status, user.finding.reason.value)
+        unknown += now in {Standing.UNANSWERED, Standing.UNREACHED}
+        if user.baseline:
+            marks[user.baseline] += 1
+            fresh[now] += user.baseline == "new"
+    return News(marks=marks, needs_sync=fresh[Standing.DUE], errors=fresh[Standing.FAULTY], unknown=unknown)
+
+
+def ended(code: ExitCode, fail_on: FailOn, since: News | None, *, complete: bool) -> ExitCode | FailOnCode:
+    """The exit code of a run whose findings alone would make it `code`; `since` is there with a baseline."""
     if fail_on == "never" and code is ExitCode.NEEDS_SYNC:
         return FailOnCode.NOBODY_COUNTS
-    if fail_on != "new" or news is None or code not in {ExitCode.NEEDS_SYNC, ExitCode.INCOMPLETE}:
+    if fail_on != "new" or since is None or code not in {ExitCode.NEEDS_SYNC, ExitCode.INCOMPLETE}:
         return code
-    if not complete or news.unknown or news.errors:
+    if not complete or since.unknown or since.errors:
         return FailOnCode.INCOMPLETE
-    return FailOnCode.NEW if news.needs_sync else FailOnCode.NOBODY_COUNTS
+    return FailOnCode.NEW if since.needs_sync else FailOnCode.NOBODY_COUNTS

@@ -12,7 +12,7 @@ from typing import cast, get_args
 from audit.api_url import proxy_for
 from audit.dsn import Database
 from audit.errors import SettingsError
-from audit.models import Filters, Format, OrderBy
+from audit.models import FailOn, Filters, Format, OrderBy
 from audit.said import Said
 from audit.settings_values import (
     CONCURRENCY,
@@ -22,6 +22,7 @@ from audit.settings_values import (
     TIMEOUT,
     base_url_from,
     database_from,
+    fail_on_from,
     filters_from,
     number_from,
     order_by_from,
@@ -59,6 +60,9 @@ class RunSettings:
     order_by: OrderBy = "updated_at"
     filters: Filters = Filters()  # noqa: RUF009 - frozen
     redact: bool = False
+    baseline: Path | None = None
+    """An earlier run: its run file or JSON report."""
+    fail_on: FailOn = "any"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -70,7 +74,7 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
     """Settings of a run. Reads the token file, and no other. `now` gives default files their names."""
     base_url = base_url_from(said)
     stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}"
-    run_file = said.text("run_file")
+    run_file, baseline = said.text("run_file"), said.text("baseline")
     return RunSettings(
         database=database_from(said),
         token=token_from(said),
@@ -86,6 +90,8 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
         order_by=order_by_from(said),
         filters=filters_from(said),
         redact=said.flag("redact"),
+        baseline=Path(baseline) if baseline else None,
+        fail_on=fail_on_from(said, compared=baseline is not None),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from audit.api_url import checked_base_url, proxy_for
 from audit.dsn import parse
 from audit.errors import SettingsError
-from audit.models import Choices, Format, RunInfo
+from audit.models import Choices, FailOn, Format, RunInfo
 from audit.said import Said
 from audit.settings import outputs_from
 from audit.settings_values import (
@@ -13,6 +13,7 @@ from audit.settings_values import (
     RATE,
     RETRIES,
     TIMEOUT,
+    fail_on_from,
     filters_from,
     number_from,
     password_of,
@@ -36,6 +37,7 @@ class ResumeSettings:
     timeout: float
     retries: int
     redact: bool = False
+    fail_on: FailOn = "any"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -62,14 +64,23 @@ def resume_settings(everything: Said, info: RunInfo, choices: Choices | None) ->
         timeout=number_from(TIMEOUT, said, chosen.timeout),
         retries=int(number_from(RETRIES, said, chosen.retries)),
         redact=said.flag("redact"),
+        fail_on=fail_on_from(said, chosen.fail_on, compared=info.baseline is not None),
     )
 
 
 def _refuse_other_audit(said: Said, info: RunInfo) -> None:
-    for option in ("run_file", "statement_timeout"):
+    for option in ("run_file", "statement_timeout", "baseline"):
         if said.options.get(option) is not None:
             name = option.replace("_", "-")
-            raise SettingsError(f"--{name} has no meaning with --resume: records and run file are there already")
+            raise SettingsError(
+                f"--{name} has no meaning with --resume: records, run file and baseline are there already"
+            )
+    if said.config and said.config.tables not in (None, info.tables):
+        raise SettingsError(
+            f"{said.config.name} maps tables or columns otherwise than they were in the run to be resumed: two audits "
+            "do not mix",
+            "Use the config file of that run (--config), or start a new one without --resume.",
+        )
     url, base_url, filters = said.text("database_url"), said.text("base_url"), filters_from(said)
     compared = (
         ("--database-url (DATABASE_URL)", parse(url).label if url else None, info.database),

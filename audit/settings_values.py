@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from audit.api_url import DEFAULT_BASE_URL, checked_base_url
 from audit.dsn import Database, parse
 from audit.errors import SettingsError
-from audit.models import Filters, OrderBy
+from audit.models import FailOn, Filters, OrderBy
 from audit.said import VARIABLES, Said
 
 
@@ -126,6 +126,21 @@ def order_by_from(said: Said) -> OrderBy:
         with said.blaming("order_by"):
             raise SettingsError(f"--order-by must be one of {', '.join(known)}, not {column!r}")
     return cast(OrderBy, column or "updated_at")
+
+
+def fail_on_from(said: Said, default: FailOn = "any", *, compared: bool) -> FailOn:
+    """Which findings count; `compared` is true where there is a baseline."""
+    value = said.text("fail_on") or default
+    known: tuple[str, ...] = get_args(FailOn)
+    with said.blaming("fail_on"):
+        if value not in known:
+            raise SettingsError(f"--fail-on must be one of {', '.join(known)}, not {value!r}")
+        if value == "new" and not compared:
+            raise SettingsError(
+                "--fail-on new needs --baseline: nothing is new without an earlier run to compare with",
+                "Add --baseline RUN: a run file, or a JSON report.",
+            )
+    return cast(FailOn, value)
 
 
 def filters_from(said: Said) -> Filters:

@@ -10,8 +10,8 @@ import click
 from audit.cli import options
 
 if TYPE_CHECKING:
+    from audit.cli import Code
     from audit.demo.stage import Stage
-    from audit.models import ExitCode
 
 PG_BIN = "SYNC_AUDIT_PG_BIN"
 SHOWN = """
@@ -28,7 +28,8 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 @click.option("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them.")
 @options.exit_zero
 @options.talk
-def command(**given: object) -> "ExitCode":
+@told.config
+def command(**given: object) -> "Code":
     """Audit some 70 made-up users that show every status, reason and note.
 
     Needs nothing: starts an embedded PostgreSQL and a stand-in for Replicate on this machine, does exactly what `run`
@@ -40,10 +41,9 @@ def command(**given: object) -> "ExitCode":
     from audit.demo.interruption import interrupted
     from audit.demo.stage import stage
     from audit.models import ExitCode
-    from audit.said import Said
     from audit.settings import REPORTS, outputs, outputs_from
 
-    said = Said(given, os.environ)
+    said = told.said("demo", given)
     wanted = outputs_from(said)
     files = wanted or outputs(tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
     run_file = Path(REPORTS, "demo.sqlite")

@@ -38,7 +38,14 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
     """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on."""
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
-    lines = [headline(outcome.summary), *_warnings(outcome), Text(), *_table(outcome, ledger, width), *_files(outcome)]
+    lines = [
+        headline(outcome.summary),
+        *_since(outcome),
+        *_warnings(outcome),
+        Text(),
+        *_table(outcome, ledger, width),
+        *_files(outcome),
+    ]
     if advise:
         lines.extend(_advice(outcome, ledger, width))
     for line in lines:
@@ -61,6 +68,13 @@ def headline(summary: Summary) -> Text:
         for status, what in words.items()
     ]
     return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+
+
+def _since(outcome: Outcome) -> Iterator[Text]:
+    if outcome.news and outcome.info.baseline:
+        marks = outcome.news.marks
+        counts = f"{marks['new']:,} new since {visible(outcome.info.baseline.path)}"
+        yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
 
 
 def _warnings(outcome: Outcome) -> Iterator[Text]:

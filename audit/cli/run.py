@@ -52,6 +52,15 @@ if TYPE_CHECKING:
     help="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
 )
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
+@click.option(
+    "--baseline", metavar="RUN", help="Mark each finding as new, known or resolved since this run file or JSON report."
+)
+@click.option(
+    "--fail-on",
+    metavar="WHICH",
+    help="Which users in need end the run in 3: any, new (since --baseline; known errors then count no more), or "
+    "never. An incomplete run ends in 4 all the same.  [default: any]",
+)
 @options.redact
 @options.exit_zero
 @options.github
@@ -63,9 +72,8 @@ def command(**given: object) -> "Code":
     is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
     """
     from audit.cli.github import Workflow
-    from audit.said import Said
 
-    said = Said(given, os.environ)
+    said = told.said("run", given)
     with Workflow(said.environ, wanted=said.text("github") != "off") as workflow:
         try:
             return _run(said, workflow.tell)
@@ -74,7 +82,7 @@ def command(**given: object) -> "Code":
             return failure(error)
 
 
-def _run(said: "Said", tell: "Tell") -> "ExitCode":
+def _run(said: "Said", tell: "Tell") -> "Code":
     if said.options.get("resume") is not None:
         return _resume(Path(str(said.options["resume"])), said, tell)
     from audit.app import utc_now
@@ -83,7 +91,7 @@ def _run(said: "Said", tell: "Tell") -> "ExitCode":
     return perform(run_settings(said, utc_now()), said, tell)
 
 
-def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "ExitCode":
+def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "Code":
     """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code.
 
     `tell` is given the run and what it ends in, when the reports are written.
@@ -93,7 +101,7 @@ def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -
     return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop), tell)
 
 
-def _resume(path: Path, said: "Said", tell: "Tell") -> "ExitCode":
+def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
     from audit import app
     from audit.settings_resume import resume_settings
 
@@ -104,7 +112,7 @@ def _resume(path: Path, said: "Said", tell: "Tell") -> "ExitCode":
 
 def _conduct(
     settings: "RunSettings | ResumeSettings", said: "Said", work: "Work", tell: "Tell | None" = None
-) -> "ExitCode":
+) -> "Code":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
     from audit import app
     from audit.auditor import Stop
@@ -143,16 +151,16 @@ def _conduct(
             ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
             code = _code(outcome, caught.code, said)
             if tell:
-                tell(RunView(ledger), code)
+                tell(RunView(ledger), ExitCode(int(code)))
     return code
 
 
-def _code(outcome: "Outcome", signal: "ExitCode | None", said: "Said") -> "ExitCode":
+def _code(outcome: "Outcome", signal: "ExitCode | None", said: "Said") -> "Code":
     from audit.models import ExitCode
 
     if outcome.info.state == "interrupted" and signal is not None:
         return signal
-    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
+    return ExitCode.OK if outcome.code == ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
 
 
 async def _announce(stop: "Stop", shown: "Shown") -> None:

@@ -8,7 +8,17 @@ from audit import hints
 from audit.models import AuditedUser, Finding, Note
 from audit.report.html_charts import days_behind
 from audit.report.html_facts import facts, model_page
-from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
+from audit.report.html_words import (
+    MARK_TITLES,
+    Comparison,
+    anchor,
+    comparison,
+    counted,
+    days,
+    head,
+    instant,
+    short_hash,
+)
 from audit.tables import PLAIN, Tables
 
 CHUNK = 100
@@ -66,6 +76,8 @@ class AttentionRow(NamedTuple):
     lag: str
     reason: str
     title: str
+    mark: str
+    """How the user compares with the baseline, or ""."""
     detail: str
     hint: str
     steps: tuple[str, ...]
@@ -108,7 +120,7 @@ def listed_row(user: AuditedUser, place: int) -> ListedRow:
         head(record.replicate_model_id or ""),
         short_hash((record.replicate_version_id or "").strip()),
         short_hash(finding.latest_version or ""),
-        hints.HINTS[finding.reason].title,
+        hints.HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else ""),
         head(finding.detail or ""),
     )
 
@@ -140,6 +152,7 @@ def attention_row(user: AuditedUser, place: int, tables: Tables = PLAIN) -> Atte
         lag=days(lag) if lag is not None else "",
         reason=finding.reason.value,
         title=hint.title,
+        mark=MARK_TITLES[user.baseline] if user.baseline else "",
         detail=finding.detail or "",
         hint=hints.one_line(user),
         steps=_below(hint, sql),

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit import hints
-from audit.models import AuditedUser, Note, Population, Reason, Status, Summary, Version
+from audit.models import AuditedUser, Mark, Note, Population, Reason, Status, Summary, Version
 from audit.report.view import RunView
 
 SCHEMA_VERSION = 1
@@ -54,6 +54,7 @@ class UserLine(msgspec.Struct, frozen=True):
     later_failure_reason: str | None
     shared_with: tuple[str, ...]
     shared_with_count: int
+    baseline: Mark | None
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -63,7 +64,7 @@ def render(view: RunView, out: BinaryIO) -> None:
         "tool": {"name": "sync-audit", "version": view.tool_version},
         "run": view.run,
         "population": view.population and _population(view.population),
-        "summary": _summary(view.summary),
+        "summary": {**_summary(view.summary), "baseline": view.news and view.news.marks},
     }
     encode = msgspec.json.Encoder().encode
     indented = msgspec.json.format(encode(head), indent=2)
@@ -111,6 +112,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.later_failure_reason,
         record.shared_with,
         record.shared_with_count,
+        user.baseline,
     )
 
 

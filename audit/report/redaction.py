@@ -52,7 +52,7 @@ def redacted_user(user: AuditedUser) -> AuditedUser:
     }
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
-    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean))
+    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean), user.baseline)
 
 
 def redacted_sighting(user: Sighting) -> Sighting:

@@ -6,9 +6,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from audit.fail_on import news
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Filters,
     OptionalColumn,
     OrderBy,
@@ -59,6 +61,7 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     redacted: bool
     requests: Requests
     missing_columns: tuple[OptionalColumn, ...]
+    baseline: Baseline | None
 
 
 class RunView:
@@ -67,7 +70,7 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "population", "run", "summary", "tables", "tool_version")
+    __slots__ = ("_reader", "news", "population", "run", "summary", "tables", "tool_version")
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
@@ -76,6 +79,7 @@ class RunView:
         self.tables = info.tables
         self.population = reader.population
         self.summary = reader.summary()
+        self.news = news(reader.users()) if info.baseline else None
         self.run = _run_block(reader, redact=info.redacted or redact)
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
@@ -105,6 +109,7 @@ def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
         redacted=redact,
         requests=info.requests,
         missing_columns=info.missing_columns,
+        baseline=info.baseline,
     )
 
 
