@@ -43,9 +43,8 @@ def _population(population: Population, tables: Tables) -> Result:
     elif counting == 0:
         figure = f"none of {users:,} users has a completed model: an audit finds nobody"
         status, test = (tables.user_models.column(name) for name in ("training_status", "is_test"))
-        step = visible(
-            f"Only rows with {status} = {tables.completed_shown}, exactly that word, and {test} not true count."
-        )
+        words = tables.completed_shown
+        step = visible(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
     orphans = population.models_without_user
     if orphans:
         figure += f"; {orphans:,} completed rows belong to nobody in {visible(tables.users.sql)}"

@@ -4,7 +4,7 @@ Names are written as SQL writes them, but that case is kept without quotes: `app
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from audit.errors import SettingsError
@@ -37,13 +37,14 @@ def mapping(raw: Raw) -> Tables:
     return Tables(users=users, user_models=models, completed=_completed(raw))
 
 
-def known(raw: Raw, names: tuple[str, ...], where: str) -> None:
+def known(raw: Raw, names: Iterable[str], within: str) -> None:
     """Raises SettingsError for a key of `raw` that is none of `names`, with the nearest one."""
+    candidates = tuple(names)
     for key in raw:
-        if key not in names:
-            near = get_close_matches(key.casefold(), names, 1, 0.6)
-            step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
-            raise SettingsError(f"{where} has no key {key!r}", step)
+        if key not in candidates:
+            near = get_close_matches(key.casefold(), candidates, 1)
+            step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(candidates)}."
+            raise SettingsError(f"unknown key {within}.{key}", step)
 
 
 def _part(raw: Raw, name: str) -> Raw:
@@ -74,7 +75,7 @@ def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
             for column, own in value.items():
                 yield table, column, f"{where}.{column}", _name(own, f"{where}.{column}")
             continue
-        known({key: value}, tuple({name: None for table in TABLES for name in COLUMNS[table]}), "database.columns")
+        known({key: value}, {name: None for table in TABLES for name in COLUMNS[table]}, "database.columns")
         tables = [table for table in TABLES if key in COLUMNS[table]]
         if len(tables) > 1:
             raise SettingsError(

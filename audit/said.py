@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from audit.errors import SettingsError
+from audit.tables import PLAIN, Tables
 
 Origin = Literal["option", "environment", "config", "default", "nowhere"]
 
@@ -39,6 +40,8 @@ class Config:
     """The file, as a person would name it from the working directory."""
     values: Mapping[str, object] = field(default_factory=dict)
     """By parameter, as options have them; paths are relative to the working directory."""
+    tables: Tables | None = None
+    """None where it says nothing of them."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +54,11 @@ class Said:
     options: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     config: Config | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """How tables and columns are called."""
+        return (self.config and self.config.tables) or PLAIN
 
     def told(self, name: str) -> Told | None:
         """What counts for the parameter `name`; None where nobody has said anything."""

@@ -3,7 +3,7 @@
 Nothing is raised: what `settings` refuses becomes the setting's problem, so that all others can still be looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +14,8 @@ from audit.dsn import Database
 from audit.errors import SettingsError
 from audit.facts import Setting
 from audit.said import Origin, Said
+from audit.settings import outputs_from
+from audit.tables import PLAIN, Tables, quoted
 
 T = TypeVar("T")
 
@@ -45,9 +47,9 @@ class DoctorSettings:
         return tuple(each for each in (self.token, password, proxy_password) if each)
 
 
-def doctor_settings(said: Said) -> DoctorSettings:
-    """Settings of `doctor`; reads the token file."""
-    found: list[Setting] = []
+def doctor_settings(said: Said, broken: SettingsError | None = None) -> DoctorSettings:
+    """Settings of `doctor`; reads the token file. `broken` is what is wrong with the config file."""
+    found = [_config_file(said, broken)]
 
     def take(name: str, origin: tuple[Origin, str], read: Callable[[], T], show: Callable[[T], str]) -> T | None:
         kind, where = origin
@@ -72,6 +74,10 @@ def doctor_settings(said: Said) -> DoctorSettings:
     for number in _NUMBERS:
         value = take(number.option, _origin(said, number.name, _DEFAULT), _reading(number, said), _shown_number)
         numbers[number.name] = number.default if value is None else value
+    for name in _others(said):
+        take(f"--{name.replace('_', '-')}", _origin(said, name), _checking(name, said), str)
+    if said.config and said.config.tables:
+        found += _mapped(said.config.tables, f"config {said.config.name}")
     return DoctorSettings(
         found=tuple(found),
         database=database,
@@ -101,6 +107,62 @@ def _origin(said: Said, name: str, otherwise: tuple[Origin, str] = ("nowhere", "
 
 def _reading(number: values.Number, said: Said) -> Callable[[], float]:
     return lambda: values.number_from(number, said)
+
+
+def _config_file(said: Said, broken: SettingsError | None) -> Setting:
+    origin: tuple[Origin, str] = ("option", "--config") if said.options.get("config") else ("default", "found")
+    if broken:
+        problem = {"problem": str(broken), "next_step": broken.next_step}
+        return Setting(name="config file", value="", origin=origin[0], where=origin[1], **problem)
+    if said.config is None:
+        left_out = bool(said.options.get("no_config"))
+        origin = ("option", "--no-config") if left_out else ("nowhere", "there is no sync-audit.toml")
+        return Setting(name="config file", value="none", origin=origin[0], where=origin[1])
+    return Setting(name="config file", value=said.config.name, origin=origin[0], where=origin[1])
+
+
+def _others(said: Said) -> list[str]:
+    """What else the config file says: `doctor` has no use for it, and other commands will."""
+    own = {"database_url", "token_file", "base_url", *(number.name for number in _NUMBERS)}
+    return [name for name in said.config.values if name not in own] if said.config else []
+
+
+def _checking(name: str, said: Said) -> Callable[[], str]:
+    """How one of those is read, with the checks that `run` makes."""
+
+    def read() -> str:
+        if name in _CHECKS:
+            _CHECKS[name](said)
+        told = said.told(name)
+        value = told.value if told else ""
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+    return read
+
+
+_CHECKS: Mapping[str, Callable[[Said], object]] = {
+    "output": outputs_from,
+    "order_by": values.order_by_from,
+    "user": values.filters_from,
+    "limit": values.filters_from,
+    "fail_on": lambda said: values.fail_on_from(said, compared=said.text("baseline") is not None),
+}
+
+
+def _mapped(tables: Tables, where: str) -> Iterator[Setting]:
+    """What is called otherwise, or stands for completed."""
+    renamed = [f"{table.name} = {table.sql}" for table in (tables.users, tables.user_models) if table.path]
+    columns = [
+        f"{table.name}.{column} = {quoted(own)}"
+        for table in (tables.users, tables.user_models)
+        for column, own in table.mapped
+    ]
+    words = [tables.completed_shown] if tables.completed != PLAIN.completed else []
+    for name, said in (("tables", renamed), ("columns", columns), ("completed", words)):
+        if said:
+            yield Setting(name=f"{name} called", value=", ".join(said), origin="config", where=where)
 
 
 def _shown_database(database: Database) -> str:

@@ -6,7 +6,7 @@ What is wrong or missing is a `SettingsError` that names option and variable, an
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 from urllib.parse import unquote, urlsplit
@@ -76,7 +76,7 @@ def database_from(said: Said) -> Database:
             "Set DATABASE_URL=postgresql://user:password@host/name; to look around without one: sync-audit demo",
         )
     with said.blaming("database_url"):
-        return parse(url)
+        return replace(parse(url), tables=said.tables)
 
 
 def base_url_from(said: Said) -> str:

@@ -309,7 +309,7 @@ def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, stage: P
     lines = ended.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
-    assert lines[-1] == "23 ok, 4 to look at"
+    assert lines[-1] == "24 ok, 4 to look at"
     assert "\x1b" not in ended.out
     assert TOKEN not in ended.out
 

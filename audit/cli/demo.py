@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from audit.cli import Code

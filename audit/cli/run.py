@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from audit.cli import Code, failure, options, show_error
+from audit.cli import Code, failure, options, show_error, told
 from audit.errors import AuditError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 @options.exit_zero
 @options.github
 @options.talk
+@told.config
 def command(**given: object) -> "Code":
     """Audit all users and write reports.
 
