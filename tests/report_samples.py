@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Filters,
     Finding,
+    Mark,
     ModelRecord,
     Note,
     Population,
@@ -228,3 +230,12 @@ def anna() -> SampleRun:
     filters = Filters(users=("anna.muster@example.com", "user-00007"), limit=3)
     info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped")
     return SampleRun([AuditedUser(ANNA, finding)], info)
+
+
+def compared() -> SampleRun:
+    """One user new in need, one known, one resolved."""
+    users = (outdated(1), outdated(2), up_to_date(3))
+    marks: tuple[Mark, ...] = ("new", "known", "resolved")
+    since = Baseline(run_id="b" * 32, started_at="2026-02-01T12:00:00Z", path="reports/last.sqlite")
+    marked = [AuditedUser(user.record, user.finding, mark) for user, mark in zip(users, marks, strict=True)]
+    return SampleRun(marked, narrowed(baseline=since))

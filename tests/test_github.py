@@ -12,7 +12,7 @@ from audit.report.md_report import LEAST, LIMIT
 from audit.report.view import RunView
 from tests.audits import Place, Shell
 from tests.report_hostile import HOSTILE, ids
-from tests.report_samples import SampleRun, anna, everything, failed, narrowed, outdated, up_to_date
+from tests.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
 BEHIND = "beatriz.costa@example.com"
 WELL = "yusuf.demir@example.com"
@@ -127,6 +127,14 @@ def test_of_no_level_there_are_more_than_github_shows_and_no_reason_is_forgotten
     reasons = len(run.summary().reasons) - 1  # all but those who are up to date
     users = 29 - sum(int(title.split()[-2]) for title in single)
     assert rest == f"{reasons - len(single)} more reasons: {users} users"
+
+
+def test_of_warnings_there_are_no_more_than_github_shows_where_the_outcome_is_one_too() -> None:
+    assert levels(told(SampleRun(everything()), ExitCode.OK)) == ["warning"] * MOST
+
+
+def test_with_a_baseline_the_outcome_says_how_many_are_new() -> None:
+    assert "Since the baseline: 1 new, 1 known, 1 resolved." in told(compared())[0].data
 
 
 def test_a_run_that_was_ended_says_by_what() -> None:

@@ -14,7 +14,7 @@ from audit.report.junit_report import render, text
 from audit.report.view import RunView
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
-from tests.report_samples import SampleRun, anna, everything, failed, narrowed, outdated, up_to_date
+from tests.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
 _RESULTS = {"Failure": Status.NEEDS_SYNC, "Error": Status.ERROR, "Skipped": Status.NOT_CHECKED}
 
@@ -80,6 +80,15 @@ def test_a_failure_has_the_reason_as_its_type_and_says_what_to_record() -> None:
     assert f"recorded: {user.record.replicate_version_id}" in lines
     assert f"latest: {user.finding.latest_version}" in lines
     assert f"page: https://replicate.com/{user.record.replicate_model_id}" in lines
+
+
+def test_with_a_baseline_each_case_says_whether_it_is_new() -> None:
+    new, known, resolved = cases(suite(compared()))
+    assert [case.result[0].message for case in (new, known)] == [
+        "Outdated version (new): 1 newer version on Replicate",
+        "Outdated version (known): 1 newer version on Replicate",
+    ]
+    assert status(resolved) is Status.UP_TO_DATE
 
 
 def test_the_run_stands_in_the_properties() -> None:

@@ -12,7 +12,7 @@ from cmarkgfm.cmark import Options  # type: ignore[import-untyped]  # it has no 
 from hypothesis import given, strategies
 
 from audit.explanations import EXPLANATIONS
-from audit.models import Account, AuditedUser, Filters, Finding, Note, Reason, Status
+from audit.models import Account, AuditedUser, Baseline, Filters, Finding, Note, Reason, Status
 from audit.report.html_words import STATUS_TITLES
 from audit.report.md_report import LEAST, LIMIT, render, render_within
 from audit.report.md_words import NOTHING, SHOWN, code, code_in_text, prose
@@ -22,6 +22,7 @@ from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import (
     SampleRun,
     anna,
+    compared,
     everything,
     failed,
     narrowed,
@@ -175,6 +176,14 @@ def test_a_narrowed_run_says_so_at_the_top() -> None:
     assert "The run was narrowed to the first 3 users" in all_text(said)
 
 
+def test_with_a_baseline_each_row_says_whether_it_is_new() -> None:
+    tree = html(raw(compared()))
+    said = "Since the run of 2026-02-01 12:00:00 UTC (reports/last.sqlite): 1 new, 1 known, 1 resolved."
+    assert said in [all_text(each) for each in tree.iter("p")]
+    rows = tables(tree)["Needs a sync (2)"]
+    assert [row[4] for row in rows] == ["New. Outdated version", "Known. Outdated version"]
+
+
 def test_nobody_at_all_is_an_answer_too() -> None:
     (heading,) = html(raw(SampleRun([]))).iter("h2")
     assert all_text(heading) == "sync-audit: No user matches what the run was narrowed to"
@@ -196,9 +205,9 @@ def filled(text: str) -> SampleRun:
         failed(3, Reason.BAD_RESPONSE, text, replicate_version_id=text, **names),
         failed(4, Reason.STOPPED, text, replicate_version_id=text, **names),
     ]
-    filters = Filters(users=(text,))
+    filters, since = Filters(users=(text,)), Baseline(run_id=text, started_at=text, path=text)
     said = {"database": text, "base_url": text, "account": Account(text, text), "stop_reason": text}
-    return SampleRun(users, narrowed(state="stopped", filters=filters, **said))
+    return SampleRun(users, narrowed(state="stopped", filters=filters, baseline=since, **said))
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ids(TEXTS))

@@ -31,15 +31,14 @@ _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 def annotations(view: RunView, code: ExitCode) -> Iterator[str]:
     """The outcome, an error where `code` ends the step as failed; then the reasons, gravest first, as warnings."""
-    verdict, sentence = headline(view)
+    _, sentence = headline(view)
     needed = view.summary.total > view.summary.statuses[Status.UP_TO_DATE]
     level: Level = "error" if code is not ExitCode.OK else "warning" if needed else "notice"
-    why = f" The run was {view.run.state} before its end" if view.run.state != "complete" else ""
-    why += f": {view.run.stop_reason}" if why and view.run.stop_reason else ""
-    yield command(level, f"sync-audit: {sentence}", exit_meaning(verdict) + why)
+    yield command(level, f"sync-audit: {sentence}", " ".join(_outcome(view)))
     counts = view.summary.reasons
     reasons = sorted((each for each in counts if each is not Reason.LATEST_VERSION), key=_gravity)
-    shown = reasons if len(reasons) <= MOST else reasons[: MOST - 1]
+    most = MOST - (level == "warning")
+    shown = reasons if len(reasons) <= most else reasons[: most - 1]
     for reason in shown:
         told = _EXPLAINED[reason.value]
         title = f"{told.title}: {counted(counts[reason], 'user')}"
@@ -48,6 +47,16 @@ def annotations(view: RunView, code: ExitCode) -> Iterator[str]:
         users = sum(counts[reason] for reason in rest)
         said = ", ".join(f"{_EXPLAINED[reason.value].title} ({counts[reason]:,})" for reason in rest)
         yield command("warning", f"{len(rest)} more reasons: {counted(users, 'user')}", said)
+
+
+def _outcome(view: RunView) -> Iterator[str]:
+    verdict, _ = headline(view)
+    yield exit_meaning(verdict)
+    if view.news:
+        marks = view.news.marks
+        yield f"Since the baseline: {marks['new']:,} new, {marks['known']:,} known, {marks['resolved']:,} resolved."
+    if view.run.state != "complete":
+        yield f"The run was {view.run.state} before its end: {view.run.stop_reason or 'no reason recorded'}"
 
 
 def failure(error: AuditError) -> str:

@@ -94,6 +94,7 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.order_by", run.order_by
     yield "run.narrowed", narrowed(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
+    yield "run.baseline", run.baseline.path if run.baseline else ""
     yield "run.redacted", str(run.redacted).lower()
     yield "run.requests.sent", str(run.requests.sent)
     yield "run.requests.retried", str(run.requests.retried)
@@ -107,7 +108,7 @@ def _case(user: AuditedUser, *, redacted: bool) -> str:
     start = f'<testcase classname="{SUITE}" name="{text(case_name(user, redacted=redacted))}" time="0"'
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
-    title = HINTS[finding.reason].title
+    title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
     message = text(f"{title}: {shortened(visible(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title)
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'

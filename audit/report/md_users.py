@@ -6,7 +6,7 @@ from typing import BinaryIO
 from audit.hint_table import HINTS
 from audit.models import AuditedUser, Status
 from audit.report.html_facts import model_page
-from audit.report.html_words import STATUS_TITLES, short_hash
+from audit.report.html_words import MARK_TITLES, STATUS_TITLES, short_hash
 from audit.report.md_words import NOTHING, code
 from audit.report.view import RunView
 from audit.visible import visible
@@ -93,7 +93,7 @@ def _version(text: str | None) -> str:
 
 
 def _why(user: AuditedUser) -> str:
-    """The reason, and notes that bear on what to do."""
-    finding = user.finding
-    notes = ", ".join(HINTS[note].title for note in finding.notes)
-    return HINTS[finding.reason].title + (f" ({notes})" if notes else "")
+    """The reason, how it compares with the baseline, and notes that bear on what to do."""
+    mark = f"**{MARK_TITLES[user.baseline]}.** " if user.baseline else ""
+    notes = ", ".join(HINTS[note].title for note in user.finding.notes)
+    return mark + HINTS[user.finding.reason].title + (f" ({notes})" if notes else "")
