@@ -1,10 +1,12 @@
 """What `run` does inside GitHub Actions, read as the runner reads it."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from audit.cli.github import Workflow
 from audit.errors import SettingsError
 from audit.models import ExitCode, Reason
 from audit.report.annotations import MOST, annotations, command, failure
@@ -15,7 +17,6 @@ from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
 BEHIND = "beatriz.costa@example.com"
-WELL = "yusuf.demir@example.com"
 
 
 class Heard(NamedTuple):
@@ -154,6 +155,50 @@ def test_what_kept_a_run_from_starting_is_an_error_with_its_next_step() -> None:
     assert (only.name, only.data) == ("error", "no API token. Make one.")
 
 
+DUE = SampleRun([outdated(1)])
+
+
+def tell(environ: dict[str, str], run: SampleRun = DUE) -> None:
+    with Workflow({"GITHUB_ACTIONS": "true"} | environ, wanted=True) as workflow:
+        workflow.tell(RunView(run), ExitCode.NEEDS_SYNC)
+
+
+def test_what_is_in_the_summary_already_stays_and_the_next_run_adds_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("# Deployment")
+    tell({"GITHUB_STEP_SUMMARY": str(path)}, SampleRun([up_to_date(1)]))
+    assert path.read_text().startswith("# Deployment\n\n## sync-audit: The only user is up to date\n")
+    tell({"GITHUB_STEP_SUMMARY": str(path)})
+    assert path.read_text().count("\n## sync-audit: ") == 2
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/summary.md", "", "."], ids=["unwritable", "unset", "a folder"])
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    place: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tell({"GITHUB_STEP_SUMMARY": place})
+    assert ("the step summary could not be written: " in caplog.text) is bool(place)
+    assert levels(heard(capsys.readouterr().err)) == ["error", "warning"]
+
+
+@pytest.mark.parametrize("left", [LEAST, LEAST + 3], ids=["too little", "enough"])
+def test_the_summary_of_a_step_never_grows_beyond_what_github_takes(
+    left: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, before = tmp_path / "summary.md", "x" * (LIMIT - left)
+    path.write_text(before)
+    tell({"GITHUB_STEP_SUMMARY": str(path)}, SampleRun([outdated(n) for n in range(500)]))
+    assert path.stat().st_size <= LIMIT
+    assert ("the step summary is full (" in caplog.text) is (path.read_text() == before) is (left == LEAST)
+
+
+@pytest.mark.parametrize("said", ["", "false", "1"])
+def test_elsewhere_nothing_is_written(said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tell({"GITHUB_ACTIONS": said, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    assert capsys.readouterr().err == ""
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def step(shell: Shell, stage: Place) -> Shell:
     """A step of a workflow, with an empty summary."""
@@ -167,64 +212,21 @@ def summary(step: Shell) -> str:
 
 
 def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
-    ended = step("run", "--run-file", "r.sqlite", "-o", "report.md", "-o", "csv=-")
-    assert ended.code == ExitCode.INCOMPLETE
+    ended = step("run", "--user", BEHIND, "-o", "report.md", "-o", "csv=-")
+    assert ended.code == ExitCode.NEEDS_SYNC
     assert summary(step) == (step.folder / "report.md").read_text()
-    found = heard(ended.err)
-    assert levels(found)[:2] == ["error", "warning"]
+    assert levels(heard(ended.err)) == ["error", "warning"]
     assert "::error" not in ended.out
-    assert ended.last_line.startswith("exit 4: ")
+    assert ended.last_line.startswith("exit 3: ")
 
 
-def test_what_is_in_the_summary_already_stays_and_a_second_run_adds_to_it(step: Shell) -> None:
-    (step.folder / "summary.md").write_text("# Deployment")
-    step("run", "--user", WELL)
-    assert summary(step).startswith("# Deployment\n\n## sync-audit: The only user is up to date\n")
-    step("run", "--user", BEHIND, "--run-file", "b.sqlite")
-    assert summary(step).count("\n## sync-audit: ") == 2
-
-
-def test_resuming_writes_a_summary_too(step: Shell) -> None:
-    step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
+def test_off_is_off_for_run_and_resuming_has_a_summary_and_rendering_none(step: Shell) -> None:
+    ended = step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
+    assert ended.code == ExitCode.NEEDS_SYNC
+    assert "::" not in ended.err + step("render", "r.sqlite").err
     assert summary(step) == ""
-    ended = step("run", "--resume", "r.sqlite")
-    assert levels(heard(ended.err)) == ["error", "warning"]
+    assert levels(heard(step("run", "--resume", "r.sqlite").err)) == ["error", "warning"]
     assert summary(step).startswith("## sync-audit: 1 of 1 user needs a sync")
-
-
-@pytest.mark.parametrize(
-    ("options", "environ"),
-    [(["--github", "off"], {}), ([], {"GITHUB_ACTIONS": ""}), ([], {"GITHUB_ACTIONS": "false"})],
-    ids=["off", "elsewhere", "said to be elsewhere"],
-)
-def test_nothing_of_it_where_it_is_not_wanted(step: Shell, options: list[str], environ: dict[str, str]) -> None:
-    ended = step("run", "--user", BEHIND, *options, **environ)
-    assert ended.code == ExitCode.NEEDS_SYNC
-    assert "::" not in ended.err
-    assert summary(step) == ""
-
-
-def test_render_leaves_the_summary_alone(step: Shell) -> None:
-    step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
-    assert "::" not in step("render", "r.sqlite").err
-    assert summary(step) == ""
-
-
-@pytest.mark.parametrize("place", ["/proc/nothing/summary.md", "", "."], ids=["unwritable", "unset", "a folder"])
-def test_without_a_summary_the_run_ends_as_it_would(step: Shell, place: str) -> None:
-    ended = step("run", "--user", BEHIND, GITHUB_STEP_SUMMARY=place)
-    assert ended.code == ExitCode.NEEDS_SYNC
-    assert ("warning: the step summary could not be written: " in ended.err) is bool(place)
-    assert levels(heard(ended.err)) == ["error", "warning"]
-
-
-@pytest.mark.parametrize("left", [LEAST - 3, LEAST + 3], ids=["too little", "enough"])
-def test_the_summary_of_a_step_never_grows_beyond_what_github_takes(step: Shell, left: int) -> None:
-    before = "x" * (LIMIT - left)
-    (step.folder / "summary.md").write_text(before)
-    ended = step("run")
-    assert len(summary(step).encode()) <= LIMIT
-    assert ("the step summary is full (" in ended.err) is (summary(step) == before) is (left < LEAST)
 
 
 def test_redacted_runs_stay_redacted(step: Shell) -> None:
