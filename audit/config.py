@@ -1,7 +1,7 @@
 """What may stand in a config file, and what it comes to for one command. Pure: `config_file` finds and reads the file.
 
-Keys are called as the options are. The top level is for the commands on the real thing; `render` hears it too, but for
-`output`, which names what `run` writes. `demo` hears its own table alone.
+Keys are called as the options are. The top level is for all commands but `demo`, which hears its own table alone; and
+its `output` is for `run` alone, as other commands write something else.
 """
 
 import re
@@ -43,6 +43,7 @@ KEYS: Keys = {
 
 COMMANDS: Mapping[str, Keys] = {
     "render": {"output": "outputs", "redact": "flag", "exit-zero": "flag"},
+    "diff": {"output": "outputs", "redact": "flag"},
     "demo": {"output": "outputs", "keep": "flag", "exit-zero": "flag", **_TALK},
 }
 """Tables of commands that have one of their own, and their keys."""
@@ -66,11 +67,11 @@ def config(document: Mapping[str, object], command: str, name: str, folder: Path
     top = {key: value for key, value in document.items() if key not in {"database", *COMMANDS}}
     tables = {key: _values(_table(document, key), COMMANDS[key], f"{key}.", folder) for key in COMMANDS}
     values = _values(top, KEYS, "", folder)
-    own = tables.get(command, {})
     if command == "demo":
         values = {}
-    elif command == "render":
+    elif command in COMMANDS:
         values.pop("output", None)
+    own = tables.get(command, {})
     mapped = mapping(_table(document, "database")) if "database" in document else None
     return Config(name, values | own, mapped)
 

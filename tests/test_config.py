@@ -78,7 +78,7 @@ def test_relative_paths_are_relative_to_the_file(monkeypatch: pytest.MonkeyPatch
     assert said(text).values["output"] == ("html=a/b.html", "a.b=b/c.csv", "x.json", "csv=-", "-")
 
 
-def test_render_hears_the_top_level_but_for_where_run_writes_and_its_own_table_first() -> None:
+def test_render_hears_the_top_level_but_for_what_run_writes_and_its_own_table_first() -> None:
     text = 'output = "a.html"\nredact = true\nexit-zero = true\n[render]\nexit-zero = false'
     assert said(text, "render").values == {"redact": True, "exit_zero": False}
     assert said('output = "a.html"\n[render]\noutput = "b.html"', "render").values == {"output": ("b.html",)}

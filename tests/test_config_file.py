@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from audit.config_file import LARGEST, find, read
 from audit.errors import SettingsError
-from tests.audits import Place, Shell
+from tests.audits import ROOT, Place, Shell
 
 
 def put(folder: Path, name: str, text: str) -> Path:
@@ -174,3 +175,15 @@ def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(she
     ended = shell("run", "--resume", "run.sqlite")
     assert ended.code == 2
     assert "maps tables or columns otherwise" in ended.err
+
+
+def test_the_example_in_the_readme_is_a_config_file(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    config = read(put(tmp_path, "sync-audit.toml", example), "run")
+    assert config.values["output"] == (f"html={tmp_path}/reports/latest.html", f"{tmp_path}/reports/latest.json")
+    assert config.tables
+    assert config.tables.user_models.sql == '"app"."Trainings"'
+    assert config.tables.users.called("id") == "account_id"
+    below = re.sub(r"^\[", "[tool.sync-audit.", f"[tool.sync-audit]{example}", flags=re.MULTILINE)
+    table = below.replace("[tool.sync-audit.tool.sync-audit]", "[tool.sync-audit]")
+    assert read(put(tmp_path, "pyproject.toml", table), "run").values == config.values

@@ -128,9 +128,7 @@ def test_an_audit_comes_to_the_same(other: Shell, stage: Place) -> None:
     counts = mapped["population"]["training_status"]
     counts["completed"] = counts.pop(WORD)
     assert {**mapped, "run": None} == {**plain, "run": None}
-    assert list(csv.reader(io.StringIO(texts["a.csv"]))) == list(
-        csv.reader(io.StringIO((folder / "a.csv").read_text()))
-    )
+    assert texts["a.csv"] == (folder / "a.csv").read_text()
     assert "FROM user_models" not in texts["a.html"]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from audit.comparison import DiffCode
@@ -22,7 +22,8 @@ OUTPUT_HELP = (
 @click.argument("new")
 @click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", help=OUTPUT_HELP)
 @options.redact
-def command(old: str, new: str, output: tuple[str, ...], redact: bool) -> "DiffCode":  # noqa: FBT001 - click
+@told.config
+def command(old: str, new: str, **given: object) -> "DiffCode":
     """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
     Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
@@ -34,10 +35,12 @@ def command(old: str, new: str, output: tuple[str, ...], redact: bool) -> "DiffC
     from audit.report.writer import Output
     from audit.settings import outputs_among
 
-    wanted = [Output(*each) for each in outputs_among(output, app_diff.FORMATS)]
+    said = told.said("diff", given)
+    with said.blaming("output"):
+        wanted = [Output(*each) for each in outputs_among(said.texts("output"), app_diff.FORMATS)]
     old_path, new_path = Path(old), Path(new)
     app_diff.check_outputs(wanted, old_path, new_path)
-    with busy("comparing the two runs"), app_diff.comparison(old_path, new_path, redact=redact) as view:
+    with busy("comparing the two runs"), app_diff.comparison(old_path, new_path, redact=said.flag("redact")) as view:
         if wanted:
             app_diff.write(wanted, view)
         else:
