@@ -85,7 +85,7 @@ def test_what_is_said_now_about_pace_and_outputs_wins() -> None:
     assert (settings.concurrency, settings.per_minute, settings.outputs) == (9, 80, (("json", "x.json"),))
 
 
-@pytest.mark.parametrize("option", ["run_file", "statement_timeout"])
+@pytest.mark.parametrize("option", ["run_file", "statement_timeout", "baseline"])
 def test_options_without_meaning_are_refused(option: str) -> None:
     with pytest.raises(SettingsError, match=option.replace("_", "-")):
         resume_settings(Said({option: "x"}, ENVIRON), INFO, CHOSEN)
