@@ -74,7 +74,7 @@ def _statuses(population: Population, completed: tuple[str, ...]) -> Result:
         words = ", ".join(near)
         step = (
             f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(completed)}, exactly "
-            "so, counts."
+            "so, counts. Or, where they do mean that, say so in the config file: [database] completed."
         )
     return Result(
         group=Group.PEOPLE,

@@ -127,3 +127,15 @@ def test_completed_rows_of_somebody_who_is_no_user_count_for_nothing() -> None:
 @pytest.mark.parametrize("status", ["completed", "failed", "pending", "completing", "", None])
 def test_only_other_spellings_of_completed_are_near_misses(status: str | None) -> None:
     assert not is_near_miss(status)
+
+
+def test_other_words_may_mean_completed_and_the_usual_one_is_then_a_near_miss() -> None:
+    rules = Rules(order_by="updated_at", completed=("ready", "done"))
+    rows = tuple(
+        training_row(model_row_id=status, training_status=status) for status in ("ready", "completed", "Ready")
+    )
+    counts, usual, capital = judged(rows, "ready", rules)
+    assert counts.verdict is RowVerdict.COUNTS
+    for each in (usual, capital):
+        assert each.verdict is RowVerdict.NEAR_MISS
+        assert "not `ready` or `done`" in each.why
