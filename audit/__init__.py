@@ -16,6 +16,7 @@ What `sync-audit user` says of one user has a chain of its own beside that: `per
 `retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
 So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),
 `app_doctor` (L4).
+And `sync-audit diff`: `comparison` and `compared_run` (L2), `past_run` (L3), `app_diff` (L4).
 
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """

@@ -1,5 +1,6 @@
 """`sync-audit diff`: what changed between two runs."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from audit.report.diff_view import DiffView
 
 OUTPUT_HELP = (
-    "Write the comparison; repeatable. FORMAT is text, json, md, html or csv and may be left out where PATH ends in "
-    "it. PATH - is standard output.  [default: text on standard output]"
+    "Write the comparison; repeatable. FORMAT is text, json, md, html or csv; it may be left out where PATH ends in "
+    ".txt, .json, .md, .html or .csv. PATH - is standard output.  [default: text on standard output]"
 )
 
 
@@ -32,6 +33,7 @@ def command(old: str, new: str, **given: object) -> "DiffCode":
     """
     from audit import app_diff
     from audit.cli.screen import busy
+    from audit.cli.stopping import leaving
     from audit.report.writer import Output
     from audit.settings import outputs_among
 
@@ -40,7 +42,9 @@ def command(old: str, new: str, **given: object) -> "DiffCode":
         wanted = [Output(*each) for each in outputs_among(said.texts("output"), app_diff.FORMATS)]
     old_path, new_path = Path(old), Path(new)
     app_diff.check_outputs(wanted, old_path, new_path)
-    with busy("comparing the two runs"), app_diff.comparison(old_path, new_path, redact=said.flag("redact")) as view:
+    with leaving(), ExitStack() as stack:
+        with busy("comparing the two runs"):
+            view = stack.enter_context(app_diff.comparison(old_path, new_path, redact=said.flag("redact")))
         if wanted:
             app_diff.write(wanted, view)
         else:
