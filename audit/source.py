@@ -161,7 +161,7 @@ async def columns(connection: Connection, database: Database) -> tuple[source_sq
     for row in await connection.fetch(source_sql.LOOK_UP, *map(list, names)):
         table = database.tables[row["name"]]
         if not row["present"]:
-            elsewhere = "".join(f" There is one in schema {schema}." for schema in row["schemas"])
+            elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
             raise SourceError(
                 f"database {database.label} has no table {table.sql} that this role can see",
                 f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema, and "

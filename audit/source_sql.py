@@ -7,6 +7,7 @@ by the columns' types, and names and words as `tables` quotes them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import get_args
 
 from audit.errors import SourceError
@@ -23,6 +24,8 @@ class Columns(dict[str, str]):
         self.table: Table = tables[name]
         own = {column: self.table.called(column) for column in COLUMNS[name]}
         super().__init__({column: types[called] for column, called in own.items() if called in types})
+        self.there = tuple(types)
+        """All columns, by the database's names."""
 
     def sql(self, column: str) -> str:
         """The column as SQL names it."""
@@ -60,10 +63,11 @@ JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
 LOOK_UP = """
 SELECT wanted.name, found.id IS NOT NULL AS present,
     CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
-    ARRAY(SELECT format('%I', schema.nspname) FROM pg_class AS other
-        JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
-        WHERE other.relname = wanted.own_name AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
-        ORDER BY 1) AS schemas,
+    ARRAY(SELECT CASE WHEN other.relname = wanted.own_name THEN format('one in schema %I', schema.nspname)
+            ELSE format('one called %I.%I', schema.nspname, other.relname) END
+        FROM pg_class AS other JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
+        WHERE lower(other.relname) = lower(wanted.own_name) AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
+        ORDER BY 1) AS elsewhere,
     ARRAY(SELECT attname::text FROM pg_attribute
         WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
     ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
@@ -177,9 +181,11 @@ def check_columns(label: str, columns: Columns) -> None:
         own = table.called(name)
         needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
         if name not in columns:
+            near = get_close_matches(own.casefold(), columns.there, 1)
             raise SourceError(
                 f"database {label}: table {table.sql} has no column {own}",
-                f"{needed}; [database.columns] in the config file tells how a column is called.",
+                f"{needed}; [database.columns] in the config file tells how a column is called."
+                + (f" Is it {near[0]}?" if near else ""),
             )
         if name in _DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
             raise SourceError(
