@@ -1,4 +1,4 @@
-"""`diff`: two runs, put side by side and judged user by user; opens and closes all that takes."""
+"""`diff`: two runs, put side by side and judged user by user; opens and closes all that it takes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,9 +32,9 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
         old = past_run.read(old_path, partial(pairs.add, 0))
         new = past_run.read(new_path, partial(pairs.add, 1))
         redacted = redact or old.redacted or new.redacted
-        for before, now in pairs.pairs():
+        for user_id, before, now in pairs.pairs():
             one, other = (_masked(before), _masked(now)) if redacted else (before, now)
-            pairs.keep(compare(one, other, complete=new.complete, whole=new.whole))
+            pairs.keep(user_id, compare(one, other, complete=new.complete, whole=new.whole))
         counts = _counts(pairs.tallies)
 
         def changes(change: Change) -> Iterator[Compared]:

@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 import msgspec
 
-from audit.models import AuditedUser, FailureReason, Mark, Status
+from audit.models import AuditedUser, FailureReason, Mark, Reason, Status
 
 
 class Standing(StrEnum):
@@ -23,7 +23,7 @@ class Standing(StrEnum):
     FAULTY = "faulty"
     """An error that is certain, such as a model that does not exist."""
     UNANSWERED = "unanswered"
-    """An error because Replicate gave no answer that can be judged."""
+    """An error after which nothing is certain, such as no answer from Replicate."""
     UNREACHED = "unreached"
     """The run ended before this user's turn."""
 
@@ -100,8 +100,8 @@ class Compared(msgspec.Struct, frozen=True):
 FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id")
 """What makes a user changed."""
 
-UNANSWERED: frozenset[str] = frozenset(get_args(FailureReason))
-"""Reasons that say nothing about the user."""
+UNANSWERED: frozenset[str] = frozenset(get_args(FailureReason)) | {Reason.EVIDENCE_DISAGREES}
+"""Reasons that say nothing certain about the user."""
 
 _SAME = "same"
 """Unchanged, or changed where one of `FIELDS` differs."""

@@ -214,7 +214,10 @@ def test_masked_ids_are_refused_because_they_name_nobody(tmp_path: Path) -> None
     CliRunner().invoke(cli, ["render", str(old), "--redact", "-o", str(masked)], standalone_mode=False)
     ended = diff(masked, old)
     assert "masked (--redact), so nobody in it can be found again" in str(ended.exception)
-    assert compared(old, old, "--redact")["summary"]["unchanged"] == 2
+    new = run_of(tmp_path, "b", *(one(Reason.NO_VERSIONS, user_id=name) for name in ("ann@a.com", "ada@a.com")))
+    document = compared(old, new, "--redact")
+    assert [(user["user_id"], user["change"]) for user in document["users"]] == [("a***@***", "new")] * 2
+    assert [user["new"]["reason"] for user in document["users"]] == ["no_versions"] * 2
 
 
 def test_a_damaged_run_does_not_say_that_its_lost_users_have_left(tmp_path: Path) -> None:

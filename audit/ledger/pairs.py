@@ -30,9 +30,10 @@ CREATE TABLE compared (
 BEGIN;
 """
 _BOTH = """
-SELECT o.body, n.body FROM seen AS o LEFT JOIN seen AS n ON n.side = 1 AND n.user_id = o.user_id WHERE o.side = 0
+SELECT o.user_id, o.body, n.body FROM seen AS o LEFT JOIN seen AS n
+    ON n.side = 1 AND n.user_id = o.user_id WHERE o.side = 0
 UNION ALL
-SELECT NULL, n.body FROM seen AS n WHERE n.side = 1
+SELECT n.user_id, NULL, n.body FROM seen AS n WHERE n.side = 1
     AND NOT EXISTS (SELECT 1 FROM seen AS o WHERE o.side = 0 AND o.user_id = n.user_id)
 """
 _CHANGED = """
@@ -79,23 +80,25 @@ class Pairs:
         """
         body = _ENCODER.encode(user).decode()
         with _translated():
-            return (
-                self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (side, user.user_id, body)).rowcount > 0
-            )
+            done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (side, user.user_id, body))
+            return done.rowcount > 0
 
-    def pairs(self) -> Iterator[tuple[Sighting | None, Sighting | None]]:
-        """Everybody who is in either run, in no order that means anything."""
+    def pairs(self) -> Iterator[tuple[str, Sighting | None, Sighting | None]]:
+        """The `user_id` of everybody who is in either run, and both sides; in no order that means anything."""
         with _translated():
-            for old, new in self._db.execute(_BOTH):
-                yield _decoded(old), _decoded(new)
+            for user_id, old, new in self._db.execute(_BOTH):
+                yield user_id, _decoded(old), _decoded(new)
 
-    def keep(self, compared: Compared) -> None:
-        """Count what became of a user, and remember it unless nothing did; safe while going through `pairs`."""
+    def keep(self, user_id: str, compared: Compared) -> None:
+        """Count what became of a user, and remember it unless nothing did; safe while going through `pairs`.
+
+        `user_id` is that of `pairs`; in `compared` it may be masked.
+        """
         old, new, last = compared.old, compared.new, compared.last
         self.tallies[Tally(compared.change, old.status if old else None, new.status if new else None)] += 1
         if compared.change is Change.UNCHANGED:
             return
-        row = (last.user_id, compared.change.value, _RANK[last.status], last.email, ";".join(compared.differs))
+        row = (user_id, compared.change.value, _RANK[last.status], last.email, ";".join(compared.differs))
         with _translated():
             self._db.execute("INSERT INTO compared VALUES (?, ?, ?, ?, ?)", row)
 
