@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from audit import source_errors, source_sql
+from audit import source_columns, source_errors, source_sql
 from audit.dsn import Database
 from audit.errors import SettingsError, SourceError
 from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population
@@ -122,7 +122,7 @@ async def _look(
         await _check_words(connection, sql.unmatched, words)
     return Snapshot(
         population=await population(connection, sql),
-        missing_columns=source_sql.missing_columns(users, models),
+        missing_columns=source_columns.missing_columns(users, models),
         server_version=version,
         _connection=connection,
         _database=database,
@@ -153,12 +153,12 @@ async def _set(connection: Connection, settings: dict[str, str]) -> str:
     return str(row["current_setting"])
 
 
-async def columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
+async def columns(connection: Connection, database: Database) -> tuple[source_columns.Columns, source_columns.Columns]:
     """Columns of `users` and `user_models`. Raises SourceError where one that is needed is missing."""
-    found: dict[str, source_sql.Columns] = {}
+    found: dict[str, source_columns.Columns] = {}
     tables = [database.tables[name] for name in TABLES]
     names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
-    for row in await connection.fetch(source_sql.LOOK_UP, *map(list, names)):
+    for row in await connection.fetch(source_columns.LOOK_UP, *map(list, names)):
         table = database.tables[row["name"]]
         if not row["present"]:
             elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
@@ -168,8 +168,8 @@ async def columns(connection: Connection, database: Database) -> tuple[source_sq
                 f"[database.tables] in the config file another name.{elsewhere}",
             )
         types = dict(zip(row["columns"], row["types"], strict=True))
-        found[table.name] = source_sql.Columns(database.tables, table.name, types)
-        source_sql.check_columns(database.label, found[table.name])
+        found[table.name] = source_columns.Columns(database.tables, table.name, types)
+        source_columns.check_columns(database.label, found[table.name])
         if row["row_security"]:
             raise source_errors.row_security(database.label, table.sql)
     return found["users"], found["user_models"]

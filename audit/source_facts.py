@@ -8,7 +8,7 @@ from time import monotonic
 
 from msgspec.structs import replace
 
-from audit import source, source_sql
+from audit import source, source_columns, source_sql
 from audit.dsn import Database
 from audit.errors import AuditError
 from audit.facts import Owner, People, Server, Shape
@@ -146,15 +146,17 @@ def _is_local(address: str | tuple[str, int]) -> bool:
         return address[0] == "localhost"
 
 
-async def _tables(connection: source.Connection, users: source_sql.Columns, models: source_sql.Columns) -> Shape:
+async def _tables(
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns
+) -> Shape:
     row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
     assert row  # noqa: S101 - the table is there
-    missing = source_sql.missing_columns(users, models)
+    missing = source_columns.missing_columns(users, models)
     return Shape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
 
 
 async def _people(
-    connection: source.Connection, users: source_sql.Columns, models: source_sql.Columns, account: str | None
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns, account: str | None
 ) -> People:
     words = {
         "askable": _ASKABLE,

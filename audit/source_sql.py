@@ -5,47 +5,11 @@ wanted the persons to look at, as texts. What is put into the texts below are ex
 by the columns' types, and names and words as `tables` quotes them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import get_args
 
-from audit.errors import SourceError
-from audit.models import SHARED_SHOWN, OptionalColumn, OrderBy
-from audit.tables import COLUMNS, Table, TableName, Tables
+from audit.models import SHARED_SHOWN, OrderBy
+from audit.source_columns import DATES, Columns
 
-
-class Columns(dict[str, str]):
-    """Column of a table, by the audit's name -> name of its type as in pg_type, of domains the type beneath."""
-
-    def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
-        """`types` by the database's names; columns that the audit does not read are left out."""
-        self.tables = tables
-        self.table: Table = tables[name]
-        own = {column: self.table.called(column) for column in COLUMNS[name]}
-        super().__init__({column: types[called] for column, called in own.items() if called in types})
-        self.there = tuple(types)
-        """All columns, by the database's names."""
-
-    def sql(self, column: str) -> str:
-        """The column as SQL names it."""
-        return self.table.column(column)
-
-
-_REQUIRED: Mapping[TableName, tuple[str, ...]] = {
-    "users": ("id", "email"),
-    "user_models": (
-        "id",
-        "user_id",
-        "training_status",
-        "replicate_model_id",
-        "replicate_version_id",
-        "updated_at",
-        "completed_at",
-        "created_at",
-    ),
-}
-_DATES = ("updated_at", "completed_at", "created_at")
 _TEXTS = (
     *("replicate_model_id", "replicate_version_id", "training_id", "trigger_word", "lora_scale", "lora_weights_url"),
     *("model_name", "failure_reason", "display_name"),
@@ -59,25 +23,6 @@ FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
 JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
 """
 """Sets what the server knows of the names $1 to the values $2 until the transaction ends."""
-
-LOOK_UP = """
-SELECT wanted.name, found.id IS NOT NULL AS present,
-    CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
-    ARRAY(SELECT CASE WHEN other.relname = wanted.own_name THEN format('one in schema %I', schema.nspname)
-            ELSE format('one called %I.%I', schema.nspname, other.relname) END
-        FROM pg_class AS other JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
-        WHERE lower(other.relname) = lower(wanted.own_name) AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
-        ORDER BY 1) AS elsewhere,
-    ARRAY(SELECT attname::text FROM pg_attribute
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
-    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
-        JOIN pg_type AS outermost ON outermost.oid = atttypid
-        LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
-FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (name, called, own_name)
-CROSS JOIN LATERAL (SELECT to_regclass(wanted.called)::oid AS id) AS found
-"""
-"""Tables (or views) that the audit calls $1 and SQL $2, as the search path finds them; $3 is without the schema."""
 
 # `person` is what joins a model to its user; `test` is false with --include-tests.
 _COUNTING = """
@@ -168,32 +113,6 @@ class Statements:
     """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
 
 
-def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ...]:
-    """Optional columns that there are not. A `display_name` of either table will do."""
-    present = {*models, "display_name"} if "display_name" in users else set(models)
-    return tuple(name for name in get_args(OptionalColumn) if name not in present)
-
-
-def check_columns(label: str, columns: Columns) -> None:
-    """Raises `SourceError` for a column that is required or mapped and missing, or is no date where one is needed."""
-    table = columns.table
-    for name in dict.fromkeys((*_REQUIRED[table.name], *dict(table.mapped))):
-        own = table.called(name)
-        needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
-        if name not in columns:
-            near = get_close_matches(own.casefold(), columns.there, 1)
-            raise SourceError(
-                f"database {label}: table {table.sql} has no column {own}",
-                f"{needed}; [database.columns] in the config file tells how a column is called."
-                + (f" Is it {near[0]}?" if near else ""),
-            )
-        if name in _DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
-            raise SourceError(
-                f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
-                f"{needed}; a view may convert it.",
-            )
-
-
 def statements(
     users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool, persons: str | None = None
 ) -> Statements:
@@ -229,7 +148,7 @@ def latest_first(order_by: OrderBy) -> str:
 
 def dates_as_texts(table: str) -> str:
     """The dates of `table` as `models` writes times, under their own names."""
-    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in _DATES)
+    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in DATES)
 
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
@@ -244,7 +163,7 @@ def users_as_read(users: Columns, models: Columns, persons: str | None = None) -
 
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
     """`user_models` as the statements want it: texts as text, dates as timestamps in UTC, null where absent."""
-    dates = {name: _utc(models.sql(name), models[name]) for name in _DATES}
+    dates = {name: _utc(models.sql(name), models[name]) for name in DATES}
     person = person_of_model(users, models)
     status = models.sql("training_status") + ("" if models["training_status"] in _TEXT_TYPES else "::text")
     columns = {

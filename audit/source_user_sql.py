@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.models import OrderBy
+from audit.source_columns import Columns
 from audit.source_sql import (
-    Columns,
     dates_as_texts,
     latest_first,
     models_as_read,
