@@ -287,7 +287,7 @@ def test_long_lists_are_cut_where_a_person_reads_them_and_whole_elsewhere(tmp_pa
         (("{run}", "."), "cannot be read: is a directory"),
         (("{empty}", "{run}"), "is empty"),
         (("{text}", "{run}"), "is neither a run file nor a JSON report of sync-audit"),
-        (("{run}", "{diff}"), "no JSON report of sync-audit: it has no 'run'"),
+        (("{run}", "{diff}"), "is no report of a run but a diff"),
         (("{sqlite}", "{run}"), "is not a run file of sync-audit"),
         (("{run}", "{run}", "-o", "x.junit"), "unknown format 'junit'"),
         (("{run}", "{run}", "-o", "csv={run}"), "is one of the runs to be compared"),

@@ -20,7 +20,7 @@ from audit.report.json_report import SCHEMA_VERSION
 LARGEST = 1 << 24
 """Characters of one user or block; a report of ours has some thousand."""
 
-_BLOCKS = ("schema_version", "run", "population", "summary")
+_BLOCKS = ("schema_version", "kind", "run", "population", "summary")
 _PIECE = 1 << 16
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _WHOLE = "It is probably cut off or edited. Write it again: sync-audit render RUN -o json=PATH"
@@ -57,7 +57,7 @@ def read(file: BinaryIO, path: str, keep: Callable[[Sighting], bool]) -> Compare
         value = window.value()
         if key in _BLOCKS:
             blocks[key] = value
-            _check_version(blocks, path)
+            _check_kind(blocks, path)
     window.end()
     return _checked(blocks, users, path)
 
@@ -74,7 +74,10 @@ def _kept(window: "_Window", path: str, keep: Callable[[Sighting], bool]) -> Ite
         yield user
 
 
-def _check_version(blocks: dict[str, Any], path: str) -> None:
+def _check_kind(blocks: dict[str, Any], path: str) -> None:
+    """Said before the users are read, which look otherwise in another document."""
+    if "kind" in blocks:
+        raise ReportError(f"{path} is no report of a run but a {blocks['kind']}", _NO_REPORT)
     version = blocks.get("schema_version")
     if type(version) is int and version > SCHEMA_VERSION:
         raise ReportError(
