@@ -34,7 +34,13 @@ def options(command: str) -> set[str]:
     return {name.removeprefix("--") for name in names if name.startswith("--")}
 
 
-@pytest.mark.parametrize("command", [name for name in DOORWAYS if "config" in options(name)])
+ABOUT_ONE_USER = {"accept"}
+"""Commands whose own options are said anew each time."""
+
+
+@pytest.mark.parametrize(
+    "command", [name for name in DOORWAYS if name not in ABOUT_ONE_USER and "config" in options(name)]
+)
 def test_every_option_of_a_command_that_reads_the_file_may_stand_there_or_is_refused_with_the_reason(
     command: str,
 ) -> None:

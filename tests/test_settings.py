@@ -9,8 +9,9 @@ import pytest
 from audit.errors import SettingsError
 from audit.models import Filters
 from audit.report.formats import FORMATS as RENDERED
-from audit.said import Said
+from audit.said import VARIABLES, Config, Said
 from audit.settings import FORMATS, RunSettings, outputs, run_settings
+from audit.tables import Table, Tables
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 ENOUGH = {"DATABASE_URL": "postgresql://u:hunter2@db.example.com/shop", "REPLICATE_API_TOKEN": "r8_secret"}
@@ -232,3 +233,33 @@ def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
 
 def test_an_empty_user_is_refused() -> None:
     assert "--user is empty" in refusal(user=("  ",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate", "0"),
+        ("timeout", "soon"),
+        ("order_by", "id"),
+        ("user", (" ",)),
+        ("limit", "0"),
+        ("fail_on", "old"),
+        ("base_url", "http://example.com"),
+        ("database_url", "mysql://x"),
+        ("token_file", "/nowhere/token"),
+        ("output", ("report",)),
+    ],
+)
+def test_what_the_config_file_says_goes_through_the_same_checks_and_the_file_is_named(name: str, value: object) -> None:
+    environ = {variable: text for variable, text in ENOUGH.items() if VARIABLES.get(name) != variable}
+    with pytest.raises(SettingsError) as of_option:
+        run_settings(Said({name: value}, environ), NOW)
+    with pytest.raises(SettingsError) as of_file:
+        run_settings(Said({}, environ, Config("shop.toml", {name: value})), NOW)
+    assert str(of_file.value) == f"shop.toml: {of_option.value}"
+    assert of_file.value.next_step == of_option.value.next_step
+
+
+def test_the_database_is_called_as_the_config_file_says() -> None:
+    tables = Tables(users=Table("users", ("app", "accounts")))
+    assert run_settings(Said({}, ENOUGH, Config("shop.toml", {}, tables)), NOW).database.tables == tables
