@@ -19,6 +19,7 @@ So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `di
 `run --trainings` goes through `training_list` (L3: reads the list), `judge` and `provenance` (L2: what it says).
 `sync-audit sync` goes from a run file through `app_plan`, `repair_plan` and `repair_sql` (L2: the plan and its SQL) to
 `app_repair` and `source_repair` (L3), the only module that ever writes to the product's database.
+`sync-audit diff` has `comparison` and `compared_run` (L2), `past_run` (L3) and `app_diff` (L4).
 
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """

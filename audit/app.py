@@ -8,16 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from audit import __version__, training_list
+from audit import __version__, past_run, training_list
 from audit.asking import TOKEN_STEP, StoppedError, Watcher, account_of, target, unless
 from audit.auditor import Auditor, Stop, log_verdict
-from audit.errors import LedgerError, ReplicateError, SettingsError
+from audit.errors import LedgerError, ReplicateError, ReportError, SettingsError
 from audit.instants import Clock, instant, utc_now
 from audit.judge import Judge
 from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Choices,
     NotAsked,
     Reason,
@@ -28,7 +29,8 @@ from audit.replicate import Replicate, Ticking, connect
 from audit.report import writer
 from audit.reporting import check_outputs, check_read
 from audit.retry import PASSING
-from audit.settings import ResumeSettings, RunSettings
+from audit.settings import RunSettings
+from audit.settings_resume import ResumeSettings
 from audit.source import snapshot as source_snapshot
 from audit.verdict import Circumstances, askable_model, classify
 
@@ -49,6 +51,8 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
     work = _Work(ledger, watcher, stop, clock)
     try:
         ledger.save_choices(_choices(settings))
+        if settings.baseline:
+            _keep_baseline(ledger, settings.baseline)
         async with _replicate(settings, ledger, watcher) as replicate:
             account = await unless(stop, account_of(replicate))
             circumstances = await unless(stop, _load(settings, ledger, account, watcher))
@@ -58,6 +62,17 @@ async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Cloc
         _let_go(ledger, error)
         raise
     return ledger
+
+
+def _keep_baseline(ledger: Ledger, path: Path) -> None:
+    """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
+    with ledger.loading_baseline() as keep:
+        try:
+            run = past_run.read(path, keep)
+        except (LedgerError, ReportError) as error:
+            raise ReportError(f"--baseline: {error}", error.next_step) from error
+    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
+    ledger.save_info(msgspec.structs.replace(ledger.info, baseline=baseline))
 
 
 async def resume(
@@ -85,6 +100,8 @@ async def resume(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
         ledger.save_info(running)
+        if choices := ledger.choices:
+            ledger.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
         circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
         await work.through(replicate, circumstances, settings.concurrency)
     work.end()
@@ -179,6 +196,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         filters=settings.filters,
         redacted=settings.redact,
         trainings=settings.trainings,
+        tables=settings.database.tables,
     )
 
 
@@ -191,6 +209,7 @@ def _choices(settings: RunSettings) -> Choices:
         per_minute=settings.per_minute,
         timeout=settings.timeout,
         retries=settings.retries,
+        fail_on=settings.fail_on,
     )
 
 

@@ -12,6 +12,7 @@ from audit.models import Account, Failed, Missing
 from audit.replicate import Replicate, Target, Ticking, connect
 from audit.settings_origin import DoctorSettings
 from audit.source_facts import Looked, look
+from audit.tables import PLAIN
 from audit.verdict import Circumstances, classify
 
 PATIENCE = 10.0
@@ -49,12 +50,13 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
 
 def _judged(settings: DoctorSettings, looked: Looked, asked: Asked | None, speed: Speed) -> Diagnosis:
     server, tables, people = looked.server, looked.tables, looked.people
+    names = settings.database.tables if settings.database else PLAIN
     uncounted = looked.error if tables is not None else None  # any earlier error is one of the database's own
     return Diagnosis(
         (
             *diagnosis_database.settings(settings.found),
-            *diagnosis_database.database(server, tables, looked.error),
-            *diagnosis_people.people(people, uncounted),
+            *diagnosis_database.database(server, tables, looked.error, names),
+            *diagnosis_people.people(people, uncounted, names),
             *diagnosis_replicate.replicate(asked, people, server),
             diagnosis_replicate.audit_time(asked, people, speed),
         )

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from audit import __version__
 from audit.app_plan import Plan, Tally
 from audit.errors import ReportError, SettingsError
@@ -16,7 +14,7 @@ from audit.models import RunInfo
 from audit.repair import Change, Edit, LeftOut, edit
 from audit.repair_file import set_aside, with_earlier
 from audit.repair_plan import PlanCode
-from audit.repair_sql import NAMES, Header, Names, Purpose, script
+from audit.repair_sql import Header, Names, Purpose, script
 from audit.report import plan_json, writer
 from audit.report.redaction import redacted_text
 from audit.visible import visible
@@ -99,7 +97,7 @@ def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Ite
 
 
 def _names(info: RunInfo) -> Names:
-    return msgspec.structs.replace(NAMES, weights=None) if "lora_weights_url" in info.missing_columns else NAMES
+    return Names.of(info.tables, weights="lora_weights_url" not in info.missing_columns)
 
 
 def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from audit.report.redaction import redacted_training, redacted_user
 from audit.settings import RunSettings
 from audit.source_user import OneUser, Several, find
 from audit.training import Training, TrainingsRead
-from audit.training_rows import judged
+from audit.training_rows import Rules, judged
 from audit.user_case import UserCase, user_case
 from audit.verdict import Circumstances, askable_model, classify
 from audit.visible import visible
@@ -38,7 +38,7 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
 
     Raises SourceError and SettingsError as the source does, ReplicateError where the token is refused.
     """
-    filters = settings.filters
+    filters, tables = settings.filters, settings.database.tables
     found = await find(
         settings.database,
         who,
@@ -51,14 +51,14 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
     rows = judged(
         found.rows,
         found.record.model_row_id if found.record else None,
-        settings.order_by,
-        include_tests=filters.include_tests,
+        Rules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed),
     )
     before = Evidence(
         person=found.person,
         rows=rows,
         missing_columns=frozenset(found.missing_columns),
         order_by=settings.order_by,
+        tables=tables,
     )
     async with connect(target(settings), Ticking()) as replicate:
         account = await account_of(replicate)
@@ -90,6 +90,7 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
         user=user,
         missing_columns=frozenset(info.missing_columns),
         order_by=info.order_by,
+        tables=info.tables,
         account=info.account,
         trainings=_listed(ledger, matching[0], redacted=info.redacted) if info.trainings else {},
         trainings_listed=info.trainings is not None,

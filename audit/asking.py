@@ -10,7 +10,8 @@ from audit.auditor import Stop
 from audit.errors import AuditError, ReplicateError
 from audit.models import Account, Failed, Finding, Reason, Requests
 from audit.replicate import Replicate, Target
-from audit.settings import ResumeSettings, RunSettings
+from audit.settings import RunSettings
+from audit.settings_resume import ResumeSettings
 
 log = logging.getLogger(__name__)
 

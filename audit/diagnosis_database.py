@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from audit.checks import Group, Result, State, clock_result, failed, milliseconds, skipped
 from audit.errors import AuditError
-from audit.facts import Server, Setting, Tables
+from audit.facts import Server, Setting, Shape
 from audit.models import OptionalColumn
+from audit.tables import PLAIN, Tables
 from audit.visible import visible
 
 INDEX_WANTED_FROM = 1000
@@ -51,16 +52,18 @@ def _setting(setting: Setting) -> Result:
     )
 
 
-def database(server: Server | None, tables: Tables | None, error: AuditError | None) -> list[Result]:
-    """Server and tables; `error` is what kept us from seeing the first of them that is None, or what comes later."""
+def database(
+    server: Server | None, shape: Shape | None, error: AuditError | None, tables: Tables = PLAIN
+) -> list[Result]:
+    """Server and `tables`; `error` is what kept us from seeing the first of them that is None, or what comes later."""
     group = Group.DATABASE
     if server is None:
         why = visible(str(error)) if error else "not looked at: the setting is missing or wrong"
         first = failed(group, _REACHABLE, error) if error else skipped(group, [_REACHABLE], why)[0]
         rest = (*_SERVER_CHECKS, _CLOCK, _TABLES, *_TABLE_CHECKS)
         return [first, *skipped(group, rest, "not looked at: no connection to the database")]
-    results = [_reachable(server), _tls(server), _role(server), _pooler(server), clock(group, _CLOCK, server)]
-    if tables is None:
+    results = [_reachable(server), _tls(server), _role(server, tables), _pooler(server), clock(group, _CLOCK, server)]
+    if shape is None:
         return [
             *results,
             failed(group, _TABLES, error),
@@ -71,10 +74,14 @@ def database(server: Server | None, tables: Tables | None, error: AuditError | N
         name="tables",
         title="tables",
         state=State.OK,
-        figure=f"users and user_models are there with all needed columns, {tables.rows:,} training rows",
-        data={"rows": tables.rows, "is_view": tables.is_view},
+        figure=f"{_both(tables)} are there with all needed columns, {shape.rows:,} training rows",
+        data={"rows": shape.rows, "is_view": shape.is_view},
     )
-    return [*results, found, _columns(tables), _index(tables)]
+    return [*results, found, _columns(shape, tables), _index(shape, tables)]
+
+
+def _both(tables: Tables) -> str:
+    return visible(f"{tables.users.sql} and {tables.user_models.sql}")
 
 
 def _reachable(server: Server) -> Result:
@@ -108,15 +115,15 @@ def _tls(server: Server) -> Result:
     )
 
 
-def _role(server: Server) -> Result:
+def _role(server: Server, tables: Tables) -> Result:
     name = visible(server.role)
     figure, step = f"{name} may read and not write", ""
     if server.read_only:
         figure = f"{name}, in sessions that are read-only"
     elif server.superuser or server.writable:
-        what = "is a superuser" if server.superuser else f"may change {' and '.join(server.writable)}"
+        what = "is a superuser" if server.superuser else f"may change {visible(' and '.join(server.writable))}"
         figure = f"{name} {what}; the audit never writes"
-        step = "Better use a role that may only SELECT from users and user_models."
+        step = f"Better use a role that may only SELECT from {_both(tables)}."
     data = {"role": server.role, "superuser": server.superuser, "writable": list(server.writable)}
     return Result(
         group=Group.DATABASE,
@@ -144,33 +151,36 @@ def clock(group: Group, check: tuple[str, str], server: Server) -> Result:
     )
 
 
-def _columns(tables: Tables) -> Result:
-    missing = tables.missing
+def _columns(shape: Shape, tables: Tables) -> Result:
+    missing = shape.missing
     return Result(
         group=Group.DATABASE,
         name="optional_columns",
         title="columns",
         state=State.WARN if missing else State.OK,
         figure="without " + "; ".join(f"{name}: {LOST[name]}" for name in missing) if missing else "all optional ones",
-        next_step="Nothing, if the product has no such data; else a view named user_models may add them."
+        next_step="Nothing, if the product has no such data; else say in [database.columns] of the config file how "
+        f"they are called, or have a view add them to {visible(tables.user_models.sql)}."
         if missing
         else "",
         data={"missing": list(missing), "lost": {name: LOST[name] for name in missing}},
     )
 
 
-def _index(tables: Tables) -> Result:
+def _index(shape: Shape, tables: Tables) -> Result:
     state, step = State.OK, ""
-    if tables.is_view:
-        figure = "not known: user_models is a view"
-    elif tables.index:
-        figure = f"{visible(tables.index)} on user_models.user_id"
-    elif tables.rows < INDEX_WANTED_FROM:
-        figure = f"none on user_models.user_id, nor needed for {tables.rows:,} rows"
+    models = tables.user_models
+    column = visible(f"{models.sql}.{models.column('user_id')}")
+    if shape.is_view:
+        figure = f"not known: {visible(models.sql)} is a view"
+    elif shape.index:
+        figure = f"{visible(shape.index)} on {column}"
+    elif shape.rows < INDEX_WANTED_FROM:
+        figure = f"none on {column}, nor needed for {shape.rows:,} rows"
     else:
-        figure = f"none on user_models.user_id, for {tables.rows:,} rows"
-        state, step = State.WARN, "CREATE INDEX CONCURRENTLY ON user_models (user_id);"
-    data = {"index": tables.index, "is_view": tables.is_view}
+        figure = f"none on {column}, for {shape.rows:,} rows"
+        state, step = State.WARN, visible(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({models.column('user_id')});")
+    data = {"index": shape.index, "is_view": shape.is_view}
     return Result(
         group=Group.DATABASE,
         name="user_id_index",

@@ -4,8 +4,9 @@ from audit.checks import Group, Result, State, failed, skipped
 from audit.errors import AuditError
 from audit.facts import People
 from audit.models import Population
-from audit.training_rows import KNOWN, is_near_miss
-from audit.visible import shortened, visible
+from audit.tables import PLAIN, Tables
+from audit.training_rows import OTHERS, is_near_miss
+from audit.visible import backticked, shortened, visible
 
 _PEOPLE_CHECKS = (
     ("population", "users"),
@@ -15,7 +16,7 @@ _PEOPLE_CHECKS = (
 )
 
 
-def people(found: People | None, error: AuditError | None) -> list[Result]:
+def people(found: People | None, error: AuditError | None, tables: Tables = PLAIN) -> list[Result]:
     """Who would be audited; `error` is what kept us from counting them."""
     if found is None:
         if error is None:
@@ -23,28 +24,30 @@ def people(found: People | None, error: AuditError | None) -> list[Result]:
         first, *rest = _PEOPLE_CHECKS
         return [failed(Group.PEOPLE, first, error), *skipped(Group.PEOPLE, rest, "not counted")]
     return [
-        _population(found.population),
-        _statuses(found.population),
+        _population(found.population, tables),
+        _statuses(found.population, tables.completed),
         _model_ids(found),
         _tests(found.population),
     ]
 
 
-def _population(population: Population) -> Result:
+def _population(population: Population, tables: Tables) -> Result:
     counting, users = population.users_with_completed_model, population.users
     figure, step = f"{counting:,} of {users:,} users have a completed model", ""
     if users == 0:
-        figure = "the table users is empty"
+        figure = f"the table {visible(tables.users.sql)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif not population.training_status:
-        figure = f"{users:,} users, and user_models is empty"
+        figure = f"{users:,} users, and {visible(tables.user_models.sql)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif counting == 0:
         figure = f"none of {users:,} users has a completed model: an audit finds nobody"
-        step = "Only rows with training_status = 'completed', exactly that word, and is_test not true count."
+        status, test = (tables.user_models.column(name) for name in ("training_status", "is_test"))
+        words = tables.completed_shown
+        step = visible(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
     orphans = population.models_without_user
     if orphans:
-        figure += f"; {orphans:,} completed rows belong to nobody in users"
+        figure += f"; {orphans:,} completed rows belong to nobody in {visible(tables.users.sql)}"
     return Result(
         group=Group.PEOPLE,
         name="population",
@@ -61,16 +64,17 @@ def _population(population: Population) -> Result:
     )
 
 
-def _statuses(population: Population) -> Result:
+def _statuses(population: Population, completed: tuple[str, ...]) -> Result:
     counts = population.training_status
-    near = {name: count for name, count in counts.items() if is_near_miss(name)}
-    strange = [name for name in counts if name not in KNOWN and name not in near]
+    near = {name: count for name, count in counts.items() if is_near_miss(name, completed)}
+    strange = [name for name in counts if name not in {*OTHERS, *completed, *near}]
     listed = ", ".join(f"{count:,} {name}" for name, count in list(counts.items())[:8]) or "no rows"
     step = ""
     if near:
         words = ", ".join(near)
         step = (
-            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only `completed`, exactly so, counts."
+            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(completed)}, exactly "
+            "so, counts. Or, where they do mean that, say so in the config file: [database] completed."
         )
     return Result(
         group=Group.PEOPLE,

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
 from audit.errors import SettingsError
+from audit.tables import PLAIN, Tables
 
 _WHERE = "--database-url (DATABASE_URL)"
 _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=require"
@@ -67,6 +68,8 @@ class Database:
     """To set within the transaction, as SQL writes it."""
     connect_timeout: float | None = None
     """Seconds; null where the URL says none."""
+    tables: Tables = PLAIN
+    """How tables and columns are called there. No URL says it."""
 
     @property
     def label(self) -> str:

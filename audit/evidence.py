@@ -17,6 +17,7 @@ from audit.models import (
     Version,
 )
 from audit.person import Person, TrainingRow
+from audit.tables import PLAIN, Tables
 from audit.training import Training
 from audit.training_rows import JudgedRow, RowVerdict
 from audit.verdict import moment, newest_first
@@ -42,6 +43,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """They are from the account's list of trainings; else they were asked for one by one."""
     missing_columns: frozenset[OptionalColumn] = frozenset()
     order_by: OrderBy = "updated_at"
+    tables: Tables = PLAIN
     account: Account | None = None
     """Whose token it is, where that is known."""
 

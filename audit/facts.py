@@ -1,12 +1,9 @@
 """What `doctor` finds out before it judges: plain facts about settings, database and Replicate, none of them secret."""
 
-from typing import Literal
-
 import msgspec
 
 from audit.models import ModelRecord, OptionalColumn, Population
-
-Origin = Literal["option", "environment", "default", "nowhere"]
+from audit.said import Origin
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +43,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """The process that speaks to us is not the one that was announced: a pooler is in between."""
 
 
-class Tables(msgspec.Struct, frozen=True, kw_only=True):
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the two tables."""
 
     missing: tuple[OptionalColumn, ...]

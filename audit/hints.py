@@ -1,14 +1,16 @@
 """The hint table with a user's own values put in, and the answers that come from counts."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import msgspec
 
 from audit.hint_table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
 from audit.models import AuditedUser, ModelRecord, Note, Population, Reason, Status, Summary
 from audit.origins import TrainingLine, origins
+from audit.tables import COLUMNS, PLAIN, Table, Tables
 from audit.verdict import askable_model, recorded_hash
-from audit.visible import shortened, visible
+from audit.visible import backticked, shortened, visible
 
 __all__ = [
     "HINTS",
@@ -42,19 +44,28 @@ def model_url(record: ModelRecord) -> str | None:
     return f"https://replicate.com/{model}" if model else None
 
 
-def rows_sql(record: ModelRecord) -> str:
+def rows_sql(record: ModelRecord, tables: Tables = PLAIN) -> str:
     """A query, safe to paste into psql, that shows all training rows of the user, newest first."""
-    user = _literal(record.user_id)
-    columns = "id, training_status, replicate_model_id, replicate_version_id, updated_at, completed_at, created_at"
-    order = "updated_at DESC NULLS LAST, completed_at DESC NULLS LAST, id DESC"
-    # Text for a person: the id is quoted, and nothing here runs it.
-    return f"SELECT {columns} FROM user_models WHERE user_id = {user} ORDER BY {order};"  # noqa: S608
+    beginning, end = _around_user(tables.user_models)
+    return f"{beginning}{_literal(record.user_id)}{end}"
 
 
-def filled(code: Reason | Note, user: AuditedUser) -> Hint:
+@cache
+def _around_user(models: Table) -> tuple[str, str]:
+    own = {name: visible(models.column(name)) for name in COLUMNS["user_models"]}
+    dates = ("updated_at", "completed_at", "created_at")
+    shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *dates)
+    columns = ", ".join(own[name] for name in shown)
+    order = f"{own['updated_at']} DESC NULLS LAST, {own['completed_at']} DESC NULLS LAST, {own['id']} DESC"
+    # Text for a person: names and the id are quoted, and nothing here runs it.
+    beginning = f"SELECT {columns} FROM {visible(models.sql)} WHERE {own['user_id']} = "  # noqa: S608
+    return beginning, f" ORDER BY {order};"
+
+
+def filled(code: Reason | Note, user: AuditedUser, tables: Tables = PLAIN) -> Hint:
     """The entry for `code` with this user's values in its steps; control characters are spelled out."""
     hint = HINTS[code]
-    values = _Values(user)
+    values = _Values(user, tables)
     return Hint(hint.title, hint.meaning, tuple(step.format_map(values) for step in hint.steps))
 
 
@@ -98,28 +109,29 @@ def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) 
     )
 
 
-def population_answers(population: Population, summary: Summary) -> tuple[Hint, ...]:
+def population_answers(population: Population, summary: Summary, tables: Tables = PLAIN) -> tuple[Hint, ...]:
     """Answers to "why does nobody show up?" and "why is only one affected?" from the counts, where they arise."""
     answers = []
     if population.users_with_completed_model == 0:
-        answers.append(_nobody(population))
+        answers.append(_nobody(population, tables))
     elif summary.total == 0:
         answers.append(Hint("Nobody was audited", "No user matches what the run was narrowed to.", ("Check --user.",)))
     else:
         answers.append(_affected(summary))
-    answers.extend(_left_out(population))
+    answers.extend(_left_out(population, tables))
     return tuple(answers)
 
 
 class _Values(dict[str, str]):
     """The values that steps may name, each made when it is first named: there are many, and most steps name one."""
 
-    def __init__(self, user: AuditedUser) -> None:
+    def __init__(self, user: AuditedUser, tables: Tables = PLAIN) -> None:
         super().__init__()
-        self._user = user
+        self._user, self._tables = user, tables
 
     def __missing__(self, name: str) -> str:
-        text = self[name] = shortened(visible(_VALUES[name](self._user)), 600)
+        value = rows_sql(self._user.record, self._tables) if name == "sql" else _VALUES[name](self._user)
+        text = self[name] = shortened(visible(value), 600)
         return text
 
 
@@ -130,7 +142,6 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "latest": lambda user: user.finding.latest_version or "(not known)",
     "behind": lambda user: _behind(user.finding.versions_behind),
     "page": lambda user: model_url(user.record) or "(no page: the model id is not owner/name)",
-    "sql": lambda user: rows_sql(user.record),
     "detail": lambda user: user.finding.detail or "(not known)",
     "trigger": lambda user: user.record.trigger_word or "(none recorded)",
     "scale": lambda user: user.record.lora_scale or "(none recorded)",
@@ -166,15 +177,17 @@ def _literal(text: str) -> str:
     return f"E'{spelled}'"
 
 
-def _nobody(population: Population) -> Hint:
+def _nobody(population: Population, tables: Tables) -> Hint:
+    status, test = (visible(tables.user_models.column(name)) for name in ("training_status", "is_test"))
+    others = [word for word in ("Completed", "succeeded") if word not in tables.completed]
     near = [f"{count:,} {status}" for status, count in population.training_status.items()]
     return Hint(
         "Why nobody shows up",
-        f"The database has {population.users:,} users, and none has a training row with training_status = 'completed' "
-        "(exactly that word, and is_test not true).",
+        f"The database has {population.users:,} users, and none has a training row with "
+        f"{status} = {visible(tables.completed_shown)} (exactly that word, and {test} not true).",
         (
-            "Rows by training_status: " + (visible(", ".join(near)) or "there are no rows at all") + ".",
-            "`Completed` or `succeeded` are not `completed`: correct such rows.",
+            f"Rows by {status}: " + (visible(", ".join(near)) or "there are no rows at all") + ".",
+            f"{backticked(others)} are not {backticked(tables.completed)}: correct such rows.",
             "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
         ),
     )
@@ -204,12 +217,12 @@ def _affected(summary: Summary) -> Hint:
     return Hint(title, why, steps)
 
 
-def _left_out(population: Population) -> list[Hint]:
+def _left_out(population: Population, tables: Tables) -> list[Hint]:
     facts = (
         ("Users without a completed model", population.users - population.users_with_completed_model),
         ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
         ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
-        ("Completed rows whose user is not in the users table", population.models_without_user),
+        (f"Completed rows whose user is not in the table {visible(tables.users.sql)}", population.models_without_user),
     )
     steps = tuple(f"{what}: {count:,}." for what, count in facts if count)
     return [Hint("Who is not in this report", "Rows of the database that do not show up here.", steps)] if steps else []

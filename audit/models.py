@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from audit.tables import PLAIN, Tables
 from audit.training import Evidence, Traced, TrainingsRead
 
 
@@ -273,11 +274,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.reason.status
 
 
+Mark = Literal["new", "known", "resolved"]
+"""How a user compares with an earlier run: in need of attention since then, already then, or no more."""
+
+
 class AuditedUser(msgspec.Struct, frozen=True):
     """One line of every report."""
 
     record: ModelRecord
     finding: Finding
+    baseline: Mark | None = None
+    """Null without `--baseline`, and where there is nothing to mark."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -304,8 +311,12 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     include_tests: bool = False
 
 
-Format = Literal["html", "csv", "json"]
-"""Formats of reports, which are also the suffixes of their files."""
+Format = Literal["html", "csv", "json", "md", "junit"]
+"""Formats of reports, by the names that `-o` takes."""
+
+
+FailOn = Literal["new", "any", "never"]
+"""Which findings count for the exit code."""
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,6 +328,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     per_minute: int
     timeout: float
     retries: int
+    fail_on: FailOn = "any"
 
 
 OrderBy = Literal["updated_at", "completed_at", "created_at"]
@@ -332,6 +344,15 @@ class Requests(msgspec.Struct, frozen=True):
 
     def __add__(self, other: "Requests") -> "Requests":
         return Requests(self.sent + other.sent, self.retried + other.retried, self.throttled + other.throttled)
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """The earlier run that the users of this one are marked by."""
+
+    run_id: str
+    started_at: str
+    path: str
+    """As it was given: a run file or a JSON report."""
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -359,3 +380,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     requests: Requests = Requests()
     trainings: TrainingsRead | None = None
     """Null where trainings were not read."""
+    tables: Tables = PLAIN
+    """How tables and columns were called in the database."""
+    baseline: Baseline | None = None
+    """Null without `--baseline`."""

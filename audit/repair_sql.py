@@ -8,12 +8,13 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
 from audit.errors import SettingsError
 from audit.repair import Edit
+from audit.tables import PLAIN, Tables
 from audit.visible import shortened, visible
 
 Purpose = Literal["apply", "undo"]
@@ -45,16 +46,30 @@ _END = "COMMIT;"
 class Names(msgspec.Struct, frozen=True, kw_only=True):
     """What table and columns are called, as SQL writes them: quoted already where that is needed."""
 
-    table: str = "user_models"
-    row_id: str = "id"
-    version: str = "replicate_version_id"
-    weights: str | None = "lora_weights_url"
+    table: str
+    row_id: str
+    version: str
+    weights: str | None
     """None where the table has no such column."""
-    updated_at: str = "updated_at"
-    status: str = "training_status"
+    updated_at: str
+    completed: str
+    """What is true of a row whose training has completed."""
+
+    @classmethod
+    def of(cls, tables: Tables, *, weights: bool = True) -> Self:
+        """As `tables` has them; without `weights` there is no column for their URL."""
+        table = tables.user_models
+        return cls(
+            table=table.sql,
+            row_id=table.column("id"),
+            version=table.column("replicate_version_id"),
+            weights=table.column("lora_weights_url") if weights else None,
+            updated_at=table.column("updated_at"),
+            completed=tables.is_completed(table.column("training_status")),
+        )
 
 
-NAMES = Names()
+NAMES = Names.of(PLAIN)
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +106,7 @@ def statement(edit: Edit, names: Names = NAMES) -> str:
     unchanged = " AND ".join(f"{name} IS NOT DISTINCT FROM {literal(value)}" for name, value in guards)
     row = f"{names.row_id} = {literal(edit.model_row_id)}"
     # Every value is a literal made below; the names are ours.
-    return f"UPDATE {names.table} SET {changes} WHERE {row} AND {unchanged} AND {names.status} = 'completed';"  # noqa: S608
+    return f"UPDATE {names.table} SET {changes} WHERE {row} AND {unchanged} AND {names.completed};"  # noqa: S608
 
 
 def literal(value: str | None) -> str:
@@ -190,8 +205,8 @@ def _pattern(names: Names) -> re.Pattern[str]:
         return version + "".join(f"(?:{piece})?" for piece in pieces.values())
 
     sets, guards = optional("new", ", ", " = "), optional("old", " AND ", " IS NOT DISTINCT FROM ")
-    table, row_id, status = map(re.escape, (names.table, names.row_id, names.status))
-    where = f"{row_id} = (?P<id>{_LITERAL}){guards} AND {status} = 'completed'"
+    table, row_id, completed = map(re.escape, (names.table, names.row_id, names.completed))
+    where = f"{row_id} = (?P<id>{_LITERAL}){guards} AND {completed}"
     return re.compile(f"UPDATE {table} SET {sets} WHERE {where};")  # noqa: S608 - a pattern
 
 

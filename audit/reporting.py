@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.errors import LedgerError, ReportError, SettingsError
+from audit.fail_on import FailOnCode, News, ended
 from audit.ledger import Ledger
 from audit.models import ExitCode, RunInfo, Summary
 from audit.report import writer
@@ -18,12 +19,14 @@ class Outcome:
 
     info: RunInfo
     summary: Summary
-    code: ExitCode
-    """As the findings say; signals and `--exit-zero` are the caller's to add."""
+    code: ExitCode | FailOnCode
+    """As the findings and `--fail-on` say; signals and `--exit-zero` are the caller's to add."""
     run_file: Path
     outputs: tuple[writer.Output, ...]
     redacted: bool
     """Names must not be shown on the terminal either."""
+    news: News | None = None
+    """Null without a baseline."""
 
 
 def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
@@ -37,8 +40,12 @@ def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = F
         here = ledger.path.is_file()
         error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
         raise
-    code = exit_code(view.summary, complete=info.state == "complete")
-    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted)
+    complete = info.state == "complete"
+    choices = ledger.choices
+    code = ended(
+        exit_code(view.summary, complete=complete), choices.fail_on if choices else "any", view.news, complete=complete
+    )
+    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted, view.news)
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:

@@ -10,7 +10,7 @@ from audit.origins import origins
 from audit.training import Training
 from audit.training_rows import UNFINISHED, JudgedRow, RowVerdict, minute
 from audit.verdict import moment, recorded_hash
-from audit.visible import shortened, visible
+from audit.visible import backticked, shortened, visible
 
 
 class Outcome(StrEnum):
@@ -58,7 +58,7 @@ def _outcome(evidence: Evidence) -> tuple[Outcome, str]:
         return _after(later[0], evidence)
     if evidence.user is None:
         if not evidence.rows:
-            return Outcome.NO_TRAINING, "user_models has no row of this user."
+            return Outcome.NO_TRAINING, f"{visible(evidence.tables.user_models.sql)} has no row of this user."
         return Outcome.NO_TRAINING, "No row of this user counts; the reasons stand beside the rows."
     return _compared(evidence.user, evidence)
 
@@ -102,7 +102,8 @@ def _after(last: JudgedRow, evidence: Evidence) -> tuple[Outcome, str]:
     if training and training.version and training.version in _recorded(evidence):
         return Outcome.RECORDED, f"{name} says {status}, but the version of its training is the recorded one."
     if last.verdict is RowVerdict.NEAR_MISS:
-        return Outcome.NOT_RECORDED, f"{name} says `{status}`, which no program takes for `completed`."
+        words = backticked(evidence.tables.completed)
+        return Outcome.NOT_RECORDED, f"{name} says `{status}`, which no program takes for {words}."
     if training and training.status == "succeeded":
         made = f" and made version {training.version[:12]}" if training.version else ""
         return Outcome.NOT_RECORDED, f"{name} still says {status}; Replicate says that its training succeeded{made}."

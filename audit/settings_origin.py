@@ -3,29 +3,26 @@
 Nothing is raised: what `settings` refuses becomes the setting's problem, so that all others can still be looked at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from audit import settings
+from audit import settings_values as values
 from audit.api_url import proxy_for
 from audit.dsn import Database
 from audit.errors import SettingsError
-from audit.facts import Origin, Setting
+from audit.facts import Setting
+from audit.said import Origin, Said
+from audit.settings import outputs_from
+from audit.tables import PLAIN, Tables, quoted
 
 T = TypeVar("T")
 
 PREFIX = "r8_"
 """How Replicate's tokens begin."""
 
-_NUMBERS = (
-    settings.RATE,
-    settings.CONCURRENCY,
-    settings.TIMEOUT,
-    settings.RETRIES,
-    settings.STATEMENT_TIMEOUT,
-)
+_NUMBERS = (values.RATE, values.CONCURRENCY, values.TIMEOUT, values.RETRIES, values.STATEMENT_TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,9 @@ class DoctorSettings:
         return tuple(each for each in (self.token, password, proxy_password) if each)
 
 
-def doctor_settings(options: Mapping[str, object], environ: Mapping[str, str]) -> DoctorSettings:
-    """Settings from command-line `options` (None where not given) and `environ`; reads the token file."""
-    found: list[Setting] = []
+def doctor_settings(said: Said, broken: SettingsError | None = None) -> DoctorSettings:
+    """Settings of `doctor`; reads the token file. `broken` is what is wrong with the config file."""
+    found = [_config_file(said, broken)]
 
     def take(name: str, origin: tuple[Origin, str], read: Callable[[], T], show: Callable[[T], str]) -> T | None:
         kind, where = origin
@@ -65,35 +62,22 @@ def doctor_settings(options: Mapping[str, object], environ: Mapping[str, str]) -
         found.append(Setting(name=name, value=show(value), origin=kind, where=where))
         return value
 
-    given = {name: None if value is None else str(value) for name, value in options.items()}
-    url, file, base = given.get("database_url"), given.get("token_file"), given.get("base_url")
     database = take(
-        "--database-url",
-        _origin(url, "--database-url", "DATABASE_URL", environ),
-        lambda: settings.database_from(url, environ),
-        _shown_database,
+        "--database-url", _origin(said, "database_url"), lambda: values.database_from(said), _shown_database
     )
-    token = take(
-        "API token",
-        _origin(file, "--token-file", "REPLICATE_API_TOKEN", environ),
-        lambda: settings.token_from(file, environ),
-        shape,
-    )
-    base_url = take(
-        "--base-url",
-        _origin(base, "--base-url", "REPLICATE_BASE_URL", environ),
-        lambda: settings.base_url_from(base, environ),
-        str,
-    )
-    proxy = None
+    token = take("API token", _origin(said, "token_file"), lambda: values.token_from(said), shape)
+    base_url = take("--base-url", _origin(said, "base_url", _DEFAULT), lambda: values.base_url_from(said), str)
+    proxy, environ = None, said.environ
     if base_url and any(name.lower() == "https_proxy" and environ[name] for name in environ):
         proxy = take("HTTPS_PROXY", ("environment", "HTTPS_PROXY"), lambda: proxy_for(base_url, environ), _shown_proxy)
     numbers: dict[str, float] = {}
     for number in _NUMBERS:
-        name = number.option.removeprefix("--").replace("-", "_")
-        origin = _origin(given.get(name), number.option, number.variable, environ, "default")
-        value = take(number.option, origin, _reading(number, given, environ), _shown_number)
-        numbers[name] = number.default if value is None else value
+        value = take(number.option, _origin(said, number.name, _DEFAULT), _reading(number, said), _shown_number)
+        numbers[number.name] = number.default if value is None else value
+    for name in _others(said):
+        take(f"--{name.replace('_', '-')}", _origin(said, name), _checking(name, said), str)
+    if said.config and said.config.tables:
+        found += _mapped(said.config.tables, f"config {said.config.name}")
     return DoctorSettings(
         found=tuple(found),
         database=database,
@@ -113,20 +97,72 @@ def shape(secret: str) -> str:
     return f"set, {f'{PREFIX}…, ' if known else ''}{len(secret)} characters{'' if known else f', not {PREFIX}…'}"
 
 
-def _origin(
-    option: str | None, name: str, variable: str, environ: Mapping[str, str], otherwise: str = "nowhere"
-) -> tuple[Origin, str]:
-    if option is not None:
-        return "option", name
-    if environ.get(variable):
-        return "environment", variable
-    if variable == "REPLICATE_BASE_URL" or otherwise == "default":
-        return "default", "default"
-    return "nowhere", "not set"
+_DEFAULT: tuple[Origin, str] = ("default", "default")
 
 
-def _reading(number: settings.Number, given: Mapping[str, Any], environ: Mapping[str, str]) -> Callable[[], float]:
-    return lambda: settings.number_from(number, given, environ)
+def _origin(said: Said, name: str, otherwise: tuple[Origin, str] = ("nowhere", "not set")) -> tuple[Origin, str]:
+    told = said.told(name)
+    return (told.origin, told.where) if told else otherwise
+
+
+def _reading(number: values.Number, said: Said) -> Callable[[], float]:
+    return lambda: values.number_from(number, said)
+
+
+def _config_file(said: Said, broken: SettingsError | None) -> Setting:
+    origin: tuple[Origin, str] = ("option", "--config") if said.options.get("config") else ("default", "found")
+    if broken:
+        problem = {"problem": str(broken), "next_step": broken.next_step}
+        return Setting(name="config file", value="", origin=origin[0], where=origin[1], **problem)
+    if said.config is None:
+        left_out = bool(said.options.get("no_config"))
+        origin = ("option", "--no-config") if left_out else ("nowhere", "there is no sync-audit.toml")
+        return Setting(name="config file", value="none", origin=origin[0], where=origin[1])
+    return Setting(name="config file", value=said.config.name, origin=origin[0], where=origin[1])
+
+
+def _others(said: Said) -> list[str]:
+    """What else the config file says: `doctor` has no use for it, and other commands will."""
+    own = {"database_url", "token_file", "base_url", *(number.name for number in _NUMBERS)}
+    return [name for name in said.config.values if name not in own] if said.config else []
+
+
+def _checking(name: str, said: Said) -> Callable[[], str]:
+    """How one of those is read, with the checks that `run` makes."""
+
+    def read() -> str:
+        if name in _CHECKS:
+            _CHECKS[name](said)
+        told = said.told(name)
+        value = told.value if told else ""
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+    return read
+
+
+_CHECKS: Mapping[str, Callable[[Said], object]] = {
+    "output": outputs_from,
+    "order_by": values.order_by_from,
+    "user": values.filters_from,
+    "limit": values.filters_from,
+    "fail_on": lambda said: values.fail_on_from(said, compared=said.text("baseline") is not None),
+}
+
+
+def _mapped(tables: Tables, where: str) -> Iterator[Setting]:
+    """What is called otherwise, or stands for completed."""
+    renamed = [f"{table.name} = {table.sql}" for table in (tables.users, tables.user_models) if table.path]
+    columns = [
+        f"{table.name}.{column} = {quoted(own)}"
+        for table in (tables.users, tables.user_models)
+        for column, own in table.mapped
+    ]
+    words = [tables.completed_shown] if tables.completed != PLAIN.completed else []
+    for name, said in (("tables", renamed), ("columns", columns), ("completed", words)):
+        if said:
+            yield Setting(name=f"{name} called", value=", ".join(said), origin="config", where=where)
 
 
 def _shown_database(database: Database) -> str:

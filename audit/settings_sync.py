@@ -1,14 +1,14 @@
 """What `sync-audit sync` was told about its plan, as one frozen value."""
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 
 from audit.errors import SettingsError
 from audit.models import Filters, Reason
-from audit.settings import filters_from
+from audit.said import Said
+from audit.settings_values import filters_from
 
 INCLUDABLE = (Reason.UNKNOWN_VERSION, Reason.MALFORMED_VERSION)
 """Reasons that are left out unless they are named: whoever wrote these values may have meant something by them."""
@@ -41,16 +41,14 @@ class PlanSettings:
         return tuple(chain.from_iterable(named))
 
 
-def plan_settings(options: Mapping[str, object]) -> PlanSettings:
-    """Settings from command-line `options`, by parameter name. Raises SettingsError."""
-    include, max_age = options.get("include") or (), options.get("max_age")
-    assert isinstance(include, Iterable)  # noqa: S101 - of a repeatable option
-    return PlanSettings(
-        include=frozenset(_includable(str(each)) for each in include),
-        max_age=MAX_AGE if max_age is None else _duration(str(max_age)),
-        filters=filters_from(options),
-        redact=bool(options.get("redact")),
-    )
+def plan_settings(said: Said) -> PlanSettings:
+    """Settings of the plan of a repair. Raises SettingsError."""
+    max_age = said.text("max_age")
+    with said.blaming("include"):
+        include = frozenset(map(_includable, said.texts("include")))
+    with said.blaming("max_age"):
+        oldest = MAX_AGE if max_age is None else _duration(max_age)
+    return PlanSettings(include=include, max_age=oldest, filters=filters_from(said), redact=said.flag("redact"))
 
 
 def _includable(name: str) -> Reason:

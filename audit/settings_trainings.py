@@ -1,36 +1,44 @@
 """`--trainings`, `--trainings-since`, `--mode` and `--verify-sample`: whether and how trainings are read."""
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast, get_args
 
 from audit.errors import SettingsError
+from audit.said import Said
 from audit.training import Mode, TrainingsRead
 
 SAMPLE = 1.0
 """Percent of those settled by trainings whose versions are asked for all the same."""
 
 
-def trainings_wanted(options: Mapping[str, object], now: datetime) -> TrainingsRead | None:
-    """What `options` (by parameter name) say; None where trainings are not to be read. Raises SettingsError."""
-    mode = options.get("mode") or "versions"
-    if mode not in get_args(Mode):
-        raise SettingsError(f"--mode must be one of {', '.join(get_args(Mode))}, not {str(mode)!r}")
-    sample, since = options.get("verify_sample"), options.get("trainings_since")
-    if sample is not None and mode != "trainings":
+def trainings_wanted(said: Said, now: datetime) -> TrainingsRead | None:
+    """What is said of them; None where they are not to be read. Raises SettingsError.
+
+    A config file may say how trainings are to be read where they are, and be heard no further where they are not.
+    """
+    with said.blaming("mode"):
+        mode = _mode(said.text("mode") or "versions")
+    if mode != "trainings" and said.options.get("verify_sample") is not None:
         raise SettingsError(
             "--verify-sample has no meaning without --mode trainings", "By versions everybody is asked for."
         )
-    if mode != "trainings" and not options.get("trainings"):
-        if since is not None:
+    if mode != "trainings" and not said.flag("trainings"):
+        if said.options.get("trainings_since") is not None:
             raise SettingsError("--trainings-since has no meaning without --trainings", "Add --trainings.")
         return None
-    return TrainingsRead(
-        mode=cast(Mode, mode),
-        since=None if since is None else _since(str(since), now),
-        sample=_percent(sample) if mode == "trainings" else 0.0,
-    )
+    since, sample = said.text("trainings_since"), said.text("verify_sample")
+    with said.blaming("trainings_since"):
+        back_to = None if since is None else _since(since, now)
+    with said.blaming("verify_sample"):
+        percent = _percent(sample)
+    return TrainingsRead(mode=mode, since=back_to, sample=percent if mode == "trainings" else 0.0)
+
+
+def _mode(text: str) -> Mode:
+    if text not in get_args(Mode):
+        raise SettingsError(f"--mode must be one of {', '.join(get_args(Mode))}, not {text!r}")
+    return cast(Mode, text)
 
 
 def _since(text: str, now: datetime) -> str:
@@ -46,13 +54,13 @@ def _since(text: str, now: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _percent(given: object) -> float:
-    if given is None:
+def _percent(text: str | None) -> float:
+    if text is None:
         return SAMPLE
     try:
-        value = float(str(given))
+        value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 100:
-        raise SettingsError(f"--verify-sample must be a percentage from 0 to 100, not {str(given)!r}")
+        raise SettingsError(f"--verify-sample must be a percentage from 0 to 100, not {text!r}")
     return value

@@ -14,10 +14,11 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from audit import source_errors, source_sql
+from audit import source_columns, source_errors, source_sql
 from audit.dsn import Database
 from audit.errors import SettingsError, SourceError
 from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population
+from audit.tables import TABLES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -134,7 +135,7 @@ async def _look(
         await _check_words(connection, sql.unmatched, words)
     return Snapshot(
         population=await population(connection, sql),
-        missing_columns=source_sql.missing_columns(users, models),
+        missing_columns=source_columns.missing_columns(users, models),
         server_version=version,
         _connection=connection,
         _database=database,
@@ -161,21 +162,25 @@ async def set_locally(connection: Connection, settings: dict[str, str]) -> str:
     return str(row["current_setting"])
 
 
-async def columns(connection: Connection, database: Database) -> tuple[source_sql.Columns, source_sql.Columns]:
+async def columns(connection: Connection, database: Database) -> tuple[source_columns.Columns, source_columns.Columns]:
     """Columns of `users` and `user_models`. Raises SourceError where one that is needed is missing."""
-    found: dict[str, source_sql.Columns] = {}
-    for row in await connection.fetch(source_sql.TABLES):
-        table = row["name"]
+    found: dict[str, source_columns.Columns] = {}
+    tables = [database.tables[name] for name in TABLES]
+    names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
+    for row in await connection.fetch(source_columns.LOOK_UP, *map(list, names)):
+        table = database.tables[row["name"]]
         if not row["present"]:
-            elsewhere = "".join(f" There is one in schema {schema}." for schema in row["schemas"])
+            elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
             raise SourceError(
-                f"database {database.label} has no table {table} that this role can see",
-                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema.{elsewhere}",
+                f"database {database.label} has no table {table.sql} that this role can see",
+                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema, and "
+                f"[database.tables] in the config file another name.{elsewhere}",
             )
-        found[table] = dict(zip(row["columns"], row["types"], strict=True))
-        source_sql.check_columns(database.label, table, found[table])
+        types = dict(zip(row["columns"], row["types"], strict=True))
+        found[table.name] = source_columns.Columns(database.tables, table.name, types)
+        source_columns.check_columns(database.label, found[table.name])
         if row["row_security"]:
-            raise source_errors.row_security(database.label, table)
+            raise source_errors.row_security(database.label, table.sql)
     return found["users"], found["user_models"]
 
 
@@ -223,7 +228,7 @@ def border(database: Database) -> Iterator[None]:
     try:
         yield
     except _FOREIGN as error:
-        raise source_errors.source_error(error, database.label) from error
+        raise source_errors.source_error(error, database.label, database.tables) from error
 
 
 async def leave(connection: Connection) -> None:

@@ -10,6 +10,7 @@ import ssl
 from typing import NamedTuple
 
 from audit.errors import SourceError
+from audit.tables import Tables
 from audit.visible import shortened, visible
 
 URL = "--database-url (DATABASE_URL)"
@@ -57,7 +58,7 @@ _TLS = Case("and this machine could not agree on TLS", "Check sslmode, sslrootce
 _FULL = Case("has no connection left", "Try again later, or use the pooler's URL; the audit needs one connection.")
 _DENIED = Case(
     "does not let this role read what the audit needs",
-    "Have an owner run: GRANT SELECT ON users, user_models TO <role>; and GRANT USAGE on their schema.",
+    "Have an owner run: GRANT SELECT ON {tables} TO <role>; and GRANT USAGE on their schema.",
 )
 _ROW_SECURITY = Case(
     "would hide rows from this role: row-level security is on",
@@ -184,11 +185,14 @@ _BY_NAME = {
 """asyncpg's own, which have no SQLSTATE; by name, because `source` alone says asyncpg."""
 
 
-def source_error(error: BaseException, label: str) -> SourceError:
+def source_error(error: BaseException, label: str, tables: Tables) -> SourceError:
     """`error` in words for a person. To be raised `from` it."""
     case = _case(error)
     said = _said(error)
-    return SourceError(f"database {label} {case.what}{': ' if said else ''}{said}", case.next_step)
+    return SourceError(
+        f"database {label} {case.what}{': ' if said else ''}{said}",
+        case.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
+    )
 
 
 def is_about_a_row(error: BaseException | None) -> bool:

@@ -8,11 +8,12 @@ from time import monotonic
 
 from msgspec.structs import replace
 
-from audit import source, source_sql
+from audit import source, source_columns, source_sql
 from audit.dsn import Database
 from audit.errors import AuditError
-from audit.facts import Owner, People, Server, Tables
+from audit.facts import Owner, People, Server, Shape
 from audit.models import TRIMMED, ModelRecord
+from audit.tables import TABLES
 from audit.verdict import askable_model
 
 _ROUND_TRIPS = 3
@@ -30,7 +31,7 @@ _CLOCK = "SELECT clock_timestamp() AS now"
 _SERVER = """
 SELECT pg_backend_pid() AS pid, current_user::text AS role, pg_is_in_recovery() AS replica,
     current_setting('is_superuser') = 'on' AS superuser, current_setting('default_transaction_read_only') AS read_only,
-    ARRAY(SELECT name FROM (VALUES ('users'), ('user_models')) AS wanted (name)
+    ARRAY(SELECT name FROM unnest($1::text[]) AS wanted (name)
         WHERE has_table_privilege(to_regclass(name)::oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writable
 """
 
@@ -38,8 +39,8 @@ _INDEX = """
 SELECT c.relkind IN ('v', 'm', 'f') AS is_view, greatest(c.reltuples, 0)::bigint AS rows,
     (SELECT min(i.relname::text) FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
         WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND x.indkey[0] = a.attnum) AS name
-FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'user_id'
-WHERE c.oid = to_regclass('user_models')
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = $2::text
+WHERE c.oid = to_regclass($1::text)
 """
 
 _MODEL_IDS = """
@@ -48,7 +49,7 @@ FROM (SELECT id,
         CASE WHEN id IS NULL THEN 'null' WHEN id = '' THEN 'blank' WHEN id ~ {askable} THEN 'good' ELSE 'bad' END
         AS kind
     FROM (SELECT btrim(m.replicate_model_id, $1::text) COLLATE "C" AS id FROM {models} AS m
-        WHERE m.status = 'completed' AND NOT m.test) AS completed) AS judged
+        WHERE m.completed AND NOT m.test) AS ids) AS judged
 GROUP BY kind
 """
 
@@ -56,7 +57,7 @@ GROUP BY kind
 _OWNERS = """
 WITH latest AS (
     SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model
-    FROM {models} AS m WHERE m.status = 'completed' AND NOT m.test ORDER BY m.person, {order}
+    FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY m.person, {order}
 ), ids AS (
     SELECT l.model, count(*) AS users FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.model
 ), named AS (
@@ -72,7 +73,7 @@ FROM named ORDER BY users DESC, owner LIMIT {owners}
 # Ordered as rows are chosen, so the first row of a user here is the one that counts.
 _RECENT_ROWS = """
 SELECT m.person::text AS user_id, m.id::text AS row_id, m.replicate_version_id, m.replicate_model_id
-FROM {models} AS m WHERE m.status = 'completed' AND NOT m.test ORDER BY {order} LIMIT {rows}
+FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {order} LIMIT {rows}
 """
 
 
@@ -81,7 +82,7 @@ class Looked:
     """What was seen; of what could not be seen, the error that was met first."""
 
     server: Server | None = None
-    tables: Tables | None = None
+    tables: Shape | None = None
     people: People | None = None
     error: AuditError | None = None
 
@@ -116,7 +117,7 @@ async def _server(
         took = monotonic() - started
         trips.append((took, (theirs - before).total_seconds() - took / 2))
     latency, ahead = min(trips)
-    row = await connection.fetchrow(_SERVER)
+    row = await connection.fetchrow(_SERVER, [database.tables[name].sql for name in TABLES])
     assert row  # noqa: S101 - there is no WHERE
     # asyncpg does not say whether it has agreed on TLS, and the server knows only of its own end, before which a
     # pooler may stand.
@@ -145,15 +146,17 @@ def _is_local(address: str | tuple[str, int]) -> bool:
         return address[0] == "localhost"
 
 
-async def _tables(connection: source.Connection, users: source_sql.Columns, models: source_sql.Columns) -> Tables:
-    row = await connection.fetchrow(_INDEX)
+async def _tables(
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns
+) -> Shape:
+    row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
     assert row  # noqa: S101 - the table is there
-    missing = source_sql.missing_columns(users, models)
-    return Tables(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
+    missing = source_columns.missing_columns(users, models)
+    return Shape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
 
 
 async def _people(
-    connection: source.Connection, users: source_sql.Columns, models: source_sql.Columns, account: str | None
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns, account: str | None
 ) -> People:
     words = {
         "askable": _ASKABLE,

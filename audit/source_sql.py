@@ -1,34 +1,15 @@
 """The SQL of the audit, fitted to the tables as they are. Text only; `source` runs it.
 
 Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null, $4 where it is
-wanted the persons to look at, as texts. What is put into the texts below are names and expressions written in this
-file, chosen by the columns' types.
+wanted the persons to look at, as texts. What is put into the texts below are expressions written in this file, chosen
+by the columns' types, and names and words as `tables` quotes them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
-from audit.errors import SourceError
-from audit.models import SHARED_SHOWN, OptionalColumn, OrderBy
+from audit.models import SHARED_SHOWN, OrderBy
+from audit.source_columns import DATES, Columns
 
-Columns = Mapping[str, str]
-"""Column -> name of its type as in pg_type, of domains the type beneath."""
-
-_REQUIRED = {
-    "users": ("id", "email"),
-    "user_models": (
-        "id",
-        "user_id",
-        "training_status",
-        "replicate_model_id",
-        "replicate_version_id",
-        "updated_at",
-        "completed_at",
-        "created_at",
-    ),
-}
-_DATES = ("updated_at", "completed_at", "created_at")
 _TEXTS = (
     *("replicate_model_id", "replicate_version_id", "training_id", "trigger_word", "lora_scale", "lora_weights_url"),
     *("model_name", "failure_reason", "display_name"),
@@ -43,24 +24,6 @@ JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
 """
 """Sets what the server knows of the names $1 to the values $2 until the transaction ends."""
 
-TABLES = """
-SELECT wanted.name, found.id IS NOT NULL AS present,
-    CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
-    ARRAY(SELECT format('%I', schema.nspname) FROM pg_class AS other
-        JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
-        WHERE other.relname = wanted.name AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
-        ORDER BY 1) AS schemas,
-    ARRAY(SELECT attname::text FROM pg_attribute
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
-    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
-        JOIN pg_type AS outermost ON outermost.oid = atttypid
-        LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
-FROM (VALUES ('users'), ('user_models')) AS wanted (name)
-CROSS JOIN LATERAL (SELECT to_regclass(wanted.name)::oid AS id) AS found
-"""
-"""The two tables (or views), as the search path finds them."""
-
 # `person` is what joins a model to its user; `test` is false with --include-tests.
 _COUNTING = """
 WITH counting AS (
@@ -69,7 +32,7 @@ WITH counting AS (
         count(*) OVER (PARTITION BY m.person) AS completed_rows,
         count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY m.person) AS undated_rows
     FROM {models} AS m
-    WHERE m.status = 'completed' AND NOT m.test
+    WHERE m.completed AND NOT m.test
 ), chosen AS (
     SELECT c.*, u.user_id, u.email, {display_name} AS user_name,
         btrim(c.replicate_model_id, $1::text) COLLATE "C" AS model
@@ -119,9 +82,9 @@ _POPULATION = """
 WITH per_person AS (
     SELECT m.person, count(*) AS completed, count(*) FILTER (WHERE m.test) AS tests,
         count(*) FILTER (WHERE NOT m.test AND coalesce(btrim(m.replicate_model_id, $1::text), '') = '') AS without_id
-    FROM {models} AS m WHERE m.status = 'completed' GROUP BY m.person
+    FROM {models} AS m WHERE m.completed GROUP BY m.person
 )
-SELECT (SELECT count(*) FROM users) AS users,
+SELECT (SELECT count(*) FROM {users_table}) AS users,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests) AS users_with_completed_model,
     coalesce(sum(p.completed - p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_models,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests + 1) AS users_with_several_completed_models,
@@ -151,27 +114,6 @@ class Statements:
     """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
 
 
-def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ...]:
-    """Optional columns that there are not. A `display_name` of either table will do."""
-    present = {*models, "display_name"} if "display_name" in users else set(models)
-    return tuple(name for name in get_args(OptionalColumn) if name not in present)
-
-
-def check_columns(label: str, table: str, columns: Columns) -> None:
-    """Raises `SourceError` for a required column that is missing, or that is no date where one is needed."""
-    for name in _REQUIRED[table]:
-        if name not in columns:
-            raise SourceError(
-                f"database {label}: table {table} has no column {name}",
-                f"The audit needs {table}.{name}; a view named {table} may provide it.",
-            )
-        if name in _DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
-            raise SourceError(
-                f"database {label}: column {table}.{name} is of type {columns[name]}, not a timestamp",
-                f"A view named {table} may convert it.",
-            )
-
-
 def statements(
     users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool, persons: str | None = None
 ) -> Statements:
@@ -180,6 +122,7 @@ def statements(
     With `persons` ("$4") nobody else is in the database as far as these statements are concerned.
     """
     words = {
+        "users_table": users.table.sql,
         "users": users_as_read(users, models, persons),
         "models": models_as_read(users, models, include_tests=include_tests, persons=persons),
         "order": latest_first(order_by),
@@ -206,7 +149,7 @@ def latest_first(order_by: OrderBy) -> str:
 
 def dates_as_texts(table: str) -> str:
     """The dates of `table` as `models` writes times, under their own names."""
-    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in _DATES)
+    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in DATES)
 
 
 def as_iso(expression: str, kind: str) -> str:
@@ -216,39 +159,42 @@ def as_iso(expression: str, kind: str) -> str:
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
     """`users` as the statements want it; where `persons` names a parameter, only those."""
-    name = "display_name::text" if "display_name" in users else "NULL::text"
+    name = f"{users.sql('display_name')}::text" if "display_name" in users else "NULL::text"
     person = person_of_user(users, models)
     only = f" WHERE {is_among(person, users['id'], models['user_id'], persons)}" if persons else ""
-    listed = f"{person} AS person, id::text AS user_id, email::text AS email, {name} AS display_name"
-    return f"(SELECT {listed} FROM users{only})"  # noqa: S608 - see above
+    user_id, email = users.sql("id"), users.sql("email")
+    listed = f"{person} AS person, {user_id}::text AS user_id, {email}::text AS email, {name} AS display_name"
+    return f"(SELECT {listed} FROM {users.table.sql}{only})"  # noqa: S608 - see above
 
 
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
     """`user_models` as the statements want it: texts as text, dates as timestamps in UTC, null where absent."""
-    dates = {name: _utc(name, models[name]) for name in _DATES}
+    dates = {name: _utc(models.sql(name), models[name]) for name in DATES}
     person = person_of_model(users, models)
+    status = models.sql("training_status") + ("" if models["training_status"] in _TEXT_TYPES else "::text")
     columns = {
         "person": person,
-        "id": _ordered("id", models["id"]),
-        "status": "training_status" if models["training_status"] in _TEXT_TYPES else "training_status::text",
-        "test": "false" if include_tests else _truth("is_test", models.get("is_test")),
+        "id": _ordered(models.sql("id"), models["id"]),
+        "status": status,
+        "completed": models.tables.is_completed(status),
+        "test": "false" if include_tests else _truth(models.sql("is_test"), models.get("is_test")),
         **dates,
         "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
-        **{name: f"{name}::text" if name in models else "NULL::text" for name in _TEXTS},
+        **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
     }
     listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
     only = f" WHERE {is_among(person, models['user_id'], users['id'], persons)}" if persons else ""
-    return f"(SELECT {listed} FROM user_models{only})"  # noqa: S608 - see above
+    return f"(SELECT {listed} FROM {models.table.sql}{only})"  # noqa: S608 - see above
 
 
 def person_of_user(users: Columns, models: Columns) -> str:
     """What joins a row of `users` to rows of `user_models`."""
-    return _person("id", users["id"], models["user_id"])
+    return _person(users.sql("id"), users["id"], models["user_id"])
 
 
 def person_of_model(users: Columns, models: Columns) -> str:
     """What joins a row of `user_models` to one of `users`."""
-    return _person("user_id", models["user_id"], users["id"])
+    return _person(models.sql("user_id"), models["user_id"], users["id"])
 
 
 def is_among(person: str, kind: str, other: str, persons: str) -> str:

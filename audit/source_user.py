@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit import source_sql
+from audit import source_columns, source_sql
 from audit.dsn import Database
 from audit.models import TRIMMED, ModelRecord, OptionalColumn, OrderBy
 from audit.person import Person, TrainingRow
@@ -55,7 +55,7 @@ async def find(
                 person=person,
                 rows=rows,
                 record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
-                missing_columns=source_sql.missing_columns(users, models),
+                missing_columns=source_columns.missing_columns(users, models),
             )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.models import OrderBy
+from audit.source_columns import Columns
 from audit.source_sql import (
-    Columns,
     dates_as_texts,
     latest_first,
     models_as_read,
@@ -27,8 +27,8 @@ _WHOLE_TYPES = frozenset(("int2", "int4", "int8", "numeric"))
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _SHARING = """
-SELECT DISTINCT {person}::text AS person FROM user_models
-WHERE replicate_model_id = ANY($1::text[]::{kind}[])
+SELECT DISTINCT {person}::text AS person FROM {table}
+WHERE {model_id} = ANY($1::text[]::{kind}[])
 """
 
 _ROWS = """
@@ -57,6 +57,8 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
     """The SQL for tables of these columns. `typed` only decides which searches make sense: it is no part of them."""
     words = {
         "person": person_of_model(users, models),
+        "table": models.table.sql,
+        "model_id": models.sql("replicate_model_id"),
         "kind": _kind(models["replicate_model_id"]),
         "dates": dates_as_texts("m"),
         "models": models_as_read(users, models, include_tests=False, persons="$1"),
@@ -72,21 +74,21 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
 
 def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
     user, model = person_of_user(users, models), person_of_model(users, models)
-    email, model_id = users["email"], models["replicate_model_id"]
-    from_users = f"SELECT {user}::text AS person FROM users"  # noqa: S608 - names and expressions of `source_sql`
-    from_models = f"SELECT {model}::text AS person FROM user_models"  # noqa: S608 - the same
+    user_id, email = users.sql("id"), users.sql("email")
+    owner, model_id = models.sql("user_id"), models.sql("replicate_model_id")
+    from_users = f"SELECT {user}::text AS person FROM {users.table.sql}"  # noqa: S608 - names of `tables`
+    from_models = f"SELECT {model}::text AS person FROM {models.table.sql}"  # noqa: S608 - the same
     limit = f"ORDER BY person LIMIT {AT_MOST}"
     if _castable(users["id"], typed):
-        yield f"{from_users} WHERE id = $1::text::{_kind(users['id'])}"
-    yield f"{from_users} WHERE email = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(email)}[])"
+        yield f"{from_users} WHERE {user_id} = $1::text::{_kind(users['id'])}"
+    yield f"{from_users} WHERE {email} = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(users['email'])}[])"
     if _castable(models["user_id"], typed):
-        yield f"{from_models} WHERE user_id = $1::text::{_kind(models['user_id'])} LIMIT 1"
-    yield f"{from_models} WHERE replicate_model_id = $1::text::{_kind(model_id)} GROUP BY 1 {limit}"
-    yield f"{from_users} WHERE lower(email::text) = lower($1::text) {limit}"
-    columns = ("email", "id")
-    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in columns)
-    part_of_model = "position(lower($1::text) IN lower(replicate_model_id::text)) > 0"
-    yield f"{from_users} WHERE {parts} UNION {from_models} WHERE {part_of_model} AND user_id IS NOT NULL {limit}"
+        yield f"{from_models} WHERE {owner} = $1::text::{_kind(models['user_id'])} LIMIT 1"
+    yield f"{from_models} WHERE {model_id} = $1::text::{_kind(models['replicate_model_id'])} GROUP BY 1 {limit}"
+    yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {limit}"
+    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in (email, user_id))
+    part_of_model = f"position(lower($1::text) IN lower({model_id}::text)) > 0"
+    yield f"{from_users} WHERE {parts} UNION {from_models} WHERE {part_of_model} AND {owner} IS NOT NULL {limit}"
 
 
 def _kind(kind: str) -> str:

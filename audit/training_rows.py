@@ -7,12 +7,13 @@ import msgspec
 
 from audit.models import TRIMMED, OrderBy
 from audit.person import TrainingRow
+from audit.tables import PLAIN
 from audit.verdict import moment
-from audit.visible import shortened, visible
+from audit.visible import backticked, shortened, visible
 
-COMPLETED = "completed"
 UNFINISHED = frozenset(("pending", "processing", "training"))
-KNOWN = UNFINISHED | {COMPLETED, "failed"}
+OTHERS = UNFINISHED | {"failed"}
+"""Known states of a training that has not completed."""
 _MEANT_COMPLETED = frozenset(
     ("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready")
 )
@@ -40,20 +41,28 @@ class JudgedRow(msgspec.Struct, frozen=True):
     """One clause for a person, control characters spelled out."""
 
 
-def judged(
-    rows: Sequence[TrainingRow], counting_id: str | None, order_by: OrderBy, *, include_tests: bool = False
-) -> tuple[JudgedRow, ...]:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a row count, as the audit was told."""
+
+    order_by: OrderBy
+    include_tests: bool = False
+    completed: tuple[str, ...] = PLAIN.completed
+
+
+def judged(rows: Sequence[TrainingRow], counting_id: str | None, rules: Rules) -> tuple[JudgedRow, ...]:
     """All `rows`, given newest first, with the reason for each. `counting_id` is the row that the audit has chosen.
 
     None means that the audit has chosen none; rows that could have counted then lack their user.
     """
     counting = next((row for row in rows if row.model_row_id == counting_id), None)
-    return tuple(_judged(row, counting, order_by, include_tests=include_tests) for row in rows)
+    return tuple(_judged(row, counting, rules) for row in rows)
 
 
-def is_near_miss(status: str | None) -> bool:
-    """Whether a person would read `status` as completed, although it is not that very word."""
-    return status not in KNOWN and (status or "").strip(TRIMMED).casefold() in _MEANT_COMPLETED
+def is_near_miss(status: str | None, completed: tuple[str, ...] = PLAIN.completed) -> bool:
+    """Whether a person would read `status` as completed, although it is none of those very words."""
+    if status is None or status in OTHERS or status in completed:
+        return False
+    return status.strip(TRIMMED).casefold() in {*_MEANT_COMPLETED, *(word.casefold() for word in completed)}
 
 
 def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
@@ -62,28 +71,28 @@ def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
     return dict.fromkeys(columns)
 
 
-def _judged(row: TrainingRow, counting: TrainingRow | None, order_by: OrderBy, *, include_tests: bool) -> JudgedRow:
+def _judged(row: TrainingRow, counting: TrainingRow | None, rules: Rules) -> JudgedRow:
     status = row.training_status
-    if status != COMPLETED:
-        verdict = RowVerdict.NEAR_MISS if is_near_miss(status) else RowVerdict.NOT_COMPLETED
-        return JudgedRow(row, verdict, _status(row, verdict))
-    if row.is_test and not include_tests:
+    if status not in rules.completed:
+        verdict = RowVerdict.NEAR_MISS if is_near_miss(status, rules.completed) else RowVerdict.NOT_COMPLETED
+        return JudgedRow(row, verdict, _status(row, verdict, rules.completed))
+    if row.is_test and not rules.include_tests:
         return JudgedRow(row, RowVerdict.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
     if counting is None:
         return JudgedRow(row, RowVerdict.NO_USER, "its user is not in the table users, so no audit looks at it")
     if row is counting:
-        return JudgedRow(row, RowVerdict.COUNTS, f"the latest completed row by {order_by}")
-    return JudgedRow(row, RowVerdict.OLDER, _older(row, counting, order_by))
+        return JudgedRow(row, RowVerdict.COUNTS, f"the latest completed row by {rules.order_by}")
+    return JudgedRow(row, RowVerdict.OLDER, _older(row, counting, rules.order_by))
 
 
-def _status(row: TrainingRow, verdict: RowVerdict) -> str:
+def _status(row: TrainingRow, verdict: RowVerdict, completed: tuple[str, ...]) -> str:
     status = row.training_status
     if status is None:
         return "training_status is null"
     shown = shortened(visible(status), _TEXT_LIMIT)
     if verdict is RowVerdict.NEAR_MISS:
-        return f"training_status is `{shown}`, not `{COMPLETED}`, so audit and product miss it"
-    if status not in KNOWN:
+        return f"training_status is `{shown}`, not {backticked(completed)}, so audit and product miss it"
+    if status not in OTHERS:
         return f"training_status is `{shown}`, which is none of the known ones"
     because = f": {shortened(visible(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
     return f"training_status is {status}{because}"

@@ -14,9 +14,10 @@ from audit.models import AuditedUser, ExitCode, Note, OrderBy, Reason, Status, S
 from audit.origins import TrainingLine, origins
 from audit.quality import Point, points
 from audit.retrainings import LastTraining, last_training
+from audit.tables import Tables
 from audit.training_rows import JudgedRow, RowVerdict
 from audit.verdict import exit_code, recorded_hash
-from audit.visible import visible
+from audit.visible import backticked, visible
 
 
 class UserCode(IntEnum):
@@ -168,10 +169,12 @@ def _steps_to_count(evidence: Evidence) -> tuple[str, ...]:
     if not verdicts:
         return ("Nothing: this user has trained no model yet.",)
     if RowVerdict.NO_USER in verdicts:
-        return ("Find out why the user is gone from the table users, and what still refers to these rows.",)
+        users = visible(evidence.tables.users.sql)
+        return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
     if RowVerdict.NEAR_MISS in verdicts:
+        status = visible(evidence.tables.user_models.called("training_status"))
         return (
-            "If that training did succeed, set its training_status to `completed`, exactly so.",
+            f"If that training did succeed, set its {status} to {backticked(evidence.tables.completed)}, exactly so.",
             "Find out what wrote it: the product's own code, or somebody by hand.",
         )
     if RowVerdict.TEST_ROW in verdicts:
@@ -201,7 +204,7 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
         notes=finding.notes,
         explained=(reason, *notes),
         checklist=points(user, evidence),
-        links=_links(user),
+        links=_links(user, evidence.tables),
         evidence=finding.evidence,
         current_training=current,
         latest_training=latest,
@@ -210,7 +213,7 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
 
 
 def _explained(code: Reason | Note, user: AuditedUser, evidence: Evidence) -> Explained:
-    hint = hints.filled(code, user)
+    hint = hints.filled(code, user, evidence.tables)
     steps = hint.steps
     if evidence.rows is not None:  # seen just now: the rows stand there, and there is no run to go on with
         again = f"Ask again: sync-audit user {shlex.quote(visible(user.record.user_id))}"
@@ -238,7 +241,7 @@ def _versions(user: AuditedUser | None, evidence: Evidence) -> tuple[CaseVersion
     )
 
 
-def _links(user: AuditedUser) -> Links:
+def _links(user: AuditedUser, tables: Tables) -> Links:
     page = hints.model_url(user.record)
     recorded = recorded_hash(user.record.replicate_version_id)
     latest = user.finding.latest_version
@@ -249,5 +252,5 @@ def _links(user: AuditedUser) -> Links:
         recorded_version=f"{page}/versions/{recorded}" if page and recorded and known else None,
         latest_version=f"{page}/versions/{latest}" if page and latest else None,
         trainings="https://replicate.com/trainings",
-        rows_sql=hints.rows_sql(user.record),
+        rows_sql=hints.rows_sql(user.record, tables),
     )

@@ -1,6 +1,7 @@
 """Text from a database or a server, made safe to look at: what would act on a reader is spelled out instead."""
 
 import re
+from collections.abc import Iterable
 
 # C0 and C1 controls and DEL move cursors and start escape sequences; bidirectional controls (U+202A..E, U+2066..9,
 # U+200E/F, U+061C) reorder what stands around them (CVE-2021-42574); U+2028/9 end lines in some readers;
@@ -19,6 +20,11 @@ def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+
+
+def backticked(words: Iterable[str]) -> str:
+    """Alternatives for a person, made safe: "`completed`", "`succeeded` or `ready`"."""
+    return " or ".join(f"`{visible(word)}`" for word in words)
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -125,7 +125,7 @@
     const number = (name) => (get(name) === "" ? null : Number(get(name)));
     const current = get("recorded");
     return Object.assign(user, {
-      row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row),
+      row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row), baseline: get("baseline"),
       absent: current === NULL, current_version: current === NULL ? "" : resolved(current, known, same),
       current_version_created_at: iso(recorded) || "",
       latest_version: resolved(get("latest"), known, same), latest_version_created_at: iso(latest) || "",
@@ -284,6 +284,8 @@
   const hash = (text, whole) => make("code", { title: text }, whole ? text : shortHash(text));
   const absent = (text) => make("span", { class: "absent" }, text);
 
+  const MARKS = { new: "New", known: "Known", resolved: "Resolved" };
+
   function tableRow(row) {
     const user = userAt(row), open = row === state.open;
     const toggle = make("button", { type: "button", class: "open", "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, head(user.email || user.user_id));
@@ -295,7 +297,7 @@
       make("td", null, recorded ? hash(recorded) : absent(user.absent ? "nothing" : "only blanks"), small(user.current_version_created_at)),
       make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
       make("td", null, behind ? counted(behind, "version") : "", behind && !isNaN(user.days) ? make("small", null, days(user.days)) : ""),
-      make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title),
+      make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title), user.baseline && make("span", { class: "note mark" }, MARKS[user.baseline]),
         !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
     return open ? [line, sheet(user)] : [line];
   }
@@ -398,7 +400,7 @@
 
   const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
   const HASHES = SEARCHED.length - 2; // from here on there are only hashes
-  const PLAIN = { q: "", status: "", reason: "", note: "", sort: "", page: 1 };
+  const PLAIN = { q: "", status: "", reason: "", note: "", baseline: "", sort: "", page: 1 };
   const state = { ...PLAIN, open: null };
   let found = [], order = null, orderedBy = null;
 
@@ -470,7 +472,7 @@
     });
     const bit = 1 << hints.notes.findIndex((note) => note.code === state.note);
     const wanted = hints.reasons.map(({ code, status }) => (!state.reason || code === state.reason) && (!state.status || status === state.status));
-    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && hits.every((hit) => hit[row]));
+    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && (!state.baseline || at(row, "baseline") === state.baseline) && hits.every((hit) => hit[row]));
   }
 
   /* ---- the page ---- */
@@ -487,8 +489,8 @@
     byId("after").disabled = state.page === pages;
     byId("pages").hidden = pages === 1;
     byId("csv").disabled = !found.length;
-    byId("clear").hidden = !["q", "status", "reason", "note"].some((name) => state[name]);
-    for (const name of ["q", "status", "reason", "note"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
+    byId("clear").hidden = !["q", "status", "reason", "note", "baseline"].some((name) => state[name]);
+    for (const name of ["q", "status", "reason", "note", "baseline"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
     for (const button of document.querySelectorAll("[data-sort]")) {
       const way = { [button.dataset.sort]: "ascending", [`-${button.dataset.sort}`]: "descending" }[state.sort];
       if (way) button.closest("th").setAttribute("aria-sort", way);
@@ -569,7 +571,7 @@
 
   function listen() {
     byId("q").addEventListener("input", (event) => go({ q: event.target.value }, Boolean(state.q)));
-    for (const name of ["status", "reason", "note"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
+    for (const name of ["status", "reason", "note", "baseline"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
     byId("clear").addEventListener("click", () => {
       go({ ...PLAIN, sort: state.sort });
       byId("q").focus();
@@ -625,7 +627,7 @@
     const plain = {
       status: user.reason.status, reason: user.reason.code, versions_behind: user.versions_behind, total_versions_on_replicate: user.total,
       created_at: user.created_at, updated_at: user.updated_at, completed_at: user.completed_at,
-      notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page,
+      notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page, baseline: user.baseline,
     };
     user.hint = filled(user.reason.line, values(user));
     const cells = hints.columns.map((name) => String(plain[name] ?? (name in plain ? "" : cell(user[name], user.odd.guard.includes(name)))));

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from audit import settings
+from audit import settings_values
 from audit.api_url import DEFAULT_BASE_URL
 from audit.cli import cli
 from audit.cli.demo import PG_BIN
@@ -76,11 +76,11 @@ def _settings() -> Iterator[tuple[str, ...]]:
     yield "`REPLICATE_API_TOKEN`", "`--token-file`", "", "the token; the option names a file that holds it"
     yield "`REPLICATE_BASE_URL`", "`--base-url`", f"`{DEFAULT_BASE_URL}`", "where Replicate is"
     for number in (
-        settings.CONCURRENCY,
-        settings.RATE,
-        settings.TIMEOUT,
-        settings.RETRIES,
-        settings.STATEMENT_TIMEOUT,
+        settings_values.CONCURRENCY,
+        settings_values.RATE,
+        settings_values.TIMEOUT,
+        settings_values.RETRIES,
+        settings_values.STATEMENT_TIMEOUT,
     ):
         unit = "" if number.whole else " seconds"
         bounds = f"{number.least:,g} to {number.most:,.0f}{unit}"

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Filters,
     Finding,
+    Mark,
     ModelRecord,
     Note,
     Population,
@@ -321,3 +323,12 @@ def anna() -> SampleRun:
     trainings = TrainingsRead(mode="versions", problem="no page for bert@example.com")
     info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped", trainings=trainings)
     return SampleRun([AuditedUser(ANNA, finding)], info)
+
+
+def compared() -> SampleRun:
+    """One user new in need, one known, one resolved."""
+    users = (outdated(1), outdated(2), up_to_date(3))
+    marks: tuple[Mark, ...] = ("new", "known", "resolved")
+    since = Baseline(run_id="b" * 32, started_at="2026-02-01T12:00:00Z", path="reports/last.sqlite")
+    marked = [AuditedUser(user.record, user.finding, mark) for user, mark in zip(users, marks, strict=True)]
+    return SampleRun(marked, narrowed(baseline=since))

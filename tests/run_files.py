@@ -1,11 +1,13 @@
 """Run files made without a run."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from audit.ledger import Ledger
-from audit.models import Account, Population, Reason
+from audit.models import Account, AuditedUser, Population, Reason
 from tests.samples import NEW, finding, record, run_info
 
 
@@ -37,3 +39,17 @@ def finished_run_file(path: Path, users: int, base_url: str, account: Account | 
         good = finding(Reason.LATEST_VERSION, latest_version=NEW, versions_behind=0, total_versions=1)
         ledger.settle(((row_id, good) for row_id in range(1, users + 1)), None, 0)
         ledger.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))
+
+
+def run_file_of(path: Path, users: Iterable[AuditedUser], **changes: Any) -> Path:
+    """The run file of a run, complete unless `changes` say otherwise, that found `users`, given in report order."""
+    info = run_info(**({"state": "complete", "finished_at": "2026-03-01T12:01:00Z"} | changes))
+    count = 0
+    with Ledger.create(path, info) as ledger:
+        with ledger.loading():
+            for user in users:
+                ledger.add(user.record, None, user.finding)
+                count += 1
+            ledger.save_population(population(count))
+        ledger.finish(info)
+    return path

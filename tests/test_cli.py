@@ -63,7 +63,7 @@ def test_stdout_carries_the_report_and_nothing_else(run: Shell) -> None:
 
 
 def test_render_writes_the_same_bytes_again(run: Shell) -> None:
-    formats = ("html", "csv", "json")
+    formats = ("html", "csv", "json", "md", "junit")
     run("run", "--run-file", "r.sqlite", *(f"-o{name}=first.{name}" for name in formats))
     for name in ("DATABASE_URL", "REPLICATE_API_TOKEN"):
         del run.environ[name]

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from audit import diagnosis_database, diagnosis_people, diagnosis_replicate
 from audit.checks import Diagnosis, DoctorCode, Group, Result, State, duration, milliseconds, skipped
 from audit.diagnosis_replicate import Asked, Speed, Trial
-from audit.facts import Owner, People, Server, Signs, Tables
+from audit.facts import Owner, People, Server, Shape, Signs
 from audit.models import Account, Failed, Finding, Found, ModelRecord, Population, Reason, Version
+from audit.tables import Table, Tables
 
 SERVER = Server(
     label="db.example.com/shop",
@@ -24,7 +25,7 @@ SERVER = Server(
     read_only=False,
     pooled=False,
 )
-TABLES = Tables(missing=(), rows=5000, is_view=False, index="by_user")
+TABLES = Shape(missing=(), rows=5000, is_view=False, index="by_user")
 POPULATION = Population(
     users=100,
     users_with_completed_model=90,
@@ -174,3 +175,17 @@ def test_a_duration_is_short(seconds: float, text: str) -> None:
 
 def test_milliseconds_have_as_many_figures_as_are_of_use() -> None:
     assert [milliseconds(each) for each in (0.00041, 0.0123, 1.5)] == ["0.4 ms", "12 ms", "1,500 ms"]
+
+
+def test_what_to_do_names_tables_as_the_database_does() -> None:
+    tables = Tables(
+        user_models=Table("user_models", ("app", "T"), (("user_id", "Owner"),)), completed=("done", "ready")
+    )
+    shape = replace(TABLES, index=None)
+    results = {each.name: each for each in diagnosis_database.database(SERVER, shape, None, tables)}
+    assert results["user_id_index"].next_step == 'CREATE INDEX CONCURRENTLY ON "app"."T" ("Owner");'
+    assert results["tables"].figure.startswith('users and "app"."T" are there')
+    found = replace(PEOPLE, population=replace(PEOPLE.population, users_with_completed_model=0))
+    first, statuses, *_ = diagnosis_people.people(found, None, tables)
+    assert "training_status = 'done' or 'ready', exactly that word" in first.next_step
+    assert "only `done` or `ready`, exactly so, counts" in statuses.next_step

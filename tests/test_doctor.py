@@ -15,6 +15,7 @@ from audit.demo.rows import INDEX
 from audit.demo.standin import TOKEN, Rules, StandIn, Times
 from audit.demo.world import Model
 from audit.models import Version
+from audit.said import Said
 from audit.settings_origin import doctor_settings
 from tests import standin_fixtures
 from tests.audits import Ended, Place, Shell
@@ -57,7 +58,7 @@ async def seen(dsn: str | None, standin: StandIn | None, clock: Any = None, **en
     if standin:
         variables.setdefault("REPLICATE_BASE_URL", standin.base_url)
         variables.setdefault("REPLICATE_API_TOKEN", TOKEN)
-    settings = doctor_settings({}, variables)
+    settings = doctor_settings(Said(environ=variables))
     diagnosis = await (examine(settings, clock) if clock else examine(settings))
     for secret in (TOKEN, PASSWORD, "wrong-secret"):
         assert secret not in repr(diagnosis)
@@ -280,7 +281,7 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
         "SYNC_AUDIT_RETRIES": "many",
         "HTTPS_PROXY": "http://me:hunter2@proxy.example:3128",
     }
-    settings = doctor_settings({"concurrency": "7", "rate": None}, environ)
+    settings = doctor_settings(Said({"concurrency": "7", "rate": None}, environ))
     found = {each.name: (each.value, each.where) for each in settings.found}
     assert found["API token"] == ("set, r8_…, 40 characters", "REPLICATE_API_TOKEN")
     assert found["--database-url"] == ("db.example.com/shop, user me, password set", "DATABASE_URL")
@@ -308,7 +309,7 @@ def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, stage: P
     lines = ended.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
-    assert lines[-1] == "23 ok, 4 to look at"
+    assert lines[-1] == "24 ok, 4 to look at"
     assert "\x1b" not in ended.out
     assert TOKEN not in ended.out
 
@@ -320,7 +321,7 @@ def test_the_command_prints_json_for_programs(shell: Shell, stage: Place) -> Non
     document = json.loads(ended.out)
     assert document["schema_version"] == 1
     assert document["exit_code"] == 5
-    assert document["summary"] == {"ok": 20, "warn": 5, "fail": 1, "skip": 1}
+    assert document["summary"] == {"ok": 21, "warn": 5, "fail": 1, "skip": 1}
     for each in document["checks"]:
         assert set(each) == {"group", "name", "title", "state", "figure", "next_step", "data"}
     names = [each["name"] for each in document["checks"]]

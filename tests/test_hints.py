@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from audit.hint_table import HINTS, ONE_LINE
 from audit.hints import checklist, filled, model_url, one_line, population_answers, rows_sql
 from audit.models import AuditedUser, Finding, Note, Population, Reason, Status, Summary
+from audit.tables import Table, Tables
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, found, record
 
@@ -183,3 +184,20 @@ def test_rows_that_are_not_in_the_report_are_counted() -> None:
 def test_a_hash_is_never_cut_in_a_step() -> None:
     long = AuditedUser(record(replicate_version_id=f"acme/{'n' * 200}:{digest('x')}"), BEHIND.finding)
     assert digest("x") in filled(Reason.UNKNOWN_VERSION, long).steps[0]
+
+
+ELSEWHERE = Tables(
+    user_models=Table("user_models", ("app", "Trainings"), (("training_status", "State"), ("user_id", "a {b} \x1b"))),
+    completed=("succeeded",),
+)
+
+
+def test_queries_and_answers_call_tables_and_columns_as_the_database_does() -> None:
+    sql = rows_sql(BEHIND.record, ELSEWHERE)
+    assert sql.startswith('SELECT id, "State", replicate_model_id, ')
+    assert """ FROM "app"."Trainings" WHERE "a {b} \\x1b" = 'u1' ORDER BY """ in sql
+    assert sql in " ".join(filled(Reason.MISSING_MODEL_ID, BEHIND, ELSEWHERE).steps)
+    nobody = population(users_with_completed_model=0, completed_models=0, training_status={})
+    answer = population_answers(nobody, summary(), ELSEWHERE)[0]
+    assert """ "State" = 'succeeded' """ in answer.meaning
+    assert "`Completed` are not `succeeded`" in answer.steps[1]

@@ -9,7 +9,7 @@ from audit.models import AuditedUser, Failed, Found, Missing, NotAsked, Reason, 
 from audit.person import Person
 from audit.quality import Point, points
 from audit.training import Training
-from audit.training_rows import judged
+from audit.training_rows import Rules, judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row
 
@@ -27,7 +27,7 @@ def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) ->
     user = AuditedUser(mine, classify(mine, reply, Circumstances(missing_columns=absent)))
     given = Evidence(
         person=Person(user_id="u1"),
-        rows=judged((*others, training_row()), "1", "updated_at"),
+        rows=judged((*others, training_row()), "1", Rules(order_by="updated_at")),
         user=user,
         trainings={} if training is None else {"t1": training},
         missing_columns=absent,

@@ -74,8 +74,8 @@ def test_memory_does_not_grow_with_the_number_of_users(name: str, monkeypatch: p
     assert peak(name, 1_600) < 1.2 * peak(name, 400) + 100_000
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_each_user_is_in_each_format_once(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["html", "csv", "json"])
+def test_each_user_is_in_each_format_once_with_all_that_is_recorded(name: str, tmp_path: Path) -> None:
     path = tmp_path / "report"
     with path.open("wb") as file:
         renderer(name)(RunView(SampleRun(everything())), file)

@@ -217,7 +217,7 @@ def test_a_longer_text_than_the_limit_says_how_much_is_missing() -> None:
 
 
 def test_a_name_that_the_template_misspells_is_an_error() -> None:
-    template = html_report._environment().from_string("{{ misspelt }}")
+    template = html_report.environment().from_string("{{ misspelt }}")
     with pytest.raises(jinja2.UndefinedError):
         template.render()
 

@@ -24,7 +24,8 @@ from audit.errors import AuditError, LedgerError, SettingsError
 from audit.ledger import DamagedError, Ledger, salvaged
 from audit.models import Account, Choices, ExitCode, Filters, Reason
 from audit.report.view import RunView
-from audit.settings import resume_settings
+from audit.said import Said
+from audit.settings_resume import resume_settings
 from audit.training import TrainingsRead
 from tests.audits import Ended, Place, Shell, audit
 from tests.run_files import finished_run_file
@@ -53,7 +54,7 @@ def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
     options: dict[str, object], environ: dict[str, str], now: str, then: str
 ) -> None:
     with pytest.raises(SettingsError, match="two audits do not mix") as caught:
-        resume_settings(options, ENVIRON | environ, INFO, CHOSEN)
+        resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
     assert now in str(caught.value)
     assert then in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -69,12 +70,12 @@ def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
     ids=["another user of the same database", "another spelling", "said again"],
 )
 def test_the_same_said_again_is_no_other_audit(options: dict[str, object], environ: dict[str, str]) -> None:
-    settings = resume_settings(options, ENVIRON | environ, INFO, CHOSEN)
+    settings = resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
     assert settings.base_url == INFO.base_url
 
 
 def test_settings_come_from_the_run_file_and_the_token_from_now() -> None:
-    settings = resume_settings({}, ENVIRON, INFO, CHOSEN)
+    settings = resume_settings(Said({}, ENVIRON), INFO, CHOSEN)
     chosen = (settings.concurrency, settings.per_minute, settings.timeout, settings.retries, settings.outputs)
     assert chosen == (3, 70, 1.5, 2, CHOSEN.outputs)
     assert settings.token == TOKEN
@@ -82,19 +83,19 @@ def test_settings_come_from_the_run_file_and_the_token_from_now() -> None:
 
 def test_what_is_said_now_about_pace_and_outputs_wins() -> None:
     options = {"concurrency": "9", "output": ("x.json",)}
-    settings = resume_settings(options, ENVIRON | {"SYNC_AUDIT_RATE": "80"}, INFO, CHOSEN)
+    settings = resume_settings(Said(options, ENVIRON | {"SYNC_AUDIT_RATE": "80"}), INFO, CHOSEN)
     assert (settings.concurrency, settings.per_minute, settings.outputs) == (9, 80, (("json", "x.json"),))
 
 
-@pytest.mark.parametrize("option", ["run_file", "statement_timeout"])
+@pytest.mark.parametrize("option", ["run_file", "statement_timeout", "baseline"])
 def test_options_without_meaning_are_refused(option: str) -> None:
     with pytest.raises(SettingsError, match=option.replace("_", "-")):
-        resume_settings({option: "x"}, ENVIRON, INFO, CHOSEN)
+        resume_settings(Said({option: "x"}, ENVIRON), INFO, CHOSEN)
 
 
 def test_resuming_without_a_token_is_refused() -> None:
     with pytest.raises(SettingsError, match="REPLICATE_API_TOKEN"):
-        resume_settings({}, {}, INFO, CHOSEN)
+        resume_settings(Said({}, {}), INFO, CHOSEN)
 
 
 def newer(path: Path) -> str:

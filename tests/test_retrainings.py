@@ -10,7 +10,7 @@ from audit.models import AuditedUser, Failed, Found, Missing, Reason, Version
 from audit.person import Person, TrainingRow
 from audit.retrainings import Outcome, last_training
 from audit.training import Traced, Training
-from audit.training_rows import judged
+from audit.training_rows import Rules, judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row
 
@@ -44,7 +44,7 @@ def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | 
     user = AuditedUser(mine, classify(mine, found, Circumstances()))
     plain: dict[str, Any] = {
         "person": ANN,
-        "rows": judged(rows, "1", "updated_at"),
+        "rows": judged(rows, "1", Rules(order_by="updated_at")),
         "user": user,
         "found": found if isinstance(found, Found) else None,
     }
@@ -165,13 +165,13 @@ CASES = [
     ),
     pytest.param(Evidence(person=ANN, rows=()), Outcome.NO_TRAINING, "has no row", id="no row"),
     pytest.param(
-        Evidence(person=ANN, rows=judged((training_row(is_test=True),), None, "updated_at")),
+        Evidence(person=ANN, rows=judged((training_row(is_test=True),), None, Rules(order_by="updated_at"))),
         Outcome.NO_TRAINING,
         "No row of this user counts",
         id="only a test row",
     ),
     pytest.param(
-        Evidence(person=ANN, rows=judged((later(training_status="failed"),), None, "updated_at")),
+        Evidence(person=ANN, rows=judged((later(training_status="failed"),), None, Rules(order_by="updated_at"))),
         Outcome.HAD_ISSUES,
         "says failed.",
         id="the only training failed",

@@ -9,7 +9,9 @@ import pytest
 from audit.errors import SettingsError
 from audit.models import Filters
 from audit.report.formats import FORMATS as RENDERED
+from audit.said import VARIABLES, Config, Said
 from audit.settings import FORMATS, RunSettings, outputs, run_settings
+from audit.tables import Table, Tables
 from audit.training import TrainingsRead
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -17,7 +19,7 @@ ENOUGH = {"DATABASE_URL": "postgresql://u:hunter2@db.example.com/shop", "REPLICA
 
 
 def settings(environ: dict[str, str] | None = None, **options: Any) -> RunSettings:
-    return run_settings(options, ENOUGH | (environ or {}), NOW)
+    return run_settings(Said(options, ENOUGH | (environ or {})), NOW)
 
 
 def refusal(environ: dict[str, str] | None = None, **options: Any) -> str:
@@ -161,6 +163,9 @@ def test_a_proxy_that_is_no_url_is_named_without_its_text() -> None:
         ("report.html", ("html", "report.html")),
         ("report.HTM", ("html", "report.HTM")),
         ("a/b.csv", ("csv", "a/b.csv")),
+        ("summary.md", ("md", "summary.md")),
+        ("a/users.xml", ("junit", "a/users.xml")),
+        ("junit=users", ("junit", "users")),
         ("json=-", ("json", "-")),
         ("csv=report.txt", ("csv", "report.txt")),
         ("html=a=b", ("html", "a=b")),
@@ -254,3 +259,33 @@ def test_trainings_are_read_where_they_are_wanted() -> None:
 )
 def test_what_makes_no_sense_about_trainings_is_refused(options: dict[str, Any], words: str) -> None:
     assert words in refusal(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate", "0"),
+        ("timeout", "soon"),
+        ("order_by", "id"),
+        ("user", (" ",)),
+        ("limit", "0"),
+        ("fail_on", "old"),
+        ("base_url", "http://example.com"),
+        ("database_url", "mysql://x"),
+        ("token_file", "/nowhere/token"),
+        ("output", ("report",)),
+    ],
+)
+def test_what_the_config_file_says_goes_through_the_same_checks_and_the_file_is_named(name: str, value: object) -> None:
+    environ = {variable: text for variable, text in ENOUGH.items() if VARIABLES.get(name) != variable}
+    with pytest.raises(SettingsError) as of_option:
+        run_settings(Said({name: value}, environ), NOW)
+    with pytest.raises(SettingsError) as of_file:
+        run_settings(Said({}, environ, Config("shop.toml", {name: value})), NOW)
+    assert str(of_file.value) == f"shop.toml: {of_option.value}"
+    assert of_file.value.next_step == of_option.value.next_step
+
+
+def test_the_database_is_called_as_the_config_file_says() -> None:
+    tables = Tables(users=Table("users", ("app", "accounts")))
+    assert run_settings(Said({}, ENOUGH, Config("shop.toml", {}, tables)), NOW).database.tables == tables

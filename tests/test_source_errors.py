@@ -16,6 +16,7 @@ from audit.dsn import parse
 from audit.errors import SettingsError, SourceError
 from audit.models import Filters
 from audit.source import snapshot
+from audit.tables import PLAIN
 from tests.database_rows import execute, failure, insert, model, read
 from tests.postgres_servers import PASSWORD
 
@@ -285,7 +286,7 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], words: str) -> None:
-    assert words in str(source_errors.source_error(made(kind), "db/shop"))
+    assert words in str(source_errors.source_error(made(kind), "db/shop", PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -304,4 +305,4 @@ def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], wo
 )
 def test_poolers_are_understood_by_their_words(said: str, words: str) -> None:
     error = asyncpg.ProtocolViolationError(said)
-    assert words in str(source_errors.source_error(error, "db/shop"))
+    assert words in str(source_errors.source_error(error, "db/shop", PLAIN))

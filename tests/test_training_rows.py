@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from audit.models import OrderBy
-from audit.training_rows import RowVerdict, is_near_miss, judged
+from audit.training_rows import RowVerdict, Rules, is_near_miss, judged
 from tests.samples import training_row
 
 COUNTING = training_row(model_row_id="10", updated_at="2026-05-01T10:00:00Z", completed_at="2026-05-01T09:00:00Z")
@@ -13,7 +13,7 @@ COUNTING = training_row(model_row_id="10", updated_at="2026-05-01T10:00:00Z", co
 
 def why(order_by: OrderBy = "updated_at", **changes: Any) -> tuple[RowVerdict, str]:
     row = training_row(**({"model_row_id": "9"} | changes))
-    other, verdict = judged((COUNTING, row), "10", order_by)
+    other, verdict = judged((COUNTING, row), "10", Rules(order_by=order_by))
     assert other.verdict is RowVerdict.COUNTS
     return verdict.verdict, verdict.why
 
@@ -81,7 +81,7 @@ def test_two_dates_that_look_alike_are_shown_whole() -> None:
     _, old = judged(
         (training_row(model_row_id="2", updated_at=text), training_row(updated_at="2026-05-01T10:00:00Z")),
         "2",
-        "updated_at",
+        Rules(order_by="updated_at"),
     )
     assert old.why == f"updated_at 2026-05-01T10:00:00Z is before {text}"
 
@@ -115,15 +115,27 @@ def test_a_row_that_never_could_count_says_why(changes: dict[str, Any], verdict:
 
 def test_with_test_rows_taken_in_a_test_row_may_count() -> None:
     row = training_row(is_test=True)
-    [only] = judged((row,), "1", "updated_at", include_tests=True)
+    [only] = judged((row,), "1", Rules(order_by="updated_at", include_tests=True))
     assert only.verdict is RowVerdict.COUNTS
 
 
 def test_completed_rows_of_somebody_who_is_no_user_count_for_nothing() -> None:
-    [only] = judged((training_row(),), None, "updated_at")
+    [only] = judged((training_row(),), None, Rules(order_by="updated_at"))
     assert only.verdict is RowVerdict.NO_USER
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "pending", "completing", "", None])
 def test_only_other_spellings_of_completed_are_near_misses(status: str | None) -> None:
     assert not is_near_miss(status)
+
+
+def test_other_words_may_mean_completed_and_the_usual_one_is_then_a_near_miss() -> None:
+    rules = Rules(order_by="updated_at", completed=("ready", "done"))
+    rows = tuple(
+        training_row(model_row_id=status, training_status=status) for status in ("ready", "completed", "Ready")
+    )
+    counts, usual, capital = judged(rows, "ready", rules)
+    assert counts.verdict is RowVerdict.COUNTS
+    for each in (usual, capital):
+        assert each.verdict is RowVerdict.NEAR_MISS
+        assert "not `ready` or `done`" in each.why

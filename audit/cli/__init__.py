@@ -25,6 +25,7 @@ COMMANDS = {
     "user": "audit.cli.user",
     "explain": "audit.cli.explain",
     "sync": "audit.cli.sync",
+    "diff": "audit.cli.diff",
 }
 
 
@@ -84,8 +85,7 @@ def _run(prog_name: str) -> "int | Code":
         error.show()
         return _meant(2)
     except AuditError as error:
-        show_error(error)
-        return _meant(2 if isinstance(error, SettingsError) else 5)
+        return failure(error)
     except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit as left:
@@ -115,6 +115,12 @@ def _meant(code: int) -> Code:
     from audit.models import ExitCode
 
     return ExitCode(code)
+
+
+def failure(error: AuditError) -> Code:
+    """Say what ended a command, and what it ends in."""
+    show_error(error)
+    return _meant(2 if isinstance(error, SettingsError) else 5)
 
 
 def show_error(error: AuditError) -> None:

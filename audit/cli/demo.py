@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
+    from audit.cli import Code
     from audit.demo.stage import Stage
-    from audit.models import ExitCode
 
 PG_BIN = "SYNC_AUDIT_PG_BIN"
 SHOWN = """
@@ -28,7 +28,8 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 @click.option("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them.")
 @options.exit_zero
 @options.talk
-def command(**given: object) -> "ExitCode":
+@told.config
+def command(**given: object) -> "Code":
     """Audit some 70 made-up users that show every status, reason and note.
 
     Needs nothing: starts an embedded PostgreSQL and a stand-in for Replicate on this machine, does exactly what `run`
@@ -40,23 +41,24 @@ def command(**given: object) -> "ExitCode":
     from audit.demo.stage import stage
     from audit.instants import utc_now
     from audit.models import ExitCode
-    from audit.settings import REPORTS, outputs
+    from audit.settings import REPORTS, outputs, outputs_from
 
-    wanted = tuple(str(each) for each in given["output"]) if isinstance(given["output"], tuple) else ()
-    files = outputs(wanted or tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
+    said = told.said("demo", given)
+    wanted = outputs_from(said)
+    files = wanted or outputs(tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
     run_file = Path(REPORTS, "demo.sqlite")
     for leftover in (run_file, run_file.with_name(f"{run_file.name}-wal")):
         with suppress(OSError):
             leftover.unlink()
     binaries = os.environ.get(PG_BIN)
     with stage(utc_now(), files, run_file, Path(binaries) if binaries else None) as staged:
-        code = perform(staged.settings, given)
+        code = perform(staged.settings, said)
         if not wanted and code is ExitCode.INCOMPLETE:
             interrupted(staged.settings, Path(REPORTS, "demo-interrupted.html"))
-            if not given.get("quiet"):
+            if not said.flag("quiet"):
                 shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
                 click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
-        if given["keep"]:
+        if said.flag("keep"):
             _keep(staged)
     return code
 

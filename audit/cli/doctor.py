@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @options.timeout
 @options.statement_timeout
 @options.as_json
-def command(as_json: bool, **given: object) -> "DoctorCode":  # noqa: FBT001 - click
+@told.config
+def command(**given: object) -> "DoctorCode":
     """Say whether an audit can run, and if nobody shows up, why.
 
     Looks at settings, database, people and Replicate, asks for one real model, and goes on after a failure where it
@@ -34,13 +35,19 @@ def command(as_json: bool, **given: object) -> "DoctorCode":  # noqa: FBT001 - c
     from audit.cli import logs
     from audit.cli.progress import Silent
     from audit.cli.screen import busy
+    from audit.errors import SettingsError
+    from audit.said import Said
     from audit.settings_origin import doctor_settings
 
-    settings = doctor_settings(given, os.environ)
+    try:
+        said, broken = told.said("doctor", given), None
+    except SettingsError as error:  # all else can still be looked at
+        said, broken = Said(given, os.environ), error
+    settings = doctor_settings(said, broken)
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
     with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(app_doctor.examine(settings))
-    if as_json:
+    if said.flag("as_json"):
         click.echo(_json(diagnosis))
     else:
         _show(diagnosis)

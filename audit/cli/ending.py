@@ -42,6 +42,7 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
     width = min(console.width, WIDEST)
     lines = [
         headline(outcome.summary),
+        *_since(outcome),
         *_warnings(outcome),
         *_evidence(outcome, ledger, width),
         Text(),
@@ -70,6 +71,13 @@ def headline(summary: Summary) -> Text:
         for status, what in words.items()
     ]
     return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+
+
+def _since(outcome: Outcome) -> Iterator[Text]:
+    if outcome.news and outcome.info.baseline:
+        marks = outcome.news.marks
+        counts = f"{marks['new']:,} new since {visible(outcome.info.baseline.path)}"
+        yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
 
 
 def _warnings(outcome: Outcome) -> Iterator[Text]:

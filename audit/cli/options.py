@@ -8,8 +8,8 @@ import click
 Command = Callable[..., Any]
 
 OUTPUT_HELP = (
-    "Write a report; repeatable. FORMAT is html, csv or json and may be left out where PATH ends in it. "
-    "PATH - is standard output."
+    "Write a report; repeatable. FORMAT is html, csv, json, md or junit; it may be left out where PATH ends in .html, "
+    ".csv, .json, .md or .xml (junit). PATH - is standard output."
 )
 
 
@@ -30,14 +30,21 @@ def exit_zero(command: Command) -> Command:
     return click.option("--exit-zero", is_flag=True, help=text)(command)
 
 
+def github(command: Command) -> Command:
+    """`--github`."""
+    text = (
+        "Inside GitHub Actions: add the Markdown report to the step's summary and print annotations, or do not.  "
+        "[default: auto]"
+    )
+    return click.option("--github", type=click.Choice(["auto", "off"]), help=text)(command)
+
+
 def talk(command: Command) -> Command:
     """`-v`, `-q`, `--log-format` and `--no-progress`: all about stderr."""
     decorators = (
         click.option("-v", "--verbose", count=True, help="Log what was found; -vv each request too."),
         click.option("-q", "--quiet", is_flag=True, help="Print nothing but the summary."),
-        click.option(
-            "--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.  [default: text]"
-        ),
+        click.option("--log-format", type=click.Choice(["text", "json"]), help="How -v writes.  [default: text]"),
         click.option("--no-progress", is_flag=True, help="Do not show how the run is getting on."),
     )
     for decorate in reversed(decorators):

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options, show_error
+from audit.cli import options, show_error, told
 
 if TYPE_CHECKING:
-    from audit.models import ExitCode
+    from audit.cli import Code
 
 
 @click.command("render")
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @options.output("default: HTML and CSV beside RUN")
 @options.redact
 @options.exit_zero
-def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: bool) -> "ExitCode":  # noqa: FBT001 - click
+@told.config
+def command(run_file: str, **given: object) -> "Code":
     """Write the reports of a run again, from its run file RUN.
 
     Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code.
@@ -27,10 +28,11 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
     from audit.ledger import DamagedError, Ledger, salvaged
     from audit.models import ExitCode
     from audit.report.writer import Output
-    from audit.settings import outputs
+    from audit.settings import outputs_from
 
-    path = Path(run_file)
-    wanted = [Output(*each) for each in outputs(output)] or [
+    said = told.said("render", given)
+    path, redact = Path(run_file), said.flag("redact")
+    wanted = [Output(*each) for each in outputs_from(said)] or [
         Output("html", str(path.with_suffix(".html"))),
         Output("csv", str(path.with_suffix(".csv"))),
     ]
@@ -45,4 +47,4 @@ def command(run_file: str, output: tuple[str, ...], redact: bool, exit_zero: boo
             with salvaged(path) as rest:
                 outcome = reporting.report(rest, wanted, redact=redact)
                 ending.show(outcome, rest)
-    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and exit_zero else outcome.code
+    return ExitCode.OK if outcome.code == ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from audit.cli import options, show_error
+from audit.cli import Code, failure, options, show_error, told
+from audit.errors import AuditError
 
 if TYPE_CHECKING:
     from audit.asking import Watcher
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     from audit.cli.progress import Shown
     from audit.ledger import Ledger
     from audit.models import ExitCode
-    from audit.settings import ResumeSettings, RunSettings
+    from audit.report.view import RunView
+    from audit.reporting import Outcome
+    from audit.said import Said
+    from audit.settings import RunSettings
+    from audit.settings_resume import ResumeSettings
 
     Work: TypeAlias = Callable[[Watcher, Stop], Awaitable[Ledger]]
+    Tell: TypeAlias = Callable[[RunView, ExitCode], None]
 
 
 @click.command("run")
@@ -48,40 +54,68 @@ if TYPE_CHECKING:
 )
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
 @options.trainings
+@click.option(
+    "--baseline", metavar="RUN", help="Mark each finding as new, known or resolved since this run file or JSON report."
+)
+@click.option(
+    "--fail-on",
+    metavar="WHICH",
+    help="Which users in need end the run in 3: any, new (since --baseline; known errors then count no more), or "
+    "never. An incomplete run ends in 4 all the same.  [default: any]",
+)
 @options.redact
 @options.exit_zero
+@options.github
 @options.talk
-def command(**given: object) -> "ExitCode":
+@told.config
+def command(**given: object) -> "Code":
     """Audit all users and write reports.
 
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
     is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked, 5 if nothing could be started.
     """
-    if given["resume"] is not None:
-        return _resume(Path(str(given["resume"])), given)
+    from audit.cli.github import Workflow
+
+    said = told.said("run", given)
+    with Workflow(said.environ, wanted=said.text("github") != "off") as workflow:
+        try:
+            return _run(said, workflow.tell)
+        except AuditError as error:
+            workflow.failed(error)
+            return failure(error)
+
+
+def _run(said: "Said", tell: "Tell") -> "Code":
+    if said.options.get("resume") is not None:
+        return _resume(Path(str(said.options["resume"])), said, tell)
     from audit.instants import utc_now
     from audit.settings import run_settings
 
-    return perform(run_settings(given, os.environ, utc_now()), given)
+    return perform(run_settings(said, utc_now()), said, tell)
 
 
-def perform(settings: "RunSettings", given: dict[str, object]) -> "ExitCode":
-    """Audit as `settings` say and report; what `run` and `demo` share. `given` holds the options about stderr."""
+def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "Code":
+    """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code.
+
+    `tell` is given the run and what it ends in, when the reports are written.
+    """
     from audit import app
 
-    return _conduct(settings, given, lambda watcher, stop: app.audit(settings, watcher, stop))
+    return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop), tell)
 
 
-def _resume(path: Path, given: dict[str, object]) -> "ExitCode":
+def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
     from audit import app
-    from audit.settings import resume_settings
+    from audit.settings_resume import resume_settings
 
     with app.open_to_resume(path) as ledger:
-        settings = resume_settings(given, os.environ, ledger.info, ledger.choices)
-        return _conduct(settings, given, lambda watcher, stop: app.resume(ledger, settings, watcher, stop))
+        settings = resume_settings(said, ledger.info, ledger.choices)
+        return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop), tell)
 
 
-def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object], work: "Work") -> "ExitCode":
+def _conduct(
+    settings: "RunSettings | ResumeSettings", said: "Said", work: "Work", tell: "Tell | None" = None
+) -> "Code":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
     from audit import reporting
     from audit.asking import StoppedError
@@ -90,14 +124,15 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
     from audit.cli.progress import progress
     from audit.cli.stopping import signals
     from audit.models import ExitCode
+    from audit.report.view import RunView
     from audit.report.writer import Output
 
-    quiet = bool(given.get("quiet"))
+    quiet = said.flag("quiet")
     formatter = logs.Formatter(
-        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=given.get("log_format") == "json"
+        (*settings.secrets, os.environ.get("PGPASSWORD", "")), as_json=said.text("log_format") == "json"
     )
-    shown = progress(wanted=not quiet and not given.get("no_progress"), worded=formatter.worded)
-    logs.set_up(formatter, -1 if quiet else int(str(given.get("verbose") or 0)), shown.line)
+    shown = progress(wanted=not quiet and not said.flag("no_progress"), worded=formatter.worded)
+    logs.set_up(formatter, -1 if quiet else int(said.text("verbose") or 0), shown.line)
 
     with signals() as caught:
 
@@ -117,10 +152,19 @@ def _conduct(settings: "RunSettings | ResumeSettings", given: dict[str, object],
             raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
         with ledger:
             outcome = reporting.report(ledger, [Output(*each) for each in settings.outputs])
-            ending.show(outcome, ledger, advise="resume" in given)  # the demo's servers will be gone
-    if outcome.info.state == "interrupted" and caught.code is not None:
-        return caught.code
-    return ExitCode.OK if outcome.code is ExitCode.NEEDS_SYNC and given.get("exit_zero") else outcome.code
+            ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
+            code = _code(outcome, caught.code, said)
+            if tell:
+                tell(RunView(ledger), ExitCode(int(code)))
+    return code
+
+
+def _code(outcome: "Outcome", signal: "ExitCode | None", said: "Said") -> "Code":
+    from audit.models import ExitCode
+
+    if outcome.info.state == "interrupted" and signal is not None:
+        return signal
+    return ExitCode.OK if outcome.code == ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
 
 
 async def _announce(stop: "Stop", shown: "Shown") -> None:

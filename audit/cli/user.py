@@ -1,16 +1,16 @@
 """`sync-audit user`: one user in full."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from audit.app_user import Several
+    from audit.said import Said
     from audit.user_case import UserCase, UserCode
 
 NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
@@ -33,7 +33,8 @@ NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "s
 )
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
 @options.as_json
-def command(who: str, run_file: str | None, as_json: bool, **given: object) -> "UserCode":  # noqa: FBT001 - click
+@told.config
+def command(who: str, run_file: str | None, **given: object) -> "UserCode":
     """Show everything about one user: every row, every version, the verdict and why.
 
     WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Ends in 0 if the
@@ -44,18 +45,19 @@ def command(who: str, run_file: str | None, as_json: bool, **given: object) -> "
     who = who.strip()
     if not who or not who.isprintable():
         raise SettingsError("WHO is empty or no text", "Give an e-mail, a user id, a model id, or a part of one.")
-    case = _in_run(Path(run_file), who, given) if run_file is not None else _live(who, given)
-    return _shown(case, who, as_json=as_json, in_run=run_file is not None)
+    said = told.said("user", given)
+    case = _in_run(Path(run_file), who, given) if run_file is not None else _live(who, said)
+    return _shown(case, who, as_json=said.flag("as_json"), in_run=run_file is not None)
 
 
-def _live(who: str, given: dict[str, object]) -> "UserCase | Several":
+def _live(who: str, said: "Said") -> "UserCase | Several":
     from audit import app_user
     from audit.cli import logs
     from audit.cli.screen import busy
     from audit.instants import utc_now
     from audit.settings import run_settings
 
-    settings = run_settings(given, os.environ, utc_now())
+    settings = run_settings(said, utc_now())
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
     with busy("asking the database and Replicate"):
         return asyncio.run(app_user.look(settings, who))

@@ -6,15 +6,17 @@ flight. While a run is live its process holds the file's lock, which ends with t
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
 
+from audit.comparison import Sighting
 from audit.errors import LedgerError
-from audit.ledger import storage
+from audit.ledger import marks, storage
 from audit.ledger.journal import Journal
 from audit.ledger.trainings import Trainings
 from audit.models import (
@@ -154,6 +156,19 @@ class Ledger:
         with self.transaction():
             yield
             self._db.execute("CREATE INDEX by_model ON audited (model) WHERE model IS NOT NULL")
+
+    @contextmanager
+    def loading_baseline(self) -> Iterator[Callable[[Sighting], bool]]:
+        """One transaction; what it yields appends a user of an earlier run, false where the id is there already."""
+        with self._translated():
+            self._db.execute("BEGIN")
+            try:
+                marks.create(self._db)
+                yield partial(marks.add, self._db)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
 
     def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
         """Append a record in the source's order, with what is asked about it and the finding until it is."""
@@ -299,7 +314,9 @@ class Ledger:
         return Summary(statuses, _largest_first(reasons), _largest_first(notes))
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
-        """The users in report order: status, then e-mail with null last, then user id."""
+        """The users in report order: status, then e-mail with null last, then user id; marked by the baseline."""
+        info = self.info
+        mark = partial(marks.mark, self._db, complete=info.state == "complete") if info.baseline else None
         for each in (status,) if status else Status:
             where, values = "rank = ?", [str(_RANK[each])]
             if reason:
@@ -307,8 +324,9 @@ class Ledger:
             # Without user input: `where` is one of the two texts above.
             query = f"SELECT record, finding FROM audited WHERE {where} ORDER BY id"  # noqa: S608
             with self._read():
-                for record, finding in self._db.execute(query, values):
-                    yield AuditedUser(_RECORD.decode(record), _FINDING.decode(finding))
+                for row in self._db.execute(query, values):
+                    record, finding = _RECORD.decode(row[0]), _FINDING.decode(row[1])
+                    yield AuditedUser(record, finding, mark(record, finding) if mark else None)
 
     def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.

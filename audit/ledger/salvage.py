@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from audit.errors import LedgerError
-from audit.ledger import storage
+from audit.ledger import marks, storage
 from audit.ledger.book import Ledger, columns
 from audit.models import Finding, ModelRecord, RunInfo
 
@@ -34,9 +34,10 @@ def salvaged(path: Path) -> Ledger:
         copy.execute("BEGIN")
         insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
         copy.executemany(insert, _readable(damaged))
+        compared = marks.copied(damaged, copy)
         copy.execute("COMMIT")
         ledger = Ledger(path, copy)
-        ledger.save_info(_marked(ledger))
+        ledger.save_info(_marked(ledger, compared=compared))
     except (sqlite3.Error, LedgerError, msgspec.MsgspecError) as error:
         copy.close()
         if "full" in str(error):
@@ -50,10 +51,12 @@ def salvaged(path: Path) -> Ledger:
     return ledger
 
 
-def _marked(ledger: Ledger) -> RunInfo:
+def _marked(ledger: Ledger, *, compared: bool) -> RunInfo:
+    info = ledger.info
     count = ledger.summary().total
     reason = f"the run file was damaged: {count:,} users could still be read"
-    return msgspec.structs.replace(ledger.info, state="stopped", stop_reason=reason)
+    baseline = info.baseline if compared else None
+    return msgspec.structs.replace(info, state="stopped", stop_reason=reason, baseline=baseline)
 
 
 def _readable(damaged: sqlite3.Connection) -> Iterator[tuple[object, ...]]:

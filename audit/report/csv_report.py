@@ -39,6 +39,7 @@ COLUMNS = (
     "detail",
     "hint",
     "replicate_url",
+    "baseline",
 )
 
 CELL_LIMIT = 32_767
@@ -119,4 +120,5 @@ def _row(user: AuditedUser) -> tuple[str | int | None, ...]:
         cell(finding.detail),
         cell(hints.one_line(user)),
         hints.model_url(record),
+        user.baseline,
     )

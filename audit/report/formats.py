@@ -26,8 +26,20 @@ def _json() -> Renderer:
     return render
 
 
-FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json": _json}
-"""Name, which is also the file's suffix -> what imports the renderer."""
+def _md() -> Renderer:
+    from audit.report.md_report import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+def _junit() -> Renderer:
+    from audit.report.junit_report import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json": _json, "md": _md, "junit": _junit}
+"""Name -> what imports the renderer."""
 
 
 def renderer(name: str) -> Renderer:

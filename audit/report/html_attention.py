@@ -86,7 +86,7 @@ def tables(view: RunView, status: Status, draw: DrawTable) -> Iterator[Markup]:
         return
     places = iter(range(before + 1, before + number + 1))
     in_full = max(0, min(number, IN_FULL - before))
-    for urgent in chunks(islice(users, in_full), lambda user: attention_row(user, next(places))):
+    for urgent in chunks(islice(users, in_full), lambda user: attention_row(user, next(places), view.tables)):
         yield draw("attention.html", {**said, "chunk": urgent})
     for listed in chunks(users, lambda user: listed_row(user, next(places)), in_full + 1):
         yield draw("listed.html", {**said, "chunk": listed})

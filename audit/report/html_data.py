@@ -29,6 +29,7 @@ from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST,
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html_words import comparison
 from audit.report.view import RunView
+from audit.tables import Tables
 from audit.visible import visible
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,6 +68,7 @@ FIELDS = (
     "shared_with",
     "reason",
     "notes",
+    "baseline",
     "behind",
     "total",
     "older_completed",
@@ -134,7 +136,7 @@ def _gzipped(view: RunView) -> Iterator[bytes]:
     squeeze = _Gzip()
     encode = msgspec.json.Encoder().encode
     yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view)}))
-    pack = _Packer(tuple(view.summary.reasons), _notes(view), view.summary.total >= LARGE).row
+    pack = _Packer(view).row
     users = view.users()
     while rows := [pack(user) for user in islice(users, BLOCK)]:
         *columns, newest = (
@@ -160,7 +162,7 @@ def hint_data(view: RunView) -> dict[str, object]:
             {"question": check.question, "value": check.value, "advice": check.advice}
             for check in hints.checklist(_PLACEHOLDER)
         ],
-        "sql": hints.rows_sql(_PLACEHOLDER.record).replace("'{who}'", "{user}"),
+        "sql": hints.rows_sql(_PLACEHOLDER.record, view.tables).replace("'{who}'", "{user}"),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
         "origins": _ORIGINS if view.run.trainings else None,
@@ -214,10 +216,11 @@ _NO_ORIGINS = ("", "", "", "")
 class _Packer:
     """Users -> rows of texts, in the order of `FIELDS`."""
 
-    def __init__(self, reasons: tuple[Reason, ...], notes: tuple[Note, ...], large: bool) -> None:  # noqa: FBT001 - a plain fact
-        self._reasons = {reason: str(number) for number, reason in enumerate(reasons)}
-        self._bits = {note: 1 << number for number, note in enumerate(notes)}
-        self._large = large
+    def __init__(self, view: RunView) -> None:
+        self._reasons = {reason: str(number) for number, reason in enumerate(view.summary.reasons)}
+        self._bits = {note: 1 << number for number, note in enumerate(_notes(view))}
+        self._large = view.summary.total >= LARGE
+        self._tables = view.tables
 
     def row(self, user: AuditedUser) -> list[str]:
         """One user."""
@@ -227,7 +230,7 @@ class _Packer:
         plain = "".join(texts).replace(ITEM, "").isprintable() if record.shared_with else "".join(texts).isprintable()
         odd = ""
         if not plain:
-            odd = msgspec.json.encode(_odd(user)).decode()
+            odd = msgspec.json.encode(_odd(user, self._tables)).decode()
             texts = [*map(visible, texts[:-1]), ITEM.join(map(visible, record.shared_with))]
         ids = [version.id for version in finding.versions]
         if not ids and finding.latest_version:  # known by its training
@@ -238,6 +241,7 @@ class _Packer:
             *texts,
             self._reasons[finding.reason],
             str(sum([self._bits[note] for note in finding.notes])) if finding.notes else "0",
+            user.baseline or "",
             "" if finding.versions_behind is None else str(finding.versions_behind),
             "" if finding.total_versions is None else str(finding.total_versions),
             str(record.older_completed),
@@ -329,7 +333,7 @@ def _microseconds(iso: str | None) -> int | None:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _odd(user: AuditedUser) -> dict[str, object]:
+def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
     """What cannot be told from the spelled-out texts: whether a cell needs a guard, and what a hash or a page is."""
     record, finding = user.record, user.finding
     compared = comparison(record.replicate_version_id, finding.latest_version)
@@ -340,7 +344,7 @@ def _odd(user: AuditedUser) -> dict[str, object]:
     }
     return {
         "page": hints.model_url(record) or "",
-        "sql": visible(hints.rows_sql(record)),
+        "sql": visible(hints.rows_sql(record, tables)),
         "compared": compared and [visible(part) for part in compared],
         "guard": [name for name, text in cells.items() if text and looks_like_formula(text)],
     }

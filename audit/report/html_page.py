@@ -14,7 +14,7 @@ from audit.report.html_charts import Chart, Segment, reasons_chart, split, split
 from audit.report.html_data import packed
 from audit.report.html_run import reproduce, run_facts
 from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
-from audit.report.html_words import STATUS_TITLES, generic
+from audit.report.html_words import MARK_TITLES, STATUS_TITLES, generic
 from audit.report.view import RunView
 
 
@@ -78,6 +78,8 @@ class Page:
     status_choices: tuple[Choice, ...]
     reason_choices: tuple[Choice, ...]
     note_choices: tuple[Choice, ...]
+    mark_choices: tuple[Choice, ...]
+    """None without a baseline."""
     data: Iterator[Markup]
     """All users for the script, as base64 in pieces: no character of it means anything to HTML."""
 
@@ -88,7 +90,7 @@ def build(view: RunView, draw: DrawTable) -> Page:
     verdict, sentence = headline(view)
     surveyed = survey(view)
     charts = (reasons_chart(summary), *surveyed.charts)
-    answers = hints.population_answers(view.population, summary) if view.population else ()
+    answers = hints.population_answers(view.population, summary, view.tables) if view.population else ()
     return Page(
         title=f"{sentence} · {run.database}",
         verdict=verdict,
@@ -117,6 +119,7 @@ def build(view: RunView, draw: DrawTable) -> Page:
         status_choices=tuple(Choice(s.value, STATUS_TITLES[s], n) for s, n in summary.statuses.items() if n),
         reason_choices=_choices(summary.reasons),
         note_choices=_choices(summary.notes),
+        mark_choices=tuple(Choice(m, MARK_TITLES[m], n) for m, n in view.news.marks.items() if n) if view.news else (),
         data=map(Markup, packed(view)),
     )
 

@@ -23,13 +23,13 @@ TEXT_LIMIT = 2_000
 
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole page to `out`; memory does not grow with the number of users."""
-    environment = _environment()
-    style, script = _own("style.css"), _own("report.js")
+    templates = environment()
+    style, script = own("style.css"), own("report.js")
 
     def draw(template: str, values: Mapping[str, object]) -> Markup:
-        return Markup(environment.get_template(template).render(values))  # noqa: S704 - escaped by the template
+        return Markup(templates.get_template(template).render(values))  # noqa: S704 - escaped by the template
 
-    pieces = environment.get_template("report.html").generate(
+    pieces = templates.get_template("report.html").generate(
         page=build(view, draw),
         style=Markup(style),  # noqa: S704 - our own file, not data
         script=Markup(script),  # noqa: S704 - our own file, not data
@@ -38,11 +38,11 @@ def render(view: RunView, out: BinaryIO) -> None:
     out.writelines(piece.encode() for piece in pieces)
 
 
-def policy(style: str, script: str) -> str:
-    """The page's own Content-Security-Policy: nothing but this style, this script and images within."""
+def policy(style: str, script: str = "") -> str:
+    """A page's own Content-Security-Policy: nothing but this style, this script, if any, and images within."""
+    scripts = f"script-src '{_digest(script)}'; " if script else ""
     return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src '{_digest(style)}'; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -71,8 +71,9 @@ def ticked(text: str) -> Markup:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Templates with autoescape, in which a name that is not there is an error."""
+    made = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FileSystemLoader(template_directory()),
@@ -82,11 +83,12 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    environment.filters["number"] = "{:,}".format
-    environment.filters["ticks"] = ticked
-    return environment
+    made.filters["number"] = "{:,}".format
+    made.filters["ticks"] = ticked
+    return made
 
 
 @cache
-def _own(name: str) -> str:
+def own(name: str) -> str:
+    """A file of ours beside the templates."""
     return (template_directory() / name).read_text(encoding="utf-8")

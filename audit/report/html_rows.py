@@ -9,7 +9,18 @@ from audit.models import AuditedUser, Finding, Note
 from audit.origins import BASIS, NONE_MADE, labelled, origins
 from audit.report.html_charts import days_behind
 from audit.report.html_facts import facts, model_page, training_facts
-from audit.report.html_words import Comparison, anchor, comparison, counted, days, head, instant, short_hash
+from audit.report.html_words import (
+    MARK_TITLES,
+    Comparison,
+    anchor,
+    comparison,
+    counted,
+    days,
+    head,
+    instant,
+    short_hash,
+)
+from audit.tables import PLAIN, Tables
 
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
@@ -73,6 +84,8 @@ class AttentionRow(NamedTuple):
     lag: str
     reason: str
     title: str
+    mark: str
+    """How the user compares with the baseline, or ""."""
     detail: str
     hint: str
     steps: tuple[str, ...]
@@ -120,15 +133,15 @@ def listed_row(user: AuditedUser, place: int) -> ListedRow:
         head(record.replicate_model_id or ""),
         short_hash((record.replicate_version_id or "").strip()),
         short_hash(finding.latest_version or ""),
-        hints.HINTS[finding.reason].title,
+        hints.HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else ""),
         head(finding.detail or ""),
     )
 
 
-def attention_row(user: AuditedUser, place: int) -> AttentionRow:
+def attention_row(user: AuditedUser, place: int, tables: Tables = PLAIN) -> AttentionRow:
     """The row of a user who is not up to date; `place` counts from 1 in the report's order."""
     record, finding = user.record, user.finding
-    hint, sql = hints.filled(finding.reason, user), hints.rows_sql(record)
+    hint, sql = hints.filled(finding.reason, user, tables), hints.rows_sql(record, tables)
     recorded, latest, lag = (
         (record.replicate_version_id or "").strip(),
         finding.latest_version or "",
@@ -153,13 +166,14 @@ def attention_row(user: AuditedUser, place: int) -> AttentionRow:
         lag=days(lag) if lag is not None else "",
         reason=finding.reason.value,
         title=hint.title,
+        mark=MARK_TITLES[user.baseline] if user.baseline else "",
         detail=finding.detail or "",
         hint=hints.one_line(user),
         steps=_below(hint, sql),
         comparison=comparison(record.replicate_version_id, finding.latest_version),
         versions=_versions(finding),
         older=_older(finding),
-        notes=[_note(user, note, sql) for note in finding.notes],
+        notes=[_note(hints.filled(note, user, tables), note, sql) for note in finding.notes],
         basis=BASIS[finding.evidence] if finding.evidence and finding.traced else "",
         trainings=cards,
         no_training=NONE_MADE if finding.traced and not cards else "",
@@ -183,8 +197,7 @@ def _older(finding: Finding) -> str:
     return f"and {hidden:,} older" + (f"; the recorded one is number {behind + 1:,}" if behind >= shown else "")
 
 
-def _note(user: AuditedUser, note: Note, sql: str) -> NoteLine:
-    hint = hints.filled(note, user)
+def _note(hint: hints.Hint, note: Note, sql: str) -> NoteLine:
     return NoteLine(note.value, hint.title, hint.meaning, _below(hint, sql))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from audit import hints
 from audit.models import AuditedUser
 from audit.report.html_facts import NOT_RECORDED, brief_trainings, model_page, rare_facts
-from audit.report.html_words import head, instant, short_hash
+from audit.report.html_words import MARK_TITLES, head, instant, short_hash
 
 
 class UpToDateRow(NamedTuple):
@@ -44,6 +44,7 @@ def up_to_date_row(user: AuditedUser) -> UpToDateRow:
     record, finding = user.record, user.finding
     email, name, latest = record.email, record.display_name or "", finding.latest_version or ""
     rare = rare_facts(record) + brief_trainings(user)
+    marks = [MARK_TITLES[user.baseline]] if user.baseline else []
     if record.replicate_version_id != latest:
         rare.append(("Recorded as", record.replicate_version_id or ""))
     whole = ((email, "E-mail"), (name, "Name"), (record.user_id, "User id"), (record.replicate_model_id, "Model id"))
@@ -58,7 +59,7 @@ def up_to_date_row(user: AuditedUser) -> UpToDateRow:
         latest,
         (finding.latest_version_created_at or "")[:10],
         finding.total_versions,
-        tuple([hints.HINTS[note].title for note in finding.notes]),
+        (*marks, *[hints.HINTS[note].title for note in finding.notes]),
         record.model_row_id,
         record.training_id or "",
         record.trigger_word or NOT_RECORDED,

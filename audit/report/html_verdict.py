@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from audit.models import Note, Reason, Status, Summary
 from audit.report.html_run import UNSEEN, extent, narrowed
-from audit.report.html_words import STATUS_TITLES, counted, duration, time_element
+from audit.report.html_words import STATUS_TITLES, counted, duration, instant, time_element
 from audit.report.view import RunBlock, RunView
 from audit.verdict import wrong_account
 
@@ -84,6 +84,13 @@ def banners(view: RunView) -> Iterator[Banner]:
             f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
             f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
             "exist.",
+        )
+    if view.news and run.baseline:
+        marks, since = view.news.marks, instant(run.baseline.started_at)
+        yield Banner(
+            "needs_sync" if marks["new"] else "not_checked",
+            f"{marks['new']:,} new since the baseline",
+            f"{marks['known']:,} known, {marks['resolved']:,} resolved since the run of {since} ({run.baseline.path}).",
         )
     if run.filters.users or run.filters.limit is not None:
         yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")

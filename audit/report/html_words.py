@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from audit.hints import HINTS, Hint
-from audit.models import Note, Reason, Status
+from audit.models import Mark, Note, Reason, Status
 from audit.verdict import recorded_hash
 
 STATUS_TITLES = {
@@ -16,6 +17,9 @@ STATUS_TITLES = {
     Status.NOT_CHECKED: "Not reached",
     Status.UP_TO_DATE: "Up to date",
 }
+
+MARK_TITLES: Mapping[Mark, str] = {"new": "New", "known": "Known", "resolved": "Resolved"}
+"""How a user compares with the baseline."""
 
 _PLACEHOLDERS = {
     "who": "‹user›",

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit import hints
-from audit.models import AuditedUser, Note, Population, Reason, Status, Summary, Version
+from audit.models import AuditedUser, Mark, Note, Population, Reason, Status, Summary, Version
 from audit.origins import TrainingLine, origins
 from audit.report.view import RunView
 from audit.training import Evidence
@@ -60,6 +60,7 @@ class UserLine(msgspec.Struct, frozen=True):
     current_training: TrainingLine | None
     latest_training: TrainingLine | None
     later_training: TrainingLine | None
+    baseline: Mark | None
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -69,7 +70,7 @@ def render(view: RunView, out: BinaryIO) -> None:
         "tool": {"name": "sync-audit", "version": view.tool_version},
         "run": view.run,
         "population": view.population and _population(view.population),
-        "summary": _summary(view.summary),
+        "summary": {**_summary(view.summary), "baseline": view.news and view.news.marks},
     }
     encode = msgspec.json.Encoder().encode
     indented = msgspec.json.format(encode(head), indent=2)
@@ -119,6 +120,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.shared_with_count,
         finding.evidence,
         *origins(user),
+        user.baseline,
     )
 
 

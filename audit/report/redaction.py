@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
+from audit.comparison import Sighting
 from audit.models import AuditedUser, Filters, Finding, ModelRecord
 from audit.repair import Change, LeftOut
 from audit.training import Traced, Training
@@ -54,7 +55,22 @@ def redacted_user(user: AuditedUser) -> AuditedUser:
     }
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
-    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean))
+    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean), user.baseline)
+
+
+def redacted_sighting(user: Sighting) -> Sighting:
+    """The same for a user as an earlier run tells of one; masking twice changes nothing."""
+    personal = [text for text in (user.email, user.display_name) if text and text.strip(" *@")]
+    clean = _cleaner(personal)
+    return replace(
+        user,
+        user_id=redacted_text(user.user_id),
+        email=user.email and masked_address(user.email),
+        display_name=user.display_name and MASKED_NAME,
+        replicate_model_id=user.replicate_model_id and clean(user.replicate_model_id),
+        detail=user.detail and clean(user.detail),
+        current_version=user.current_version and clean(user.current_version),
+    )
 
 
 def redacted_training(training: Training, record: ModelRecord) -> Training:

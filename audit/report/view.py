@@ -6,9 +6,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from audit.fail_on import news
 from audit.models import (
     Account,
     AuditedUser,
+    Baseline,
     Filters,
     OptionalColumn,
     OrderBy,
@@ -85,6 +87,7 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     missing_columns: tuple[OptionalColumn, ...]
     trainings: TrainingsBlock | None
     """Null where trainings were not read."""
+    baseline: Baseline | None
 
 
 class RunView:
@@ -93,14 +96,16 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "population", "run", "summary", "tool_version")
+    __slots__ = ("_reader", "news", "population", "run", "summary", "tables", "tool_version")
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
         self._reader = reader
         self.tool_version = info.tool_version
+        self.tables = info.tables
         self.population = reader.population
         self.summary = reader.summary()
+        self.news = news(reader.users()) if info.baseline else None
         self.run = _run_block(reader, redact=info.redacted or redact)
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
@@ -131,6 +136,7 @@ def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
         requests=info.requests,
         missing_columns=info.missing_columns,
         trainings=_trainings_block(reader, redact=redact),
+        baseline=info.baseline,
     )
 
 

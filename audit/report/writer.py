@@ -18,6 +18,9 @@ from audit.visible import visible
 
 STDOUT = "-"
 
+Drawing = Callable[[str], Callable[[BinaryIO], None]]
+"""Format -> what writes it to a stream."""
+
 
 class Output(NamedTuple):
     """One report to write: a format of `FORMATS`, and a path or `-` for standard output."""
@@ -45,7 +48,12 @@ def check(outputs: Sequence[Output]) -> None:
 
 
 def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = None) -> None:
-    """Render `view` to every output; one that fails does not keep the others from being written.
+    """Render `view` to every output; see `write_each`."""
+    write_each(outputs, lambda name: partial(renderer(name), view), stdout)
+
+
+def write_each(outputs: Sequence[Output], drawing: Drawing, stdout: BinaryIO | None = None) -> None:
+    """Have every output written by what `drawing` has for its format; one that fails keeps no other from it.
 
     Raises ReportError, once, that names every output that failed; what was there before is untouched.
     A reader of standard output that goes away is no failure.
@@ -54,7 +62,7 @@ def write(outputs: Sequence[Output], view: RunView, stdout: BinaryIO | None = No
     first_error: OSError | None = None
     for output in outputs:
         try:
-            put(output.path, partial(renderer(output.format), view), stdout)
+            put(output.path, drawing(output.format), stdout)
         except OSError as error:
             failures.append(f"the {output.format} report to {_shown(output)}: {cause(error)}")
             first_error = first_error or error

@@ -1,0 +1,54 @@
+"""What a command was told: its options, the environment, and the config file."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from audit.said import Config, Said
+
+Command = Callable[..., Any]
+
+
+def config(command: Command) -> Command:
+    """`--config` and `--no-config`."""
+    decorators = (
+        click.option(
+            "--config",
+            metavar="FILE",
+            help="Read settings from this file.  [default: sync-audit.toml, or [tool.sync-audit] in pyproject.toml, "
+            "here or above]",
+        ),
+        click.option("--no-config", is_flag=True, help="Read no config file."),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def said(command: str, given: dict[str, object]) -> "Said":
+    """Everything that `command` was told, `given` by its options. Raises SettingsError for a wrong config file."""
+    from audit.said import Said
+
+    return Said(given, os.environ, _config(command, given))
+
+
+def _config(command: str, given: dict[str, object]) -> "Config | None":
+    from audit import config_file
+    from audit.errors import SettingsError
+
+    file = given.get("config")
+    if file is not None:
+        if given.get("no_config"):
+            raise SettingsError("--config and --no-config exclude each other")
+        return config_file.read(Path(str(file)), command)
+    if given.get("no_config"):
+        return None
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it has been removed
+        return None
+    return config_file.find(here, command)

@@ -1,0 +1,145 @@
+"""The JUnit report: one test case a user, for the test tab of Jenkins, GitLab and others.
+
+Valid against both schemas in wide use, Jenkins' (junit-10.xsd) and Ant's (JUnit.xsd). The stricter one is why there is
+no `file` attribute, why times have no zone (they are UTC), and why both `system-out` and `system-err` are there.
+"""
+
+import re
+from collections.abc import Iterator
+from html import escape
+from itertools import islice
+from typing import BinaryIO
+
+from audit import hints
+from audit.hint_table import HINTS
+from audit.models import AuditedUser, Status
+from audit.report.html_facts import model_page
+from audit.report.html_run import narrowed
+from audit.report.html_verdict import headline
+from audit.report.view import RunView
+from audit.visible import shortened, visible
+
+SUITE = "sync-audit"
+"""Name of the suite, and class of every case: a user who becomes up to date is then the same test that now passes."""
+
+_BATCH = 200
+_ROOM_FOR_A_NAME = 200
+_ROOM_FOR_A_FACT = 1000
+
+# What XML 1.0 forbids and `visible` leaves alone; all else that it forbids, `visible` spells out.
+_FORBIDDEN = re.compile("[\ufffe\uffff]")
+_ELEMENT = {Status.NEEDS_SYNC: "failure", Status.ERROR: "error"}
+
+
+def render(view: RunView, out: BinaryIO) -> None:
+    """Write the whole report to `out`; memory does not grow with the number of users."""
+    out.write("".join(_head(view)).encode())
+    users = view.users()
+    while cases := "".join(_case(user, redacted=view.run.redacted) for user in islice(users, _BATCH)):
+        out.write(cases.encode())
+    out.write("".join(_tail(view)).encode())
+
+
+def case_name(user: AuditedUser, *, redacted: bool) -> str:
+    """E-mail and id; GitLab drops all but one of the cases that share a name.
+
+    An id that does not come out as it is (masked, cut, characters spelled out) might be another's then, so the row's
+    id stands beside it.
+    """
+    record = user.record
+    shown = shortened(visible(record.user_id), _ROOM_FOR_A_NAME)
+    itself = shown == " ".join(record.user_id.split()) and not (redacted and "***" in shown) and "\\" not in shown
+    identity = shown if itself else f"{shown}, row {shortened(visible(record.model_row_id), _ROOM_FOR_A_NAME)}"
+    if redacted or not (record.email or "").strip():
+        return identity
+    return f"{shortened(visible(record.email or ''), _ROOM_FOR_A_NAME)} ({identity})"
+
+
+def text(said: str) -> str:
+    """`said` as it may stand in an attribute or between two tags."""
+    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", visible(said)))
+
+
+def _head(view: RunView) -> Iterator[str]:
+    run, counts = view.run, view.summary.statuses
+    attributes = {
+        "name": SUITE,
+        "tests": view.summary.total,
+        "failures": counts[Status.NEEDS_SYNC],
+        "errors": counts[Status.ERROR],
+        "skipped": counts[Status.NOT_CHECKED],
+        "time": _seconds(run.duration_seconds),
+        "timestamp": run.started_at[:19],
+        "hostname": run.database.partition("/")[0] or "localhost",
+        "package": SUITE,
+        "id": 0,
+    }
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite'
+    yield from (f' {name}="{text(str(value))}"' for name, value in attributes.items())
+    yield ">\n<properties>\n"
+    yield from (f'<property name="{name}" value="{text(value)}"/>\n' for name, value in _properties(view))
+    yield "</properties>\n"
+
+
+def _properties(view: RunView) -> Iterator[tuple[str, str]]:
+    run = view.run
+    yield "run.id", run.id
+    yield "run.state", run.state
+    yield "run.stop_reason", run.stop_reason or ""
+    yield "run.started_at", run.started_at
+    yield "run.finished_at", run.finished_at or ""
+    yield "run.database", run.database
+    yield "run.base_url", run.base_url
+    yield "run.account", f"{run.account.username} ({run.account.type})" if run.account else ""
+    yield "run.order_by", run.order_by
+    yield "run.narrowed", narrowed(run)
+    yield "run.include_tests", str(run.filters.include_tests).lower()
+    yield "run.baseline", run.baseline.path if run.baseline else ""
+    yield "run.redacted", str(run.redacted).lower()
+    yield "run.requests.sent", str(run.requests.sent)
+    yield "run.requests.retried", str(run.requests.retried)
+    yield "run.requests.throttled", str(run.requests.throttled)
+    yield "tool", f"sync-audit {view.tool_version}"
+    yield from ((f"reason.{reason}", str(count)) for reason, count in view.summary.reasons.items())
+
+
+def _case(user: AuditedUser, *, redacted: bool) -> str:
+    finding = user.finding
+    start = f'<testcase classname="{SUITE}" name="{text(case_name(user, redacted=redacted))}" time="0"'
+    if finding.status is Status.UP_TO_DATE:
+        return f"{start}/>\n"
+    title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
+    message = text(f"{title}: {shortened(visible(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title)
+    if finding.status is Status.NOT_CHECKED:
+        return f'{start}><skipped message="{message}"/></testcase>\n'
+    element = _ELEMENT[finding.status]
+    told = "".join(f"{label}: {text(shortened(visible(value), _ROOM_FOR_A_FACT))}\n" for label, value in _facts(user))
+    return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{told}</{element}>\n</testcase>\n'
+
+
+def _facts(user: AuditedUser) -> Iterator[tuple[str, str]]:
+    """Label and value of what a person needs who looks at the failed case; what is not there is left out."""
+    record, finding = user.record, user.finding
+    told = (
+        ("user", record.user_id),
+        ("model", record.replicate_model_id),
+        ("recorded", record.replicate_version_id),
+        ("latest", finding.latest_version),
+        ("behind", None if finding.versions_behind is None else str(finding.versions_behind)),
+        ("notes", ", ".join(HINTS[note].title for note in finding.notes)),
+        ("hint", hints.one_line(user)),
+        ("page", model_page(record)),
+    )
+    return ((label, value) for label, value in told if value)
+
+
+def _tail(view: RunView) -> Iterator[str]:
+    run = view.run
+    _, sentence = headline(view)
+    ended = "" if run.state == "complete" else f"Incomplete run, {run.state}: {run.stop_reason or 'no reason recorded'}"
+    yield f"<system-out>{text(sentence)}</system-out>\n<system-err>{text(ended)}</system-err>\n"
+    yield "</testsuite>\n</testsuites>\n"
+
+
+def _seconds(duration: float | None) -> str:
+    return f"{duration or 0:.3f}"
