@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -89,6 +90,7 @@ class Repair:
                     await self._all_batches(table, replicate, stop)
                 finally:
                     self._write_undo()
+                    self._drop_plan()
             if tally.done and not stop.requested and not tally.error:
                 await self._audit_again(replicate, stop)
         return tally
@@ -188,10 +190,23 @@ class Repair:
 
     def _keep_plan(self) -> None:
         """What the plan has written to undo it stays as `...-undo-planned.sql`: psql may have carried it out."""
-        written = sql_file(self._ledger.path, "undo")
-        kept = written.with_name(f"{written.stem}-planned.sql")
-        if written.is_file():
+        if (written := sql_file(self._ledger.path, "undo")).is_file():
+            kept = self._kept
             write_undo(self._plan, kept, partial(with_earlier, kept, partial(undo_edits, written)))
+
+    def _drop_plan(self) -> None:
+        """Remove that again where `...-undo.sql` covers all of it by now."""
+        if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in undo_edits(self._kept)):
+            self._kept.unlink()
+
+    def _is_done(self, row_id: str) -> bool:
+        entry = self._journal.entry(row_id)
+        return entry is not None and entry.state is State.DONE
+
+    @property
+    def _kept(self) -> Path:
+        written = sql_file(self._ledger.path, "undo")
+        return written.with_name(f"{written.stem}-planned.sql")
 
     def _write_undo(self, ahead: Callable[[], Iterable[Change]] = tuple) -> None:
         """Write `...-undo.sql` for what was done, or may have been, and for the changes `ahead`; for nothing else."""

@@ -75,6 +75,9 @@ def one_line(user: AuditedUser) -> str:
     return line.format_map(_Values(user)) if "{" in line else line  # most lines are plain, and values cost time
 
 
+_ODD_URL = frozenset({Note.MISSING_WEIGHTS_URL, Note.GUESSED_WEIGHTS_URL, Note.WEIGHTS_URL_OF_ANOTHER_VERSION})
+
+
 def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) -> tuple[Check, ...]:
     """The guide's points for "up to date, but the pictures are poor", with this user's values."""
     record, finding = user.record, user.finding
@@ -85,15 +88,15 @@ def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) 
     def verdict(column: str, bad: bool) -> bool | None:  # noqa: FBT001 - two plain facts
         return None if column in missing_columns else not bad
 
-    no_trigger = Note.MISSING_TRIGGER_WORD in finding.notes
+    bad_trigger = bool({Note.MISSING_TRIGGER_WORD, Note.TRIGGER_WORD_DIFFERS} & set(finding.notes))
     odd_scale = Note.UNUSUAL_LORA_SCALE in finding.notes
-    odd_url = bool({Note.MISSING_WEIGHTS_URL, Note.GUESSED_WEIGHTS_URL} & set(finding.notes))
+    odd_url = bool(_ODD_URL & set(finding.notes))
     return (
         Check("Is the recorded hash the latest?", values["recorded"], equal, f"The latest is {values['latest']}."),
         Check(
             "Is there a trigger word?",
             values["trigger"],
-            verdict("trigger_word", no_trigger),
+            verdict("trigger_word", bad_trigger),
             "Prompts must contain it.",
         ),
         Check("Is the LoRA scale usual?", values["scale"], verdict("lora_scale", odd_scale), "Around 1 is usual."),

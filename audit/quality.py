@@ -4,6 +4,7 @@ import msgspec
 
 from audit.evidence import Evidence, askable_training
 from audit.models import AuditedUser, Note, Reason, Status
+from audit.origins import origins
 from audit.training_rows import minute
 from audit.verdict import USUAL_LORA_SCALE, recorded_hash
 from audit.visible import shortened, visible
@@ -61,7 +62,7 @@ def _hash(user: AuditedUser) -> Point:
 
 def _trigger_word(user: AuditedUser, evidence: Evidence) -> Point:
     word = user.record.trigger_word
-    training = evidence.training(user.record.training_id)
+    training = origins(user).current or evidence.training(user.record.training_id)
     used = training.trigger_word if training else None
     good: bool | None
     if "trigger_word" in evidence.missing_columns:
@@ -114,12 +115,27 @@ def _weights_verdict(user: AuditedUser, evidence: Evidence) -> tuple[bool | None
         return False, "It contains a version's hash, so it was made up: real ones never do."
     training = evidence.training(record.training_id)
     if training is None or training.weights is None or training.version is None:
-        return None, _why_not_compared(user, evidence)
+        return _by_origin(user) or (None, _why_not_compared(user, evidence))
     if training.weights != (record.lora_weights_url or "").strip():
         return False, f"The training put out another one: {_short(training.weights)}"
     if training.version != recorded_hash(record.replicate_version_id):
         return False, f"They are the weights of version {training.version[:12]}, which is not the recorded one."
-    return True, "It is what the training of the recorded version put out."
+    return True, _ITS_OWN
+
+
+def _by_origin(user: AuditedUser) -> tuple[bool, str] | None:
+    """The verdict where the training that the row names says nothing, and the recorded version's own one is known."""
+    current = origins(user).current
+    if current and current.weights:
+        if current.weights == (user.record.lora_weights_url or "").strip():
+            return True, _ITS_OWN
+        return False, f"The training of the recorded version put out another one: {_short(current.weights)}"
+    if Note.WEIGHTS_URL_OF_ANOTHER_VERSION in user.finding.notes:
+        return False, "It is what the training of another version put out."
+    return None
+
+
+_ITS_OWN = "It is what the training of the recorded version put out."
 
 
 def _why_not_compared(user: AuditedUser, evidence: Evidence) -> str:

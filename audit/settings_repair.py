@@ -16,7 +16,6 @@ from audit.settings import (
     RunSettings,
     base_url_from,
     database_from,
-    first,
     number_from,
     token_from,
 )
@@ -26,10 +25,8 @@ def repair_settings(
     options: Mapping[str, object], environ: Mapping[str, str], info: RunInfo, choices: Choices | None, run_file: Path
 ) -> RunSettings:
     """Where to write and whom to ask: the database and the Replicate of the run, and no other. Raises SettingsError."""
-    url = options.get("base_url")
-    said = first(None if url is None else str(url), "REPLICATE_BASE_URL", environ)
-    if said:
-        _refuse_other("--base-url (REPLICATE_BASE_URL)", base_url_from(said, {}), info.base_url)
+    if environ.get("REPLICATE_BASE_URL"):
+        _refuse_other("REPLICATE_BASE_URL", base_url_from(None, environ), info.base_url)
     token_file = options.get("token_file")
     chosen = choices or Choices(outputs=(), concurrency=32, per_minute=2400, timeout=30.0, retries=4)
     return RunSettings(

@@ -219,9 +219,9 @@
     const unless = (name, good) => (hints.missing.includes(name) ? null : good);
     const good = [
       user.latest_version ? user.reason.status === "up_to_date" : null,
-      unless("trigger_word", noted("missing_trigger_word")),
+      unless("trigger_word", noted("missing_trigger_word", "trigger_word_differs")),
       unless("lora_scale", noted("unusual_lora_scale")),
-      unless("lora_weights_url", noted("missing_weights_url", "guessed_weights_url")),
+      unless("lora_weights_url", noted("missing_weights_url", "guessed_weights_url", "weights_url_of_another_version")),
       null,
     ];
     return hints.checks.map((check, place) => ({

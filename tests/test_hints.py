@@ -5,11 +5,13 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from audit.hint_table import HINTS, ONE_LINE
 from audit.hints import checklist, filled, model_url, one_line, population_answers, rows_sql
 from audit.models import AuditedUser, Finding, Note, Population, Reason, Status, Summary
 from audit.tables import Table, Tables
+from audit.training import Traced, Training
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, found, record
 
@@ -116,6 +118,19 @@ def test_the_checklist_judges_each_point_by_this_users_values() -> None:
     user = AuditedUser(odd, classify(odd, found(NEW, OLD), Circumstances()))
     assert [check.good for check in checklist(user)] == [False, False, False, False, None]
     assert [check.value for check in checklist(user)][1:3] == ["(none recorded)", "9"]
+
+
+def test_the_checklist_knows_what_trainings_have_shown() -> None:
+    notes = (Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)
+    user = AuditedUser(record(), Finding(reason=Reason.LATEST_VERSION, latest_version=NEW, notes=notes))
+    assert [check.good for check in checklist(user)] == [True, False, True, False, None]
+
+
+def test_the_own_weights_are_never_those_of_another_version() -> None:
+    traced = Traced(latest=Training(id="t9", status="succeeded", weights="https://of.the/latest"))
+    user = AuditedUser(BEHIND.record, replace(BEHIND.finding, traced=traced))
+    own = filled(Note.WEIGHTS_URL_OF_ANOTHER_VERSION, user).steps[1]
+    assert own == "The recorded version's own weights: (not known)"
 
 
 def test_the_checklist_finds_nothing_wrong_with_a_good_record() -> None:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from audit.evidence import Evidence
-from audit.models import AuditedUser, Failed, Found, Missing, NotAsked, Reason, Reply, Version
+from audit.models import AuditedUser, Failed, Found, Missing, NotAsked, Note, Reason, Reply, Version
 from audit.person import Person
 from audit.quality import Point, points
-from audit.training import Training
+from audit.training import Traced, Training
 from audit.training_rows import Rules, judged
 from audit.verdict import Circumstances, classify
 from tests.samples import NEW, OLD, digest, record, training_row
@@ -33,6 +34,39 @@ def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) ->
         missing_columns=absent,
     )
     return next(each for each in points(user, given) if each.code == code)
+
+
+@pytest.mark.parametrize(
+    ("traced", "good", "words"),
+    [
+        pytest.param(Traced(latest=TRAINING), True, "what the training of the recorded", id="its own"),
+        pytest.param(
+            Traced(latest=replace(TRAINING, weights="https://x/y")), False, "another one: https://x/y", id="other"
+        ),
+        pytest.param(Traced(), False, "the training of another version", id="only the owner of the URL is known"),
+    ],
+)
+def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
+    traced: Traced,
+    good: bool,  # noqa: FBT001 - a table's column
+    words: str,
+) -> None:
+    mine = record(training_id=None)
+    finding = classify(mine, REPLY, Circumstances())
+    notes = () if traced.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
+    user = AuditedUser(mine, replace(finding, traced=traced, notes=notes))
+    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = next(each for each in points(user, given) if each.code == "weights_url")
+    assert found.good is good
+    assert words in found.verdict
+
+
+def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
+    mine = record()
+    user = AuditedUser(mine, classify(mine, REPLY, Circumstances()))
+    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = next(each for each in points(user, given) if each.code == "weights_url")
+    assert (found.good, "not among those that were read" in found.verdict) == (None, True)
 
 
 @pytest.mark.parametrize(

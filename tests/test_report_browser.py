@@ -295,6 +295,7 @@ async def test_the_checklist_has_this_users_values(opened: Open) -> None:
     users = [
         up_to_date(1, trigger_word="OHWX", lora_scale="0.9"),
         up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
+        up_to_date(3, notes=(Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)),
     ]
     tab = await (await opened(SampleRun(users))).ready()
     for place, user in enumerate(users):

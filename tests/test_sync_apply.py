@@ -192,6 +192,7 @@ def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(produc
         changed = {name for name, value in row.items() if old[row_id][name] != value}
         assert changed <= {"replicate_version_id", "lora_weights_url"}
         assert ("replicate_version_id" in changed) == (row_id in product.rows)
+    assert not (product.shell.folder / "run-undo-planned.sql").exists(), "the other one has all of it"
     assert ends(product(*APPLY), PlanCode.NOTHING_TO_DO).err.count(f"{CHANGES} more changed already") == 1
     undone = ends(product(*UNDO), RepairCode.DONE)
     assert f"{CHANGES} rows put back\n" in undone.err
@@ -486,6 +487,11 @@ def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> Non
             screen.type(answer)
             assert screen.to_the_end() == code
     assert product.digest != before
+    with terminal(product.shell, *UNDO[:-1]) as screen:
+        screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
+        screen.type(b"\x03")
+        assert screen.to_the_end() == RepairCode.INTERRUPTED
+        assert screen.lines[-1] == f"exit 130: {RepairCode.INTERRUPTED.meaning}"
     with terminal(product.shell, *UNDO[:-1]) as screen:
         screen.until(lambda lines: lines and lines[-1] == f"Put back {CHANGES} rows of user_models in {label}? [y/N]:")
         screen.type(b"y\r")

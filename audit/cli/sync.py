@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from audit.settings_sync import PlanSettings
 
 OF_THE_PLAN = ("output", "include", "max_age", "user", "limit", "redact")
-OF_ASKING = ("no_recheck", "touch", "token_file", "base_url", "concurrency", "rate", "timeout", "retries")
+OF_ASKING = ("no_recheck", "touch", "token_file", "concurrency", "rate", "timeout", "retries")
 OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 
 
 @click.command("sync")
-@click.argument("run_file", metavar="RUN", required=False)
+@click.argument("run_file", metavar="[RUN]", required=False)
 @click.option("--apply", is_flag=True, help="Make the changes of the plan, each row only if it is still what it was.")
 @click.option("--undo", metavar="FILE", help="Put back what an ...-undo.sql says; no RUN then.")
 @click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
@@ -43,7 +43,6 @@ OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 @options.redact
 @options.database_url
 @options.token_file
-@options.base_url
 @options.concurrency
 @options.rate
 @options.timeout

@@ -89,8 +89,9 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) ->
         if not count and not ledger.journal.counts()[State.BEGUN]:
             return planned.code
         page.line()
-        if count and not _confirmed(f"Change {_rows(count)} of user_models in {settings.database.label}?", given):
-            return PlanCode.SOMETHING_TO_DO
+        question = f"Change {_rows(count)} of user_models in {settings.database.label}?"
+        if count and (refused := _refused(question, given, PlanCode.SOMETHING_TO_DO)):
+            return refused
         terms = Terms(recheck=not given.get("no_recheck"), touch=instant(now) if given.get("touch") else None)
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
@@ -114,9 +115,9 @@ def take_back(path: Path, given: Given) -> "Code":
     page = Page(screen(stderr=True))
     with run_beside(file) as ledger:
         database = database_of(given, os.environ, ledger.info if ledger else None)
-        what = f"Put back {_rows(file.rows)} of user_models in {database.label}?"
-        if file.rows and not _confirmed(what, given):
-            return RepairCode.INCOMPLETE
+        question = f"Put back {_rows(file.rows)} of user_models in {database.label}?"
+        if file.rows and (refused := _refused(question, given, RepairCode.INCOMPLETE)):
+            return refused
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
             return Undo(file, ledger, database, timeout, shown).undo(stop)
@@ -134,8 +135,13 @@ def _check_somebody_is_there(option: str, given: Given) -> None:
         )
 
 
-def _confirmed(question: str, given: Given) -> bool:
-    return bool(given.get("yes")) or click.confirm(visible(question), err=True)
+def _refused(question: str, given: Given, otherwise: "Code") -> "Code | None":
+    """How to end where somebody does not want it; None to go on."""
+    try:
+        return None if given.get("yes") or click.confirm(visible(question), err=True) else otherwise
+    except click.Abort:
+        click.echo(err=True)
+        return RepairCode.INTERRUPTED
 
 
 def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, ExitCode | None]:
