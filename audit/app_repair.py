@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from audit.app_plan import Plan
-from audit.app_sync import sql_file, write_undo
+from audit.app_sync import names_of, sql_file, write_undo
 from audit.asking import StoppedError, account_of, target, unless
 from audit.auditor import Stop
 from audit.errors import ReplicateError, SettingsError, SourceError
@@ -125,7 +125,13 @@ class Repair:
                 elif row and (row.version, row.weights) == (change.old_version, change.old_weights):
                     entries.append(Entry(change, State.FAILED, Outcome(why="it was not come to in time")))
                 else:
-                    entries.append(Entry(change, State.SKIPPED, Outcome(why=why_not(edit(change), row))))
+                    entries.append(
+                        Entry(
+                            change,
+                            State.SKIPPED,
+                            Outcome(why=why_not(edit(change), row, self._settings.database.tables)),
+                        )
+                    )
             self._journal.write(entries)
             self._tally.found_done += sum(entry.state is State.DONE for entry in entries)
 
@@ -191,12 +197,13 @@ class Repair:
     def _keep_plan(self) -> None:
         """What the plan has written to undo it stays as `...-undo-planned.sql`: psql may have carried it out."""
         if (written := sql_file(self._ledger.path, "undo")).is_file():
-            kept = self._kept
-            write_undo(self._plan, kept, partial(with_earlier, kept, partial(undo_edits, written)))
+            kept, names = self._kept, names_of(self._plan.info)
+            write_undo(self._plan, kept, partial(with_earlier, kept, names, partial(undo_edits, written, names)))
 
     def _drop_plan(self) -> None:
         """Remove that again where `...-undo.sql` covers all of it by now."""
-        if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in undo_edits(self._kept)):
+        names = names_of(self._plan.info)
+        if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in undo_edits(self._kept, names)):
             self._kept.unlink()
 
     def _is_done(self, row_id: str) -> bool:

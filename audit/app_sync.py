@@ -56,7 +56,7 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     except OSError as error:
         raise _unwritable("the SQL to undo it", str(undo_path), error) from error
     # First: nothing is ever there to be applied that cannot be undone.
-    undo_file = write_undo(plan, undo_path, partial(with_earlier, undo_path, plan.undo))
+    undo_file = write_undo(plan, undo_path, partial(with_earlier, undo_path, names_of(plan.info), plan.undo))
     changes = tally.weights.total()
     apply_file = _write_sql(plan, apply_path, "apply", lambda: map(edit, plan.changes()), changes)
     if output is not None:
@@ -90,13 +90,14 @@ def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Ite
     )
 
     def render(out: BinaryIO) -> None:
-        out.writelines(line.encode() for line in script(header, edits(), _names(plan.info)))
+        out.writelines(line.encode() for line in script(header, edits(), names_of(plan.info)))
 
     _put(f"the SQL to {purpose} it", str(path), render)
     return path if rows else None
 
 
-def _names(info: RunInfo) -> Names:
+def names_of(info: RunInfo) -> Names:
+    """What the tables of the run are called in SQL."""
     return Names.of(info.tables, weights="lora_weights_url" not in info.missing_columns)
 
 

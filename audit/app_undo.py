@@ -12,8 +12,10 @@ from audit.errors import SourceError
 from audit.ledger import Entry, Ledger
 from audit.repair import Column, Edit, State
 from audit.repair_file import run_of, undo_edits
+from audit.repair_sql import Names
 from audit.repair_tally import Tally, Told
 from audit.source_repair import ALREADY, Became, repairer
+from audit.tables import Tables
 
 _NAME = re.compile(r"(.+)-undo(-planned)?\.sql")
 
@@ -21,9 +23,10 @@ _NAME = re.compile(r"(.+)-undo(-planned)?\.sql")
 class UndoFile:
     """A file that `sync` has written, or what somebody has left of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tables: Tables) -> None:
         """Reads it through. Raises SettingsError where it cannot be read, or is not what was written."""
         self.path = path
+        self._names = Names.of(tables)
         self.rows = 0
         columns: dict[Column, None] = {}
         for edit in self.edits():
@@ -33,22 +36,22 @@ class UndoFile:
 
     def edits(self) -> Iterator[Edit]:
         """What it does, row by row."""
-        return undo_edits(self.path)
+        return undo_edits(self.path, self._names)
 
 
 @contextmanager
-def run_beside(file: UndoFile) -> Iterator[Ledger | None]:
-    """The run whose undo file it is, held; None where it does not lie beside the file any more.
+def run_beside(file: Path) -> Iterator[Ledger | None]:
+    """The run whose undo file `file` is, held; None where it does not lie beside the file any more.
 
-    Raises LedgerError where it cannot be held.
+    Raises LedgerError where it cannot be held, and SettingsError where the file cannot be read.
     """
-    match = _NAME.fullmatch(file.path.name)
-    path = file.path.with_name(f"{match[1]}.sqlite") if match else None
+    match = _NAME.fullmatch(file.name)
+    path = file.with_name(f"{match[1]}.sqlite") if match else None
     if path is None or not path.is_file():
         yield None
         return
     with Ledger.resume(path) as ledger:
-        yield ledger if ledger.info.id == run_of(file.path) else None
+        yield ledger if ledger.info.id == run_of(file) else None
 
 
 class Undo:

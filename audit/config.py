@@ -48,7 +48,16 @@ KEYS: Keys = {
 COMMANDS: Mapping[str, Keys] = {
     "render": {"output": "outputs", "redact": "flag", "exit-zero": "flag"},
     "diff": {"output": "outputs", "redact": "flag"},
-    "sync": {"include": "texts", "max-age": "text", "no-recheck": "flag", "touch": "flag", "redact": "flag"},
+    "sync": {
+        "database-url": "url",
+        "token-file": "path",
+        "output": "path",
+        "include": "texts",
+        "max-age": "text",
+        "user": "texts",
+        **dict.fromkeys(("limit", "concurrency", "rate", "timeout", "retries", "statement-timeout"), "number"),
+        **dict.fromkeys(("no-recheck", "touch", "redact"), "flag"),
+    },
     "demo": {"output": "outputs", "keep": "flag", "exit-zero": "flag", **_TALK},
 }
 """Tables of commands that have one of their own, and their keys."""

@@ -15,7 +15,8 @@ from audit.dsn import Database
 from audit.errors import SourceError
 from audit.repair import Column, Edit, Outcome, State
 from audit.source_errors import is_about_a_row
-from audit.source_repair_sql import RIGHTS, TABLE, RepairStatements, repair_statements
+from audit.source_repair_sql import RIGHTS, RepairStatements, repair_statements
+from audit.tables import PLAIN, Tables
 from audit.visible import shortened, visible
 
 ALREADY = "it is what it was to be already"
@@ -52,10 +53,11 @@ class Repairer:
         """See that `columns` may be set by this role, here and now. Raises SourceError with what would help."""
         async with self._transaction() as connection:
             _, models = await source.columns(connection, self._database)
-            row = await connection.fetchrow(RIGHTS, [name for name in columns if name in models])
+            wanted = [models.table.called(name) for name in columns if name in models]
+            row = await connection.fetchrow(RIGHTS, wanted, models.table.sql)
         assert row  # noqa: S101 - there is no WHERE
         self._sql = repair_statements(models)
-        label = self._database.label
+        label, table = self._database.label, models.table.sql
         if row["read_only"]:
             why = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
             raise SourceError(
@@ -64,14 +66,14 @@ class Repairer:
             )
         if not row["updatable"]:
             raise SourceError(
-                f"database {label}: {TABLE} is a view or table that takes no changes",
+                f"database {label}: {table} is a view or table that takes no changes",
                 "schema=NAME in the URL chooses another schema; or have the view made updatable.",
             )
         if row["denied"]:
-            listed = ", ".join(row["denied"])
+            listed = ", ".join(models.sql(name) for name in columns if models.table.called(name) in row["denied"])
             raise SourceError(
-                f"database {label} does not let the role {row['role']} change {TABLE} ({listed})",
-                f"Have an owner run: GRANT UPDATE ({listed}) ON {TABLE} TO {row['role']};",
+                f"database {label} does not let the role {row['role']} change {table} ({listed})",
+                f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {row['role']};",
             )
 
     async def look(self, ids: Sequence[str]) -> dict[str, Row]:
@@ -119,9 +121,12 @@ class Repairer:
                 outcome = Outcome(updated_at=row.updated_at, touched=edit.sets_updated_at)
                 became[row_id] = (State.DONE, outcome)
             else:
-                why = "somebody holds the row locked" if row_id in locked else why_not(edit, held.get(row_id))
+                why = "somebody holds the row locked" if row_id in locked else self._why_not(edit, held.get(row_id))
                 became[row_id] = (State.SKIPPED, Outcome(why=why))
         return became
+
+    def _why_not(self, edit: Edit, row: Row | None) -> str:
+        return why_not(edit, row, self._database.tables)
 
     def _check_written(self, edits: Sequence[Edit], rows: Sequence[Row]) -> None:
         """Raises SourceError, which takes the batch back, where the table has made something else of it."""
@@ -133,7 +138,7 @@ class Repairer:
         else:
             return
         raise SourceError(
-            f"database {self._database.label}: {TABLE} cannot be repaired, as {what}",
+            f"database {self._database.label}: {self._database.tables.user_models.sql} cannot be repaired, as {what}",
             "Nothing of this batch was changed. Ask who looks after the table.",
         )
 
@@ -179,11 +184,11 @@ async def repairer(
         await table.close()
 
 
-def why_not(edit: Edit, row: Row | None) -> str:
-    """Why `edit` is not right for `row`, for a person."""
+def why_not(edit: Edit, row: Row | None, tables: Tables = PLAIN) -> str:
+    """Why `edit` is not right for `row` of `tables`, for a person."""
     if row is None:
         return "the row is gone"
-    if row.status != "completed":
+    if row.status not in tables.completed:
         return f"training_status is {_said(row.status)} now"
     if (row.version, row.weights) == (edit.new_version, edit.new_weights):
         return ALREADY

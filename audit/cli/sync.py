@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import options
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from audit.cli import Code
@@ -48,6 +48,7 @@ OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 @options.timeout
 @options.retries
 @options.statement_timeout
+@told.config
 def command(run_file: str | None, output: str | None, apply: bool, undo: str | None, **given: object) -> "Code":  # noqa: FBT001 - click
     """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
 
@@ -61,20 +62,21 @@ def command(run_file: str | None, output: str | None, apply: bool, undo: str | N
     from audit.errors import SettingsError
     from audit.settings_sync import plan_settings
 
+    said = told.said("sync", given)
     if undo is not None:
         from audit.cli.sync_changes import take_back
 
         if run_file is not None or apply:
             raise SettingsError("--undo takes a file and nothing else: neither RUN nor --apply")
         _refuse((*OF_THE_PLAN, *OF_ASKING), given | {"output": output}, "with --undo")
-        return take_back(Path(undo), given)
+        return take_back(Path(undo), said)
     if run_file is None:
         raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")
-    wanted = plan_settings(given)
+    wanted = plan_settings(said)
     if apply:
         from audit.cli.sync_changes import apply as applied
 
-        return applied(Path(run_file), output, wanted, given)
+        return applied(Path(run_file), output, wanted, said)
     _refuse(OF_CHANGES, given, "without --apply")
     return _plan(Path(run_file), output, wanted)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +24,7 @@ from audit.cli.page import BOLD, DIM, Page
 from audit.cli.screen import can_animate, screen
 from audit.cli.stopping import signals
 from audit.cli.sync_screen import show
+from audit.dsn import Database
 from audit.errors import SettingsError
 from audit.instants import instant, utc_now
 from audit.ledger import Ledger
@@ -31,9 +32,10 @@ from audit.models import ExitCode, Status
 from audit.repair import State
 from audit.repair_plan import PlanCode
 from audit.repair_tally import RepairCode, Tally, Told
-from audit.settings import STATEMENT_TIMEOUT, number_from
+from audit.said import Said
 from audit.settings_repair import database_of, repair_settings
 from audit.settings_sync import PlanSettings
+from audit.settings_values import STATEMENT_TIMEOUT, number_from
 from audit.visible import visible
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 _SKIPPED = "What was skipped is not what it was in the audit: audit again (sync-audit run), and plan anew."
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
 
-Given: TypeAlias = Mapping[str, object]
 Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
 
 
@@ -75,11 +76,11 @@ class Shown:
             self._spinner.stop()
 
 
-def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) -> "Code":
+def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "Code":
     """Plan, ask, and make the changes of the run file `path`."""
-    _check_somebody_is_there("--apply", given)
+    _check_somebody_is_there("--apply", said)
     with Ledger.resume(path) as ledger:
-        settings = repair_settings(given, os.environ, ledger.info, ledger.choices, path)
+        settings = repair_settings(said, ledger.info, ledger.choices, path)
         now = utc_now()
         plan = Plan(ledger, wanted, now)
         planned = make(plan, path, output)
@@ -89,10 +90,10 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) ->
         if not count and not ledger.journal.counts()[State.BEGUN]:
             return planned.code
         page.line()
-        question = f"Change {_rows(count)} of user_models in {settings.database.label}?"
-        if count and (refused := _refused(question, given, PlanCode.SOMETHING_TO_DO)):
+        question = f"Change {_rows(count)} of {_place(settings.database)}?"
+        if count and (refused := _refused(question, said, PlanCode.SOMETHING_TO_DO)):
             return refused
-        terms = Terms(recheck=not given.get("no_recheck"), touch=instant(now) if given.get("touch") else None)
+        terms = Terms(recheck=not said.flag("no_recheck"), touch=instant(now) if said.flag("touch") else None)
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
             return Repair(ledger, plan, settings, terms, shown).apply(stop)
@@ -107,16 +108,16 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, given: Given) ->
     return _code(tally, signal)
 
 
-def take_back(path: Path, given: Given) -> "Code":
+def take_back(path: Path, said: Said) -> "Code":
     """Read the undo file `path` through, ask, and put everything back."""
-    _check_somebody_is_there("--undo", given)
-    file = UndoFile(path)
-    timeout = number_from(STATEMENT_TIMEOUT, given, os.environ)
+    _check_somebody_is_there("--undo", said)
+    timeout = number_from(STATEMENT_TIMEOUT, said)
     page = Page(screen(stderr=True))
-    with run_beside(file) as ledger:
-        database = database_of(given, os.environ, ledger.info if ledger else None)
-        question = f"Put back {_rows(file.rows)} of user_models in {database.label}?"
-        if file.rows and (refused := _refused(question, given, RepairCode.INCOMPLETE)):
+    with run_beside(path) as ledger:
+        database = database_of(said, ledger.info if ledger else None)
+        file = UndoFile(path, database.tables)
+        question = f"Put back {_rows(file.rows)} of {_place(database)}?"
+        if file.rows and (refused := _refused(question, said, RepairCode.INCOMPLETE)):
             return refused
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
@@ -127,18 +128,22 @@ def take_back(path: Path, given: Given) -> "Code":
     return _code(tally, signal)
 
 
-def _check_somebody_is_there(option: str, given: Given) -> None:
-    if not given.get("yes") and not (sys.stdin.isatty() and sys.stderr.isatty()):
+def _place(database: Database) -> str:
+    return f"{database.tables.user_models.sql} in {database.label}"
+
+
+def _check_somebody_is_there(option: str, said: Said) -> None:
+    if not said.flag("yes") and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
             f"{option} changes the database, and there is no terminal to ask for a confirmation",
             "Look at the plan first (sync-audit sync RUN), then add --yes.",
         )
 
 
-def _refused(question: str, given: Given, otherwise: "Code") -> "Code | None":
+def _refused(question: str, said: Said, otherwise: "Code") -> "Code | None":
     """How to end where somebody does not want it; None to go on."""
     try:
-        return None if given.get("yes") or click.confirm(visible(question), err=True) else otherwise
+        return None if said.flag("yes") or click.confirm(visible(question), err=True) else otherwise
     except click.Abort:
         click.echo(err=True)
         return RepairCode.INTERRUPTED

@@ -47,7 +47,7 @@ def redacted_text(text: str) -> str:
 def redacted_user(user: AuditedUser) -> AuditedUser:
     """The user with e-mail and name masked, and every other text cleared of both."""
     record = user.record
-    clean = _cleaner(record)
+    clean = _cleaner(_personal(record))
     changes: dict[str, object] = {
         "email": record.email and masked_address(record.email),
         "display_name": record.display_name and MASKED_NAME,
@@ -75,7 +75,7 @@ def redacted_sighting(user: Sighting) -> Sighting:
 
 def redacted_training(training: Training, record: ModelRecord) -> Training:
     """The training of a user with this `record`, cleared of e-mail and name: trigger words and errors may hold both."""
-    return _redacted_training(training, _cleaner(record))
+    return _redacted_training(training, _cleaner(_personal(record)))
 
 
 def redacted_change(change: Change, user: AuditedUser) -> Change:
@@ -124,9 +124,12 @@ def _folded(text: str) -> str:
     return text.strip().casefold()
 
 
-def _cleaner(record: ModelRecord) -> Callable[[str], str]:
-    """Masks e-mail and name of `record` where they stand as words of their own, in any case, and every address."""
-    personal = [text for text in (record.email, record.display_name) if text and text.strip()]
+def _personal(record: ModelRecord) -> list[str]:
+    return [text for text in (record.email, record.display_name) if text and text.strip()]
+
+
+def _cleaner(personal: list[str]) -> Callable[[str], str]:
+    """Masks `personal` texts where they stand as words of their own, in any case, and every address."""
     if not personal:
         return redacted_text
     needles = [text.strip().casefold() for text in personal]
