@@ -6,7 +6,7 @@ from audit.repair import State
 from audit.repair_tally import Tally
 from audit.visible import visible
 
-_SKIPPED = "What was skipped is not what it was in the audit, or is locked: audit again (sync-audit run), and plan anew."
+_SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
 
 
