@@ -16,7 +16,8 @@ What `sync-audit user` says of one user has a chain of its own beside that: `per
 `retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
 So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),
 `app_doctor` (L4).
-`run --trainings` goes through `training_list` (L3: reads the list), `judge` and `provenance` (L2: what it says).
+`run --trainings` goes through `training_list` (L3: reads the list), `judge` and `provenance` (L2: what it says), and
+`origins` (L2: how every format tells it).
 `sync-audit sync` goes from a run file through `app_plan`, `repair_plan` and `repair_sql` (L2: the plan and its SQL) to
 `app_repair` and `source_repair` (L3), the only module that ever writes to the product's database.
 `sync-audit diff` has `comparison` and `compared_run` (L2), `past_run` (L3) and `app_diff` (L4).

@@ -4,32 +4,28 @@ A batch at a time, each of which ends with everything known of it: whatever ends
 lost nothing. What a kill in the middle of one leaves is in the journal as begun, and the rows say whether it was done.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from audit.app_again import Again
 from audit.app_plan import Plan
-from audit.app_sync import names_of, sql_file, write_undo
-from audit.asking import StoppedError, account_of, target, unless
+from audit.app_undo_file import Undoable
+from audit.asking import StoppedError, account_of, replies_to, target, unless
 from audit.auditor import Stop
-from audit.errors import ReplicateError, SettingsError, SourceError
+from audit.errors import LedgerError, ReplicateError, SettingsError, SourceError
 from audit.health import is_of_the_service
 from audit.ledger import Entry, Ledger
-from audit.models import Failed, Found, NotAsked, Reason, Reply, Status
-from audit.repair import Change, Column, Edit, Outcome, State, edit, undoing
-from audit.repair_file import undo_edits, with_earlier
+from audit.models import Failed, Found, Reason, Reply
+from audit.repair import Change, Column, Outcome, State, edit
 from audit.repair_tally import SAMPLE, Tally, Told
 from audit.replicate import Replicate, Ticking, connect
 from audit.settings import RunSettings
 from audit.source_repair import Repairer, repairer, why_not
-from audit.source_user import records_of
-from audit.verdict import Circumstances, askable_model, classify, newest_first
+from audit.verdict import newest_first
 from audit.visible import visible
 
 T = TypeVar("T")
@@ -82,18 +78,33 @@ class Repair:
             async with repairer(
                 settings.database, statement_timeout=settings.statement_timeout, columns=self._columns()
             ) as table:
+                undoable = Undoable(self._ledger, self._plan, touched=self._terms.touch is not None)
+                undoable.keep_plan()
                 try:
                     await self._settle(table)
                     tally.total = sum(1 for _ in self._plan.changes())
-                    self._keep_plan()
-                    self._write_undo(self._plan.changes)
+                    undoable.write(self._plan.changes)
                     await self._all_batches(table, replicate, stop)
                 finally:
-                    self._write_undo()
-                    self._drop_plan()
+                    undoable.write()
+                    undoable.drop_plan()
             if tally.done and not stop.requested and not tally.error:
-                await self._audit_again(replicate, stop)
+                await self._audit_again(Again(replicate, settings, self._plan.info), stop)
         return tally
+
+    async def _audit_again(self, again: Again, stop: Stop) -> None:
+        tally = self._tally
+        try:
+            for batch in batches(self._journal.entries(State.DONE)):
+                self._watcher.doing(f"auditing again: {tally.now.total():,} users so far")
+                for entry, (status, why) in zip(batch, await unless(stop, again.judge(batch)), strict=True):
+                    tally.now[status] += 1
+                    if why and len(tally.not_now) < SAMPLE:
+                        tally.not_now.append(self._told(entry, why))
+        except StoppedError:
+            tally.stopped = stop.reason
+        except SourceError as error:
+            tally.unaudited = error
 
     def _columns(self) -> tuple[Column, ...]:
         """Those that are to be set."""
@@ -149,6 +160,9 @@ class Repair:
             except (SourceError, ReplicateError) as error:
                 tally.error = error
                 break
+            except LedgerError as error:
+                error.next_step = "Whatever stands against it has to go; then the same command finds out what was done."
+                raise
         tally.stopped = stop.reason
 
     async def _recheck(self, replicate: Replicate, batch: Sequence[Change]) -> list[Change]:
@@ -156,7 +170,9 @@ class Repair:
 
         Raises ReplicateError, with nothing written down, where nobody gets an answer.
         """
-        replies = await replies_to(replicate, [change.replicate_model_id for change in batch])
+        replies = await replies_to(
+            replicate, [change.replicate_model_id for change in batch], self._settings.concurrency
+        )
         failures = [reply for reply in replies.values() if isinstance(reply, Failed)]
         if len(failures) == len(replies) and all(map(_hopeless, failures)):
             raise ReplicateError(f"Replicate does not answer: {failures[0].detail}", "Try again later.")
@@ -194,95 +210,12 @@ class Repair:
         user = change.user_id if self._plan.redacted else change.email or change.user_id
         return Told(change.model_row_id, user, entry.state, why)
 
-    def _keep_plan(self) -> None:
-        """What the plan has written to undo it stays as `...-undo-planned.sql`: psql may have carried it out."""
-        if (written := sql_file(self._ledger.path, "undo")).is_file():
-            kept, names = self._kept, names_of(self._plan.info)
-            write_undo(self._plan, kept, partial(with_earlier, kept, names, partial(undo_edits, written, names)))
-
-    def _drop_plan(self) -> None:
-        """Remove that again where `...-undo.sql` covers all of it by now."""
-        names = names_of(self._plan.info)
-        if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in undo_edits(self._kept, names)):
-            self._kept.unlink()
-
-    def _is_done(self, row_id: str) -> bool:
-        entry = self._journal.entry(row_id)
-        return entry is not None and entry.state is State.DONE
-
-    @property
-    def _kept(self) -> Path:
-        written = sql_file(self._ledger.path, "undo")
-        return written.with_name(f"{written.stem}-planned.sql")
-
-    def _write_undo(self, ahead: Callable[[], Iterable[Change]] = tuple) -> None:
-        """Write `...-undo.sql` for what was done, or may have been, and for the changes `ahead`; for nothing else."""
-        begun = Outcome(touched=self._terms.touch is not None)
-
-        def edits() -> Iterator[Edit]:
-            for state in (State.DONE, State.BEGUN):
-                yield from map(taken_back, self._journal.entries(state))
-            yield from (taken_back(Entry(change, State.BEGUN, begun)) for change in ahead())
-
-        write_undo(self._plan, sql_file(self._ledger.path, "undo"), edits)
-
-    async def _audit_again(self, replicate: Replicate, stop: Stop) -> None:
-        """Judge those who were changed by what the database and Replicate say now."""
-        tally = self._tally
-        try:
-            for batch in batches(self._journal.entries(State.DONE)):
-                self._watcher.doing(f"auditing again: {tally.now.total():,} of {tally.done:,} users")
-                await unless(stop, self._audit_batch(replicate, batch))
-        except StoppedError:
-            tally.stopped = stop.reason
-        except SourceError as error:
-            tally.unaudited = error
-
-    async def _audit_batch(self, replicate: Replicate, entries: Sequence[Entry]) -> None:
-        settings, info, tally = self._settings, self._plan.info, self._tally
-        records = await records_of(
-            settings.database,
-            [entry.change.user_id for entry in entries],
-            order_by=info.order_by,
-            include_tests=info.filters.include_tests,
-            statement_timeout=settings.statement_timeout,
-        )
-        models = [askable_model(record.replicate_model_id) for record in records.values()]
-        replies = await replies_to(replicate, filter(None, models))
-        circumstances = Circumstances(info.account, frozenset(info.missing_columns))
-        for entry in entries:
-            record = records.get(entry.change.user_id)
-            if record is None:
-                tally.now[Status.ERROR] += 1
-                why: str | None = "no completed row counts any more"
-            else:
-                reply = replies.get(askable_model(record.replicate_model_id) or "", NotAsked())
-                finding = classify(record, reply, circumstances)
-                tally.now[finding.status] += 1
-                why = None if finding.status is Status.UP_TO_DATE else f"{finding.reason.value}: {finding.detail or ''}"
-                if why and record.model_row_id != entry.change.model_row_id:
-                    why = f"row {visible(record.model_row_id)} counts now; {why}"
-            if why and len(tally.not_now) < SAMPLE:
-                tally.not_now.append(self._told(entry, why.removesuffix(": ")))
-
-
-def taken_back(entry: Entry) -> Edit:
-    """What takes the change of `entry` back, which is done, or may be."""
-    back = undoing(entry.change, entry.outcome)
-    return back if entry.state is State.DONE else msgspec.structs.replace(back, guards_updated_at=False)
-
 
 def batches(items: Iterable[T]) -> Iterator[list[T]]:
     """`items`, `AT_ONCE` at a time."""
     rest = iter(items)
     while batch := list(islice(rest, AT_ONCE)):
         yield batch
-
-
-async def replies_to(replicate: Replicate, models: Iterable[str]) -> dict[str, Reply]:
-    """What Replicate says of each, once where one is named twice."""
-    ids = list(dict.fromkeys(models))
-    return dict(zip(ids, await asyncio.gather(*map(replicate.ask, ids)), strict=True))
 
 
 def _rechecked(change: Change, reply: Reply) -> Entry | None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from audit import __version__
 from audit.auditor import Stop
 from audit.errors import AuditError, ReplicateError
-from audit.models import Account, Failed, Finding, Reason, Requests
+from audit.models import Account, Failed, Finding, Reason, Reply, Requests
 from audit.replicate import Replicate, Target
 from audit.settings import RunSettings
 from audit.settings_resume import ResumeSettings
@@ -81,6 +81,18 @@ async def account_of(replicate: Replicate) -> Account | None:
         raise ReplicateError(f"Replicate refuses the API token ({account.detail})", TOKEN_STEP)
     log.warning("whose token this is could not be found out: %s", account.detail)
     return None
+
+
+async def replies_to(replicate: Replicate, models: Iterable[str], at_once: int) -> dict[str, Reply]:
+    """What Replicate says of each of a few models, `at_once` at a time, and once where one is named twice."""
+    free = asyncio.Semaphore(at_once)
+
+    async def ask(model: str) -> Reply:
+        async with free:
+            return await replicate.ask(model)
+
+    ids = list(dict.fromkeys(models))
+    return dict(zip(ids, await asyncio.gather(*map(ask, ids)), strict=True))
 
 
 async def unless(stop: Stop, work: Coroutine[None, None, T]) -> T:

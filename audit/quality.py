@@ -44,7 +44,9 @@ def _hash(user: AuditedUser) -> Point:
     finding, recorded = user.finding, user.record.replicate_version_id
     good: bool | None
     if finding.reason is Reason.LATEST_VERSION:
-        good, verdict = True, "It is the newest one on Replicate."
+        by_training = finding.evidence == "training"
+        what = "what the model's last succeeded training put out" if by_training else "the newest one on Replicate"
+        good, verdict = True, f"It is {what}."
     elif finding.status is Status.NEEDS_SYNC and finding.latest_version:
         behind = finding.versions_behind
         far = (

@@ -131,6 +131,8 @@ def _compared(user: AuditedUser, evidence: Evidence) -> tuple[Outcome, str]:
     if finding.reason is Reason.LATEST_VERSION:
         if only:
             return Outcome.SINGLE, "One training row, one version on Replicate, and it is the recorded one."
+        if finding.evidence == "training":
+            return Outcome.RECORDED, "The version of the row that counts is what the model's last training put out."
         return Outcome.RECORDED, "The version of the row that counts is the newest one on Replicate."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         why = _unrecorded(finding.latest_version, finding.latest_version_created_at, evidence)

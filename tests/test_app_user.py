@@ -193,6 +193,8 @@ def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(square
         case = look_in_run(ledger, user.record.user_id)
     assert isinstance(case, UserCase)
     assert case.evidence == "training"
+    assert "what the model's last training put out" in case.last_training.why
+    assert "last succeeded training" in case.checklist[0].verdict
     assert any("pushed or deleted by hand" in each for each in case.not_known)
 
 

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Route, expect
 from audit.models import Account, AuditedUser, Filters, Note, Population, Reason
 from audit.report import csv_report
 from audit.report.view import RunView
+from audit.training import Training, TrainingsRead
 from audit.visible import visible
 from tests.report_browser import Open, Tab, browser, opened, written
 from tests.report_hostile import CONTROLS, FORMULAS, HTML, PLANES, QUOTES
@@ -25,6 +26,7 @@ from tests.report_samples import (
     narrowed,
     outdated,
     read,
+    trained,
     uncompared,
     up_to_date,
     with_trainings,
@@ -178,11 +180,14 @@ def hostile_users(text: str, number: int) -> list[AuditedUser]:
         "model_row_id": text,
     }
     notes = (Note.SHARED_MODEL, Note.LATER_TRAINING_FAILED, Note.QUALIFIED_VERSION, Note.UNUSUAL_LORA_SCALE)
-    return [
+    users = [
         up_to_date(number, notes=notes, **(fields | {"user_id": f"{text}{number}"})),
         failed(number, Reason.REJECTED, text, **(fields | {"user_id": f"{text}-{number}"})),
         uncompared(number, Reason.MALFORMED_VERSION, text, **(fields | {"user_id": f"{text}/{number}"})),
     ]
+    other = f"{text}."
+    later = Training(id=f"{text}later", status=other, error=other)
+    return [trained(user, later, id=other, weights=other, trigger_word=other, error=other) for user in users]
 
 
 TEXTS = [*HTML, *FORMULAS, *CONTROLS, *PLANES, *QUOTES, "x" * 100_000, "\U0001f600" * 40_000, "<b>" * 30_000]
@@ -191,7 +196,13 @@ TEXTS = [*HTML, *FORMULAS, *CONTROLS, *PLANES, *QUOTES, "x" * 100_000, "\U0001f6
 @pytest.fixture(scope="module")
 def hostile() -> SampleRun:
     users = [hostile_users(text, number)[number % 3] for number, text in enumerate(TEXTS)]
-    info = narrowed(stop_reason=HTML[0], state="stopped", database=HTML[1], account=Account("user", HTML[2]))
+    info = narrowed(
+        stop_reason=HTML[0],
+        state="stopped",
+        database=HTML[1],
+        account=Account("user", HTML[2]),
+        trainings=TrainingsRead(mode="trainings", problem=HTML[4]),
+    )
     return SampleRun(users, info, replace(POPULATION, training_status={HTML[3]: 1}))
 
 

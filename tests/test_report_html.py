@@ -20,7 +20,7 @@ from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
 from audit.report.html_words import comparison, duration, instant, short_hash
 from audit.report.view import RunView
-from audit.training import Training
+from audit.training import Training, TrainingsRead
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import (
@@ -192,11 +192,21 @@ def hostile_run(text: str) -> SampleRun:
         failed(2, Reason.REJECTED, text, **fields | {"user_id": "u2", "replicate_version_id": text}),
         uncompared(3, Reason.MALFORMED_VERSION, text, **fields | {"user_id": "u3"}),
         failed(4, Reason.TIMEOUT, text, user_id=text, email=None),
-        outdated(5, behind=2, **fields | {"user_id": "u5"}),
+        trained(
+            outdated(5, behind=2, **fields | {"user_id": "u5"}),
+            Training(id=f"{text}later", status=text, error=text),
+            **dict.fromkeys(("id", "weights", "trigger_word", "error"), text),
+        ),
     ]
+    trainings = TrainingsRead(mode="trainings", problem=text)
     population = replace(POPULATION, training_status={text: 1})
     info = narrowed(
-        state="stopped", stop_reason=text, database=text, base_url=text, filters=Filters(users=(text,), limit=5)
+        state="stopped",
+        stop_reason=text,
+        database=text,
+        base_url=text,
+        filters=Filters(users=(text,), limit=5),
+        trainings=trainings,
     )
     return SampleRun(users, info, population)
 

@@ -548,14 +548,17 @@ def test_a_redacted_repair_names_no_e_mail(product: Product) -> None:
     assert product.rows[0] in named(ended, State.SKIPPED)
 
 
+PUT_BACK = """
+UPDATE user_models AS m SET replicate_version_id = k.replicate_version_id, lora_weights_url = k.lora_weights_url
+FROM kept AS k WHERE k.id = m.id AND m.id = {};
+"""
+
+
 def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) -> None:
     before = product.digest
     ends(product(*APPLY), RepairCode.DONE)
     back, edited, *done = product.rows[:8]
-    product.sql(
-        f"UPDATE user_models AS m SET replicate_version_id = k.replicate_version_id, "
-        f"lora_weights_url = k.lora_weights_url FROM kept AS k WHERE k.id = m.id AND m.id = {back};"
-    )
+    product.sql(PUT_BACK.format(back))
     product.sql(f"UPDATE user_models SET replicate_version_id = 'edited' WHERE id = {edited};")
     with Ledger.resume(product.shell.folder / "run.sqlite") as ledger:
         entries = [ledger.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
@@ -563,13 +566,6 @@ def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) 
     ended = ends(product(*APPLY), RepairCode.INCOMPLETE)
     assert "1 row changed, 6 found to be changed before a kill, 1 skipped" in ended.err
     assert named(ended, State.SKIPPED) == {edited: "replicate_version_id is edited now"}
-    ended = ends(product(*UNDO), RepairCode.DONE)
-    product.sql(
-        f"UPDATE user_models SET replicate_version_id = k.replicate_version_id "
-        f"FROM kept AS k WHERE k.id = user_models.id AND k.id = {edited};"
-    )
-    product.sql(
-        f"UPDATE user_models SET lora_weights_url = k.lora_weights_url "
-        f"FROM kept AS k WHERE k.id = user_models.id AND k.id = {edited};"
-    )
+    ends(product(*UNDO), RepairCode.DONE)
+    product.sql(PUT_BACK.format(edited))
     assert product.digest == before

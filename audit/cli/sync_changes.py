@@ -20,15 +20,16 @@ from audit.app_undo import Undo, UndoFile, run_beside
 from audit.asking import StoppedError
 from audit.auditor import Stop
 from audit.cli import logs, show_error
-from audit.cli.page import BOLD, DIM, Page
+from audit.cli.page import BOLD, Page
 from audit.cli.screen import can_animate, screen
 from audit.cli.stopping import signals
+from audit.cli.sync_end import rows, show_end
 from audit.cli.sync_screen import show
 from audit.dsn import Database
 from audit.errors import SettingsError
 from audit.instants import instant, utc_now
 from audit.ledger import Ledger
-from audit.models import ExitCode, Status
+from audit.models import ExitCode
 from audit.repair import State
 from audit.repair_plan import PlanCode
 from audit.repair_tally import RepairCode, Tally, Told
@@ -40,9 +41,6 @@ from audit.visible import visible
 
 if TYPE_CHECKING:
     from audit.cli import Code
-
-_SKIPPED = "What was skipped is not what it was in the audit: audit again (sync-audit run), and plan anew."
-_NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
 
 Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
 
@@ -90,7 +88,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "
         if not count and not ledger.journal.counts()[State.BEGUN]:
             return planned.code
         page.line()
-        question = f"Change {_rows(count)} of {_place(settings.database)}?"
+        question = f"Change {rows(count)} of {_place(settings.database)}?"
         if count and (refused := _refused(question, said, PlanCode.SOMETHING_TO_DO)):
             return refused
         terms = Terms(recheck=not said.flag("no_recheck"), touch=instant(now) if said.flag("touch") else None)
@@ -101,7 +99,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "
         tally, signal = _conduct(work, settings.secrets)
         command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
         undo_file = sql_file(path, "undo")
-        _end(tally, page, applied=True, go_on=command)
+        show_end(tally, page, applied=True, go_on=command)
         if undo_file.exists() and ledger.journal.counts()[State.DONE]:
             page.line("To undo what was done:")
             page.line((visible(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
@@ -116,7 +114,7 @@ def take_back(path: Path, said: Said) -> "Code":
     with run_beside(path) as ledger:
         database = database_of(said, ledger.info if ledger else None)
         file = UndoFile(path, database.tables)
-        question = f"Put back {_rows(file.rows)} of {_place(database)}?"
+        question = f"Put back {rows(file.rows)} of {_place(database)}?"
         if file.rows and (refused := _refused(question, said, RepairCode.INCOMPLETE)):
             return refused
 
@@ -124,7 +122,7 @@ def take_back(path: Path, said: Said) -> "Code":
             return Undo(file, ledger, database, timeout, shown).undo(stop)
 
         tally, signal = _conduct(work, (database.password or "",))
-        _end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+        show_end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
     return _code(tally, signal)
 
 
@@ -176,47 +174,5 @@ def _shown(shown: Shown) -> Iterator[None]:
         shown.done()
 
 
-def _end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
-    """How it went, and how to go on."""
-    done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
-    counts = [
-        f"{_rows(tally.states[State.DONE])} {done}",
-        f"{tally.already:,} {done} already" if tally.already else "",
-        f"{tally.found_done:,} found to be {done} before a kill" if tally.found_done else "",
-        f"{tally.states[State.SKIPPED]:,} skipped" if tally.states[State.SKIPPED] else "",
-        f"{tally.states[State.FAILED]:,} failed" if tally.states[State.FAILED] else "",
-        f"{tally.states[State.BEGUN]:,} not known" if tally.states[State.BEGUN] else "",
-        f"{tally.left:,} not come to" if tally.left else "",
-    ]
-    page.line((", ".join(filter(None, counts)), BOLD))
-    if tally.now:
-        good = tally.now[Status.UP_TO_DATE]
-        page.line(f"Audited again: {good:,} of {_users(tally.now.total())} up to date now")
-        for row in tally.not_now:
-            page.line((f"{visible(row.user or '')}: {visible(row.why or '')}", DIM), indent=2)
-        more = tally.now.total() - good - len(tally.not_now)
-        if more > 0:
-            page.line((f"and {more:,} more", DIM), indent=2)
-    for error, what in ((tally.error, "It ended early"), (tally.unaudited, "They could not be audited again")):
-        if error:
-            page.paragraph(visible(f"{what}: {error}"))
-            page.paragraph(visible(error.next_step), indent=2)
-    if tally.stopped and tally.left:
-        page.line(f"It ended early: {tally.stopped}")
-    if tally.states[State.SKIPPED]:
-        page.paragraph(skipped)
-    if tally.error or tally.left or tally.states[State.FAILED]:
-        page.line("What is done stays done. To go on:")
-        page.line((visible(go_on), BOLD), indent=2)
-
-
 def _code(tally: Tally, signal: ExitCode | None) -> RepairCode:
     return RepairCode(signal) if signal and tally.left else tally.code
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
-
-
-def _users(count: int) -> str:
-    return f"{count:,} {'user is' if count == 1 else 'users are'}"
