@@ -13,16 +13,16 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from audit import __version__, past_run
+from audit.acceptance import Accepted
 from audit.auditor import Auditor, Stop, log_verdict
 from audit.errors import AuditError, LedgerError, ReplicateError, ReportError, SettingsError
-from audit.fail_on import FailOnCode, News, ended
+from audit.fail_on import News, Result, RunCode, ended
 from audit.ledger import ELSEWHERE, Ledger
 from audit.models import (
     Account,
     AuditedUser,
     Baseline,
     Choices,
-    ExitCode,
     Failed,
     Finding,
     NotAsked,
@@ -34,12 +34,12 @@ from audit.models import (
 )
 from audit.replicate import Replicate, Target, Ticking, connect
 from audit.report import writer
-from audit.report.view import RunView
+from audit.report.view import AcceptancesBlock, RunView
 from audit.retry import PASSING
 from audit.settings import RunSettings
 from audit.settings_resume import ResumeSettings
 from audit.source import snapshot as source_snapshot
-from audit.verdict import Circumstances, askable_model, classify, exit_code
+from audit.verdict import Circumstances, askable_model, classify
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +98,15 @@ class Outcome:
 
     info: RunInfo
     summary: Summary
-    code: ExitCode | FailOnCode
-    """As the findings and `--fail-on` say; signals and `--exit-zero` are the caller's to add."""
+    code: RunCode
+    """As the findings and the options say; signals are the caller's to add."""
     run_file: Path
     outputs: tuple[writer.Output, ...]
     redacted: bool
     """Names must not be shown on the terminal either."""
+    accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
+    acceptances: AcceptancesBlock | None = None
+    """Null without a file of them; masked where names must not be shown."""
     news: News | None = None
     """Null without a baseline."""
 
@@ -197,6 +200,8 @@ async def resume(
         running = msgspec.structs.replace(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
+        if settings.judged_anew:
+            running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         ledger.save_info(running)
         if choices := ledger.choices:
             ledger.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
@@ -208,7 +213,9 @@ async def resume(
     return ledger
 
 
-def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
+def report(
+    ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
+) -> Outcome:
     """Write all `outputs` from a run file, as `run` and `render` both do. Raises ReportError."""
     _check_read(ledger)
     view = RunView(ledger, redact=redact)
@@ -219,12 +226,19 @@ def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = F
         here = ledger.path.is_file()
         error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
         raise
-    complete = info.state == "complete"
+    result = Result(summary=view.summary, complete=info.state == "complete", accepted=view.accepted, since=view.news)
     choices = ledger.choices
-    code = ended(
-        exit_code(view.summary, complete=complete), choices.fail_on if choices else "any", view.news, complete=complete
+    return Outcome(
+        info=info,
+        summary=view.summary,
+        code=ended(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
+        run_file=ledger.path,
+        outputs=tuple(outputs),
+        redacted=view.run.redacted,
+        accepted=view.accepted,
+        acceptances=view.run.acceptances,
+        news=view.news,
     )
-    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted, view.news)
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:
@@ -256,6 +270,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         filters=settings.filters,
         redacted=settings.redact,
         tables=settings.database.tables,
+        acceptances=settings.acceptances,
     )
 
 

@@ -18,7 +18,7 @@ from audit.training_rows import Rules, judged
 from audit.user_case import UserCase, user_case
 from audit.verdict import Circumstances, askable_model, classify
 
-__all__ = ["Several", "look", "look_in_run"]
+__all__ = ["Several", "look", "look_in_run", "matching"]
 
 LATER_ASKED = 5
 """So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
@@ -70,12 +70,12 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
 def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
     """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
     info = ledger.info
-    matching = _matching(ledger.users(), who)
+    found = matching(ledger.users(), who)
     if info.redacted:
-        matching = [redacted_user(user) for user in matching]
-    if len(matching) != 1:
-        return Several(tuple(_person(user.record) for user in matching[:KEPT]), more=len(matching) > KEPT)
-    [user] = matching
+        found = [redacted_user(user) for user in found]
+    if len(found) != 1:
+        return Several(tuple(_person(user.record) for user in found[:KEPT]), more=len(found) > KEPT)
+    [user] = found
     evidence = Evidence(
         person=_person(user.record),
         rows=None,
@@ -102,19 +102,19 @@ async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -
     return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
 
 
-def _matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
-    """Those whom `who` names in the best way in which it names anybody; a few more than `KEPT` at most."""
-    best, matching = len(_WAYS), list[AuditedUser]()
+def matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
+    """Those whom `who` names in the best way in which it names anybody; one more than `KEPT` at most."""
+    best, found = len(_WAYS), list[AuditedUser]()
     folded = who.casefold()
     for user in users:
         way = next((i for i, names in enumerate(_WAYS[: best + 1]) if names(user.record, who, folded)), None)
         if way is None:
             continue
         if way < best:
-            best, matching = way, []
-        if len(matching) <= KEPT:
-            matching.append(user)
-    return matching
+            best, found = way, []
+        if len(found) <= KEPT:
+            found.append(user)
+    return found
 
 
 _WAYS: tuple[Callable[[ModelRecord, str, str], bool], ...] = (
