@@ -12,6 +12,8 @@ and imports point down only (`lint-imports` holds them to it):
     L1  models | training | settings             nouns, frozen
     L0  errors                                   leaf
 
+What is told comes from options, environment and config file through `said` (L1: `config_file`, `config`, `said`,
+`settings_*`); what the database calls its tables is `tables` (L1).
 What `sync-audit user` says of one user has a chain of its own beside that: `person` (L1), `training_rows`, `evidence`,
 `retrainings`, `quality` and `user_case` (L2), `source_user` (L3), `app_user` (L4).
 So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),

@@ -99,6 +99,8 @@ async def resume(
         running = msgspec.structs.replace(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
+        if settings.judged_anew:
+            running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         ledger.save_info(running)
         if choices := ledger.choices:
             ledger.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
@@ -197,6 +199,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         redacted=settings.redact,
         trainings=settings.trainings,
         tables=settings.database.tables,
+        acceptances=settings.acceptances,
     )
 
 

@@ -22,7 +22,7 @@ from audit.user_case import UserCase, user_case
 from audit.verdict import Circumstances, askable_model, classify
 from audit.visible import visible
 
-__all__ = ["Several", "look", "look_in_run"]
+__all__ = ["Several", "look", "look_in_run", "matching"]
 
 _NO_LIST = TrainingsRead(mode="versions")
 
@@ -79,8 +79,8 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
 def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
     """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
     info = ledger.info
-    matching = _matching(ledger.users(), who)
-    shown = [redacted_user(user) for user in matching] if info.redacted else matching
+    found = matching(ledger.users(), who)
+    shown = [redacted_user(user) for user in found] if info.redacted else found
     if len(shown) != 1:
         return Several(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
     [user] = shown
@@ -92,7 +92,7 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
         order_by=info.order_by,
         tables=info.tables,
         account=info.account,
-        trainings=_listed(ledger, matching[0], redacted=info.redacted) if info.trainings else {},
+        trainings=_listed(ledger, found[0], redacted=info.redacted) if info.trainings else {},
         trainings_listed=info.trainings is not None,
     )
     return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
@@ -120,19 +120,19 @@ def _listed(ledger: Ledger, user: AuditedUser, *, redacted: bool) -> dict[str, T
     return {training.id: training for training in found}
 
 
-def _matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
-    """Those whom `who` names in the best way in which it names anybody; a few more than `KEPT` at most."""
-    best, matching = len(_WAYS), list[AuditedUser]()
+def matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
+    """Those whom `who` names in the best way in which it names anybody; one more than `KEPT` at most."""
+    best, found = len(_WAYS), list[AuditedUser]()
     folded = who.casefold()
     for user in users:
         way = next((i for i, names in enumerate(_WAYS[: best + 1]) if names(user.record, who, folded)), None)
         if way is None:
             continue
         if way < best:
-            best, matching = way, []
-        if len(matching) <= KEPT:
-            matching.append(user)
-    return matching
+            best, found = way, []
+        if len(found) <= KEPT:
+            found.append(user)
+    return found
 
 
 _WAYS: tuple[Callable[[ModelRecord, str, str], bool], ...] = (

@@ -1,7 +1,7 @@
 """What may stand in a config file, and what it comes to for one command. Pure: `config_file` finds and reads the file.
 
 Keys are called as the options are. The top level is for all commands but `demo`, which hears its own table alone; and
-its `output` is for `run` alone, as other commands write something else.
+its `output` and `accept` are for `run` alone: other commands write something else, and `render` shows what `run` heard.
 """
 
 import re
@@ -37,6 +37,7 @@ KEYS: Keys = {
     "verify-sample": "number",
     "baseline": "path",
     "fail-on": "text",
+    "accept": "path",
     "redact": "flag",
     "exit-zero": "flag",
     "github": ("auto", "off"),
@@ -46,7 +47,7 @@ KEYS: Keys = {
 """Of the top level."""
 
 COMMANDS: Mapping[str, Keys] = {
-    "render": {"output": "outputs", "redact": "flag", "exit-zero": "flag"},
+    "render": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
     "diff": {"output": "outputs", "redact": "flag"},
     "sync": {
         "database-url": "url",
@@ -66,6 +67,11 @@ REFUSED: Mapping[str, str] = {
     "resume": "it is about one run: write --resume RUN on the command line",
     "run": "options of `sync-audit run` stand at the top level, and --run RUN on the command line",
     "config": "the file cannot name another one",
+    "no-accept": "it is about one run: write --no-accept on the command line",
+    **dict.fromkeys(
+        ("because", "until", "reason", "version", "author", "file"),
+        "it is about one entry: write it on the command line of `sync-audit accept`",
+    ),
     "no-config": "the file cannot say that it is not to be read",
     "apply": "it changes the database: write --apply on the command line",
     "yes": "it changes the database unasked: write --yes on the command line",
@@ -87,9 +93,9 @@ def config(document: Mapping[str, object], command: str, name: str, folder: Path
     if command == "demo":
         values = {}
     elif command in COMMANDS:
-        values.pop("output", None)
+        values = {key: value for key, value in values.items() if key not in {"output", "accept"}}
     if command == "sync":  # whom a run is narrowed to is in its run file
-        values = {name: value for name, value in values.items() if name not in {"user", "limit"}}
+        values = {key: value for key, value in values.items() if key not in {"user", "limit"}}
     own = tables.get(command, {})
     mapped = mapping(_table(document, "database")) if "database" in document else None
     return Config(name, values | own, mapped)

@@ -5,24 +5,19 @@ above it; the first of the two wins where both are. A directory with `.git` is t
 """
 
 import os
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from audit.config import config
 from audit.errors import SettingsError
 from audit.said import Config
+from audit.toml_file import Kind, above, check_owner, is_there, parsed
 
 NAME = "sync-audit.toml"
 PYPROJECT = "pyproject.toml"
 TABLE = "tool.sync-audit"
 
-LARGEST = 1_000_000
-"""Bytes. A larger file is something else."""
-
-_STEP = "Correct it, name another one with --config, or go on without: --no-config"
-_WHERE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+_KIND = Kind("config file", "--config", "--no-config")
 
 
 def read(path: Path, command: str) -> Config:
@@ -35,15 +30,13 @@ def read(path: Path, command: str) -> Config:
 
 def find(start: Path, command: str) -> Config | None:
     """What the config file that holds for the directory `start` says to `command`; None where there is none."""
-    for depth, folder in enumerate((start, *start.parents)):
+    for folder, called in above(start):
         for name in (NAME, PYPROJECT):
             path = folder / name
-            document = _table(path) if _is_there(path) else None
+            document = _table(path) if is_there(path) else None
             if document is not None:
-                _check_owner(path)
-                return _config(document, path, str(Path(*[".."] * depth, name)), command)
-        if (folder / ".git").exists():
-            break
+                check_owner(path, _KIND)  # it could send the token anywhere
+                return _config(document, path, str(called / name), command)
     return None
 
 
@@ -52,12 +45,12 @@ def _config(document: Mapping[str, object], path: Path, name: str, command: str)
     try:
         return config(document, command, name, None if folder == Path.cwd() else folder)
     except SettingsError as error:
-        raise SettingsError(f"{name}: {error}", error.next_step or _STEP) from error
+        raise SettingsError(f"{name}: {error}", error.next_step or _KIND.step) from error
 
 
 def _table(path: Path) -> Mapping[str, object] | None:
     """The part of the file that is for us; None for a `pyproject.toml` that has none."""
-    document = _parsed(path)
+    document = parsed(path, _KIND)
     if path.name != PYPROJECT:
         return document
     tools = document.get("tool")
@@ -65,40 +58,3 @@ def _table(path: Path) -> Mapping[str, object] | None:
     if table is not None and not isinstance(table, dict):
         raise SettingsError(f"{path}: {TABLE} is no table", f"Write it as [{TABLE}].")
     return table
-
-
-def _parsed(path: Path) -> Mapping[str, object]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise SettingsError(f"config file {path} is larger than {LARGEST:,} bytes", _STEP)
-        return tomllib.loads(content.decode("utf-8"))
-    except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise SettingsError(f"config file {path} cannot be read: {cause}", _STEP) from error
-    except UnicodeError as error:
-        raise SettingsError(f"config file {path} is no text in UTF-8", _STEP) from error
-    except RecursionError as error:
-        raise SettingsError(f"config file {path} is nested too deeply", _STEP) from error
-    except ValueError as error:  # also for a number of more digits than Python reads
-        where = _WHERE.search(str(error))
-        place = f", line {where[1]}, column {where[2]}" if where else ""
-        raise SettingsError(f"config file {path}{place}: {_WHERE.sub('', str(error))}", _STEP) from error
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _check_owner(path: Path) -> None:
-    """A file that anybody may have put there could send the token anywhere: it counts only if it is named."""
-    shared = path.parent.stat().st_mode & 0o002
-    if shared and path.stat().st_uid not in (0, os.geteuid()):
-        raise SettingsError(
-            f"config file {path} belongs to another user, and everybody may write into its directory",
-            f"If you trust it: --config {path}; else go on without: --no-config",
-        )

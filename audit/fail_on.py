@@ -1,4 +1,6 @@
-"""Which findings count for the exit code of a run: `--fail-on`.
+"""Which findings count for the exit code of a run: acceptances first, then `--fail-on` and `--exit-zero`.
+
+An accepted finding counts as if it were not there. Of the others:
 
 | --fail-on | 4                                                              | 3                                |
 |-----------|----------------------------------------------------------------|----------------------------------|
@@ -7,7 +9,7 @@
 | never     | as any                                                         | never: it becomes 0              |
 
 An error is certain where it says something about the user, such as a model that does not exist. That Replicate gave no
-answer is never known from before: what is behind it may have changed.
+answer is never known from before: what is behind it may have changed. `--exit-zero` makes 3 become 0, and that alone.
 """
 
 from collections import Counter
@@ -16,8 +18,10 @@ from enum import IntEnum
 
 import msgspec
 
+from audit.acceptance import Accepted
 from audit.comparison import Standing, standing
-from audit.models import AuditedUser, ExitCode, FailOn, Mark
+from audit.models import AuditedUser, ExitCode, FailOn, Mark, Summary
+from audit.verdict import exit_code
 
 
 class FailOnCode(IntEnum):
@@ -37,13 +41,31 @@ class FailOnCode(IntEnum):
         }[self]
 
 
+class AcceptedCode(IntEnum):
+    """How a run ended with accepted findings, where the words of `ExitCode` would not be true."""
+
+    ALL = 0
+    NOT_ALL = 3
+
+    @property
+    def meaning(self) -> str:
+        """In words."""
+        return {
+            AcceptedCode.ALL: "some users need attention, and all of them are accepted",
+            AcceptedCode.NOT_ALL: "at least one user needs a sync, and is not accepted",
+        }[self]
+
+
+RunCode = ExitCode | FailOnCode | AcceptedCode
+
+
 class News(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's findings are, compared with the baseline."""
 
     marks: Mapping[Mark, int]
     """Every mark has a key."""
     needs_sync: int
-    """New ones."""
+    """New ones; in this and the next two, those that are accepted are left out."""
     errors: int
     """New ones that are certain."""
     unknown: int
@@ -56,20 +78,41 @@ def news(users: Iterable[AuditedUser]) -> News:
     fresh: Counter[Standing] = Counter()
     unknown = 0
     for user in users:
-        now = standing(user.finding.status, user.finding.reason.value)
-        unknown += now in {Standing.UNANSWERED, Standing.UNREACHED}
+        now, counts = standing(user.finding.status, user.finding.reason.value), user.accepted is None
+        unknown += counts and now in {Standing.UNANSWERED, Standing.UNREACHED}
         if user.baseline:
             marks[user.baseline] += 1
-            fresh[now] += user.baseline == "new"
+            fresh[now] += counts and user.baseline == "new"
     return News(marks=marks, needs_sync=fresh[Standing.DUE], errors=fresh[Standing.FAULTY], unknown=unknown)
 
 
-def ended(code: ExitCode, fail_on: FailOn, since: News | None, *, complete: bool) -> ExitCode | FailOnCode:
-    """The exit code of a run whose findings alone would make it `code`; `since` is there with a baseline."""
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has found, as far as the exit code follows from it."""
+
+    summary: Summary
+    complete: bool
+    """False where the run ended early, which no option and no acceptance makes good."""
+    accepted: Accepted = Accepted()
+    since: News | None = None
+    """There with a baseline."""
+
+
+def ended(result: Result, fail_on: FailOn, *, exit_zero: bool = False) -> RunCode:
+    """The exit code of a run, signals apart."""
+    code = _counted(result, fail_on)
+    return ExitCode.OK if exit_zero and code == ExitCode.NEEDS_SYNC else code
+
+
+def _counted(result: Result, fail_on: FailOn) -> RunCode:
+    accepted, since = result.accepted, result.since
+    counts = {status: count - accepted.statuses.get(status, 0) for status, count in result.summary.statuses.items()}
+    code = exit_code(Summary(counts, {}, {}), complete=result.complete)
     if fail_on == "never" and code is ExitCode.NEEDS_SYNC:
         return FailOnCode.NOBODY_COUNTS
-    if fail_on != "new" or since is None or code not in {ExitCode.NEEDS_SYNC, ExitCode.INCOMPLETE}:
-        return code
-    if not complete or since.unknown or since.errors:
-        return FailOnCode.INCOMPLETE
-    return FailOnCode.NEW if since.needs_sync else FailOnCode.NOBODY_COUNTS
+    if fail_on == "new" and since and code in {ExitCode.NEEDS_SYNC, ExitCode.INCOMPLETE}:
+        if not result.complete or since.unknown or since.errors:
+            return FailOnCode.INCOMPLETE
+        return FailOnCode.NEW if since.needs_sync else FailOnCode.NOBODY_COUNTS
+    if accepted.total and code is ExitCode.NEEDS_SYNC:
+        return AcceptedCode.NOT_ALL
+    return AcceptedCode.ALL if accepted.total and code is ExitCode.OK else code

@@ -182,7 +182,6 @@ def _literal(text: str) -> str:
 
 def _nobody(population: Population, tables: Tables) -> Hint:
     status, test = (visible(tables.user_models.column(name)) for name in ("training_status", "is_test"))
-    others = [word for word in ("Completed", "succeeded") if word not in tables.completed]
     near = [f"{count:,} {status}" for status, count in population.training_status.items()]
     return Hint(
         "Why nobody shows up",
@@ -190,7 +189,7 @@ def _nobody(population: Population, tables: Tables) -> Hint:
         f"{status} = {visible(tables.completed_shown)} (exactly that word, and {test} not true).",
         (
             f"Rows by {status}: " + (visible(", ".join(near)) or "there are no rows at all") + ".",
-            f"{backticked(others)} are not {backticked(tables.completed)}: correct such rows.",
+            f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
             "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
         ),
     )

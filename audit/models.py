@@ -278,6 +278,30 @@ Mark = Literal["new", "known", "resolved"]
 """How a user compares with an earlier run: in need of attention since then, already then, or no more."""
 
 
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's word that one kind of finding on a user or a model need not be acted on until some day."""
+
+    user: str | None = None
+    """Id or e-mail; null where there is `model`."""
+    model: str | None = None
+    reason: Reason
+    version: str | None = None
+    """The recorded version that it holds for; null for any."""
+    because: str
+    until: str
+    """The last day on which it holds, in UTC: "2026-12-31"."""
+    author: str | None = None
+
+
+class Acceptances(msgspec.Struct, frozen=True, kw_only=True):
+    """What was accepted when a run was made."""
+
+    file: str
+    """As a person would name it from the working directory."""
+    entries: tuple[Acceptance, ...]
+    """In the order of the file."""
+
+
 class AuditedUser(msgspec.Struct, frozen=True):
     """One line of every report."""
 
@@ -285,6 +309,8 @@ class AuditedUser(msgspec.Struct, frozen=True):
     finding: Finding
     baseline: Mark | None = None
     """Null without `--baseline`, and where there is nothing to mark."""
+    accepted: Acceptance | None = None
+    """What says that this finding need not be acted on; null where nothing does."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -384,3 +410,5 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How tables and columns were called in the database."""
     baseline: Baseline | None = None
     """Null without `--baseline`."""
+    acceptances: Acceptances | None = None
+    """Null without a file of them."""

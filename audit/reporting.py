@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.acceptance import Accepted
 from audit.errors import LedgerError, ReportError, SettingsError
-from audit.fail_on import FailOnCode, News, ended
+from audit.fail_on import News, Result, RunCode, ended
 from audit.ledger import Ledger
-from audit.models import ExitCode, RunInfo, Summary
+from audit.models import RunInfo, Summary
 from audit.report import writer
-from audit.report.view import RunView
-from audit.verdict import exit_code
+from audit.report.view import AcceptancesBlock, RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +19,22 @@ class Outcome:
 
     info: RunInfo
     summary: Summary
-    code: ExitCode | FailOnCode
-    """As the findings and `--fail-on` say; signals and `--exit-zero` are the caller's to add."""
+    code: RunCode
+    """As the findings and the options say; signals are the caller's to add."""
     run_file: Path
     outputs: tuple[writer.Output, ...]
     redacted: bool
     """Names must not be shown on the terminal either."""
+    accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
+    acceptances: AcceptancesBlock | None = None
+    """Null without a file of them; masked where names must not be shown."""
     news: News | None = None
     """Null without a baseline."""
 
 
-def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False) -> Outcome:
+def report(
+    ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
+) -> Outcome:
     """Write all `outputs` from a run file. Raises ReportError."""
     check_read(ledger)
     view = RunView(ledger, redact=redact)
@@ -40,12 +45,19 @@ def report(ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = F
         here = ledger.path.is_file()
         error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
         raise
-    complete = info.state == "complete"
+    result = Result(summary=view.summary, complete=info.state == "complete", accepted=view.accepted, since=view.news)
     choices = ledger.choices
-    code = ended(
-        exit_code(view.summary, complete=complete), choices.fail_on if choices else "any", view.news, complete=complete
+    return Outcome(
+        info=info,
+        summary=view.summary,
+        code=ended(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
+        run_file=ledger.path,
+        outputs=tuple(outputs),
+        redacted=view.run.redacted,
+        accepted=view.accepted,
+        acceptances=view.run.acceptances,
+        news=view.news,
     )
-    return Outcome(info, view.summary, code, ledger.path, tuple(outputs), view.run.redacted, view.news)
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:

@@ -62,9 +62,9 @@ class Said:
 
     def told(self, name: str) -> Told | None:
         """What counts for the parameter `name`; None where nobody has said anything."""
-        option = self.options.get(name)
-        if option not in (None, False, ()):
-            return Told(option, "option", _option(name))
+        given = self.options.get(name)
+        if given not in (None, False, ()):
+            return Told(given, "option", option(name))
         variable = VARIABLES.get(name, "")
         if self.environ.get(variable):
             return Told(self.environ[variable], "environment", variable)
@@ -106,5 +106,6 @@ class Said:
             raise SettingsError(f"{self.config.name}: {error}", error.next_step) from error
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def option(name: str) -> str:
+    """The option whose parameter is `name`."""
+    return "--json" if name == "as_json" else f"--{name.replace('_', '-')}"

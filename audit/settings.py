@@ -12,7 +12,7 @@ from typing import cast, get_args
 from audit.api_url import proxy_for
 from audit.dsn import Database
 from audit.errors import SettingsError
-from audit.models import FailOn, Filters, Format, OrderBy
+from audit.models import Acceptances, FailOn, Filters, Format, OrderBy
 from audit.said import Said
 from audit.settings_trainings import trainings_wanted
 from audit.settings_values import (
@@ -67,6 +67,8 @@ class RunSettings:
     baseline: Path | None = None
     """An earlier run: its run file or JSON report."""
     fail_on: FailOn = "any"
+    acceptances: Acceptances | None = None
+    """Null without a file of them."""
 
     @property
     def secrets(self) -> tuple[str, ...]:

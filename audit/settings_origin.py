@@ -13,7 +13,7 @@ from audit.api_url import proxy_for
 from audit.dsn import Database
 from audit.errors import SettingsError
 from audit.facts import Setting
-from audit.said import Origin, Said
+from audit.said import Origin, Said, option
 from audit.settings import outputs_from
 from audit.tables import PLAIN, Tables, quoted
 
@@ -75,7 +75,7 @@ def doctor_settings(said: Said, broken: SettingsError | None = None) -> DoctorSe
         value = take(number.option, _origin(said, number.name, _DEFAULT), _reading(number, said), _shown_number)
         numbers[number.name] = number.default if value is None else value
     for name in _others(said):
-        take(f"--{name.replace('_', '-')}", _origin(said, name), _checking(name, said), str)
+        take(option(name), _origin(said, name), _checking(name, said), str)
     if said.config and said.config.tables:
         found += _mapped(said.config.tables, f"config {said.config.name}")
     return DoctorSettings(
@@ -146,7 +146,7 @@ _CHECKS: Mapping[str, Callable[[Said], object]] = {
     "output": outputs_from,
     "order_by": values.order_by_from,
     "user": values.filters_from,
-    "limit": values.filters_from,
+    "limit": lambda said: values.filters_from(said.asked_of_config("limit")),
     "fail_on": lambda said: values.fail_on_from(said, compared=said.text("baseline") is not None),
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from audit.api_url import checked_base_url, proxy_for
 from audit.dsn import parse
 from audit.errors import SettingsError
-from audit.models import Choices, FailOn, Format, RunInfo
+from audit.models import Acceptances, Choices, FailOn, Format, RunInfo
 from audit.said import Said
 from audit.settings import outputs_from
 from audit.settings_values import (
@@ -38,6 +38,9 @@ class ResumeSettings:
     retries: int
     redact: bool = False
     fail_on: FailOn = "any"
+    judged_anew: bool = False
+    """Whether `acceptances` take the place of those of the run."""
+    acceptances: Acceptances | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
         raise SettingsError(
             f"{said.config.name} maps tables or columns otherwise than they were in the run to be resumed: two audits "
             "do not mix",
-            "Use the config file of that run (--config), or start a new one without --resume.",
+            "Use the config file of that run (--config) or none (--no-config), or start a new run without --resume.",
         )
     url, base_url, filters = said.text("database_url"), said.text("base_url"), filters_from(said)
     compared = (

@@ -126,6 +126,7 @@
     const current = get("recorded");
     return Object.assign(user, {
       row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row), baseline: get("baseline"),
+      accepted: get("accepted"), because: get("because"), author: get("author"),
       absent: current === NULL, current_version: current === NULL ? "" : resolved(current, known, same),
       current_version_created_at: iso(recorded) || "",
       latest_version: resolved(get("latest"), known, same), latest_version_created_at: iso(latest) || "",
@@ -298,6 +299,7 @@
       make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
       make("td", null, behind ? counted(behind, "version") : "", behind && !isNaN(user.days) ? make("small", null, days(user.days)) : ""),
       make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title), user.baseline && make("span", { class: "note mark" }, MARKS[user.baseline]),
+        user.accepted && make("span", { class: "note mark" }, `Accepted until ${user.accepted}`),
         !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
     return open ? [line, sheet(user)] : [line];
   }
@@ -313,6 +315,7 @@
       make("h3", null, "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)),
       up ? checklist(user, known) : steps(user.reason),
       user.detail && make("p", null, make("b", null, "Cause: "), shortened(user.detail, 2000), " (", make("code", null, user.reason.code), ")"),
+      user.accepted && make("div", { class: "noted" }, make("h4", null, `Accepted until ${user.accepted}`), make("p", null, user.because, user.author && make("small", null, ` ${user.author}`))),
       ...user.notes.map((note) => make("div", { class: "noted" },
         make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note))),
       make("h3", null, "This user’s rows"), make("pre", null, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
@@ -400,7 +403,7 @@
 
   const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
   const HASHES = SEARCHED.length - 2; // from here on there are only hashes
-  const PLAIN = { q: "", status: "", reason: "", note: "", baseline: "", sort: "", page: 1 };
+  const PLAIN = { q: "", status: "", reason: "", note: "", baseline: "", acceptance: "", sort: "", page: 1 };
   const state = { ...PLAIN, open: null };
   let found = [], order = null, orderedBy = null;
 
@@ -472,7 +475,8 @@
     });
     const bit = 1 << hints.notes.findIndex((note) => note.code === state.note);
     const wanted = hints.reasons.map(({ code, status }) => (!state.reason || code === state.reason) && (!state.status || status === state.status));
-    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && (!state.baseline || at(row, "baseline") === state.baseline) && hits.every((hit) => hit[row]));
+    const accepted = (row) => (at(row, "accepted") ? "yes" : hints.reasons[reasonOf[row]].status !== "up_to_date" && "no");
+    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && (!state.baseline || at(row, "baseline") === state.baseline) && (!state.acceptance || accepted(row) === state.acceptance) && hits.every((hit) => hit[row]));
   }
 
   /* ---- the page ---- */
@@ -489,8 +493,8 @@
     byId("after").disabled = state.page === pages;
     byId("pages").hidden = pages === 1;
     byId("csv").disabled = !found.length;
-    byId("clear").hidden = !["q", "status", "reason", "note", "baseline"].some((name) => state[name]);
-    for (const name of ["q", "status", "reason", "note", "baseline"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
+    byId("clear").hidden = !["q", "status", "reason", "note", "baseline", "acceptance"].some((name) => state[name]);
+    for (const name of ["q", "status", "reason", "note", "baseline", "acceptance"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
     for (const button of document.querySelectorAll("[data-sort]")) {
       const way = { [button.dataset.sort]: "ascending", [`-${button.dataset.sort}`]: "descending" }[state.sort];
       if (way) button.closest("th").setAttribute("aria-sort", way);
@@ -571,7 +575,7 @@
 
   function listen() {
     byId("q").addEventListener("input", (event) => go({ q: event.target.value }, Boolean(state.q)));
-    for (const name of ["status", "reason", "note", "baseline"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
+    for (const name of ["status", "reason", "note", "baseline", "acceptance"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
     byId("clear").addEventListener("click", () => {
       go({ ...PLAIN, sort: state.sort });
       byId("q").focus();
@@ -627,7 +631,7 @@
     const plain = {
       status: user.reason.status, reason: user.reason.code, versions_behind: user.versions_behind, total_versions_on_replicate: user.total,
       created_at: user.created_at, updated_at: user.updated_at, completed_at: user.completed_at,
-      notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page, baseline: user.baseline,
+      notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page, baseline: user.baseline, accepted: user.accepted,
     };
     user.hint = filled(user.reason.line, values(user));
     const cells = hints.columns.map((name) => String(plain[name] ?? (name in plain ? "" : cell(user[name], user.odd.guard.includes(name)))));
@@ -659,6 +663,7 @@
     const template = byId("table");
     template.replaceWith(template.content);
     for (const element of document.querySelectorAll("time")) element.title = localTime(element.dateTime) ?? "";
+    for (const line of document.querySelectorAll("#accepted tr")) line.removeAttribute("id"); // the table has the user's place now
     for (const code of document.querySelectorAll("main > section:not(.users) pre")) code.after(copyButton(code.textContent, "the command"));
     listen();
     if (route()) follow();

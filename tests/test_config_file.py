@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.config_file import LARGEST, find, read
+from audit.config_file import find, read
 from audit.errors import SettingsError
+from audit.toml_file import LARGEST
 from tests.audits import ROOT, Place, Shell
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from audit.fail_on import FailOnCode, News, ended, news
-from audit.models import AuditedUser, ExitCode, FailOn, Mark, Reason
+from audit.acceptance import Accepted
+from audit.fail_on import AcceptedCode, FailOnCode, News, Result, RunCode, ended, news
+from audit.models import Acceptance, AuditedUser, ExitCode, FailOn, Mark, Reason, Status, Summary
 from tests.samples import finding, record
 
 MARKS: dict[Mark, int] = {"new": 0, "known": 0, "resolved": 0}
@@ -11,6 +12,18 @@ MARKS: dict[Mark, int] = {"new": 0, "known": 0, "resolved": 0}
 
 def since(needs_sync: int = 0, errors: int = 0, unknown: int = 0) -> News:
     return News(marks=MARKS, needs_sync=needs_sync, errors=errors, unknown=unknown)
+
+
+def result(
+    code: int = 0, baseline: News | None = None, *, complete: bool = True, accepted: dict[Status, int] | None = None
+) -> Result:
+    """A run that would end in `code` with every finding counted, the accepted ones apart."""
+    statuses = dict.fromkeys(Status, 0) | {Status.UP_TO_DATE: 5, Status.NEEDS_SYNC: int(code > 0)}
+    statuses[Status.ERROR] = int(code == 4)
+    for status, count in (accepted or {}).items():
+        statuses[status] += count
+    summary = Summary(statuses, {}, {})
+    return Result(summary=summary, complete=complete, accepted=Accepted(statuses=accepted or {}), since=baseline)
 
 
 OLD_NEWS, NEW_DUE, NEW_ERROR, UNKNOWN = since(), since(needs_sync=1), since(needs_sync=1, errors=1), since(unknown=1)
@@ -38,19 +51,56 @@ OLD_NEWS, NEW_DUE, NEW_ERROR, UNKNOWN = since(), since(needs_sync=1), since(need
     ],
 )
 def test_a_complete_run_ends_as_the_rule_says(
-    found: int, fail_on: FailOn, baseline: News | None, code: ExitCode | FailOnCode
+    found: int, fail_on: FailOn, baseline: News | None, code: RunCode
 ) -> None:
-    ending = ended(ExitCode(found), fail_on, baseline, complete=True)
+    ending = ended(result(found, baseline), fail_on)
     assert (ending, type(ending)) == (code, type(code))
+
+
+BOTH = {Status.NEEDS_SYNC: 2, Status.ERROR: 1}
+
+
+@pytest.mark.parametrize(
+    ("found", "fail_on", "baseline", "code"),
+    [
+        (0, "any", None, AcceptedCode.ALL),
+        (3, "any", None, AcceptedCode.NOT_ALL),
+        (4, "any", None, ExitCode.INCOMPLETE),
+        (0, "never", None, AcceptedCode.ALL),
+        (3, "never", None, FailOnCode.NOBODY_COUNTS),
+        (0, "new", OLD_NEWS, AcceptedCode.ALL),
+        (3, "new", NEW_DUE, FailOnCode.NEW),
+        (3, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
+        (4, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
+        (4, "new", NEW_ERROR, FailOnCode.INCOMPLETE),
+    ],
+)
+def test_what_is_accepted_counts_as_if_it_were_not_there(
+    found: int, fail_on: FailOn, baseline: News | None, code: RunCode
+) -> None:
+    ending = ended(result(found, baseline, accepted=BOTH), fail_on)
+    assert (ending, type(ending)) == (code, type(code))
+
+
+@pytest.mark.parametrize("accepted", [None, BOTH], ids=["nothing accepted", "some accepted"])
+@pytest.mark.parametrize(("found", "code"), [(0, 0), (3, 0), (4, 4)])
+def test_exit_zero_makes_three_zero_and_nothing_else(found: int, code: int, accepted: dict[Status, int] | None) -> None:
+    assert ended(result(found, accepted=accepted), "any", exit_zero=True) == code
+
+
+def test_exit_zero_goes_for_new_ones_too() -> None:
+    assert ended(result(3, NEW_DUE), "new", exit_zero=True) is ExitCode.OK
 
 
 @pytest.mark.parametrize("fail_on", ["any", "new", "never"])
 def test_an_incomplete_run_is_never_anything_else(fail_on: FailOn) -> None:
-    assert ended(ExitCode.INCOMPLETE, fail_on, OLD_NEWS, complete=False) == 4
+    for found in (0, 3, 4):
+        assert ended(result(found, OLD_NEWS, complete=False, accepted=BOTH), fail_on, exit_zero=True) == 4
 
 
-def marked(reason: Reason, mark: Mark | None) -> AuditedUser:
-    return AuditedUser(record(), finding(reason), mark)
+def marked(reason: Reason, mark: Mark | None, *, accepted: bool = False) -> AuditedUser:
+    entry = Acceptance(user="anna", reason=reason, because="leaves", until="2026-12-31") if accepted else None
+    return AuditedUser(record(), finding(reason), mark, entry)
 
 
 def test_news_counts_what_is_new_and_what_nobody_knows() -> None:
@@ -68,3 +118,9 @@ def test_news_counts_what_is_new_and_what_nobody_knows() -> None:
         ]
     )
     assert found == News(marks={"new": 3, "known": 3, "resolved": 1}, needs_sync=1, errors=1, unknown=3)
+
+
+def test_news_counts_the_marks_of_what_is_accepted_and_nothing_else_of_it() -> None:
+    reasons = (Reason.OUTDATED_VERSION, Reason.MODEL_NOT_FOUND, Reason.TIMEOUT)
+    found = news([marked(reason, "new", accepted=True) for reason in reasons])
+    assert found == News(marks={"new": 3, "known": 0, "resolved": 0}, needs_sync=0, errors=0, unknown=0)

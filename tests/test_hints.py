@@ -215,4 +215,4 @@ def test_queries_and_answers_call_tables_and_columns_as_the_database_does() -> N
     nobody = population(users_with_completed_model=0, completed_models=0, training_status={})
     answer = population_answers(nobody, summary(), ELSEWHERE)[0]
     assert """ "State" = 'succeeded' """ in answer.meaning
-    assert "`Completed` are not `succeeded`" in answer.steps[1]
+    assert "Only `succeeded` counts" in answer.steps[1]

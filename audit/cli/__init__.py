@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "audit.cli.explain",
     "sync": "audit.cli.sync",
     "diff": "audit.cli.diff",
+    "accept": "audit.cli.accept",
 }
 
 

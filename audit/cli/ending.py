@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from rich.text import Text
@@ -12,6 +12,7 @@ from audit.cli.screen import screen
 from audit.hint_table import HINTS
 from audit.ledger import Ledger
 from audit.models import AuditedUser, Reason, Status, Summary
+from audit.report.acceptance_words import stale
 from audit.report.redaction import redacted_user
 from audit.report.writer import STDOUT
 from audit.reporting import Outcome
@@ -43,6 +44,7 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
     lines = [
         headline(outcome.summary),
         *_since(outcome),
+        *_accepted(outcome),
         *_warnings(outcome),
         *_evidence(outcome, ledger, width),
         Text(),
@@ -78,6 +80,15 @@ def _since(outcome: Outcome) -> Iterator[Text]:
         marks = outcome.news.marks
         counts = f"{marks['new']:,} new since {visible(outcome.info.baseline.path)}"
         yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
+
+
+def _accepted(outcome: Outcome) -> Iterator[Text]:
+    block = outcome.acceptances
+    if block and block.accepted:
+        yield Text(f"{block.accepted:,} accepted by {visible(block.file)}: they do not count", "bold")
+    for each in stale(block):
+        yield Text(f"{each.sentence}:", "bold yellow")
+        yield from (Text(f"  {visible(line)}") for line in (*each.entries, each.more) if line)
 
 
 def _warnings(outcome: Outcome) -> Iterator[Text]:
@@ -118,18 +129,39 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
 
 
 def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
-    """A line for each reason that needs somebody, worst status first, with the first users."""
-    reasons = outcome.summary.reasons
+    """A line for each reason that needs somebody, worst status first, with the first users; then what is accepted."""
+    reasons, accepted = outcome.summary.reasons, outcome.accepted.reasons
     titles = max((len(HINTS[reason].title) for reason in reasons), default=0)
+
+    def rows(counts: Mapping[Reason, int], *, allowed: bool) -> Iterator[Text]:
+        for reason, count in counts.items():
+            names = [
+                _name(each, redact=outcome.redacted) for each in islice(_those(ledger, reason, allowed=allowed), NAMED)
+            ]
+            yield _row(count, HINTS[reason].title, titles, names, width)
+
     for status, heading in _HEADINGS.items():
-        if not outcome.summary.statuses[status]:
-            continue
-        yield Text(heading, f"bold {_COLOURS[status]}")
-        for reason, count in reasons.items():
-            if reason.status is status:
-                names = _names(ledger, reason, redact=outcome.redacted)
-                yield _row(count, HINTS[reason].title, titles, names, width)
+        open_here = {each: n for each, n in _open(outcome).items() if each.status is status}
+        if open_here:
+            yield Text(heading, f"bold {_COLOURS[status]}")
+            yield from rows(open_here, allowed=False)
+            yield Text()
+    if accepted:
+        yield Text("Accepted", "bold cyan")
+        yield from rows({reason: accepted[reason] for reason in reasons if reason in accepted}, allowed=True)
         yield Text()
+
+
+def _open(outcome: Outcome) -> dict[Reason, int]:
+    """Users by reason, largest first, without those whose finding is accepted."""
+    accepted = outcome.accepted.reasons
+    counts = {reason: count - accepted.get(reason, 0) for reason, count in outcome.summary.reasons.items()}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _those(ledger: Ledger, reason: Reason, *, allowed: bool) -> Iterator[AuditedUser]:
+    users = ledger.users(reason.status, reason)
+    return (user for user in users if (user.accepted is not None) is allowed)
 
 
 def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) -> Text:
@@ -152,9 +184,9 @@ def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
     """The commands that go on from here, ready to be pasted."""
     run_file = shlex.quote(visible(str(outcome.run_file)))
     summary = outcome.summary
-    reason = next((each for status in _HEADINGS for each in summary.reasons if each.status is status), None)
+    reason = next((each for status in _HEADINGS for each in _open(outcome) if each.status is status), None)
     if reason and reason.status is not Status.NOT_CHECKED:
-        user = next(ledger.users(reason.status, reason))
+        user = next(_those(ledger, reason, allowed=False))
         who = shlex.quote(_handle(user, redact=outcome.redacted))
         yield Text()
         yield from _step("One user in full:", f"user {who}", f"--run {run_file}", width)
@@ -186,10 +218,6 @@ def fitted(names: Sequence[str], count: int, width: int) -> str:
             return text
     more = f" +{count - 1:,}" if count > 1 else ""
     return f"{names[0][: max(1, width - len(more) - 1)]}…{more}" if names else ""
-
-
-def _names(ledger: Ledger, reason: Reason, *, redact: bool) -> list[str]:
-    return [_name(user, redact=redact) for user in islice(ledger.users(reason.status, reason), NAMED)]
 
 
 def _name(user: AuditedUser, *, redact: bool) -> str:

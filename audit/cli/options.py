@@ -30,6 +30,17 @@ def exit_zero(command: Command) -> Command:
     return click.option("--exit-zero", is_flag=True, help=text)(command)
 
 
+def accept(default: str) -> Callable[[Command], Command]:
+    """`--accept` and `--no-accept`; `default` is what is done without them."""
+
+    def both(command: Command) -> Command:
+        without = click.option("--no-accept", is_flag=True, help="Accept nothing, whatever files say.")
+        text = f"Findings that need not be acted on until a day.  [default: {default}]"
+        return click.option("--accept", metavar="FILE", help=text)(without(command))
+
+    return both
+
+
 def github(command: Command) -> Command:
     """`--github`."""
     text = (

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 @click.command("render")
 @click.argument("run_file", metavar="RUN")
 @options.output("default: HTML and CSV beside RUN")
+@options.accept("as in the run")
 @options.redact
 @options.exit_zero
 @told.config
 def command(run_file: str, **given: object) -> "Code":
     """Write the reports of a run again, from its run file RUN.
 
-    Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code.
+    Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code; with --accept
+    or --no-accept they are as if the run had been made so.
     """
     from audit import reporting
     from audit.cli import ending
     from audit.cli.stopping import leaving
     from audit.ledger import DamagedError, Ledger, salvaged
-    from audit.models import ExitCode
     from audit.report.writer import Output
     from audit.settings import outputs_from
 
@@ -37,14 +38,20 @@ def command(run_file: str, **given: object) -> "Code":
         Output("csv", str(path.with_suffix(".csv"))),
     ]
     reporting.check_outputs(wanted, path)
+    anew, exit_zero = told.judges_anew(said), said.flag("exit_zero")
+    acceptances = told.acceptances(said) if anew else None
     with leaving():
         try:
             with Ledger.open(path) as ledger:
-                outcome = reporting.report(ledger, wanted, redact=redact)
+                if anew:
+                    ledger.judge_by(acceptances)
+                outcome = reporting.report(ledger, wanted, redact=redact, exit_zero=exit_zero)
                 ending.show(outcome, ledger)
         except DamagedError as error:
             show_error(error)
             with salvaged(path) as rest:
-                outcome = reporting.report(rest, wanted, redact=redact)
+                if anew:
+                    rest.judge_by(acceptances)
+                outcome = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
                 ending.show(outcome, rest)
-    return ExitCode.OK if outcome.code == ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
+    return outcome.code

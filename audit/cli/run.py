@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from audit.ledger import Ledger
     from audit.models import ExitCode
     from audit.report.view import RunView
-    from audit.reporting import Outcome
     from audit.said import Said
     from audit.settings import RunSettings
     from audit.settings_resume import ResumeSettings
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     help="Which users in need end the run in 3: any, new (since --baseline; known errors then count no more), or "
     "never. An incomplete run ends in 4 all the same.  [default: any]",
 )
+@options.accept("sync-audit-accept.toml, here or above")
 @options.redact
 @options.exit_zero
 @options.github
@@ -91,7 +92,8 @@ def _run(said: "Said", tell: "Tell") -> "Code":
     from audit.instants import utc_now
     from audit.settings import run_settings
 
-    return perform(run_settings(said, utc_now()), said, tell)
+    settings = replace(run_settings(said, utc_now()), acceptances=told.acceptances(said))
+    return perform(settings, said, tell)
 
 
 def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "Code":
@@ -110,6 +112,8 @@ def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
 
     with app.open_to_resume(path) as ledger:
         settings = resume_settings(said, ledger.info, ledger.choices)
+        if told.judges_anew(said.asked_of_config()):
+            settings = replace(settings, judged_anew=True, acceptances=told.acceptances(said))
         return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop), tell)
 
 
@@ -151,20 +155,13 @@ def _conduct(
             show_error(error)
             raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
         with ledger:
-            outcome = reporting.report(ledger, [Output(*each) for each in settings.outputs])
+            outputs = [Output(*each) for each in settings.outputs]
+            outcome = reporting.report(ledger, outputs, exit_zero=said.flag("exit_zero"))
             ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
-            code = _code(outcome, caught.code, said)
+            code = caught.code if outcome.info.state == "interrupted" and caught.code is not None else outcome.code
             if tell:
                 tell(RunView(ledger), ExitCode(int(code)))
     return code
-
-
-def _code(outcome: "Outcome", signal: "ExitCode | None", said: "Said") -> "Code":
-    from audit.models import ExitCode
-
-    if outcome.info.state == "interrupted" and signal is not None:
-        return signal
-    return ExitCode.OK if outcome.code == ExitCode.NEEDS_SYNC and said.flag("exit_zero") else outcome.code
 
 
 async def _announce(stop: "Stop", shown: "Shown") -> None:

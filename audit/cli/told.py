@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from audit.models import Acceptances
     from audit.said import Config, Said
 
 Command = Callable[..., Any]
@@ -47,8 +48,34 @@ def _config(command: str, given: dict[str, object]) -> "Config | None":
         return config_file.read(Path(str(file)), command)
     if given.get("no_config"):
         return None
+    here = _here()
+    return config_file.find(here, command) if here else None
+
+
+def judges_anew(said: "Said") -> bool:
+    """Whether a run that has acceptances already is to have others."""
+    return said.told("accept") is not None or said.flag("no_accept")
+
+
+def acceptances(said: "Said") -> "Acceptances | None":
+    """Those of the file that was named, or of the one that holds here. Raises SettingsError for a wrong one."""
+    from audit import accept_file
+    from audit.errors import SettingsError
+
+    if said.options.get("no_accept"):
+        if said.options.get("accept"):
+            raise SettingsError("--accept and --no-accept exclude each other")
+        return None
+    with said.blaming("accept"):
+        if file := said.text("accept"):
+            return accept_file.read(Path(file))
+    here = _here()
+    found = here and accept_file.find(here)
+    return accept_file.read(found) if found else None
+
+
+def _here() -> Path | None:
     try:
-        here = Path.cwd()
+        return Path.cwd()
     except FileNotFoundError:  # it has been removed
         return None
-    return config_file.find(here, command)

@@ -14,12 +14,14 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from audit.acceptance import Entries, day_of
 from audit.comparison import Sighting
 from audit.errors import LedgerError
 from audit.ledger import marks, storage
 from audit.ledger.journal import Journal
 from audit.ledger.trainings import Trainings
 from audit.models import (
+    Acceptances,
     AuditedUser,
     Choices,
     Finding,
@@ -58,6 +60,8 @@ class Ledger:
         self.journal = Journal(path, connection)
         self._ahead: dict[str, tuple[int, str]] = {}
         """The one record of a model that `pending` has named, kept from there, as nobody shares it."""
+        self._anew: Acceptances | None = None
+        self._judged_anew = False
 
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> Self:
@@ -126,7 +130,12 @@ class Ledger:
     def info(self) -> RunInfo:
         """The run itself."""
         with self._read():
-            return msgspec.json.decode(self._value("info") or "", type=RunInfo)
+            info = msgspec.json.decode(self._value("info") or "", type=RunInfo)
+        return msgspec.structs.replace(info, acceptances=self._anew) if self._judged_anew else info
+
+    def judge_by(self, acceptances: Acceptances | None) -> None:
+        """From now on read the run as if it had been made with these acceptances; the file stays as it is."""
+        self._anew, self._judged_anew = acceptances, True
 
     def save_info(self, info: RunInfo) -> None:
         """Replace what is written about the run itself."""
@@ -314,8 +323,12 @@ class Ledger:
         return Summary(statuses, _largest_first(reasons), _largest_first(notes))
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
-        """The users in report order: status, then e-mail with null last, then user id; marked by the baseline."""
+        """The users in report order: status, then e-mail with null last, then user id.
+
+        Each is marked by the baseline, and by what accepts the finding.
+        """
         info = self.info
+        entries = Entries(info.acceptances, day_of(info))
         mark = partial(marks.mark, self._db, complete=info.state == "complete") if info.baseline else None
         for each in (status,) if status else Status:
             where, values = "rank = ?", [str(_RANK[each])]
@@ -326,7 +339,8 @@ class Ledger:
             with self._read():
                 for row in self._db.execute(query, values):
                     record, finding = _RECORD.decode(row[0]), _FINDING.decode(row[1])
-                    yield AuditedUser(record, finding, mark(record, finding) if mark else None)
+                    marked = mark(record, finding) if mark else None
+                    yield AuditedUser(record, finding, marked, entries.holding(record, finding))
 
     def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.

@@ -11,9 +11,10 @@ from typing import Literal
 from audit.errors import AuditError
 from audit.explanations import EXPLANATIONS
 from audit.models import ExitCode, ModelRecord, Reason, Status
+from audit.report.acceptance_words import stale
 from audit.report.html_verdict import exit_meaning, headline
 from audit.report.html_words import counted
-from audit.report.view import RunView
+from audit.report.view import ATTENTION, RunView
 from audit.visible import shortened, visible
 
 Level = Literal["error", "warning", "notice"]
@@ -32,10 +33,10 @@ _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 def annotations(view: RunView, code: ExitCode) -> Iterator[str]:
     """The outcome, an error where `code` ends the step as failed; then the reasons, gravest first, as warnings."""
     _, sentence = headline(view)
-    needed = view.summary.total > view.summary.statuses[Status.UP_TO_DATE]
+    needed = any(view.open[status] for status in ATTENTION)
     level: Level = "error" if code is not ExitCode.OK else "warning" if needed else "notice"
     yield command(level, f"sync-audit: {sentence}", " ".join(_outcome(view)))
-    counts = view.summary.reasons
+    counts = view.open_reasons
     reasons = sorted((each for each in counts if each is not Reason.LATEST_VERSION), key=_gravity)
     most = MOST - (level == "warning")
     shown = reasons if len(reasons) <= most else reasons[: most - 1]
@@ -50,11 +51,11 @@ def annotations(view: RunView, code: ExitCode) -> Iterator[str]:
 
 
 def _outcome(view: RunView) -> Iterator[str]:
-    verdict, _ = headline(view)
-    yield exit_meaning(verdict)
+    yield exit_meaning(view)
     if view.news:
         marks = view.news.marks
         yield f"Since the baseline: {marks['new']:,} new, {marks['known']:,} known, {marks['resolved']:,} resolved."
+    yield from (f"{each.sentence}: {each.text}." for each in stale(view.run.acceptances))
     if view.run.state != "complete":
         yield f"The run was {view.run.state} before its end: {view.run.stop_reason or 'no reason recorded'}"
 
@@ -79,10 +80,9 @@ def _gravity(reason: Reason) -> int:
 
 
 def _names(view: RunView, reason: Reason) -> str:
-    names = [
-        _name(user.record, redacted=view.run.redacted) for user in islice(view.users(reason.status, reason), NAMED)
-    ]
-    more = view.summary.reasons[reason] - len(names)
+    users = (user for user in view.users(reason.status, reason) if not user.accepted)
+    names = [_name(user.record, redacted=view.run.redacted) for user in islice(users, NAMED)]
+    more = view.open_reasons[reason] - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
 

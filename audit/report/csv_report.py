@@ -40,6 +40,7 @@ COLUMNS = (
     "hint",
     "replicate_url",
     "baseline",
+    "accepted",
 )
 
 CELL_LIMIT = 32_767
@@ -121,4 +122,5 @@ def _row(user: AuditedUser) -> tuple[str | int | None, ...]:
         cell(hints.one_line(user)),
         hints.model_url(record),
         user.baseline,
+        user.accepted.until if user.accepted else None,
     )

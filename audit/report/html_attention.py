@@ -67,26 +67,37 @@ def _before(view: RunView, status: Status) -> int:
     return sum(counts[: list(Status).index(status)])
 
 
+def placed(view: RunView, status: Status, *, accepted: bool) -> Iterator[tuple[int, AuditedUser]]:
+    """The users of `status` whose findings are accepted, or those whose are not, with their places."""
+    users = enumerate(view.users(status=status), _before(view, status) + 1)
+    return ((place, user) for place, user in users if (user.accepted is not None) is accepted)
+
+
 def shown(view: RunView, status: Status) -> int:
-    """How many users of `status` have a static row."""
-    number = view.summary.statuses[status]
+    """How many users of `status` have a static row in its section."""
+    number = view.open[status]
     if status is Status.UP_TO_DATE:
         return min(number, UP_TO_DATE_SHOWN)
-    return max(0, min(number, SHOWN - _before(view, status)))
+    return max(0, min(number, SHOWN - _rows_before(view, status)))
+
+
+def _rows_before(view: RunView, status: Status) -> int:
+    """How many rows stand before those of `status`, if all have one; accepted findings have a section of their own."""
+    counts = [view.open[other] for other in Status]
+    return sum(counts[: list(Status).index(status)])
 
 
 def tables(view: RunView, status: Status, draw: DrawTable) -> Iterator[Markup]:
     """Whole tables, not rows: a template that is included passes each of its many pieces up through all others."""
-    number, before = shown(view, status), _before(view, status)
-    said = {"status": status.value, "title": STATUS_TITLES[status], "number": view.summary.statuses[status]}
-    users = islice(view.users(status=status), number)
+    number = shown(view, status)
+    said = {"status": status.value, "title": STATUS_TITLES[status], "number": view.open[status]}
     if status is Status.UP_TO_DATE:
-        for calm in chunks(users, up_to_date_row):
+        for calm in chunks(islice(view.users(status=status), number), up_to_date_row):
             yield draw("up_to_date.html", {**said, "chunk": calm})
         return
-    places = iter(range(before + 1, before + number + 1))
-    in_full = max(0, min(number, IN_FULL - before))
-    for urgent in chunks(islice(users, in_full), lambda user: attention_row(user, next(places), view.tables)):
+    users = islice(placed(view, status, accepted=False), number)
+    in_full = max(0, min(number, IN_FULL - _rows_before(view, status)))
+    for urgent in chunks(islice(users, in_full), lambda each: attention_row(each[1], each[0], view.tables)):
         yield draw("attention.html", {**said, "chunk": urgent})
-    for listed in chunks(users, lambda user: listed_row(user, next(places)), in_full + 1):
+    for listed in chunks(users, lambda each: listed_row(each[1], each[0]), in_full + 1):
         yield draw("listed.html", {**said, "chunk": listed})

@@ -24,13 +24,16 @@ import msgspec
 
 from audit import hints
 from audit.hint_table import ONE_LINE
-from audit.models import AuditedUser, Finding, ModelRecord, Note, Reason, Status
+from audit.models import Acceptance, AuditedUser, Finding, ModelRecord, Note, Reason, Status
 from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST, NONE_MADE, WENT, TrainingLine, origins
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html_words import comparison
 from audit.report.view import RunView
 from audit.tables import Tables
-from audit.visible import visible
+from audit.visible import shortened, visible
+
+_ROOM_FOR_A_TEXT = 2_000
+"""Characters of a text about a user that is not in the run file's record; JSON has all of it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BLOCK = 2_000
@@ -69,6 +72,9 @@ FIELDS = (
     "reason",
     "notes",
     "baseline",
+    "accepted",
+    "because",
+    "author",
     "behind",
     "total",
     "older_completed",
@@ -242,6 +248,7 @@ class _Packer:
             self._reasons[finding.reason],
             str(sum([self._bits[note] for note in finding.notes])) if finding.notes else "0",
             user.baseline or "",
+            *_accepted(user.accepted),
             "" if finding.versions_behind is None else str(finding.versions_behind),
             "" if finding.total_versions is None else str(finding.total_versions),
             str(record.older_completed),
@@ -294,6 +301,12 @@ class _Packer:
 
 def _unless_recorded(text: str | None, recorded: str | None) -> str:
     return SAME if text and text == recorded else visible(text or "")
+
+
+def _accepted(entry: Acceptance | None) -> tuple[str, str, str]:
+    if entry is None:
+        return "", "", ""
+    return entry.until, shortened(visible(entry.because), _ROOM_FOR_A_TEXT), visible(entry.author or "")
 
 
 def _same(value: str, others: list[str], shown: str) -> str:

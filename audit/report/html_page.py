@@ -9,13 +9,14 @@ from markupsafe import Markup
 from audit import hints
 from audit.hints import HINTS, Hint
 from audit.models import Note, Population, Reason, Status
+from audit.report.html_accepted import AcceptedSection, accepted
 from audit.report.html_attention import DrawTable, shown, survey, tables
 from audit.report.html_charts import Chart, Segment, reasons_chart, split, split_text
 from audit.report.html_data import packed
 from audit.report.html_run import reproduce, run_facts
 from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
 from audit.report.html_words import MARK_TITLES, STATUS_TITLES, generic
-from audit.report.view import RunView
+from audit.report.view import ATTENTION, RunView
 
 
 class Group(NamedTuple):
@@ -27,6 +28,8 @@ class Group(NamedTuple):
     hint: Hint
     users: tuple[tuple[str, str], ...]
     """Anchor and name; none where all of them are up to date."""
+    section: str = ""
+    """Where the others are on the page."""
 
 
 class Section(NamedTuple):
@@ -72,6 +75,8 @@ class Page:
     population: tuple[tuple[str, int], ...]
     training_status: tuple[tuple[str, int], ...]
     sections: tuple[Section, ...]
+    accepted: AcceptedSection | None
+    """None where nothing is accepted."""
     checklist: Hint
     run_facts: tuple[tuple[str, str], ...]
     command: str
@@ -80,6 +85,8 @@ class Page:
     note_choices: tuple[Choice, ...]
     mark_choices: tuple[Choice, ...]
     """None without a baseline."""
+    accepted_choices: tuple[Choice, ...]
+    """None where nothing is accepted."""
     data: Iterator[Markup]
     """All users for the script, as base64 in pieces: no character of it means anything to HTML."""
 
@@ -95,10 +102,10 @@ def build(view: RunView, draw: DrawTable) -> Page:
         title=f"{sentence} · {run.database}",
         verdict=verdict,
         headline=sentence,
-        exit_meaning=exit_meaning(verdict),
+        exit_meaning=exit_meaning(view),
         banners=tuple(banners(view)),
         head_facts=head_facts(run),
-        counts=tuple(status_count(status, summary) for status in Status),
+        counts=tuple(status_count(view, status) for status in Status),
         total=summary.total,
         split=split(summary),
         split_text=split_text(summary),
@@ -112,7 +119,8 @@ def build(view: RunView, draw: DrawTable) -> Page:
         answers=answers,
         population=_population(view.population),
         training_status=tuple(view.population.training_status.items()) if view.population else (),
-        sections=tuple(_section(view, status, draw) for status in Status if summary.statuses[status]),
+        sections=tuple(_section(view, status, draw) for status in Status if view.open[status]),
+        accepted=accepted(view),
         checklist=generic(Reason.LATEST_VERSION),
         run_facts=run_facts(view),
         command=reproduce(run),
@@ -120,12 +128,21 @@ def build(view: RunView, draw: DrawTable) -> Page:
         reason_choices=_choices(summary.reasons),
         note_choices=_choices(summary.notes),
         mark_choices=tuple(Choice(m, MARK_TITLES[m], n) for m, n in view.news.marks.items() if n) if view.news else (),
+        accepted_choices=_accepted_choices(view),
         data=map(Markup, packed(view)),
     )
 
 
+def _accepted_choices(view: RunView) -> tuple[Choice, ...]:
+    if not view.accepted.total:
+        return ()
+    counts = (("yes", "Accepted", view.accepted.total), ("no", "Open", sum(view.open[each] for each in ATTENTION)))
+    return tuple(Choice(*each) for each in counts)
+
+
 def _reason_group(view: RunView, reason: Reason, users: tuple[tuple[str, str], ...]) -> Group:
-    return Group(reason.value, reason.status.value, view.summary.reasons[reason], generic(reason), users)
+    section = reason.status.value if view.open[reason.status] else "accepted"
+    return Group(reason.value, reason.status.value, view.summary.reasons[reason], generic(reason), users, section)
 
 
 def _population(population: Population | None) -> tuple[tuple[str, int], ...]:
@@ -152,7 +169,7 @@ _LEADS = {
 
 
 def _section(view: RunView, status: Status, draw: DrawTable) -> Section:
-    title, number = STATUS_TITLES[status], view.summary.statuses[status]
+    title, number = STATUS_TITLES[status], view.open[status]
     return Section(status.value, title, number, shown(view, status), _LEADS[status], tables(view, status, draw))
 
 

@@ -26,6 +26,7 @@ CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
 
 
+_User = TypeVar("_User")
 _Row = TypeVar("_Row")
 
 
@@ -115,7 +116,7 @@ class ListedRow(NamedTuple):
     detail: str
 
 
-def chunks(users: Iterator[AuditedUser], row: Callable[[AuditedUser], _Row], first: int = 1) -> Iterator[Chunk[_Row]]:
+def chunks(users: Iterator[_User], row: Callable[[_User], _Row], first: int = 1) -> Iterator[Chunk[_Row]]:
     """The users as chunks of rows, made as they are asked for; `first` is the number of the first one."""
     start = first
     while rows := [row(user) for user in islice(users, CHUNK)]:

@@ -60,6 +60,7 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
         ("Latest model by", run.order_by),
         ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
         ("Narrowed", narrowed(run) or "no: everybody"),
+        ("Acceptances", run.acceptances.file if run.acceptances else "none"),
         ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
         *(_trainings_facts(run.trainings) if run.trainings else ()),
         ("Columns the database lacks", ", ".join(run.missing_columns) or "none"),

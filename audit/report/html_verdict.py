@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from audit.models import Note, Reason, Status, Summary
+from audit.models import Note, Reason, Status
+from audit.report.acceptance_words import stale
 from audit.report.html_run import UNSEEN, extent, narrowed
 from audit.report.html_words import STATUS_TITLES, counted, duration, instant, time_element
 from audit.report.view import RunBlock, RunView
@@ -25,19 +26,24 @@ class Count(NamedTuple):
     label: str
     number: int
     share: str
+    section: str
+    """Where they are on the page."""
 
 
 def headline(view: RunView) -> tuple[str, str]:
     """The verdict (`ok`, `needs_sync`, `error`, `empty`) and the sentence that says it."""
     summary = view.summary
-    total, need = summary.total, summary.statuses[Status.NEEDS_SYNC]
-    failed, missed = summary.statuses[Status.ERROR], summary.statuses[Status.NOT_CHECKED]
+    total, need, accepted = summary.total, view.open[Status.NEEDS_SYNC], view.accepted.total
+    failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
     if total == 0:
         if view.population is None:
             return "error", "The run ended before any user was read"
         nobody = view.population.users_with_completed_model == 0
         return "empty", "Nobody has a completed model" if nobody else "No user matches what the run was narrowed to"
     if not need and not failed and not missed:
+        if accepted:
+            needs = "needs attention, and is" if accepted == 1 else "need attention, and all are"
+            return "ok", f"{accepted:,} of {counted(total, 'user')} {needs} accepted"
         return "ok", "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
     verb = "needs" if 1 in {need, total} else "need"
     parts = [f"{need:,} of {counted(total, 'user')} {verb} a sync"]
@@ -45,11 +51,19 @@ def headline(view: RunView) -> tuple[str, str]:
         parts.append(f"{failed:,} could not be checked")
     if missed:
         parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
+    if accepted:
+        parts.append(f"{accepted:,} accepted")
     return "error" if failed or missed else "needs_sync", "; ".join(parts)
 
 
-def exit_meaning(verdict: str) -> str:
+def exit_meaning(view: RunView) -> str:
     """What the verdict means to somebody who has to decide."""
+    verdict, _ = headline(view)
+    if view.accepted.total and verdict != "error":
+        return {
+            "ok": "Nothing has to be done for now: what is accepted counts again when that expires.",
+            "needs_sync": "Those in need run an old version until their record is corrected.",
+        }[verdict]
     return {
         "ok": "Every user was checked. Nothing has to be done.",
         "needs_sync": "Every user was checked. Those in need run an old version until their record is corrected.",
@@ -92,6 +106,8 @@ def banners(view: RunView) -> Iterator[Banner]:
             f"{marks['new']:,} new since the baseline",
             f"{marks['known']:,} known, {marks['resolved']:,} resolved since the run of {since} ({run.baseline.path}).",
         )
+    for each in stale(run.acceptances):
+        yield Banner("needs_sync", each.sentence, f"{each.text}.")
     if run.filters.users or run.filters.limit is not None:
         yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")
     if run.redacted:
@@ -137,9 +153,11 @@ def head_facts(run: RunBlock) -> tuple[tuple[str, str], ...]:
     )
 
 
-def status_count(status: Status, summary: Summary) -> Count:
+def status_count(view: RunView, status: Status) -> Count:
     """The count of `status` with its share of all users."""
-    count, total = summary.statuses[status], summary.total
+    count, total, accepted = view.summary.statuses[status], view.summary.total, view.accepted.statuses.get(status, 0)
     share = 100 * count / total if total else 0.0
     text = "under 0.1 %" if 0 < share < 0.1 else "over 99.9 %" if 99.9 < share < 100 else f"{share:.1f} %"
-    return Count(status.value, STATUS_TITLES[status], count, text.replace(".0 %", " %"))
+    text = text.replace(".0 %", " %") + (f", {accepted:,} accepted" if accepted else "")
+    section = status.value if view.open[status] else "accepted" if accepted else "why"
+    return Count(status.value, STATUS_TITLES[status], count, text, section)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit import hints
-from audit.models import AuditedUser, Mark, Note, Population, Reason, Status, Summary, Version
+from audit.models import Acceptance, AuditedUser, Mark, Note, Population, Reason, Status, Summary, Version
 from audit.origins import TrainingLine, origins
 from audit.report.view import RunView
 from audit.training import Evidence
@@ -21,6 +21,14 @@ _BATCH = 200
 # What JSON leaves bare and a terminal or an editor acts on, as UTF-8: DEL, C1, U+061C, U+200E/F, U+2028..E,
 # U+2066..9, U+FEFF. C0 is escaped by every encoder. Outside strings there is none of these.
 _ACTS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf")
+
+
+class AcceptedBlock(msgspec.Struct, frozen=True):
+    """`accepted` of a user."""
+
+    because: str
+    until: str
+    author: str | None
 
 
 class UserLine(msgspec.Struct, frozen=True):
@@ -61,6 +69,7 @@ class UserLine(msgspec.Struct, frozen=True):
     latest_training: TrainingLine | None
     later_training: TrainingLine | None
     baseline: Mark | None
+    accepted: AcceptedBlock | None
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -70,7 +79,11 @@ def render(view: RunView, out: BinaryIO) -> None:
         "tool": {"name": "sync-audit", "version": view.tool_version},
         "run": view.run,
         "population": view.population and _population(view.population),
-        "summary": {**_summary(view.summary), "baseline": view.news and view.news.marks},
+        "summary": {
+            **_summary(view.summary),
+            "baseline": view.news and view.news.marks,
+            "accepted": view.accepted.total,
+        },
     }
     encode = msgspec.json.Encoder().encode
     indented = msgspec.json.format(encode(head), indent=2)
@@ -121,7 +134,12 @@ def user_line(user: AuditedUser) -> UserLine:
         finding.evidence,
         *origins(user),
         user.baseline,
+        _accepted(user.accepted),
     )
+
+
+def _accepted(entry: Acceptance | None) -> AcceptedBlock | None:
+    return None if entry is None else AcceptedBlock(entry.because, entry.until, entry.author)
 
 
 def _population(population: Population) -> dict[str, object]:

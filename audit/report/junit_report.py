@@ -1,5 +1,7 @@
 """The JUnit report: one test case a user, for the test tab of Jenkins, GitLab and others.
 
+An accepted finding is a skipped case: to be seen, and no failure.
+
 Valid against both schemas in wide use, Jenkins' (junit-10.xsd) and Ant's (JUnit.xsd). The stricter one is why there is
 no `file` attribute, why times have no zone (they are UTC), and why both `system-out` and `system-err` are there.
 """
@@ -13,6 +15,7 @@ from typing import BinaryIO
 from audit import hints
 from audit.hint_table import HINTS
 from audit.models import AuditedUser, Status
+from audit.report.acceptance_words import stale
 from audit.report.html_facts import model_page
 from audit.report.html_run import narrowed
 from audit.report.html_verdict import headline
@@ -61,13 +64,13 @@ def text(said: str) -> str:
 
 
 def _head(view: RunView) -> Iterator[str]:
-    run, counts = view.run, view.summary.statuses
+    run, counts = view.run, view.open
     attributes = {
         "name": SUITE,
         "tests": view.summary.total,
         "failures": counts[Status.NEEDS_SYNC],
         "errors": counts[Status.ERROR],
-        "skipped": counts[Status.NOT_CHECKED],
+        "skipped": counts[Status.NOT_CHECKED] + view.accepted.total,
         "time": _seconds(run.duration_seconds),
         "timestamp": run.started_at[:19],
         "hostname": run.database.partition("/")[0] or "localhost",
@@ -95,6 +98,8 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.narrowed", narrowed(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
     yield "run.baseline", run.baseline.path if run.baseline else ""
+    yield "run.acceptances", run.acceptances.file if run.acceptances else ""
+    yield "run.acceptances.stale", "; ".join(f"{each.sentence}: {each.text}" for each in stale(run.acceptances))
     yield "run.redacted", str(run.redacted).lower()
     yield "run.requests.sent", str(run.requests.sent)
     yield "run.requests.retried", str(run.requests.retried)
@@ -110,6 +115,10 @@ def _case(user: AuditedUser, *, redacted: bool) -> str:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
     message = text(f"{title}: {shortened(visible(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title)
+    if entry := user.accepted:
+        because = f"{entry.because} ({entry.author})" if entry.author else entry.because
+        allowed = text(f"Accepted until {entry.until}: {shortened(visible(because), _ROOM_FOR_A_FACT)}")
+        return f'{start}><skipped message="{allowed}. {message}"/></testcase>\n'
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'
     element = _ELEMENT[finding.status]

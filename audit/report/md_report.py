@@ -9,12 +9,13 @@ from typing import BinaryIO
 from audit.explanations import EXPLANATIONS
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
+from audit.report.acceptance_words import stale
 from audit.report.html_run import narrowed
 from audit.report.html_verdict import exit_meaning, headline
 from audit.report.html_words import STATUS_TITLES, counted, duration, instant
-from audit.report.md_users import ATTENTION, write_tables
+from audit.report.md_users import write_tables
 from audit.report.md_words import code_in_text, prose
-from audit.report.view import RunView
+from audit.report.view import ATTENTION, RunView
 from audit.verdict import wrong_account
 
 LIMIT = 1000 << 10
@@ -41,11 +42,11 @@ def render_within(view: RunView, out: BinaryIO, limit: int) -> None:
 
 
 def _head(view: RunView) -> Iterator[str]:
-    verdict, sentence = headline(view)
+    _, sentence = headline(view)
     counts = view.summary.statuses
     yield f"## sync-audit: {sentence}\n\n"
     yield from _warnings(view)
-    yield f"{exit_meaning(verdict)}\n\n"
+    yield f"{exit_meaning(view)}\n\n"
     yield f"| users | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"
@@ -54,6 +55,9 @@ def _head(view: RunView) -> Iterator[str]:
         since = f"{code_in_text(instant(baseline.started_at))} ({code_in_text(baseline.path, 200)})"
         yield f"\nSince the run of {since}: **{marks['new']:,} new**, {marks['known']:,} known, "
         yield f"{marks['resolved']:,} resolved.\n"
+    if view.accepted.total and view.run.acceptances:
+        file = code_in_text(view.run.acceptances.file, 200)
+        yield f"\n**{view.accepted.total:,} accepted** by {file}: they are in these counts, and not in the exit code.\n"
     yield from _reasons(view)
 
 
@@ -65,6 +69,8 @@ def _warnings(view: RunView) -> Iterator[str]:
     if run.account and wrong_account(run.account, summary):
         name = code_in_text(run.account.username)
         yield f"> [!CAUTION]\n> **Probably the wrong token.** No model was found, and the token belongs to {name}.\n\n"
+    for each in stale(run.acceptances):
+        yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed(run):
         yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed(run), 500)}\n\n"
 
@@ -81,11 +87,12 @@ def _reasons(view: RunView) -> Iterator[str]:
 
 def _hints(view: RunView) -> Iterator[str]:
     """What to do about each reason that needs somebody, folded; blank lines make what is inside Markdown again."""
-    reasons = [reason for status in ATTENTION for reason in view.summary.reasons if reason.status is status]
+    counts = view.open_reasons
+    reasons = [reason for status in ATTENTION for reason in counts if reason.status is status]
     if reasons:
         yield "\n### What to do\n"
     for reason in reasons:
-        yield from _hint(reason, view.summary.reasons[reason])
+        yield from _hint(reason, counts[reason])
 
 
 def _hint(reason: Reason, count: int) -> Iterator[str]:

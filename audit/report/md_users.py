@@ -1,19 +1,17 @@
 """Tables of the users who are not up to date, for the Markdown report."""
 
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from audit.hint_table import HINTS
-from audit.models import AuditedUser, Status
+from audit.models import Acceptance, AuditedUser, Status
 from audit.report.html_facts import model_page
 from audit.report.html_words import MARK_TITLES, STATUS_TITLES, short_hash
 from audit.report.md_words import NOTHING, code
-from audit.report.view import RunView
+from audit.report.view import ATTENTION, RunView
 from audit.visible import visible
 
-ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
-
-_RESERVED = 16 << 10
+_RESERVED = 10 << 10
 """Bytes that every later table may count on, however long the ones before it are."""
 
 _CUT = 200
@@ -24,22 +22,44 @@ _LONGEST_LINK = 200
 
 
 def write_tables(view: RunView, out: BinaryIO, room: int) -> None:
-    """Write a table for each status that needs somebody, as many rows as fit into `room` bytes."""
-    statuses = [status for status in ATTENTION if view.summary.statuses[status]]
-    for number, status in enumerate(statuses, 1):
-        room -= _write_table(view, status, out, room - (len(statuses) - number) * _RESERVED)
+    """Write a table for each status that needs somebody, as many rows as fit into `room` bytes, and the accepted."""
+    listed = [_listed(view, status) for status in ATTENTION if view.open[status]]
+    if view.accepted.total:
+        listed.append(_accepted(view))
+    for number, each in enumerate(listed, 1):
+        room -= _write_table(each, out, room - (len(listed) - number) * _RESERVED)
 
 
-def _write_table(view: RunView, status: Status, out: BinaryIO, room: int) -> int:
-    """The number of bytes written, at most `room`."""
-    count = left = view.summary.statuses[status]
+class _Listed(NamedTuple):
+    """A table to be written."""
+
+    title: str
+    columns: tuple[str, ...]
+    number: int
+    rows: Iterator[tuple[str, ...]]
+
+
+def _listed(view: RunView, status: Status) -> _Listed:
     columns, cells = _TABLES[status]
+    rows = (cells(user, redacted=view.run.redacted) for user in view.users(status) if not user.accepted)
+    return _Listed(STATUS_TITLES[status], columns, view.open[status], rows)
+
+
+def _accepted(view: RunView) -> _Listed:
+    users = (user for status in ATTENTION for user in view.users(status))
+    rows = (_allowed(user, user.accepted, redacted=view.run.redacted) for user in users if user.accepted)
+    return _Listed("Accepted", ("user", "model", "why", "until", "because"), view.accepted.total, rows)
+
+
+def _write_table(listed: _Listed, out: BinaryIO, room: int) -> int:
+    """The number of bytes written, at most `room`."""
+    left, columns = listed.number, listed.columns
     rule = " | ".join("---:" if column in _NUMBERS else "---" for column in columns)
-    head = f"\n### {STATUS_TITLES[status]} ({count:,})\n\n| {' | '.join(columns)} |\n| {rule} |\n".encode()
+    head = f"\n### {listed.title} ({left:,})\n\n| {' | '.join(columns)} |\n| {rule} |\n".encode()
     out.write(head)
     written = len(head) + _CUT
-    for user in view.users(status):
-        row = f"| {' | '.join(cells(user, redacted=view.run.redacted))} |\n".encode()
+    for cells in listed.rows:
+        row = f"| {' | '.join(cells)} |\n".encode()
         if written + len(row) > room:
             break
         out.write(row)
@@ -64,6 +84,11 @@ def _failed(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
 
 def _missed(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
     return who(user, redacted=redacted), _model(user), _version(user.record.replicate_version_id)
+
+
+def _allowed(user: AuditedUser, entry: Acceptance, *, redacted: bool) -> tuple[str, ...]:
+    author = f" ({code(entry.author)})" if entry.author else ""
+    return who(user, redacted=redacted), _model(user), _why(user), entry.until, code(entry.because, 500) + author
 
 
 _TABLES: dict[Status, tuple[tuple[str, ...], Callable[..., tuple[str, ...]]]] = {

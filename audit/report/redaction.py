@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from audit.comparison import Sighting
-from audit.models import AuditedUser, Filters, Finding, ModelRecord
+from audit.models import Acceptance, AuditedUser, Filters, Finding, ModelRecord
 from audit.repair import Change, LeftOut
 from audit.training import Traced, Training
 
@@ -47,7 +47,8 @@ def redacted_text(text: str) -> str:
 def redacted_user(user: AuditedUser) -> AuditedUser:
     """The user with e-mail and name masked, and every other text cleared of both."""
     record = user.record
-    clean = _cleaner(_personal(record))
+    personal = _personal(record)
+    clean = _cleaner(personal)
     changes: dict[str, object] = {
         "email": record.email and masked_address(record.email),
         "display_name": record.display_name and MASKED_NAME,
@@ -55,7 +56,33 @@ def redacted_user(user: AuditedUser) -> AuditedUser:
     }
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
-    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean), user.baseline)
+    accepted = user.accepted and _redacted_acceptance(user.accepted, personal)
+    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean), user.baseline, accepted)
+
+
+def redacted_entry(entry: Acceptance) -> Acceptance:
+    """An acceptance on its own. Whom its text names, nothing tells: all of it is masked, and the model's name."""
+    return replace(
+        entry,
+        user=entry.user and redacted_text(entry.user),
+        model=entry.model and f"{redacted_text(entry.model.partition('/')[0])}/{MASKED_NAME}",
+        version=entry.version and redacted_text(entry.version),
+        because=MASKED_NAME,
+        author=entry.author and MASKED_NAME,
+    )
+
+
+def _redacted_acceptance(entry: Acceptance, personal: list[str]) -> Acceptance:
+    """That of a user with `personal` texts: the author's name is one more of them."""
+    clean = _cleaner([*personal, entry.author] if entry.author else personal)
+    return replace(
+        entry,
+        user=entry.user and clean(entry.user),
+        model=entry.model and clean(entry.model),
+        version=entry.version and clean(entry.version),
+        because=clean(entry.because),
+        author=entry.author and MASKED_NAME,
+    )
 
 
 def redacted_sighting(user: Sighting) -> Sighting:

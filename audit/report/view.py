@@ -1,13 +1,16 @@
 """The one frozen view of a run that every format renders, and what a run file must offer to make one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
 
+from audit.acceptance import Accepted, Entries, day_of
 from audit.fail_on import news
 from audit.models import (
+    Acceptance,
     Account,
     AuditedUser,
     Baseline,
@@ -21,7 +24,7 @@ from audit.models import (
     Status,
     Summary,
 )
-from audit.report.redaction import redacted_filters, redacted_text, redacted_user
+from audit.report.redaction import redacted_entry, redacted_filters, redacted_text, redacted_user
 from audit.training import Mode
 from audit.verdict import moment
 
@@ -67,6 +70,15 @@ class TrainingsBlock(msgspec.Struct, frozen=True, kw_only=True):
     users_asked: int
 
 
+class AcceptancesBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """`run.acceptances` of the JSON report."""
+
+    file: str
+    accepted: int
+    expired: tuple[Acceptance, ...]
+    unmatched: tuple[Acceptance, ...]
+
+
 class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     """`run` of the JSON report: the fields and their order are the contract's."""
 
@@ -88,6 +100,7 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     trainings: TrainingsBlock | None
     """Null where trainings were not read."""
     baseline: Baseline | None
+    acceptances: AcceptancesBlock | None
 
 
 class RunView:
@@ -96,7 +109,7 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "news", "population", "run", "summary", "tables", "tool_version")
+    __slots__ = ("_reader", "accepted", "news", "population", "run", "summary", "tables", "tool_version")
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
@@ -106,7 +119,20 @@ class RunView:
         self.population = reader.population
         self.summary = reader.summary()
         self.news = news(reader.users()) if info.baseline else None
-        self.run = _run_block(reader, redact=info.redacted or redact)
+        self.accepted = _accepted(reader, info)
+        self.run = _run_block(reader, self.accepted, redact=info.redacted or redact)
+
+    @property
+    def open(self) -> Mapping[Status, int]:
+        """Users by status, without those whose finding is accepted. Every status has a key."""
+        return {status: n - self.accepted.statuses.get(status, 0) for status, n in self.summary.statuses.items()}
+
+    @property
+    def open_reasons(self) -> Mapping[Reason, int]:
+        """The same by reason: only those that occur, largest first, then by name."""
+        counts = self.accepted.reasons
+        left = {reason: n - counts.get(reason, 0) for reason, n in self.summary.reasons.items()}
+        return {reason: n for reason, n in sorted(left.items(), key=lambda item: (-item[1], item[0])) if n}
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order, streamed."""
@@ -114,7 +140,28 @@ class RunView:
         return map(redacted_user, users) if self.run.redacted else users
 
 
-def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
+ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
+"""Statuses of users who are not up to date."""
+
+
+def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
+    if not info.acceptances:
+        return Accepted()
+    narrowed = bool(info.filters.users or info.filters.limit is not None)
+    users = chain.from_iterable(map(reader.users, ATTENTION))
+    return Entries(info.acceptances, day_of(info)).tally(users, narrowed=narrowed)
+
+
+def _acceptances(info: RunInfo, accepted: Accepted, *, redact: bool) -> AcceptancesBlock | None:
+    if not info.acceptances:
+        return None
+    expired, unmatched = accepted.expired, accepted.unmatched
+    if redact:
+        expired, unmatched = (tuple(map(redacted_entry, entries)) for entries in (expired, unmatched))
+    return AcceptancesBlock(file=info.acceptances.file, accepted=accepted.total, expired=expired, unmatched=unmatched)
+
+
+def _run_block(reader: RunReader, accepted: Accepted, *, redact: bool) -> RunBlock:
     info = reader.info
     stop_reason, filters = info.stop_reason, info.filters
     if redact:
@@ -137,6 +184,7 @@ def _run_block(reader: RunReader, *, redact: bool) -> RunBlock:
         missing_columns=info.missing_columns,
         trainings=_trainings_block(reader, redact=redact),
         baseline=info.baseline,
+        acceptances=_acceptances(info, accepted, redact=redact),
     )
 
 
