@@ -357,7 +357,8 @@
   function labelled({ current, latest, later }) {
     const words = hints.origins;
     const made = current && current === latest ? [[words.both, current]] : [[words.current, current], [words.latest, latest]];
-    return [...made, [words.later[later?.status] ?? words.later[""], later]].filter(([, training]) => training);
+    const went = later && Object.hasOwn(words.later, later.status) ? later.status : "";
+    return [...made, [words.later[went], later]].filter(([, training]) => training);
   }
 
   function trained(user) {

@@ -226,6 +226,7 @@ def with_trainings() -> list[AuditedUser]:
         failed(506, Reason.MISSING_MODEL_ID, "replicate_model_id is null", replicate_model_id=None),
         trained(up_to_date(510), Training(id="tr-canceled", status="canceled")),
         trained(up_to_date(511, notes=(Note.TRIGGER_WORD_DIFFERS,)), id="tr-other", trigger_word="OTHER", weights=None),
+        trained(up_to_date(512), Training(id="tr-odd", status="constructor")),
         *(settled(number) for number in range(520, 524)),
         settled(530, replicate_version_id="acme/x:" + version_hash((530, 0)).upper()),
     ]
@@ -320,7 +321,7 @@ def anna() -> SampleRun:
         traced=Traced(current=HERS, latest=HERS, later=replace(HERS, id="tr-2", status="Anna.Muster@example.com")),
     )
     filters = Filters(users=("anna.muster@example.com", "user-00007"), limit=3)
-    trainings = TrainingsRead(mode="versions", problem="no page for bert@example.com")
+    trainings = TrainingsRead(mode="versions", problem="no page for bert@example.com", began_at=INFO.started_at)
     info = narrowed(filters=filters, stop_reason="by bert@example.com", state="stopped", trainings=trainings)
     return SampleRun([AuditedUser(ANNA, finding)], info)
 

@@ -70,6 +70,12 @@ def test_trainings_that_were_read_are_counted_in_a_line(run: Shell) -> None:
     assert re.fullmatch(r"\d+ trainings read, back to \d{4}-\d\d-\d\d\.", lines[1])
 
 
+def test_where_nobody_had_to_be_asked_for_nothing_is_said_of_the_list(run: Shell) -> None:
+    err = run("run", "--no-progress", "--trainings", "--user", "isabella.conti@example.com", "-o", "x.html").err
+    assert "trainings read" not in err
+    assert "Trainings incomplete" not in (run.folder / "x.html").read_text()
+
+
 def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) -> None:
     shell.environ = square.environ
     options = ("--no-progress", "--mode", "trainings", "--verify-sample", "10", "--limit", "60", "-o", "x.json")
@@ -94,7 +100,10 @@ def test_a_list_that_was_not_read_to_its_end_says_why(shell: Shell, square: Plac
 
 
 def test_a_sample_that_disagrees_is_said_loudly(shell: Shell) -> None:
-    info = run_info(trainings=TrainingsRead(mode="trainings", complete=True), finished_at="2026-03-01T12:01:00Z")
+    info = run_info(
+        trainings=TrainingsRead(mode="trainings", complete=True, began_at="2026-03-01T12:00:00Z"),
+        finished_at="2026-03-01T12:01:00Z",
+    )
     wrong = finding(Reason.EVIDENCE_DISAGREES, evidence="versions")
     with Ledger.create(shell.folder / "run.sqlite", info) as ledger:
         with ledger.loading():

@@ -19,6 +19,7 @@ from audit.visible import visible
 from tests.report_browser import Open, Tab, browser, opened, written
 from tests.report_hostile import CONTROLS, FORMULAS, HTML, PLANES, QUOTES
 from tests.report_samples import (
+    INFO,
     POPULATION,
     SampleRun,
     everything,
@@ -201,7 +202,7 @@ def hostile() -> SampleRun:
         state="stopped",
         database=HTML[1],
         account=Account("user", HTML[2]),
-        trainings=TrainingsRead(mode="trainings", problem=HTML[4]),
+        trainings=TrainingsRead(mode="trainings", problem=HTML[4], began_at=INFO.started_at),
     )
     return SampleRun(users, info, replace(POPULATION, training_status={HTML[3]: 1}))
 

@@ -24,6 +24,7 @@ from audit.training import Training, TrainingsRead
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import (
+    INFO,
     POPULATION,
     SampleRun,
     anna,
@@ -198,7 +199,7 @@ def hostile_run(text: str) -> SampleRun:
             **dict.fromkeys(("id", "weights", "trigger_word", "error"), text),
         ),
     ]
-    trainings = TrainingsRead(mode="trainings", problem=text)
+    trainings = TrainingsRead(mode="trainings", problem=text, began_at=INFO.started_at)
     population = replace(POPULATION, training_status={text: 1})
     info = narrowed(
         state="stopped",
@@ -554,7 +555,7 @@ def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUse
             {"mode": "trainings", "sample": 1.0, "unreadable": 3},
             (
                 "Settled by trainings alone 5 users",
-                "Asked for by versions 7 users with an answer",
+                "Asked for by versions 8 users with an answer",
                 "Asked for as a check 1 % of those whom trainings settle",
                 "Not to be seen versions that were pushed or deleted by hand",
                 "Unreadable trainings 3",

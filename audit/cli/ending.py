@@ -102,7 +102,7 @@ def _warnings(outcome: Outcome) -> Iterator[Text]:
 def _evidence(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
     """What the verdicts rest on, where trainings were read, and loudly where that cannot be trusted."""
     read = outcome.info.trainings
-    if read is None:
+    if read is None or read.began_at is None:  # of nobody or, where the run was stopped, not yet
         return
     if wrong := outcome.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         loud = (

@@ -70,6 +70,8 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
 
 def extent(trainings: TrainingsBlock) -> str:
     """How far the list was read, as a sentence without its end."""
+    if trainings.began_at is None:
+        return "not begun"
     read = f"{counted(trainings.read, 'training')} read"
     back = f", back to {instant(trainings.back_to)}" if trainings.back_to else ""
     if trainings.complete:

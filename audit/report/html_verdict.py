@@ -117,7 +117,7 @@ def banners(view: RunView) -> Iterator[Banner]:
 def _about_trainings(view: RunView) -> Iterator[Banner]:
     """What they do not say, where they were read."""
     trainings = view.run.trainings
-    if trainings is None:
+    if trainings is None or trainings.began_at is None:
         return
     if wrong := view.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         yield Banner(
