@@ -18,7 +18,8 @@ def test_the_printed_lines_lead_to_both_servers_until_a_signal_ends_them(shell: 
     settings = dict(line.split("=", 1) for line in lines)
     assert list(settings) == ["DATABASE_URL", "REPLICATE_BASE_URL", "REPLICATE_API_TOKEN"]
 
-    again = shell("run", "-o", "json=again.json", "--timeout", "1", "--retries", "1", "--rate", "12000", **settings)
+    alike = ("--trainings", "--timeout", "1", "--retries", "1", "--rate", "12000")
+    again = shell("run", "-o", "json=again.json", *alike, **settings)
     assert again.code == ExitCode.INCOMPLETE
     first, second = (json.loads((shell.folder / name).read_text()) for name in ("demo.json", "again.json"))
     assert first["users"] == second["users"]
