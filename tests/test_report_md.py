@@ -27,7 +27,9 @@ from tests.report_samples import (
     failed,
     narrowed,
     outdated,
+    read,
     record,
+    settled,
     uncompared,
     up_to_date,
     version_hash,
@@ -275,3 +277,13 @@ def test_a_report_that_fits_is_not_cut() -> None:
 def test_one_user_with_an_endless_model_id_does_not_take_the_room_of_others() -> None:
     users = [outdated(1, replicate_model_id="a/" + "b" * 2_000_000), *(outdated(n) for n in range(2, 50))]
     assert len(tables(html(raw(SampleRun(users))))["Needs a sync (49)"]) == 49
+
+
+def test_what_trainings_came_to_is_told_where_they_were_read() -> None:
+    quick = SampleRun([settled(1)], read(mode="trainings", sample=1.0, problem=None))
+    said = raw(quick)
+    assert "**By trainings.** What that does not see: versions that were pushed or deleted by hand" in said
+    assert "- List of trainings: `540 trainings read" in said
+    wrong = SampleRun([settled(1), failed(2, Reason.EVIDENCE_DISAGREES, "x")], read(mode="trainings", sample=1.0))
+    assert "**Do not trust this run's trainings.**" in raw(wrong)
+    assert "rainings" not in raw(SampleRun([up_to_date(1)]))

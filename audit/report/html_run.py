@@ -62,7 +62,7 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
         ("Narrowed", narrowed(run) or "no: everybody"),
         ("Acceptances", run.acceptances.file if run.acceptances else "none"),
         ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
-        *(_trainings_facts(run.trainings) if run.trainings else ()),
+        *(trainings_facts(run.trainings) if run.trainings else ()),
         ("Columns the database lacks", ", ".join(run.missing_columns) or "none"),
         ("Made by", f"sync-audit {view.tool_version}"),
     )
@@ -79,7 +79,8 @@ def extent(trainings: TrainingsBlock) -> str:
     return f"{read}{back}, not as far as wanted: {trainings.problem or 'the run ended before'}"
 
 
-def _trainings_facts(trainings: TrainingsBlock) -> tuple[tuple[str, str], ...]:
+def trainings_facts(trainings: TrainingsBlock) -> tuple[tuple[str, str], ...]:
+    """Label and value of what reading them came to."""
     settled = counted(trainings.users_settled, "user")
     facts = [
         ("List of trainings", extent(trainings)),

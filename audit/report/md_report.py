@@ -10,7 +10,7 @@ from audit.explanations import EXPLANATIONS
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
 from audit.report.acceptance_words import stale
-from audit.report.html_run import narrowed
+from audit.report.html_run import UNSEEN, narrowed, trainings_facts
 from audit.report.html_verdict import exit_meaning, headline
 from audit.report.html_words import STATUS_TITLES, counted, duration, instant
 from audit.report.md_users import write_tables
@@ -69,6 +69,11 @@ def _warnings(view: RunView) -> Iterator[str]:
     if run.account and wrong_account(run.account, summary):
         name = code_in_text(run.account.username)
         yield f"> [!CAUTION]\n> **Probably the wrong token.** No model was found, and the token belongs to {name}.\n\n"
+    if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
+        yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
+        yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"
+    elif run.trainings and run.trainings.mode == "trainings":
+        yield f"> [!NOTE]\n> **By trainings.** What that does not see: {UNSEEN}.\n\n"
     for each in stale(run.acceptances):
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed(run):
@@ -119,5 +124,7 @@ def _run(view: RunView) -> Iterator[str]:
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
         ("Run", f"`{run.id}`, made by sync-audit {code_in_text(view.tool_version)}"),
     )
+    if run.trainings:
+        facts += tuple((label, code_in_text(value, 500)) for label, value in trainings_facts(run.trainings))
     yield "\n### The run\n\n"
     yield from (f"- {label}: {value}\n" for label, value in facts)
