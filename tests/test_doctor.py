@@ -97,7 +97,7 @@ async def test_the_demos_users_have_what_the_doctor_warns_of(stage: Place) -> No
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
     assert check(diagnosis, "model_ids").data == {"null": 1, "blank": 1, "malformed": 5}
     assert check(diagnosis, "test_rows").data["test_models_left_out"] == 2
-    assert check(diagnosis, "owners").data["account_users"] == 61
+    assert check(diagnosis, "owners").data["account_users"] == 62
     assert check(diagnosis, "duration").data["models"] == 63
 
 

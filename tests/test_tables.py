@@ -15,6 +15,7 @@ from audit.errors import SourceError
 from audit.models import Filters
 from audit.source import snapshot
 from audit.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, literal, quoted
+from tests import psql
 from tests.audits import Place, Shell, new_database
 from tests.database_rows import execute
 
@@ -242,3 +243,41 @@ def test_names_that_are_not_mapped_are_not_quoted() -> None:
         "id",
         "s = 'completed'",
     )
+
+
+async def everything(dsn: str, table: str) -> str:
+    """All rows of a table, byte for byte."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(f"SELECT m::text AS line FROM {table} AS m ORDER BY 1")
+        return "\n".join(row["line"] for row in rows)
+    finally:
+        await connection.close()
+
+
+def test_a_repair_changes_the_rows_there_and_is_undone_byte_for_byte(
+    shell: Shell, stage: Place, postgres_server: str, cast: People
+) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "elsewhere_repaired"))
+    asyncio.run(load(dsn, cast))
+    tables = Tables(users=renamed("users"), user_models=renamed("user_models"), completed=(WORD,))
+    asyncio.run(rename(dsn, tables))
+    (shell.folder / "sync-audit.toml").write_text(Elsewhere(dsn, tables).toml)
+    shell.environ = stage.environ | {"DATABASE_URL": dsn}
+    before = asyncio.run(everything(dsn, tables.user_models.sql))
+
+    assert shell("run", "--trainings", "-o", "a.json", "--run-file", "a.sqlite", "-q").code == 4
+    plan = shell("sync", "a.sqlite")
+    assert plan.code == 3, plan.err
+    assert psql.run(dsn, shell.folder / "a-apply.sql").stdout.count("UPDATE 1") > 0
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) != before
+    psql.run(dsn, shell.folder / "a-undo.sql")
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) == before
+
+    applied = shell("sync", "a.sqlite", "--apply", "--yes")
+    assert applied.code == 0, applied.err
+    assert "up to date now" in applied.err
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) != before
+    undone = shell("sync", "--undo", "a-undo.sql", "--yes")
+    assert undone.code == 0, undone.err
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) == before
