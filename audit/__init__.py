@@ -19,6 +19,8 @@ What `sync-audit user` says of one user has a chain of its own beside that: `per
 So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `diagnosis_*` (L2), `source_facts` (L3),
 `app_doctor` (L4).
 And `sync-audit diff`: `comparison` and `compared_run` (L2), `past_run` (L3), `app_diff` (L4).
+Accepted findings: `acceptance` says which entry holds for what; `accept_entries` and `accept_edit` what a file of them
+says and how one gets into it (all L2), `accept_file` finds, reads and writes it; `app_accept` is the command (L4).
 
 Read `errors`, `models`, `verdict` and `auditor` and you know the program.
 """
