@@ -1,6 +1,7 @@
 """The file of acceptances: what may stand in it, what is said of what may not, and how an entry gets into it."""
 
 import os
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from audit.accept_entries import entries
 from audit.accept_file import NAME, find, read, write
 from audit.errors import AuditError, SettingsError
 from audit.models import Acceptance, Reason
+from tests.audits import ROOT
 from tests.report_hostile import HOSTILE, ids
 from tests.test_acceptance import entry
 
@@ -40,6 +42,13 @@ def test_every_key_of_an_entry_is_read(tmp_path: Path) -> None:
         ),
         Acceptance(user="u", reason=Reason.TIMEOUT, because="b", until="2026-12-31"),
     )
+
+
+def test_the_example_in_the_readme_is_such_a_file(tmp_path: Path) -> None:
+    _, example = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / NAME).write_text(example)
+    [found] = read(tmp_path / NAME).entries
+    assert (found.user, found.reason, found.author) == ("user-00007", Reason.OUTDATED_VERSION, "Bo")
 
 
 def test_an_empty_file_accepts_nothing(tmp_path: Path) -> None:
@@ -223,8 +232,9 @@ def test_what_is_written_can_be_read(text: str, day: date) -> None:
 @pytest.mark.parametrize("broken", ["[[accept", ENTRY + "x = 1\n"], ids=["TOML", "key"])
 def test_a_file_that_cannot_be_read_is_left_alone(broken: str, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(broken)
-    with pytest.raises(SettingsError, match=NAME):
+    with pytest.raises(SettingsError, match=NAME) as caught:
         write(tmp_path / NAME, entry(), NOBODY)
+    assert "--accept" not in caught.value.next_step
     assert (tmp_path / NAME).read_text() == broken
     assert [each.name for each in tmp_path.iterdir()] == [NAME]
 
