@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from audit.acceptance import ACCEPTABLE
 from audit.errors import SettingsError
 from audit.models import Acceptance, Reason
+from audit.visible import shortened
 
 TABLE = "accept"
 KEYS = ("user", "model", "reason", "version", "because", "until", "author")
@@ -32,7 +33,7 @@ def entries(document: Mapping[str, object]) -> tuple[Acceptance, ...]:
 
 def _entry(table: Mapping[str, object], number: int) -> Acceptance:
     who = table.get("user", table.get("model"))
-    entry = f"entry {number}" + (f" ({who})" if isinstance(who, str) else "")
+    entry = f"entry {number}" + (f" ({shortened(who, 80)})" if isinstance(who, str) else "")
     try:
         return _checked(table)
     except SettingsError as error:

@@ -41,8 +41,13 @@ def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | 
     it cannot be read as `read` does, and AuditError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
-    before = content(target, KIND) if target.exists() else None
-    there = _entries(before, path) if before is not None else ()
+    try:
+        before = content(target, KIND) if target.exists() else None
+        there = _entries(before, path) if before is not None else ()
+    except SettingsError as error:
+        if error.next_step == KIND.step:
+            error.next_step = "Correct it, or name another one with --file."
+        raise
     after, wanted, replaced = edited(before, there, entry, names)
     if _entries(after, path) != wanted:
         raise SettingsError(

@@ -37,9 +37,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 class Entries:
     """The acceptances of a run, ready to be asked about its users."""
 
-    def __init__(self, acceptances: Acceptances | None, day: str) -> None:
+    def __init__(self, acceptances: Acceptances, day: str) -> None:
         """`day` is that of the run, in UTC: on the last day of an entry it still holds."""
-        self._all = acceptances.entries if acceptances else ()
+        self._all = acceptances.entries
         self._day = day
         self._by_user: dict[str, list[Acceptance]] = {}
         self._by_model: dict[str, list[Acceptance]] = {}
@@ -51,19 +51,19 @@ class Entries:
 
     def holding(self, record: ModelRecord, finding: Finding) -> Acceptance | None:
         """The entry that holds for this finding; of several the one that holds the longest."""
+        if finding.reason is Reason.LATEST_VERSION:  # nearly everybody
+            return None
         holding = [entry for entry in self.about(record) if holds(entry, record, finding, self._day)]
         return max(holding, key=lambda entry: entry.until, default=None)
 
     def about(self, record: ModelRecord) -> list[Acceptance]:
         """Entries on this user or this model, whatever they say."""
-        if not self._all:
-            return []
         model = self._by_model.get((record.replicate_model_id or "").strip(TRIMMED), [])
         names = dict.fromkeys((folded(record.user_id), folded(record.email or "")))
         return [entry for name in names for entry in self._by_user.get(name, ()) if names_user(entry, record)] + model
 
-    def tally(self, users: Iterable[AuditedUser], *, narrowed: bool) -> Accepted:
-        """What comes of them over all `users` who are not up to date; in a `narrowed` run others may be missing."""
+    def tally(self, users: Iterable[AuditedUser], *, whole: bool) -> Accepted:
+        """What comes of them over all `users` who are not up to date; others are missing where a run is not `whole`."""
         statuses: Counter[Status] = Counter()
         reasons: Counter[Reason] = Counter()
         met: set[Acceptance] = set()
@@ -79,7 +79,7 @@ class Entries:
             )
         expired = tuple(entry for entry in self._all if entry.until < self._day)
         unmatched = tuple(entry for entry in self._all if entry.until >= self._day and entry not in met)
-        return Accepted(statuses=statuses, reasons=reasons, expired=expired, unmatched=() if narrowed else unmatched)
+        return Accepted(statuses=statuses, reasons=reasons, expired=expired, unmatched=unmatched if whole else ())
 
 
 _NOTHING_KNOWN = frozenset({Standing.UNANSWERED, Standing.UNREACHED})

@@ -299,7 +299,7 @@
       make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
       make("td", null, behind ? counted(behind, "version") : "", behind && !isNaN(user.days) ? make("small", null, days(user.days)) : ""),
       make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title), user.baseline && make("span", { class: "note mark" }, MARKS[user.baseline]),
-        user.accepted && make("span", { class: "note mark" }, `Accepted until ${user.accepted}`),
+        user.accepted && make("span", { class: "note mark" }, "Accepted"), user.accepted && make("small", null, `until ${user.accepted}`),
         !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
     return open ? [line, sheet(user)] : [line];
   }

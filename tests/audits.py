@@ -32,6 +32,9 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
 
 
+_KEPT = {"PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG"}
+
+
 @dataclass(frozen=True)
 class Place:
     """A database and what Replicate has to say about it."""
@@ -175,7 +178,7 @@ class Shell:
 
     def all_environ(self, more: dict[str, str]) -> dict[str, str]:
         """Nothing of the caller's settings, but for the way to Python and its packages."""
-        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR", "COVERAGE_RUN"}}
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT}
         return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | self.environ | more
 
 

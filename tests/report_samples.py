@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from audit.models import (
+    Acceptance,
+    Acceptances,
     Account,
     AuditedUser,
     Baseline,
@@ -333,3 +335,25 @@ def compared() -> SampleRun:
     since = Baseline(run_id="b" * 32, started_at="2026-02-01T12:00:00Z", path="reports/last.sqlite")
     marked = [AuditedUser(user.record, user.finding, mark) for user, mark in zip(users, marks, strict=True)]
     return SampleRun(marked, narrowed(baseline=since))
+
+
+def accepting(user: AuditedUser, because: str = "leaves in May", author: str | None = None) -> AuditedUser:
+    """The user with an acceptance that holds."""
+    reason = user.finding.reason
+    entry = Acceptance(user=user.record.user_id, reason=reason, because=because, until="2026-12-31", author=author)
+    return AuditedUser(user.record, user.finding, user.baseline, entry)
+
+
+def accepted(because: str = "leaves in May", author: str | None = None, who: str = "gone@example.com") -> SampleRun:
+    """Two findings accepted and two open; an entry on `who` has expired, and another matches nobody."""
+    users = [
+        outdated(1),
+        accepting(outdated(2), because, author),
+        failed(3, Reason.MODEL_NOT_FOUND),
+        accepting(failed(4, Reason.MODEL_NOT_FOUND), because, author),
+        up_to_date(5),
+    ]
+    over = Acceptance(user=who, reason=Reason.TIMEOUT, because=because, until="2026-01-31", author=author)
+    stray = Acceptance(model=who, reason=Reason.TIMEOUT, because=because, until="2026-12-31")
+    entries = (over, stray, *[user.accepted for user in users if user.accepted])
+    return SampleRun(users, narrowed(acceptances=Acceptances(file="accept.toml", entries=entries)))

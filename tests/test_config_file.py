@@ -179,7 +179,7 @@ def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(she
 
 
 def test_the_example_in_the_readme_is_a_config_file(tmp_path: Path) -> None:
-    [example] = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    example, _ = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     config = read(put(tmp_path, "sync-audit.toml", example), "run")
     assert config.values["output"] == (f"html={tmp_path}/reports/latest.html", f"{tmp_path}/reports/latest.json")
     assert config.tables

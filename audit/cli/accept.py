@@ -103,10 +103,10 @@ def _file(said: "Said") -> Path:
     """Where `run` would look, or where it will."""
     from audit.accept_file import NAME, find
 
-    if given := said.options.get("file"):
-        return Path(str(given))
-    if configured := said.text("accept"):
-        return Path(configured)
+    given = said.options.get("file")
+    file = said.text("accept") if given is None else str(given)
+    if file is not None:
+        return Path(file)
     return find(Path.cwd()) or Path(NAME)
 
 

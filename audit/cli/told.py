@@ -67,7 +67,7 @@ def acceptances(said: "Said") -> "Acceptances | None":
             raise SettingsError("--accept and --no-accept exclude each other")
         return None
     with said.blaming("accept"):
-        if file := said.text("accept"):
+        if (file := said.text("accept")) is not None:
             return accept_file.read(Path(file))
     here = _here()
     found = here and accept_file.find(here)

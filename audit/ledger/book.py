@@ -328,7 +328,7 @@ class Ledger:
         Each is marked by the baseline, and by what accepts the finding.
         """
         info = self.info
-        entries = Entries(info.acceptances, day_of(info))
+        accepted = Entries(info.acceptances, day_of(info)).holding if info.acceptances else None
         mark = partial(marks.mark, self._db, complete=info.state == "complete") if info.baseline else None
         for each in (status,) if status else Status:
             where, values = "rank = ?", [str(_RANK[each])]
@@ -339,8 +339,12 @@ class Ledger:
             with self._read():
                 for row in self._db.execute(query, values):
                     record, finding = _RECORD.decode(row[0]), _FINDING.decode(row[1])
-                    marked = mark(record, finding) if mark else None
-                    yield AuditedUser(record, finding, marked, entries.holding(record, finding))
+                    yield AuditedUser(
+                        record,
+                        finding,
+                        mark(record, finding) if mark else None,
+                        accepted(record, finding) if accepted else None,
+                    )
 
     def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.

@@ -147,9 +147,9 @@ ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
     if not info.acceptances:
         return Accepted()
-    narrowed = bool(info.filters.users or info.filters.limit is not None)
+    whole = info.state == "complete" and not info.filters.users and info.filters.limit is None
     users = chain.from_iterable(map(reader.users, ATTENTION))
-    return Entries(info.acceptances, day_of(info)).tally(users, narrowed=narrowed)
+    return Entries(info.acceptances, day_of(info)).tally(users, whole=whole)
 
 
 def _acceptances(info: RunInfo, accepted: Accepted, *, redact: bool) -> AcceptancesBlock | None:
