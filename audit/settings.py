@@ -6,6 +6,7 @@ Everything that is wrong or missing is a `SettingsError`. Secrets never show in 
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import cast, get_args
 
@@ -79,7 +80,7 @@ class RunSettings:
 def run_settings(said: Said, now: datetime) -> RunSettings:
     """Settings of a run. Reads the token file, and no other. `now` gives default files their names."""
     base_url = base_url_from(said)
-    stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}"
+    stem = _free(f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}")
     run_file, baseline = said.text("run_file"), said.text("baseline")
     return RunSettings(
         database=database_from(said),
@@ -100,6 +101,12 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
         baseline=Path(baseline) if baseline else None,
         fail_on=fail_on_from(said, compared=baseline is not None),
     )
+
+
+def _free(stem: str) -> str:
+    """`stem`, with a number behind it where a run of the same second has taken it."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if not Path(f"{name}.sqlite").exists())
 
 
 def outputs_from(said: Said) -> tuple[tuple[Format, str], ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audit import app
+from audit import app, reporting
 from audit.accept_file import NAME, read
 from audit.auditor import Stop
 from audit.cli.progress import Silent
@@ -146,7 +146,7 @@ def test_without_a_run_the_reason_is_what_is_said(shell: Shell) -> None:
     [
         (WELL, {}, "is up to date in"),
         ("nobody", {}, "matches 'nobody'"),
-        ("example", {}, "'example' matches 70 users of"),
+        ("example", {}, "'example' matches 71 users of"),
         (" ", {}, "USER is empty"),
         (BEHIND, {"--because": " "}, "--because is empty"),
         (BEHIND, {"--because": "\udcff"}, "--because is no text in UTF-8"),
@@ -192,7 +192,7 @@ def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(st
             if each.finding.status is not Status.UP_TO_DATE
         ]
         ledger.judge_by(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
-        outcome = app.report(ledger, [], exit_zero=True)
+        outcome = reporting.report(ledger, [], exit_zero=True)
         assert outcome.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
         assert (outcome.accepted.total > 0, int(outcome.code)) == (True, 4)
         assert outcome.accepted.unmatched == (), "those who were not reached may need them"
@@ -254,7 +254,7 @@ def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) 
         day = ledger.info.started_at[:10]
         for until, total in ((day, 1), ("2026-01-01", 0)):
             ledger.judge_by(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
-            outcome = app.report(ledger, [])
+            outcome = reporting.report(ledger, [])
             assert outcome.accepted.total == total
             assert len(outcome.accepted.expired) == 1 - total
 
@@ -331,15 +331,15 @@ def test_what_is_left_of_a_damaged_run_can_be_judged_too(stage: Place, tmp_path:
     settings = stage.settings(tmp_path, outputs=(), acceptances=kept)
     audit(settings).close()
     with salvaged(settings.run_file) as rest:
-        assert app.report(rest, []).accepted.total == 1
+        assert reporting.report(rest, []).accepted.total == 1
         rest.judge_by(None)
-        assert app.report(rest, []).accepted.total == 0
+        assert reporting.report(rest, []).accepted.total == 0
 
 
 def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place, tmp_path: Path) -> None:
     first = stage.settings(tmp_path, outputs=(("json", str(tmp_path / "old.json")),))
     with audit(first) as ledger:
-        app.report(ledger, [Output("json", str(tmp_path / "old.json"))])
+        reporting.report(ledger, [Output("json", str(tmp_path / "old.json"))])
     document = reported(tmp_path, "old.json")
     document["users"] = [each for each in document["users"] if each["email"] not in {BEHIND, GONE}]
     document["summary"] = {}
@@ -347,7 +347,7 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place
     both = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(GONE, Reason.MODEL_NOT_FOUND)))
     changes = {"baseline": tmp_path / "old.json", "fail_on": "new", "outputs": ()}
     with audit(stage.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as ledger:
-        outcome = app.report(ledger, [])
+        outcome = reporting.report(ledger, [])
         marks = {each.record.email: (each.baseline, each.accepted is not None) for each in ledger.users()}
         assert (marks[BEHIND], marks[GONE]) == (("new", True), ("new", True))
         assert outcome.news
@@ -358,9 +358,9 @@ def test_every_format_is_written_again_byte_for_byte(stage: Place, tmp_path: Pat
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(WELL), entry(GONE, until="2026-01-01")))
     formats = ("html", "csv", "json", "md", "junit")
     with audit(stage.settings(tmp_path, outputs=(), acceptances=kept)) as ledger:
-        app.report(ledger, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
+        reporting.report(ledger, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
     with Ledger.open(tmp_path / "run.sqlite") as ledger:
-        app.report(ledger, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
+        reporting.report(ledger, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
     for each in formats:
         assert (tmp_path / f"a.{each}").read_bytes() == (tmp_path / f"b.{each}").read_bytes()
         assert b"leaves in May" in (tmp_path / f"a.{each}").read_bytes() or each in {"csv", "html"}

@@ -13,11 +13,11 @@ import pytest
 
 from audit import accept_file, config_file
 from audit.demo import postgres
+from audit.demo.hosting import in_thread
 from audit.demo.load import load
 from audit.demo.people import People
 from audit.demo.standin import StandIn
-from audit.demo.hosting import in_thread
-from tests import licences, readme, reference
+from tests import licences, reference
 from tests.audits import ROOT, Place, Shell, new_database
 from tests.database_rows import execute
 from tests.documents import Block, anchors, blocks, documents, links
@@ -32,13 +32,12 @@ NOT_RUN = {
 }
 """How the blocks begin that are not run, and why."""
 
-NOT_YET = ("sync-audit sync", "now-apply.sql", "--trainings", "--mode ")
-"""Lines with these are left out as long as the program does not know them; see the test for it below."""
-
 NAMES = {
     "anna@example.com": "beatriz.costa@example.com",
     "user anna ": "user beatriz ",
     "sync-audit-….sqlite": "sync-audit-0.sqlite",
+    "--apply": "--apply --yes",
+    "--undo": "--yes --undo",
 }
 """What stands for something in the README, and what there is of it in the tests."""
 
@@ -75,10 +74,6 @@ def skipped(block: Block) -> bool:
     return block.language == "sh" and any(block.text.startswith(start) for start in NOT_RUN)
 
 
-def known(line: str) -> bool:
-    return not any(each in line for each in NOT_YET)
-
-
 @pytest.fixture
 def place(postgres_server: str, cast: People) -> Iterator[Place]:
     """The demo's users, for one document alone: examples may change them."""
@@ -98,7 +93,7 @@ def script(path: Path, folder: Path) -> str:
             (folder / f"{number}.toml").write_text(block.text)
             lines.append(f"cp {number}.toml {block.title}")
         elif block.language == "sh":
-            text = "\n".join(line for line in block.text.splitlines() if known(line))
+            text = block.text
             for name, there in NAMES.items():
                 text = text.replace(name, there)
             lines.append(f"{{\n:\n{text}\n}} >{number}.out 2>&1")
@@ -162,11 +157,6 @@ def assert_said(output: str, said: str) -> None:
 def test_what_is_not_run_is_there(start: str) -> None:
     everything = [block.text for path in documents() for block in blocks(path) if block.language == "sh"]
     assert any(text.startswith(start) for text in everything)
-
-
-@pytest.mark.parametrize("what", NOT_YET)
-def test_what_the_program_knows_is_run(what: str) -> None:
-    assert what not in "".join(readme.blocks().values()), "take it out of NOT_YET"
 
 
 TOML = [(path, each) for path in documents() for each in blocks(path) if each.language == "toml"]

@@ -289,3 +289,13 @@ def test_what_the_config_file_says_goes_through_the_same_checks_and_the_file_is_
 def test_the_database_is_called_as_the_config_file_says() -> None:
     tables = Tables(users=Table("users", ("app", "accounts")))
     assert run_settings(Said({}, ENOUGH, Config("shop.toml", {}, tables)), NOW).database.tables == tables
+
+
+def test_a_second_run_within_a_second_gets_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    for taken in ("sync-audit-20260301T120005Z.sqlite", "sync-audit-20260301T120005Z-2.sqlite"):
+        (tmp_path / "reports" / taken).touch()
+    third = settings()
+    assert third.run_file == Path("reports/sync-audit-20260301T120005Z-3.sqlite")
+    assert third.outputs[0] == ("html", "reports/sync-audit-20260301T120005Z-3.html")

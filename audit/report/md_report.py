@@ -124,7 +124,7 @@ def _run(view: RunView) -> Iterator[str]:
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
         ("Run", f"`{run.id}`, made by sync-audit {code_in_text(view.tool_version)}"),
     )
-    if run.trainings:
-        facts += tuple((label, code_in_text(value, 500)) for label, value in trainings_facts(run.trainings))
+    trainings = trainings_facts(run.trainings) if run.trainings else ()
     yield "\n### The run\n\n"
     yield from (f"- {label}: {value}\n" for label, value in facts)
+    yield from (f"- {label}: {code_in_text(value, 500)}\n" for label, value in trainings)
