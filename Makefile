@@ -19,24 +19,46 @@ demo: .venv/.demo ## audit made-up users on real servers; the last line is the r
 	@echo "$(CURDIR)/reports/demo.html"
 
 .PHONY: test
-test: .venv/.test pgbouncer chromium ## run the tests; SLOW=1 runs the slow ones too
+test: .venv/.test pgbouncer chromium zsh fish ## run the tests; SLOW=1 runs the slow ones too
 	@$(PY) -m pytest -n 2 -m $(TESTS)
 
 .PHONY: test-all
 test-all: ## run all tests
 	@$(MAKE) test SLOW=1
 
+.PHONY: coverage
+coverage: .venv/.test pgbouncer chromium zsh fish ## run the tests and say what they do not reach; SLOW=1 as with test
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -n 2 -m $(TESTS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
+
+.PHONY: lowest
+lowest: .venv/.test pgbouncer ## run most tests with the lowest versions of dependencies that are allowed
+	.ci/lowest
+
 .PHONY: lint
-lint: .venv/.dev ## check format, style, types and layers
+lint: .venv/.dev ## check format, style, types and layers, and the examples
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	@.ci/lint-examples
 
 .PHONY: format
 format: .venv/.dev ## put the code into shape
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+.PHONY: docs
+docs: .venv/.docs ## build the documentation into site/
+	.venv/bin/zensical build --strict --clean
+
+.PHONY: dist
+dist: .venv/.dev ## build sdist, wheel and bill of materials into dist/
+	rm -rf dist
+	.ci/dist dist
+	.ci/sbom dist/*.whl dist/sbom.cdx.json
 
 .PHONY: wheel
 wheel: .venv/.dev ## build the wheel, install it elsewhere and use it there
@@ -57,7 +79,7 @@ benchmark: .venv/.test ## compare the audit's speed and memory with a bare loop
 
 .PHONY: clean
 clean: ## remove what make has made, reports excepted
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist site .cache *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/.%: setup.cfg pyproject.toml .ci/venv
 	@.ci/venv $*
@@ -67,6 +89,6 @@ clean: ## remove what make has made, reports excepted
 pgbouncer:
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || .ci/apt-install pgbouncer
 
-.PHONY: chromium
-chromium:
-	@command -v chromium >/dev/null || .ci/apt-install chromium
+.PHONY: chromium zsh fish
+chromium zsh fish:
+	@command -v $@ >/dev/null || .ci/apt-install $@

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import resource
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -48,7 +49,9 @@ class Response(aiohttp.ClientResponse):
     """What aioresponses 0.7 has to be given with aiohttp 3.14, which wants an argument more than it passes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"stream_writer": SimpleNamespace(output_size=0)} | kwargs)
+        asked = inspect.signature(aiohttp.ClientResponse.__init__).parameters  # older versions do not ask for one
+        writer = {"stream_writer": SimpleNamespace(output_size=0)} if "stream_writer" in asked else {}
+        super().__init__(*args, **writer | kwargs)
 
 
 ACME = Account("organization", "acme")
