@@ -54,8 +54,10 @@ def licence(package: Distribution) -> str:
     classifiers = [
         each.rpartition(" :: ")[2] for each in said.get_all("Classifier") or () if each.startswith("License")
     ]
-    short = said["License"] if len(said.get("License") or "\n" * 9) < 40 else None
-    return said.get("License-Expression") or short or ", ".join(classifiers) or "not said"
+    told = {name: said[name] for name in ("License-Expression", "License") if name in said}
+    whole_text = len(told.get("License") or "") >= 40
+    short = None if whole_text else told.get("License")
+    return told.get("License-Expression") or short or ", ".join(classifiers) or "not said"
 
 
 def _plain(name: str) -> str:

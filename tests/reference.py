@@ -126,8 +126,8 @@ def _explained(explanations: Iterable[object], level: int = 3) -> Iterator[str]:
 
 def _fields() -> Iterator[str]:
     yield "# JSON and CSV\n"
-    yield "Fields are only ever added within a `schema_version`. Every key is always there; times are UTC, and what is not"
-    yield "known is null. The schemas are in the package, below `audit/report/`.\n"
+    yield "Fields are only ever added within a `schema_version`. Every key is always there; times are UTC, and what is"
+    yield "not known is null. The schemas are in the package, below `audit/report/`.\n"
     for path in sorted(
         (ROOT / "audit" / "report").glob("*.json"), key=lambda each: (each.name != "schema-1.json", each.name)
     ):
@@ -145,8 +145,8 @@ def _settings() -> Iterator[str]:
     yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
     yield "## Environment\n"
     yield readme.blocks()["settings"]
-    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`, `~/.pgpass`"
-    yield "and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
+    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`,"
+    yield "`~/.pgpass` and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
     yield "## Config file\n"
     yield "`sync-audit.toml`, or `[tool.sync-audit]` in `pyproject.toml`. How to write one:"
     yield "[Keep settings in a file](../how-to/settings.md).\n"

@@ -73,7 +73,7 @@ def test_tab_completes(command: list[str], before: str, typed: str, completed: s
 def test_fish_completes(typed: str, completed: str, programs: dict[str, str]) -> None:
     script = f"{SETUP['fish']}\ncomplete -C '{typed}'"
     done = subprocess.run(["fish", "-c", script], env=programs, capture_output=True, text=True, timeout=30, check=False)
-    offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
+    offered = {line.partition("\t")[0] for line in done.stdout.splitlines()}
     assert offered == {completed.split()[-1]}, done.stderr
 
 
