@@ -74,7 +74,7 @@ def test_fish_completes(typed: str, completed: str, programs: dict[str, str]) ->
     script = f"{SETUP['fish']}\ncomplete -C '{typed}'"
     done = subprocess.run(["fish", "-c", script], env=programs, capture_output=True, text=True, timeout=30, check=False)
     offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
-    assert offered == {completed.split()[-1]}, done.stderr
+    assert offered == {completed.rsplit(maxsplit=1)[-1]}, done.stderr
 
 
 @pytest.mark.parametrize("words", ["sync-audit ", "sync-audit run --re"], ids=["command", "option"])

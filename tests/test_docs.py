@@ -13,10 +13,10 @@ import pytest
 
 from audit import accept_file, config_file
 from audit.demo import postgres
+from audit.demo.hosting import in_thread
 from audit.demo.load import load
 from audit.demo.people import People
 from audit.demo.standin import StandIn
-from audit.demo.hosting import in_thread
 from tests import licences, readme, reference
 from tests.audits import ROOT, Place, Shell, new_database
 from tests.database_rows import execute
@@ -108,7 +108,9 @@ def script(path: Path, folder: Path) -> str:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.slow if path.name == "tutorial.md" else (), id=str(path))  # the demo takes long
+        pytest.param(
+            path, marks=pytest.mark.slow if path.name == "tutorial.md" else (), id=str(path)
+        )  # the demo takes long
         for path in with_examples()
     ],
 )
@@ -119,7 +121,9 @@ def test_the_examples_of_a_document_run(path: Path, place: Place, shell: Shell) 
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m audit "$@"\n')
     command.chmod(0o755)
     binaries = os.environ.get("SYNC_AUDIT_PG_BIN") or postgres._from_wheel()  # psql is there
-    environ = shell.all_environ(place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{os.environ['PATH']}:{binaries}"})
+    environ = shell.all_environ(
+        place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{os.environ['PATH']}:{binaries}"}
+    )
     done = subprocess.run(
         ["bash", "-c", script(path, shell.folder)],
         cwd=shell.folder,
@@ -128,7 +132,9 @@ def test_the_examples_of_a_document_run(path: Path, place: Place, shell: Shell) 
         timeout=120,
         check=False,
     )
-    said = {number: (shell.folder / f"{number}.out") for number, each in enumerate(runnable(path)) if each.language == "sh"}
+    said = {
+        number: (shell.folder / f"{number}.out") for number, each in enumerate(runnable(path)) if each.language == "sh"
+    }
     texts = {number: file.read_text() for number, file in said.items() if file.exists()}
     assert done.returncode in {0, 3, 4}, (done.stderr, texts)
     failed = (shell.folder / "failed").read_text().splitlines()
@@ -146,7 +152,8 @@ def expected(line: str) -> bool:
 def assert_said(output: str, said: str) -> None:
     """Every line of `output` is part of a line that was said, in this order; `…` stands for anything."""
     pattern = r".*?\n.*?".join(
-        r"\s+".join(".*?".join(map(re.escape, word.split("…"))) for word in line.split()) for line in output.splitlines()
+        r"\s+".join(".*?".join(map(re.escape, word.split("…"))) for word in line.split())
+        for line in output.splitlines()
     )
     assert re.search(pattern, said, re.DOTALL), said
 
@@ -204,14 +211,16 @@ def test_a_page_of_the_reference_is_current(name: str) -> None:
 def test_the_licence_of_each_dependency_is_listed() -> None:
     page = (reference.FOLDER / "licences.md").read_text()
     names = licences.direct("run") + licences.direct("demo")
-    listed = {name.lower() for name, said in re.findall(r"^\| (\S+) \| ([^|]+) \|", page, re.MULTILINE) if said != "not said"}
+    listed = {
+        name.lower() for name, said in re.findall(r"^\| (\S+) \| ([^|]+) \|", page, re.MULTILINE) if said != "not said"
+    }
     assert set(names) <= listed, "python -m tests.reference"
 
 
 def test_the_design_names_tests_that_exist() -> None:
     named = set(re.findall(r"`(tests/\w+\.py)`", (ROOT / "docs/design.md").read_text()))
     assert len(named) > 20
-    assert {name for name in named if not (ROOT / name).exists()} == {"tests/test_examples.py"}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

@@ -65,7 +65,9 @@ def test_no_expression_gets_into_a_shell_line(script: str) -> None:
 
 def test_the_action_installs_the_commit_that_was_asked_for(runner: Runner, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@" >>calls\n[ "$1" = -m ] || exit 0\nmkdir -p "$3/bin"\ncp "$0" "$3/bin/pip"\n')
+    python.write_text(
+        '#!/bin/sh\necho "$@" >>calls\n[ "$1" = -m ] || exit 0\nmkdir -p "$3/bin"\ncp "$0" "$3/bin/pip"\n'
+    )
     python.chmod(0o755)
     runner.outputs["python"] = {"python-path": str(python)}
     runner.environ = {**runner.environ, "GITHUB_ACTION_PATH": str(ROOT)}
@@ -94,7 +96,9 @@ def test_the_action_audits_and_puts_out_counts_and_paths(runner: Runner) -> None
 def test_the_action_masks_names_unless_told_not_to(runner: Runner) -> None:
     seen = {}
     for redact in ("true", "false"):
-        ended = runner.run(STEPS["Audit"]) if redact == "true" else with_options(runner, redact=redact).run(STEPS["Audit"])
+        ended = (
+            runner.run(STEPS["Audit"]) if redact == "true" else with_options(runner, redact=redact).run(STEPS["Audit"])
+        )
         seen[redact] = ended.err + Path(outputs(runner)["csv"]).read_text()
     assert "beatriz.costa@example.com" in seen["false"]
     assert "beatriz.costa@example.com" not in seen["true"]
@@ -106,7 +110,9 @@ def test_each_line_of_options_is_one_argument(runner: Runner) -> None:
     assert runner.run(STEPS["End as the audit has ended"]).code == 0
 
 
-@pytest.mark.parametrize("trick", ["$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "--user=x; touch pwned", "*"])
+@pytest.mark.parametrize(
+    "trick", ["$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "--user=x; touch pwned", "*"]
+)
 def test_an_option_is_never_run(runner: Runner, trick: str) -> None:
     with_options(runner, trick).run(STEPS["Audit"])
     assert outputs(runner)["exit-code"] == "2"
