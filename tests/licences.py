@@ -50,14 +50,11 @@ def closure(names: list[str]) -> set[str]:
 
 def licence(package: Distribution) -> str:
     """As an SPDX expression where the package says so, else in its own words."""
-    said = package.metadata
-    classifiers = [
-        each.rpartition(" :: ")[2] for each in said.get_all("Classifier") or () if each.startswith("License")
-    ]
-    told = {name: said[name] for name in ("License-Expression", "License") if name in said}
-    whole_text = len(told.get("License") or "") >= 40
-    short = None if whole_text else told.get("License")
-    return told.get("License-Expression") or short or ", ".join(classifiers) or "not said"
+    said = {name: package.metadata[name] or "" for name in ("License-Expression", "License")}
+    classifiers = package.metadata.get_all("Classifier") or ()
+    named = ", ".join(each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License"))
+    short = said["License"] if len(said["License"]) < 40 else ""  # some put the whole text there
+    return said["License-Expression"] or short or named or "not said"
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,7 @@ import click
 import audit
 from audit import config, config_values
 from audit.cli import cli
-from audit.explanations import EXPLANATIONS
+from audit.explanations import EXPLANATIONS, Explanation
 from audit.mapping import OTHER_STATUSES
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from audit.tables import COLUMNS, TABLES
@@ -53,16 +53,16 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 def _commands() -> Iterator[str]:
     yield "# Commands\n"
-    yield from _command(cli, "sync-audit", 2)
+    yield from _command(cli, "sync-audit")
     for name in cli.list_commands(click.Context(cli)):
         command = cli.get_command(click.Context(cli), name)
         assert command
-        yield from _command(command, f"sync-audit {name}", 2)
+        yield from _command(command, f"sync-audit {name}")
 
 
-def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
+def _command(command: click.Command, name: str) -> Iterator[str]:
     context = click.Context(command, info_name=name, **cli.context_settings)
-    yield f"{'#' * level} {name}\n"
+    yield f"## {name}\n"
     yield f"`{' '.join((name, *command.collect_usage_pieces(context)))}`\n"
     yield f"{_quoted(command.help or '')}\n"
     options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
@@ -112,15 +112,14 @@ def _reasons() -> Iterator[str]:
         if each.group != group:
             group = each.group
             yield f"## {group}\n"
-        yield from _explained([each], level=3)
+        yield from _explained([each])
 
 
-def _explained(explanations: Iterable[object], level: int = 3) -> Iterator[str]:
+def _explained(explanations: Iterable[Explanation]) -> Iterator[str]:
     for each in explanations:
-        code, title, meaning, steps = (getattr(each, name) for name in ("code", "title", "meaning", "steps"))
-        yield f"{'#' * level} {code}\n"
-        yield f"**{title}.** {_escaped(meaning)}\n"
-        yield from (f"{number}. {_escaped(step)}" for number, step in enumerate(steps, 1))
+        yield f"### {each.code}\n"
+        yield f"**{each.title}.** {_escaped(each.meaning)}\n"
+        yield from (f"{number}. {_escaped(step)}" for number, step in enumerate(each.steps, 1))
         yield ""
 
 
