@@ -39,8 +39,10 @@ NAMES = {
     "anna@example.com": "beatriz.costa@example.com",
     "user anna ": "user beatriz ",
     "sync-audit-….sqlite": "sync-audit-0.sqlite",
+    "--limit 5 --apply": "--limit 5 --apply --yes",
+    "sync --undo": "sync --yes --undo",
 }
-"""What stands for something in the README, and what there is of it in the tests."""
+"""What stands for something in the README, and what there is of it in the tests; nobody is there to be asked."""
 
 EARLIER = """
 sync-audit run --run-file reports/sync-audit-0.sqlite
