@@ -219,6 +219,8 @@ def _case(error: BaseException) -> Case:
         return _NO_TLS
     if type(error).__name__ == "InterfaceError" and "closed" in _text(error):
         return _GONE
+    if type(error).__name__ == "InternalClientError" and "cannot switch to state" in _text(error):
+        return _GONE  # what asyncpg says where the connection is cut at the very moment at which it asks
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_NAME and kind.__module__.startswith("asyncpg"):
             return _BY_NAME[kind.__name__]

@@ -7,13 +7,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from audit.demo.postgres import embedded_postgres
 from tests.audits import cast, crowd, shell, square, stage
+from tests.database_rows import ANNA, MODELS, USERS, execute, insert
 
 __all__ = ["cast", "crowd", "shell", "square", "stage"]
-from tests.database_rows import ANNA, MODELS, USERS, execute, insert
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # no test says how fast anything is
+hypothesis.settings.load_profile("unhurried")
 
 _numbers = count(1)
 

@@ -9,15 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 
+from audit.cli import COMMANDS, cli
 from tests.audits import Shell
 from tests.documents import blocks
 from tests.terminals import Terminal
 
 SETUP = {each.language: each.text for each in blocks(Path("docs/how-to/completion.md"))}
 HEAVY = ("aiohttp", "asyncpg", "msgspec", "jinja2", "rich", "sqlite3")
-COMPLETED = [("sync-audit ren", "sync-audit render"), ("sync-audit run --redac", "sync-audit run --redact")]
+COMPLETED = [
+    ("sync-audit ren", "sync-audit render"),
+    ("sync-audit run --redac", "sync-audit run --redact"),
+    ("sync-audit render july-au", "sync-audit render july-audit.sqlite"),
+    ("sync-audit run --resume july-au", "sync-audit run --resume july-audit.sqlite"),
+]
+IDS = ["command", "option", "argument", "value"]
 
 
 def needs(shell: str) -> pytest.MarkDecorator:
@@ -31,6 +39,7 @@ def programs(shell: Shell) -> dict[str, str]:
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m audit "$@"\n')
     command.chmod(0o755)
+    (shell.folder / "july-audit.sqlite").touch()
     path = f"{command.parent}:{os.environ['PATH']}"
     return shell.all_environ({"PATH": path, "PS1": "ready> ", "TERM": "vt100", "HOME": str(shell.folder)})
 
@@ -51,7 +60,7 @@ def interactive(command: list[str], environ: dict[str, str]) -> Iterator[Termina
             os.close(master)
 
 
-@pytest.mark.parametrize(("typed", "completed"), COMPLETED, ids=["command", "option"])
+@pytest.mark.parametrize(("typed", "completed"), COMPLETED, ids=IDS)
 @pytest.mark.parametrize(
     ("command", "before"),
     [
@@ -69,12 +78,30 @@ def test_tab_completes(command: list[str], before: str, typed: str, completed: s
 
 
 @needs("fish")
-@pytest.mark.parametrize(("typed", "completed"), COMPLETED, ids=["command", "option"])
+@pytest.mark.parametrize(("typed", "completed"), COMPLETED, ids=IDS)
 def test_fish_completes(typed: str, completed: str, programs: dict[str, str]) -> None:
     script = f"{SETUP['fish']}\ncomplete -C '{typed}'"
-    done = subprocess.run(["fish", "-c", script], env=programs, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        ["fish", "-c", script],
+        cwd=programs["HOME"],
+        env=programs,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     offered = {line.partition("\t")[0] for line in done.stdout.splitlines()}
     assert offered == {completed.rsplit(maxsplit=1)[-1]}, done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_whatever_takes_a_path_completes_paths(name: str) -> None:
+    context = click.Context(cli)
+    command = cli.get_command(context, name)
+    assert command
+    paths = [each for each in command.params if str(each.metavar).split("]")[-1] in {"PATH", "FILE", "RUN"}]
+    offered = {str(each.name): [item.type for item in each.shell_complete(context, "")] for each in paths}
+    assert {name for name, types in offered.items() if types != ["file"]} == set()
 
 
 @pytest.mark.parametrize("words", ["sync-audit ", "sync-audit run --re"], ids=["command", "option"])

@@ -69,6 +69,7 @@ def script(place: Path) -> str:
         f"{program} --version",
         f"{program} explain 3",
         f"{as_user} sh -c 'cd /work && echo report >report && ls -l report'",
+        f"{as_user.replace(user, '4242')} sh -c 'cd /work && /opt/sync-audit/bin/sync-audit --version'",  # --user
         f"! {as_user} sh -c 'echo changed >>/opt/sync-audit/bin/sync-audit'",
         f"! {as_user} sh -c 'ls /opt/sync-audit/bin/pip'",
         "echo done",

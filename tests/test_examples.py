@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,13 @@ def test_the_workflow_gives_the_secrets_to_the_action_alone() -> None:
     assert set(with_secrets[0]["env"]) == {"DATABASE_URL", "REPLICATE_API_TOKEN"}
     assert "env" not in WORKFLOW
     assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+def test_the_examples_name_the_version_that_comes_next() -> None:
+    (version, *_) = re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    uses = [step.get("uses", "") for step in WORKFLOW["jobs"]["audit"]["steps"]]
+    assert f"example/sync-audit@v{version}" in uses
+    assert GITLAB["variables"]["SYNC_AUDIT_PACKAGE"] == f"replicate-sync-audit=={version}"
 
 
 def test_the_gitlab_job_leaves_its_artifacts(stage: Place, shell: Shell) -> None:

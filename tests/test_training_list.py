@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.judge import Judge
@@ -167,7 +167,6 @@ def test_a_next_that_loops_ends_the_reading(ledger: Ledger) -> None:
     assert "loops" in str(ledger.info.trainings.problem)
 
 
-@settings(deadline=None)  # each example writes a file
 @given(
     first=st.integers(0, 12),
     size=st.integers(1, 4),

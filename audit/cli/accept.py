@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli import told
+from audit.cli import options, told
 
 if TYPE_CHECKING:
     from audit.app_accept import Written
@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 )
 @click.option("--author", metavar="NAME", help="Who says so.")
 @click.option(
-    "--run", "run_file", metavar="RUN", help="Look USER up in this run file.  [default: the newest in reports/]"
+    "--run",
+    "run_file",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Look USER up in this run file.  [default: the newest in reports/]",
 )
 @click.option(
-    "--file", metavar="FILE", help="Where to write.  [default: accept in the config file; sync-audit-accept.toml]"
+    "--file",
+    metavar="FILE",
+    shell_complete=options.files,
+    help="Where to write.  [default: accept in the config file; sync-audit-accept.toml]",
 )
 @told.config
 def command(user: str, **given: object) -> None:

@@ -19,9 +19,9 @@ OUTPUT_HELP = (
 
 
 @click.command("diff")
-@click.argument("old")
-@click.argument("new")
-@click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", help=OUTPUT_HELP)
+@click.argument("old", shell_complete=options.files)
+@click.argument("new", shell_complete=options.files)
+@click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=options.files, help=OUTPUT_HELP)
 @options.redact
 @told.config
 def command(old: str, new: str, **given: object) -> "DiffCode":

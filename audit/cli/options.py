@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
 
@@ -13,9 +16,17 @@ OUTPUT_HELP = (
 )
 
 
+def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """For `shell_complete`: paths as the shell itself completes them; of options that say nothing it completes none."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 def output(default: str) -> Callable[[Command], Command]:
     """`-o`, whose help ends with what happens without it."""
-    return click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", help=f"{OUTPUT_HELP}  [{default}]")
+    text = f"{OUTPUT_HELP}  [{default}]"
+    return click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=files, help=text)
 
 
 def redact(command: Command) -> Command:
@@ -36,7 +47,7 @@ def accept(default: str) -> Callable[[Command], Command]:
     def both(command: Command) -> Command:
         without = click.option("--no-accept", is_flag=True, help="Accept nothing, whatever files say.")
         text = f"Findings that need not be acted on until a day.  [default: {default}]"
-        return click.option("--accept", metavar="FILE", help=text)(without(command))
+        return click.option("--accept", metavar="FILE", shell_complete=files, help=text)(without(command))
 
     return both
 
@@ -68,10 +79,11 @@ def _plain(*names: str, metavar: str, text: str) -> Callable[[Command], Command]
 
 
 database_url = _plain("--database-url", metavar="URL", text="PostgreSQL to audit.  [DATABASE_URL]")
-token_file = _plain(
+token_file = click.option(
     "--token-file",
     metavar="PATH",
-    text="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
+    shell_complete=files,
+    help="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
 )
 base_url = _plain(
     "--base-url", metavar="URL", text="Replicate's API.  [REPLICATE_BASE_URL; default: https://api.replicate.com/v1]"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
-@click.argument("run_file", metavar="RUN")
+@click.argument("run_file", metavar="RUN", shell_complete=options.files)
 @options.output("default: HTML and CSV beside RUN")
 @options.accept("as in the run")
 @options.redact

@@ -33,10 +33,16 @@ if TYPE_CHECKING:
 @options.base_url
 @options.output("default: HTML and CSV in reports/")
 @click.option(
-    "--run-file", metavar="PATH", help="Where the run itself is kept.  [default: reports/sync-audit-<UTC time>.sqlite]"
+    "--run-file",
+    metavar="PATH",
+    shell_complete=options.files,
+    help="Where the run itself is kept.  [default: reports/sync-audit-<UTC time>.sqlite]",
 )
 @click.option(
-    "--resume", metavar="RUN", help="Finish the stopped run of this run file, or ask again for what failed in passing."
+    "--resume",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
 @options.concurrency
 @options.rate
@@ -55,7 +61,10 @@ if TYPE_CHECKING:
 @click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
 @options.trainings
 @click.option(
-    "--baseline", metavar="RUN", help="Mark each finding as new, known or resolved since this run file or JSON report."
+    "--baseline",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Mark each finding as new, known or resolved since this run file or JSON report.",
 )
 @click.option(
     "--fail-on",

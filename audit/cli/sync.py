@@ -18,13 +18,21 @@ OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 
 
 @click.command("sync")
-@click.argument("run_file", metavar="[RUN]", required=False)
+@click.argument("run_file", metavar="[RUN]", required=False, shell_complete=options.files)
 @click.option("--apply", is_flag=True, help="Make the changes of the plan, each row only if it is still what it was.")
-@click.option("--undo", metavar="FILE", help="Put back what an ...-undo.sql says; no RUN then.")
+@click.option(
+    "--undo", metavar="FILE", shell_complete=options.files, help="Put back what an ...-undo.sql says; no RUN then."
+)
 @click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
 @click.option("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set.")
 @click.option("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone.")
-@click.option("-o", "--output", metavar="PATH", help="Write the plan as JSON too; - is standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    shell_complete=options.files,
+    help="Write the plan as JSON too; - is standard output.",
+)
 @click.option(
     "--include",
     multiple=True,

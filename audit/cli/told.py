@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audit.cli.options import files
+
 if TYPE_CHECKING:
     from audit.models import Acceptances
     from audit.said import Config, Said
@@ -20,6 +22,7 @@ def config(command: Command) -> Command:
         click.option(
             "--config",
             metavar="FILE",
+            shell_complete=files,
             help="Read settings from this file.  [default: sync-audit.toml, or [tool.sync-audit] in pyproject.toml, "
             "here or above]",
         ),

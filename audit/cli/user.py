@@ -19,7 +19,13 @@ NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "s
 
 @click.command("user")
 @click.argument("who")
-@click.option("--run", "run_file", metavar="RUN", help="Look into this run file; ask neither database nor Replicate.")
+@click.option(
+    "--run",
+    "run_file",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Look into this run file; ask neither database nor Replicate.",
+)
 @options.database_url
 @options.token_file
 @options.base_url
