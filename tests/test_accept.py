@@ -307,6 +307,7 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
     assert "--accept and --no-accept exclude each other" in ended.err
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(stage: Place, shell: Shell) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND),))
     with stopped(stage, shell.folder, acceptances=kept) as ledger:

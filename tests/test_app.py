@@ -65,6 +65,7 @@ def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
         assert standin.seen.tokens.keys() == {"valid"}
 
 
+@pytest.mark.slow
 def test_two_runs_differ_in_nothing_but_the_run_block(stage: Place, tmp_path: Path) -> None:
     reports = []
     for name in ("one", "two"):

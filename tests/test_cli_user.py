@@ -193,7 +193,10 @@ def test_a_missing_table_is_named(shell: Shell, stage: Place, postgres_server: s
     assert "has no table users" in ended.err
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("encoding", [pytest.param("cp1252", marks=SLOW), pytest.param("utf-8", marks=SLOW), "ascii"])
 def test_hostile_names_do_no_harm_in_any_encoding(user: Shell, encoding: str) -> None:
     for who in ("mallory.ansi", "mallory.bidi", "mallory.html", "Mallory"):
         for more in ((), ("--json",)):

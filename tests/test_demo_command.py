@@ -45,11 +45,13 @@ def check(shell: Shell, cast: People) -> None:
     assert got == dict(cast.expected)
 
 
+@pytest.mark.slow
 def test_the_demo_works_twice_in_a_row_and_finds_what_it_should(shell: Shell, cast: People) -> None:
     check(shell, cast)
     check(shell, cast)
 
 
+@pytest.mark.slow
 def test_the_demo_works_for_an_ordinary_user(nobody: Shell, cast: People) -> None:
     check(nobody, cast)
 

@@ -5,12 +5,14 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from replicate.client import Client
 
 from audit.models import ExitCode
 from tests.audits import Shell
 
 
+@pytest.mark.slow
 def test_the_printed_lines_lead_to_both_servers_until_a_signal_ends_them(shell: Shell) -> None:
     process = shell.start("demo", "--keep", "-q", "-o", "json=demo.json")
     assert process.stdout is not None
@@ -38,6 +40,7 @@ def test_the_printed_lines_lead_to_both_servers_until_a_signal_ends_them(shell: 
     assert not Path(socket).exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_too(shell: Shell) -> None:
     process = shell.start("demo", "--keep", "-q", "-o", "json=demo.json")
     assert process.stdout is not None

@@ -230,6 +230,7 @@ def begun_in_vain(shell: Shell) -> bool:
     return empty
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_again_and_again_comes_to_the_same_end(run: Shell, arena: Arena) -> None:
     first, *others = random.Random(7).sample([signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGKILL], 4)
     process = after_requests(run, arena, 40, *RUN)
