@@ -4,12 +4,13 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pyte
 
@@ -52,14 +53,6 @@ class Terminal:
             pass
         return self.process.wait(max(0.1, deadline - time.monotonic()))
 
-    def interrupt(self) -> int:
-        """Ctrl-C until the process ends; the exit code. Python overlooks one that comes as it begins to read."""
-        for _ in range(30):
-            self.type(b"\x03")
-            with suppress(subprocess.TimeoutExpired):
-                return self.to_the_end(1)
-        raise AssertionError("not ended:\n" + "\n".join(self.lines))
-
     def resize(self, columns: int) -> None:
         """As somebody who drags the window's edge."""
         _set_size(self._master, columns)
@@ -96,7 +89,7 @@ def terminal(shell: Shell, *arguments: str, columns: int = 80, **environ: str) -
         stdout=subprocess.PIPE,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=_make_controlling,  # noqa: PLW1509 - one system call; Ctrl-C is a signal for those whose terminal it is
+        preexec_fn=_make_controlling,  # noqa: PLW1509 - two system calls; Ctrl-C is a signal for those whose terminal it is
     )
     os.close(slave)
     with process:
@@ -108,6 +101,7 @@ def terminal(shell: Shell, *arguments: str, columns: int = 80, **environ: str) -
 
 
 def _make_controlling() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in what a shell runs in the background, such as a CI job
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
