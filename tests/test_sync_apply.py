@@ -489,8 +489,7 @@ def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> Non
     assert product.digest != before
     with terminal(product.shell, *UNDO[:-1]) as screen:
         screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
-        screen.type(b"\x03")
-        assert screen.to_the_end() == RepairCode.INTERRUPTED
+        assert screen.interrupt() == RepairCode.INTERRUPTED
         assert screen.lines[-1] == f"exit 130: {RepairCode.INTERRUPTED.meaning}"
     with terminal(product.shell, *UNDO[:-1]) as screen:
         screen.until(lambda lines: lines and lines[-1] == f"Put back {CHANGES} rows of user_models in {label}? [y/N]:")
