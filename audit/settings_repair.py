@@ -15,6 +15,7 @@ from audit.settings_values import (
     RETRIES,
     STATEMENT_TIMEOUT,
     TIMEOUT,
+    UNTOLD,
     database_from,
     number_from,
     token_from,
@@ -26,7 +27,7 @@ def repair_settings(said: Said, info: RunInfo, choices: Choices | None, run_file
     base_url = said.text("base_url")
     if base_url is not None:
         _refuse_other("REPLICATE_BASE_URL", checked_base_url(base_url), info.base_url)
-    chosen = choices or Choices(outputs=(), concurrency=32, per_minute=2400, timeout=30.0, retries=4)
+    chosen = choices or UNTOLD
     return RunSettings(
         database=database_of(said, info),
         token=token_from(said),

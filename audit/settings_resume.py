@@ -13,6 +13,7 @@ from audit.settings_values import (
     RATE,
     RETRIES,
     TIMEOUT,
+    UNTOLD,
     fail_on_from,
     filters_from,
     number_from,
@@ -55,7 +56,7 @@ def resume_settings(everything: Said, info: RunInfo, choices: Choices | None) ->
     """
     said = everything.asked_of_config(*STILL_HEARD)
     _refuse_other_audit(said, info)
-    chosen = choices or Choices(outputs=(), concurrency=32, per_minute=2400, timeout=30.0, retries=4)
+    chosen = choices or UNTOLD
     base_url = info.base_url
     return ResumeSettings(
         token=token_from(said),

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from audit.api_url import DEFAULT_BASE_URL, checked_base_url
 from audit.dsn import Database, parse
 from audit.errors import SettingsError
-from audit.models import FailOn, Filters, OrderBy
+from audit.models import Choices, FailOn, Filters, OrderBy
 from audit.said import VARIABLES, Said
 
 
@@ -44,6 +44,16 @@ RATE = Number("rate", 2400, 1, 1_000_000)
 RETRIES = Number("retries", 4, 0, 20)
 TIMEOUT = Number("timeout", 30, 0.1, 3600, whole=False)
 STATEMENT_TIMEOUT = Number("statement_timeout", 120, 1, 86_400, whole=False)
+
+
+UNTOLD = Choices(
+    outputs=(),
+    concurrency=int(CONCURRENCY.default),
+    per_minute=int(RATE.default),
+    timeout=TIMEOUT.default,
+    retries=int(RETRIES.default),
+)
+"""What holds for a run whose file was never told how it was to be made."""
 
 
 def number_from(number: Number, said: Said, default: float | None = None) -> float:

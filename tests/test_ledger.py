@@ -233,3 +233,11 @@ def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
     other.close()
     assert row[:2] == ("timeout", "shared_model")
     assert msgspec.json.decode(row[2])["reason"] == "latest_version"
+
+
+def test_what_sqlite_has_taken_back_itself_is_told_as_what_it_was(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1")) as ledger:
+        with pytest.raises(LedgerError, match="UNIQUE constraint failed"), ledger.transaction():
+            ledger._db.execute("INSERT OR ROLLBACK INTO audited SELECT * FROM audited")
+        with ledger.transaction():
+            ledger.save_info(ledger.info)

@@ -108,6 +108,24 @@ statement_timeout = _plain(
 )
 
 
+order_by = _plain(
+    "--order-by",
+    metavar="COLUMN",
+    text="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
+)
+
+
+def users(command: Command) -> Command:
+    """`--user`."""
+    text = "Only this e-mail, user id or part of a model id; repeatable."
+    return click.option("--user", multiple=True, metavar="WHO", help=text)(command)
+
+
+def include_tests(command: Command) -> Command:
+    """`--include-tests`."""
+    return click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")(command)
+
+
 def trainings(command: Command) -> Command:
     """`--trainings`, `--trainings-since`, `--mode` and `--verify-sample`."""
     decorators = (

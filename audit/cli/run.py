@@ -49,16 +49,10 @@ if TYPE_CHECKING:
 @options.timeout
 @options.retries
 @options.statement_timeout
-@click.option(
-    "--user", multiple=True, metavar="WHO", help="Only this e-mail, user id or part of a model id; repeatable."
-)
+@options.users
 @click.option("--limit", metavar="N", help="Only the first N users: a trial run.")
-@click.option(
-    "--order-by",
-    metavar="COLUMN",
-    help="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
-)
-@click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
+@options.order_by
+@options.include_tests
 @options.trainings
 @click.option(
     "--baseline",

@@ -44,9 +44,7 @@ OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
     metavar="TIME",
     help="Leave users out who were checked longer ago: 90m, 2h, 1d or seconds.  [default: 1h]",
 )
-@click.option(
-    "--user", multiple=True, metavar="WHO", help="Only this e-mail, user id or part of a model id; repeatable."
-)
+@options.users
 @click.option("--limit", metavar="N", help="Change at most N rows: a trial.")
 @options.redact
 @options.database_url

@@ -32,12 +32,8 @@ NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "s
 @options.timeout
 @options.retries
 @options.statement_timeout
-@click.option(
-    "--order-by",
-    metavar="COLUMN",
-    help="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
-)
-@click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")
+@options.order_by
+@options.include_tests
 @options.as_json
 @told.config
 def command(who: str, run_file: str | None, **given: object) -> "UserCode":

@@ -35,6 +35,7 @@ from audit.models import (
 )
 
 _Code = TypeVar("_Code", Reason, Note)
+_Made = TypeVar("_Made")
 _ANSWERED = "answered"
 _BY_TRAINING = "training"
 _RANK = {status: rank for rank, status in enumerate(Status)}
@@ -169,15 +170,9 @@ class Ledger:
     @contextmanager
     def loading_baseline(self) -> Iterator[Callable[[Sighting], bool]]:
         """One transaction; what it yields appends a user of an earlier run, false where the id is there already."""
-        with self._translated():
-            self._db.execute("BEGIN")
-            try:
-                marks.create(self._db)
-                yield partial(marks.add, self._db)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self.transaction():
+            marks.create(self._db)
+            yield partial(marks.add, self._db)
 
     def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
         """Append a record in the source's order, with what is asked about it and the finding until it is."""
@@ -199,14 +194,8 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is done within is kept, or nothing of it."""
-        with self._translated():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._translated(), storage.transaction(self._db):
+            yield
 
     def oldest_completed(self) -> str | None:
         """The earliest `completed_at` of all records; None where none has one."""
@@ -240,38 +229,24 @@ class Ledger:
 
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the source's order; safe to settle meanwhile."""
-        after = 0
         query = (
             "SELECT id, model, record, EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"
             " FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id < a.id)"
             " ORDER BY id LIMIT ?"
         )
-        while True:
-            with self._translated():
-                rows = self._db.execute(query, (after, _PAGE)).fetchall()
-            if not rows:
-                return
-            for after, model, record, shared in rows:  # the last id is where the next page begins
-                if not shared:
-                    self._ahead[model] = (after, record)
-                yield model
+        for row_id, model, record, shared in self._paged(query, (), lambda *row: row):
+            if not shared:
+                self._ahead[model] = (row_id, record)
+            yield model
 
     def alone(self) -> Iterator[tuple[int, str, ModelRecord]]:
         """Row id, model and record of all who wait for an answer and share their model with nobody."""
-        after = 0
         query = (
             "SELECT id, model, record FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id <> a.id) ORDER BY id LIMIT ?"
         )
-        while True:
-            with self._read():
-                rows = self._db.execute(query, (after, _PAGE)).fetchall()
-                page = [(row_id, model, _RECORD.decode(record)) for row_id, model, record in rows]
-            if not page:
-                return
-            after = page[-1][0]
-            yield from page
+        return self._paged(query, (), lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
 
     def settle_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
         """Record findings for which no versions have to be asked, in one transaction."""
@@ -355,11 +330,20 @@ class Ledger:
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
         when = "checked_at" if version > 1 else "NULL"
         query = f"SELECT id, record, finding, {when} FROM audited WHERE rank = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608 - two words
+        return self._paged(
+            query, (_RANK[status],), lambda _, r, f, at: (AuditedUser(_RECORD.decode(r), _FINDING.decode(f)), at)
+        )
+
+    def _paged(self, query: str, values: tuple[object, ...], make: Callable[..., _Made]) -> Iterator[_Made]:
+        """What `make` makes of each row, whose first column is its id; a page at a time, so that writing is safe.
+
+        `query` takes `values`, the id behind which a page begins, and its size.
+        """
         after = 0
         while True:
             with self._read():
-                rows = self._db.execute(query, (_RANK[status], after, _PAGE)).fetchall()
-                page = [(AuditedUser(_RECORD.decode(r), _FINDING.decode(f)), at) for _, r, f, at in rows]
+                rows = self._db.execute(query, (*values, after, _PAGE)).fetchall()
+                page = [make(*row) for row in rows]
             if not rows:
                 return
             yield from page

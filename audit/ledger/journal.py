@@ -47,9 +47,8 @@ class Journal:
         ]
         with storage.translated(self._path):
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO repair VALUES (?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+            with storage.transaction(self._db):
+                self._db.executemany("INSERT OR REPLACE INTO repair VALUES (?, ?, ?, ?)", rows)
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
         """All changes, or those of one state, in the order of their ids as texts; safe to write meanwhile."""

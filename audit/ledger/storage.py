@@ -143,6 +143,19 @@ def upgrade(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN;{_ADDED}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is done within is kept, or nothing of it. To be used within `translated`."""
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # where the disk is full SQLite may have taken it back itself
+            connection.execute("ROLLBACK")
+        raise
+
+
 def release(connection: sqlite3.Connection) -> None:
     """Undo `hold`; the log becomes part of the file, and the next write removes what the switch has left."""
     connection.execute("PRAGMA journal_mode = DELETE")

@@ -7,6 +7,7 @@ and every importer that reads line by line, and one user stays one line.
 import csv
 import io
 import re
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
@@ -58,12 +59,16 @@ _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
+    write_table(COLUMNS, map(_row, view.users()), out)
+
+
+def write_table(columns: Sequence[str], lines: Iterator[Sequence[object]], out: BinaryIO) -> None:
+    """Write a header and `lines`, whose texts have been through `cell`, a batch at a time."""
     batch = io.StringIO(newline="")
     writer = csv.writer(batch, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    users = view.users()
+    writer.writerow(columns)
     while True:
-        writer.writerows(rows := [_row(user) for user in islice(users, _BATCH)])
+        writer.writerows(rows := list(islice(lines, _BATCH)))
         out.write(batch.getvalue().encode())
         if not rows:
             break

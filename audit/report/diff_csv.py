@@ -1,12 +1,9 @@
 """A comparison as CSV: a line for each user of whom there is something to tell; as safe as the CSV report."""
 
-import csv
-import io
-from itertools import islice
 from typing import BinaryIO
 
 from audit.comparison import Compared
-from audit.report.csv_report import cell
+from audit.report.csv_report import cell, write_table
 from audit.report.diff_view import CHANGES, DiffView
 
 SIDES = ("status", "reason", "replicate_model_id", "current_version", "latest_version", "detail")
@@ -20,22 +17,10 @@ COLUMNS = (
     *(f"{side}_{field}" for field in SIDES for side in ("old", "new")),
 )
 
-_BATCH = 200
-
 
 def render(view: DiffView, out: BinaryIO) -> None:
     """Write the whole table to `out`; memory does not grow with the number of users."""
-    batch = io.StringIO(newline="")
-    writer = csv.writer(batch, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    users = (user for change in CHANGES for user in view.changes(change))
-    while True:
-        writer.writerows(rows := [_row(user) for user in islice(users, _BATCH)])
-        out.write(batch.getvalue().encode())
-        if not rows:
-            break
-        batch.seek(0)
-        batch.truncate()
+    write_table(COLUMNS, (_row(user) for change in CHANGES for user in view.changes(change)), out)
 
 
 def _row(user: Compared) -> list[str]:
