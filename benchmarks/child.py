@@ -1,5 +1,7 @@
 """One contender in one fresh process, and what the kernel says that it used."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ _HERE = Path(__file__).resolve().parent
 _MEASURE = (sys.executable, "-S", str(_HERE / "measure.py"))
 _DONE = frozenset({0, 3, 4})
 """Exit codes of an audit that came to its end."""
+_KILLED = -signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Child:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._process.stdout
+        self._pid = int(self._process.stdout.readline())
+        self._killed = False
 
     @classmethod
     def python(cls, arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> Self:
@@ -48,10 +54,15 @@ class Child:
         """Raises RuntimeError, with all that the child said, where it did not do its work."""
         counted, _ = self._process.communicate()
         code, cpu, wall, peak = map(float, counted.split())
-        if code not in _DONE:
+        if code not in ({_KILLED} if self._killed else _DONE):
             raise RuntimeError(f"exit {code:.0f}: {self._said.read_text(errors='replace')}")
         unit = 1 if sys.platform == "darwin" else 1024
         return Used(cpu, wall, peak * unit / 1e6)
+
+    def kill(self) -> None:
+        """Let it die as by `kill -9`; `wait` then says what it had used."""
+        self._killed = True
+        os.kill(self._pid, signal.SIGKILL)
 
     @property
     def running(self) -> bool:

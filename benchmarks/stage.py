@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from audit.demo.crowd import Crowd
@@ -49,11 +50,21 @@ class Stage:
 
     def models(self, limit: int | None = None) -> Path:
         """A file of the models that an audit of the first `limit` users asks for, one a line."""
-        path = self.folder / f"models-{limit or self.users}"
+        return self._listed("models", (model for model, _ in self._asked(limit)), limit)
+
+    def recorded(self, limit: int | None = None) -> Path:
+        """The same with the version that is recorded of each behind a blank."""
+        return self._listed("recorded", (f"{model} {version}" for model, version in self._asked(limit)), limit)
+
+    def _asked(self, limit: int | None) -> Iterator[tuple[str, str]]:
         # Every other row is an older one of the same user, which does not count.
-        ids = (row.replicate_model_id for number, row in enumerate(self.crowd.rows) if number % 2 == 0)
-        asked = [model for model in map(askable_model, ids) if model][:limit]
-        path.write_text("\n".join(asked))
+        rows = islice(self.crowd.rows, 0, None, 2)
+        asked = ((askable_model(row.replicate_model_id), row.replicate_version_id or "") for row in rows)
+        return islice(((model, version) for model, version in asked if model), limit)
+
+    def _listed(self, name: str, lines: Iterable[str], limit: int | None) -> Path:
+        path = self.folder / f"{name}-{limit or self.users}"
+        path.write_text("\n".join(lines))
         return path
 
 

@@ -60,6 +60,8 @@ class Usage(NamedTuple):
     seen: Seen
     cpu_seconds: float
     """Of the whole process, since it was ready."""
+    peak: int
+    """Memory resident at most, in the unit of the kernel's `ru_maxrss`."""
 
 
 class RemoteStandIn:
@@ -71,10 +73,16 @@ class RemoteStandIn:
         self.base_url = f"{origin}/v1"
 
     def usage(self) -> Usage:
-        """Counts and CPU time up to now."""
+        """Counts, CPU time and memory up to now; large where many paths were asked for."""
         self._connection.send("usage")
         usage: Usage = self._connection.recv()
         return usage
+
+    def answered(self) -> int:
+        """Answers up to now, at no cost that grows with them."""
+        self._connection.send("answered")
+        count: int = self._connection.recv()
+        return count
 
     def spend(self, requests: int) -> None:
         """See `StandIn.spend`."""
@@ -115,17 +123,20 @@ async def _answer_parent(standin: StandIn, connection: Connection) -> None:
 
     def read() -> None:
         try:
-            request: int | Literal["usage"] = connection.recv()
+            request: int | Literal["usage", "answered"] = connection.recv()
         except (EOFError, OSError):
             parent_gone.set()
             return
         if request == "usage":
-            connection.send(Usage(standin.seen, _cpu_seconds() - used_before))
+            cpu, peak = _used()
+            connection.send(Usage(standin.seen, cpu - used_before, peak))
+        elif request == "answered":
+            connection.send(standin.seen.statuses.total())
         else:
             standin.spend(request)
 
     async with standin:
-        used_before = _cpu_seconds()
+        used_before, _ = _used()
         connection.send(standin.origin)
         loop = asyncio.get_running_loop()
         loop.add_reader(connection.fileno(), read)
@@ -133,6 +144,7 @@ async def _answer_parent(standin: StandIn, connection: Connection) -> None:
         loop.remove_reader(connection.fileno())
 
 
-def _cpu_seconds() -> float:
+def _used() -> tuple[float, int]:
+    """CPU seconds and peak memory of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
