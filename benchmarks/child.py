@@ -56,8 +56,7 @@ class Child:
         code, cpu, wall, peak = map(float, counted.split())
         if code not in ({_KILLED} if self._killed else _DONE):
             raise RuntimeError(f"exit {code:.0f}: {self._said.read_text(errors='replace')}")
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Used(cpu, wall, peak * unit / 1e6)
+        return Used(cpu, wall, megabytes(peak))
 
     def kill(self) -> None:
         """Let it die as by `kill -9`; `wait` then says what it had used."""
@@ -68,3 +67,8 @@ class Child:
     def running(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
+
+
+def megabytes(peak: float) -> float:
+    """Of what the kernel calls `ru_maxrss`."""
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

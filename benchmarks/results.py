@@ -20,6 +20,13 @@ class Figure(msgspec.Struct, frozen=True):
     limit: float | None = None
     at_least: bool = False
     """The limit is a least value; otherwise a greatest one."""
+    users: int | None = None
+    """In the database, where it is not as many as `Conditions` say."""
+
+    @property
+    def words(self) -> str:
+        """What it is, and of how many users."""
+        return self.what if self.users is None else f"{self.what}, {self.users:,} users"
 
     @property
     def kept(self) -> bool:
@@ -103,7 +110,7 @@ def _words(where: Conditions) -> str:
 def _cells(figure: Figure) -> tuple[str, ...]:
     limit = "" if figure.limit is None else f"{'≥' if figure.at_least else '≤'} {_number(figure.limit)}"
     mark = "" if figure.limit is None else "ok" if figure.kept else "MISSED"
-    return figure.part, figure.what, _number(figure.value), figure.unit, limit, mark
+    return figure.part, figure.words, _number(figure.value), figure.unit, limit, mark
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,162 @@
+"""The life of one run, from its database to its repair, at any size.
+
+A crowd is loaded, audited, killed halfway and resumed to the end; its reports are written again, it is compared with
+what it was when it was killed, and its repair is planned. Each step is a process of its own, whose seconds and peak of
+memory are told; at the end every verdict is compared with the crowd's truth.
+"""
+
+import filecmp
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.demo.crowd import Crowd
+from audit.demo.hosting import RemoteStandIn
+from audit.ledger import Ledger
+from benchmarks import truth
+from benchmarks.child import Child, Used, megabytes
+from benchmarks.contenders import CONCURRENCY, FORMATS
+from benchmarks.results import Figure
+from benchmarks.stage import UNHINDERED, Stage, stage
+
+RUN = "run.sqlite"
+KILLED = "killed.sqlite"
+"""A copy of the run file as the killed run left it."""
+_PARTS = (RUN, f"{RUN}-wal")
+OPENING = 100.0
+"""Milliseconds until the first user of a run file is read, however many there are."""
+
+_LOOK = 0.01
+"""Seconds between two looks at how many answers there are."""
+_TELL = 10.0
+"""Seconds between two lines about them."""
+
+
+@dataclass
+class Life:
+    """What was measured of one run."""
+
+    users: int
+    loading: float = 0
+    """Seconds in which the crowd was copied into PostgreSQL."""
+    steps: dict[str, Used] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of what it left."""
+    opening: float = 0
+    """Seconds until the first user is read from the run file."""
+    standin: float = 0
+    """Megabytes that the stand-in needed at most."""
+    faults: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What is not as it should be: how often, and how often it may be."""
+
+
+class Living:
+    """Leads one run through its life."""
+
+    def __init__(self, place: Stage, tell: Callable[[str], None]) -> None:
+        self._place = place
+        self._folder = place.folder
+        self._tell = tell
+        self.life = Life(place.users)
+
+    def lead(self) -> None:
+        """All steps, in order, and then whether the end is right."""
+        with self._place.replicate() as standin:
+            self._killed_halfway(standin)
+            self._step("`run --resume`, three formats", ["run", "--resume", RUN], standin)
+            usage = standin.usage()
+        asked = truth.asked(self._place.crowd, usage.seen)
+        self.life.standin = megabytes(usage.peak)
+        self.life.faults["models that were never asked for"] = asked.never, 0
+        self.life.faults["requests made again, as the kill lost their answers"] = asked.again, CONCURRENCY
+        self._open()
+        for name in FORMATS:
+            self._step(f"`render` to {name}", ["render", RUN, "-o", f"{name}=again.{name}"])
+            same = filecmp.cmp(self._folder / f"report.{name}", self._folder / f"again.{name}", shallow=False)
+            self.life.faults[f"differences between the run's {name} and the rendered one"] = int(not same), 0
+            (self._folder / f"again.{name}").unlink()
+        self._step("`diff`, JSON and CSV", ["diff", KILLED, RUN, "-o", "json=diff.json", "-o", "csv=diff.csv"])
+        self._step("`sync`, the plan", ["sync", RUN, "--max-age", "1d"])
+        self._weigh()
+        crowd = self._place.crowd
+        self.life.faults["users whose verdict is wrong"] = truth.wrong_verdicts(crowd, self._folder / "report.csv"), 0
+        self.life.faults["reasons whose count is wrong"] = truth.wrong_counts(crowd, self._folder / "report.json"), 0
+
+    def _killed_halfway(self, standin: RemoteStandIn) -> None:
+        # So slow that a small crowd's run does not end before it is killed; a large one's is as fast as it can be.
+        rate = min(20 * self._place.users, UNHINDERED)
+        outputs = [argument for name in FORMATS for argument in ("-o", f"{name}=report.{name}")]
+        fixed = ["--run-file", RUN, "--concurrency", str(CONCURRENCY), "--rate", str(rate)]
+        self._step("`run`, killed halfway", ["run", *outputs, *fixed], standin, kill_after=self._place.users // 2)
+        for part in _PARTS:
+            if (self._folder / part).exists():
+                shutil.copyfile(self._folder / part, self._folder / part.replace(RUN, KILLED))
+
+    def _step(
+        self, name: str, arguments: Sequence[str], standin: RemoteStandIn | None = None, kill_after: int | None = None
+    ) -> None:
+        environ = self._place.environ(standin) if standin else {"DATABASE_URL": self._place.dsn}
+        child = Child.python(["-m", "audit", *arguments], environ, self._folder)
+        if standin:
+            self._watch(child, standin, kill_after)
+        used = self.life.steps[name] = child.wait()
+        self._tell(f"{name}: {used.wall:,.1f} s, {used.peak:,.1f} MB")
+
+    def _watch(self, child: Child, standin: RemoteStandIn, kill_after: int | None) -> None:
+        """Until it has ended, or has been killed."""
+        told = time.monotonic()
+        while child.running:
+            answered = standin.answered()
+            if kill_after is not None and answered >= kill_after:
+                child.kill()
+                return
+            if time.monotonic() - told > _TELL:
+                told = time.monotonic()
+                self._tell(f"  {answered:,} answers")
+            time.sleep(_LOOK)
+        if kill_after is not None:
+            child.wait()
+            raise RuntimeError("the run came to its end before it was killed")
+
+    def _open(self) -> None:
+        """The best of three: others use the disk as well."""
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            with Ledger.open(self._folder / RUN) as ledger:
+                next(ledger.users())
+            took.append(time.perf_counter() - began)
+        self.life.opening = min(took)
+
+    def _weigh(self) -> None:
+        sizes = {"run file": self._folder / RUN} | {name: self._folder / f"report.{name}" for name in FORMATS}
+        self.life.sizes = {name: path.stat().st_size for name, path in sizes.items()}
+
+
+def live(users: int, folder: Path, tell: Callable[[str], None]) -> Life:
+    """The life of a run of so many users; what it writes stays in `folder`."""
+    began = time.monotonic()
+    with stage(Crowd(users), folder) as place:
+        living = Living(place, tell)
+        living.life.loading = time.monotonic() - began
+        tell(f"{users:,} users are in PostgreSQL: {living.life.loading:,.1f} s")
+        living.lead()
+    return living.life
+
+
+def figures(life: Life) -> Iterator[Figure]:
+    """What there is to say of one life."""
+    for name, used in life.steps.items():
+        yield Figure("peak memory", name, used.peak, "MB", users=life.users)
+    yield Figure("time", "crowd into PostgreSQL", life.loading, "s", users=life.users)
+    for name, used in life.steps.items():
+        yield Figure("time", name, used.wall, "s", users=life.users)
+    yield Figure("time", "until a run file's first user is read", life.opening * 1000, "ms", OPENING, users=life.users)
+    for name, size in life.sizes.items():
+        yield Figure("size", name, size / 1e6, "MB", users=life.users)
+    yield Figure("size", "run file, each user", life.sizes["run file"] / life.users, "bytes", users=life.users)
+    for name, (count, most) in life.faults.items():
+        yield Figure("truth", name, count, "", most, users=life.users)
+    yield Figure("peak memory", "the stand-in, which is none of the audit", life.standin, "MB", users=life.users)
