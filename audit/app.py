@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from audit import __version__, past_run, training_list
+from audit import __version__, merged_run, past_run, training_list
 from audit.asking import TOKEN_STEP, StoppedError, Watcher, account_of, target, unless
 from audit.auditor import Auditor, Stop, log_verdict
 from audit.errors import LedgerError, ReplicateError, ReportError, SettingsError
@@ -27,7 +27,7 @@ from audit.models import (
 )
 from audit.replicate import Replicate, Ticking, connect
 from audit.report import writer
-from audit.reporting import check_outputs, check_read
+from audit.reporting import check_outputs, check_read, to_keep
 from audit.retry import PASSING
 from audit.settings import RunSettings
 from audit.settings_resume import ResumeSettings
@@ -159,6 +159,8 @@ class _Work:
         if stop.requested and not ledger.count_pending():
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
+        if state == "complete" and (lacking := merged_run.lacking(ledger.info, ledger.population, ledger.summary)):
+            state, reason = "stopped", "; ".join(lacking)  # whom shards did not bring nobody can ask for
         ended = instant(self._clock())
         ledger.finish(msgspec.structs.replace(ledger.info, finished_at=ended, state=state, stop_reason=reason))
         if self._refused and not ledger.count_answered():
@@ -200,14 +202,13 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
         trainings=settings.trainings,
         tables=settings.database.tables,
         acceptances=settings.acceptances,
+        shard=settings.shard,
     )
 
 
 def _choices(settings: RunSettings) -> Choices:
     return Choices(
-        outputs=tuple(
-            (kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in settings.outputs
-        ),
+        outputs=to_keep(settings.outputs),
         concurrency=settings.concurrency,
         per_minute=settings.per_minute,
         timeout=settings.timeout,
@@ -242,7 +243,7 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
         circumstances = Circumstances(account, frozenset(snapshot.missing_columns))
         count = 0
         with ledger.loading():
-            async for record in snapshot.records():
+            async for record in snapshot.records(settings.shard):
                 first = classify(record, NotAsked(), circumstances)
                 model = askable_model(record.replicate_model_id)
                 ledger.add(record, model, first)
@@ -252,7 +253,10 @@ async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, 
                 if count % 1000 == 0:
                     watcher.reading(count)
             ledger.save_population(snapshot.population)
-            missing = tuple(snapshot.missing_columns)
-            ledger.save_info(msgspec.structs.replace(ledger.info, account=account, missing_columns=missing))
+            trainings = settings.trainings
+            if settings.shard and trainings:  # all shards read the list as far back as one run would
+                trainings = training_list.start(await snapshot.oldest_completed(), trainings)
+            known = {"account": account, "missing_columns": tuple(snapshot.missing_columns), "trainings": trainings}
+            ledger.save_info(msgspec.structs.replace(ledger.info, **known))
     log.info("%d users with a completed model found", count)
     return circumstances

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from audit.models import Account, Filters
+from audit.models import Account, Filters, Shard
+from audit.shard import named
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     order_by: str
     filters: Filters = Filters()
     redacted: bool = False
+    shard: Shard | None = None
+    """Null where it is about all models."""
     users: int = 0
     """How many it has."""
     expected: int | None = None
@@ -67,6 +70,11 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
     if _narrowed_otherwise(old, new):
         options = "--user, --limit, --include-tests"
         yield f"The runs were narrowed differently ({options}): who is in one may only be left out of the other."
+    if old.shard != new.shard:
+        parts = f"OLD is about {_part(old)} and NEW about {_part(new)}"
+        yield f"{parts}: who is in one may only be left out of the other."
+    elif new.shard:
+        yield f"Both are {named(new.shard)}: who has another model now may only have gone to another shard, or come."
 
 
 def _of_the_earlier(old: ComparedRun) -> Iterator[str]:
@@ -83,6 +91,10 @@ def _narrowed_otherwise(old: ComparedRun, new: ComparedRun) -> bool:
     one, other = old.filters, new.filters
     masked = len(one.users) != len(other.users)
     return masked or (one.limit, one.include_tests) != (other.limit, other.include_tests)
+
+
+def _part(run: ComparedRun) -> str:
+    return named(run.shard) if run.shard else "all models"
 
 
 def _moment(text: str) -> float:

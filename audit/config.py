@@ -29,6 +29,7 @@ KEYS: Keys = {
     "statement-timeout": "number",
     "user": "texts",
     "limit": "number",
+    "shard": "text",
     "order-by": "text",
     "include-tests": "flag",
     "trainings": "flag",
@@ -48,6 +49,7 @@ KEYS: Keys = {
 
 COMMANDS: Mapping[str, Keys] = {
     "render": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
+    "merge": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
     "diff": {"output": "outputs", "redact": "flag"},
     "sync": {
         "database-url": "url",
@@ -75,6 +77,9 @@ REFUSED: Mapping[str, str] = {
     "no-config": "the file cannot say that it is not to be read",
     "apply": "it changes the database: write --apply on the command line",
     "yes": "it changes the database unasked: write --yes on the command line",
+    **dict.fromkeys(
+        ("partial", "any-account"), "it is about one merge: write it on the command line of `sync-audit merge`"
+    ),
     "undo": "it changes the database: write --undo FILE on the command line",
 }
 
@@ -94,6 +99,8 @@ def config(document: Mapping[str, object], command: str, name: str, folder: Path
         values = {}
     elif command in COMMANDS:
         values = {key: value for key, value in values.items() if key not in {"output", "accept"}}
+    if command == "merge":  # that of a run is not that of all of them together
+        values.pop("run_file", None)
     if command == "sync":  # whom a run is narrowed to is in its run file
         values = {key: value for key, value in values.items() if key not in {"user", "limit"}}
     own = tables.get(command, {})

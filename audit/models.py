@@ -381,6 +381,26 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """As it was given: a run file or a JSON report."""
 
 
+class Shard(msgspec.Struct, frozen=True):
+    """A part of the models: one run of several that share the work."""
+
+    number: int
+    """From 1."""
+    of: int
+    """How many there are."""
+
+
+class ShardRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run of one shard, as it was when all of them were merged; all but number and state are null where missing."""
+
+    number: int
+    state: Literal["complete", "interrupted", "stopped", "missing"]
+    id: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    account: Account | None = None
+
+
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The run itself: when, against what, and how far it got."""
 
@@ -412,3 +432,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null without `--baseline`."""
     acceptances: Acceptances | None = None
     """Null without a file of them."""
+    shard: Shard | None = None
+    """Null where the run is about all models."""
+    shards: tuple[ShardRun, ...] = ()
+    """Those that this run was merged from, by number, the missing ones among them; else none."""

@@ -61,7 +61,7 @@ def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
         for user in ledger.users():
             keep(sighting_of(user))
             users += 1
-    narrowed = info.filters.users or info.filters.limit is not None
+    narrowed = info.filters.users or info.filters.limit is not None or info.shard
     return ComparedRun(
         path=str(path),
         id=info.id,
@@ -74,6 +74,7 @@ def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
         order_by=info.order_by,
         filters=info.filters,
         redacted=info.redacted,
+        shard=info.shard,
         users=users,
         expected=None if narrowed else population.users_with_completed_model,
     )

@@ -8,7 +8,7 @@ from audit.acceptance import Accepted
 from audit.errors import LedgerError, ReportError, SettingsError
 from audit.fail_on import News, Result, RunCode, ended
 from audit.ledger import Ledger
-from audit.models import RunInfo, Summary
+from audit.models import Format, RunInfo, Summary
 from audit.report import writer
 from audit.report.view import AcceptancesBlock, RunView
 
@@ -60,14 +60,24 @@ def report(
     )
 
 
-def check_outputs(outputs: Sequence[writer.Output], run_file: Path) -> None:
-    """Find out before anything else whether all files can be written. Raises SettingsError or ReportError."""
+def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:
+    """`outputs` for whoever finishes the run, perhaps from another working directory."""
+    return tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+
+
+def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Path) -> None:
+    """Find out before anything else whether all files can be written, and that none of `inputs` would be replaced.
+
+    Raises SettingsError or ReportError.
+    """
     writer.check(outputs)
     for output in outputs:
         if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
             raise SettingsError(
                 f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
             )
+        if output.path != writer.STDOUT and Path(output.path).resolve() in {each.resolve() for each in inputs}:
+            raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
 
 
 def check_read(ledger: Ledger) -> None:

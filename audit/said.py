@@ -19,6 +19,7 @@ VARIABLES: Mapping[str, str] = {
     "timeout": "SYNC_AUDIT_TIMEOUT",
     "retries": "SYNC_AUDIT_RETRIES",
     "statement_timeout": "SYNC_AUDIT_STATEMENT_TIMEOUT",
+    "shard": "SYNC_AUDIT_SHARD",
 }
 """Option, as a parameter -> the variable that stands in for it. That of --token-file holds the token itself."""
 

@@ -13,12 +13,11 @@ from typing import cast, get_args
 from audit.api_url import proxy_for
 from audit.dsn import Database
 from audit.errors import SettingsError
-from audit.models import Acceptances, FailOn, Filters, Format, OrderBy
-from audit.said import Said
+from audit.models import Acceptances, FailOn, Filters, Format, OrderBy, Shard
+from audit.said import Said, option
 from audit.settings_trainings import trainings_wanted
 from audit.settings_values import (
     CONCURRENCY,
-    RATE,
     RETRIES,
     STATEMENT_TIMEOUT,
     TIMEOUT,
@@ -29,6 +28,8 @@ from audit.settings_values import (
     number_from,
     order_by_from,
     password_of,
+    rate_from,
+    shard_from,
     token_from,
 )
 from audit.training import TrainingsRead
@@ -70,6 +71,8 @@ class RunSettings:
     fail_on: FailOn = "any"
     acceptances: Acceptances | None = None
     """Null without a file of them."""
+    shard: Shard | None = None
+    """Which part of the models; None for all of them."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -80,7 +83,8 @@ class RunSettings:
 def run_settings(said: Said, now: datetime) -> RunSettings:
     """Settings of a run. Reads the token file, and no other. `now` gives default files their names."""
     base_url = base_url_from(said)
-    stem = _free(f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}")
+    shard, filters = _part(said)
+    stem = default_stem(now, shard)
     run_file, baseline = said.text("run_file"), said.text("baseline")
     return RunSettings(
         database=database_from(said),
@@ -90,17 +94,41 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
         outputs=outputs_from(said) or (("html", f"{stem}.html"), ("csv", f"{stem}.csv")),
         run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
         concurrency=int(number_from(CONCURRENCY, said)),
-        per_minute=int(number_from(RATE, said)),
+        per_minute=rate_from(said, shard),
         timeout=number_from(TIMEOUT, said),
         retries=int(number_from(RETRIES, said)),
         statement_timeout=number_from(STATEMENT_TIMEOUT, said),
         order_by=order_by_from(said),
-        filters=filters_from(said),
+        filters=filters,
         redact=said.flag("redact"),
         trainings=trainings_wanted(said, now),
         baseline=Path(baseline) if baseline else None,
         fail_on=fail_on_from(said, compared=baseline is not None),
+        shard=shard,
     )
+
+
+def _part(said: Said) -> tuple[Shard | None, Filters]:
+    """Which of the models, and which of the users. Raises SettingsError."""
+    shard, filters = shard_from(said), filters_from(said)
+    if shard and filters.limit is not None:
+        raise SettingsError(
+            f"{_where(said, 'limit')} and {_where(said, 'shard')} exclude each other: the first users of each shard "
+            "are not the first users of all",
+            "For a trial run leave the shard out; for a part of the users name them with --user.",
+        )
+    return shard, filters
+
+
+def _where(said: Said, name: str) -> str:
+    told = said.told(name)
+    return option(name) if told is None or told.origin == "option" else f"{option(name)} ({told.where})"
+
+
+def default_stem(now: datetime, shard: Shard | None = None) -> str:
+    """What files of a run that begins now are called unless told otherwise, without their suffixes."""
+    part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
+    return _free(f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}")
 
 
 def _free(stem: str) -> str:

@@ -122,9 +122,10 @@ def _config_file(said: Said, broken: SettingsError | None) -> Setting:
 
 
 def _others(said: Said) -> list[str]:
-    """What else the config file says: `doctor` has no use for it, and other commands will."""
+    """What else the config file says, and which shard: `doctor` has no use for it, and other commands will."""
     own = {"database_url", "token_file", "base_url", *(number.name for number in _NUMBERS)}
-    return [name for name in said.config.values if name not in own] if said.config else []
+    listed = [name for name in said.config.values if name not in own] if said.config else []
+    return listed if "shard" in listed or said.told("shard") is None else [*listed, "shard"]
 
 
 def _checking(name: str, said: Said) -> Callable[[], str]:
@@ -147,6 +148,7 @@ _CHECKS: Mapping[str, Callable[[Said], object]] = {
     "order_by": values.order_by_from,
     "user": values.filters_from,
     "limit": lambda said: values.filters_from(said.asked_of_config("limit")),
+    "shard": values.shard_from,
     "fail_on": lambda said: values.fail_on_from(said, compared=said.text("baseline") is not None),
 }
 

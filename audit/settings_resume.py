@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from audit.api_url import checked_base_url, proxy_for
 from audit.dsn import parse
 from audit.errors import SettingsError
-from audit.models import Acceptances, Choices, FailOn, Format, RunInfo
+from audit.models import Acceptances, Choices, FailOn, Format, RunInfo, Shard
 from audit.said import Said
 from audit.settings import outputs_from
 from audit.settings_values import (
@@ -18,6 +18,7 @@ from audit.settings_values import (
     filters_from,
     number_from,
     password_of,
+    shard_from,
     token_from,
 )
 
@@ -96,6 +97,7 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
         ("--order-by", said.text("order_by"), info.order_by),
         ("--user", filters.users or None, info.filters.users),
         ("--limit", filters.limit, info.filters.limit),
+        ("--shard (SYNC_AUDIT_SHARD)", _shard(shard_from(said)), _shard(info.shard)),
         ("--include-tests", filters.include_tests or None, info.filters.include_tests),
     )
     for name, now, then in compared:
@@ -104,6 +106,10 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
                 f"{name} is {_plain(now)} now, and was {_plain(then)} in the run to be resumed: two audits do not mix",
                 f"Leave {name} out to finish that run, or start a new one without --resume.",
             )
+
+
+def _shard(shard: Shard | None) -> str | None:
+    return f"{shard.number}/{shard.of}" if shard else None
 
 
 def _plain(value: object) -> str:

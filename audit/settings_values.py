@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 from audit.api_url import DEFAULT_BASE_URL, checked_base_url
 from audit.dsn import Database, parse
 from audit.errors import SettingsError
-from audit.models import Choices, FailOn, Filters, OrderBy
+from audit.models import Choices, FailOn, Filters, OrderBy, Shard
 from audit.said import VARIABLES, Said
+from audit.shard import parse as parse_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def number_from(number: Number, said: Said, default: float | None = None) -> flo
             raise SettingsError(
                 f"{number.option} ({number.variable}) must be {kind} from {number.least:g} to {number.most:,g},"
                 f" not {text!r}",
-                f"Without it, {number.default:g} is used.",
+                f"Without it, {number.default if default is None else default:g} is used.",
             )
     return value
 
@@ -164,6 +165,20 @@ def filters_from(said: Said) -> Filters:
         with said.blaming("limit"):
             raise SettingsError(f"--limit must be a whole number from 1, not {limit!r}")
     return Filters(users=users, limit=int(limit) if limit else None, include_tests=said.flag("include_tests"))
+
+
+def shard_from(said: Said) -> Shard | None:
+    """Which part of the models; None for all of them."""
+    text = said.text("shard")
+    if text is None:
+        return None
+    with said.blaming("shard"):
+        return parse_shard(text)
+
+
+def rate_from(said: Said, shard: Shard | None) -> int:
+    """Requests a minute: where nobody has said how many, shards share what one run would make."""
+    return int(number_from(RATE, said, max(1, RATE.default // shard.of) if shard else None))
 
 
 def password_of(proxy: str | None) -> str:

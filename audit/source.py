@@ -17,7 +17,7 @@ import asyncpg
 from audit import source_columns, source_errors, source_sql
 from audit.dsn import Database
 from audit.errors import SettingsError, SourceError
-from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population
+from audit.models import TRIMMED, Filters, ModelRecord, OptionalColumn, OrderBy, Population, Shard
 from audit.tables import TABLES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -52,17 +52,20 @@ class Snapshot:
     """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
     _connection: Connection = field(repr=False)
     _database: Database
-    _query: str
+    _sql: source_sql.Statements
     _parameters: tuple[Any, ...]
 
-    async def records(self) -> AsyncIterator[ModelRecord]:
+    async def records(self, shard: Shard | None = None) -> AsyncIterator[ModelRecord]:
         """One record per user with a completed model, by e-mail (null last), then by user id, both by code point.
 
-        A batch is in memory at a time. To be read by one reader at a time; read again, it begins again.
+        With `shard` only those of it; what they say of others is said over everybody. A batch is in memory at a time.
+        To be read by one reader at a time; read again, it begins again.
         """
         with border(self._database):
             await self._connection.execute("CLOSE ALL")
-            await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {self._query}", *self._parameters)
+            query = self._sql.records_of_shard if shard else self._sql.records
+            parameters = (*self._parameters, shard.number - 1, shard.of) if shard else self._parameters
+            await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {query}", *parameters)
         while True:
             with border(self._database):
                 rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
@@ -70,6 +73,12 @@ class Snapshot:
                 yield as_record(row)
             if len(rows) < _AT_ONCE:
                 return
+
+    async def oldest_completed(self) -> str | None:
+        """The earliest `completed_at` of all records, whichever shards they are in; None where none has one."""
+        with border(self._database):
+            oldest: str | None = await self._connection.fetchval(self._sql.oldest, *self._parameters[:2])
+            return oldest
 
 
 @asynccontextmanager
@@ -139,7 +148,7 @@ async def _look(
         server_version=version,
         _connection=connection,
         _database=database,
-        _query=sql.records,
+        _sql=sql,
         _parameters=(TRIMMED, words, filters.limit),
     )
 

@@ -1,13 +1,15 @@
 """The SQL of the audit, fitted to the tables as they are. Text only; `source` runs it.
 
-Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null, $4 where it is
-wanted the persons to look at, as texts. What is put into the texts below are expressions written in this file, chosen
-by the columns' types, and names and words as `tables` quotes them.
+Every value travels as a parameter: $1 is `TRIMMED`, $2 the `--user` texts or null, $3 the limit or null; where they are
+wanted, $4 the persons to look at, as texts, or $4 the shard, counted from 0, and $5 how many there are. What is put
+into the texts below are expressions written in this file, chosen by the columns' types, and names and words as `tables`
+quotes them.
 """
 
 from dataclasses import dataclass
 
 from audit.models import SHARED_SHOWN, OrderBy
+from audit.shard import HASHED
 from audit.source_columns import DATES, Columns
 
 _TEXTS = (
@@ -45,6 +47,12 @@ _MATCHES = """
 lower(c.email) = lower(word) OR c.user_id = {word_as_id} OR position(lower(word) IN lower(c.replicate_model_id)) > 0
 """
 
+# sha256 is the same in every version from 11 on, on every platform and under FIPS, unlike hashtext and md5; and text is
+# hashed as UTF-8, whatever the database's encoding is. `shard.number_of` says the same.
+_HASH = "sha256(convert_to(coalesce(nullif(c.model, ''), c.user_id), 'UTF8'))"
+IN_SHARD = f"('x' || encode(substr({_HASH}, 1, {HASHED}), 'hex'))::bit({HASHED * 8})::bigint % $5::bigint = $4::bigint"
+"""Whether a row of `chosen` is in the shard."""
+
 # A row without any date may be later than the one that counts, and is taken to be.
 _RECORDS = """
 , later AS (
@@ -68,9 +76,16 @@ SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_
     l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
     (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count
 FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
-WHERE $2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})
+WHERE ($2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})) AND {in_shard}
 ORDER BY c.email COLLATE "C" NULLS LAST, c.user_id COLLATE "C"
 LIMIT $3::bigint
+"""
+
+_OLDEST = """
+SELECT min(oldest.completed_at COLLATE "C") FROM (
+    SELECT {dates} FROM chosen AS c
+    WHERE $2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})
+) AS oldest
 """
 
 _UNMATCHED = """
@@ -110,8 +125,12 @@ class Statements:
     """$1."""
     unmatched: str
     """$1 and $2: those of the `--user` texts that match nobody."""
+    oldest: str
+    """$1 and $2: the earliest `completed_at` among all records, whichever shards they are in."""
     records: str
     """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
+    records_of_shard: str
+    """$1 to $5: the same, without those of other shards."""
 
 
 def statements(
@@ -137,7 +156,9 @@ def statements(
         training_status=_TRAINING_STATUS.format_map(words),
         population=_POPULATION.format_map(words),
         unmatched=counting + _UNMATCHED.format_map(words),
-        records=counting + _RECORDS.format_map(words),
+        oldest=counting + _OLDEST.format_map(words),
+        records=counting + _RECORDS.format_map({**words, "in_shard": "true"}),
+        records_of_shard=counting + _RECORDS.format_map({**words, "in_shard": IN_SHARD}),
     )
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "user": "audit.cli.user",
     "explain": "audit.cli.explain",
     "sync": "audit.cli.sync",
+    "merge": "audit.cli.merge",
     "diff": "audit.cli.diff",
     "accept": "audit.cli.accept",
 }

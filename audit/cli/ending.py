@@ -11,11 +11,13 @@ from audit.app import ASKED_AGAIN
 from audit.cli.screen import screen
 from audit.hint_table import HINTS
 from audit.ledger import Ledger
-from audit.models import AuditedUser, Reason, Status, Summary
+from audit.merged_run import missing
+from audit.models import AuditedUser, Reason, RunInfo, Status, Summary
 from audit.report.acceptance_words import stale
 from audit.report.redaction import redacted_user
 from audit.report.writer import STDOUT
 from audit.reporting import Outcome
+from audit.shard import named, share
 from audit.verdict import wrong_account
 from audit.visible import shortened, visible
 
@@ -37,12 +39,17 @@ _COLOURS = {
 _HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
 
 
-def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True) -> None:
-    """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on."""
+def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Sequence[str] = ()) -> None:
+    """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on.
+
+    `doubts` are sentences about what the run was merged from.
+    """
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
     lines = [
         headline(outcome.summary),
+        *_part(outcome.info),
+        *(line for doubt in doubts for line in _wrapped(visible(doubt), width, "bold yellow")),
         *_since(outcome),
         *_accepted(outcome),
         *_warnings(outcome),
@@ -73,6 +80,14 @@ def headline(summary: Summary) -> Text:
         for status, what in words.items()
     ]
     return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+
+
+def _part(info: RunInfo) -> Iterator[Text]:
+    """That not all models are in the run, or that it is made of several."""
+    if info.shard:
+        yield Text(f"This is {named(info.shard)}: {share(info.shard)}", "bold")
+    if info.shards:
+        yield Text(f"Merged from {len(info.shards) - len(missing(info))} of {len(info.shards)} shards")
 
 
 def _since(outcome: Outcome) -> Iterator[Text]:
@@ -192,7 +207,10 @@ def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
         yield from _step("One user in full:", f"user {who}", f"--run {run_file}", width)
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
     failed = sum(summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
-    if outcome.info.state != "complete":
+    if absent := missing(outcome.info):
+        shards = f"{absent[0].number}/{absent[0].of}"
+        yield from _step("To audit what is missing, and merge again:", f"run --shard {shards}", "", width)
+    if outcome.info.state != "complete" and (ledger.count_pending() or not outcome.info.shards):
         yield from _step("To finish it:", "run", f"--resume {run_file}", width)
     elif failed:
         what = f"To ask again for the {failed:,} that failed in passing:"

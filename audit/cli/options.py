@@ -97,6 +97,12 @@ rate = _plain(
     text="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
     "[SYNC_AUDIT_RATE; default: 2400]",
 )
+shared_rate = _plain(
+    "--rate",
+    metavar="N",
+    text="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
+    "[SYNC_AUDIT_RATE; default: 2400, of which a shard makes its N-th part]",
+)
 timeout = _plain(
     "--timeout", metavar="S", text="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
 )
@@ -119,6 +125,14 @@ def users(command: Command) -> Command:
     """`--user`."""
     text = "Only this e-mail, user id or part of a model id; repeatable."
     return click.option("--user", multiple=True, metavar="WHO", help=text)(command)
+
+
+shard = _plain(
+    "--shard",
+    metavar="K/N",
+    text="Only part K of N of the models, split by a hash of the model id; merge then makes one run of all parts.  "
+    "[SYNC_AUDIT_SHARD]",
+)
 
 
 def include_tests(command: Command) -> Command:

@@ -45,12 +45,13 @@ if TYPE_CHECKING:
     help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
 @options.concurrency
-@options.rate
+@options.shared_rate
 @options.timeout
 @options.retries
 @options.statement_timeout
 @options.users
 @click.option("--limit", metavar="N", help="Only the first N users: a trial run.")
+@options.shard
 @options.order_by
 @options.include_tests
 @options.trainings

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from audit.acceptance import Entries, day_of
 from audit.comparison import Sighting
 from audit.errors import LedgerError
 from audit.ledger import marks, storage
+from audit.ledger.copies import Copies
 from audit.ledger.journal import Journal
 from audit.ledger.trainings import Trainings
 from audit.models import (
@@ -77,11 +78,11 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """An existing run file, for reading, also one whose run was killed."""
+    def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
+        """An existing run file, for reading, also one whose run was killed; "ro" leaves even that one as it is."""
         if not path.is_file():
             raise LedgerError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
-        ledger = cls(path, storage.connect(path))
+        ledger = cls(path, storage.connect(path, mode))
         try:
             storage.check(ledger._db, path)
         except BaseException:
@@ -185,6 +186,11 @@ class Ledger:
     def save_population(self, population: Population) -> None:
         """Written inside `loading`, so that it is there exactly when the records are."""
         self._save("population", _ENCODER.encode(population))
+
+    @property
+    def copies(self) -> Copies:
+        """Its rows as they stand there, for another run file; and those of others, taken over."""
+        return Copies(self.path, self._db)
 
     @property
     def trainings(self) -> Trainings:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -114,9 +115,9 @@ def remove(path: Path) -> None:
             path.with_name(path.name + beside).unlink()
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """An existing file; half a second of patience where another process reads it."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.5)
+def connect(path: Path, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
+    """An existing file, of which "ro" changes nothing; half a second of patience where another process reads it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=0.5)
 
 
 def lock(connection: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ import shlex
 
 from audit.report.html_words import counted, duration, instant, time_element
 from audit.report.view import RunBlock, RunView, TrainingsBlock
+from audit.shard import named, share
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 
@@ -18,6 +19,8 @@ def reproduce(run: RunBlock) -> str:
     words += [f"--user={who}" for who in run.filters.users]  # with "=", as it may begin with a dash
     if run.filters.limit is not None:
         words += ["--limit", str(run.filters.limit)]
+    if run.shard:
+        words += ["--shard", f"{run.shard.number}/{run.shard.of}"]
     if run.filters.include_tests:
         words.append("--include-tests")
     if run.trainings:
@@ -41,7 +44,17 @@ def narrowed(run: RunBlock) -> str:
         parts.append("to users " + ", ".join(run.filters.users))
     if run.filters.limit is not None:
         parts.append(f"to the first {counted(run.filters.limit, 'user')}")
+    if run.shard:
+        parts.append(f"to {named(run.shard)}: {share(run.shard)}")
     return " and ".join(parts)
+
+
+def shards_fact(run: RunBlock) -> str:
+    """Which shards a run was merged from, or ""."""
+    if not run.shards:
+        return ""
+    odd = [f"{each.number} {each.state}" for each in run.shards if each.state != "complete"]
+    return counted(len(run.shards), "shard") + (f": {', '.join(odd)}" if odd else "")
 
 
 def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
@@ -60,6 +73,7 @@ def run_facts(view: RunView) -> tuple[tuple[str, str], ...]:
         ("Latest model by", run.order_by),
         ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
         ("Narrowed", narrowed(run) or "no: everybody"),
+        *((("Merged from", shards_fact(run)),) if run.shards else ()),
         ("Acceptances", run.acceptances.file if run.acceptances else "none"),
         ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
         *(trainings_facts(run.trainings) if run.trainings else ()),

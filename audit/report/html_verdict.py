@@ -108,7 +108,7 @@ def banners(view: RunView) -> Iterator[Banner]:
         )
     for each in stale(run.acceptances):
         yield Banner("needs_sync", each.sentence, f"{each.text}.")
-    if run.filters.users or run.filters.limit is not None:
+    if narrowed(run):
         yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")
     if run.redacted:
         yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")

@@ -14,7 +14,7 @@ import msgspec
 from audit.compared_run import ComparedRun
 from audit.comparison import Sighting
 from audit.errors import ReportError
-from audit.models import Account, Filters
+from audit.models import Account, Filters, Shard
 from audit.report.json_report import SCHEMA_VERSION
 
 LARGEST = 1 << 24
@@ -40,6 +40,7 @@ class _Run(msgspec.Struct, frozen=True):
     account: Account | None = None
     filters: Filters = Filters()
     redacted: bool = False
+    shard: Shard | None = None
 
 
 def read(file: BinaryIO, path: str, keep: Callable[[Sighting], bool]) -> ComparedRun:
@@ -110,7 +111,8 @@ def _checked(blocks: dict[str, Any], users: int | None, path: str) -> ComparedRu
 def _expected(blocks: dict[str, Any], run: _Run) -> int | None:
     population = blocks.get("population")
     count = population.get("users_with_completed_model") if isinstance(population, dict) else None
-    return count if isinstance(count, int) and not run.filters.users and run.filters.limit is None else None
+    narrowed = run.filters.users or run.filters.limit is not None or run.shard
+    return count if isinstance(count, int) and not narrowed else None
 
 
 class _Window:

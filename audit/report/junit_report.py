@@ -17,7 +17,7 @@ from audit.hint_table import HINTS
 from audit.models import AuditedUser, Status
 from audit.report.acceptance_words import stale
 from audit.report.html_facts import model_page
-from audit.report.html_run import narrowed
+from audit.report.html_run import narrowed, shards_fact
 from audit.report.html_verdict import headline
 from audit.report.view import RunView
 from audit.visible import shortened, visible
@@ -96,6 +96,7 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.account", f"{run.account.username} ({run.account.type})" if run.account else ""
     yield "run.order_by", run.order_by
     yield "run.narrowed", narrowed(run)
+    yield "run.merged_from", shards_fact(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
     yield "run.baseline", run.baseline.path if run.baseline else ""
     yield "run.acceptances", run.acceptances.file if run.acceptances else ""

@@ -10,7 +10,7 @@ from audit.explanations import EXPLANATIONS
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
 from audit.report.acceptance_words import stale
-from audit.report.html_run import UNSEEN, narrowed, trainings_facts
+from audit.report.html_run import UNSEEN, narrowed, shards_fact, trainings_facts
 from audit.report.html_verdict import exit_meaning, headline
 from audit.report.html_words import STATUS_TITLES, counted, duration, instant
 from audit.report.md_users import write_tables
@@ -121,6 +121,7 @@ def _run(view: RunView) -> Iterator[str]:
         ("Latest model by", f"`{run.order_by}`"),
         ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
         ("Narrowed", code_in_text(narrowed(run), 500) if narrowed(run) else "no: everybody was audited"),
+        *((("Merged from", shards_fact(run)),) if run.shards else ()),
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
         ("Run", f"`{run.id}`, made by sync-audit {code_in_text(view.tool_version)}"),
     )

@@ -21,6 +21,8 @@ from audit.models import (
     Reason,
     Requests,
     RunInfo,
+    Shard,
+    ShardRun,
     Status,
     Summary,
 )
@@ -101,6 +103,9 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     """Null where trainings were not read."""
     baseline: Baseline | None
     acceptances: AcceptancesBlock | None
+    shard: Shard | None
+    """Null where the run is about all models."""
+    shards: tuple[ShardRun, ...]
 
 
 class RunView:
@@ -147,7 +152,8 @@ ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
     if not info.acceptances:
         return Accepted()
-    whole = info.state == "complete" and not info.filters.users and info.filters.limit is None
+    narrowed = info.filters.users or info.filters.limit is not None or info.shard
+    whole = info.state == "complete" and not narrowed
     users = chain.from_iterable(map(reader.users, ATTENTION))
     return Entries(info.acceptances, day_of(info)).tally(users, whole=whole)
 
@@ -185,6 +191,8 @@ def _run_block(reader: RunReader, accepted: Accepted, *, redact: bool) -> RunBlo
         trainings=_trainings_block(reader, redact=redact),
         baseline=info.baseline,
         acceptances=_acceptances(info, accepted, redact=redact),
+        shard=info.shard,
+        shards=info.shards,
     )
 
 
