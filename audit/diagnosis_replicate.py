@@ -1,17 +1,21 @@
 """What Replicate said, judged for `doctor`: the token, the account, a model, the rate. Pure."""
 
+from dataclasses import replace
+
 import msgspec
 
 from audit.checks import Group, Result, State, clock_result, duration, milliseconds, skipped
 from audit.facts import People, Server, Signs
+from audit.forecast import Assumed, Bound, forecast
 from audit.models import Account, Failed, Finding, Missing, ModelRecord, NoVersions, Reason, Reply, Status
+from audit.settings_trainings import SAMPLE
 from audit.visible import shortened, visible
 
 LIMIT = 3000
 """Requests a minute that Replicate gives an account, unless it is low on credit."""
 LOW = 0.2
 """Share of the limit below which the audit slows down, so as not to take what is left from the product."""
-LONG = 3600.0
+NOT_SHORT, LONG = 300.0, 3600.0
 """Seconds."""
 
 _REACHABLE = ("replicate_reachable", "Replicate")
@@ -200,23 +204,42 @@ def _model(asked: Asked, people: People | None) -> Result:
 
 
 def audit_time(asked: Asked | None, people: People | None, speed: Speed) -> Result:
-    """How long an audit of everybody will take: whichever is less, the rate or what fits in flight, decides."""
+    """How long an audit of everybody will take, what holds it up, and where that is long, a way that may be shorter."""
     if people is None:
         return skipped(Group.REPLICATE, [_DURATION], "not known without the database")[0]
     latency = _latency(asked)
-    in_flight = speed.concurrency / latency * 60 if latency else float("inf")
-    rate = min(speed.per_minute, in_flight)
-    seconds = people.models / rate * 60
-    bound = f"{speed.per_minute:,} requests a minute" if rate == speed.per_minute else f"{speed.concurrency} at once"
-    figure = f"{people.models:,} models take about {duration(max(seconds, 1))} at {bound}"
-    data = {"models": people.models, "seconds": round(seconds, 1), "per_minute": speed.per_minute}
+    known = Assumed(
+        models=people.models,
+        per_minute=speed.per_minute,
+        concurrency=speed.concurrency,
+        latency=latency or 0.0,
+        allowed=LIMIT,
+    )
+    told = forecast(known)
+    figure = f"about {duration(max(told.seconds, 1))} for {people.models:,} models: {_held_up(told.bound, known)}"
+    data: dict[str, object] = {"models": people.models, "requests": told.requests, "seconds": round(told.seconds, 1)}
+    data |= {"per_minute": speed.per_minute, "bound": told.bound}
+    if told.seconds > NOT_SHORT:
+        # How many trainings the list has, only reading it would tell: one for each completed row, if not more.
+        trainings = people.population.completed_models
+        best = forecast(replace(known, trainings=trainings, settled=1.0, sample=SAMPLE / 100))
+        figure += f"; with --mode trainings {duration(best.seconds)} at best"
+        data |= {"trainings_requests": best.requests, "trainings_seconds": round(best.seconds, 1)}
     steps = []
     if speed.per_minute > LIMIT:
         steps.append(f"--rate is above the {LIMIT:,} a minute that Replicate allows: expect waits.")
-    if seconds > LONG:
+    if told.seconds > LONG:
         steps.append("A run that is stopped can be finished with sync-audit run --resume.")
     state = State.WARN if speed.per_minute > LIMIT else State.OK
     return _result(_DURATION, state, figure, " ".join(steps), **data)
+
+
+def _held_up(bound: Bound, by: Assumed) -> str:
+    if bound == "concurrency":
+        return f"no more than {by.concurrency} at once (--concurrency), {milliseconds(by.latency)} each"
+    if bound == "limit":
+        return f"Replicate allows {LIMIT:,} requests a minute"
+    return f"no more than {by.per_minute:,.0f} requests a minute (--rate)"
 
 
 def _latency(asked: Asked | None) -> float | None:

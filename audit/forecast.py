@@ -17,8 +17,8 @@ with the probability 1 - exp(-n), n being the mean number who do (questions a se
 wait(k) + latency. The account and the list of trainings ("trainings", where that takes longer than asking) come before,
 one request after the other.
 
-A run of 300 models or more, with one failure in ten, ends within a tenth of this; so does a longer one with more. Where
-the account lets less through than `per_minute`, the pauses after each 429 cost up to an eighth more.
+Runs of 500 models of which one attempt in ten fails end within a tenth of this, longer ones nearer to it. Where the
+account lets less through than `per_minute`, the pauses after each 429 make it up to an eighth more or less.
 """
 
 import math

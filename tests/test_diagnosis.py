@@ -140,14 +140,38 @@ def test_no_rate_and_no_date_in_the_answer_is_no_flaw() -> None:
     assert (results["rate_left"].figure, results["replicate_clock"].figure) == ("not said", "not said")
 
 
-def test_the_time_of_an_audit_follows_from_the_slower_of_rate_and_latency() -> None:
-    assert diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED).figure == (
-        "4,800 models take about 2 min at 2,400 requests a minute"
+@pytest.mark.parametrize(
+    ("latency", "speed", "figure"),
+    [
+        (0.05, SPEED, "about 2 min for 4,800 models: no more than 2,400 requests a minute (--rate)"),
+        (0.05, Speed(6000, 256), "about 96 s for 4,800 models: Replicate allows 3,000 requests a minute"),
+        (0.5, Speed(2400, 8), "about 5 min for 4,800 models: no more than 8 at once (--concurrency), 500 ms each"),
+    ],
+    ids=["rate", "limit", "concurrency"],
+)
+def test_the_time_of_an_audit_is_told_with_what_holds_it_up(latency: float, speed: Speed, figure: str) -> None:
+    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, latency),))
+    assert diagnosis_replicate.audit_time(asked, PEOPLE, speed).figure.startswith(figure)
+
+
+def test_of_a_long_audit_it_is_told_that_it_can_be_resumed_and_how_long_trainings_take_at_best() -> None:
+    people = replace(PEOPLE, models=100_000, population=replace(POPULATION, completed_models=120_000))
+    short = diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED)
+    assert "trainings" not in short.figure
+    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, 0.3),))
+    told = diagnosis_replicate.audit_time(asked, people, Speed(per_minute=1200, concurrency=32))
+    assert told.figure == (
+        "about 83 min for 100,000 models: no more than 1,200 requests a minute (--rate); "
+        "with --mode trainings 7 min at best"
     )
-    slow = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, 2.0),))
-    one = diagnosis_replicate.audit_time(slow, PEOPLE, Speed(per_minute=2400, concurrency=1))
-    assert one.figure == "4,800 models take about 2 h 40 min at 1 at once"
-    assert "--resume" in one.next_step
+    assert told.data["trainings_requests"] == 1 + 1200 + 1000
+    assert "--resume" in told.next_step
+
+
+def test_nothing_is_said_of_latency_where_nobody_has_answered() -> None:
+    told = diagnosis_replicate.audit_time(None, PEOPLE, SPEED)
+    assert told.data["bound"] == "rate"
+    assert told.data["seconds"] == 120.0
 
 
 def test_a_rate_above_the_accounts_limit_is_a_warning() -> None:
