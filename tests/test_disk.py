@@ -115,7 +115,7 @@ def report(folder: Path) -> dict[str, Any]:
     return decoded
 
 
-@pytest.mark.parametrize("kilobytes", [900, 1400])
+@pytest.mark.parametrize("kilobytes", [850, 900])
 def test_a_disk_that_gets_full_while_asking_keeps_the_run_which_is_finished_later(
     small: Small, whole: dict[str, Any], kilobytes: int
 ) -> None:

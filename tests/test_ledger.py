@@ -199,27 +199,30 @@ def test_a_damaged_run_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 KILLED = """
-    import os, signal, sys
+    import os, signal, sys, time
     from pathlib import Path
     from audit.ledger import Ledger
     from audit.models import Reason
     from tests.samples import finding, record, run_info
     from tests.test_ledger import filled, people
     ledger = filled(Path(sys.argv[1]), people(*(f"a/{i}" for i in range(1000))))
-    for row_id in range(1, 400):
+    for row_id in range(1, 411):
+        if row_id == 400:
+            time.sleep(0.15)
         ledger.settle([(row_id, finding())], None, 0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_process_loses_no_finding_and_leaves_no_lock(tmp_path: Path) -> None:
+def test_a_killed_process_loses_a_tenth_of_a_second_at_most_and_leaves_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], env=os.environ | {"PYTHONPATH": "."}, check=False)
     assert done.returncode == -signal.SIGKILL
     with Ledger.open(path) as ledger:
-        assert ledger.summary().reasons == {Reason.STOPPED: 601, Reason.LATEST_VERSION: 399}
-        assert ledger.count_pending() == 601
+        kept = ledger.summary().reasons[Reason.LATEST_VERSION]
+        assert 400 <= kept <= 410
+        assert ledger.summary().reasons[Reason.STOPPED] == ledger.count_pending() == 1000 - kept
         assert ledger.info.state == "running"
 
 

@@ -1,11 +1,13 @@
 """The run file: every record of a run and the finding on it.
 
 Each record comes with a first finding, the one for a question that was never asked, so a run file says the truth at
-any moment, whatever ends the run. One answer is one transaction: a process that is killed loses only what was in
-flight. While a run is live its process holds the file's lock, which ends with the process, so there are no stale ones.
+any moment, whatever ends the run. Answers of the same tenth of a second are one transaction: a process that is killed
+loses them at most, and what was in flight. While a run is live its process holds the file's lock, which ends with the
+process, so there are no stale ones.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -44,6 +46,8 @@ _PAGE = 500
 _ROOM = 900
 """Characters of a finding that waits for its answer, blanks behind the JSON included: the answer then fits into the
 same place. A row that grows splits its page, and settling takes three times as long."""
+_KEPT_EVERY = 0.1
+"""Seconds. A transaction for each answer would double what settling costs."""
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder()
@@ -62,6 +66,7 @@ class Ledger:
         self.journal = Journal(path, connection)
         self._ahead: dict[str, tuple[int, str]] = {}
         """The one record of a model that `pending` has named, kept from there, as nobody shares it."""
+        self._keep_at = 0.0
         self._anew: Acceptances | None = None
         self._judged_anew = False
 
@@ -119,6 +124,8 @@ class Ledger:
         """Let go of the file, which is then a single one wherever the disk allows it; may be called twice."""
         with suppress(sqlite3.Error):  # it is as good with its log beside it, and what has failed before is known
             if self._db.execute("PRAGMA locking_mode").fetchone() == ("exclusive",):
+                with suppress(sqlite3.Error):
+                    self._keep()
                 self._db.rollback()
                 storage.release(self._db)
         self._db.close()
@@ -200,8 +207,10 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is done within is kept, or nothing of it."""
-        with self._translated(), storage.transaction(self._db):
-            yield
+        with self._translated():
+            self._keep()
+            with storage.transaction(self._db):
+                yield
 
     def oldest_completed(self) -> str | None:
         """The earliest `completed_at` of all records; None where none has one."""
@@ -268,22 +277,28 @@ class Ledger:
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
-        """Record, in one transaction, what one answer means for each record that waited for it.
+        """Record what one answer means for each record that waited for it; `at` is when it came, seconds since 1970.
 
-        `at` is when it came, in seconds since 1970.
+        On disk with the first answer that comes a tenth of a second after those that are there, or when the run ends.
         """
         outcome = failure.value if failure else _ANSWERED
-        rows = [_settled(outcome, row_id, finding, at) for row_id, finding in findings]
-        if len(rows) == 1:
-            with self._translated():
-                self._db.execute(_SETTLE, rows[0])
-            return
-        with self.transaction():
-            self._db.executemany(_SETTLE, rows)
+        with self._translated():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            for row_id, finding in findings:
+                self._db.execute(_SETTLE, _settled(outcome, row_id, finding, at))
+            if time.monotonic() >= self._keep_at:
+                self._keep()
+
+    def _keep(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+            self._keep_at = time.monotonic() + _KEPT_EVERY
 
     def finish(self, info: RunInfo) -> None:
         """The last word of a run; what was a file and its log becomes a single file again."""
         with self._translated():
+            self._keep()
             # Reports read status by status; without an index each of their questions goes through the whole file.
             self._db.execute("CREATE INDEX IF NOT EXISTS by_rank ON audited (rank)")
             storage.release(self._db)

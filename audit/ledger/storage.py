@@ -128,7 +128,7 @@ def lock(connection: sqlite3.Connection) -> None:
 
 
 def hold(connection: sqlite3.Connection) -> None:
-    """Lock the file, and make one answer one cheap transaction.
+    """Lock the file, and make transactions cheap.
 
     With a write-ahead log nothing is lost when the process dies, and the file stays consistent when power fails.
     """
