@@ -1,4 +1,4 @@
-/* The table of everybody, over the data block that audit/report/html_data.py packs and explains.
+/* The page's table, over the data block that audit/report/html_data.py packs and explains.
 
    Without this script the page shows static tables; with it they are hidden on screen and kept for paper. Whatever
    fails here ends in `giveUp`, which shows them again. Texts become text nodes only, never markup. */
@@ -21,14 +21,30 @@
     const holder = byId("data");
     const packed = holder.textContent;
     holder.remove();
-    const stream = new Response(bytesOf(packed)).body.pipeThrough(new DecompressionStream("gzip"));
-    const [head, ...lines] = (await new Response(stream).text()).split("\n");
-    hints = JSON.parse(head);
-    blocks = lines.map((line, place) => ({ texts: JSON.parse(line), rows: [], size: Math.min(hints.block, hints.total - place * hints.block) }));
+    blocks = [];
+    for await (const line of linesOf(bytesOf(packed))) {
+      if (!hints) hints = JSON.parse(line);
+      else blocks.push({ texts: JSON.parse(line), rows: [], size: Math.min(hints.block, hints.total - blocks.length * hints.block) });
+    }
     column = Object.fromEntries(hints.fields.map((name, place) => [name, place]));
     reasonOf = Uint8Array.from(all("reason"));
     notesOf = Uint32Array.from(all("notes"));
     if (reasonOf.length !== hints.total) throw new Error("the data block is not whole");
+  }
+
+  /** One after the other: of a million users a single text would be longer than a browser lets it be. */
+  async function* linesOf(gzipped) {
+    const texts = new Response(gzipped).body.pipeThrough(new DecompressionStream("gzip")).pipeThrough(new TextDecoderStream()).getReader();
+    let begun = [];
+    for (let { value, done } = await texts.read(); !done; { value, done } = await texts.read()) {
+      const [end, ...lines] = value.split("\n");
+      begun.push(end);
+      for (const line of lines) {
+        yield begun.join("");
+        begun = [line];
+      }
+    }
+    yield begun.join("");
   }
 
   function bytesOf(base64) {
@@ -512,7 +528,7 @@
   function summary(first, shown) {
     if (!shown) return "No user matches.";
     const range = found.length > shown ? `${number(first + 1)} to ${number(first + shown)} of ` : "";
-    const of = found.length < hints.total ? ` of ${number(hints.total)} in all` : "";
+    const of = found.length < hints.total ? ` of ${number(hints.total)} ${hints.left_out ? "listed" : "in all"}` : "";
     return `${range}${counted(found.length, "user")}${of}`;
   }
 
@@ -540,8 +556,8 @@
     if (fragment && !fragment.includes("=")) {
       const row = /^u-(\d+)$/.exec(fragment);
       if (row && row[1] <= hints.total && row[1] > 0) asked.set("user", at(row[1] - 1, "user_id"));
-      else if (byId(fragment)?.classList.contains("users")) asked.set("status", fragment);
-      else if (fragment !== "everybody") return false;
+      else if (byId("status").querySelector(`[value="${CSS.escape(fragment)}"]`)) asked.set("status", fragment);
+      else if (fragment !== "everybody" && !byId(fragment)?.classList.contains("users")) return false;
     }
     Object.assign(state, PLAIN, { open: null });
     for (const name of Object.keys(PLAIN)) if (asked.has(name)) state[name] = asked.get(name);

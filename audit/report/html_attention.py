@@ -1,12 +1,13 @@
 """Those who are not up to date: one pass that gathers what the page says of them, and their static tables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from audit.models import AuditedUser, Reason, Status
+from audit.models import AuditedUser, Note, Reason, Status
 from audit.report.html_charts import Chart, lag_charts
 from audit.report.html_rows import attention_row, chunks, listed_row
 from audit.report.html_up_to_date import up_to_date_row
@@ -35,15 +36,19 @@ class Survey(NamedTuple):
     firsts: Mapping[Reason, tuple[tuple[str, str], ...]]
     """Anchor and name of the first users of each reason."""
     charts: tuple[Chart, ...]
+    notes: Mapping[Note, int]
+    """Most frequent first, then by name, as in a summary."""
 
 
 def survey(view: RunView) -> Survey:
     """Reads those who are not up to date, once."""
     firsts: dict[Reason, list[tuple[str, str]]] = {}
+    notes: Counter[Note] = Counter()
 
     def outdated() -> Iterator[tuple[int, AuditedUser]]:
         for place, user in _attention(view):
             reason = user.finding.reason
+            notes.update(user.finding.notes)
             named = firsts.setdefault(reason, [])
             if len(named) < NAMED:
                 named.append((anchor(place), head(user.record.email or user.record.user_id)))
@@ -51,7 +56,11 @@ def survey(view: RunView) -> Survey:
                 yield place, user
 
     charts = lag_charts(outdated())
-    return Survey({reason: tuple(named) for reason, named in firsts.items()}, charts)
+    return Survey(
+        {reason: tuple(named) for reason, named in firsts.items()},
+        charts,
+        dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
+    )
 
 
 def _attention(view: RunView) -> Iterator[tuple[int, AuditedUser]]:

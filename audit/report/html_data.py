@@ -1,4 +1,4 @@
-r"""All users as data for the page's script: columns of texts, JSON lines, gzip, base64.
+r"""The users of the page's table as data for the page's script: columns of texts, JSON lines, gzip, base64.
 
 The first line is an object: the names of the fields and what is the same for all users (`hint_data`). Each line
 after it is a block of `BLOCK` users: an array with one text for each field, its rows joined by `ROW`, or the one
@@ -27,6 +27,7 @@ from audit.hint_table import ONE_LINE
 from audit.models import Acceptance, AuditedUser, Finding, ModelRecord, Note, Reason, Status
 from audit.origins import BASIS, GOING_ON, MADE_BOTH, MADE_CURRENT, MADE_LATEST, NONE_MADE, WENT, TrainingLine, origins
 from audit.report.csv_report import COLUMNS, looks_like_formula
+from audit.report.html_listed import Listed, users
 from audit.report.html_words import comparison
 from audit.report.view import RunView
 from audit.tables import Tables
@@ -100,10 +101,10 @@ last because it is packed apart; `others` are those of the second to fifth. `evi
 not read, as are the trainings after it (`_training`); `SAME` in `current` is the one in `made_latest`."""
 
 
-def packed(view: RunView) -> Iterator[str]:
+def packed(view: RunView, listed: Listed) -> Iterator[str]:
     """The whole block as base64 text, in pieces; memory does not grow with the number of users."""
     rest = b""
-    for piece in _gzipped(view):
+    for piece in _gzipped(view, listed):
         ready = rest + piece
         whole = len(ready) - len(ready) % 3
         yield base64.b64encode(ready[:whole]).decode()
@@ -119,7 +120,7 @@ class _Gzip:
     """
 
     def __init__(self) -> None:
-        self._words = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._words = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
         self._digits = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
         self._sum, self._size = zlib.crc32(b""), 0
 
@@ -138,13 +139,13 @@ class _Gzip:
         return self._words.flush() + struct.pack("<II", self._sum, self._size & 0xFFFFFFFF)
 
 
-def _gzipped(view: RunView) -> Iterator[bytes]:
+def _gzipped(view: RunView, listed: Listed) -> Iterator[bytes]:
     squeeze = _Gzip()
     encode = msgspec.json.Encoder().encode
-    yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view)}))
-    pack = _Packer(view).row
-    users = view.users()
-    while rows := [pack(user) for user in islice(users, BLOCK)]:
+    yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view, listed)}))
+    pack = _Packer(view, large=listed.number >= LARGE).row
+    told = users(view, listed)
+    while rows := [pack(user) for user in islice(told, BLOCK)]:
         *columns, newest = (
             column[0] if len(rows) > 1 and column.count(column[0]) == len(rows) else ROW.join(column)
             for column in zip(*rows, strict=True)
@@ -156,10 +157,11 @@ def _gzipped(view: RunView) -> Iterator[bytes]:
     yield squeeze.tail()
 
 
-def hint_data(view: RunView) -> dict[str, object]:
+def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
     """What is the same for all users: the hint table as templates, for the reasons and notes that occur."""
     return {
-        "total": view.summary.total,
+        "total": listed.number,
+        "left_out": listed.left_out,
         "reasons": [
             _entry(reason) | {"status": reason.status, "line": ONE_LINE[reason]} for reason in view.summary.reasons
         ],
@@ -222,10 +224,10 @@ _NO_ORIGINS = ("", "", "", "")
 class _Packer:
     """Users -> rows of texts, in the order of `FIELDS`."""
 
-    def __init__(self, view: RunView) -> None:
+    def __init__(self, view: RunView, *, large: bool) -> None:
         self._reasons = {reason: str(number) for number, reason in enumerate(view.summary.reasons)}
         self._bits = {note: 1 << number for number, note in enumerate(_notes(view))}
-        self._large = view.summary.total >= LARGE
+        self._large = large
         self._tables = view.tables
 
     def row(self, user: AuditedUser) -> list[str]:

@@ -1,22 +1,24 @@
 """What the HTML page says above and around its rows: one declared, frozen view with strings ready to print."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from audit import hints
-from audit.hints import HINTS, Hint
-from audit.models import Note, Population, Reason, Status
+from audit.hints import Hint
+from audit.models import Population, Reason, Status
 from audit.report.html_accepted import AcceptedSection, accepted
 from audit.report.html_attention import DrawTable, shown, survey, tables
 from audit.report.html_charts import Chart, Segment, reasons_chart, split, split_text
+from audit.report.html_choices import Choices, choices
 from audit.report.html_data import packed
+from audit.report.html_listed import Listed
 from audit.report.html_run import reproduce, run_facts
 from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
-from audit.report.html_words import MARK_TITLES, STATUS_TITLES, generic
-from audit.report.view import ATTENTION, RunView
+from audit.report.html_words import STATUS_TITLES, generic
+from audit.report.view import RunView
 
 
 class Group(NamedTuple):
@@ -40,17 +42,11 @@ class Section(NamedTuple):
     number: int
     shown: int
     """How many of them have a static row."""
+    in_table: bool
+    """Whether the script has the others."""
     lead: str
     tables: Iterator[Markup]
     """Each a finished table of some rows."""
-
-
-class Choice(NamedTuple):
-    """What the table can be narrowed to."""
-
-    code: str
-    title: str
-    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +62,7 @@ class Page:
     head_facts: tuple[tuple[str, str], ...]
     counts: tuple[Count, ...]
     total: int
+    listed: Listed
     split: tuple[Segment, ...]
     split_text: str
     reasons: tuple[Group, ...]
@@ -80,18 +77,12 @@ class Page:
     checklist: Hint
     run_facts: tuple[tuple[str, str], ...]
     command: str
-    status_choices: tuple[Choice, ...]
-    reason_choices: tuple[Choice, ...]
-    note_choices: tuple[Choice, ...]
-    mark_choices: tuple[Choice, ...]
-    """None without a baseline."""
-    accepted_choices: tuple[Choice, ...]
-    """None where nothing is accepted."""
+    choices: Choices
     data: Iterator[Markup]
-    """All users for the script, as base64 in pieces: no character of it means anything to HTML."""
+    """The table's users for the script, as base64 in pieces: no character of it means anything to HTML."""
 
 
-def build(view: RunView, draw: DrawTable) -> Page:
+def build(view: RunView, draw: DrawTable, listed: Listed) -> Page:
     """The page; the users in its sections are read when the template comes to them."""
     run, summary = view.run, view.summary
     verdict, sentence = headline(view)
@@ -103,10 +94,11 @@ def build(view: RunView, draw: DrawTable) -> Page:
         verdict=verdict,
         headline=sentence,
         exit_meaning=exit_meaning(view),
-        banners=tuple(banners(view)),
+        banners=(*banners(view), *_left_out(listed)),
         head_facts=head_facts(run),
         counts=tuple(status_count(view, status) for status in Status),
         total=summary.total,
+        listed=listed,
         split=split(summary),
         split_text=split_text(summary),
         reasons=tuple(
@@ -119,25 +111,24 @@ def build(view: RunView, draw: DrawTable) -> Page:
         answers=answers,
         population=_population(view.population),
         training_status=tuple(view.population.training_status.items()) if view.population else (),
-        sections=tuple(_section(view, status, draw) for status in Status if view.open[status]),
+        sections=tuple(_section(view, status, draw, listed) for status in Status if view.open[status]),
         accepted=accepted(view),
         checklist=generic(Reason.LATEST_VERSION),
         run_facts=run_facts(view),
         command=reproduce(run),
-        status_choices=tuple(Choice(s.value, STATUS_TITLES[s], n) for s, n in summary.statuses.items() if n),
-        reason_choices=_choices(summary.reasons),
-        note_choices=_choices(summary.notes),
-        mark_choices=tuple(Choice(m, MARK_TITLES[m], n) for m, n in view.news.marks.items() if n) if view.news else (),
-        accepted_choices=_accepted_choices(view),
-        data=map(Markup, packed(view)),
+        choices=choices(view, listed, surveyed.notes),
+        data=map(Markup, packed(view, listed)),
     )
 
 
-def _accepted_choices(view: RunView) -> tuple[Choice, ...]:
-    if not view.accepted.total:
-        return ()
-    counts = (("yes", "Accepted", view.accepted.total), ("no", "Open", sum(view.open[each] for each in ATTENTION)))
-    return tuple(Choice(*each) for each in counts)
+def _left_out(listed: Listed) -> Iterator[Banner]:
+    if listed.left_out:
+        yield Banner(
+            "not_checked",
+            "Only those who are not up to date are listed",
+            f"The page would be too large with the {listed.left_out:,} who are: they are in all counts, and in the CSV "
+            "report of this run, which sync-audit render RUN -o all.csv writes again.",
+        )
 
 
 def _reason_group(view: RunView, reason: Reason, users: tuple[tuple[str, str], ...]) -> Group:
@@ -168,10 +159,13 @@ _LEADS = {
 }
 
 
-def _section(view: RunView, status: Status, draw: DrawTable) -> Section:
-    title, number = STATUS_TITLES[status], view.open[status]
-    return Section(status.value, title, number, shown(view, status), _LEADS[status], tables(view, status, draw))
-
-
-def _choices(codes: Mapping[Reason, int] | Mapping[Note, int]) -> tuple[Choice, ...]:
-    return tuple(Choice(code.value, HINTS[code].title, number) for code, number in codes.items())
+def _section(view: RunView, status: Status, draw: DrawTable, listed: Listed) -> Section:
+    return Section(
+        status=status.value,
+        title=STATUS_TITLES[status],
+        number=view.open[status],
+        shown=shown(view, status),
+        in_table=status is not Status.UP_TO_DATE or not listed.left_out,
+        lead=_LEADS[status],
+        tables=tables(view, status, draw),
+    )

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import jinja2
 from markupsafe import Markup, escape
 
+from audit.report.html_listed import MOST, listed
 from audit.report.html_page import build
 from audit.report.view import RunView
 from audit.visible import shortened, visible
@@ -21,8 +22,11 @@ TEXT_LIMIT = 2_000
 """Characters of one value on the page; JSON has the whole text."""
 
 
-def render(view: RunView, out: BinaryIO) -> None:
-    """Write the whole page to `out`; memory does not grow with the number of users."""
+def render(view: RunView, out: BinaryIO, most: int = MOST) -> None:
+    """Write the whole page to `out`; memory does not grow with the number of users.
+
+    Of more than `most` users those who are up to date are not in the page's table.
+    """
     templates = environment()
     style, script = own("style.css"), own("report.js")
 
@@ -30,7 +34,7 @@ def render(view: RunView, out: BinaryIO) -> None:
         return Markup(templates.get_template(template).render(values))  # noqa: S704 - escaped by the template
 
     pieces = templates.get_template("report.html").generate(
-        page=build(view, draw),
+        page=build(view, draw, listed(view, most)),
         style=Markup(style),  # noqa: S704 - our own file, not data
         script=Markup(script),  # noqa: S704 - our own file, not data
         csp=policy(style, script),
