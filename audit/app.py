@@ -31,6 +31,7 @@ from audit.reporting import check_outputs, check_read, to_keep
 from audit.retry import PASSING
 from audit.settings import RunSettings
 from audit.settings_resume import ResumeSettings
+from audit.shard import named
 from audit.source import snapshot as source_snapshot
 from audit.verdict import Circumstances, askable_model, classify
 
@@ -71,6 +72,12 @@ def _keep_baseline(ledger: Ledger, path: Path) -> None:
             run = past_run.read(path, keep)
         except (LedgerError, ReportError) as error:
             raise ReportError(f"--baseline: {error}", error.next_step) from error
+        if run.shard and run.shard != ledger.info.shard:
+            where = named(run.shard)
+            raise ReportError(
+                f"--baseline: {path} is {where}, so whoever is in another shard would be new",
+                "Name a run of all models.",
+            )
     baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
     ledger.save_info(msgspec.structs.replace(ledger.info, baseline=baseline))
 

@@ -13,7 +13,6 @@ from audit.errors import LedgerError, SettingsError
 from audit.ledger import Ledger, shards
 from audit.merged_run import Allowed, Part
 from audit.models import Acceptances, Format
-from audit.settings_values import RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def _written(settings: MergeSettings, parts: Sequence[Part], inputs: Sequence[Le
             population = merged_run.population(parts)
             ledger.save_population(population)
             outputs = reporting.to_keep(settings.outputs)
-            ledger.save_choices(merged_run.choices(parts, outputs, int(RATE.default)))
+            ledger.save_choices(merged_run.choices(parts, outputs))
         if info.trainings:
             read = msgspec.structs.replace(info.trainings, read=ledger.copies.count_trainings())
             info = msgspec.structs.replace(info, trainings=read)

@@ -118,7 +118,13 @@ def population_answers(population: Population, summary: Summary, tables: Tables 
     if population.users_with_completed_model == 0:
         answers.append(_nobody(population, tables))
     elif summary.total == 0:
-        answers.append(Hint("Nobody was audited", "No user matches what the run was narrowed to.", ("Check --user.",)))
+        answers.append(
+            Hint(
+                "Nobody was audited",
+                "No user matches what the run was narrowed to.",
+                ("Check --user. A shard may well be empty.",),
+            )
+        )
     else:
         answers.append(_affected(summary))
     answers.extend(_left_out(population, tables))

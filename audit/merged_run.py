@@ -7,6 +7,7 @@ import msgspec
 
 from audit.errors import SettingsError
 from audit.models import Choices, Format, Population, Requests, RunInfo, Shard, ShardRun, Summary
+from audit.settings_values import UNTOLD
 from audit.shard import named
 from audit.training import TrainingsRead
 from audit.verdict import moment
@@ -58,12 +59,13 @@ def check(parts: Sequence[Part], allowed: Allowed) -> None:
         seen[part.shard.number] = part
     if allowed.partial:
         return
-    for number in range(1, first.shard.of + 1):
-        if number not in seen:
-            shard = named(Shard(number, first.shard.of))
-            step = "Name its run file too, or add --partial: its users are then missing from a run that says so."
-            raise SettingsError(f"{shard} is missing", step)
-        _check_finished(seen[number])
+    if absent := [number for number in range(1, first.shard.of + 1) if number not in seen]:
+        raise SettingsError(
+            _missing(absent, first.shard.of),
+            "Name all run files, or add --partial: users are then missing from the merged run, which says so.",
+        )
+    for part in parts:
+        _check_finished(part)
 
 
 def _check_shard(part: Part, first: Part) -> None:
@@ -190,14 +192,14 @@ def population(parts: Sequence[Part]) -> Population:
     return min(filter(None, (part.population for part in parts)), key=lambda each: each.users_with_completed_model)
 
 
-def choices(parts: Sequence[Part], outputs: tuple[tuple[Format, str], ...], per_minute: int) -> Choices:
-    """How the merged run would be finished; `per_minute` is what one run may make unless it was told otherwise."""
-    told = [part.choices for part in parts if part.choices]
+def choices(parts: Sequence[Part], outputs: tuple[tuple[Format, str], ...]) -> Choices:
+    """How the merged run would be finished: with one token, so at the pace of one run."""
+    told = [part.choices or UNTOLD for part in parts]
     rates = [each.per_minute for each in told]
     return Choices(
         outputs=outputs,
         concurrency=max(each.concurrency for each in told),
-        per_minute=min(sum(rates), max(per_minute, *rates)),
+        per_minute=min(sum(rates), max(UNTOLD.per_minute, *rates)),
         timeout=max(each.timeout for each in told),
         retries=max(each.retries for each in told),
         fail_on=told[0].fail_on,
@@ -223,12 +225,19 @@ def missing(info: RunInfo) -> tuple[Shard, ...]:
     return tuple(Shard(each.number, len(info.shards)) for each in info.shards if each.state == "missing")
 
 
+def _missing(numbers: Sequence[int], of: int) -> str:
+    if len(numbers) == 1:
+        return f"{named(Shard(numbers[0], of))} is missing"
+    return f"shards {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} of {of} are missing"
+
+
 def lacking(info: RunInfo, counted: Population | None, summary: Callable[[], Summary]) -> tuple[str, ...]:
     """Why a merged run can never be complete, whoever else is asked for; () for any other."""
     if not info.shards:
         return ()
     if absent := missing(info):
-        return tuple(f"{named(shard)} is missing" for shard in absent)
+        them = "its users" if len(absent) == 1 else "their users"
+        return (f"{_missing([each.number for each in absent], len(info.shards))}, and nothing is known of {them}",)
     if info.filters.users or counted is None:
         return ()
     lost = counted.users_with_completed_model - summary().total

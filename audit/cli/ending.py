@@ -47,7 +47,7 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Seque
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
     lines = [
-        headline(outcome.summary),
+        _headline(outcome),
         *_part(outcome.info),
         *(line for doubt in doubts for line in _wrapped(visible(doubt), width, "bold yellow")),
         *_since(outcome),
@@ -62,6 +62,12 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Seque
         lines.extend(_advice(outcome, ledger, width))
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _headline(outcome: Outcome) -> Text:
+    if outcome.info.shard and not outcome.summary.total:
+        return Text("No user is in this shard: nothing was audited.")
+    return headline(outcome.summary)
 
 
 def headline(summary: Summary) -> Text:
@@ -87,7 +93,9 @@ def _part(info: RunInfo) -> Iterator[Text]:
     if info.shard:
         yield Text(f"This is {named(info.shard)}: {share(info.shard)}", "bold")
     if info.shards:
-        yield Text(f"Merged from {len(info.shards) - len(missing(info))} of {len(info.shards)} shards")
+        absent = len(missing(info))
+        merged = f"Merged from {len(info.shards) - absent} of {len(info.shards)} shards"
+        yield Text(merged + (": many users are in no count" if absent else ""), "bold red" if absent else "")
 
 
 def _since(outcome: Outcome) -> Iterator[Text]:

@@ -1,0 +1,247 @@
+"""What makes shards one run: what is refused, and what is said of the merged run."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from audit.errors import SettingsError
+from audit.mapping import mapping
+from audit.merged_run import Allowed, Part, check, choices, doubts, ended, lacking, merged, population
+from audit.models import (
+    Acceptance,
+    Acceptances,
+    Account,
+    Baseline,
+    Choices,
+    Filters,
+    Reason,
+    Requests,
+    Shard,
+    Status,
+    Summary,
+)
+from audit.settings_values import UNTOLD
+from audit.training import TrainingsRead
+from tests.run_files import population as counted
+from tests.samples import run_info
+
+ACME, OTHER = Account("organization", "acme"), Account("user", "other")
+ENTRY = Acceptance(user="u1", reason=Reason.NO_VERSIONS, because="known", until="2026-12-31")
+FAST = TrainingsRead(mode="trainings", sample=1.0)
+RUN_ID = "f" * 32
+
+
+def part(number: int, of: int = 3, users: int = 9, told: Choices = UNTOLD, **changes: Any) -> Part:
+    """A finished shard, begun in the minute of its number."""
+    plain = {
+        "id": str(number) * 32,
+        "shard": Shard(number, of),
+        "state": "complete",
+        "account": ACME,
+        "started_at": f"2026-03-01T12:0{number}:00Z",
+        "finished_at": f"2026-03-01T12:1{number}:00Z",
+        "requests": Requests(number, 1, 0),
+    }
+    info = run_info(**(plain | changes))
+    return Part(path=f"{number}.sqlite", info=info, population=counted(users), choices=told)
+
+
+def parts(*odd: Part, of: int = 3) -> list[Part]:
+    """All shards, `odd` ones in the place of others."""
+    replaced = {each.shard.number: each for each in odd if each.info.shard}
+    return [replaced.get(number) or part(number, of) for number in range(1, of + 1)]
+
+
+def test_whole_shards_in_any_order_are_taken() -> None:
+    check(list(reversed(parts())), Allowed())
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "said"),
+    [
+        (
+            2,
+            {"database": "db.example.com/other"},
+            "the database is db.example.com/other in it, and db.example.com/shop",
+        ),
+        (2, {"base_url": "https://eu.example/v1"}, "the address of Replicate is https://eu.example/v1 in it"),
+        (3, {"account": OTHER}, "the account of the token is other in it, and acme there"),
+        (3, {"account": None}, "the account of the token is not known in it, and acme there"),
+        (2, {"order_by": "created_at"}, "--order-by is created_at in it, and updated_at there"),
+        (2, {"filters": Filters(users=("ann@example.com",))}, "--user is another"),
+        (2, {"filters": Filters(include_tests=True)}, "--include-tests is given in it, and not given there"),
+        (2, {"trainings": TrainingsRead(mode="versions")}, "--mode is versions with --trainings in it, and versions"),
+        (2, {"trainings": FAST}, "--mode is trainings with --verify-sample 1 in it, and versions there"),
+        (2, {"tables": mapping({"tables": {"users": "people"}})}, "the mapping of tables and columns is another"),
+        (
+            2,
+            {"missing_columns": ("is_test",)},
+            "the list of columns that the database lacks is is_test in it, and empty",
+        ),
+        (2, {"redacted": True}, "--redact is given in it, and not given there"),
+        (
+            2,
+            {"baseline": Baseline(run_id="b" * 32, started_at="", path="x")},
+            f"the baseline is {'b' * 32} in it, and none",
+        ),
+        (2, {"told": msgspec.structs.replace(UNTOLD, fail_on="never")}, "--fail-on is never in it, and any there"),
+        (2, {"acceptances": Acceptances(file="a", entries=(ENTRY,))}, "the list of accepted findings is another"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_shard_of_another_audit_is_refused_and_named(number: int, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check(parts(part(number, **changes)), Allowed(partial=True))
+    assert f"{number}.sqlite is a shard of another audit than 1.sqlite: {said}" in str(caught.value)
+    assert "ann@example.com" not in str(caught.value)
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (part(2, shard=None), "2.sqlite is no shard: its run was about all models"),
+        (part(2, shard=None, shards=merged(parts(), RUN_ID).shards), "2.sqlite is no shard: it is merged already"),
+        (part(2, 4), "2.sqlite is shard 2 of 4, and 1.sqlite is shard 1 of 3: other users are in them"),
+        (part(3), "3.sqlite and 3.sqlite are both shard 3 of 3"),
+        (
+            msgspec.structs.replace(part(2), population=None),
+            r"shard 2 of 3 (2.sqlite) was ended before the database had been read",
+        ),
+    ],
+    ids=["a whole run", "a merged one", "of another N", "doubled", "without users"],
+)
+@pytest.mark.parametrize("allowed", [Allowed(), Allowed(partial=True)], ids=["whole", "partial"])
+def test_what_makes_no_run_is_refused_also_with_partial(odd: Part, said: str, allowed: Allowed) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check([part(1), odd, part(3)], allowed)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [((1, 2, 4), "shard 3 of 4 is missing"), ((2,), "shards 1, 3 and 4 of 4 are missing")],
+    ids=["one", "several"],
+)
+def test_missing_shards_are_named_and_taken_with_partial(there: tuple[int, ...], said: str) -> None:
+    some = [part(number, 4) for number in there]
+    with pytest.raises(SettingsError, match=said):
+        check(some, Allowed())
+    check(some, Allowed(partial=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "running"}, "it was interrupted"),
+        ({"state": "interrupted", "stop_reason": "stopped by SIGINT"}, "it was interrupted (stopped by SIGINT)"),
+        ({"state": "stopped", "stop_reason": "token"}, "it was stopped (token)"),
+    ],
+    ids=["killed", "interrupted", "stopped"],
+)
+def test_an_unfinished_shard_is_named_with_how_to_finish_it(changes: dict[str, Any], said: str) -> None:
+    odd = parts(part(2, **changes))
+    with pytest.raises(SettingsError) as caught:
+        check(odd, Allowed())
+    assert str(caught.value) == f"shard 2 of 3 (2.sqlite) is not finished: {said}"
+    assert "sync-audit run --resume 2.sqlite" in caught.value.next_step
+    check(odd, Allowed(partial=True))
+    info = ended(merged(odd, RUN_ID), odd, ())
+    assert (info.state, info.stop_reason) == ("stopped", said.replace("it", "shard 2 of 3", 1))
+
+
+def test_accounts_and_acceptances_may_differ_where_that_was_said() -> None:
+    odd = parts(part(2, account=OTHER, acceptances=Acceptances(file="a", entries=(ENTRY,))))
+    check(odd, Allowed(any_account=True, other_acceptances=True))
+    info = merged(odd, RUN_ID)
+    assert info.account is None
+    assert [each.account for each in info.shards] == [ACME, OTHER, ACME]
+
+
+def test_the_merged_run_lasts_from_the_first_to_the_last_and_sums_up_requests() -> None:
+    several = parts(part(1, finished_at="2026-03-01T13:00:00.5Z"), part(3, started_at="2026-03-01T11:00:00Z"))
+    info = ended(merged(several, RUN_ID), several, ())
+    assert (info.id, info.state, info.stop_reason, info.shard) == (RUN_ID, "complete", None, None)
+    assert (info.started_at, info.finished_at) == ("2026-03-01T11:00:00Z", "2026-03-01T13:00:00.5Z")
+    assert info.requests == Requests(6, 3, 0)
+    assert [(each.number, each.id, each.state) for each in info.shards] == [
+        (1, "1" * 32, "complete"),
+        (2, "2" * 32, "complete"),
+        (3, "3" * 32, "complete"),
+    ]
+
+
+def of_users(total: int) -> Summary:
+    return Summary(dict.fromkeys(Status, 0) | {Status.UP_TO_DATE: total}, {}, {})
+
+
+def test_a_run_that_lacks_a_shard_is_never_complete() -> None:
+    some = [part(1), part(3)]
+    info = merged(some, RUN_ID)
+    why = lacking(info, population(some), lambda: of_users(9))
+    assert why == ("shard 2 of 3 is missing, and nothing is known of its users",)
+    assert ended(info, some, why).state == "stopped"
+    assert info.shards[1].state == "missing"
+
+
+@pytest.mark.parametrize(
+    ("total", "filters", "said"),
+    [
+        (9, Filters(), ()),
+        (10, Filters(), ()),
+        (8, Filters(), ("1 user is in no shard, as the database changed while they were read",)),
+        (8, Filters(users=("ann",)), ()),
+    ],
+    ids=["all", "one more", "one less", "narrowed"],
+)
+def test_users_who_are_in_no_shard_make_it_incomplete(total: int, filters: Filters, said: tuple[str, ...]) -> None:
+    several = [part(number, filters=filters, users=8 + number) for number in (1, 2, 3)]
+    assert population(several).users == 9
+    assert lacking(merged(several, RUN_ID), population(several), lambda: of_users(total)) == said
+
+
+def test_no_other_run_lacks_anything() -> None:
+    assert lacking(run_info(), counted(5), lambda: of_users(0)) == ()
+
+
+def test_what_does_not_fit_is_told_and_nothing_else() -> None:
+    assert not list(doubts(parts(), 0))
+    odd = parts(part(2, users=7, tool_version="9", started_at="2026-03-03T12:00:00Z"))
+    apart, numbers, doubled, versions = doubts(odd, 2)
+    assert apart.endswith("shard 1 of 3 was begun on 2026-03-01, and shard 2 of 3 on 2026-03-03.")
+    assert numbers.endswith("7 in shard 2 of 3, 9 in shard 1 of 3. The report has the first.")
+    assert doubled.startswith("2 users were in two shards")
+    assert versions.startswith("Different versions of sync-audit")
+
+
+def test_the_merged_run_is_resumed_at_the_pace_of_one() -> None:
+    told = [msgspec.structs.replace(UNTOLD, per_minute=rate) for rate in (800, 800, 800)]
+    several = [part(number, told=each) for number, each in enumerate(told, 1)]
+    assert choices(several, ()).per_minute == 2400
+    assert choices([part(1, told=msgspec.structs.replace(UNTOLD, per_minute=2400)), part(2)], ()).per_minute == 2400
+
+
+def read(back_to: str, **changes: Any) -> TrainingsRead:
+    plain = {"mode": "trainings", "sample": 1.0, "began_at": "2026-03-01T12:00:00Z", "complete": True}
+    return TrainingsRead(**(plain | {"back_to": back_to, "pages": 3, "read": 30} | changes))
+
+
+def test_trainings_were_read_as_far_as_by_the_shard_that_came_furthest() -> None:
+    several = [
+        part(1, trainings=read("2026-01-02", unreadable=1)),
+        part(2, trainings=read("2026-01-01")),
+        part(3, trainings=FAST),
+    ]
+    info = merged(several, RUN_ID)
+    assert info.trainings == read("2026-01-01", unreadable=1)
+
+
+def test_trainings_are_not_complete_where_one_shard_has_not_read_them_all() -> None:
+    halfway = read("2026-02-01", complete=False, problem="HTTP 500", next="https://x/2")
+    several = [part(1, trainings=halfway), part(2, trainings=read("2026-01-01"))]
+    told = merged(several, RUN_ID).trainings
+    assert told
+    assert (told.complete, told.problem, told.back_to) == (False, "shard 1 of 3: HTTP 500", "2026-01-01")
+    none = merged([part(1, trainings=FAST), part(2, trainings=FAST)], RUN_ID).trainings
+    assert none == FAST
