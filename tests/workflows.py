@@ -22,6 +22,8 @@ class Runner:
     environ: Mapping[str, str]
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Such as `secrets` and `matrix`."""
 
     def run(self, step: Mapping[str, Any]) -> Ended:
         """One `run` step; its outputs are kept."""
@@ -48,6 +50,8 @@ class Runner:
             context, name, output = match.groups()
             if context == "inputs":
                 return self.inputs[name]
+            if context in self.contexts:
+                return self.contexts[context][name]
             assert context == "steps", f"an expression that this runner does not know: {match[0]}"
             return self.outputs.get(name, {}).get(output, "")
 
