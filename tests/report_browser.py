@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Dialog, Locator, Page, Request, async_playwright
 
 from audit.report import html_report
+from audit.report.html_listed import MOST
 from audit.report.view import RunView
 from tests.report_samples import SampleRun
 
@@ -79,10 +80,10 @@ Open = Callable[..., Awaitable[Tab]]
 """Path or run, a fragment, and options of the browser's context -> the page."""
 
 
-def written(run: SampleRun, folder: Path, name: str = "report.html") -> Path:
+def written(run: SampleRun, folder: Path, name: str = "report.html", most: int = MOST) -> Path:
     """The run's report as a file."""
     out = io.BytesIO()
-    html_report.render(RunView(run), out)
+    html_report.render(RunView(run), out, most)
     path = folder / name
     path.write_bytes(out.getvalue())
     return path

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +15,7 @@ from audit.report.html_facts import facts
 from audit.report.html_rows import attention_row
 from audit.report.html_words import comparison
 from audit.report.view import RunView
-from tests.report_browser import Open, Tab, browser, opened
+from tests.report_browser import Open, Tab, browser, opened, written
 from tests.report_samples import (
     SampleRun,
     everything,
@@ -327,6 +328,18 @@ async def test_many_blocks_are_one_table(opened: Open) -> None:
     assert await tab.found() == "50 users of 4,080 in all"
     await tab.page.fill("#q", version_hash((3333, 1))[:20])
     assert await tab.names() == ["user03333@example.com"]
+
+
+async def test_of_very_many_users_the_table_has_those_who_are_not_up_to_date(opened: Open, tmp_path: Path) -> None:
+    urgent = [user for user in USERS if user.finding.status is not Status.UP_TO_DATE]
+    tab = await (await opened(written(EVERYTHING, tmp_path, most=9))).ready()
+    assert await tab.names() == shown(urgent)
+    await tab.page.fill("#q", EVA)
+    assert await tab.found() == f"1 user of {len(urgent)} listed"
+    await tab.page.click(".counts li.up_to_date a")
+    assert await tab.names() == shown(urgent), "a link to those who are left out leads to the table"
+    await tab.page.click(".counts li.error a")
+    assert await tab.names() == shown([user for user in urgent if user.finding.status is Status.ERROR])
 
 
 async def test_the_real_weights_url_can_be_copied(opened: Open) -> None:

@@ -16,6 +16,7 @@ from audit.models import AuditedUser, Filters, Note, Population, Reason, Status
 from audit.report import html_report
 from audit.report.html_attention import IN_FULL, SHOWN, UP_TO_DATE_SHOWN
 from audit.report.html_charts import days_behind, lag_charts, reasons_chart, split
+from audit.report.html_listed import MOST
 from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
 from audit.report.html_words import comparison, duration, instant, short_hash
@@ -76,14 +77,14 @@ class Page(HTMLParser):
                     yield attrs[name] or ""
 
 
-def rendered(run: SampleRun, *, redact: bool = False) -> str:
+def rendered(run: SampleRun, *, redact: bool = False, most: int = MOST) -> str:
     out = io.BytesIO()
-    html_report.render(RunView(run, redact=redact), out)
+    html_report.render(RunView(run, redact=redact), out, most)
     return out.getvalue().decode()
 
 
-def page(run: SampleRun, *, redact: bool = False) -> Page:
-    return Page(rendered(run, redact=redact))
+def page(run: SampleRun, *, redact: bool = False, most: int = MOST) -> Page:
+    return Page(rendered(run, redact=redact, most=most))
 
 
 NOBODY = Population(
@@ -600,3 +601,30 @@ def test_the_command_reads_trainings_as_the_run_did() -> None:
         "sync-audit run --mode trainings --verify-sample 2.5 --trainings-since 2026-01-01T00:00:00Z"
     )
     assert reproduce(RunView(SampleRun([], read(since=None))).run) == "sync-audit run --trainings"
+
+
+MIXED = [outdated(1), failed(2, Reason.TIMEOUT), failed(3, Reason.STOPPED, None), up_to_date(4), up_to_date(5)]
+
+
+def test_of_very_many_users_only_those_who_are_not_up_to_date_are_listed_and_the_page_says_so() -> None:
+    words = page(SampleRun(MIXED), most=4).words
+    assert "Only those who are not up to date are listed." in words
+    assert "too large with the 2 who are: they are in all counts, and in the CSV report of this run" in words
+    assert "sync-audit render RUN -o all.csv" in words
+    assert "All who are not up to date 3 " in words
+    assert "1 of 5 users needs a sync; 1 could not be checked; 1 was not reached" in words
+    assert "Up to date (2)" not in words, "the table cannot be narrowed to whom it does not have"
+
+
+def test_up_to_that_many_users_everybody_is_listed() -> None:
+    words = page(SampleRun(MIXED), most=5).words
+    assert "are listed" not in words
+    assert "Everybody 5 " in words
+    assert "Up to date (2)" in words
+
+
+def test_where_everybody_is_up_to_date_and_there_are_very_many_a_sample_is_all_there_is() -> None:
+    raw = rendered(SampleRun([up_to_date(n) for n in range(UP_TO_DATE_SHOWN + 7)]), most=100)
+    words = Page(raw).words
+    assert 'id="data"' not in raw
+    assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports. To write the CSV" in words

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit.models import AuditedUser, Finding, Reason, RunInfo
+from audit.models import AuditedUser, Finding, Reason, RunInfo, Status
 from audit.report import html_data
 from audit.report.html_data import FIELDS, ITEM, LEFT_OUT, NULL, ROW, SAME, packed
 from audit.report.html_listed import MOST, listed
@@ -51,6 +51,18 @@ def test_every_user_is_there_once_in_order() -> None:
     first, rows = unpacked(everything())
     assert [row["user_id"] for row in rows] == [u.record.user_id for u in sorted(everything(), key=report_order)]
     assert first["total"] == len(rows)
+
+
+def test_of_very_many_users_all_who_are_not_up_to_date_are_there() -> None:
+    users = everything()
+    first, rows = unpacked(users, most=len(users) - 1)
+    urgent = [user for user in sorted(users, key=report_order) if user.finding.status is not Status.UP_TO_DATE]
+    assert [row["user_id"] for row in rows] == [user.record.user_id for user in urgent]
+    assert (first["total"], first["left_out"]) == (len(urgent), len(users) - len(urgent))
+
+
+def test_however_many_are_not_up_to_date_none_is_left_out() -> None:
+    assert len(unpacked([outdated(n) for n in range(9)], most=3)[1]) == 9
 
 
 def test_blocks_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
