@@ -73,9 +73,17 @@ example: .venv/.test chromium ## write reports/example/ again, and the README's 
 screens: .venv/.test ## draw the README's pictures of terminals again
 	$(PY) -m tests.screens reports/example
 
-.PHONY: benchmark
-benchmark: .venv/.test ## compare the audit's speed and memory with a bare loop
-	$(PY) -m benchmarks
+# All but the forecast, which takes long because it waits.
+QUICK := cost start rate memory trainings
+
+.PHONY: bench
+bench: .venv/.test ## measure CPU, memory, rate and more, in some 3 minutes
+	$(PY) -m benchmarks --users 3000 --rounds 2 $(QUICK:%=--part %) --largest 100000 --save benchmarks/results/quick
+
+.PHONY: bench-full
+bench-full: .venv/.test ## the same with a million users, into the documentation
+	$(PY) -m benchmarks --users 20000 --largest 1000000 --save benchmarks/results; \
+	missed=$$?; $(PY) -m benchmarks.page && exit $$missed
 
 .PHONY: clean
 clean: ## remove what make has made, reports excepted

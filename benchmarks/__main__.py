@@ -3,15 +3,32 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from audit.demo.crowd import Crowd
 from audit.demo.crowd_trained import OddlyTrained
-from benchmarks import bodies, cost, formats, rate, start, trainings
+from benchmarks import bodies, cost, forecast, formats, rate, scale, start, trainings
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.results import Figure, Results, conditions, save, table
-from benchmarks.stage import stage
+from benchmarks.stage import Stage, stage
+
+
+class _Measure(Protocol):
+    def __call__(self, place: Stage, rounds: int, /) -> Iterator[Figure]: ...
+
+
+PARTS: Mapping[str, tuple[type[Crowd], _Measure]] = {
+    "cost": (Crowd, lambda place, rounds: chain(cost.measure(place, rounds), formats.measure(place, rounds))),
+    "start": (Crowd, start.measure),
+    "rate": (Crowd, lambda place, _: rate.measure(place)),
+    "memory": (Crowd, lambda place, _: bodies.measure(place)),
+    "forecast": (Crowd, lambda place, _: forecast.measure(place)),
+    "trainings": (OddlyTrained, lambda place, _: trainings.measure(place)),
+}
+"""What is measured of a crowd of which kind."""
 
 
 def main() -> int:
@@ -19,36 +36,46 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--users", type=int, default=2000, help="users in the database, at least 50 (default: 2000)")
     parser.add_argument("--rounds", type=int, default=3, help="turns that each contender gets (default: 3)")
+    parser.add_argument("--part", choices=PARTS, action="append", help="measure no other part; repeatable")
+    parser.add_argument(
+        "--largest",
+        type=int,
+        default=0,
+        metavar="USERS",
+        help="measure one run each of 1000, 10000, 100000, 1000000 users, but of no more than this (default: none)",
+    )
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write benchmarks.json and benchmarks.md there")
     chosen = parser.parse_args()
     if chosen.users < 50 or chosen.rounds < 1:
         parser.error("--users must be at least 50, --rounds at least 1")
-    where = conditions(chosen.users, chosen.rounds, CONCURRENCY)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = tuple(_measured(chosen.users, chosen.rounds, Path(folder)))
-    results = Results(where, figures)
+    command = f"python -m benchmarks --users {chosen.users} --rounds {chosen.rounds}"
+    command += "".join(f" --part {part}" for part in chosen.part or ())
+    command += f" --largest {chosen.largest}" if chosen.largest else ""
+    where = conditions(chosen.users, chosen.rounds, CONCURRENCY, command)
+    figures: list[Figure] = []
+    for figure in _measured(chosen.users, chosen.rounds, chosen.part or list(PARTS), chosen.largest):
+        _tell(f"{figure.part}: {figure.words}: {figure.value:,.4g} {figure.unit}")
+        figures.append(figure)
+    results = Results(where, tuple(figures))
     print(table(results))
     if chosen.save:
         save(results, chosen.save)
     return 1 if results.broken else 0
 
 
-def _measured(users: int, rounds: int, folder: Path) -> Iterator[Figure]:
-    with stage(Crowd(users), folder) as place:
-        for figures in (
-            cost.measure(place, rounds),
-            formats.measure(place, rounds),
-            start.measure(place, rounds),
-            rate.measure(place),
-            bodies.measure(place),
-        ):
-            for figure in figures:
-                print(f"{figure.part}: {figure.what}: {figure.value:,.4g} {figure.unit}", file=sys.stderr, flush=True)
-                yield figure
-    with stage(OddlyTrained(users), folder) as place:
-        for figure in trainings.measure(place):
-            print(f"{figure.part}: {figure.what}: {figure.value:,.4g} {figure.unit}", file=sys.stderr, flush=True)
-            yield figure
+def _measured(users: int, rounds: int, parts: Sequence[str], largest: int) -> Iterator[Figure]:
+    for kind in (Crowd, OddlyTrained):
+        measures = [measure for name, (of, measure) in PARTS.items() if of is kind and name in parts]
+        if measures:
+            with tempfile.TemporaryDirectory() as folder, stage(kind(users), Path(folder)) as place:
+                for measure in measures:
+                    yield from measure(place, rounds)
+    if sizes := scale.up_to(largest):
+        yield from scale.measure(sizes, None, _tell)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

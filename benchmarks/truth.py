@@ -43,8 +43,9 @@ def wrong_counts(crowd: Crowd, report: Path) -> int:
         head = file.read(_HEAD)
     name = '"summary":'
     summary, _ = json.JSONDecoder().raw_decode(head[head.index(name) + len(name) :].lstrip())
-    told, true = Counter(summary["reasons"]), Counter(reason.value for reason in crowd.reasons)
-    return sum(told[reason] != true[reason] for reason in told | true) + (summary["total"] != crowd.n)
+    told = Counter[str](summary["reasons"])
+    true = Counter(reason.value for reason in crowd.reasons)
+    return sum(told[reason] != true[reason] for reason in told | true) + int(summary["total"] != crowd.n)
 
 
 def asked(crowd: Crowd, seen: Seen) -> Asked:

@@ -673,8 +673,10 @@ def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
     with in_process(make_standin) as remote:
         assert ask_plainly(remote.origin) == 3
         usage = remote.usage()
-    assert usage.seen.requests == 2
+        answered = remote.answered()
+    assert usage.seen.requests == answered == 2
     assert 0 <= usage.cpu_seconds < 5
+    assert usage.peak > 0
 
 
 ORPHAN = """

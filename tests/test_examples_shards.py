@@ -302,6 +302,14 @@ def test_a_shard_is_tried_again_only_where_that_may_help(
     assert calls.count("merge shard-") == merges
 
 
+def test_what_an_array_of_aws_batch_has_left_can_be_merged_by_hand(shell: Shell) -> None:
+    machine = equipped(shell, "exit 0")
+    (machine.place / "runs/some-array").mkdir()
+    assert machine(EXAMPLES / "aws-batch/submit", "my-queue", "some-array").returncode == 0
+    assert codes(machine, "merge") == [(0, 0)]
+    assert [name for name, _, _ in ended(machine.place)] == ["merge"]
+
+
 @pytest.mark.parametrize(("run", "attempts"), [(VAIN, 1), (FAILS, 3)], ids=["vain", "failed"])
 def test_a_shard_on_github_is_tried_again_only_where_that_may_help(run: str, attempts: int, shell: Shell) -> None:
     shell.environ["DATABASE_URL"] = "postgresql://db.example.com/shop"
