@@ -90,6 +90,7 @@ def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) 
 
     bad_trigger = bool({Note.MISSING_TRIGGER_WORD, Note.TRIGGER_WORD_DIFFERS} & set(finding.notes))
     odd_scale = Note.UNUSUAL_LORA_SCALE in finding.notes
+    scale = verdict("lora_scale", odd_scale) if (record.lora_scale or "").strip() else None  # the product's default
     odd_url = bool(_ODD_URL & set(finding.notes))
     return (
         Check("Is the recorded hash the latest?", values["recorded"], equal, f"The latest is {values['latest']}."),
@@ -99,7 +100,7 @@ def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) 
             verdict("trigger_word", bad_trigger),
             "Prompts must contain it.",
         ),
-        Check("Is the LoRA scale usual?", values["scale"], verdict("lora_scale", odd_scale), "Around 1 is usual."),
+        Check("Is the LoRA scale usual?", values["scale"], scale, "Around 1 is usual."),
         Check(
             "Is the weights URL real?",
             values["weights"],

@@ -4,6 +4,7 @@ One table by SQLSTATE, one by the words of poolers, one by Python type; each end
 messages are quoted (they may be in any language, so nothing is read from them but from poolers, who speak English).
 """
 
+import os
 import re
 import socket
 import ssl
@@ -231,6 +232,8 @@ def _said(error: BaseException) -> str:
     """The first line of what the other side said, without anything that acts on a terminal."""
     if isinstance(error, UnicodeError):
         return error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else ""
+    if isinstance(error, OSError) and (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno or 0).lower()  # `strerror` is a text of asyncio's, with the address once more
     text = getattr(error, "strerror", None) or _text(error)
     return shortened(visible(str(text).strip().partition("\n")[0]), 300)
 

@@ -138,6 +138,11 @@ def test_the_checklist_finds_nothing_wrong_with_a_good_record() -> None:
     assert [check.good for check in checklist(user)] == [True, True, True, True, None]
 
 
+def test_no_lora_scale_is_neither_good_nor_bad() -> None:
+    user = AuditedUser(record(lora_scale=" "), Finding(reason=Reason.LATEST_VERSION, latest_version=NEW))
+    assert [check.good for check in checklist(user)] == [True, True, None, True, None]
+
+
 def test_the_checklist_does_not_judge_what_it_cannot_know() -> None:
     user = AuditedUser(record(trigger_word=None), Finding(reason=Reason.TIMEOUT))
     checks = checklist(user, frozenset(("trigger_word", "lora_scale", "lora_weights_url")))
