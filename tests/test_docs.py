@@ -179,8 +179,8 @@ def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp
 
 def test_there_is_a_test_for_each_kind_of_example() -> None:
     kinds = {block.language for path in documents() for block in blocks(path)}
-    # run; read by the program; output; examples/ in tests/test_examples.py; tests/test_completion.py; drawings
-    assert kinds == {"sh", "toml", "text", "yaml", "bash", "zsh", "fish", ""}
+    # run; read by the program; output; examples/ in tests/test_examples*.py; tests/test_completion.py; drawings
+    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish", ""}
 
 
 @pytest.mark.parametrize("path", documents(), ids=str)
