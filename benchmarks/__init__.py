@@ -3,9 +3,11 @@
     stage     a crowd in PostgreSQL and behind a stand-in for Replicate, each in a process of its own
     child     one contender = one fresh process; the kernel says what it used (`measure`)
     bare      contender: a loop that fetches and decodes the same answers and does nothing else
+    fetch     contender: the audit's own asking and judging, without database, run file and reports
     official  contender: the official client, which builds what the audit skips
-    cost, formats, start, rate, bodies      what is measured, one module each
-    results   one line per figure, with its limit; a table, Markdown and JSON
+    cost, formats, start, rate, bodies, trainings, forecast      what is measured of one crowd, one module each
+    scale     what is measured of one run of each size: its `life`, and whether the end is the `truth`
+    results   one line per figure, with its limit; a table, Markdown and JSON, and the documentation's `page`
 
 Figures in seconds are of one machine; what holds elsewhere are the ratios, and those come from one run in which the
 contenders take turns.

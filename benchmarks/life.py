@@ -28,6 +28,9 @@ _PARTS = (RUN, f"{RUN}-wal")
 OPENING = 100.0
 """Milliseconds until the first user of a run file is read, however many there are."""
 
+LOST = CONCURRENCY + 500
+"""Answers that a kill may lose: those in flight, and those of a tenth of a second; there are never 5,000 a second."""
+
 _LOOK = 0.01
 """Seconds between two looks at how many answers there are."""
 _TELL = 10.0
@@ -70,7 +73,7 @@ class Living:
         asked = truth.asked(self._place.crowd, usage.seen)
         self.life.standin = megabytes(usage.peak)
         self.life.faults["models that were never asked for"] = asked.never, 0
-        self.life.faults["requests made again, as the kill lost their answers"] = asked.again, CONCURRENCY
+        self.life.faults["requests made again, as the kill lost their answers"] = asked.again, LOST
         self._open()
         for name in FORMATS:
             self._step(f"`render` to {name}", ["render", RUN, "-o", f"{name}=again.{name}"])

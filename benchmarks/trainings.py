@@ -27,6 +27,9 @@ def measure(stage: Stage) -> Iterator[Figure]:
     part = "trainings"
     yield Figure(part, "requests with --trainings", full.seen.requests, "")
     yield Figure(part, "requests with --mode trainings", fast.seen.requests, "")
+    yield Figure(
+        part, "requests with --mode trainings, of those by versions", fast.seen.requests / full.seen.requests, "x"
+    )
     yield Figure(part, "CPU of --mode trainings, of the CPU by versions", fast.used.cpu / full.used.cpu, "x")
     yield Figure(part, "users whom no list of trainings shows to be outdated", len(unseen), "")
     yield Figure(part, "verdicts that differ, beyond those", len(differ - unseen), "", 0)
