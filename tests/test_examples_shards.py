@@ -92,7 +92,7 @@ class Machine:
         return [" ".join(line.split()[:2]) for line in (self.place / "calls").read_text().splitlines()]
 
 
-BEGUN, RESUMED = "run --shard", "run --resume"
+BEGUN, RESUMED, MERGED = "run --shard", "run --resume", "merge shard-1.sqlite"
 ONE_RETRIED = [BEGUN, RESUMED, BEGUN, BEGUN, BEGUN]
 """The first shard fails and is tried again, the others are well at once."""
 
@@ -141,7 +141,7 @@ def test_kubernetes_retries_an_index_resumes_its_run_file_and_merges(machine: Ma
     assert done.returncode == 0, done.stderr
     assert codes(machine, "sync-audit-shards-x7k2p") == [(0, 4), (0, 0), (1, 0), (2, 0), (3, 0)]
     assert codes(machine, "sync-audit-merge-x7k2p") == [(0, 3)]
-    assert machine.audits[:-1] == ONE_RETRIED
+    assert machine.audits == [*ONE_RETRIED, MERGED]
     assert (machine.place / "runs/20261122T051700Z/all.csv").read_text() == single[False]
     assert done.stdout.rstrip().splitlines()[-1].startswith("exit 3: ")
 
@@ -154,18 +154,22 @@ def test_aws_batch_retries_a_job_of_the_array_resumes_its_run_file_and_merges(
     assert done.returncode == 0, done.stderr
     assert codes(machine, "shard") == [(0, 4), (0, 0), (1, 0), (2, 0), (3, 0)]
     assert codes(machine, "merge") == [(0, 3)]
-    assert machine.audits[:-1] == ONE_RETRIED
+    assert machine.audits == [*ONE_RETRIED, MERGED]
     assert (machine.place / "runs/id-of-shard/all.csv").read_text() == single[False]
 
 
 @pytest.mark.slow
-def test_slurm_requeues_a_task_resumes_its_run_file_and_merges(machine: Machine, single: dict[bool, str]) -> None:
-    done = with_settings_file(machine)(EXAMPLES / "slurm/submit", machine.place / "night")
-    assert done.returncode == 0, done.stderr
-    assert codes(machine, "shard") == [(1, 4), (1, 0), (2, 0), (3, 0), (4, 0)]
-    assert codes(machine, "merge") == [(0, 3)]
-    assert machine.audits[:-1] == ONE_RETRIED
-    assert (machine.place / "night/all.csv").read_text() == single[False]
+def test_slurm_requeues_a_task_resumes_its_run_file_and_merges_also_once_more(
+    machine: Machine, single: dict[bool, str]
+) -> None:
+    with_settings_file(machine)
+    for _ in range(2):
+        done = machine(EXAMPLES / "slurm/submit", machine.place / "night")
+        assert done.returncode == 0, done.stderr
+        assert (machine.place / "night/all.csv").read_text() == single[False]
+    assert codes(machine, "shard") == [(1, 4), *2 * [(1, 0), (2, 0), (3, 0), (4, 0)]]
+    assert codes(machine, "merge") == 2 * [(0, 3)]
+    assert machine.audits == [*ONE_RETRIED, MERGED, *SHARDS * [RESUMED], MERGED]
 
 
 def github(machine: Machine, folder: str, shard: int = 0) -> Runner:
