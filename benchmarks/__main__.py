@@ -53,11 +53,13 @@ def main() -> int:
     command += f" --largest {chosen.largest}" if chosen.largest else ""
     where = conditions(chosen.users, chosen.rounds, CONCURRENCY, command)
     figures: list[Figure] = []
-    for figure in _measured(chosen.users, chosen.rounds, chosen.part or list(PARTS), chosen.largest):
-        _tell(f"{figure.part}: {figure.words}: {figure.value:,.4g} {figure.unit}")
-        figures.append(figure)
-    results = Results(where, tuple(figures))
-    print(table(results))
+    try:
+        for figure in _measured(chosen.users, chosen.rounds, chosen.part or list(PARTS), chosen.largest):
+            _tell(f"{figure.part}: {figure.words}: {figure.value:,.4g} {figure.unit}")
+            figures.append(figure)
+    finally:  # where something fails after an hour, the hour is not lost
+        results = Results(where, tuple(figures))
+        print(table(results))
     if chosen.save:
         save(results, chosen.save)
     return 1 if results.broken else 0

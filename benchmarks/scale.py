@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks import life
 from benchmarks.contenders import CONCURRENCY
-from benchmarks.life import Life, figures, live
 from benchmarks.results import Figure, Results, conditions, table
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -25,11 +25,11 @@ LEAST = 100
 
 def measure(sizes: Sequence[int], folder: Path | None, tell: Callable[[str], None]) -> Iterator[Figure]:
     """Smallest first; the growth at the end, where there are `BASE` users and more."""
-    lives: dict[int, Life] = {}
+    lives: dict[int, life.Life] = {}
     for users in sorted(sizes):
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            lives[users] = live(users, Path(place), tell)
-        yield from figures(lives[users])
+            lives[users] = life.live(users, Path(place), tell)
+        yield from life.figures(lives[users])
     largest = max(sizes)
     if BASE in lives and largest > BASE:
         for name, used in lives[largest].steps.items():
@@ -55,9 +55,12 @@ def main() -> int:
     def tell(line: str) -> None:
         print(f"{time.monotonic() - began:8,.1f} s  {line}", file=sys.stderr, flush=True)
 
-    where = conditions(max(chosen.users), 1, CONCURRENCY)
-    results = Results(where, tuple(measure(chosen.users, chosen.folder, tell)))
-    print(table(results))
+    figures: list[Figure] = []
+    try:
+        figures.extend(measure(chosen.users, chosen.folder, tell))
+    finally:  # what there is of smaller sizes, should a large one fail
+        results = Results(conditions(max(chosen.users), 1, CONCURRENCY), tuple(figures))
+        print(table(results))
     return 1 if results.broken else 0
 
 
