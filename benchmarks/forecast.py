@@ -1,98 +1,137 @@
 """Whether whole runs take as many requests and as long as `audit.forecast` says before."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
 
 from audit.demo.crowd import Crowd
 from audit.demo.faults import Chaos, Refused, Slow
+from audit.demo.hosting import RemoteStandIn
 from audit.demo.standin import Rules
 from audit.forecast import Assumed, forecast
 from audit.ledger import Ledger
 from audit.models import Reason
-from benchmarks.contenders import audit, met
+from benchmarks.child import Child
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
 
 OFF = 10.0
 """Per cent."""
 
-USERS = 600
-"""At least ten seconds at the limit of an account; all where there are fewer."""
-
-LISTING = 15.0
+USERS = 1000
+"""20 seconds at the limit of an account; all where there are fewer."""
+LISTING = 25.0
 """Seconds that the pages of the list of trainings take, all together."""
 
 _PART = "forecast"
-_FILE = "other.sqlite"
-"""Where `contenders` let an audit with options write its run file."""
+_RUN_FILE = "forecast.sqlite"
+_LOGGED = ("-vv", "--log-format", "json")
 _UNASKABLE = frozenset({Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID})
 
 
 @dataclass(frozen=True)
 class Case:
-    """A run, as it is told to be made and as it is foreseen."""
+    """A run, or shards of one at the same time, as foreseen; `options` are those that `assumed` does not imply."""
 
     words: str
     assumed: Assumed
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...]
+
+
+class Came(NamedTuple):
+    """What it came to, from the start to the end that the run files name; no interpreter's start and no reports."""
+
+    requests: int
+    seconds: float
+    latency: float
+    page_latency: float | None
+    """As met on this machine, which has other things to do than to answer."""
 
 
 def measure(stage: Stage) -> Iterator[Figure]:
-    """Answers are late on purpose, by half of the mean to one and a half of it; whoever is early counts as who is late.
-
-    How long a run took is what its run file says: without the interpreter's start and the reports.
-    """
-    most = 0.0
-    for case in _cases(stage.crowd):
-        told = forecast(case.assumed)
-        requests, seconds = _made(stage, case)
-        most = max(most, _off(requests, told.requests))
-        yield Figure(_PART, f"{case.words}: off its {told.seconds:.0f} s", _off(seconds, told.seconds), "%", OFF)
-    yield Figure(_PART, "requests of any of these runs, off at most", most, "%", OFF)
+    """All at the same time, as they do little but wait. Early counts as late does."""
+    cases = list(_cases(stage.crowd))
+    with ThreadPoolExecutor(len(cases)) as threads:
+        came = list(threads.map(partial(_made, stage), cases))
+    for case, run in zip(cases, came, strict=True):
+        told = forecast(replace(case.assumed, latency=run.latency, page_latency=run.page_latency))
+        yield Figure(_PART, f"{case.words}: requests, off the forecast", _off(run.requests, told.requests), "%", OFF)
+        yield Figure(_PART, f"{case.words}: time, off the forecast", _off(run.seconds, told.seconds), "%", OFF)
 
 
 def _cases(crowd: Crowd) -> Iterator[Case]:
     first = sorted(range(crowd.n), key=lambda i: f"user{i}@example.com")[:USERS]  # whom `--limit` takes
-    reasons = Counter(map(crowd.reason, first))
-    models = sum(count for reason, count in reasons.items() if reason not in _UNASKABLE)
-    some = Assumed(
-        models=models,
-        per_minute=3000,
-        concurrency=32,
-        latency=0.3,
-        missing=reasons[Reason.MODEL_NOT_FOUND] / models,
-    )
-    yield Case("at the rate", some)
-    yield Case("8 at once", replace(some, concurrency=8))
-    yield Case("one in ten fails", replace(some, failing=0.1))
-    yield Case("one in ten fails, 16 at once, slow", replace(some, failing=0.1, concurrency=16, latency=0.6))
-    # Every user's last training is listed, and the one before of every fifth; with a sample of 0, trainings settle
-    # all that is right.
+    reasons, everybody = Counter(map(crowd.reason, first)), Counter(crowd.reasons)
+    some, few = _asked_for(reasons), ("--limit", str(USERS))
+    yield Case("at the rate", some, few)
+    yield Case("8 at once", replace(some, concurrency=8), few)
+    yield Case("one in ten fails", replace(some, failing=0.1), few)
+    yield Case("two shards", replace(_asked_for(everybody), per_minute=min(12_000, 3 * crowd.n), shards=2), ())
+    # Every user's last training is listed, so all who are up to date are settled.
     listed = replace(
         some,
         trainings=len(crowd.trainings),
         page_latency=LISTING * 100 / len(crowd.trainings),
-        settled=reasons[Reason.LATEST_VERSION] / models,
+        settled=reasons[Reason.LATEST_VERSION] / some.models,
     )
-    yield Case(
-        "by trainings", listed, ("--mode", "trainings", "--verify-sample", "0", "--trainings-since", "2020-01-01")
-    )
+    fast = ("--mode", "trainings", "--verify-sample", "0", "--trainings-since", "2020-01-01")
+    yield Case("by trainings", listed, (*few, *fast))
 
 
-def _made(stage: Stage, case: Case) -> tuple[int, float]:
-    """Requests, and seconds."""
+def _asked_for(reasons: Counter[Reason]) -> Assumed:
+    models = sum(count for reason, count in reasons.items() if reason not in _UNASKABLE)
+    missing = reasons[Reason.MODEL_NOT_FOUND] / models
+    return Assumed(models=models, per_minute=3000, concurrency=32, latency=0.2, missing=missing)
+
+
+def _made(stage: Stage, case: Case) -> Came:
     assumed = case.assumed
     answers = Slow(low=assumed.latency / 2, high=assumed.latency * 1.5, on=("account", "versions", "model"))
     pages = Slow(low=assumed.page_latency or assumed.latency, on=("trainings",))
     failures = Chaos(share=assumed.failing, faults=(Refused(status=503, on=("versions", "model")),))
-    options = ["--limit", str(USERS), *case.options]
-    options += ["--rate", f"{assumed.per_minute:.0f}", "--concurrency", str(assumed.concurrency)]
-    come = met(stage, lambda standin: audit(stage, standin, options), Rules(faults=(answers, pages), chaos=failures))
-    with Ledger.open(stage.folder / _FILE) as ledger:
-        began, ended = (datetime.fromisoformat(at or "") for at in (ledger.info.started_at, ledger.info.finished_at))
-    return come.seen.requests, (ended - began).total_seconds()
+    folders = [stage.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
+    with stage.replicate(Rules(faults=(answers, pages), chaos=failures)) as standin:
+        runs = [_begun(stage, standin, case, folder) for folder in folders]
+        for run in runs:
+            run.wait()
+        requests = standin.usage().seen.requests
+    spans = [_span(folder / _RUN_FILE) for folder in folders]
+    seconds = (max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds()
+    met = [each for folder in folders for each in _met(folder / "said")]
+    listing = [took for path, took in met if path.startswith("/v1/trainings")]
+    asking = [took for path, took in met if not path.startswith("/v1/trainings")]
+    return Came(requests, seconds, mean(asking), mean(listing) if listing else None)
+
+
+def _begun(stage: Stage, standin: RemoteStandIn, case: Case, folder: Path) -> Child:
+    """A run in `folder`, whose name ends in the number of its shard."""
+    assumed = case.assumed
+    folder.mkdir()
+    arguments = ["-m", "audit", "run", *case.options, "--run-file", _RUN_FILE, "-o", "csv=report.csv", *_LOGGED]
+    arguments += ["--rate", f"{assumed.per_minute / assumed.shards:.0f}", "--concurrency", str(assumed.concurrency)]
+    if assumed.shards > 1:
+        arguments += ["--shard", f"{folder.name.split()[-1]}/{assumed.shards}"]
+    return Child.python(arguments, stage.environ(standin), folder)
+
+
+def _span(run_file: Path) -> tuple[datetime, datetime]:
+    with Ledger.open(run_file) as ledger:
+        info = ledger.info
+    return datetime.fromisoformat(info.started_at), datetime.fromisoformat(info.finished_at or "")
+
+
+def _met(log: Path) -> Iterator[tuple[str, float]]:
+    """Path and seconds of each request."""
+    for line in log.read_text().splitlines():
+        if line.startswith("{") and "duration_ms" in (entry := json.loads(line)):
+            yield entry["path"], entry["duration_ms"] / 1000
 
 
 def _off(came: float, told: float) -> float:
