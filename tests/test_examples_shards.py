@@ -199,13 +199,13 @@ def kept(runner: Runner) -> Path:
 
 
 def killed(machine: Machine, crew: Place, folder: Path, number: int) -> None:
-    """A run of one shard that is killed before it is through; its last answers are in the log beside its file."""
+    """A run of one shard that is killed before it is through; what it knows is in the log beside its file."""
     shell = Shell(folder, machine.shell.environ, machine.shell.cleanup)
     process = shell.start(
-        "run", "--shard", f"{number}/{SHARDS}", "--run-file", f"shard-{number}.sqlite", SYNC_AUDIT_RATE="120"
+        "run", "--shard", f"{number}/{SHARDS}", "--run-file", f"shard-{number}.sqlite", SYNC_AUDIT_RATE="60"
     )
     seen = crew.standin.seen.requests
-    while crew.standin.seen.requests < seen + 4:
+    while crew.standin.seen.requests < seen + 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -226,7 +226,8 @@ def test_github_resumes_a_failed_shard_also_in_another_attempt_and_merges(
             assert step(runner, "shard", "Decrypt it") == 0
         assert step(runner, "shard", "Audit") == 0
         artifacts[shard] = kept(runner)
-    assert machine.audits == [RESUMED, RESUMED, BEGUN, BEGUN, BEGUN]
+    assert machine.audits[0] == RESUMED
+    assert machine.audits.count(BEGUN) == SHARDS - 1
     merge = github(machine, "merge")
     for artifact in artifacts.values():
         shutil.copy(artifact, merge.folder)
@@ -369,13 +370,13 @@ def test_slurm_reads_all_its_lines(path: Path) -> None:
     assert max(number for number, line in enumerate(lines) if line.startswith("#SBATCH")) < commands[0]
 
 
-def test_secrets_are_where_the_database_and_replicate_are_asked_and_nowhere_else() -> None:
-    for job, found in GITHUB["jobs"].items():
-        for each in found["steps"]:
-            names = set(re.findall(r"secrets\.(\w+)", json.dumps(each)))
-            expected = {"AUDIT_DATABASE_URL", "REPLICATE_API_TOKEN"} if each.get("name") == "Audit" else set()
-            assert names - {"REPLICATE_API_TOKEN"} == expected - {"REPLICATE_API_TOKEN"}, job
-            assert "secrets." not in each.get("run", "")
-    for path, word in (("kubernetes/merge.yaml", "secretRef"), ("aws-batch/merge.json", '"secrets"')):
-        assert word not in (EXAMPLES / path).read_text()
-        assert word in (EXAMPLES / path.replace("merge", "shard" if "aws" in path else "shards")).read_text()
+def test_secrets_are_in_no_shell_line_and_the_merge_asks_nobody() -> None:
+    for each in GITHUB["jobs"]["shard"]["steps"] + GITHUB["jobs"]["merge"]["steps"]:
+        assert "${{" not in each.get("run", "")
+        assert ("AUDIT_DATABASE_URL" in json.dumps(each)) is (each.get("name") == "Audit")
+    for shards, merge, word in (
+        ("kubernetes/shards.yaml", "kubernetes/merge.yaml", "secretRef"),
+        ("aws-batch/shard.json", "aws-batch/merge.json", '"secrets"'),
+    ):
+        assert word in (EXAMPLES / shards).read_text()
+        assert word not in (EXAMPLES / merge).read_text()
