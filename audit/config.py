@@ -49,7 +49,7 @@ KEYS: Keys = {
 
 COMMANDS: Mapping[str, Keys] = {
     "render": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
-    "merge": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
+    "merge": {"run-file": "path", "output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
     "diff": {"output": "outputs", "redact": "flag"},
     "sync": {
         "database-url": "url",

@@ -456,7 +456,7 @@ def test_the_same_file_twice_is_refused_under_any_name(parted: Parted, tmp_path:
 
 
 def test_a_shard_whose_run_goes_on_is_refused(parted: Parted, tmp_path: Path) -> None:
-    live = shutil.copy(parted.shards[0], tmp_path / "live.sqlite")
+    live = Path(shutil.copy(parted.shards[0], tmp_path / "live.sqlite"))
     with (
         Ledger.resume(live),
         pytest.raises(LedgerError, match=r"live\.sqlite is in use by a run that is still going on"),

@@ -223,7 +223,7 @@ def test_the_merged_run_is_resumed_at_the_pace_of_one() -> None:
 
 
 def read(back_to: str, **changes: Any) -> TrainingsRead:
-    plain = {"mode": "trainings", "sample": 1.0, "began_at": "2026-03-01T12:00:00Z", "complete": True}
+    plain: dict[str, Any] = {"mode": "trainings", "sample": 1.0, "began_at": "2026-03-01T12:00:00Z", "complete": True}
     return TrainingsRead(**(plain | {"back_to": back_to, "pages": 3, "read": 30} | changes))
 
 
