@@ -13,13 +13,15 @@ from audit.comparison import Change, Compared, Sighting
 from audit.errors import LedgerError
 from audit.models import Status
 
+# `seen` has row ids, so that texts are written one behind the other: ids come in no order, and each would otherwise
+# have its place among texts that are far too many to be held.
 _SCHEMA = """
 CREATE TABLE seen (
     side INTEGER NOT NULL,   -- 0: the earlier run, 1: the later one
     user_id TEXT NOT NULL,
     body TEXT NOT NULL,      -- JSON of comparison.Sighting
     PRIMARY KEY (side, user_id)
-) WITHOUT ROWID;
+);
 CREATE TABLE compared (
     user_id TEXT NOT NULL,
     change TEXT NOT NULL,
