@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,12 +32,11 @@ class MergeSettings:
     acceptances: Acceptances | None = None
 
 
-@dataclass(slots=True)
-class Merged:
+class Merged(NamedTuple):
     """The new run file, open, and what is to be said of it."""
 
     ledger: Ledger
-    doubts: tuple[str, ...] = field(default=())
+    doubts: tuple[str, ...]
 
 
 def merge(settings: MergeSettings) -> Merged:
@@ -57,10 +57,13 @@ def merge(settings: MergeSettings) -> Merged:
         )
         merged_run.check(parts, allowed)
         by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
-        return _written(settings, [part for part, _ in by_number], [ledger for _, ledger in by_number])
+        ledger, doubled = _written(settings, [each for each in by_number if each[0].population])
+        return Merged(ledger, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))
 
 
-def _written(settings: MergeSettings, parts: Sequence[Part], inputs: Sequence[Ledger]) -> Merged:
+def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, Ledger]]) -> tuple[Ledger, int]:
+    """The new run file, open, and how many users were in two shards; `inputs` by number."""
+    parts = [part for part, _ in inputs]
     info = merged_run.merged(parts, secrets.token_hex(16))
     info = msgspec.structs.replace(info, state="running", redacted=info.redacted or settings.redact)
     if settings.judged_anew:
@@ -70,7 +73,7 @@ def _written(settings: MergeSettings, parts: Sequence[Part], inputs: Sequence[Le
     ledger = Ledger.create(settings.run_file, info)
     try:
         with ledger.loading():
-            doubled = shards.join(ledger, {part.shard: each for part, each in zip(parts, inputs, strict=True)})
+            doubled = shards.join(ledger, {part.shard: each for part, each in inputs})
             population = merged_run.population(parts)
             ledger.save_population(population)
             outputs = reporting.to_keep(settings.outputs)
@@ -82,7 +85,7 @@ def _written(settings: MergeSettings, parts: Sequence[Part], inputs: Sequence[Le
     except BaseException:
         ledger.discard()
         raise
-    return Merged(ledger, tuple(merged_run.doubts(parts, doubled)))
+    return ledger, doubled
 
 
 def _check_paths(settings: MergeSettings) -> None:

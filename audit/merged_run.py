@@ -51,13 +51,14 @@ def check(parts: Sequence[Part], allowed: Allowed) -> None:
     first = parts[0]
     for part in parts:
         _check_shard(part, first)
-        _check_same(part, first, allowed)
+    for part in known(parts):
+        _check_same(part, known(parts)[0], allowed)
     seen: dict[int, Part] = {}
     for part in parts:
         if other := seen.get(part.shard.number):
             raise SettingsError(f"{other.path} and {part.path} are both {named(part.shard)}", "Leave one of them out.")
         seen[part.shard.number] = part
-    if allowed.partial:
+    if allowed.partial and known(parts):
         return
     if absent := [number for number in range(1, first.shard.of + 1) if number not in seen]:
         raise SettingsError(
@@ -78,14 +79,19 @@ def _check_shard(part: Part, first: Part) -> None:
             f"{part.path} is {named(part.shard)}, and {first.path} is {named(first.shard)}: other users are in them",
             "Merge shards of the same N.",
         )
-    if part.population is None:
-        raise SettingsError(
-            f"{part.named} was ended before the database had been read",
-            "Run it again; or leave it out and add --partial.",
-        )
+
+
+def known(parts: Sequence[Part]) -> list[Part]:
+    """Those in which users are; a run that was killed while it read the database is as good as missing."""
+    return [part for part in parts if part.population is not None]
 
 
 def _check_finished(part: Part) -> None:
+    if part.population is None:
+        raise SettingsError(
+            f"{part.named} was ended before the database had been read",
+            "Remove the file and run that shard again; with --partial it counts as missing.",
+        )
     if part.info.state != "complete":
         raise SettingsError(
             f"{part.named} is not finished: it {_ended(part)}",
@@ -247,6 +253,13 @@ def lacking(info: RunInfo, counted: Population | None, summary: Callable[[], Sum
 
 def doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
     """What a reader has to know of what was merged, a sentence each; `doubled` users were in two shards."""
+    for part in parts:
+        if part.population is None:
+            yield f"{part.named} was ended before the database had been read, and counts as missing."
+    yield from _doubts(known(parts), doubled)
+
+
+def _doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
     first, last = (pick(parts, key=lambda part: _seconds(part.info.started_at)) for pick in (min, max))
     if _seconds(last.info.started_at) - _seconds(first.info.started_at) > APART.total_seconds():
         days = f"{first.info.started_at[:10]}, and {named(last.shard)} on {last.info.started_at[:10]}"

@@ -7,7 +7,7 @@ import pytest
 
 from audit.errors import SettingsError
 from audit.mapping import mapping
-from audit.merged_run import Allowed, Part, check, choices, doubts, ended, lacking, merged, population
+from audit.merged_run import Allowed, Part, check, choices, doubts, ended, known, lacking, merged, population
 from audit.models import (
     Acceptance,
     Acceptances,
@@ -105,12 +105,8 @@ def test_a_shard_of_another_audit_is_refused_and_named(number: int, changes: dic
         (part(2, shard=None, shards=merged(parts(), RUN_ID).shards), "2.sqlite is no shard: it is merged already"),
         (part(2, 4), "2.sqlite is shard 2 of 4, and 1.sqlite is shard 1 of 3: other users are in them"),
         (part(3), "3.sqlite and 3.sqlite are both shard 3 of 3"),
-        (
-            msgspec.structs.replace(part(2), population=None),
-            r"shard 2 of 3 (2.sqlite) was ended before the database had been read",
-        ),
     ],
-    ids=["a whole run", "a merged one", "of another N", "doubled", "without users"],
+    ids=["a whole run", "a merged one", "of another N", "doubled"],
 )
 @pytest.mark.parametrize("allowed", [Allowed(), Allowed(partial=True)], ids=["whole", "partial"])
 def test_what_makes_no_run_is_refused_also_with_partial(odd: Part, said: str, allowed: Allowed) -> None:
@@ -149,6 +145,18 @@ def test_an_unfinished_shard_is_named_with_how_to_finish_it(changes: dict[str, A
     check(odd, Allowed(partial=True))
     info = ended(merged(odd, RUN_ID), odd, ())
     assert (info.state, info.stop_reason) == ("stopped", said.replace("it", "shard 2 of 3", 1))
+
+
+def test_a_shard_in_which_nobody_is_counts_as_missing() -> None:
+    odd = parts(msgspec.structs.replace(part(2, state="running", account=None), population=None))
+    with pytest.raises(SettingsError, match=r"shard 2 of 3 \(2.sqlite\) was ended before the database had been read"):
+        check(odd, Allowed())
+    check(odd, Allowed(partial=True))
+    assert [each.state for each in merged(known(odd), RUN_ID).shards] == ["complete", "missing", "complete"]
+    assert next(doubts(odd, 0)).endswith("was ended before the database had been read, and counts as missing.")
+    empty = [msgspec.structs.replace(each, population=None) for each in parts()]
+    with pytest.raises(SettingsError, match=r"shard 1 of 3 .* was ended before"):
+        check(empty, Allowed(partial=True))
 
 
 def test_accounts_and_acceptances_may_differ_where_that_was_said() -> None:
