@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page
+from benchmarks.__main__ import PARTS
 from benchmarks.results import Figure, Results, conditions, save, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +65,11 @@ def test_figures_of_several_sizes_stand_beside_each_other() -> None:
         "| time   | `run`  |           1 |            8 | s    |       |        |",
         "| growth | `run`  |             |          1.3 | x    | ≤ 1.2 | MISSED |",
     ]
+
+
+def test_make_bench_leaves_out_the_forecast_alone() -> None:
+    (line,) = (line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("QUICK := "))
+    assert {*line.split()[2:], "forecast"} == set(PARTS)
 
 
 def test_the_page_shows_the_last_full_benchmark() -> None:
