@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -17,7 +17,6 @@ from audit.demo.faults import Chaos, Refused, Slow
 from audit.demo.hosting import RemoteStandIn
 from audit.demo.standin import Rules
 from audit.forecast import TRAININGS_PER_PAGE, Assumed, forecast
-from audit.ledger import Ledger
 from audit.models import Reason
 from benchmarks.child import Child
 from benchmarks.results import Figure
@@ -32,7 +31,6 @@ LISTING, LONGEST_PAGE = 25.0, 2.0
 """Seconds that the pages of the list of trainings take, all together, and one of them at most."""
 
 _PART = "forecast"
-_RUN_FILE = "forecast.sqlite"
 _LOGGED = ("-vv", "--log-format", "json")
 _UNASKABLE = frozenset({Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID})
 
@@ -47,13 +45,21 @@ class Case:
 
 
 class Came(NamedTuple):
-    """What it came to, from the start to the end that the run files name; no interpreter's start and no reports."""
+    """What it came to. Latencies are those that were met: this machine has other things to do than to answer."""
 
     requests: int
     seconds: float
+    """For the account, and from the next request to the last answer: the database is read between."""
     latency: float
     page_latency: float | None
-    """As met on this machine, which has other things to do than to answer."""
+
+
+class Met(NamedTuple):
+    """One request, as the log tells of it."""
+
+    path: str
+    ended: datetime
+    took: float
 
 
 def measure(stage: Stage) -> Iterator[Figure]:
@@ -106,36 +112,34 @@ def _made(stage: Stage, case: Case) -> Came:
         for run in runs:
             run.wait()
         requests = standin.usage().seen.requests
-    spans = [_span(folder / _RUN_FILE) for folder in folders]
-    seconds = (max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds()
     met = [each for folder in folders for each in _met(folder / "said")]
-    listing = [took for path, took in met if path.startswith("/v1/trainings")]
-    asking = [took for path, took in met if not path.startswith("/v1/trainings")]
-    return Came(requests, seconds, mean(asking), mean(listing) if listing else None)
+    account, listing, asking = (
+        [each for each in met if each.path.startswith(f"/v1/{start}")] for start in ("account", "trainings", "models")
+    )
+    began = min(each.ended - timedelta(seconds=each.took) for each in listing + asking)
+    return Came(
+        requests,
+        account[0].took + (max(each.ended for each in asking) - began).total_seconds(),
+        mean(each.took for each in asking),
+        mean(each.took for each in listing) if listing else None,
+    )
 
 
 def _begun(stage: Stage, standin: RemoteStandIn, case: Case, folder: Path) -> Child:
     """A run in `folder`, whose name ends in the number of its shard."""
     assumed = case.assumed
     folder.mkdir()
-    arguments = ["-m", "audit", "run", *case.options, "--run-file", _RUN_FILE, "-o", "csv=report.csv", *_LOGGED]
+    arguments = ["-m", "audit", "run", *case.options, "-o", "csv=report.csv", *_LOGGED]
     arguments += ["--rate", f"{assumed.per_minute / assumed.shards:.0f}", "--concurrency", str(assumed.concurrency)]
     if assumed.shards > 1:
         arguments += ["--shard", f"{folder.name.split()[-1]}/{assumed.shards}"]
     return Child.python(arguments, stage.environ(standin), folder)
 
 
-def _span(run_file: Path) -> tuple[datetime, datetime]:
-    with Ledger.open(run_file) as ledger:
-        info = ledger.info
-    return datetime.fromisoformat(info.started_at), datetime.fromisoformat(info.finished_at or "")
-
-
-def _met(log: Path) -> Iterator[tuple[str, float]]:
-    """Path and seconds of each request."""
+def _met(log: Path) -> Iterator[Met]:
     for line in log.read_text().splitlines():
         if line.startswith("{") and "duration_ms" in (entry := json.loads(line)):
-            yield entry["path"], entry["duration_ms"] / 1000
+            yield Met(entry["path"], datetime.fromisoformat(entry["time"]), entry["duration_ms"] / 1000)
 
 
 def _off(came: float, told: float) -> float:
