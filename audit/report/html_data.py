@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from operator import attrgetter
 
 import msgspec
 
@@ -64,6 +65,7 @@ _TEXTS = (
     "later_failure_reason",
 )
 """Fields of `ModelRecord` that are shown as they are."""
+_texts = attrgetter(*_TEXTS)
 
 FIELDS = (
     *_TEXTS,
@@ -233,7 +235,7 @@ class _Packer:
     def row(self, user: AuditedUser) -> list[str]:
         """One user."""
         record, finding = user.record, user.finding
-        texts = [getattr(record, name) or "" for name in _TEXTS]
+        texts = [text or "" for text in _texts(record)]
         texts += [finding.detail or "", record.replicate_version_id or "", ITEM.join(record.shared_with)]
         plain = "".join(texts).replace(ITEM, "").isprintable() if record.shared_with else "".join(texts).isprintable()
         odd = ""
@@ -322,30 +324,28 @@ def _same_date(date: str | None, others: list[str | None]) -> str:
 
 def _dates(dates: Iterable[str | None]) -> list[str]:
     """Each as seconds since the one before."""
-    packed_dates, before = [], 0
+    packed_dates, before = [], _EPOCH
     for date in dates:
-        moment = _microseconds(date)
-        if moment is None:
+        at = _moment(date)
+        if at is None:
             packed_dates.append(f"~{visible(date)}" if date else "-")
             continue
-        seconds, rest = divmod(abs(moment - before), 1_000_000)
-        sign = "-" if moment < before else ""
+        gap, sign = (at - before, "") if at >= before else (before - at, "-")
+        seconds, rest = gap.days * 86_400 + gap.seconds, gap.microseconds
         packed_dates.append(f"{sign}{seconds}.{rest:06}".rstrip("0") if rest else f"{sign}{seconds}")
-        before = moment
+        before = at
     return packed_dates
 
 
-def _microseconds(iso: str | None) -> int | None:
-    """Since 1970; None where the text is not exactly what the script would print for that moment."""
+def _moment(iso: str | None) -> datetime | None:
+    """None where the text is not exactly what the script would print for that moment."""
     if not iso or iso[-1] != "Z" or iso[10:11] != "T" or len(iso) not in {20, 27}:
         return None
     try:
-        since = datetime.fromisoformat(iso) - _EPOCH
+        at = datetime.fromisoformat(iso)
     except ValueError:
         return None
-    if len(iso) == 27 and (since.microseconds == 0 or iso[19] != "."):
-        return None
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return None if len(iso) == 27 and (at.microsecond == 0 or iso[19] != ".") else at
 
 
 def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
