@@ -11,6 +11,8 @@ from audit.cli import cli
 from audit.cli.demo import PG_BIN
 from audit.hint_table import HINTS
 from audit.models import ExitCode, Note, Reason, Status
+from audit.said import VARIABLES
+from audit.shard import MOST
 from tests.audits import ROOT
 
 PATH = ROOT / "README.md"
@@ -85,6 +87,7 @@ def _settings() -> Iterator[tuple[str, ...]]:
         unit = "" if number.whole else " seconds"
         bounds = f"{number.least:,g} to {number.most:,.0f}{unit}"
         yield f"`{number.variable}`", f"`{number.option}`", f"{number.default:g}", bounds
+    yield f"`{VARIABLES['shard']}`", "`--shard`", "", f"K/N with N up to {MOST}: one part of the models"
     yield f"`{PG_BIN}`", "", "", "for `demo` and the tests: a directory with PostgreSQL's own programs"
 
 

@@ -19,7 +19,7 @@ from tests.audits import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 _CODES = {
-    "ExitCode": "run, demo and render",
+    "ExitCode": "run, demo, render and merge",
     "FailOnCode": "run with --fail-on",
     "AcceptedCode": "run with accepted findings",
     "DoctorCode": "doctor",
