@@ -194,7 +194,7 @@ def _read(parts: Sequence[Part]) -> TrainingsRead | None:
 
 
 def population(parts: Sequence[Part]) -> Population:
-    """Who is in the database: as the shard saw it that found the fewest users, for nobody is missing whom it lacks."""
+    """Who is in the database, as seen by the shard that found the fewest: who has left meanwhile is then not missed."""
     return min(filter(None, (part.population for part in parts)), key=lambda each: each.users_with_completed_model)
 
 

@@ -1,7 +1,7 @@
 """The run file, one SQLite file; the only place that says sqlite3.
 
 `book` is what others use, `journal` its part about repairs, `storage` the file itself, `salvage` what is left of a
-damaged one.
+damaged one; `shards` makes one file of several, row by row, with `copies`.
 """
 
 from audit.ledger.book import Ledger
