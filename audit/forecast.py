@@ -71,7 +71,7 @@ class Assumed:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Of all shards together; `seconds` are those spent on Replicate, so that reading the database is not among them."""
+    """Of all shards together; `seconds` are those spent on Replicate: reading the database is not among them."""
 
     requests: int
     seconds: float
