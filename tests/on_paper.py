@@ -39,7 +39,7 @@ ONE = Assumed(
 )
 """One run for everybody, in one account."""
 FAST = replace(ONE, trainings=USERS * 12 // 10, settled=0.9)
-RETRAINED_DAYS = 30
+RETRAINED_DAYS = 365
 """After which a user has another version, on average."""
 
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z ]+): from the forecast -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -170,7 +170,7 @@ def _age() -> str:
 def _aged(run: tuple[str, Assumed]) -> tuple[str, ...]:
     seconds = forecast(run[1]).seconds
     overtaken = seconds / 86400 / RETRAINED_DAYS / 2  # on average an answer is half as old as the first
-    return run[0], f"{_time(seconds)} old", f"{overtaken:.1%}", _count(USERS * overtaken)
+    return run[0], f"{_time(seconds)} old", f"{overtaken:.2%}", _count(USERS * overtaken)
 
 
 def _sizes() -> Iterator[tuple[str, ...]]:
