@@ -115,13 +115,8 @@ def report(folder: Path) -> dict[str, Any]:
     return decoded
 
 
-@pytest.mark.parametrize("kilobytes", [850, 900])
-def test_a_disk_that_gets_full_while_asking_keeps_the_run_which_is_finished_later(
-    small: Small, whole: dict[str, Any], kilobytes: int
-) -> None:
-    (small.shell.folder / "report.json").write_text("of an earlier run")
-    with small.of(kilobytes) as shell:
-        fails(shell(*RUN), "the run file run.sqlite ", small.full[0], "sync-audit run --resume run.sqlite")
+def is_finished_later(shell: Shell, whole: dict[str, Any]) -> None:
+    """What is known is in reports until there is room again, and nothing is missing when the run is resumed."""
     assert (shell.folder / "report.json").read_text() == "of an earlier run"
     assert "run.sqlite" in names(shell.folder)
     render = shell("render", "run.sqlite", "-oreport.json")
@@ -129,10 +124,32 @@ def test_a_disk_that_gets_full_while_asking_keeps_the_run_which_is_finished_late
     summary = json.loads((shell.folder / "report.json").read_text())["summary"]
     assert summary["total"] == 300
     assert summary["not_checked"] > 0
-    resumed = shell("run", "--resume", "run.sqlite")
+    resumed = shell("run", "--resume", "run.sqlite", "--rate", "99999")
     assert resumed.code == ExitCode.INCOMPLETE, resumed.err
     assert report(shell.folder) == whole
     assert names(shell.folder) == {"run.sqlite", "report.json"}
+
+
+@pytest.mark.parametrize("small", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("kilobytes", [720, 800])
+def test_a_disk_that_gets_full_while_asking_keeps_the_run_which_is_finished_later(
+    small: Small, whole: dict[str, Any], kilobytes: int
+) -> None:
+    (small.shell.folder / "report.json").write_text("of an earlier run")
+    with small.of(kilobytes) as shell:
+        fails(shell(*RUN), "the run file run.sqlite ", small.full[0], "sync-audit run --resume run.sqlite")
+    is_finished_later(shell, whole)
+
+
+def test_a_file_that_may_not_grow_while_asking_keeps_the_run_which_is_finished_later(
+    shell: Shell, square: Place, whole: dict[str, Any]
+) -> None:
+    shell.environ = square.environ | PATIENT | {"SYNC_AUDIT_RATE": "3000"}
+    (shell.folder / "report.json").write_text("of an earlier run")
+    process = asking(shell, square, *RUN)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1024, 1024))
+    fails(ended(process), "the run file run.sqlite ", "the disk reports an error", "--resume run.sqlite")
+    is_finished_later(shell, whole)
 
 
 @pytest.mark.parametrize("kilobytes", [4, 200])

@@ -244,3 +244,26 @@ def test_what_sqlite_has_taken_back_itself_is_told_as_what_it_was(tmp_path: Path
             ledger._db.execute("INSERT OR ROLLBACK INTO audited SELECT * FROM audited")
         with ledger.transaction():
             ledger.save_info(ledger.info)
+
+
+def test_a_process_that_is_killed_while_it_fills_the_file_leaves_nothing_in_it(tmp_path: Path) -> None:
+    killed = tmp_path / "killed.sqlite"
+    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger, ledger.loading():
+        for each in people(*[f"acme/m{number}" for number in range(3000)]):
+            ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        for name in ("run.sqlite", "run.sqlite-journal"):  # as they are on disk at this moment
+            (tmp_path / name.replace("run", "killed")).write_bytes((tmp_path / name).read_bytes())
+    with pytest.raises(LedgerError, match="in the middle of a change") as raised:
+        Ledger.open(killed, "ro")
+    assert "sync-audit render" in raised.value.next_step
+    with Ledger.open(killed) as ledger:
+        assert (ledger.population, ledger.summary().total) == (None, 0)
+
+
+def test_the_file_is_filled_without_a_log_as_large_as_itself(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger:
+        with ledger.loading():
+            for each in people(*[f"acme/m{number}" for number in range(3000)]):
+                ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+        assert sizes.pop("run.sqlite") > 20 * sum(sizes.values())

@@ -176,7 +176,7 @@ class Ledger:
     @contextmanager
     def loading(self) -> Iterator[None]:
         """One transaction around all `add`: the records are there whole or not at all."""
-        with self.transaction():
+        with self._translated(), storage.filling(self._db):
             yield
             self._db.execute("CREATE INDEX by_model ON audited (model) WHERE model IS NOT NULL")
 

@@ -69,6 +69,11 @@ class DamagedError(LedgerError):
 _WORDS = (
     ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
     ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit run --resume RUN"),
+    (
+        "readonly_rollback",
+        "was left in the middle of a change, as its process was killed",
+        "Open it once, which takes that back: sync-audit render RUN",
+    ),
     ("readonly", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
     ("read-only", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
     ("not a database", "is not a run file of sync-audit", "Name the .sqlite file that a run has written."),
@@ -157,6 +162,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def filling(connection: sqlite3.Connection) -> Iterator[None]:
+    """As `transaction`, for the mass of a file that is held: a log would hold all of it a second time."""
+    connection.execute("PRAGMA journal_mode = DELETE")
+    with transaction(connection):
+        yield
+    hold(connection)
+
+
 def release(connection: sqlite3.Connection) -> None:
     """Undo `hold`; the log becomes part of the file, and the next write removes what the switch has left."""
     connection.execute("PRAGMA journal_mode = DELETE")
@@ -206,7 +220,7 @@ def translated(path: Path) -> Iterator[None]:
                 f"the run file {path} is gone: it, or its directory, was removed while it was in use",
                 "Start a new run, in a place that stays.",
             ) from error
-        text = str(error).lower()
+        text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
         for sign, words, step in _WORDS:
             if sign in text:
                 raise LedgerError(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
