@@ -28,8 +28,8 @@ _PARTS = (RUN, f"{RUN}-wal")
 OPENING = 100.0
 """Milliseconds until the first user of a run file is read, however many there are."""
 
-LOST = CONCURRENCY + 500
-"""Answers that a kill may lose: those in flight, and those of a tenth of a second; there are never 5,000 a second."""
+LOST = CONCURRENCY + 32
+"""Answers that a kill may lose: those in flight, and those that wait to be written together."""
 
 _LOOK = 0.01
 """Seconds between two looks at how many answers there are."""

@@ -52,7 +52,7 @@ class Place:
             "outputs": (("json", str(folder / "report.json")),),
             "run_file": folder / "run.sqlite",
             "per_minute": 100_000,
-            "timeout": 0.4,
+            "timeout": 0.6,
             "retries": 1,
             "trainings": TrainingsRead(mode="versions"),
         }
@@ -66,7 +66,7 @@ class Place:
             "REPLICATE_BASE_URL": self.standin.origin,
             "REPLICATE_API_TOKEN": TOKEN,
             "SYNC_AUDIT_RATE": "100000",
-            "SYNC_AUDIT_TIMEOUT": "0.4",
+            "SYNC_AUDIT_TIMEOUT": "0.6",
             "SYNC_AUDIT_RETRIES": "1",
         }
 

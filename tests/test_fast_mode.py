@@ -44,7 +44,7 @@ def test_every_oddity_is_there(odd: OddlyTrained) -> None:
 
 
 def test_with_all_versions_asked_for_every_verdict_is_right(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path)) as ledger:
+    with audit(place.settings(tmp_path, timeout=20)) as ledger:
         assert reasons(ledger) == {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
 
 
@@ -53,7 +53,7 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
 ) -> None:
     right = {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
-    with audit(place.settings(tmp_path, trainings=FAST)) as ledger:
+    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as ledger:
         got = reasons(ledger)
         requests = ledger.info.requests.sent
         by_training = ledger.count_by_training()
@@ -65,7 +65,7 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
 
 def test_trainings_older_than_the_window_settle_nobody(place: Place, tmp_path: Path) -> None:
     with audit(
-        place.settings(tmp_path, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z"))
+        place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z"))
     ) as ledger:
         settled = [user.record for user in ledger.users() if user.finding.evidence == "training"]
     assert 0 < len(settled) <= 301
@@ -77,7 +77,7 @@ def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
 ) -> None:
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
     every = TrainingsRead(mode="trainings", since=LONG_AGO, sample=100)
-    with audit(place.settings(tmp_path, trainings=every)) as ledger:
+    with audit(place.settings(tmp_path, timeout=20, trainings=every)) as ledger:
         found = {user: reason for user, reason in reasons(ledger).items() if reason is Reason.EVIDENCE_DISAGREES}
         assert found.keys() == unseen
         assert ledger.count_by_training() == 0
@@ -87,15 +87,17 @@ def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
 
 
 def test_a_sample_is_never_empty_unless_none_is_wanted(place: Place, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path, trainings=FAST)) as ledger:
+    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as ledger:
         without = ledger.count_by_training()
     tiny = TrainingsRead(mode="trainings", since=LONG_AGO, sample=0.0001)
-    with audit(place.settings(tmp_path, run_file=tmp_path / "tiny.sqlite", trainings=tiny)) as ledger:
+    with audit(place.settings(tmp_path, timeout=20, run_file=tmp_path / "tiny.sqlite", trainings=tiny)) as ledger:
         assert ledger.count_by_training() == without - 1
 
 
 def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path, trainings=TrainingsRead(mode="versions", since=LONG_AGO))) as ledger:
+    with audit(
+        place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="versions", since=LONG_AGO))
+    ) as ledger:
         notes = {user.record.user_id: set(user.finding.notes) for user in ledger.users()}
     pushed = {Oddity.PUSHED, Oddity.PUSHED_AND_RECORDED, Oddity.NO_OUTPUT}
     for i in range(odd.n):

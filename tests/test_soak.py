@@ -135,7 +135,8 @@ def soak(users: int, seed: int, path: Path) -> None:
     check(crowd, findings, seen)
     # One in a thousand meets a socket that the server is just closing, and never arrives; more where machines are busy.
     assert 0 <= requests.sent - seen.requests <= users // 100
-    assert requests.throttled == seen.throttled > 0
+    assert 0 <= seen.throttled - requests.throttled <= users // 100  # one that comes late is a time-out
+    assert requests.throttled > 0
     assert requests.retried > 0
     assert seen.tokens.keys() == {"valid"}
     assert seen.peak_sockets <= 128 * 2  # a socket that the server has not yet seen closed counts twice

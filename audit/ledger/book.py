@@ -1,9 +1,9 @@
 """The run file: every record of a run and the finding on it.
 
 Each record comes with a first finding, the one for a question that was never asked, so a run file says the truth at
-any moment, whatever ends the run. Answers of the same tenth of a second are one transaction: a process that is killed
-loses them at most, and what was in flight. While a run is live its process holds the file's lock, which ends with the
-process, so there are no stale ones.
+any moment, whatever ends the run. Up to 32 answers of the same tenth of a second are one transaction: a process that is
+killed loses them at most, and what was in flight. While a run is live its process holds the file's lock, which ends
+with the process, so there are no stale ones.
 """
 
 import sqlite3
@@ -46,8 +46,9 @@ _PAGE = 500
 _ROOM = 900
 """Characters of a finding that waits for its answer, blanks behind the JSON included: the answer then fits into the
 same place. A row that grows splits its page, and settling takes three times as long."""
+_TOGETHER = 32
 _KEPT_EVERY = 0.1
-"""Seconds. A transaction for each answer would double what settling costs."""
+"""Answers, and seconds, after which they are on disk. A transaction for each would double what settling costs."""
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _ENCODER = msgspec.json.Encoder()
@@ -72,6 +73,7 @@ class Ledger:
         self._ahead: dict[str, tuple[int, str]] = {}
         """The one record of a model that `pending` has named, kept from there, as nobody shares it."""
         self._keep_at = 0.0
+        self._unkept = 0
         self._anew: Acceptances | None = None
         self._judged_anew = False
 
@@ -282,7 +284,8 @@ class Ledger:
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         """Record what one answer means for each record that waited for it; `at` is when it came, seconds since 1970.
 
-        On disk with the first answer that comes a tenth of a second after those that are there, or when the run ends.
+        On disk with the first answer that comes a tenth of a second after those that are there, with every 32nd in any
+        case, and when the run ends.
         """
         outcome = failure.value if failure else _ANSWERED
         with self._translated():
@@ -290,12 +293,14 @@ class Ledger:
                 self._db.execute("BEGIN")
             for row_id, finding in findings:
                 self._db.execute(_SETTLE, _settled(outcome, row_id, finding, at))
-            if time.monotonic() >= self._keep_at:
+            self._unkept += 1
+            if self._unkept >= _TOGETHER or time.monotonic() >= self._keep_at:
                 self._keep()
 
     def _keep(self) -> None:
         if self._db.in_transaction:
             self._db.execute("COMMIT")
+            self._unkept = 0
             self._keep_at = time.monotonic() + _KEPT_EVERY
 
     def finish(self, info: RunInfo) -> None:
