@@ -372,11 +372,12 @@ def test_a_second_signal_while_reports_are_written_leaves_the_old_one_and_no_par
     many: Shell, number: signal.Signals
 ) -> None:
     process = writing(many, *RESUME, "-oreport.json")
-    process.send_signal(number)
-    time.sleep(0.02)
-    process.send_signal(number)
+    while process.poll() is None:  # two that a busy process has not yet looked at are one to it
+        process.send_signal(number)
+        time.sleep(0.03)
     done = ended(process)
-    assert done.code == CODES[number]
+    assert done.code in {CODES[number], -number}  # one more may meet the interpreter when it has all but left
+    assert "before all reports were written" in done.err
     assert "Traceback" not in done.err
     assert temporaries(many) == []
     assert (many.folder / "report.json").read_text() == "of an earlier run"

@@ -151,11 +151,15 @@ def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
         Ledger.open(tmp_path / "run.sqlite")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, this is no database" * 100], ids=["empty", "text"])
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty, as a run leaves its file"), (b"hello, this is no database" * 100, "is not a run file")],
+    ids=["empty", "text"],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "run.sqlite"
     path.write_bytes(content)
-    with pytest.raises(LedgerError, match="is not a run file"):
+    with pytest.raises(LedgerError, match=words):
         Ledger.open(path)
     assert path.read_bytes() == content
 

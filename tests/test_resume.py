@@ -118,7 +118,7 @@ def text(path: Path) -> str:
 
 def empty(path: Path) -> str:
     path.touch()
-    return "is not a run file of sync-audit"
+    return "is empty, as a run leaves its file that is killed when it has hardly begun"
 
 
 def missing(path: Path) -> str:

@@ -182,6 +182,12 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     with translated(path):
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not application and not tables:
+        raise LedgerError(
+            f"{path} is empty, as a run leaves its file that is killed when it has hardly begun",
+            "Remove it. Start a new run.",
+        )
     if application != APPLICATION_ID:
         raise LedgerError(f"{path} is not a run file of sync-audit", "Name the .sqlite file that a run has written.")
     if version > SCHEMA_VERSION:
