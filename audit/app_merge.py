@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from audit import merged_run, reporting
-from audit.errors import LedgerError, SettingsError
-from audit.ledger import Ledger, shards
+from audit.errors import SettingsError
+from audit.ledger import Ledger, check_free, shards
 from audit.merged_run import Allowed, Part
 from audit.models import Acceptances, Format
 
@@ -96,7 +96,4 @@ def _check_paths(settings: MergeSettings) -> None:
             raise SettingsError(f"{other} and {path} are the same run file", "Name each shard once.")
     if settings.run_file.resolve() in seen:
         raise SettingsError(f"--run-file {settings.run_file} is one of the run files to be merged", "Name a new one.")
-    if settings.run_file.exists():
-        raise LedgerError(
-            f"the run file {settings.run_file} exists already", "Name another one with --run-file, or remove this one."
-        )
+    check_free(settings.run_file)

@@ -65,6 +65,10 @@ COMMANDS: Mapping[str, Keys] = {
 }
 """Tables of commands that have one of their own, and their keys."""
 
+_OF_THE_RUN: Mapping[str, tuple[str, ...]] = {"merge": ("run_file",), "sync": ("user", "limit")}
+"""By command, what is said outside of its table about a single run: that of all shards has another file, and whom a run
+was narrowed to is in its run file."""
+
 REFUSED: Mapping[str, str] = {
     "resume": "it is about one run: write --resume RUN on the command line",
     "run": "options of `sync-audit run` stand at the top level, and --run RUN on the command line",
@@ -98,11 +102,8 @@ def config(document: Mapping[str, object], command: str, name: str, folder: Path
     if command == "demo":
         values = {}
     elif command in COMMANDS:
-        values = {key: value for key, value in values.items() if key not in {"output", "accept"}}
-    if command == "merge":  # that of a run is not that of all of them together
-        values.pop("run_file", None)
-    if command == "sync":  # whom a run is narrowed to is in its run file
-        values = {key: value for key, value in values.items() if key not in {"user", "limit"}}
+        not_meant = {"output", "accept", *_OF_THE_RUN.get(command, ())}
+        values = {key: value for key, value in values.items() if key not in not_meant}
     own = tables.get(command, {})
     mapped = mapping(_table(document, "database")) if "database" in document else None
     return Config(name, values | own, mapped)

@@ -10,7 +10,7 @@ from audit.models import Choices, Format, Population, Requests, RunInfo, Shard, 
 from audit.settings_values import UNTOLD
 from audit.shard import named
 from audit.training import TrainingsRead
-from audit.verdict import moment
+from audit.verdict import seconds
 
 APART = timedelta(days=1)
 """Shards that were begun further apart than that are told of: users change meanwhile."""
@@ -155,8 +155,8 @@ def merged(parts: Sequence[Part], run_id: str) -> RunInfo:
     return msgspec.structs.replace(
         parts[0].info,
         id=run_id,
-        started_at=min((part.info.started_at for part in parts), key=_seconds),
-        finished_at=max((part.info.finished_at or part.info.started_at for part in parts), key=_seconds),
+        started_at=min((part.info.started_at for part in parts), key=seconds),
+        finished_at=max((part.info.finished_at or part.info.started_at for part in parts), key=seconds),
         account=accounts.pop() if len(accounts) == 1 else None,
         requests=sum((part.info.requests for part in parts), Requests()),
         trainings=_read(parts),
@@ -260,8 +260,8 @@ def doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
 
 
 def _doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
-    first, last = (pick(parts, key=lambda part: _seconds(part.info.started_at)) for pick in (min, max))
-    if _seconds(last.info.started_at) - _seconds(first.info.started_at) > APART.total_seconds():
+    first, last = (pick(parts, key=lambda part: seconds(part.info.started_at)) for pick in (min, max))
+    if seconds(last.info.started_at) - seconds(first.info.started_at) > APART.total_seconds():
         days = f"{first.info.started_at[:10]}, and {named(last.shard)} on {last.info.started_at[:10]}"
         yield f"More than a day lies between the shards: {named(first.shard)} was begun on {days}."
     counts = {part.population.users_with_completed_model: part for part in reversed(parts) if part.population}
@@ -276,8 +276,3 @@ def _doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
         yield f"Different versions of sync-audit made the shards; the report names {parts[0].info.tool_version}."
     if len({part.info.trainings.since for part in parts if part.info.trainings}) > 1:
         yield "Trainings were not read back to the same day in all shards."
-
-
-def _seconds(text: str) -> float:
-    found = moment(text)
-    return found.timestamp() if found else 0.0

@@ -9,6 +9,7 @@ from audit.comparison import Sighting, sighting_of
 from audit.errors import LedgerError, ReportError
 from audit.ledger import Ledger
 from audit.report import json_reader
+from audit.shard import is_part
 
 _SQLITE = b"SQLite format 3\0"
 _NEITHER = "Name a run file (.sqlite) or a JSON report (-o json=PATH) of sync-audit."
@@ -61,7 +62,6 @@ def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
         for user in ledger.users():
             keep(sighting_of(user))
             users += 1
-    narrowed = info.filters.users or info.filters.limit is not None or info.shard
     return ComparedRun(
         path=str(path),
         id=info.id,
@@ -76,5 +76,5 @@ def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
         redacted=info.redacted,
         shard=info.shard,
         users=users,
-        expected=None if narrowed else population.users_with_completed_model,
+        expected=None if is_part(info.filters, info.shard) else population.users_with_completed_model,
     )

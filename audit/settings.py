@@ -91,7 +91,7 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
         token=token_from(said),
         base_url=base_url,
         proxy=proxy_for(base_url, said.environ),
-        outputs=outputs_from(said) or (("html", f"{stem}.html"), ("csv", f"{stem}.csv")),
+        outputs=outputs_from(said) or outputs_beside(Path(f"{stem}.sqlite")),
         run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
         concurrency=int(number_from(CONCURRENCY, said)),
         per_minute=rate_from(said, shard),
@@ -141,6 +141,11 @@ def outputs_from(said: Said) -> tuple[tuple[Format, str], ...]:
     """Formats and paths of the reports; () where nobody has said anything."""
     with said.blaming("output"):
         return outputs(said.texts("output"))
+
+
+def outputs_beside(run_file: Path) -> tuple[tuple[Format, str], ...]:
+    """What is written where nobody has said anything."""
+    return ("html", str(run_file.with_suffix(".html"))), ("csv", str(run_file.with_suffix(".csv")))
 
 
 def outputs(given: tuple[str, ...]) -> tuple[tuple[Format, str], ...]:

@@ -21,6 +21,7 @@ from audit.settings_values import (
     shard_from,
     token_from,
 )
+from audit.shard import spelled
 
 STILL_HEARD = ("token_file", "redact")
 """Of the config file. Its other values were heard when the run was begun, and the run file has them."""
@@ -97,7 +98,7 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
         ("--order-by", said.text("order_by"), info.order_by),
         ("--user", filters.users or None, info.filters.users),
         ("--limit", filters.limit, info.filters.limit),
-        ("--shard (SYNC_AUDIT_SHARD)", _shard(shard_from(said)), _shard(info.shard)),
+        ("--shard (SYNC_AUDIT_SHARD)", shard_from(said), info.shard),
         ("--include-tests", filters.include_tests or None, info.filters.include_tests),
     )
     for name, now, then in compared:
@@ -108,11 +109,9 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
             )
 
 
-def _shard(shard: Shard | None) -> str | None:
-    return f"{shard.number}/{shard.of}" if shard else None
-
-
 def _plain(value: object) -> str:
+    if isinstance(value, Shard):
+        return spelled(value)
     if isinstance(value, tuple):
         return ", ".join(value) or "not given"
     return "not given" if value is None or value is False else "given" if value is True else str(value)

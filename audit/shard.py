@@ -8,7 +8,7 @@ import re
 from hashlib import sha256
 
 from audit.errors import SettingsError
-from audit.models import TRIMMED, ModelRecord, Shard
+from audit.models import TRIMMED, Filters, ModelRecord, Shard
 
 MOST = 100
 """Shards. Each of them reads the whole tables, and a merge opens all of their run files at once."""
@@ -38,6 +38,16 @@ def number_of(record: ModelRecord, of: int) -> int:
     """Which of so many shards `record` belongs to, from 1."""
     key = (record.replicate_model_id or "").strip(TRIMMED) or record.user_id
     return int.from_bytes(sha256(key.encode()).digest()[:HASHED]) % of + 1
+
+
+def is_part(filters: Filters, shard: Shard | None) -> bool:
+    """Whether a run so narrowed may lack somebody who has a completed model."""
+    return bool(filters.users) or filters.limit is not None or shard is not None
+
+
+def spelled(shard: Shard) -> str:
+    """What `parse` understands."""
+    return f"{shard.number}/{shard.of}"
 
 
 def named(shard: Shard) -> str:

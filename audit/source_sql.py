@@ -47,6 +47,9 @@ _MATCHES = """
 lower(c.email) = lower(word) OR c.user_id = {word_as_id} OR position(lower(word) IN lower(c.replicate_model_id)) > 0
 """
 
+_WANTED = "($2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches}))"
+"""Whether a row of `chosen` is one that `--user` names, or everybody is."""
+
 # sha256 is the same in every version from 11 on, on every platform and under FIPS, unlike hashtext and md5; and text is
 # hashed as UTF-8, whatever the database's encoding is. `shard.number_of` says the same.
 _HASH = "sha256(convert_to(coalesce(nullif(c.model, ''), c.user_id), 'UTF8'))"
@@ -76,7 +79,7 @@ SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_
     l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
     (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count
 FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
-WHERE ($2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})) AND {in_shard}
+WHERE {wanted} AND {in_shard}
 ORDER BY c.email COLLATE "C" NULLS LAST, c.user_id COLLATE "C"
 LIMIT $3::bigint
 """
@@ -84,7 +87,7 @@ LIMIT $3::bigint
 _OLDEST = """
 SELECT min(oldest.completed_at COLLATE "C") FROM (
     SELECT {dates} FROM chosen AS c
-    WHERE $2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches})
+    WHERE {wanted}
 ) AS oldest
 """
 
@@ -148,7 +151,8 @@ def statements(
         "order_by": order_by,
         "display_name": "u.display_name" if "display_name" in users else "c.display_name",
         "dates": dates_as_texts("c"),
-        "matches": _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word"),
+        "matches": (matches := _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word")),
+        "wanted": _WANTED.format(matches=matches),
         "shown": SHARED_SHOWN,
     }
     counting = _COUNTING.format_map(words)

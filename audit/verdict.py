@@ -114,6 +114,12 @@ def moment(text: str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def seconds(text: str | None) -> float:
+    """The same since 1970; 0 where `text` names no instant."""
+    found = moment(text)
+    return found.timestamp() if found else 0.0
+
+
 def recorded_hash(recorded: str | None) -> str | None:
     """The 64-digit hash in what is recorded, lower case; None where there is none."""
     bare = _unqualified(recorded)[1]

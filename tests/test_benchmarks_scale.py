@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,24 +13,15 @@ from audit.demo.seen import Seen
 from audit.models import Reason
 from benchmarks import truth
 from benchmarks.scale import up_to
+from tests.benchmark_runs import benchmark
 
-ROOT = Path(__file__).resolve().parent.parent
 CROWD = Crowd(60, oddities=0.5)
 Row = tuple[str, str]
 
 
 @pytest.mark.slow
 def test_a_run_of_three_hundred_users_is_killed_resumed_rendered_compared_and_right(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale", "--users", "300", "--folder", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stderr
+    done = benchmark("benchmarks.scale", "--users", "300", "--folder", str(tmp_path))
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
     peaks = [float(value) for part, what, value, *_ in lines if part == "peak memory" and "stand-in" not in what]
     assert len(peaks) == 7

@@ -17,7 +17,7 @@ from audit.report.acceptance_words import stale
 from audit.report.redaction import redacted_user
 from audit.report.writer import STDOUT
 from audit.reporting import Outcome
-from audit.shard import named, share
+from audit.shard import named, share, spelled
 from audit.verdict import wrong_account
 from audit.visible import shortened, visible
 
@@ -216,8 +216,8 @@ def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
     failed = sum(summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
     if absent := missing(outcome.info):
-        shards = f"{absent[0].number}/{absent[0].of}"
-        yield from _step("To audit what is missing, and merge again:", f"run --shard {shards}", "", width)
+        shard = spelled(absent[0])
+        yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
     if outcome.info.state != "complete" and (ledger.count_pending() or not outcome.info.shards):
         yield from _step("To finish it:", "run", f"--resume {run_file}", width)
     elif failed:

@@ -61,15 +61,14 @@ def command(shards: tuple[str, ...], **given: object) -> "Code":
 def _settings(inputs: tuple[Path, ...], said: "Said") -> "MergeSettings":
     from audit.app_merge import MergeSettings
     from audit.instants import utc_now
-    from audit.settings import default_stem, outputs_from
+    from audit.settings import default_stem, outputs_beside, outputs_from
 
     path = Path(said.text("run_file") or f"{default_stem(utc_now())}.sqlite")
     anew = told.judges_anew(said)
     return MergeSettings(
         inputs=inputs,
         run_file=path,
-        outputs=outputs_from(said)
-        or (("html", str(path.with_suffix(".html"))), ("csv", str(path.with_suffix(".csv")))),
+        outputs=outputs_from(said) or outputs_beside(path),
         partial=said.flag("partial"),
         any_account=said.flag("any_account"),
         redact=said.flag("redact"),

@@ -91,18 +91,9 @@ base_url = _plain(
 concurrency = _plain(
     "--concurrency", metavar="N", text="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]"
 )
-rate = _plain(
-    "--rate",
-    metavar="N",
-    text="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
-    "[SYNC_AUDIT_RATE; default: 2400]",
-)
-shared_rate = _plain(
-    "--rate",
-    metavar="N",
-    text="Requests a minute; the account's limit is 3,000 and the product lives on it too.  "
-    "[SYNC_AUDIT_RATE; default: 2400, of which a shard makes its N-th part]",
-)
+_RATE = "Requests a minute; the account's limit is 3,000 and the product lives on it too.  [SYNC_AUDIT_RATE; default: "
+rate = _plain("--rate", metavar="N", text=f"{_RATE}2400]")
+shared_rate = _plain("--rate", metavar="N", text=f"{_RATE}2400, of which a shard makes its N-th part]")
 timeout = _plain(
     "--timeout", metavar="S", text="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
 )

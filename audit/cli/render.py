@@ -29,14 +29,11 @@ def command(run_file: str, **given: object) -> "Code":
     from audit.cli.stopping import leaving
     from audit.ledger import DamagedError, Ledger, salvaged
     from audit.report.writer import Output
-    from audit.settings import outputs_from
+    from audit.settings import outputs_beside, outputs_from
 
     said = told.said("render", given)
     path, redact = Path(run_file), said.flag("redact")
-    wanted = [Output(*each) for each in outputs_from(said)] or [
-        Output("html", str(path.with_suffix(".html"))),
-        Output("csv", str(path.with_suffix(".csv"))),
-    ]
+    wanted = [Output(*each) for each in outputs_from(said) or outputs_beside(path)]
     reporting.check_outputs(wanted, path)
     anew, exit_zero = told.judges_anew(said), said.flag("exit_zero")
     acceptances = told.acceptances(said) if anew else None

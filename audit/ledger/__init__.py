@@ -7,6 +7,6 @@ damaged one; `shards` makes one file of several, row by row, with `copies`.
 from audit.ledger.book import Ledger
 from audit.ledger.journal import Entry
 from audit.ledger.salvage import salvaged
-from audit.ledger.storage import ELSEWHERE, DamagedError
+from audit.ledger.storage import ELSEWHERE, DamagedError, check_free
 
-__all__ = ["ELSEWHERE", "DamagedError", "Entry", "Ledger", "salvaged"]
+__all__ = ["ELSEWHERE", "DamagedError", "Entry", "Ledger", "check_free", "salvaged"]

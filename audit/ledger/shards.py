@@ -10,7 +10,7 @@ from audit.ledger.book import Ledger
 from audit.ledger.copies import Row
 from audit.models import Shard
 from audit.shard import named, number_of
-from audit.verdict import moment
+from audit.verdict import seconds
 from audit.visible import visible
 
 
@@ -45,7 +45,7 @@ def join(into: Ledger, shards: Mapping[Shard, Ledger]) -> int:
     first = ledgers[0]
     if first.info.baseline:
         copies.take_baseline(first.copies.baseline())
-    begun = {shard.number: _seconds(ledger.info.started_at) for shard, ledger in shards.items()}
+    begun = {shard.number: seconds(ledger.info.started_at) for shard, ledger in shards.items()}
     of = next(iter(shards)).of
     return copies.remove_doubled(lambda record: begun[number_of(record, of)])
 
@@ -65,8 +65,3 @@ def _belonging(shard: Shard, ledger: Ledger) -> Iterator[Row]:
 def _place(row: Row) -> tuple[bool, str, str]:
     """By code point, as PostgreSQL sorts bytes of UTF-8."""
     return row.record.email is None, row.record.email or "", row.record.user_id
-
-
-def _seconds(text: str) -> float:
-    found = moment(text)
-    return found.timestamp() if found else 0.0

@@ -91,9 +91,7 @@ def create(path: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        raise LedgerError(
-            f"the run file {path} exists already", "Name another one with --run-file, or remove this one."
-        ) from None
+        raise _taken(path) from None
     except OSError as error:
         raise LedgerError(
             f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
@@ -111,6 +109,16 @@ def create(path: Path) -> sqlite3.Connection:
         error.next_step = ELSEWHERE
         raise
     return connection
+
+
+def check_free(path: Path) -> None:
+    """Find out before anything else whether `create` would find a file there. Raises `LedgerError`."""
+    if path.exists():
+        raise _taken(path)
+
+
+def _taken(path: Path) -> LedgerError:
+    return LedgerError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
 
 
 def remove(path: Path) -> None:

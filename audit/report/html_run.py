@@ -4,7 +4,7 @@ import shlex
 
 from audit.report.html_words import counted, duration, instant, time_element
 from audit.report.view import RunBlock, RunView, TrainingsBlock
-from audit.shard import named, share
+from audit.shard import named, share, spelled
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 
@@ -20,7 +20,7 @@ def reproduce(run: RunBlock) -> str:
     if run.filters.limit is not None:
         words += ["--limit", str(run.filters.limit)]
     if run.shard:
-        words += ["--shard", f"{run.shard.number}/{run.shard.of}"]
+        words += ["--shard", spelled(run.shard)]
     if run.filters.include_tests:
         words.append("--include-tests")
     if run.trainings:

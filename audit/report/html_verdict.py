@@ -108,8 +108,8 @@ def banners(view: RunView) -> Iterator[Banner]:
         )
     for each in stale(run.acceptances):
         yield Banner("needs_sync", each.sentence, f"{each.text}.")
-    if narrowed(run):
-        yield Banner("not_checked", "Part of the users", f"The run was narrowed: {narrowed(run)}.")
+    if part := narrowed(run):
+        yield Banner("not_checked", "Part of the users", f"The run was narrowed: {part}.")
     if run.redacted:
         yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")
 

@@ -16,6 +16,7 @@ from audit.comparison import Sighting
 from audit.errors import ReportError
 from audit.models import Account, Filters, Shard
 from audit.report.json_report import SCHEMA_VERSION
+from audit.shard import is_part
 
 LARGEST = 1 << 24
 """Characters of one user or block; a report of ours has some thousand."""
@@ -111,8 +112,7 @@ def _checked(blocks: dict[str, Any], users: int | None, path: str) -> ComparedRu
 def _expected(blocks: dict[str, Any], run: _Run) -> int | None:
     population = blocks.get("population")
     count = population.get("users_with_completed_model") if isinstance(population, dict) else None
-    narrowed = run.filters.users or run.filters.limit is not None or run.shard
-    return count if isinstance(count, int) and not narrowed else None
+    return count if isinstance(count, int) and not is_part(run.filters, run.shard) else None
 
 
 class _Window:

@@ -27,6 +27,7 @@ from audit.models import (
     Summary,
 )
 from audit.report.redaction import redacted_entry, redacted_filters, redacted_text, redacted_user
+from audit.shard import is_part
 from audit.training import Mode
 from audit.verdict import moment
 
@@ -152,8 +153,7 @@ ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
     if not info.acceptances:
         return Accepted()
-    narrowed = info.filters.users or info.filters.limit is not None or info.shard
-    whole = info.state == "complete" and not narrowed
+    whole = info.state == "complete" and not is_part(info.filters, info.shard)
     users = chain.from_iterable(map(reader.users, ATTENTION))
     return Entries(info.acceptances, day_of(info)).tally(users, whole=whole)
 
