@@ -23,8 +23,8 @@ So has `sync-audit doctor`: `facts` and `settings_origin` (L1), `checks` and `di
 `sync-audit sync` goes from a run file through `app_plan`, `repair_plan` and `repair_sql` (L2: the plan and its SQL) to
 `app_repair` and `source_repair` (L3), the only module that ever writes to the product's database.
 `sync-audit diff` has `comparison` and `compared_run` (L2), `past_run` (L3) and `app_diff` (L4).
-Runs of a part: `shard` says who is in which (L1), `merged_run` what makes them one (L2), and `ledger.shards` and
-`app_merge` (L4) put their run files together.
+Runs of a part: `shard` says who is in which (L1), `shard_set` whether several belong together and `merged_run`
+what they make (L2), and `ledger.shards` and `app_merge` (L4) put their run files together.
 Accepted findings: `acceptance` says which entry holds for what; `accept_entries` and `accept_edit` what a file of them
 says and how one gets into it (all L2), `accept_file` finds, reads and writes it; `app_accept` is the command (L4).
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit import merged_run, reporting
+from audit import merged_run, reporting, shard_set
 from audit.errors import SettingsError
 from audit.ledger import Ledger, check_free, shards
-from audit.merged_run import Allowed, Part
 from audit.models import Acceptances, Format
+from audit.shard_set import Allowed, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def merge(settings: MergeSettings) -> Merged:
         allowed = Allowed(
             partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.judged_anew
         )
-        merged_run.check(parts, allowed)
+        shard_set.check(parts, allowed)
         by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
         ledger, doubled = _written(settings, [each for each in by_number if each[0].population])
         return Merged(ledger, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))

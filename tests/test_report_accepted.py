@@ -12,7 +12,7 @@ from playwright.async_api import expect
 from audit.models import Acceptances, AuditedUser, ExitCode, Reason, Status
 from audit.report import csv_report, json_report
 from audit.report.acceptance_words import stale
-from audit.report.html_verdict import exit_meaning, headline
+from audit.report.headline import exit_meaning, headline
 from audit.report.md_report import LEAST, render_within
 from audit.report.view import RunView
 from audit.visible import shortened, visible

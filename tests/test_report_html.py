@@ -19,8 +19,9 @@ from audit.report.html_charts import days_behind, lag_charts, reasons_chart, spl
 from audit.report.html_listed import MOST
 from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
-from audit.report.html_words import comparison, duration, instant, short_hash
+from audit.report.html_words import comparison
 from audit.report.view import RunView
+from audit.report.words import duration, instant, short_hash
 from audit.training import Training, TrainingsRead
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids

@@ -13,10 +13,10 @@ from hypothesis import given, strategies
 
 from audit.explanations import EXPLANATIONS
 from audit.models import Account, AuditedUser, Baseline, Filters, Finding, Note, Reason, Status
-from audit.report.html_words import STATUS_TITLES
 from audit.report.md_report import LEAST, LIMIT, render, render_within
 from audit.report.md_words import NOTHING, SHOWN, code, code_in_text, prose
 from audit.report.view import RunView
+from audit.report.words import STATUS_TITLES
 from audit.visible import visible
 from tests.report_hostile import HOSTILE, ids
 from tests.report_samples import (

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from audit.hint_table import HINTS
 from audit.models import Acceptance
-from audit.report.html_words import counted
 from audit.report.view import AcceptancesBlock
+from audit.report.words import counted
 
 _NAMED = 5
 

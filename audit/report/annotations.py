@@ -12,9 +12,9 @@ from audit.errors import AuditError
 from audit.explanations import EXPLANATIONS
 from audit.models import ExitCode, ModelRecord, Reason, Status
 from audit.report.acceptance_words import stale
-from audit.report.html_verdict import exit_meaning, headline
-from audit.report.html_words import counted
+from audit.report.headline import exit_meaning, headline
 from audit.report.view import ATTENTION, RunView
+from audit.report.words import counted
 from audit.visible import shortened, visible
 
 Level = Literal["error", "warning", "notice"]

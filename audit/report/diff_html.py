@@ -12,7 +12,8 @@ from audit.comparison import Change, Compared, DiffCode
 from audit.models import Status
 from audit.report.diff_view import CHANGES, TITLES, DiffView, cause, headline, state, unchanged, versions, who
 from audit.report.html_report import environment, own, policy
-from audit.report.html_words import counted, head, time_element
+from audit.report.html_words import head, time_element
+from audit.report.words import counted
 
 SHOWN = 1_000
 """Rows of each change; CSV and JSON have them all."""

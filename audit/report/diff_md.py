@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from audit.comparison import Change, Compared
 from audit.report.diff_view import CHANGES, TITLES, DiffView, cause, headline, state, tally, unchanged, versions, who
-from audit.report.html_words import instant
 from audit.report.md_words import NOTHING, code, prose
+from audit.report.words import instant
 
 SHOWN = 200
 """Users of each change in its table: together they stay well below what GitHub takes of a summary."""

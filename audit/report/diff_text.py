@@ -9,7 +9,7 @@ from audit.comparison import Change, Compared, DiffCode
 from audit.report.diff_view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
 from audit.report.diff_view import versions as versions_of
 from audit.report.diff_view import who as who_is
-from audit.report.html_words import instant
+from audit.report.words import instant
 from audit.visible import shortened, visible
 
 WIDTH = 80

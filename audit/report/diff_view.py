@@ -10,7 +10,7 @@ from audit.compared_run import ComparedRun
 from audit.comparison import Change, Compared, DiffCode, Sighting
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
-from audit.report.html_words import counted, short_hash
+from audit.report.words import counted, short_hash
 
 CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
 """Those that are listed user by user."""

@@ -8,8 +8,9 @@ from audit.hint_table import HINTS
 from audit.models import Acceptance, AuditedUser
 from audit.report.html_attention import placed
 from audit.report.html_facts import model_page
-from audit.report.html_words import MARK_TITLES, anchor, head, short_hash
+from audit.report.html_words import anchor, head
 from audit.report.view import ATTENTION, RunView
+from audit.report.words import MARK_TITLES, short_hash
 
 SHOWN = 1_000
 """How many have a row: all others are in the page's own table, and in CSV and JSON."""

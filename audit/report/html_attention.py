@@ -11,8 +11,9 @@ from audit.models import AuditedUser, Note, Reason, Status
 from audit.report.html_charts import Chart, lag_charts
 from audit.report.html_rows import attention_row, chunks, listed_row
 from audit.report.html_up_to_date import up_to_date_row
-from audit.report.html_words import STATUS_TITLES, anchor, head
+from audit.report.html_words import anchor, head
 from audit.report.view import RunView
+from audit.report.words import STATUS_TITLES
 
 SHOWN = 5_000
 """How many users who are not up to date have a static row: a browser copes, and the file stays small."""

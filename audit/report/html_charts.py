@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from audit.models import AuditedUser, Finding, Status, Summary
-from audit.report.html_words import STATUS_TITLES, anchor, counted, days, generic, head
+from audit.report.html_words import anchor, generic, head
+from audit.report.words import STATUS_TITLES, counted, days
 from audit.verdict import moment
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from audit.hints import HINTS
 from audit.models import Note, Status
 from audit.report.html_listed import Listed
-from audit.report.html_words import MARK_TITLES, STATUS_TITLES
 from audit.report.view import ATTENTION, RunView
+from audit.report.words import MARK_TITLES, STATUS_TITLES
 
 
 class Choice(NamedTuple):

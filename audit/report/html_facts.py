@@ -3,7 +3,7 @@
 from audit import hints
 from audit.models import AuditedUser, Finding, ModelRecord
 from audit.origins import NONE_MADE, TrainingLine, labelled, origins
-from audit.report.html_words import instant
+from audit.report.words import instant
 
 NOT_RECORDED = "none recorded"
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from audit import hints
 from audit.hints import Hint
 from audit.models import Population, Reason, Status
+from audit.report.headline import exit_meaning, headline
 from audit.report.html_accepted import AcceptedSection, accepted
 from audit.report.html_attention import DrawTable, shown, survey, tables
 from audit.report.html_charts import Chart, Segment, reasons_chart, split, split_text
@@ -16,9 +17,10 @@ from audit.report.html_choices import Choices, choices
 from audit.report.html_data import packed
 from audit.report.html_listed import Listed
 from audit.report.html_run import reproduce, run_facts
-from audit.report.html_verdict import Banner, Count, banners, exit_meaning, head_facts, headline, status_count
-from audit.report.html_words import STATUS_TITLES, generic
+from audit.report.html_verdict import Banner, Count, banners, head_facts, status_count
+from audit.report.html_words import generic
 from audit.report.view import RunView
+from audit.report.words import STATUS_TITLES
 
 
 class Group(NamedTuple):

@@ -9,17 +9,8 @@ from audit.models import AuditedUser, Finding, Note
 from audit.origins import BASIS, NONE_MADE, labelled, origins
 from audit.report.html_charts import days_behind
 from audit.report.html_facts import facts, model_page, training_facts
-from audit.report.html_words import (
-    MARK_TITLES,
-    Comparison,
-    anchor,
-    comparison,
-    counted,
-    days,
-    head,
-    instant,
-    short_hash,
-)
+from audit.report.html_words import Comparison, anchor, comparison, head
+from audit.report.words import MARK_TITLES, counted, days, instant, short_hash
 from audit.tables import PLAIN, Tables
 
 CHUNK = 100

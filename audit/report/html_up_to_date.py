@@ -9,7 +9,8 @@ from typing import NamedTuple
 from audit import hints
 from audit.models import AuditedUser
 from audit.report.html_facts import NOT_RECORDED, brief_trainings, model_page, rare_facts
-from audit.report.html_words import MARK_TITLES, head, instant, short_hash
+from audit.report.html_words import head
+from audit.report.words import MARK_TITLES, instant, short_hash
 
 
 class UpToDateRow(NamedTuple):

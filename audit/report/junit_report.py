@@ -16,9 +16,9 @@ from audit import hints
 from audit.hint_table import HINTS
 from audit.models import AuditedUser, Status
 from audit.report.acceptance_words import stale
+from audit.report.headline import headline
 from audit.report.html_facts import model_page
-from audit.report.html_run import narrowed, shards_fact
-from audit.report.html_verdict import headline
+from audit.report.run_words import narrowed, shards_fact
 from audit.report.view import RunView
 from audit.visible import shortened, visible
 

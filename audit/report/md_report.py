@@ -10,12 +10,12 @@ from audit.explanations import EXPLANATIONS
 from audit.hint_table import HINTS
 from audit.models import Reason, Status
 from audit.report.acceptance_words import stale
-from audit.report.html_run import UNSEEN, narrowed, shards_fact, trainings_facts
-from audit.report.html_verdict import exit_meaning, headline
-from audit.report.html_words import STATUS_TITLES, counted, duration, instant
+from audit.report.headline import exit_meaning, headline
 from audit.report.md_users import write_tables
 from audit.report.md_words import code_in_text, prose
+from audit.report.run_words import UNSEEN, narrowed, shards_fact, trainings_facts
 from audit.report.view import ATTENTION, RunView
+from audit.report.words import STATUS_TITLES, counted, duration, instant
 from audit.verdict import wrong_account
 
 LIMIT = 1000 << 10

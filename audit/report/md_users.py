@@ -6,9 +6,9 @@ from typing import BinaryIO, NamedTuple
 from audit.hint_table import HINTS
 from audit.models import Acceptance, AuditedUser, Status
 from audit.report.html_facts import model_page
-from audit.report.html_words import MARK_TITLES, STATUS_TITLES, short_hash
 from audit.report.md_words import NOTHING, code
 from audit.report.view import ATTENTION, RunView
+from audit.report.words import MARK_TITLES, STATUS_TITLES, short_hash
 from audit.visible import visible
 
 _RESERVED = 10 << 10
