@@ -3,7 +3,8 @@
     stage     a crowd in PostgreSQL and behind a stand-in for Replicate, each in a process of its own
     child     one contender = one fresh process; the kernel says what it used (`measure`)
     bare      contender: a loop that fetches and decodes the same answers and does nothing else
-    fetch     contender: the audit's own asking and judging, without database, run file and reports
+    fetch     contender: the audit's own client alone
+    judge     contender: the same with a verdict on every answer, without database, run file and reports
     official  contender: the official client, which builds what the audit skips
     cost, formats, start, rate, bodies, trainings, forecast      what is measured of one crowd, one module each
     scale     what is measured of one run of each size: its `life`, and whether the end is the `truth`

@@ -42,8 +42,8 @@ def audit(stage: Stage, standin: RemoteStandIn, options: Iterable[str] = ()) -> 
 
 
 def client(name: str, stage: Stage, standin: RemoteStandIn, limit: int | None = None) -> Used:
-    """`bare`, `fetch` or `official`, over the models of all users or the first `limit` of them."""
-    asked = stage.recorded(limit) if name == "fetch" else stage.models(limit)
+    """`bare`, `fetch`, `judge` or `official`, over the models of all users or the first `limit` of them."""
+    asked = stage.recorded(limit) if name == "judge" else stage.models(limit)
     arguments = ["-m", f"benchmarks.{name}", standin.base_url, str(CONCURRENCY), str(asked)]
     return Child.python(arguments, stage.environ(standin), stage.folder).wait()
 

@@ -1,6 +1,6 @@
 """What a whole audit costs beside a bare loop over the same answers, and what the official client costs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import median
 
@@ -13,9 +13,12 @@ from benchmarks.stage import Stage
 WHOLE = 1.5
 """Times the bare loop's CPU: reading PostgreSQL, asking, judging, recording, three formats."""
 FETCH = 1.3
-"""Times the bare loop's CPU: asking and judging alone."""
+"""Times the bare loop's CPU: the client alone, with pace, retries and limits."""
 PEAK = 150.0
 """Megabytes."""
+
+CLIENTS = ("bare", "fetch", "judge")
+"""Contenders that are parts of an audit, or what every audit needs."""
 
 OFFICIAL_MODELS = 300
 
@@ -23,37 +26,37 @@ OFFICIAL_MODELS = 300
 def measure(stage: Stage, rounds: int) -> Iterator[Figure]:
     """Start-up is what the same command uses for a single user; it is taken off before anything is compared."""
     with stage.replicate() as standin:
-        start_audit = _start(partial(audit, stage, standin, ONE_USER), rounds)
-        start_fetch = _start(partial(client, "fetch", stage, standin, 1), rounds)
-        start_bare = _start(partial(client, "bare", stage, standin, 1), rounds)
+        started = {name: _start(partial(client, name, stage, standin, 1), rounds) for name in CLIENTS}
+        started["audit"] = _start(partial(audit, stage, standin, ONE_USER), rounds)
         official = _official(stage, standin, rounds)
-    audits: list[Met] = []
-    fetches: list[Met] = []
-    bares: list[Met] = []
+    turns: dict[str, list[Met]] = {name: [] for name in started}
     for _ in range(rounds):
-        audits.append(met(stage, partial(audit, stage)))
-        bares.append(met(stage, partial(client, "bare", stage)))
-        fetches.append(met(stage, partial(client, "fetch", stage)))
-    mine, fetch, bare = (
-        [(each.used.cpu - start) / (stage.users - 1) * 1e6 for each in contender]
-        for contender, start in ((audits, start_audit), (fetches, start_fetch), (bares, start_bare))
-    )
+        turns["audit"].append(met(stage, partial(audit, stage)))
+        for name in CLIENTS:
+            turns[name].append(met(stage, partial(client, name, stage)))
+    costs = {
+        name: [(each.used.cpu - started[name]) / (stage.users - 1) * 1e6 for each in taken]
+        for name, taken in turns.items()
+    }
+    mine, bare = costs["audit"], costs["bare"]
     yield Figure("cost", "CPU of the whole run, three formats / bare loop", _ratio(mine, bare), "x", WHOLE)
-    yield Figure("cost", "CPU of fetching and judging alone / bare loop", _ratio(fetch, bare), "x", FETCH)
+    yield Figure("cost", "CPU of fetching alone / bare loop", _ratio(costs["fetch"], bare), "x", FETCH)
+    yield Figure("cost", "CPU of fetching and judging / bare loop", _ratio(costs["judge"], bare), "x")
     yield Figure("cost", "the whole run, of each contender's best round", min(mine) / min(bare), "x")
-    yield Figure("cost", "fetching and judging, of each contender's best round", min(fetch) / min(bare), "x")
+    yield Figure("cost", "fetching alone, of each contender's best round", min(costs["fetch"]) / min(bare), "x")
     yield Figure("cost", "CPU of the official client, versions alone / bare loop", official / median(bare), "x")
     yield Figure("cost", "CPU of the official client, versions alone / whole run", official / median(mine), "x")
     yield Figure("cost", "CPU of the whole run", median(mine), "µs per user")
-    yield Figure("cost", "CPU of fetching and judging", median(fetch), "µs per user")
+    yield Figure("cost", "CPU of fetching and judging", median(costs["judge"]), "µs per user")
+    yield Figure("cost", "CPU of fetching alone", median(costs["fetch"]), "µs per user")
     yield Figure("cost", "CPU of the bare loop, same requests", median(bare), "µs per user")
     yield Figure("cost", "CPU of the official client, versions alone", official, "µs per model")
-    yield Figure("cost", "CPU of the audit before the second user", start_audit, "s")
-    yield Figure("cost", "CPU of the bare loop before the second model", start_bare, "s")
-    yield Figure("cost", "time of the whole run", median(each.used.wall for each in audits), "s")
-    yield Figure("cost", "peak memory of the audit", max(each.used.peak for each in audits), "MB", PEAK)
-    yield Figure("cost", "peak memory of the bare loop", max(each.used.peak for each in bares), "MB")
-    yield from _asked(audits, fetches, bares)
+    yield Figure("cost", "CPU of the audit before the second user", started["audit"], "s")
+    yield Figure("cost", "CPU of the bare loop before the second model", started["bare"], "s")
+    yield Figure("cost", "time of the whole run", median(each.used.wall for each in turns["audit"]), "s")
+    yield Figure("cost", "peak memory of the audit", max(each.used.peak for each in turns["audit"]), "MB", PEAK)
+    yield Figure("cost", "peak memory of the bare loop", max(each.used.peak for each in turns["bare"]), "MB")
+    yield from _asked(turns)
 
 
 def _start(contend: Callable[[], Used], rounds: int) -> float:
@@ -66,14 +69,19 @@ def _ratio(mine: list[float], bare: list[float]) -> float:
     return median(a / b for a, b in zip(mine, bare, strict=True))
 
 
-def _asked(audits: list[Met], fetches: list[Met], bares: list[Met]) -> Iterator[Figure]:
-    sockets = max(each.seen.peak_sockets for each in audits)
+def _asked(turns: Mapping[str, list[Met]]) -> Iterator[Figure]:
+    sockets = max(each.seen.peak_sockets for each in turns["audit"])
     yield Figure("cost", "sockets of the audit at once", sockets, "", CONCURRENCY)
     # A 404 for the versions is followed by one question about the model itself, so paths are counted, not models.
-    most = max(count for each in audits for count in each.seen.paths.values())
+    most = max(count for each in turns["audit"] for count in each.seen.paths.values())
     yield Figure("cost", "requests for one and the same thing, at most", most, "", 1)
-    rounds = zip(audits + fetches, bares + bares, strict=True)
-    more = max(abs(a.seen.requests - 1 - b.seen.requests) for a, b in rounds)
+    bare = [each.seen.requests for each in turns["bare"]]
+    beside = {"audit": 1, "judge": 1, "fetch": 0}
+    more = max(
+        abs(each.seen.requests - beside[name] - there)
+        for name in beside
+        for each, there in zip(turns[name], bare, strict=True)
+    )
     yield Figure("cost", "requests more or fewer than the bare loop's, /account aside", more, "", 0)
 
 

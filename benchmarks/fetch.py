@@ -1,79 +1,39 @@
-"""Contender: the audit's own workers, which ask and judge, without database, run file and reports.
+"""Contender: the audit's client alone, asked for one model after the other by as many workers as the audit has.
 
-    python -m benchmarks.fetch BASE_URL CONCURRENCY RECORDED
+    python -m benchmarks.fetch BASE_URL CONCURRENCY MODELS
 
-A line of RECORDED is a model and the version that is recorded of it. Pace, retries, limits, verdict: all as in a run.
+Pace, retries and limits as in a run; no verdict, no record, no report.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from audit import __version__
-from audit.auditor import Auditor, Stop
-from audit.judge import Judge
-from audit.models import Account, Finding, ModelRecord, Reason
-from audit.replicate import Target, connect
-from audit.verdict import Circumstances
-
-_SOMEBODY = ModelRecord(
-    user_id="00000000-00000000",
-    email="user0@example.com",
-    display_name="User 0",
-    model_row_id="1",
-    replicate_model_id=None,
-    replicate_version_id=None,
-    trigger_word="TOK",
-    lora_scale="1",
-    created_at="2026-03-01T11:59:59Z",
-    updated_at="2026-03-01T11:59:59Z",
-    completed_at="2026-03-01T11:59:59Z",
-)
+from audit.models import Failed
+from audit.replicate import Replicate, Target, connect
 
 
-class Given:
-    """Questions from a list; what is found is counted and let go."""
-
-    def __init__(self, recorded: Iterable[str]) -> None:
-        self._recorded = iter(recorded)
-        self._versions: dict[str, str] = {}
-        self.settled = 0
-
-    def pending(self) -> Iterator[str]:
-        """See `auditor.Book`."""
-        for line in self._recorded:
-            model, _, version = line.partition(" ")
-            self._versions[model] = version
-            yield model
-
-    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        """See `auditor.Book`."""
-        version = self._versions.pop(model)
-        return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
-
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
-        """See `auditor.Book`."""
-        if failure:
-            raise RuntimeError(f"at {at}: {failure}")
-        self.settled += len(list(findings))
-
-
-async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
+def target(base_url: str, concurrency: int) -> Target:
+    """As a run would ask there, at the rate that the environment says."""
     token, rate = os.environ["REPLICATE_API_TOKEN"], int(os.environ["SYNC_AUDIT_RATE"])
-    target = Target(base_url, token, f"sync-audit/{__version__}", concurrency, rate, timeout=30, retries=4)
-    async with connect(target) as replicate:
-        account = await replicate.account()
-        given = Given(recorded)
-        circumstances = Circumstances(account if isinstance(account, Account) else None)
-        auditor = Auditor(replicate, given, Judge(circumstances), lambda _: None)
-        await auditor.run(concurrency, Stop())
-    if given.settled != len(recorded):
-        raise RuntimeError(f"{given.settled} of {len(recorded)} were answered")
+    return Target(base_url, token, f"sync-audit/{__version__}", concurrency, rate, timeout=30, retries=4)
+
+
+async def _worker(replicate: Replicate, models: Iterator[str]) -> None:
+    for model in models:
+        reply = await replicate.ask(model)
+        if isinstance(reply, Failed):
+            raise RuntimeError(f"{model}: {reply.detail}")  # noqa: TRY004 - it is no type that is wrong
+
+
+async def _main(base_url: str, concurrency: int, models: Iterator[str]) -> None:
+    async with connect(target(base_url, concurrency)) as replicate, asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(_worker(replicate, models))
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).read_text().splitlines()))
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), iter(Path(sys.argv[3]).read_text().split())))

@@ -1,0 +1,76 @@
+"""Contender: the audit's own workers, which ask and judge, without database, run file and reports.
+
+    python -m benchmarks.judge BASE_URL CONCURRENCY RECORDED
+
+A line of RECORDED is a model and the version that is recorded of it. Pace, retries, limits, verdict: all as in a run.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from audit.auditor import Auditor, Stop
+from audit.judge import Judge
+from audit.models import Account, Finding, ModelRecord, Reason
+from audit.replicate import connect
+from audit.verdict import Circumstances
+from benchmarks.fetch import target
+
+_SOMEBODY = ModelRecord(
+    user_id="00000000-00000000",
+    email="user0@example.com",
+    display_name="User 0",
+    model_row_id="1",
+    replicate_model_id=None,
+    replicate_version_id=None,
+    trigger_word="TOK",
+    lora_scale="1",
+    created_at="2026-03-01T11:59:59Z",
+    updated_at="2026-03-01T11:59:59Z",
+    completed_at="2026-03-01T11:59:59Z",
+)
+
+
+class Given:
+    """Questions from a list; what is found is counted and let go."""
+
+    def __init__(self, recorded: Iterable[str]) -> None:
+        self._recorded = iter(recorded)
+        self._versions: dict[str, str] = {}
+        self.settled = 0
+
+    def pending(self) -> Iterator[str]:
+        """See `auditor.Book`."""
+        for line in self._recorded:
+            model, _, version = line.partition(" ")
+            self._versions[model] = version
+            yield model
+
+    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+        """See `auditor.Book`."""
+        version = self._versions.pop(model)
+        return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
+
+    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+        """See `auditor.Book`."""
+        if failure:
+            raise RuntimeError(f"at {at}: {failure}")
+        self.settled += len(list(findings))
+
+
+async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
+    async with connect(target(base_url, concurrency)) as replicate:
+        account = await replicate.account()
+        given = Given(recorded)
+        circumstances = Circumstances(account if isinstance(account, Account) else None)
+        auditor = Auditor(replicate, given, Judge(circumstances), lambda _: None)
+        await auditor.run(concurrency, Stop())
+    if given.settled != len(recorded):
+        raise RuntimeError(f"{given.settled} of {len(recorded)} were answered")
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).read_text().splitlines()))
