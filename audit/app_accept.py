@@ -10,6 +10,7 @@ from audit.app_user import KEPT, matching
 from audit.errors import SettingsError
 from audit.ledger import Ledger
 from audit.models import Acceptance, AuditedUser, Reason
+from audit.shard import named
 from audit.visible import visible
 
 RUN_FILES = "sync-audit-*.sqlite"
@@ -78,9 +79,13 @@ def accept(wish: Wish, run: Path | None, file: Path) -> Written:
 
 def _found(run: Path, who: str) -> AuditedUser:
     with Ledger.open(run) as ledger:
-        users = matching(ledger.users(), who)
+        users, shard = matching(ledger.users(), who), ledger.info.shard
     if len(users) == 1:
         return users[0]
+    if not users and shard:
+        raise SettingsError(
+            f"nobody in {run}, which is only {named(shard)}, matches {who!r}", "Name the merged run file with --run."
+        )
     if not users:
         raise SettingsError(f"nobody in {run} matches {who!r}", "Name another run file with --run.")
     ids = ", ".join(visible(user.record.user_id) for user in users[:_NAMED]) + (", …" if len(users) > _NAMED else "")

@@ -15,11 +15,12 @@ from audit.accept_file import NAME, read
 from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.ledger import Ledger, salvaged
-from audit.models import Acceptance, Acceptances, Finding, Reason, Status
+from audit.models import Acceptance, Acceptances, Finding, Reason, Shard, Status
 from audit.report.writer import Output
 from audit.said import Said
 from audit.settings_resume import resume_settings
 from tests.audits import Place, Shell, audit
+from tests.run_files import run_file_of
 
 BEHIND = "beatriz.costa@example.com"
 WELL = "yusuf.demir@example.com"
@@ -169,6 +170,14 @@ def test_what_cannot_be_accepted_is_refused_and_nothing_is_written(
     assert words in ended.err.replace("\n  ", " ")
     assert ended.code == (5 if "--run" in options else 2)
     assert not (at_home.folder / NAME).exists()
+
+
+def test_who_is_not_in_a_shard_is_looked_for_in_the_merged_run(shell: Shell) -> None:
+    run_file_of(shell.folder / "part.sqlite", [], shard=Shard(2, 4))
+    ended = shell("accept", "anna", "--because", "x", "--until", LATER, "--run", "part.sqlite")
+    assert ended.code == 2
+    assert "nobody in part.sqlite, which is only shard 2 of 4, matches 'anna'" in ended.err
+    assert "Name the merged run file with --run." in ended.err
 
 
 def stopped(place: Place, folder: Path, **changes: Any) -> Ledger:
