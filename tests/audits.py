@@ -20,7 +20,7 @@ from audit import app
 from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.demo.crowd import Crowd
-from audit.demo.faults import Throttled
+from audit.demo.faults import Refused, Throttled
 from audit.demo.hosting import in_thread
 from audit.demo.load import load
 from audit.demo.people import People, people
@@ -96,7 +96,7 @@ def cast() -> People:
 
 
 class Prompt:
-    """A world in which nobody is told to wait, and what passes has passed; who gives no answer gives none here."""
+    """A world in which nobody is told to wait: 503 in place of 429, and what passes has passed."""
 
     def __init__(self, world: World) -> None:
         self.account, self.public_models, self.trainings = world.account, world.public_models, world.trainings
@@ -108,15 +108,17 @@ class Prompt:
         model = self._model(owner, name)
         if model is None:
             return None
-        lasting = (fault for fault in model.faults if fault.times is None)
-        return replace(model, faults=tuple(replace(f, form="bare") if isinstance(f, Throttled) else f for f in lasting))
+        lasting = [fault for fault in model.faults if fault.times is None]
+        return replace(
+            model, faults=tuple(Refused(status=503) if isinstance(fault, Throttled) else fault for fault in lasting)
+        )
 
 
 @pytest.fixture(scope="session")
 def stage(postgres_server: str, cast: People) -> Iterator[Place]:
-    """The demo's users, to be read only. Each gets the verdict that is expected, as soon as may be: nothing is retried.
+    """The demo's users, to be read only, and a Replicate that takes little time for them: nothing is retried.
 
-    An audit of them takes as long as a time-out, not the seconds that retries and waits take: dozens of tests make one.
+    Dozens of tests audit them all. One time-out is left; `troubled` has the rest.
     """
     dsn = asyncio.run(new_database(postgres_server, "stage"))
     asyncio.run(load(dsn, cast))
@@ -124,7 +126,7 @@ def stage(postgres_server: str, cast: People) -> Iterator[Place]:
         yield Place(dsn, standin, retries=0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def troubled(stage: Place, cast: People) -> Iterator[Place]:
     """The demo's users with all that Replicate does to them: it makes everybody wait, and is well the second time."""
     with in_thread(StandIn(cast.world)) as standin:
@@ -240,7 +242,7 @@ def forks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def shell(forks: None, tmp_path: Path) -> Iterator[Shell]:  # noqa: ARG001 - for what it does
+def shell(forks: None, tmp_path: Path) -> Iterator[Shell]:
     """A folder and no settings."""
     with ExitStack() as cleanup:
         yield Shell(tmp_path, cleanup=cleanup)

@@ -4,6 +4,8 @@ What a command costs is mostly Python's start and its imports. A fork of a proce
 process all the same: it has its own id, streams, folder and environment, and ends as any other does.
 """
 
+import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]  # as in tests.audits, which takes long to import
 _MOST = 1 << 20
@@ -49,7 +52,7 @@ class Forks:
         asked = json.dumps([list(arguments), str(folder), environ]).encode()
         with ExitStack() as open_ends:
             pipes = [os.pipe() for _ in range(3)]
-            ours = [open_ends.enter_context(open(end, "rb", buffering=0)) for end, _ in pipes]
+            ours = [open_ends.enter_context(os.fdopen(end, "rb", buffering=0)) for end, _ in pipes]
             try:
                 socket.send_fds(self._here, [asked], [0, *(end for _, end in pipes)])
             finally:
@@ -123,8 +126,26 @@ def _import_everything() -> None:
             import_module(module.name)
 
 
+def _end(code: object) -> NoReturn:
+    """As Python ends, but for taking every module to pieces, which takes longer than most commands do."""
+    assert isinstance(code, int)
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120
+    os._exit(code)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this process
     _import_everything()
+    gc.freeze()  # or each fork would copy all that is there, only to look for garbage in it
     sys.argv = ["sync-audit", *_forked(socket.socket(fileno=int(sys.argv[1])))]
-    import_module("audit.cli").main(prog_name="sync-audit")
+    code: object = 1
+    try:
+        import_module("audit.cli").main(prog_name="sync-audit")
+    except SystemExit as left:
+        code = left.code
+    _end(code)
