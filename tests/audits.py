@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,14 +31,13 @@ from audit.dsn import parse
 from audit.ledger import Ledger
 from audit.settings import RunSettings
 from audit.training import TrainingsRead
-from tests.forks import Forks
+from tests.forks import PYTHON, Forks, forkable
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
 
 
 _KEPT = {"PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG"}
-_HEEDED = ("PYTHON", "LANG", "LC_", "COVERAGE_", "SSL_")
 _LONGEST = 60
 """Seconds that a command may take."""
 
@@ -187,7 +187,7 @@ class Shell:
     def __call__(self, *arguments: str, **environ: str) -> Ended:
         """Run to the end."""
         variables = self.all_environ(environ)
-        if self.forks and not self.who and self.python == sys.executable and _forkable(variables):
+        if self.forks and not self.who and self.python == sys.executable and forkable(variables):
             code, out, err = self.forks.run(arguments, self.folder, variables, _LONGEST)
             return Ended(code, out.decode(), err.decode())
         done = subprocess.run(
@@ -216,18 +216,17 @@ class Shell:
         return process
 
     def command(self, *arguments: str) -> list[str]:
-        """`sync-audit` with a Python that warns as loudly as the tests do."""
-        return [self.python, "-W", "error", "-m", "audit", *arguments]
+        """`sync-audit` with a Python of its own."""
+        return [self.python, *PYTHON[1:], *arguments]
+
+    def script(self) -> str:
+        """The last line of a shell script that is `sync-audit`."""
+        return self.forks.script() if self.forks else f'exec {shlex.join(self.command())} "$@"\n'
 
     def all_environ(self, more: dict[str, str]) -> dict[str, str]:
         """Nothing of the caller's settings, but for the way to Python and its packages."""
         kept = {name: value for name, value in os.environ.items() if name in _KEPT}
         return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | self.environ | more
-
-
-def _forkable(environ: dict[str, str]) -> bool:
-    """Whether Python and its libraries, which read these as they start, are told nothing but where this package is."""
-    return {name: value for name, value in environ.items() if name.startswith(_HEEDED)} == {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ def cases(troubled: Place, cast: People, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def run_file(stage: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = stage.settings(tmp_path_factory.mktemp("run"))
+def run_file(troubled: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = troubled.settings(tmp_path_factory.mktemp("run"))
     audit(settings).close()
     return settings.run_file
 
