@@ -2,37 +2,44 @@
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from audit import app
 from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.demo.crowd import Crowd
+from audit.demo.faults import Refused, Throttled
 from audit.demo.hosting import in_thread
 from audit.demo.load import load
 from audit.demo.people import People, people
 from audit.demo.standin import TOKEN, StandIn
+from audit.demo.world import Model, World
 from audit.dsn import parse
 from audit.ledger import Ledger
 from audit.settings import RunSettings
 from audit.training import TrainingsRead
+from tests.forks import PYTHON, Forks, forkable
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
 
 
 _KEPT = {"PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG"}
+_LONGEST = 60
+"""Seconds that a command may take."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Place:
 
     dsn: str
     standin: StandIn
+    retries: int = 1
 
     def settings(self, folder: Path, **changes: Any) -> RunSettings:
         """A quick audit of this place into `folder`."""
@@ -53,7 +61,7 @@ class Place:
             "run_file": folder / "run.sqlite",
             "per_minute": 100_000,
             "timeout": 0.6,
-            "retries": 1,
+            "retries": self.retries,
             "trainings": TrainingsRead(mode="versions"),
         }
         return RunSettings(**(plain | changes))
@@ -67,7 +75,7 @@ class Place:
             "REPLICATE_API_TOKEN": TOKEN,
             "SYNC_AUDIT_RATE": "100000",
             "SYNC_AUDIT_TIMEOUT": "0.6",
-            "SYNC_AUDIT_RETRIES": "1",
+            "SYNC_AUDIT_RETRIES": str(self.retries),
         }
 
 
@@ -87,13 +95,42 @@ def cast() -> People:
     return people(NOW)
 
 
+class Prompt:
+    """A world in which nobody is told to wait: 503 in place of 429, and what passes has passed."""
+
+    def __init__(self, world: World) -> None:
+        self.account, self.public_models, self.trainings = world.account, world.public_models, world.trainings
+        self.training = world.training
+        self._model = world.model
+
+    def model(self, owner: str, name: str) -> Model | None:
+        """See `World`."""
+        model = self._model(owner, name)
+        if model is None:
+            return None
+        lasting = [fault for fault in model.faults if fault.times is None]
+        return replace(
+            model, faults=tuple(Refused(status=503) if isinstance(fault, Throttled) else fault for fault in lasting)
+        )
+
+
 @pytest.fixture(scope="session")
 def stage(postgres_server: str, cast: People) -> Iterator[Place]:
-    """The demo's users, to be read only."""
+    """The demo's users, to be read only, and a Replicate that takes little time for them: nothing is retried.
+
+    Dozens of tests audit them all. One time-out is left; `troubled` has the rest.
+    """
     dsn = asyncio.run(new_database(postgres_server, "stage"))
     asyncio.run(load(dsn, cast))
+    with in_thread(StandIn(Prompt(cast.world))) as standin:
+        yield Place(dsn, standin, retries=0)
+
+
+@pytest.fixture(scope="session")
+def troubled(stage: Place, cast: People) -> Iterator[Place]:
+    """The demo's users with all that Replicate does to them: it makes everybody wait, and is well the second time."""
     with in_thread(StandIn(cast.world)) as standin:
-        yield Place(dsn, standin)
+        yield Place(stage.dsn, standin)
 
 
 @pytest.fixture(scope="session")
@@ -144,15 +181,21 @@ class Shell:
     who: dict[str, Any] = field(default_factory=dict)
     """Keywords of `Popen` that choose another user."""
     python: str = sys.executable
+    forks: ClassVar[Forks | None] = None
+    """Where there are some, commands that run to their end are forked; else each starts a Python of its own."""
 
     def __call__(self, *arguments: str, **environ: str) -> Ended:
         """Run to the end."""
+        variables = self.all_environ(environ)
+        if self.forks and not self.who and self.python == sys.executable and forkable(variables):
+            code, out, err = self.forks.run(arguments, self.folder, variables, _LONGEST)
+            return Ended(code, out.decode(), err.decode())
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env=self.all_environ(environ),
+            env=variables,
             capture_output=True,
-            timeout=60,
+            timeout=_LONGEST,
             check=False,
             **self.who,
         )
@@ -173,8 +216,12 @@ class Shell:
         return process
 
     def command(self, *arguments: str) -> list[str]:
-        """`sync-audit` with a Python that warns as loudly as the tests do."""
-        return [self.python, "-W", "error", "-m", "audit", *arguments]
+        """`sync-audit` with a Python of its own."""
+        return [self.python, *PYTHON[1:], *arguments]
+
+    def script(self) -> str:
+        """The last line of a shell script that is `sync-audit`."""
+        return self.forks.script() if self.forks else f'exec {shlex.join(self.command())} "$@"\n'
 
     def all_environ(self, more: dict[str, str]) -> dict[str, str]:
         """Nothing of the caller's settings, but for the way to Python and its packages."""
@@ -182,8 +229,19 @@ class Shell:
         return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | self.environ | more
 
 
+@pytest.fixture(scope="session")
+def forks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Commands are forked where the slow tests are left out, and where nothing else is wanted than speed."""
+    if request.config.option.markexpr != "not slow":
+        yield
+        return
+    with closing(Forks(Shell(ROOT).all_environ({}))) as Shell.forks:
+        yield
+    Shell.forks = None
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(forks: None, tmp_path: Path) -> Iterator[Shell]:
     """A folder and no settings."""
     with ExitStack() as cleanup:
         yield Shell(tmp_path, cleanup=cleanup)

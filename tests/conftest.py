@@ -11,10 +11,10 @@ import hypothesis
 import pytest
 
 from audit.demo.postgres import embedded_postgres
-from tests.audits import cast, crowd, shell, square, stage
+from tests.audits import cast, crowd, forks, shell, square, stage, troubled
 from tests.database_rows import ANNA, MODELS, USERS, execute, insert
 
-__all__ = ["cast", "crowd", "shell", "square", "stage"]
+__all__ = ["cast", "crowd", "forks", "shell", "square", "stage", "troubled"]
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test says how fast anything is
 hypothesis.settings.load_profile("unhurried")

@@ -21,6 +21,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-gpu",
     "--disable-quic",
+    "--disable-software-rasterizer",
     "--disable-sync",
     "--no-first-run",
     "--no-sandbox",

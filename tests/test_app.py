@@ -30,8 +30,8 @@ def report(place: Place, folder: Path, **changes: Any) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 
 
-def test_every_demo_user_gets_the_verdict_that_the_data_call_for(stage: Place, cast: People, tmp_path: Path) -> None:
-    with audit(stage.settings(tmp_path)) as ledger:
+def test_every_demo_user_gets_the_verdict_that_the_data_call_for(troubled: Place, cast: People, tmp_path: Path) -> None:
+    with audit(troubled.settings(tmp_path)) as ledger:
         got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in ledger.users()}
     assert got == dict(cast.expected)
 
@@ -66,22 +66,22 @@ def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
 
 
 @pytest.mark.slow
-def test_two_runs_differ_in_nothing_but_the_run_block(stage: Place, tmp_path: Path) -> None:
+def test_two_runs_differ_in_nothing_but_the_run_block(troubled: Place, tmp_path: Path) -> None:
     reports = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        reports.append(report(stage, tmp_path / name, concurrency=1 if name == "one" else 16))
+        reports.append(report(troubled, tmp_path / name, concurrency=1 if name == "one" else 16))
     runs = [each.pop("run") for each in reports]
     assert runs[0]["id"] != runs[1]["id"]
     assert reports[0] == reports[1]
 
 
-def test_the_run_block_says_what_was_asked_of_whom(stage: Place, tmp_path: Path) -> None:
-    run = report(stage, tmp_path)["run"]
+def test_the_run_block_says_what_was_asked_of_whom(troubled: Place, tmp_path: Path) -> None:
+    run = report(troubled, tmp_path)["run"]
     assert run["state"] == "complete"
     assert run["account"] == {"type": "organization", "username": "acme-photos"}
     assert run["database"] == "socket/stage"
-    assert run["base_url"] == stage.standin.base_url
+    assert run["base_url"] == troubled.standin.base_url
     assert run["requests"]["sent"] > run["requests"]["retried"] > 0
     assert run["requests"]["throttled"] > 0
 

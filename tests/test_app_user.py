@@ -20,9 +20,9 @@ from tests.audits import Place, audit
 
 
 @pytest.fixture(scope="module")
-def cases(stage: Place, cast: People, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, UserCase]:
+def cases(troubled: Place, cast: People, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, UserCase]:
     """The case of everybody in the demo, by name as it stands in the e-mail."""
-    settings = stage.settings(tmp_path_factory.mktemp("cases"), retries=1)
+    settings = troubled.settings(tmp_path_factory.mktemp("cases"))
 
     async def everybody() -> list[UserCase | Several]:
         return await asyncio.gather(*(look(settings, user.id) for user in cast.users))
@@ -33,8 +33,8 @@ def cases(stage: Place, cast: People, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def run_file(stage: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = stage.settings(tmp_path_factory.mktemp("run"))
+def run_file(troubled: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = troubled.settings(tmp_path_factory.mktemp("run"))
     audit(settings).close()
     return settings.run_file
 

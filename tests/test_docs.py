@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_the_examples_of_a_document_run(path: Path, place: Place, shell: Shell) 
     programs = shell.folder / "bin"
     programs.mkdir()
     command = programs / "sync-audit"
-    command.write_text(f'#!/bin/sh\n{WAIT}\nexec "{sys.executable}" -W error -m audit "$@"\n')
+    command.write_text(f"#!/bin/sh\n{WAIT}\n{shell.script()}")
     command.chmod(0o755)
     binaries = os.environ.get("SYNC_AUDIT_PG_BIN") or postgres._from_wheel()  # psql is there
     environ = shell.all_environ(

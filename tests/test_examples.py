@@ -21,12 +21,13 @@ NIGHTLY = ROOT / "examples/cron/sync-audit-nightly"
 WELL = "ada.okafor@example.com"
 
 
-def program(folder: Path) -> Path:
-    """`sync-audit` and `python`, as an environment with the wheel would have them."""
+def program(shell: Shell, place: str = "bin") -> Path:
+    """A folder with `sync-audit` and `python`, as an environment with the wheel would have them."""
+    folder = shell.folder / place
     folder.mkdir(parents=True)
-    for name, command in (("sync-audit", f"{sys.executable} -W error -m audit"), ("python", sys.executable)):
+    for name, line in (("sync-audit", shell.script()), ("python", f'exec {sys.executable} "$@"\n')):
         script = folder / name
-        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        script.write_text(f"#!/bin/sh\n{line}")
         script.chmod(0o755)
     return folder
 
@@ -34,7 +35,7 @@ def program(folder: Path) -> Path:
 @pytest.fixture
 def runner(stage: Place, shell: Shell) -> Runner:
     """A job that uses the action."""
-    program(shell.folder / "sync-audit/bin")
+    program(shell, "sync-audit/bin")
     environ = stage.environ | {
         "SYNC_AUDIT_RETRIES": "0",
         "GITHUB_ACTIONS": "true",
@@ -167,7 +168,7 @@ def test_the_examples_name_the_version_that_comes_next() -> None:
 
 
 def test_the_gitlab_job_leaves_its_artifacts(stage: Place, shell: Shell) -> None:
-    program(shell.folder / "bin")
+    program(shell)
     line = GITLAB["script"][-1].replace("/tmp/sync-audit/bin/", "bin/")
     environ = shell.all_environ(stage.environ | {"SYNC_AUDIT_RETRIES": "0"})
     done = subprocess.run(["bash", "-c", line], cwd=shell.folder, env=environ, capture_output=True, check=False)
@@ -179,7 +180,7 @@ def test_the_gitlab_job_leaves_its_artifacts(stage: Place, shell: Shell) -> None
 @pytest.fixture
 def nightly(stage: Place, shell: Shell) -> Shell:
     """The cron script's folder, with its settings."""
-    bin_folder = program(shell.folder / "bin")
+    bin_folder = program(shell)
     settings = stage.environ | {"SYNC_AUDIT_RETRIES": "0"}
     (shell.folder / "env").write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
     shell.environ = {

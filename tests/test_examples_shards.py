@@ -99,7 +99,7 @@ ONE_RETRIED = [BEGUN, RESUMED, BEGUN, BEGUN, BEGUN]
 
 def equipped(shell: Shell, run: str) -> Machine:
     """A machine on which `run`, of shell, is what sync-audit does; its calls are written down first."""
-    bin_folder = program(shell.folder / "bin")
+    bin_folder = program(shell)
     script = bin_folder / "sync-audit"
     script.rename(bin_folder / "real-sync-audit")
     script.write_text(f'#!/bin/sh\necho "$@" >>"$CALLS"\n{run}\n')

@@ -86,7 +86,7 @@ async def test_without_scripts_everything_that_matters_is_there(opened: Open) ->
     ("policy", "styled"),
     [
         ("sandbox", True),
-        ("default-src 'none'; style-src 'unsafe-inline'; sandbox", True),
+        pytest.param("default-src 'none'; style-src 'unsafe-inline'; sandbox", True, marks=pytest.mark.slow),
         ("sandbox; default-src 'none'; style-src 'self'", False),
     ],
     ids=["sandbox", "raw files of code hosts", "Jenkins"],
@@ -134,7 +134,9 @@ async def test_in_a_frame_with_a_sandbox_it_can_be_read(opened: Open, tmp_path: 
     ("init", "why"),
     [
         ("delete window.DecompressionStream", "DecompressionStream is not defined"),
-        ("window.DecompressionStream = function () { throw new Error('no') }", "no"),
+        pytest.param(
+            "window.DecompressionStream = function () { throw new Error('no') }", "no", marks=pytest.mark.slow
+        ),
         ("delete Uint8Array.fromBase64; window.atob = () => 'x'", ""),
     ],
     ids=["too old", "broken", "damaged"],
@@ -237,8 +239,15 @@ async def test_control_characters_are_spelled_out_in_the_table(opened: Open) -> 
     assert visible("\t=1") in await tab.page.locator("#sheet").inner_text()
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 400),
+        pytest.param("light", 400, marks=pytest.mark.slow),
+        pytest.param("dark", 1280, marks=pytest.mark.slow),
+    ],
+)
 async def test_axe_finds_nothing_with_a_row_open(opened: Open, scheme: str, width: int) -> None:
     view = {"width": width, "height": 900}
     tab = await (await opened(FEW, "user=user-00202", color_scheme=scheme, viewport=view, bypass_csp=True)).ready()
@@ -246,14 +255,14 @@ async def test_axe_finds_nothing_with_a_row_open(opened: Open, scheme: str, widt
     assert results.violations_count == 0, results.generate_report()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_axe_finds_nothing_with_trainings_shown(opened: Open, scheme: str) -> None:
     tab = await (await opened(TRACED, "user=user-00501", color_scheme=scheme, bypass_csp=True)).ready()
     results = await Axe().run(tab.page)
     assert results.violations_count == 0, results.generate_report()
 
 
-@pytest.mark.parametrize("run", [FEW, TRACED], ids=["by versions", "trainings"])
+@pytest.mark.parametrize("run", [pytest.param(FEW, marks=pytest.mark.slow), TRACED], ids=["by versions", "trainings"])
 async def test_axe_finds_nothing_in_the_static_page(opened: Open, run: SampleRun) -> None:
     tab = await opened(run, init="delete window.DecompressionStream", bypass_csp=True)
     await expect(tab.page.locator("#no-table")).to_be_visible()

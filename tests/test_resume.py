@@ -161,18 +161,19 @@ def refused(ended: Ended, code: ExitCode, *words: str) -> None:
         assert each in ended.err
 
 
-def asking(shell: Shell, place: Place, rate: int = 3000) -> subprocess.Popen[bytes]:
-    """A run that will need some seconds more, at `rate` requests a minute."""
+def asking(shell: Shell, place: Place, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
+    """A run that has asked so often, and will need some seconds more."""
     before = place.standin.seen.requests
-    process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", SYNC_AUDIT_RATE=str(rate))
-    while place.standin.seen.requests < before + 20:
+    process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
+    while place.standin.seen.requests < before + asked:
         assert process.poll() is None
         time.sleep(0.001)
     return process
 
 
 def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(crowded: Shell, square: Place) -> None:
-    process = asking(crowded, square, rate=300)
+    # It needs a minute; and it ends at once when it is told to, for nobody else waits for a turn.
+    process = asking(crowded, square, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
     for command in (("run", "--resume", "run.sqlite"), ("render", "run.sqlite")):
         refused(crowded(*command), ExitCode.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on")
     process.send_signal(signal.SIGINT)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -149,15 +150,17 @@ class Obvious:
         )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+GENERATED = given(
     rows=st.lists(models, max_size=5) | st.lists(models, min_size=15, max_size=30),
     people=st.sampled_from([PEOPLE, PEOPLE, PEOPLE, PEOPLE[:2], []]),
     ids=st.randoms(use_true_random=False),
     order_by=st.sampled_from(["updated_at", "completed_at", "created_at"]),
     filters=st.builds(Filters, include_tests=st.booleans()),
 )
-async def test_rows_and_counts_are_those_of_the_obvious_rule(  # noqa: PLR0917 - hypothesis passes by name
+ON_ONE_DATABASE = [HealthCheck.function_scoped_fixture]
+
+
+async def obeys(  # noqa: PLR0917 - hypothesis passes by name
     tables: str, rows: list[Model], people: list[User], ids: Any, order_by: OrderBy, filters: Filters
 ) -> None:
     numbers = ids.sample(range(1, 100), len(rows))
@@ -172,3 +175,16 @@ async def test_rows_and_counts_are_those_of_the_obvious_rule(  # noqa: PLR0917 -
     assert records == obvious.records()
     assert population == obvious.population()
     assert list(population.training_status) == list(obvious.population().training_status)
+
+
+@settings(max_examples=50, suppress_health_check=ON_ONE_DATABASE)
+@GENERATED
+async def test_rows_and_counts_are_those_of_the_obvious_rule(tables: str, **generated: Any) -> None:
+    await obeys(tables, **generated)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, suppress_health_check=ON_ONE_DATABASE)
+@GENERATED
+async def test_rows_and_counts_of_many_more_are_those_of_the_obvious_rule(tables: str, **generated: Any) -> None:
+    await obeys(tables, **generated)
