@@ -80,9 +80,13 @@ class Place:
 
 
 async def new_database(server: str, name: str) -> str:
-    """The DSN of a new, empty database."""
+    """The DSN of a new, empty database, in the place of one that was made before.
+
+    A worker that takes tests from another may come to a module a second time, and then makes its fixtures again.
+    """
     connection = await asyncpg.connect(server)
     try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
     finally:
         await connection.close()

@@ -4,12 +4,12 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from audit.dsn import parse
+from tests.audits import new_database
 from tests.database_rows import MODELS, USERS, execute, failure, insert, model, read
 from tests.postgres_servers import Bouncer, pgbouncer
 
@@ -33,8 +33,7 @@ def pooled(postgres_server: str) -> str:
     """Name of a database with 1,500 users. It stays, because the poolers keep connections to it."""
 
     async def make() -> None:
-        await execute(postgres_server, "CREATE DATABASE pooled TEMPLATE template0")
-        dsn = urlsplit(postgres_server)._replace(path="/pooled").geturl()
+        dsn = await new_database(postgres_server, "pooled")
         await execute(dsn, USERS, MODELS)
         await insert(dsn, "users", [{"id": f"p{i:04}", "email": None} for i in range(1500)])
         await insert(dsn, "user_models", [model(user_id=f"p{i:04}") for i in range(1500)])
