@@ -20,7 +20,7 @@ demo: .venv/.demo ## audit made-up users on real servers; the last line is the r
 
 .PHONY: test
 test: .venv/.test pgbouncer chromium zsh fish ## run the tests; SLOW=1 runs the slow ones too
-	@$(PY) -m pytest -n 3 --dist worksteal -m $(TESTS)
+	@$(PY) -m pytest -n 3 -m $(TESTS)
 
 .PHONY: test-all
 test-all: ## run all tests
@@ -29,7 +29,7 @@ test-all: ## run all tests
 .PHONY: coverage
 coverage: .venv/.test pgbouncer chromium zsh fish ## run the tests and say what they do not reach; SLOW=1 as with test
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest -n 3 --dist worksteal -m $(TESTS)
+	@$(PY) -m coverage run -m pytest -n 3 -m $(TESTS)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
