@@ -84,15 +84,15 @@ def run_settings(said: Said, now: datetime) -> RunSettings:
     """Settings of a run. Reads the token file, and no other. `now` gives default files their names."""
     base_url = base_url_from(said)
     shard, filters = _part(said)
-    stem = default_stem(now, shard)
+    default = default_run_file(now, shard)
     run_file, baseline = said.text("run_file"), said.text("baseline")
     return RunSettings(
         database=database_from(said),
         token=token_from(said),
         base_url=base_url,
         proxy=proxy_for(base_url, said.environ),
-        outputs=outputs_from(said) or outputs_beside(Path(f"{stem}.sqlite")),
-        run_file=Path(run_file) if run_file else Path(f"{stem}.sqlite"),
+        outputs=outputs_from(said) or outputs_beside(default),
+        run_file=Path(run_file) if run_file else default,
         concurrency=int(number_from(CONCURRENCY, said)),
         per_minute=rate_from(said, shard),
         timeout=number_from(TIMEOUT, said),
@@ -125,16 +125,16 @@ def _where(said: Said, name: str) -> str:
     return option(name) if told is None or told.origin == "option" else f"{option(name)} ({told.where})"
 
 
-def default_stem(now: datetime, shard: Shard | None = None) -> str:
-    """What files of a run that begins now are called unless told otherwise, without their suffixes."""
+def default_run_file(now: datetime, shard: Shard | None = None) -> Path:
+    """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it."""
     part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
     return _free(f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}")
 
 
-def _free(stem: str) -> str:
-    """`stem`, with a number behind it where a run of the same second has taken it."""
+def _free(stem: str) -> Path:
+    """A run file of that name, with a number behind it where a run of the same second has taken it."""
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-    return next(name for name in names if not Path(f"{name}.sqlite").exists())
+    return next(path for name in names if not (path := Path(f"{name}.sqlite")).exists())
 
 
 def outputs_from(said: Said) -> tuple[tuple[Format, str], ...]:

@@ -56,14 +56,15 @@ def check(parts: Sequence[Part], allowed: Allowed) -> None:
     first = parts[0]
     for part in parts:
         _check_shard(part, first)
-    for part in known(parts):
-        _check_same(part, known(parts)[0], allowed)
+    there = known(parts)
+    for part in there:
+        _check_same(part, there[0], allowed)
     seen: dict[int, Part] = {}
     for part in parts:
         if other := seen.get(part.shard.number):
             raise SettingsError(f"{other.path} and {part.path} are both {named(part.shard)}", "Leave one of them out.")
         seen[part.shard.number] = part
-    if allowed.partial and known(parts):
+    if allowed.partial and there:
         return
     if absent := [number for number in range(1, first.shard.of + 1) if number not in seen]:
         raise SettingsError(

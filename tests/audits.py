@@ -82,7 +82,7 @@ class Place:
 async def new_database(server: str, name: str) -> str:
     """The DSN of a new, empty database, in the place of one that was made before.
 
-    A worker that takes tests from another may come to a module a second time, and then makes its fixtures again.
+    Workers get tests as they come, and one that comes to a module a second time makes its fixtures again.
     """
     connection = await asyncpg.connect(server)
     try:

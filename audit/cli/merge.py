@@ -61,9 +61,10 @@ def command(shards: tuple[str, ...], **given: object) -> "Code":
 def _settings(inputs: tuple[Path, ...], said: "Said") -> "MergeSettings":
     from audit.app_merge import MergeSettings
     from audit.instants import utc_now
-    from audit.settings import default_stem, outputs_beside, outputs_from
+    from audit.settings import default_run_file, outputs_beside, outputs_from
 
-    path = Path(said.text("run_file") or f"{default_stem(utc_now())}.sqlite")
+    run_file = said.text("run_file")
+    path = Path(run_file) if run_file else default_run_file(utc_now())
     anew = told.judges_anew(said)
     return MergeSettings(
         inputs=inputs,
