@@ -12,7 +12,7 @@ from audit import hints
 from audit.models import AuditedUser, Note, Reason, Status
 from audit.report import csv_report, html_data
 from audit.report.html_facts import facts
-from audit.report.html_rows import attention_row
+from audit.report.html_users import attention_row
 from audit.report.html_words import comparison
 from audit.report.view import RunView
 from tests.report_browser import Open, Tab, browser, opened, written

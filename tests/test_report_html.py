@@ -14,11 +14,10 @@ from msgspec.structs import replace
 
 from audit.models import AuditedUser, Filters, Note, Population, Reason, Status
 from audit.report import html_report
-from audit.report.html_attention import IN_FULL, SHOWN, UP_TO_DATE_SHOWN
 from audit.report.html_charts import days_behind, lag_charts, reasons_chart, split
 from audit.report.html_listed import MOST
-from audit.report.html_rows import CHUNK
 from audit.report.html_run import reproduce
+from audit.report.html_users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN
 from audit.report.html_words import comparison
 from audit.report.view import RunView
 from audit.report.words import duration, instant, short_hash

@@ -1,6 +1,7 @@
 """What the HTML page says above and around its rows: one declared, frozen view with strings ready to print."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,19 +9,24 @@ from markupsafe import Markup
 
 from audit import hints
 from audit.hints import Hint
-from audit.models import Population, Reason, Status
+from audit.models import AuditedUser, Note, Population, Reason, Status
 from audit.report.headline import exit_meaning, headline
-from audit.report.html_accepted import AcceptedSection, accepted
-from audit.report.html_attention import DrawTable, shown, survey, tables
-from audit.report.html_charts import Chart, Segment, reasons_chart, split, split_text
+from audit.report.html_charts import Chart, Segment, lag_charts, reasons_chart, split, split_text
 from audit.report.html_choices import Choices, choices
 from audit.report.html_data import packed
 from audit.report.html_listed import Listed
 from audit.report.html_run import reproduce, run_facts
+from audit.report.html_users import ACCEPTED_SHOWN, Placed, accepted, placed, shown, tables
 from audit.report.html_verdict import Banner, Count, banners, head_facts, status_count
-from audit.report.html_words import generic
-from audit.report.view import RunView
+from audit.report.html_words import anchor, generic, head
+from audit.report.view import ATTENTION, RunView
 from audit.report.words import STATUS_TITLES
+
+DrawTable = Callable[[str, Mapping[str, object]], Markup]
+"""Template name and values -> the table."""
+
+NAMED = 5
+"""How many users a reason names."""
 
 
 class Group(NamedTuple):
@@ -74,8 +80,10 @@ class Page:
     population: tuple[tuple[str, int], ...]
     training_status: tuple[tuple[str, int], ...]
     sections: tuple[Section, ...]
-    accepted: AcceptedSection | None
-    """None where nothing is accepted."""
+    accepted: Iterator[Placed]
+    accepted_number: int
+    accepted_file: str
+    accepted_left_out: int
     checklist: Hint
     run_facts: tuple[tuple[str, str], ...]
     command: str
@@ -88,8 +96,8 @@ def build(view: RunView, draw: DrawTable, listed: Listed) -> Page:
     """The page; the users in its sections are read when the template comes to them."""
     run, summary = view.run, view.summary
     verdict, sentence = headline(view)
-    surveyed = survey(view)
-    charts = (reasons_chart(summary), *surveyed.charts)
+    firsts, notes, lags = _survey(view)
+    charts = (reasons_chart(summary), *lags)
     answers = hints.population_answers(view.population, summary, view.tables) if view.population else ()
     return Page(
         title=f"{sentence} · {run.database}",
@@ -104,9 +112,7 @@ def build(view: RunView, draw: DrawTable, listed: Listed) -> Page:
         split=split(summary),
         split_text=split_text(summary),
         reasons=tuple(
-            _reason_group(view, reason, surveyed.firsts[reason])
-            for reason in summary.reasons
-            if reason != Reason.LATEST_VERSION
+            _reason_group(view, reason, firsts[reason]) for reason in summary.reasons if reason != Reason.LATEST_VERSION
         ),
         charts=tuple(chart for chart in charts if chart.bars),
         notes=tuple(Group(note.value, "note", n, generic(note), ()) for note, n in summary.notes.items()),
@@ -115,12 +121,37 @@ def build(view: RunView, draw: DrawTable, listed: Listed) -> Page:
         training_status=tuple(view.population.training_status.items()) if view.population else (),
         sections=tuple(_section(view, status, draw, listed) for status in Status if view.open[status]),
         accepted=accepted(view),
+        accepted_number=view.accepted.total,
+        accepted_file=run.acceptances.file if run.acceptances else "",
+        accepted_left_out=max(0, view.accepted.total - ACCEPTED_SHOWN),
         checklist=generic(Reason.LATEST_VERSION),
         run_facts=run_facts(view),
         command=reproduce(run),
-        choices=choices(view, listed, surveyed.notes),
+        choices=choices(view, listed, notes),
         data=map(Markup, packed(view, listed)),
     )
+
+
+def _survey(
+    view: RunView,
+) -> tuple[Mapping[Reason, tuple[tuple[str, str], ...]], Mapping[Note, int], tuple[Chart, ...]]:
+    """Of those who are not up to date, in one pass: the first users of each reason, notes, and how far behind."""
+    firsts: dict[Reason, tuple[tuple[str, str], ...]] = {}
+    notes: Counter[Note] = Counter()
+
+    def outdated() -> Iterator[tuple[int, AuditedUser]]:
+        for status in ATTENTION:
+            for place, user in placed(view, status) if view.summary.statuses[status] else ():
+                reason = user.finding.reason
+                notes.update(user.finding.notes)
+                named = firsts.setdefault(reason, ())
+                if len(named) < NAMED:
+                    firsts[reason] = (*named, (anchor(place), head(user.record.email or user.record.user_id)))
+                if reason is Reason.OUTDATED_VERSION:
+                    yield place, user
+
+    charts = lag_charts(outdated())
+    return firsts, dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))), charts
 
 
 def _left_out(listed: Listed) -> Iterator[Banner]:
@@ -160,6 +191,7 @@ _LEADS = {
 
 
 def _section(view: RunView, status: Status, draw: DrawTable, listed: Listed) -> Section:
+    said = {"status": status.value, "title": STATUS_TITLES[status], "number": view.open[status], "tables": view.tables}
     return Section(
         status=status.value,
         title=STATUS_TITLES[status],
@@ -167,5 +199,5 @@ def _section(view: RunView, status: Status, draw: DrawTable, listed: Listed) -> 
         shown=shown(view, status),
         in_table=status is not Status.UP_TO_DATE or not listed.left_out,
         lead=_LEADS[status],
-        tables=tables(view, status, draw),
+        tables=(draw(table.template, {**said, "chunk": table}) for table in tables(view, status)),
     )

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from audit.report.html_listed import MOST, listed
 from audit.report.html_page import build
+from audit.report.html_users import FILTERS, FUNCTIONS
 from audit.report.view import RunView
 from audit.visible import shortened, visible
 
@@ -87,8 +88,8 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    made.filters["number"] = "{:,}".format
-    made.filters["ticks"] = ticked
+    made.filters |= {"number": "{:,}".format, "ticks": ticked, **FILTERS}
+    made.globals |= FUNCTIONS
     return made
 
 
