@@ -10,11 +10,13 @@ from playwright.async_api import expect
 
 from audit import hints
 from audit.models import AuditedUser, Note, Reason, Status
+from audit.origins import BASIS, NONE_MADE
 from audit.report import csv_report, html_data
 from audit.report.html_facts import facts
-from audit.report.html_users import attention_row
+from audit.report.html_users import Sheet
 from audit.report.html_words import comparison
 from audit.report.view import RunView
+from audit.tables import PLAIN
 from tests.report_browser import Open, Tab, browser, opened, written
 from tests.report_samples import (
     SampleRun,
@@ -260,16 +262,17 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
     tab = await (await opened(run)).ready()
     for place, user in enumerate(run.users()):
         said = await tab.page.evaluate(SHEET, place)
-        expected = attention_row(user, 1)
-        own = () if user.finding.status is Status.UP_TO_DATE else expected.steps
-        cards = [fact for card in expected.trainings for fact in card.facts]
-        told = [*cards, *facts(user.record, user.finding)]
-        assert said["cards"] == [card.label for card in expected.trainings]
-        assert said["basis"] == ([f"The verdict rests on: {expected.basis}"] if expected.basis else [])
+        expected, finding = Sheet(user, PLAIN), user.finding
+        own = () if finding.status is Status.UP_TO_DATE else expected.filled(finding.reason).steps
+        cards = [fact for _, card in expected.trainings for fact in card]
+        told = [*cards, *facts(user.record, finding)]
+        basis = BASIS[finding.evidence] if finding.evidence and finding.traced else ""
+        assert said["cards"] == [label for label, _ in expected.trainings]
+        assert said["basis"] == ([f"The verdict rests on: {basis}"] if basis else [])
         assert said["hint"] == hints.one_line(user)
-        assert said["steps"] == [*own, *(step for note in expected.notes for step in note.steps)]
-        assert said["none"] == ([expected.no_training] if expected.no_training else [])
-        assert said["notes"] == [f"{note.title} {note.code}" for note in expected.notes]
+        assert said["steps"] == [*own, *(step for _, note in expected.notes for step in note.steps)]
+        assert said["none"] == ([NONE_MADE] if finding.traced and not cards else [])
+        assert said["notes"] == [f"{note.title} {code}" for code, note in expected.notes]
         assert said["sql"] == expected.sql
         assert said["labels"] == [label for label, _ in told]
         assert [text.removesuffix("Copy") for text in said["values"]] == [value for _, value in told]
