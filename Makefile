@@ -66,12 +66,12 @@ wheel: .venv/.dev ## build the wheel, install it elsewhere and use it there
 
 .PHONY: example
 example: .venv/.test chromium ## write reports/example/ again, and the README's picture of it
-	$(PY) -m tests.example reports/example
+	$(PY) -m tests.docs.example reports/example
 	.ci/picture
 
 .PHONY: screens
 screens: .venv/.test ## draw the README's pictures of terminals again
-	$(PY) -m tests.screens reports/example
+	$(PY) -m tests.docs.screens reports/example
 
 # All but the forecast, which takes long because it waits.
 QUICK := cost start rate memory trainings

@@ -8,12 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from audit.demo.crowd import Crowd
-from audit.demo.crowd_trained import OddlyTrained
 from benchmarks import bodies, cost, forecast, formats, rate, scale, start, trainings
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.results import Figure, Results, conditions, save, table
 from benchmarks.stage import Stage, stage
+from tests.support.crowd import Crowd, OddlyTrained
 
 
 class _Measure(Protocol):

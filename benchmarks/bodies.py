@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
-from audit.demo.faults import Bomb, Fault, Huge
-from audit.demo.standin import Rules
+from audit.demo.fake_replicate.faults import Bomb, Fault, Huge
+from audit.demo.fake_replicate.server import Rules
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage

@@ -4,11 +4,10 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from audit.demo.hosting import RemoteStandIn
-from audit.demo.seen import Seen
-from audit.demo.standin import Rules
+from audit.demo.fake_replicate.server import Rules, Seen
 from benchmarks.child import Child, Used
 from benchmarks.stage import Stage
+from tests.support.process import RemoteStandIn
 
 CONCURRENCY = 32
 FORMATS = ("html", "csv", "json")

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import median
 
-from audit.demo.hosting import RemoteStandIn
 from benchmarks.child import Used
 from benchmarks.contenders import CONCURRENCY, ONE_USER, Met, audit, client, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
+from tests.support.process import RemoteStandIn
 
 WHOLE = 1.5
 """Times the bare loop's CPU: reading PostgreSQL, asking, judging, recording, three formats."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from audit import __version__
-from audit.models import Failed
+from audit.model.replies import Failed
 from audit.replicate import Replicate, Target, connect
 
 

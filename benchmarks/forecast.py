@@ -1,4 +1,4 @@
-"""Whether whole runs take as many requests and as long as `audit.forecast` says before."""
+"""Whether whole runs take as many requests and as long as `audit.commands.doctor.forecast` says before."""
 
 import json
 import math
@@ -12,15 +12,15 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from audit.demo.crowd import Crowd
-from audit.demo.faults import Chaos, Refused, Slow
-from audit.demo.hosting import RemoteStandIn
-from audit.demo.standin import Rules
-from audit.forecast import TRAININGS_PER_PAGE, Assumed, forecast
-from audit.models import Reason
+from audit.commands.doctor.forecast import TRAININGS_PER_PAGE, Assumed, forecast
+from audit.demo.fake_replicate.faults import Chaos, Refused, Slow
+from audit.demo.fake_replicate.server import Rules
+from audit.model.codes import Reason
 from benchmarks.child import Child
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
+from tests.support.crowd import Crowd
+from tests.support.process import RemoteStandIn
 
 OFF = 10.0
 """Per cent; of fewer users than `USERS` nothing is demanded, as their runs end before chance evens out."""

@@ -12,11 +12,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from audit.auditor import Auditor, Stop
-from audit.judge import Judge
-from audit.models import Account, Finding, ModelRecord, Reason
+from audit.cli.signals import Stop
+from audit.commands.run.auditor import Auditor
+from audit.findings.classify import Circumstances
+from audit.findings.trainings import Judge
+from audit.model.codes import Reason
+from audit.model.findings import Finding
+from audit.model.replies import Account
+from audit.model.users import ModelRecord
 from audit.replicate import connect
-from audit.verdict import Circumstances
 from benchmarks.fetch import target
 
 _SOMEBODY = ModelRecord(

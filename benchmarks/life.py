@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.demo.crowd import Crowd
-from audit.demo.hosting import RemoteStandIn
-from audit.ledger import Ledger
+from audit.runfile import Ledger
 from benchmarks import truth
 from benchmarks.child import Child, Used, megabytes
 from benchmarks.contenders import CONCURRENCY, FORMATS
 from benchmarks.results import Figure
 from benchmarks.stage import UNHINDERED, Stage, stage
+from tests.support.crowd import Crowd
+from tests.support.process import RemoteStandIn
 
 RUN = "run.sqlite"
 KILLED = "killed.sqlite"

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Iterator
 
-from audit.demo.faults import Slow
-from audit.demo.hosting import RemoteStandIn
-from audit.demo.rate import Rate
-from audit.demo.standin import Rules
+from audit.demo.fake_replicate.faults import Slow
+from audit.demo.fake_replicate.rate import Rate
+from audit.demo.fake_replicate.server import Rules
 from benchmarks.child import Child
 from benchmarks.contenders import audit_arguments
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
+from tests.support.process import RemoteStandIn
 
 PER_MINUTE = 3000
 LATENCY = 0.3

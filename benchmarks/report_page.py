@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from audit.models import AuditedUser
-from audit.report import html_report
+from audit.model.findings import AuditedUser
+from audit.report.html import render as html_report
 from audit.report.view import RunView
 from benchmarks.report_users import CrowdRun
 

@@ -7,21 +7,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from audit.demo.crowd import NOW, Crowd
-from audit.demo.world import weights_url
-from audit.models import (
-    Account,
-    AuditedUser,
-    Finding,
-    ModelRecord,
-    Population,
-    Reason,
-    RunInfo,
-    Status,
-    Summary,
-    Version,
-)
-from audit.training import Traced, Training, TrainingsRead
+from audit.demo.fake_replicate.world import weights_url
+from audit.model.codes import Reason, Status
+from audit.model.findings import AuditedUser, Finding, Summary
+from audit.model.replies import Account, Traced, Training, TrainingsRead, Version
+from audit.model.run import RunInfo
+from audit.model.users import ModelRecord, Population
+from tests.support.crowd import NOW, Crowd
 
 
 class CrowdRun:

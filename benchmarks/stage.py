@@ -9,12 +9,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from audit.demo.crowd import Crowd
-from audit.demo.hosting import RemoteStandIn, in_process
-from audit.demo.load import load
+from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
 from audit.demo.postgres import embedded_postgres
-from audit.demo.standin import TOKEN, Rules, StandIn
-from audit.verdict import askable_model
+from audit.demo.stage import load
+from audit.model.ids import askable_model
+from tests.support.crowd import Crowd
+from tests.support.process import RemoteStandIn, in_process
 
 UNHINDERED = 1_000_000
 """Requests a minute, the most that can be asked for: the pace then costs what it costs and holds nobody up."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from audit.demo.crowd_trained import UNSEEN, OddlyTrained
-from audit.ledger import Ledger
-from audit.models import Status
+from audit.model.codes import Status
+from audit.runfile import Ledger
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
+from tests.support.crowd import UNSEEN, OddlyTrained
 
 SINCE = ("--trainings-since", "2020-01-01")
 FILE = "other.sqlite"

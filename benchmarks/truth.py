@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.demo.crowd import Crowd
-from audit.demo.seen import Seen
-from audit.models import Reason
+from audit.demo.fake_replicate.server import Seen
+from audit.model.codes import Reason
+from tests.support.crowd import Crowd
 
 _HEAD = 1 << 16
 """Bytes of a JSON report within which its summary lies; all users come after it."""

@@ -11,14 +11,12 @@ import hypothesis
 import pytest
 
 from audit.demo.postgres import embedded_postgres
-from tests.audits import cast, crowd, forks, shell, square, stage, troubled
-from tests.database_rows import ANNA, MODELS, USERS, execute, insert
+from tests.support.audits import cast, crowd, forks, shell, square, stage, troubled
+from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
 
 __all__ = ["cast", "crowd", "forks", "shell", "square", "stage", "troubled"]
-
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test says how fast anything is
 hypothesis.settings.load_profile("unhurried")
-
 _numbers = count(1)
 
 

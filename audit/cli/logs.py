@@ -2,11 +2,58 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from audit.cli.secrecy import Secrecy
-from audit.visible import visible
+from audit.model.text import visible
+
+CUT = "(secret)"
+_SHORT = 6
+"""Characters. A secret shorter than that is a part of many harmless words, and is cut out as a whole word only."""
+# What gives itself away, also before any setting has been read.
+_BY_FORM = (
+    (re.compile(r"\br8_[A-Za-z0-9]{8,}"), CUT),
+    (re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}"), rf"\1 {CUT}"),
+    (re.compile(r"(://[^\s:/@]*):\S+@"), rf"\1:{CUT}@"),
+)
+
+
+class Secrecy:
+    """Knows some secrets."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: one may be a part of another.
+        known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(_pattern, known))) if known else None
+
+    def clean(self, text: str) -> str:
+        """`text` without them, however they are written: as they are, percent-encoded, or escaped as in a repr."""
+        if self._known:
+            text = self._known.sub(CUT, text)
+        for pattern, replacement in _BY_FORM:
+            text = pattern.sub(replacement, text)
+        return text
+
+
+def _pattern(secret: str) -> str:
+    pattern = "".join(map(_spellings, secret))
+    return rf"(?<![^\W_]){pattern}(?![^\W_])" if len(secret) < _SHORT else pattern
+
+
+def _spellings(char: str) -> str:
+    """All ways in which URLs, JSON and Python write one character; any mixture of them is found."""
+    percent = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+    code = ord(char)
+    ways = [re.escape(char), f"(?i:{percent})", rf"(?i:\\+u{code:04x})"]
+    if code < 0x100:
+        ways.append(rf"(?i:\\+x{code:02x})")
+    if char == " ":
+        ways.append(r"\+")
+    if char in "\\'\"/":
+        ways.insert(0, r"\\+" + re.escape(char))  # escaped once or, in a text within a text, more often
+    return f"(?:{'|'.join(ways)})"
+
 
 KEYS = ("user_id", "model", "status", "reason", "path", "attempt", "duration_ms")
 """What a line may carry beside time, level and event, under the same names in every release."""
@@ -39,7 +86,7 @@ class Formatter(logging.Formatter):
         """`text`, which is no log record but stands among them: as it is, or as the event of a JSON line."""
         if not self._as_json:
             return text
-        return self.format(logging.LogRecord("audit.cli", logging.INFO, "", 0, text, None, None))
+        return self.format(logging.LogRecord("audit.commands", logging.INFO, "", 0, text, None, None))
 
 
 class _Handler(logging.Handler):

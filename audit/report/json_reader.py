@@ -11,16 +11,15 @@ from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
-from audit.compared_run import ComparedRun
-from audit.comparison import Sighting
 from audit.errors import ReportError
-from audit.models import Account, Filters, Shard
+from audit.findings.comparison import ComparedRun, Sighting
+from audit.model.replies import Account
+from audit.model.run import Filters, Shard
+from audit.model.shard import is_part
 from audit.report.json_report import SCHEMA_VERSION
-from audit.shard import is_part
 
 LARGEST = 1 << 24
 """Characters of one user or block; a report of ours has some thousand."""
-
 _BLOCKS = ("schema_version", "kind", "run", "population", "summary")
 _PIECE = 1 << 16
 _BLANKS = re.compile(r"[ \t\r\n]*")

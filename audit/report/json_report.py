@@ -6,18 +6,18 @@ from typing import BinaryIO
 
 import msgspec
 
-from audit import hints
-from audit.models import Acceptance, AuditedUser, Mark, Note, Population, Reason, Status, Summary, Version
-from audit.origins import TrainingLine, origins
+from audit.hints import filled as hints
+from audit.hints.trainings import TrainingLine, origins
+from audit.model.codes import Note, Reason, Status
+from audit.model.findings import Acceptance, AuditedUser, Mark, Summary
+from audit.model.replies import Evidence, Version
+from audit.model.users import Population
 from audit.report.view import RunView
-from audit.training import Evidence
 
 SCHEMA_VERSION = 1
 """Fields are only ever added within a version; `schema-1.json` beside this module describes it."""
-
 _BATCH = 200
 """Users encoded per write: enough to make writing cheap, too few to matter in memory."""
-
 # What JSON leaves bare and a terminal or an editor acts on, as UTF-8: DEL, C1, U+061C, U+200E/F, U+2028..E,
 # U+2066..9, U+FEFF. C0 is escaped by every encoder. Outside strings there is none of these.
 _ACTS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf")

@@ -12,23 +12,20 @@ from html import escape
 from itertools import islice
 from typing import BinaryIO
 
-from audit import hints
-from audit.hint_table import HINTS
-from audit.models import AuditedUser, Status
-from audit.report.acceptance_words import stale
-from audit.report.headline import headline
-from audit.report.html_facts import model_page
-from audit.report.run_words import narrowed, shards_fact
+from audit.hints import filled as hints
+from audit.hints.table import HINTS
+from audit.model.codes import Status
+from audit.model.findings import AuditedUser
+from audit.model.text import shortened, visible
+from audit.report.facts import model_page
 from audit.report.view import RunView
-from audit.visible import shortened, visible
+from audit.report.words import headline, narrowed, shards_fact, stale
 
 SUITE = "sync-audit"
 """Name of the suite, and class of every case: a user who becomes up to date is then the same test that now passes."""
-
 _BATCH = 200
 _ROOM_FOR_A_NAME = 200
 _ROOM_FOR_A_FACT = 1000
-
 # What XML 1.0 forbids and `visible` leaves alone; all else that it forbids, `visible` spells out.
 _FORBIDDEN = re.compile("[\ufffe\uffff]")
 _ELEMENT = {Status.NEEDS_SYNC: "failure", Status.ERROR: "error"}

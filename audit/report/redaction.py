@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from audit.comparison import Sighting
-from audit.models import Acceptance, AuditedUser, Filters, Finding, ModelRecord
-from audit.repair import Change, LeftOut
-from audit.training import Traced, Training
+from audit.findings.comparison import Sighting
+from audit.model.findings import Acceptance, AuditedUser, Finding
+from audit.model.repair import Change, LeftOut
+from audit.model.replies import Traced, Training
+from audit.model.run import Filters
+from audit.model.users import ModelRecord
 
 MASKED_NAME = "***"
-
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"'/?&=`|]+@[^\s@,;:<>()\[\]\"'/?&=`|]+")
-
 _IDENTIFIERS = ("user_id", "model_row_id", "created_at", "updated_at", "completed_at")
 """Of these only addresses are masked: a display name "42" must not blot out every id that is 42."""
 _RECORD_TEXTS = (

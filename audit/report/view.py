@@ -7,29 +7,16 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from audit.acceptance import Accepted, Entries, day_of
-from audit.fail_on import news
-from audit.models import (
-    Acceptance,
-    Account,
-    AuditedUser,
-    Baseline,
-    Filters,
-    OptionalColumn,
-    OrderBy,
-    Population,
-    Reason,
-    Requests,
-    RunInfo,
-    Shard,
-    ShardRun,
-    Status,
-    Summary,
-)
+from audit.findings.acceptance import Accepted, Entries, day_of
+from audit.findings.exit_codes import news
+from audit.model.codes import Reason, Status
+from audit.model.findings import Acceptance, AuditedUser, Summary
+from audit.model.replies import Account, Mode, Requests
+from audit.model.run import Baseline, Filters, OrderBy, RunInfo, Shard, ShardRun
+from audit.model.shard import is_part
+from audit.model.times import moment
+from audit.model.users import OptionalColumn, Population
 from audit.report.redaction import redacted_entry, redacted_filters, redacted_text, redacted_user
-from audit.shard import is_part
-from audit.training import Mode
-from audit.verdict import moment
 
 
 class RunReader(Protocol):

@@ -12,12 +12,52 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from audit.errors import ReportError, SettingsError
-from audit.report.formats import renderer
+from audit.model.text import visible
 from audit.report.view import RunView
-from audit.visible import visible
+
+Renderer = Callable[[RunView, BinaryIO], None]
+
+
+def _html() -> Renderer:
+    from audit.report.html.render import render  # noqa: PLC0415 - jinja2 costs 40 ms that CSV and JSON need not pay
+
+    return render
+
+
+def _csv() -> Renderer:
+    from audit.report.csv_report import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+def _json() -> Renderer:
+    from audit.report.json_report import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+def _md() -> Renderer:
+    from audit.report.markdown import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+def _junit() -> Renderer:
+    from audit.report.junit_report import render  # noqa: PLC0415 - see the module
+
+    return render
+
+
+FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json": _json, "md": _md, "junit": _junit}
+"""Name -> what imports the renderer."""
+
+
+def renderer(name: str) -> Renderer:
+    """The renderer of the format `name`, one of `FORMATS`."""
+    return FORMATS[name]()
+
 
 STDOUT = "-"
-
 Drawing = Callable[[str], Callable[[BinaryIO], None]]
 """Format -> what writes it to a stream."""
 

@@ -1,0 +1,117 @@
+"""SIGINT and SIGTERM: the first one asks the run to end in order, the second one ends it at once."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal, NoReturn
+
+from audit.model.codes import ExitCode
+
+
+class Stop:
+    """A request to end the run early, from a signal or from the run itself; the first one counts."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.state: Literal["interrupted", "stopped"] | None = None
+        self.reason: str | None = None
+
+    def request(self, state: Literal["interrupted", "stopped"], reason: str) -> None:
+        """Begin no further question. Call it in the thread of the event loop."""
+        if self.state is None:
+            self.state, self.reason = state, reason
+            self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run is to end."""
+        return self.state is not None
+
+    async def wait(self) -> None:
+        """Return once the run is to end."""
+        await self._event.wait()
+
+
+CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+class Signals:
+    """Remembers the first signal and passes it on to a run, once there is one."""
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: Stop | None = None
+
+    def stops(self, stop: Stop) -> None:
+        """From now on the first signal stops the run behind `stop`. Call it inside the run's event loop."""
+        self._loop, self._stop = asyncio.get_running_loop(), stop
+        if self.first is not None:
+            self._pass_on()
+
+    @property
+    def code(self) -> ExitCode | None:
+        """What a run that was stopped by a signal ends with."""
+        return CODES[self.first] if self.first else None
+
+    def caught(self, number: int, _: FrameType | None) -> None:
+        """The handler. The second signal leaves through SystemExit, so that half-written files are removed."""
+        if self.first is not None:
+            leave(number)
+        self.first = signal.Signals(number)
+        if self._stop is not None:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        assert self._loop is not None  # noqa: S101 - set together with _stop
+        assert self._stop is not None  # noqa: S101 - the caller looked
+        assert self.first is not None  # noqa: S101 - the caller set it
+        if self._loop.is_closed():
+            return  # the run is over: the reports are being written, and are not worth less than a second
+        # A handler runs between two byte codes of the loop itself, which this call also wakes up.
+        self._loop.call_soon_threadsafe(self._stop.request, "interrupted", f"stopped by {self.first.name}")
+
+
+def leave(number: int, _: FrameType | None = None) -> NoReturn:
+    """End this process through SystemExit; what cleans up on the way is not disturbed by further signals."""
+    for each in CODES:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """While the context lasts the first signal ends the process, and half-written files are removed."""
+    before = {number: signal.signal(number, leave) for number in CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def signals() -> Iterator[Signals]:
+    """Catch both signals while the context lasts."""
+    caught = Signals()
+    before = {number: signal.signal(number, caught.caught) for number in CODES}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def first_signal() -> Iterator[Callable[[], object]]:
+    """What is yielded returns at the first SIGINT or SIGTERM since the context began."""
+    came = threading.Event()
+    before = {number: signal.signal(number, lambda *_: came.set()) for number in CODES}
+    try:
+        yield came.wait
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,108 @@
+"""Where commands draw what they have found, as wide and as colourful as the place allows."""
+
+import codecs
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import TextIOWrapper
+
+from rich.console import Console
+from rich.text import Text
+
+WIDEST = 100
+"""Columns. Longer lines are hard to read."""
+NARROWEST = 30
+BOLD, DIM = "bold", "dim"
+
+
+class Page:
+    """Writes to `console` as it goes. All texts have to be `visible` already."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.width = max(NARROWEST, min(console.width, WIDEST))
+
+    def line(self, *pieces: str | tuple[str, str], indent: int = 0) -> None:
+        """One line of `pieces`, each a text or a text and its style; never wrapped."""
+        text = Text(" " * indent)
+        for piece in pieces:
+            text.append(*((piece,) if isinstance(piece, str) else piece))
+        text.rstrip()
+        self._console.print(text, soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """A new section."""
+        self.line()
+        self.line((text, BOLD))
+
+    def paragraph(self, text: str, *, first: str = "", indent: int = 0, style: str = "") -> None:
+        """`text`, wrapped; `first` stands in front of it, and the lines after are set in as far."""
+        start = " " * indent + first
+        lines = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=start,
+            subsequent_indent=" " * len(start),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines or [start]:
+            self.line((line, style))
+
+    def steps(self, steps: Iterable[str], *, indent: int = 2) -> None:
+        """What to do, in order."""
+        for number, step in enumerate(steps, 1):
+            self.paragraph(step, first=f"{number}. ", indent=indent)
+
+    def facts(self, facts: Iterable[tuple[str, str]], *, indent: int = 2) -> None:
+        """Names and values, the values below each other."""
+        listed = [(name, value) for name, value in facts if value]
+        width = max((len(name) for name, _ in listed), default=0) + 2
+        for name, value in listed:
+            self.paragraph(value, first=name.ljust(width), indent=indent)
+
+
+_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
+"""What code pages lack and a reader does not miss."""
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """A console on standard output or standard error that can print any text.
+
+    NO_COLOR, TERM=dumb, COLUMNS and pipes are respected. Where the encoding lacks a character (Windows code pages), a
+    plainer one is written, or its number; without this, a name in another script would be a UnicodeEncodeError.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        codecs.register_error("plainer", _plainer)
+        stream.reconfigure(errors="plainer")
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def can_animate(console: Console) -> bool:
+    """Whether somebody looks at `console` who can see a line change. FORCE_COLOR alone, as in CI, is not enough."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+
+
+def busy(words: str) -> AbstractContextManager[object]:
+    """`words` on stderr while the block lasts, for people: what is not there takes some seconds not to answer."""
+    console = screen(stderr=True)
+    return console.status(words, spinner="line") if can_animate(console) else nullcontext()
+
+
+@contextmanager
+def page(console: Console) -> Iterator[None]:
+    """What is printed on `console` within the block comes out at its end, without blanks at the ends of lines."""
+    with console.capture() as captured:
+        yield
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    console.file.flush()
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """A handler of encoding errors, as `codecs.register_error` wants it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char) or f"\\u{ord(char):04x}" for char in bad), error.end

@@ -1,0 +1,99 @@
+"""The commands by name, and the way in and out of the program: options in, an exit code out.
+
+Each command's module imports what it needs when it runs, so that `--help` and completion answer at once.
+"""
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from importlib import import_module
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from audit import __version__
+from audit.cli.errors import Code, _meant, failure
+from audit.errors import AuditError
+
+COMMANDS = {
+    "run": "audit.commands.run.command",
+    "demo": "audit.commands.demo",
+    "render": "audit.commands.render",
+    "doctor": "audit.commands.doctor.command",
+    "user": "audit.commands.user.command",
+    "explain": "audit.commands.explain",
+    "sync": "audit.commands.sync.command",
+    "merge": "audit.commands.merge.command",
+    "diff": "audit.commands.diff.command",
+    "accept": "audit.commands.accept.command",
+}
+_SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+
+
+class Doorways(click.Group):
+    """The commands by name, imported when they are asked for, listed in the order of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """The command, or None where there is no such one."""
+        module = COMMANDS.get(cmd_name)
+        command = import_module(module).command if module else None
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=Doorways, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sync-audit")
+def cli() -> None:
+    """Find every user whose recorded Replicate model version has fallen behind.
+
+    Reads each user's latest completed training from PostgreSQL, asks Replicate for the model's versions, and writes
+    reports of who is up to date, who needs a sync and who could not be checked, with what to do about each.
+
+    To look around without a database or a token: sync-audit demo
+    """
+
+
+def main(prog_name: str = "sync-audit") -> NoReturn:
+    """Run the command line and end the process; the last line on stderr says what the exit code means."""
+    ended = _run(prog_name)
+    if isinstance(ended, Code):
+        click.echo(f"exit {int(ended)}: {ended.meaning}", err=True)
+    sys.exit(int(ended))
+
+
+def _run(prog_name: str) -> "int | Code":
+    """How it ended: a code with a meaning, which is to be said, or a plain int, which is not."""
+    try:
+        result = cli.main(prog_name=prog_name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return _meant(2)
+    except AuditError as error:
+        return failure(error)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except SystemExit as left:
+        if left.code in _SIGNALS:
+            click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
+        raise
+    except Exception:
+        from audit.cli.logs import Secrecy
+
+        click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
+        return _meant(1)
+    # Commands return a code with a meaning; a plain int comes from click itself, after --help and the like.
+    return result if isinstance(result, Code) else 0
+
+
+def _secrets() -> list[str]:
+    """What the environment holds: this is for a bug, which may be in the very code that reads settings."""
+    said = [os.environ.get(name, "") for name in ("REPLICATE_API_TOKEN", "PGPASSWORD")]
+    with suppress(ValueError):
+        password = urlsplit(os.environ.get("DATABASE_URL", "")).password or ""
+        said += [password, unquote(password)]
+    return [secret.strip() for secret in said]

@@ -1,0 +1,140 @@
+"""`sync-audit accept`: writes down that a finding need not be acted on until some day."""
+
+import re
+import shlex
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+from audit.cli import settings as told
+
+if TYPE_CHECKING:
+    from audit.cli.settings import Said
+    from audit.commands.accept.accept import Written
+
+
+@click.command("accept")
+@click.argument("user")
+@click.option("--because", required=True, metavar="TEXT", help="Why, for those who read it later.")
+@click.option("--until", required=True, metavar="DATE", help="The last day it holds, in UTC: 2026-12-31.")
+@click.option("--reason", metavar="CODE", help="The finding that is accepted.  [default: as in RUN]")
+@click.option(
+    "--version", metavar="HASH", help="The recorded version that it holds for, and no other.  [default: as in RUN]"
+)
+@click.option("--author", metavar="NAME", help="Who says so.")
+@click.option(
+    "--run",
+    "run_file",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Look USER up in this run file.  [default: the newest in reports/]",
+)
+@click.option(
+    "--file",
+    metavar="FILE",
+    shell_complete=options.files,
+    help="Where to write.  [default: accept in the config file; sync-audit-accept.toml]",
+)
+@told.config
+def command(user: str, **given: object) -> None:
+    """Accept what was found about USER until a day, without hiding it.
+
+    USER is found as `user --run RUN` finds one. Writes an entry into sync-audit-accept.toml, or changes the one for the
+    same user and reason; the rest of the file stays as it is. `run` reads the file: what is accepted has a section of
+    its own in every report, and does not count for the exit code.
+    """
+    from audit.commands.accept import accept as app_accept
+    from audit.commands.accept.file import reason
+    from audit.commands.settings import REPORTS
+    from audit.errors import SettingsError
+
+    said = told.said("accept", given)
+    code = given["reason"]
+    try:
+        wanted = reason(str(code)) if code is not None else None
+    except SettingsError as error:
+        raise SettingsError(f"--reason: {error}", error.next_step) from error
+    wish = app_accept.Wish(
+        who=_text("USER", user),
+        because=_text("--because", given["because"]),
+        until=_until(str(given["until"])),
+        reason=wanted,
+        version=_optional("--version", given["version"]),
+        author=_optional("--author", given["author"]),
+    )
+    run = given["run_file"]
+    path = Path(str(run)) if run is not None else app_accept.newest_run(Path(REPORTS))
+    file = _file(said)
+    _show(app_accept.accept(wish, path, file), file, path)
+
+
+def _text(name: str, value: object) -> str:
+    from audit.errors import SettingsError
+
+    text = str(value).strip()
+    if not text:
+        raise SettingsError(f"{name} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"{name} is no text in UTF-8") from error
+    return text
+
+
+def _optional(name: str, value: object) -> str | None:
+    return None if value is None else _text(name, value)
+
+
+def _until(text: str) -> date:
+    """Raises SettingsError where it is no day, or one that is over."""
+    from audit.errors import SettingsError
+    from audit.model.times import utc_now
+
+    day = None
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:  # the 31st of February
+            day = None
+    if day is None:
+        raise SettingsError(f"--until {text!r} is no date", "Write it as year-month-day: --until 2026-12-31")
+    today = utc_now().date()
+    if day < today:
+        raise SettingsError(f"--until {text} is over: today is {today} (UTC)", "Name today or a later day.")
+    return day
+
+
+def _file(said: "Said") -> Path:
+    """Where `run` would look, or where it will."""
+    from audit.commands.accept.file import NAME, find
+
+    given = said.options.get("file")
+    file = said.text("accept") if given is None else str(given)
+    if file is not None:
+        return Path(file)
+    return find(Path.cwd()) or Path(NAME)
+
+
+def _show(written: "Written", file: Path, run: Path | None) -> None:
+    """Say exactly what was written, and where."""
+    from audit.commands.accept.file import block
+    from audit.model.text import visible
+
+    name = visible(str(file))
+    if old := written.replaced:
+        click.echo(f"Changed in {name} (it was until {old.until}, because: {visible(old.because)}):")
+    else:
+        click.echo(f"Wrote into {name}{', which is new' if written.new_file else ''}:")
+    click.echo()
+    for line in block(written.entry).splitlines():
+        click.echo(f"  {visible(line)}")
+    click.echo()
+    entry = written.entry
+    same = "reason and recorded version stay" if entry.version else "the reason stays"
+    click.echo(f"It holds up to and including {entry.until} (UTC), as long as {same} the same.")
+    if run:
+        click.echo("What becomes of the run with it:")
+        click.echo(f"  sync-audit render {shlex.quote(visible(str(run)))} \\\n    --accept {shlex.quote(name)}")

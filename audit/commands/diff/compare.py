@@ -1,0 +1,87 @@
+"""`diff`: two runs, put side by side and judged user by user; opens and closes all that it takes."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from audit.commands import past_run
+from audit.commands.diff import view as diff_formats
+from audit.commands.diff.view import FORMATS, DiffCounts, DiffView
+from audit.errors import ReportError, SettingsError
+from audit.findings.comparison import Change, Compared, ComparedRun, Sighting, compare, diff_code, doubts, may_be_worse
+from audit.model.codes import Status
+from audit.report import writer
+from audit.report.redaction import redacted_sighting, redacted_text
+from audit.runfile.matching import Pairs, Tally
+
+__all__ = ["FORMATS", "check_outputs", "comparison", "write"]
+
+
+@contextmanager
+def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Iterator[DiffView]:
+    """The two runs compared, for as long as the block lasts.
+
+    Memory does not grow with the number of users. Raises LedgerError or ReportError, which name the file.
+    """
+    with Pairs() as pairs:
+        old = past_run.read(old_path, partial(pairs.add, 0))
+        new = past_run.read(new_path, partial(pairs.add, 1))
+        redacted = redact or old.redacted or new.redacted
+        for user_id, before, now in pairs.pairs():
+            one, other = (_masked(before), _masked(now)) if redacted else (before, now)
+            pairs.keep(user_id, compare(one, other, complete=new.complete, whole=new.whole))
+        counts = _counts(pairs.tallies)
+
+        def changes(change: Change) -> Iterator[Compared]:
+            for each in pairs.changes(change):
+                yield each if not redacted else Compared(_masked(each.old), _masked(each.new), change, each.differs)
+
+        yield DiffView(
+            old=_masked_run(old) if redacted else old,
+            new=_masked_run(new) if redacted else new,
+            doubts=doubts(old, new),
+            counts=counts,
+            code=diff_code(counts.changes[Change.NEW], counts.maybe_worse),
+            redacted=redacted,
+            changes=changes,
+        )
+
+
+def write(outputs: Sequence[writer.Output], view: DiffView) -> None:
+    """Write all `outputs`. Raises ReportError."""
+    try:
+        writer.write_each(outputs, lambda name: partial(diff_formats.renderer(name), view))
+    except ReportError as error:
+        error.next_step = "Choose another place with -o FORMAT=PATH, or make room, and compare again."
+        raise
+
+
+def check_outputs(outputs: Sequence[writer.Output], *runs: Path) -> None:
+    """Find out before anything else whether all files can be written, and that none of `runs` would be replaced."""
+    writer.check(outputs)
+    for output in outputs:
+        if output.path != writer.STDOUT and Path(output.path).resolve() in {run.resolve() for run in runs}:
+            raise SettingsError(f"-o {output.format}={output.path} is one of the runs to be compared", "Name another.")
+
+
+def _masked(user: Sighting | None) -> Sighting | None:
+    return user and redacted_sighting(user)
+
+
+def _masked_run(run: ComparedRun) -> ComparedRun:
+    return msgspec.structs.replace(run, stop_reason=run.stop_reason and redacted_text(run.stop_reason))
+
+
+def _counts(tallies: Counter[Tally]) -> DiffCounts:
+    changes, same, maybe = dict.fromkeys(Change, 0), dict.fromkeys(Status, 0), 0
+    for tally, count in tallies.items():
+        changes[tally.change] += count
+        if tally.change is Change.UNCHANGED and tally.new:
+            same[tally.new] += count
+        if may_be_worse(tally.change, tally.old):
+            maybe += count
+    return DiffCounts(changes=changes, unchanged=same, maybe_worse=maybe)

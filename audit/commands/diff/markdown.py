@@ -1,0 +1,54 @@
+"""A comparison as Markdown, for a ticket or a job's summary; data stands in code spans alone."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import BinaryIO
+
+from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, tally, unchanged, versions, who
+from audit.findings.comparison import Change, Compared
+from audit.report.markdown_text import NOTHING, code, prose
+from audit.report.words import instant
+
+SHOWN = 200
+"""Users of each change in its table: together they stay well below what GitHub takes of a summary."""
+
+
+def render(view: DiffView, out: BinaryIO) -> None:
+    """Write all of it to `out`."""
+    out.writelines(piece.encode() for piece in _pieces(view))
+
+
+def _pieces(view: DiffView) -> Iterator[str]:
+    yield f"## sync-audit: {headline(view)}\n\n"
+    for doubt in view.doubts:
+        yield f"> [!WARNING]\n> {code(doubt, 500)}\n\n"
+    yield f"{tally(view)}\n\n"
+    if same := unchanged(view):
+        yield f"Unchanged: {same}\n\n"
+    yield "| | started | users | state | database | file |\n| --- | --- | ---: | --- | --- | --- |\n"
+    for name, run in (("OLD", view.old), ("NEW", view.new)):
+        why = f": {code(run.stop_reason)}" if run.stop_reason else ""
+        cells = (name, code(instant(run.started_at)), f"{run.users:,}", code(run.state) + why, code(run.database))
+        yield f"| {' | '.join(cells)} | {code(run.path)} |\n"
+    for change in CHANGES:
+        if view.counts.changes[change]:
+            yield from _section(view, change)
+
+
+def _section(view: DiffView, change: Change) -> Iterator[str]:
+    title, meaning = TITLES[change]
+    count = view.counts.changes[change]
+    yield f"\n### {title} ({count:,})\n\n{prose(meaning)}\n\n"
+    yield "| user | before | now | versions |\n| --- | --- | --- | --- |\n"
+    for user in islice(view.changes(change), SHOWN):
+        yield _row(user)
+    if count > SHOWN:
+        yield f"\nAnd {count - SHOWN:,} more; `-o csv=PATH` has them all.\n"
+
+
+def _row(user: Compared) -> str:
+    details = [code(line) for line in versions(user)]
+    if why := cause(user):
+        details.append(code(why))
+    cells = (code(who(user)), code(state(user.old)), code(state(user.new)), "<br>".join(details) or NOTHING)
+    return f"| {' | '.join(cells)} |\n"

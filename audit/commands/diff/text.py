@@ -1,0 +1,87 @@
+"""A comparison as lines for a terminal or a mail."""
+
+import textwrap
+from collections.abc import Iterator
+from itertools import islice
+from typing import BinaryIO
+
+from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
+from audit.commands.diff.view import versions as versions_of
+from audit.commands.diff.view import who as who_is
+from audit.findings.comparison import Change, Compared, DiffCode
+from audit.model.text import shortened, visible
+from audit.report.words import instant
+
+WIDTH = 80
+"""Columns of a file."""
+SHOWN = 20
+"""Users of each change that are named; CSV and JSON have them all."""
+Line = tuple[str, str]
+"""A line and its style, one of rich's or ""."""
+_STYLES = {
+    DiffCode.NOTHING_WORSE: "bold green",
+    DiffCode.WORSE: "bold yellow",
+    DiffCode.CANNOT_TELL: "bold magenta",
+}
+_NAME, _TEXT = 60, 300
+"""Characters of an e-mail address, of a cause."""
+
+
+def render(view: DiffView, out: BinaryIO) -> None:
+    """Write all lines to `out`."""
+    out.writelines(f"{text}\n".encode() for text, _ in lines(view, WIDTH))
+
+
+def lines(view: DiffView, width: int) -> Iterator[Line]:
+    """All lines; names and hashes stay in one piece, however narrow it is."""
+    for name, run in (("OLD", view.old), ("NEW", view.new)):
+        yield f"{name}  {visible(instant(run.started_at))}  {visible(run.path)}", ""
+        yield f"     {visible(run_line(run))}", "dim"
+    yield "", ""
+    yield headline(view), _STYLES[view.code]
+    yield from _wrapped(tally(view), width)
+    if same := unchanged(view):
+        yield from _wrapped(f"Unchanged: {same}", width)
+    for doubt in view.doubts:
+        yield from _wrapped(f"! {visible(doubt)}", width, "  ", "bold")
+    for change in CHANGES:
+        if view.counts.changes[change]:
+            yield from _section(view, change, width)
+
+
+def _section(view: DiffView, change: Change, width: int) -> Iterator[Line]:
+    title, meaning = TITLES[change]
+    count = view.counts.changes[change]
+    yield "", ""
+    yield f"{title} ({count:,})", "bold"
+    yield from _wrapped(meaning, width, style="dim")
+    for user in islice(view.changes(change), SHOWN):
+        yield from _user(user, width)
+    if count > SHOWN:
+        yield f"  and {count - SHOWN:,} more; all of them: -o csv=PATH", "dim"
+
+
+def _user(user: Compared, width: int) -> Iterator[Line]:
+    name = f"  {shortened(visible(who_is(user)), _NAME)}"
+    what = visible(_became(user))
+    if len(name) + 2 + len(what) <= width:
+        yield f"{name}  {what}", ""
+    else:
+        yield name, ""
+        yield f"      {what}", ""
+    for line in versions_of(user):
+        yield f"      {visible(line)}", ""
+    if why := cause(user):
+        yield from _wrapped(f"      {visible(shortened(why, _TEXT))}", width, "      ")
+
+
+def _became(user: Compared) -> str:
+    before, now = state(user.old), state(user.new)
+    return before if before == now else f"{before} → {now}"
+
+
+def _wrapped(text: str, width: int, indent: str = "", style: str = "") -> Iterator[Line]:
+    for line in textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ):
+        yield line, style

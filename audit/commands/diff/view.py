@@ -1,0 +1,140 @@
+"""The formats of a comparison, by name. A format's module is imported when it is first used."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import BinaryIO, cast
+
+import msgspec
+
+from audit import __version__
+from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode, Sighting
+from audit.hints.table import HINTS
+from audit.model.codes import Reason, Status
+from audit.report.words import counted, short_hash
+
+CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
+"""Those that are listed user by user."""
+TITLES: Mapping[Change, tuple[str, str]] = {
+    Change.NEW: ("New", "Needs attention now, and did not before; or needs a sync, where before there was an error."),
+    Change.NOT_COMPARED: ("Not compared", "NEW did not find out: no answer from Replicate, or not this user's turn."),
+    Change.CHANGED: ("Changed", "Another reason, another version or another model, but neither new nor resolved."),
+    Change.RESOLVED: ("Resolved", "Needed attention, and is up to date now."),
+    Change.APPEARED: ("Appeared", "Was not in OLD, and is up to date."),
+    Change.LEFT: (
+        "Left",
+        "Is not in NEW: gone from the database, or without a completed model. That resolves nothing.",
+    ),
+}
+"""Title of each list, and what it means."""
+_STATUS_WORDS: Mapping[Status, tuple[str, str]] = {
+    Status.NEEDS_SYNC: ("needs a sync", "need a sync"),
+    Status.ERROR: ("error", "errors"),
+    Status.NOT_CHECKED: ("not reached", "not reached"),
+    Status.UP_TO_DATE: ("up to date", "up to date"),
+}
+_FIELD_WORDS = {
+    "current_version": "recorded version",
+    "latest_version": "latest version",
+    "replicate_model_id": "model",
+}
+_TITLES_OF_REASONS = {reason.value: HINTS[reason].title for reason in Reason}
+
+
+class DiffCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many users each change concerns."""
+
+    changes: Mapping[Change, int]
+    """Every change has a key."""
+    unchanged: Mapping[Status, int]
+    """Every status has a key."""
+    maybe_worse: int
+    """Of those not compared, who may have got worse."""
+
+    @property
+    def total(self) -> int:
+        """Everybody in either run."""
+        return sum(self.changes.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffView:
+    """Everything that a format may show, masked already where it has to be."""
+
+    old: ComparedRun
+    new: ComparedRun
+    doubts: tuple[str, ...]
+    counts: DiffCounts
+    code: DiffCode
+    redacted: bool
+    changes: Callable[[Change], Iterator[Compared]]
+    """The users of one change in report order, streamed: last known status, e-mail with null last, user id."""
+    tool_version: str = __version__
+
+
+def headline(view: DiffView) -> str:
+    """The answer in one sentence."""
+    changes = view.counts.changes
+    worse, maybe = changes[Change.NEW], view.counts.maybe_worse
+    unsure = f"{counted(maybe, 'user')} could not be compared"
+    if worse:
+        verb = "needs" if worse == 1 else "need"
+        return f"{counted(worse, 'user')} newly {verb} attention" + (f"; {unsure}" if maybe else "")
+    return f"Cannot tell: {unsure}" if maybe else "Nothing got worse"
+
+
+def tally(view: DiffView) -> str:
+    """All counts in one sentence."""
+    changes = view.counts.changes
+    listed = ", ".join(f"{changes[change]:,} {TITLES[change][0].lower()}" for change in CHANGES)
+    return f"{counted(view.counts.total, 'user')}: {listed}, {changes[Change.UNCHANGED]:,} unchanged"
+
+
+def unchanged(view: DiffView) -> str:
+    """How those stand of whom there is nothing to tell, or ""."""
+    counts = view.counts.unchanged
+    return ", ".join(f"{counted(count, *_STATUS_WORDS[status])}" for status, count in counts.items() if count)
+
+
+def who(user: Compared) -> str:
+    """What a person calls the user."""
+    return user.last.email or user.last.user_id
+
+
+def state(side: Sighting | None) -> str:
+    """How a user stood in one run; a reason of a later version of this program is shown as its code."""
+    return _TITLES_OF_REASONS.get(side.reason, side.reason) if side else "not there"
+
+
+def versions(user: Compared) -> tuple[str, ...]:
+    """What became of versions and model, a line for each that differs."""
+    return tuple(
+        f"{words}: {_short(getattr(user.old, field))} → {_short(getattr(user.new, field))}"
+        for field, words in _FIELD_WORDS.items()
+        if field in user.differs
+    )
+
+
+def cause(user: Compared) -> str:
+    """Why it could not be found out, or ""."""
+    return user.new.detail or "" if user.new and user.change is Change.NOT_COMPARED else ""
+
+
+def run_line(run: ComparedRun) -> str:
+    """What tells one run from another."""
+    state = run.state + (f" ({run.stop_reason})" if run.stop_reason else "")
+    return f"{counted(run.users, 'user')}, {state}, {run.database}"
+
+
+def _short(value: str | None) -> str:
+    return short_hash(value.strip()) if value and value.strip() else "none"
+
+
+_MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}
+FORMATS = tuple(_MODULES)
+
+
+def renderer(name: str) -> Callable[[DiffView, BinaryIO], None]:
+    """The renderer of the format `name`, one of `FORMATS`."""
+    module = import_module(f"audit.commands.diff.{_MODULES[name]}")
+    return cast("Callable[[DiffView, BinaryIO], None]", module.render)

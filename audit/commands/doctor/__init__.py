@@ -1,0 +1,1 @@
+"""`sync-audit doctor`: what a run would meet."""

@@ -1,0 +1,106 @@
+"""`sync-audit doctor`: can I audit, and if nobody shows up, why?"""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+from audit.cli import settings as told
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from audit.commands.doctor.checks import Diagnosis, DoctorCode, Result
+
+
+@click.command("doctor")
+@options.database_url
+@options.token_file
+@options.base_url
+@options.concurrency
+@options.rate
+@options.timeout
+@options.statement_timeout
+@options.as_json
+@told.config
+def command(**given: object) -> "DoctorCode":
+    """Say whether an audit can run, and if nobody shows up, why.
+
+    Looks at settings, database, people and Replicate, asks for one real model, and goes on after a failure where it
+    can. Every check is ok, warn or fail, or skip where another one stood in the way. Ends in 0 if all are ok, 3 with
+    warnings, 5 if one failed.
+    """
+    from audit.cli import logs
+    from audit.cli.settings import Said
+    from audit.cli.terminal import busy
+    from audit.commands.doctor import examine as app_doctor
+    from audit.commands.doctor.settings import doctor_settings
+    from audit.commands.run.progress import Silent
+    from audit.errors import SettingsError
+
+    try:
+        said, broken = told.said("doctor", given), None
+    except SettingsError as error:  # all else can still be looked at
+        said, broken = Said(given, os.environ), error
+    settings = doctor_settings(said, broken)
+    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
+    with busy("looking at settings, database and Replicate"):
+        diagnosis = asyncio.run(app_doctor.examine(settings))
+    if said.flag("as_json"):
+        click.echo(_json(diagnosis))
+    else:
+        _show(diagnosis)
+    return diagnosis.code
+
+
+def _json(diagnosis: "Diagnosis") -> bytes:
+    import msgspec
+
+    from audit import __version__
+
+    document = {
+        "schema_version": 1,
+        "tool": {"name": "sync-audit", "version": __version__},
+        "exit_code": int(diagnosis.code),
+        "summary": diagnosis.counts,
+        "checks": diagnosis.results,
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+
+
+def _show(diagnosis: "Diagnosis") -> None:
+    from audit.cli.terminal import page, screen
+
+    console = screen()
+    groups = dict.fromkeys(result.group for result in diagnosis.results)
+    with page(console):
+        for group in groups:
+            console.print(group.capitalize(), style="bold")
+            console.print(_table([result for result in diagnosis.results if result.group is group]))
+        counts = diagnosis.counts
+        words = {"ok": "ok", "warn": "to look at", "fail": "failed", "skip": "not made"}
+        console.print(", ".join(f"{count} {words[state]}" for state, count in counts.items() if count), style="bold")
+
+
+def _table(results: "list[Result]") -> "RenderableType":
+    """A line for each check and, where it is not ok, what to do; long ones wrap below themselves."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=4)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in results:
+        table.add_row(
+            Text(result.state.value, colours[result.state]),
+            Text(result.title),
+            Text(result.figure, "dim" if result.state == "skip" else ""),
+        )
+        if result.next_step:
+            table.add_row("", "", Text(f"→ {result.next_step}", "bold"))
+    return Padding(table, (0, 0, 1, 2))

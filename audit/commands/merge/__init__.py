@@ -1,0 +1,1 @@
+"""`sync-audit merge`: shards become one run."""

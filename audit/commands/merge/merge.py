@@ -1,0 +1,104 @@
+"""Composition root of `merge`: the run files of shards -> one run file, as if one run had made it."""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from audit.commands import outputs as reporting
+from audit.commands.merge import merged_run
+from audit.commands.merge import shards as shard_set
+from audit.commands.merge.shards import Allowed, Part
+from audit.errors import SettingsError
+from audit.model.findings import Acceptances
+from audit.model.run import Format
+from audit.model.shard import lacking
+from audit.runfile import Ledger, check_free
+from audit.runfile import merge as shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeSettings:
+    """Settings of `sync-audit merge`."""
+
+    inputs: tuple[Path, ...]
+    run_file: Path
+    outputs: tuple[tuple[Format, str], ...]
+    """For whoever finishes the merged run."""
+    partial: bool = False
+    any_account: bool = False
+    redact: bool = False
+    judged_anew: bool = False
+    """Whether `acceptances` take the place of those of the shards."""
+    acceptances: Acceptances | None = None
+
+
+class Merged(NamedTuple):
+    """The new run file, open, and what is to be said of it."""
+
+    ledger: Ledger
+    doubts: tuple[str, ...]
+
+
+def merge(settings: MergeSettings) -> Merged:
+    """Write the new run file; whatever goes wrong, there is none then, and the inputs are as they were.
+
+    Memory does not grow with the number of users. Raises SettingsError where the inputs do not belong together,
+    LedgerError where one cannot be read or the new one cannot be written.
+    """
+    _check_paths(settings)
+    with ExitStack() as stack:
+        inputs = [stack.enter_context(shards.untouched(path)) for path in settings.inputs]
+        parts = [
+            Part(path=str(each.path), info=each.info, population=each.population, choices=each.choices)
+            for each in inputs
+        ]
+        allowed = Allowed(
+            partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.judged_anew
+        )
+        shard_set.check(parts, allowed)
+        by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
+        ledger, doubled = _written(settings, [each for each in by_number if each[0].population])
+        return Merged(ledger, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))
+
+
+def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, Ledger]]) -> tuple[Ledger, int]:
+    """The new run file, open, and how many users were in two shards; `inputs` by number."""
+    parts = [part for part, _ in inputs]
+    info = merged_run.merged(parts, secrets.token_hex(16))
+    info = msgspec.structs.replace(info, state="running", redacted=info.redacted or settings.redact)
+    if settings.judged_anew:
+        info = msgspec.structs.replace(info, acceptances=settings.acceptances)
+    with suppress(OSError):  # creating the run file says it better
+        settings.run_file.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.create(settings.run_file, info)
+    try:
+        with ledger.loading():
+            doubled = shards.join(ledger, {part.shard: each for part, each in inputs})
+            population = merged_run.population(parts)
+            ledger.save_population(population)
+            outputs = reporting.to_keep(settings.outputs)
+            ledger.save_choices(merged_run.choices(parts, outputs))
+        if info.trainings:
+            read = msgspec.structs.replace(info.trainings, read=ledger.copies.count_trainings())
+            info = msgspec.structs.replace(info, trainings=read)
+        ledger.finish(merged_run.ended(info, parts, lacking(info, population, ledger.summary)))
+    except BaseException:
+        ledger.discard()
+        raise
+    return ledger, doubled
+
+
+def _check_paths(settings: MergeSettings) -> None:
+    """See that no file is named for two purposes, as one would wait for itself."""
+    seen: dict[Path, Path] = {}
+    for path in settings.inputs:
+        if (other := seen.setdefault(path.resolve(), path)) is not path:
+            raise SettingsError(f"{other} and {path} are the same run file", "Name each shard once.")
+    if settings.run_file.resolve() in seen:
+        raise SettingsError(f"--run-file {settings.run_file} is one of the run files to be merged", "Name a new one.")
+    check_free(settings.run_file)

@@ -1,0 +1,87 @@
+"""From a finished run file to its reports and its exit code; what `run` and `render` share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.errors import LedgerError, ReportError, SettingsError
+from audit.findings.acceptance import Accepted
+from audit.findings.exit_codes import News, Result, RunCode, ended
+from audit.model.findings import Summary
+from audit.model.run import Format, RunInfo
+from audit.report import writer
+from audit.report.view import AcceptancesBlock, RunView
+from audit.runfile import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    info: RunInfo
+    summary: Summary
+    code: RunCode
+    """As the findings and the options say; signals are the caller's to add."""
+    run_file: Path
+    outputs: tuple[writer.Output, ...]
+    redacted: bool
+    """Names must not be shown on the terminal either."""
+    accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
+    acceptances: AcceptancesBlock | None = None
+    """Null without a file of them; masked where names must not be shown."""
+    news: News | None = None
+    """Null without a baseline."""
+
+
+def report(
+    ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
+) -> Outcome:
+    """Write all `outputs` from a run file. Raises ReportError."""
+    check_read(ledger)
+    view = RunView(ledger, redact=redact)
+    info = ledger.info
+    try:
+        writer.write(outputs, view)
+    except ReportError as error:
+        here = ledger.path.is_file()
+        error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
+        raise
+    result = Result(summary=view.summary, complete=info.state == "complete", accepted=view.accepted, since=view.news)
+    choices = ledger.choices
+    return Outcome(
+        info=info,
+        summary=view.summary,
+        code=ended(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
+        run_file=ledger.path,
+        outputs=tuple(outputs),
+        redacted=view.run.redacted,
+        accepted=view.accepted,
+        acceptances=view.run.acceptances,
+        news=view.news,
+    )
+
+
+def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:
+    """`outputs` for whoever finishes the run, perhaps from another working directory."""
+    return tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+
+
+def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Path) -> None:
+    """Find out before anything else whether all files can be written, and that none of `inputs` would be replaced.
+
+    Raises SettingsError or ReportError.
+    """
+    writer.check(outputs)
+    for output in outputs:
+        if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
+            raise SettingsError(
+                f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
+            )
+        if output.path != writer.STDOUT and Path(output.path).resolve() in {each.resolve() for each in inputs}:
+            raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
+
+
+def check_read(ledger: Ledger) -> None:
+    """See that the database had been read: else "nobody" would be said of one that nobody has looked into."""
+    if ledger.population is None:
+        raise LedgerError(f"the run {ledger.path} was ended before the database had been read", "Start a new run.")

@@ -1,0 +1,79 @@
+"""A run that is over, read from whatever is left of it: its run file or its JSON report."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from audit.errors import LedgerError, ReportError
+from audit.findings.comparison import ComparedRun, Sighting, sighting_of
+from audit.model.shard import is_part
+from audit.report import json_reader
+from audit.runfile import Ledger
+
+_SQLITE = b"SQLite format 3\0"
+_NEITHER = "Name a run file (.sqlite) or a JSON report (-o json=PATH) of sync-audit."
+_MASKED = "***@***"
+"""What `--redact` leaves of an address in a user id."""
+
+
+def read(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
+    """Hand every user of the run at `path` to `keep`, and return what is known of the run itself.
+
+    `keep` is false where it has the user's id already. Raises LedgerError or ReportError, which name the file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.peek(len(_SQLITE))
+            if not start.startswith(_SQLITE):
+                return _read_json(file, start, str(path), keep)
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise ReportError(f"{path} cannot be read: {cause}", _NEITHER) from error
+    return _read_run_file(path, keep)
+
+
+def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[Sighting], bool]) -> ComparedRun:
+    if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        what = "is empty" if not start else "is neither a run file nor a JSON report of sync-audit"
+        raise ReportError(f"{path} {what}", _NEITHER)
+    masked = False
+
+    def watched(user: Sighting) -> bool:
+        nonlocal masked
+        masked = masked or _MASKED in user.user_id
+        return keep(user) or masked  # two that are masked alike are no damage
+
+    run = json_reader.read(file, path, watched)
+    if masked and run.redacted:
+        raise ReportError(
+            f"user ids of {path} are e-mail addresses and masked (--redact), so nobody in it can be found again",
+            "Name its run file instead: what is written then is masked all the same.",
+        )
+    return run
+
+
+def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
+    with Ledger.open(path) as ledger:
+        info, population = ledger.info, ledger.population
+        if population is None:
+            raise LedgerError(f"the run {path} was ended before the database had been read", "Compare with another.")
+        users = 0
+        for user in ledger.users():
+            keep(sighting_of(user))
+            users += 1
+    return ComparedRun(
+        path=str(path),
+        id=info.id,
+        started_at=info.started_at,
+        state="interrupted" if info.state == "running" else info.state,
+        stop_reason=info.stop_reason,
+        database=info.database,
+        base_url=info.base_url,
+        account=info.account,
+        order_by=info.order_by,
+        filters=info.filters,
+        redacted=info.redacted,
+        shard=info.shard,
+        users=users,
+        expected=None if is_part(info.filters, info.shard) else population.users_with_completed_model,
+    )

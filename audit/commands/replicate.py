@@ -1,0 +1,108 @@
+"""Replicate as commands ask it: where, as whom, watched by whom, and until somebody stops it."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from audit import __version__
+from audit.cli.signals import Stop
+from audit.commands.settings import ResumeSettings, RunSettings
+from audit.errors import AuditError, ReplicateError
+from audit.model.codes import Reason
+from audit.model.findings import Finding
+from audit.model.replies import Account, Failed, Reply, Requests
+from audit.replicate import Replicate, Target
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+TOKEN_STEP = "Check REPLICATE_API_TOKEN (or --token-file); tokens are at https://replicate.com/account/api-tokens"  # noqa: S105
+
+
+class StoppedError(AuditError):
+    """A signal came before anything was asked: there is nothing to report."""
+
+
+class Asking(Protocol):
+    """Whoever asks Replicate."""
+
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute that it may make."""
+
+    @property
+    def requests(self) -> Requests:
+        """Those it has made."""
+
+    def waiting(self) -> float:
+        """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
+
+
+class Watcher(Protocol):
+    """Whoever shows a person how a run is getting on."""
+
+    def reading(self, records: int) -> None:
+        """`records` have been read from the database so far."""
+
+    def listing(self, trainings: int) -> None:
+        """`trainings` have been read from Replicate's list so far; 0 when it begins."""
+
+    def asking(self, models: int, asking: Asking) -> None:
+        """`models` are about to be asked for; how that goes, `asking` says at any time."""
+
+    def settled(self, findings: Sequence[Finding]) -> None:
+        """One model has been answered, and with it these users."""
+
+    def done(self) -> None:
+        """No model will be asked any more."""
+
+
+def target(settings: RunSettings | ResumeSettings) -> Target:
+    """Where and how `settings` say to ask."""
+    return Target(
+        base_url=settings.base_url,
+        token=settings.token,
+        user_agent=f"sync-audit/{__version__}",
+        concurrency=settings.concurrency,
+        per_minute=settings.per_minute,
+        timeout=settings.timeout,
+        retries=settings.retries,
+        proxy=settings.proxy,
+    )
+
+
+async def account_of(replicate: Replicate) -> Account | None:
+    """Whose token it is. A token that is refused ends the run; any other failure leaves the question open."""
+    account = await replicate.account()
+    if not isinstance(account, Failed):
+        return account
+    if account.reason is Reason.UNAUTHORIZED:
+        raise ReplicateError(f"Replicate refuses the API token ({account.detail})", TOKEN_STEP)
+    log.warning("whose token this is could not be found out: %s", account.detail)
+    return None
+
+
+async def replies_to(replicate: Replicate, models: Iterable[str], at_once: int) -> dict[str, Reply]:
+    """What Replicate says of each of a few models, `at_once` at a time, and once where one is named twice."""
+    free = asyncio.Semaphore(at_once)
+
+    async def ask(model: str) -> Reply:
+        async with free:
+            return await replicate.ask(model)
+
+    ids = list(dict.fromkeys(models))
+    return dict(zip(ids, await asyncio.gather(*map(ask, ids)), strict=True))
+
+
+async def unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
+    """The result of `work`; raises StoppedError, with `work` cancelled, where a stop comes first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise StoppedError(f"{stop.reason} before anything was asked", "Start again when it suits you.")
+        return task.result()
+    finally:
+        for each in (task, stopping):
+            each.cancel()
+        await asyncio.wait({task, stopping})

@@ -1,0 +1,1 @@
+"""`sync-audit run`: the audit."""

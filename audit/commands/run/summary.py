@@ -1,0 +1,255 @@
+"""The last lines of a command on stderr: the counts, who is affected, where the files are, how to go on."""
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from rich.text import Text
+
+from audit.cli.terminal import screen
+from audit.commands.outputs import Outcome
+from audit.commands.run.audit import ASKED_AGAIN
+from audit.findings.classify import wrong_account
+from audit.hints.table import HINTS
+from audit.model.codes import Reason, Status
+from audit.model.findings import AuditedUser, Summary
+from audit.model.run import RunInfo
+from audit.model.shard import missing, named, share, spelled
+from audit.model.text import shortened, visible
+from audit.report.redaction import redacted_user
+from audit.report.words import stale
+from audit.report.writer import STDOUT
+from audit.runfile import Ledger
+
+NAMED = 3
+"""How many users of each reason are named at most; the reports have them all."""
+WIDEST = 100
+"""Columns. Longer lines are hard to read, and chats wrap them."""
+_ROOM_FOR_A_NAME = 12
+"""Columns. Below that, titles stand alone."""
+_COLOURS = {
+    Status.NEEDS_SYNC: "yellow",
+    Status.ERROR: "red",
+    Status.NOT_CHECKED: "magenta",
+    Status.UP_TO_DATE: "green",
+}
+_HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
+
+
+def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Sequence[str] = ()) -> None:
+    """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on.
+
+    `doubts` are sentences about what the run was merged from.
+    """
+    console = screen(stderr=True)
+    width = min(console.width, WIDEST)
+    lines = [
+        _headline(outcome),
+        *_part(outcome.info),
+        *(line for doubt in doubts for line in _wrapped(visible(doubt), width, "bold yellow")),
+        *_since(outcome),
+        *_accepted(outcome),
+        *_warnings(outcome),
+        *_evidence(outcome, ledger, width),
+        Text(),
+        *_table(outcome, ledger, width),
+        *_files(outcome),
+    ]
+    if advise:
+        lines.extend(_advice(outcome, ledger, width))
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _headline(outcome: Outcome) -> Text:
+    if outcome.info.shard and not outcome.summary.total:
+        return Text("No user is in this shard: nothing was audited.")
+    return headline(outcome.summary)
+
+
+def headline(summary: Summary) -> Text:
+    """All counts in one line."""
+    counts = summary.statuses
+    if not summary.total:
+        return Text("No user has a completed model: nothing was audited. The report says who is in the database.")
+    words = {
+        Status.UP_TO_DATE: "up to date",
+        Status.NEEDS_SYNC: "need a sync",
+        Status.ERROR: "errors",
+        Status.NOT_CHECKED: "not checked",
+    }
+    pieces = [
+        Text(f"{counts[status]:,} {what}", f"bold {_COLOURS[status]}" if counts[status] else "")
+        for status, what in words.items()
+    ]
+    return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+
+
+def _part(info: RunInfo) -> Iterator[Text]:
+    """That not all models are in the run, or that it is made of several."""
+    if info.shard:
+        yield Text(f"This is {named(info.shard)}: {share(info.shard)}", "bold")
+    if info.shards:
+        absent = len(missing(info))
+        merged = f"Merged from {len(info.shards) - absent} of {len(info.shards)} shards"
+        yield Text(merged + (": many users are in no count" if absent else ""), "bold red" if absent else "")
+
+
+def _since(outcome: Outcome) -> Iterator[Text]:
+    if outcome.news and outcome.info.baseline:
+        marks = outcome.news.marks
+        counts = f"{marks['new']:,} new since {visible(outcome.info.baseline.path)}"
+        yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
+
+
+def _accepted(outcome: Outcome) -> Iterator[Text]:
+    block = outcome.acceptances
+    if block and block.accepted:
+        yield Text(f"{block.accepted:,} accepted by {visible(block.file)}: they do not count", "bold")
+    for each in stale(block):
+        yield Text(f"{each.sentence}:", "bold yellow")
+        yield from (Text(f"  {visible(line)}") for line in (*each.entries, each.more) if line)
+
+
+def _warnings(outcome: Outcome) -> Iterator[Text]:
+    if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
+        name = visible(outcome.info.account.username)
+        yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
+    if outcome.info.stop_reason:
+        yield Text(f"The run ended early: {visible(outcome.info.stop_reason)}", "bold")
+
+
+def _evidence(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """What the verdicts rest on, where trainings were read, and loudly where that cannot be trusted."""
+    read = outcome.info.trainings
+    if read is None or read.began_at is None:  # of nobody or, where the run was stopped, not yet
+        return
+    if wrong := outcome.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
+        loud = (
+            f"Trainings and versions disagree on {wrong:,} of those who were asked for as a check: do not trust what "
+            "trainings settled in this run. Audit everybody: sync-audit run --mode versions"
+        )
+        yield from _wrapped(loud, width, "bold red")
+    back = f", back to {read.back_to[:10]}" if read.back_to else ""
+    if read.mode == "trainings":
+        settled, asked = ledger.count_by_training(), ledger.count_answered()
+        said = f"{settled:,} settled by trainings, {asked:,} asked; list of trainings read{back}"
+    else:
+        said = f"{read.read:,} trainings read{back}"
+    if read.complete:
+        yield from _wrapped(f"{said}.", width, "")
+    else:
+        why = visible(read.problem or "the run ended before")
+        yield from _wrapped(f"{said}, and not as far as wanted: {why}", width, "yellow")
+
+
+def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
+    for line in textwrap.wrap(text, width, break_on_hyphens=False):
+        yield Text(line, style)
+
+
+def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """A line for each reason that needs somebody, worst status first, with the first users; then what is accepted."""
+    reasons, accepted = outcome.summary.reasons, outcome.accepted.reasons
+    titles = max((len(HINTS[reason].title) for reason in reasons), default=0)
+
+    def rows(counts: Mapping[Reason, int], *, allowed: bool) -> Iterator[Text]:
+        for reason, count in counts.items():
+            names = [
+                _name(each, redact=outcome.redacted) for each in islice(_those(ledger, reason, allowed=allowed), NAMED)
+            ]
+            yield _row(count, HINTS[reason].title, titles, names, width)
+
+    for status, heading in _HEADINGS.items():
+        open_here = {each: n for each, n in _open(outcome).items() if each.status is status}
+        if open_here:
+            yield Text(heading, f"bold {_COLOURS[status]}")
+            yield from rows(open_here, allowed=False)
+            yield Text()
+    if accepted:
+        yield Text("Accepted", "bold cyan")
+        yield from rows({reason: accepted[reason] for reason in reasons if reason in accepted}, allowed=True)
+        yield Text()
+
+
+def _open(outcome: Outcome) -> dict[Reason, int]:
+    """Users by reason, largest first, without those whose finding is accepted."""
+    accepted = outcome.accepted.reasons
+    counts = {reason: count - accepted.get(reason, 0) for reason, count in outcome.summary.reasons.items()}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _those(ledger: Ledger, reason: Reason, *, allowed: bool) -> Iterator[AuditedUser]:
+    users = ledger.users(reason.status, reason)
+    return (user for user in users if (user.accepted is not None) is allowed)
+
+
+def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) -> Text:
+    start = Text.assemble(f"  {count:>6,}  ", title.ljust(titles))
+    room = width - len(start) - 2
+    if room < _ROOM_FOR_A_NAME:
+        start.rstrip()
+        start.truncate(width)
+        return start
+    return start.append("  ").append(fitted(names, count, room), "dim")
+
+
+def _files(outcome: Outcome) -> Iterator[Text]:
+    files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
+    for what, path in (*files, ("Run file", str(outcome.run_file))):
+        yield Text(f"{what + ':':<13} {visible(path)}")
+
+
+def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+    """The commands that go on from here, ready to be pasted."""
+    run_file = shlex.quote(visible(str(outcome.run_file)))
+    summary = outcome.summary
+    reason = next((each for status in _HEADINGS for each in _open(outcome) if each.status is status), None)
+    if reason and reason.status is not Status.NOT_CHECKED:
+        user = next(_those(ledger, reason, allowed=False))
+        who = shlex.quote(_handle(user, redact=outcome.redacted))
+        yield Text()
+        yield from _step("One user in full:", f"user {who}", f"--run {run_file}", width)
+        yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
+    failed = sum(summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
+    if absent := missing(outcome.info):
+        shard = spelled(absent[0])
+        yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
+    if outcome.info.state != "complete" and (ledger.count_pending() or not outcome.info.shards):
+        yield from _step("To finish it:", "run", f"--resume {run_file}", width)
+    elif failed:
+        what = f"To ask again for the {failed:,} that failed in passing:"
+        yield from _step(what, "run", f"--resume {run_file}", width)
+
+
+def _step(why: str, command: str, option: str, width: int) -> Iterator[Text]:
+    """A command of this program, on two lines where one is too short for it; a shell takes both."""
+    yield Text(why)
+    whole = f"  sync-audit {command} {option}".rstrip()
+    if len(whole) <= width or not option:
+        yield Text(whole, "bold")
+    else:
+        yield Text(f"  sync-audit {command} \\\n    {option}", "bold")
+
+
+def fitted(names: Sequence[str], count: int, width: int) -> str:
+    """As many whole `names` as fit in `width` columns, at least a piece of the first, and how many more there are."""
+    for shown in range(len(names), 0, -1):
+        more = f" +{count - shown:,}" if count > shown else ""
+        text = ", ".join(names[:shown]) + more
+        if len(text) <= width:
+            return text
+    more = f" +{count - 1:,}" if count > 1 else ""
+    return f"{names[0][: max(1, width - len(more) - 1)]}…{more}" if names else ""
+
+
+def _name(user: AuditedUser, *, redact: bool) -> str:
+    record = redacted_user(user).record if redact else user.record
+    return shortened(visible(record.user_id if redact or not record.email else record.email), 60)
+
+
+def _handle(user: AuditedUser, *, redact: bool) -> str:
+    """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
+    email = user.record.email
+    return visible(user.record.user_id) if redact or not email or visible(email) != email else email

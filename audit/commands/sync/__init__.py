@@ -1,0 +1,1 @@
+"""`sync-audit sync`: the repair."""

@@ -1,0 +1,175 @@
+"""`sync --apply` and `sync --undo`: asked for once more, done under the eyes of a person who may stop it, and told."""
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+from rich.console import Console
+from rich.status import Status as Spinner
+
+from audit.cli import logs
+from audit.cli.errors import show_error
+from audit.cli.settings import Said
+from audit.cli.signals import Stop, signals
+from audit.cli.terminal import BOLD, Page, can_animate, screen
+from audit.cli.values import STATEMENT_TIMEOUT, number_from
+from audit.commands.replicate import StoppedError
+from audit.commands.sync.apply import Repair, Terms
+from audit.commands.sync.files import make, sql_file
+from audit.commands.sync.plan import Plan
+from audit.commands.sync.rules import PlanCode
+from audit.commands.sync.screen import rows, show, show_end
+from audit.commands.sync.settings import PlanSettings, database_of, repair_settings
+from audit.commands.sync.tally import RepairCode, Tally, Told
+from audit.commands.sync.undo import Undo, UndoFile, run_beside
+from audit.errors import SettingsError
+from audit.model.codes import ExitCode
+from audit.model.repair import State
+from audit.model.text import visible
+from audit.model.times import instant, utc_now
+from audit.postgres.url import Database
+from audit.runfile import Ledger
+
+if TYPE_CHECKING:
+    from audit.cli.errors import Code
+
+Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
+
+
+class Shown:
+    """What is being done, in one line on a terminal; rows that were not changed, each in a line that stays."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spinner = Spinner("", console=console, spinner="line") if can_animate(console) else None
+
+    def doing(self, words: str) -> None:
+        """In place of what was being done before."""
+        if self._spinner:
+            self._spinner.update(words)
+            self._spinner.start()
+
+    def told(self, row: Told) -> None:
+        """One line."""
+        where = f"row {visible(row.model_row_id)}"
+        who = f"{visible(row.user)}, {where}" if row.user else where
+        self.line(f"{row.state.value:<8} {who}: {row.why}")
+
+    def line(self, text: str) -> None:
+        """Above what is being done."""
+        self._console.print(text, soft_wrap=True)
+
+    def done(self) -> None:
+        """Nothing is being done any more."""
+        if self._spinner:
+            self._spinner.stop()
+
+
+def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "Code":
+    """Plan, ask, and make the changes of the run file `path`."""
+    _check_somebody_is_there("--apply", said)
+    with Ledger.resume(path) as ledger:
+        settings = repair_settings(said, ledger.info, ledger.choices, path)
+        now = utc_now()
+        plan = Plan(ledger, wanted, now)
+        planned = make(plan, path, output)
+        page = Page(screen(stderr=True))
+        show(planned, page, advise=False)
+        count = planned.tally.summary.changes
+        if not count and not ledger.journal.counts()[State.BEGUN]:
+            return planned.code
+        page.line()
+        question = f"Change {rows(count)} of {_place(settings.database)}?"
+        if count and (refused := _refused(question, said, PlanCode.SOMETHING_TO_DO)):
+            return refused
+        terms = Terms(recheck=not said.flag("no_recheck"), touch=instant(now) if said.flag("touch") else None)
+
+        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
+            return Repair(ledger, plan, settings, terms, shown).apply(stop)
+
+        tally, signal = _conduct(work, settings.secrets)
+        command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
+        undo_file = sql_file(path, "undo")
+        show_end(tally, page, applied=True, go_on=command)
+        if undo_file.exists() and ledger.journal.counts()[State.DONE]:
+            page.line("To undo what was done:")
+            page.line((visible(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
+    return _code(tally, signal)
+
+
+def take_back(path: Path, said: Said) -> "Code":
+    """Read the undo file `path` through, ask, and put everything back."""
+    _check_somebody_is_there("--undo", said)
+    timeout = number_from(STATEMENT_TIMEOUT, said)
+    page = Page(screen(stderr=True))
+    with run_beside(path) as ledger:
+        database = database_of(said, ledger.info if ledger else None)
+        file = UndoFile(path, database.tables)
+        question = f"Put back {rows(file.rows)} of {_place(database)}?"
+        if file.rows and (refused := _refused(question, said, RepairCode.INCOMPLETE)):
+            return refused
+
+        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
+            return Undo(file, ledger, database, timeout, shown).undo(stop)
+
+        tally, signal = _conduct(work, (database.password or "",))
+        show_end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+    return _code(tally, signal)
+
+
+def _place(database: Database) -> str:
+    return f"{database.tables.user_models.sql} in {database.label}"
+
+
+def _check_somebody_is_there(option: str, said: Said) -> None:
+    if not said.flag("yes") and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError(
+            f"{option} changes the database, and there is no terminal to ask for a confirmation",
+            "Look at the plan first (sync-audit sync RUN), then add --yes.",
+        )
+
+
+def _refused(question: str, said: Said, otherwise: "Code") -> "Code | None":
+    """How to end where somebody does not want it; None to go on."""
+    try:
+        return None if said.flag("yes") or click.confirm(visible(question), err=True) else otherwise
+    except click.Abort:
+        click.echo(err=True)
+        return RepairCode.INTERRUPTED
+
+
+def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, ExitCode | None]:
+    """Do `work`, and the signal that has come meanwhile."""
+    shown = Shown(screen(stderr=True))
+    logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, shown.line)
+    with signals() as caught:
+
+        async def conducted() -> Tally:
+            stop = Stop()
+            caught.stops(stop)
+            return await work(shown, stop)
+
+        try:
+            with _shown(shown):
+                return asyncio.run(conducted()), caught.code
+        except StoppedError as error:
+            show_error(error)
+            raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None
+
+
+@contextmanager
+def _shown(shown: Shown) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shown.done()
+
+
+def _code(tally: Tally, signal: ExitCode | None) -> RepairCode:
+    return RepairCode(signal) if signal and tally.left else tally.code

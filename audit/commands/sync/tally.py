@@ -1,0 +1,90 @@
+"""What became of a repair or of its undoing, counted: how the command ends."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from audit.errors import AuditError
+from audit.model.codes import ExitCode, Status
+from audit.model.repair import State
+
+SAMPLE = 5
+"""So many are kept to be named at the end."""
+
+
+class RepairCode(IntEnum):
+    """How `sync --apply` and `sync --undo` end."""
+
+    DONE = ExitCode.OK
+    INCOMPLETE = ExitCode.INCOMPLETE
+    INTERRUPTED = ExitCode.INTERRUPTED
+    TERMINATED = ExitCode.TERMINATED
+
+    @property
+    def meaning(self) -> str:
+        """What the last line on stderr says."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    RepairCode.DONE: "all that was to be changed is changed",
+    RepairCode.INCOMPLETE: "incomplete: at least one row was skipped, failed, or was not come to",
+    RepairCode.INTERRUPTED: "stopped by SIGINT; what was done is known",
+    RepairCode.TERMINATED: "stopped by SIGTERM; what was done is known",
+}
+
+
+class Told(NamedTuple):
+    """One row, for a person."""
+
+    model_row_id: str
+    user: str | None
+    """E-mail or user id; None where only the row is known."""
+    state: State
+    why: str | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far it has come."""
+
+    total: int = 0
+    """Rows that were to be changed."""
+    states: Counter[State] = field(default_factory=Counter)
+    """Of these: begun ones may or may not be done, which the next --apply finds out."""
+    already: int = 0
+    """Undoing: rows that were back before."""
+    found_done: int = 0
+    """Applying: rows that a run which was killed had done, beside the total."""
+    error: AuditError | None = None
+    """What ended it early."""
+    stopped: str | None = None
+    """The signal that ended it early."""
+    now: Counter[Status] = field(default_factory=Counter)
+    """Those changed, audited again."""
+    not_now: list[Told] = field(default_factory=list)
+    """The first `SAMPLE` of them who are not up to date, with the reason why."""
+    unaudited: AuditError | None = None
+    """Why they were not audited again."""
+
+    @property
+    def done(self) -> int:
+        """Rows that were changed."""
+        return self.states[State.DONE] + self.found_done
+
+    @property
+    def tried(self) -> int:
+        """Rows of which something is known."""
+        return self.states.total() + self.already
+
+    @property
+    def left(self) -> int:
+        """Rows that were not come to."""
+        return self.total - self.tried
+
+    @property
+    def code(self) -> RepairCode:
+        """Without signals, which are the caller's to add."""
+        whole = self.states[State.DONE] + self.already >= self.total and not self.error
+        return RepairCode.DONE if whole else RepairCode.INCOMPLETE

@@ -1,0 +1,56 @@
+"""The undo file of a repair, so that it covers at any moment what has been done, or may have been, and nothing else."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import msgspec
+
+from audit.commands.sync.files import names_of, sql_file, undo_edits, with_earlier, write_undo
+from audit.commands.sync.plan import Plan
+from audit.model.repair import Change, Edit, Outcome, State, undoing
+from audit.runfile import Entry, Ledger
+
+
+class Undoable:
+    """`...-undo.sql` beside the run file. Every method raises ReportError where a file cannot be written."""
+
+    def __init__(self, ledger: Ledger, plan: Plan, *, touched: bool) -> None:
+        """`touched`: the changes of this repair set `updated_at`."""
+        self._journal = ledger.journal
+        self._plan = plan
+        self._path = sql_file(ledger.path, "undo")
+        self._kept = self._path.with_name(f"{self._path.stem}-planned.sql")
+        self._names = names_of(plan.info)
+        self._begun = Outcome(touched=touched)
+
+    def keep_plan(self) -> None:
+        """What plans have written there stays as `...-undo-planned.sql`: psql may have carried them out."""
+        if self._path.is_file():
+            written = partial(undo_edits, self._path, self._names)
+            write_undo(self._plan, self._kept, partial(with_earlier, self._kept, self._names, written))
+
+    def drop_plan(self) -> None:
+        """Remove that again where all of it has been done by now, and so is in the other file."""
+        edits = undo_edits(self._kept, self._names)
+        if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in edits):
+            self._kept.unlink()
+
+    def write(self, ahead: Callable[[], Iterable[Change]] = tuple) -> None:
+        """Cover what the journal says was done, or may have been, and the changes `ahead`, about to be made."""
+
+        def edits() -> Iterator[Edit]:
+            for state in (State.DONE, State.BEGUN):
+                yield from map(_back, self._journal.entries(state))
+            yield from (_back(Entry(change, State.BEGUN, self._begun)) for change in ahead())
+
+        write_undo(self._plan, self._path, edits)
+
+    def _is_done(self, row_id: str) -> bool:
+        entry = self._journal.entry(row_id)
+        return entry is not None and entry.state is State.DONE
+
+
+def _back(entry: Entry) -> Edit:
+    """What takes the change of `entry` back."""
+    back = undoing(entry.change, entry.outcome)
+    return back if entry.state is State.DONE else msgspec.structs.replace(back, guards_updated_at=False)

@@ -1,0 +1,1 @@
+"""`sync-audit user`: one user, with everything that is known."""

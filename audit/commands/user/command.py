@@ -1,0 +1,134 @@
+"""`sync-audit user`: one user in full."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli import options
+from audit.cli import settings as told
+
+if TYPE_CHECKING:
+    from audit.cli.settings import Said
+    from audit.commands.user.case import UserCase, UserCode
+    from audit.commands.user.lookup import Several
+
+NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
+"""Options that say where to look, which a run file has decided already."""
+
+
+@click.command("user")
+@click.argument("who")
+@click.option(
+    "--run",
+    "run_file",
+    metavar="RUN",
+    shell_complete=options.files,
+    help="Look into this run file; ask neither database nor Replicate.",
+)
+@options.database_url
+@options.token_file
+@options.base_url
+@options.timeout
+@options.retries
+@options.statement_timeout
+@options.order_by
+@options.include_tests
+@options.as_json
+@told.config
+def command(who: str, run_file: str | None, **given: object) -> "UserCode":
+    """Show everything about one user: every row, every version, the verdict and why.
+
+    WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Ends in 0 if the
+    user is up to date, 3 if a sync is needed, 4 if that could not be found out, 2 if nobody or more than one matches.
+    """
+    from audit.errors import SettingsError
+
+    who = who.strip()
+    if not who or not who.isprintable():
+        raise SettingsError("WHO is empty or no text", "Give an e-mail, a user id, a model id, or a part of one.")
+    said = told.said("user", given)
+    case = _in_run(Path(run_file), who, given) if run_file is not None else _live(who, said)
+    return _shown(case, who, as_json=said.flag("as_json"), in_run=run_file is not None)
+
+
+def _live(who: str, said: "Said") -> "UserCase | Several":
+    from audit.cli import logs
+    from audit.cli.terminal import busy
+    from audit.commands.settings import run_settings
+    from audit.commands.user import lookup as app_user
+    from audit.model.times import utc_now
+
+    settings = run_settings(said, utc_now())
+    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
+    with busy("asking the database and Replicate"):
+        return asyncio.run(app_user.look(settings, who))
+
+
+def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Several":
+    from audit.commands.user import lookup as app_user
+    from audit.errors import SettingsError
+    from audit.runfile import Ledger
+
+    for name in (*NO_MEANING, "include_tests"):
+        if given.get(name):
+            option = name.replace("_", "-")
+            raise SettingsError(f"--{option} has no meaning with --run: the run file says how the run was made")
+    with Ledger.open(path) as ledger:
+        return app_user.look_in_run(ledger, who)
+
+
+def _shown(case: "UserCase | Several", who: str, *, as_json: bool, in_run: bool) -> "UserCode":
+    """Print what was found. Raises SettingsError where it is not exactly one user."""
+    from audit.commands.user.case import UserCase
+    from audit.errors import SettingsError
+
+    if isinstance(case, UserCase):
+        _print(case, as_json=as_json)
+        return case.exit_code
+    if not case.people:
+        raise SettingsError(f"nobody matches {who!r}", _nobody(in_run=in_run))
+    _print(case, as_json=as_json)
+    count = f"{len(case.people):,}" + (" or more" if case.more else "")
+    raise SettingsError(f"{who!r} matches {count} users", "Name one of them: sync-audit user USER_ID")
+
+
+def _nobody(*, in_run: bool) -> str:
+    if in_run:
+        return "A run file has only users with a completed training; without --run the database is asked."
+    return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
+
+
+def _json(case: "UserCase | Several") -> str:
+    """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
+    import json
+
+    import msgspec
+
+    from audit import __version__
+    from audit.commands.user.case import UserCase
+    from audit.model.codes import ExitCode
+
+    head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
+    if isinstance(case, UserCase):
+        document = {**head, "exit_code": int(case.exit_code), **msgspec.to_builtins(case)}
+    else:
+        found = {"matches": msgspec.to_builtins(case.people), "more_matches": case.more}
+        document = {**head, "exit_code": int(ExitCode.USAGE), **found}
+    return json.dumps(document, indent=1)
+
+
+def _print(case: "UserCase | Several", *, as_json: bool) -> None:
+    from audit.cli.terminal import Page, screen
+    from audit.commands.user.case import UserCase
+    from audit.commands.user.screen import show, show_several
+
+    if as_json:
+        click.echo(_json(case))
+        return
+    page = Page(screen())
+    if isinstance(case, UserCase):
+        show(case, page)
+    else:
+        show_several(case.people, page, more=case.more)

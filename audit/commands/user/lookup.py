@@ -1,0 +1,168 @@
+"""Composition root of `sync-audit user`: database and Replicate, or a run file, -> the case of one user."""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+
+from audit.commands.replicate import account_of, target
+from audit.commands.settings import RunSettings
+from audit.commands.user.case import UserCase, user_case
+from audit.commands.user.evidence import Evidence, TrainingReply, askable_training
+from audit.findings.classify import Circumstances, classify
+from audit.findings.rows import Rules, judged
+from audit.findings.trainings import traced
+from audit.hints.trainings import origins
+from audit.model.findings import AuditedUser
+from audit.model.ids import askable_model
+from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
+from audit.model.run import RunInfo
+from audit.model.text import visible
+from audit.model.users import ModelRecord, Person
+from audit.model.who import KEPT, matching
+from audit.postgres.user import OneUser, Several, find
+from audit.replicate import Replicate, Ticking, connect
+from audit.report.redaction import redacted_training, redacted_user
+from audit.runfile import Ledger
+
+__all__ = ["Several", "look", "look_in_run", "matching"]
+_NO_LIST = TrainingsRead(mode="versions")
+LATER_ASKED = 5
+"""So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
+
+
+async def look(settings: RunSettings, who: str) -> UserCase | Several:
+    """Whom `who` means in the database, and everything about that user.
+
+    Raises SourceError and SettingsError as the source does, ReplicateError where the token is refused.
+    """
+    filters, tables = settings.filters, settings.database.tables
+    found = await find(
+        settings.database,
+        who,
+        order_by=settings.order_by,
+        include_tests=filters.include_tests,
+        statement_timeout=settings.statement_timeout,
+    )
+    if isinstance(found, Several):
+        return found
+    rows = judged(
+        found.rows,
+        found.record.model_row_id if found.record else None,
+        Rules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed),
+    )
+    before = Evidence(
+        person=found.person,
+        rows=rows,
+        missing_columns=frozenset(found.missing_columns),
+        order_by=settings.order_by,
+        tables=tables,
+    )
+    async with connect(target(settings), Ticking()) as replicate:
+        account = await account_of(replicate)
+        reply, trainings = await asyncio.gather(_model(replicate, found.record), _trainings(replicate, before, found))
+    user = None
+    if found.record:
+        circumstances = Circumstances(account, before.missing_columns)
+        finding = classify(found.record, reply, circumstances)
+        known = [training for training in trainings.values() if isinstance(training, Training)]
+        # Of a list that was never read nothing is concluded but what single trainings show.
+        user = AuditedUser(found.record, traced(found.record, finding, known, _NO_LIST, circumstances))
+    evidence = msgspec.structs.replace(
+        before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
+    )
+    return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
+
+
+def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
+    """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
+    info = ledger.info
+    found = matching(ledger.users(), who)
+    shown = [redacted_user(user) for user in found] if info.redacted else found
+    if len(shown) != 1:
+        return Several(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
+    [user] = shown
+    evidence = Evidence(
+        person=_person(user.record),
+        rows=None,
+        user=user,
+        missing_columns=frozenset(info.missing_columns),
+        order_by=info.order_by,
+        tables=info.tables,
+        account=info.account,
+        trainings=_listed(ledger, found[0], redacted=info.redacted) if info.trainings else {},
+        trainings_listed=info.trainings is not None,
+    )
+    return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
+
+
+async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
+    model = askable_model(record.replicate_model_id) if record else None
+    return await replicate.ask(model) if model else NotAsked()
+
+
+async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -> dict[str, TrainingReply]:
+    """What Replicate says of the training that counts and of the last ones after it, by their ids."""
+    of_rows = [each.row.training_id for each in evidence.later[:LATER_ASKED]]
+    if found.record:
+        of_rows.append(found.record.training_id)
+    ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))
+    return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
+
+
+def _listed(ledger: Ledger, user: AuditedUser, *, redacted: bool) -> dict[str, TrainingReply]:
+    """What the run file's list says of this user's trainings, by their ids."""
+    found = ledger.trainings.about(user.record, user.finding.latest_version)
+    if redacted:
+        found = tuple(redacted_training(training, user.record) for training in found)
+    return {training.id: training for training in found}
+
+
+def _person(record: ModelRecord) -> Person:
+    return Person(user_id=record.user_id, email=record.email, display_name=record.display_name)
+
+
+def _not_said(evidence: Evidence) -> Iterator[str]:
+    """What a look at database and Replicate has left open."""
+    if evidence.found and evidence.found.only_latest:
+        yield "Older versions: of an official model Replicate lists only the latest."
+    for training_id, reply in evidence.trainings.items():
+        if isinstance(reply, Failed):
+            yield f"Training {training_id}: {reply.detail}."
+        elif isinstance(reply, Missing):
+            yield f"Training {training_id}: Replicate does not know it, or another account made it."
+    user = evidence.user
+    if user and user.finding.latest_version and not origins(user).latest:
+        yield "Which training made the latest version: only trainings that the rows name are asked for."
+    for column in sorted(evidence.missing_columns):
+        yield f"{column}: the tables have no such column."
+
+
+def _not_listed(user: AuditedUser, read: TrainingsRead | None) -> Iterator[str]:
+    """What the list of trainings, as far as the run read it, does not say."""
+    if read is None:
+        yield "What Replicate says of the trainings, and so whose weights the URL leads to: the run did not ask."
+        return
+    if not read.complete:
+        back = f" before {read.back_to[:10]}" if read.back_to else ""
+        why = f" ({visible(read.problem)})" if read.problem else ""
+        yield f"Trainings{back}: their list was not read to its end{why}."
+    elif read.since:
+        yield f"Trainings begun before {read.since[:10]}: their list was not read any further."
+    if user.finding.evidence == "training":
+        yield "Versions that were pushed or deleted by hand: a training settled this user; the model was not asked for."
+
+
+def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
+    """What a run file does not hold."""
+    yield f"Anything newer: this is how it was at {(info.finished_at or info.started_at)[:16].replace('T', ' ')} UTC."
+    older = user.record.older_completed
+    hidden = f" {older} older completed {'row is' if older == 1 else 'rows are'} hidden." if older else ""
+    yield f"The other training rows: a run file keeps the one that counts.{hidden}"
+    total, kept = user.finding.total_versions, len(user.finding.versions)
+    if total and total > kept:
+        rest = total - kept
+        yield f"{rest} older version{'s' * (rest != 1)}: a run file keeps the newest {kept}."
+    yield from _not_listed(user, info.trainings)
+    for column in sorted(info.missing_columns):
+        yield f"{column}: the tables had no such column."

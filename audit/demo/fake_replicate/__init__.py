@@ -1,0 +1,1 @@
+"""A server that answers as Replicate does, and errs as it does."""

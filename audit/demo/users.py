@@ -1,0 +1,177 @@
+"""The demo's users as rows, as a world on Replicate, and as the verdicts that an audit must come to."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from audit.demo.cases import ACCOUNT, CAST, Case, More
+from audit.demo.fake_replicate.world import Model, SmallWorld, Training, training_id, version_hash, weights_url
+from audit.demo.rows import ModelRow, UserRow
+from audit.model.codes import Note, Reason
+from audit.model.replies import Account, Version
+
+_TRAINED_BY_US = frozenset(("completed", "Completed", "succeeded"))
+_TRIGGER_WORD = "TOK"
+_STATUS_OF_TRAINING = {"pending": "starting", "training": "processing", "processing": "processing", "failed": "failed"}
+
+
+class People(msgspec.Struct, frozen=True):
+    """Everything the demo is made of."""
+
+    users: tuple[UserRow, ...]
+    rows: tuple[ModelRow, ...]
+    world: SmallWorld
+    expected: Mapping[str, tuple[Reason, frozenset[Note]]]
+    """Per user id; who is not in here is in no report."""
+    shows: Mapping[str, str]
+    """Per user id, what this user is there for."""
+
+
+def people(now: datetime) -> People:
+    """The demo's users as they are at `now`; for the same `now`, which has a time zone, always the very same."""
+    players = [_Player(case, now.astimezone(UTC)) for case in CAST]
+    rows = [row for player in players for row in player.rows()]
+    account = Account(type="organization", username=ACCOUNT)
+    models = [player.model() for player in players if player.case.exists]
+    trainings = {training.id: training for player in players for training in player.trainings()}
+    return People(
+        users=tuple(player.user for player in players),
+        rows=tuple(row._replace(id=number) for number, row in enumerate(rows, 1)),
+        world=SmallWorld(account, models, trainings.values()),
+        expected={p.user.id: (p.case.reason, p.case.notes) for p in players if p.case.reason},
+        shows={player.user.id: player.case.shows for player in players},
+    )
+
+
+class _Player:
+    """One case, with ids, hashes and dates."""
+
+    def __init__(self, case: Case, now: datetime) -> None:
+        self.case = case
+        self._now = now
+        self.user = _user(case)
+        self._name = case.model_name or f"user-{self.user.id[:8]}-selfie-lora"
+        self._model_id = f"{case.owner}/{self._name}"
+        # Those who share a model share its versions.
+        self._hashes = [version_hash(f"{case.id_begins or case.name} {days:g}") for days in case.versions]
+        self._moments = [_moment(now, days, seed) for days, seed in zip(case.versions, self._hashes, strict=True)]
+
+    def model(self) -> Model:
+        """What Replicate has."""
+        case = self.case
+        return Model(
+            owner=case.owner,
+            name=self._name,
+            versions=tuple(Version(h, _text(m)) for h, m in zip(self._hashes, self._moments, strict=True)),
+            public=case.public,
+            lists_versions=case.lists_versions,
+            faults=case.faults,
+        )
+
+    def rows(self) -> Iterator[ModelRow]:
+        """The row that counts, if there is one, and the others; ids are still to be given."""
+        if self.case.status is not None:
+            yield self._row()
+        for more in self.case.more:
+            yield self._another(more)
+
+    def trainings(self) -> Iterator[Training]:
+        """Every training of this user on our account: one per version, and those without a result."""
+        case = self.case
+        if case.owner != ACCOUNT:
+            return
+        if case.status in _TRAINED_BY_US:
+            for digest, moment in list(zip(self._hashes, self._moments, strict=True))[int(case.by_hand) :]:
+                yield self._training("succeeded", moment, training_id(digest), digest)
+        for row in self.rows():
+            if row.training_status in _STATUS_OF_TRAINING and row.training_id and row.created_at:
+                yield self._training(
+                    _STATUS_OF_TRAINING[row.training_status], row.created_at, row.training_id, error=row.failure_reason
+                )
+
+    def _row(self) -> ModelRow:
+        case = self.case
+        place = case.recorded if isinstance(case.recorded, int) else 0
+        moment = self._moments[place] if self._moments else self._now - timedelta(days=20)
+        recorded = self._hash(case.recorded) if isinstance(case.recorded, int) else self._filled(case.recorded)
+        row = self._dated(case.status or "", moment, recorded and (recorded.upper() if case.upper else recorded))
+        if case.edited_days is not None:
+            row = row._replace(updated_at=self._now - timedelta(days=case.edited_days))
+        made_by = self._hashes[place] if self._hashes else case.name
+        row = row._replace(training_id=training_id(made_by), lora_weights_url=weights_url(made_by))
+        return row._replace(**self._changes(case.row))
+
+    def _another(self, more: More) -> ModelRow:
+        digest = self._hash(more.recorded)
+        row = self._dated(more.status, self._now - timedelta(days=more.days), digest)
+        if digest:
+            row = row._replace(training_id=training_id(digest), lora_weights_url=weights_url(digest))
+        return row._replace(**self._changes(more.row))
+
+    def _dated(self, status: str, moment: datetime, recorded: str | None) -> ModelRow:
+        ended = status in _TRAINED_BY_US or status == "failed"
+        first_name = self.case.name.partition(" ")[0]
+        return ModelRow(
+            id=0,
+            user_id=self.user.id,
+            training_status=status,
+            replicate_model_id=self._model_id,
+            replicate_version_id=recorded,
+            updated_at=moment + timedelta(seconds=9),
+            completed_at=moment + timedelta(seconds=7) if ended else None,
+            created_at=moment - timedelta(minutes=21),
+            training_id=training_id(f"{self.case.name} {status} {moment - self._now}"),
+            trigger_word=_TRIGGER_WORD,
+            lora_scale=Decimal(1),
+            lora_weights_url=None,
+            model_name=f"{first_name} selfie",
+            display_name=self.user.display_name,
+        )
+
+    def _training(
+        self, status: str, moment: datetime, number: str, digest: str | None = None, error: str | None = None
+    ) -> Training:
+        ended = status in ("succeeded", "failed")
+        return Training(
+            id=number,
+            destination=self._model_id,
+            status=status,
+            created_at=_text(moment - timedelta(minutes=20)),
+            completed_at=_text(moment + timedelta(seconds=5)) if ended else None,
+            output_version=digest,
+            trigger_word=_TRIGGER_WORD,
+            error=error,
+        )
+
+    def _hash(self, place: int | None) -> str | None:
+        return self._hashes[place] if place is not None and place < len(self._hashes) else None
+
+    def _changes(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self._filled(value) if isinstance(value, str) else value for name, value in columns.items()}
+
+    def _filled(self, text: str | None) -> str | None:
+        return text and text.format(*self._hashes, model=self._model_id, name=self._name)
+
+
+def _user(case: Case) -> UserRow:
+    digest = hashlib.sha256(f"user {case.name}".encode()).hexdigest()
+    digest = case.id_begins + digest[len(case.id_begins) :]
+    user_id = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+    domain = "example.org" if int(digest[31], 16) % 3 == 0 else "example.com"
+    email = f"{case.name.lower().replace(' ', '.')}@{domain}" if case.email == "" else case.email
+    return UserRow(user_id, email, case.name if case.shown_name == "" else case.shown_name)
+
+
+def _moment(now: datetime, days: float, seed: str) -> datetime:
+    """So many days ago, less up to six hours that follow from the seed: nobody trains at midnight sharp."""
+    return now.replace(microsecond=0) - timedelta(
+        days=days, seconds=int(seed[:4], 16) % 21_600, microseconds=1 + int(seed[4:8], 16)
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

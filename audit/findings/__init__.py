@@ -1,0 +1,1 @@
+"""What follows from a record and an answer: pure conclusions."""

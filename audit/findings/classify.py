@@ -1,0 +1,158 @@
+"""One record and one reply make one finding: the rule table of the contract, pure and total."""
+
+import math
+import re
+from typing import assert_never
+
+import msgspec
+
+from audit.model.codes import Note, Reason
+from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
+from audit.model.ids import _HASH, _blank, _unqualified, askable_model
+from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
+from audit.model.text import shortened, visible
+from audit.model.users import ModelRecord, OptionalColumn
+
+_HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+USUAL_LORA_SCALE = (0.5, 1.5)
+"""Around 1, which is what trainers are tuned for; far below the face fades, far above the picture breaks."""
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """What is the same for all users of a run and is needed to judge each."""
+
+    account: Account | None = None
+    missing_columns: frozenset[OptionalColumn] = frozenset()
+
+
+def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) -> Finding:
+    """The verdict on `record`, given what Replicate said about its model.
+
+    Where several reasons apply the first of these wins: an id that cannot be asked, what Replicate said for
+    certain, nothing recorded, the failure, the comparison.
+    """
+    model = askable_model(record.replicate_model_id)
+    prefix, bare = _unqualified(record.replicate_version_id)
+    notes = _notes(record, circumstances, model, prefix)
+    if model is None:
+        return _unaskable(record.replicate_model_id, notes)
+    match reply:
+        case Missing():
+            detail = "404 for the versions and for the model"
+            return Finding(reason=Reason.MODEL_NOT_FOUND, detail=detail, notes=notes, evidence="versions")
+        case NoVersions():
+            detail = "the model exists on Replicate and has no version"
+            return Finding(reason=Reason.NO_VERSIONS, detail=detail, total_versions=0, notes=notes, evidence="versions")
+        case Found():
+            return _compared(record, reply, bare, notes)
+        case Failed():
+            if _blank(record.replicate_version_id):
+                detail = f"and Replicate could not be asked: {reply.detail}"
+                return Finding(reason=Reason.NO_VERSION_RECORDED, detail=detail, notes=notes)
+            return Finding(reason=reply.reason, detail=reply.detail, notes=notes)
+        case NotAsked():
+            blank = _blank(record.replicate_version_id)
+            return Finding(reason=Reason.NO_VERSION_RECORDED if blank else Reason.STOPPED, notes=notes)
+        case _:
+            assert_never(reply)
+
+
+def wrong_account(account: Account | None, summary: Summary) -> bool:
+    """Whether the token probably belongs to another account than the models.
+
+    To strangers Replicate says 404 for a private model. So: not one model was found, and every one that was not is
+    another account's.
+    """
+    not_found = summary.reasons.get(Reason.MODEL_NOT_FOUND, 0)
+    found = any(summary.reasons.get(reason) for reason in _ON_REPLICATE)
+    return bool(account and not_found and not found) and (
+        summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0) >= not_found
+    )
+
+
+_ON_REPLICATE = (
+    Reason.LATEST_VERSION,
+    Reason.OUTDATED_VERSION,
+    Reason.UNKNOWN_VERSION,
+    Reason.MALFORMED_VERSION,
+    Reason.NO_VERSIONS,
+)
+"""Reasons that Replicate's answer about an existing model has given."""
+
+
+def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
+    if _blank(model_id):
+        detail = "replicate_model_id is " + ("null" if model_id is None else "blank")
+        return Finding(reason=Reason.MISSING_MODEL_ID, detail=detail, notes=notes)
+    detail = f"not owner/name: {shortened(visible(model_id or ''), 120)}"
+    return Finding(reason=Reason.INVALID_MODEL_ID, detail=detail, notes=notes)
+
+
+def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, ...]) -> Finding:
+    versions = newest_first(found.versions)
+    behind = next((i for i, version in enumerate(versions) if version.id == bare), None)
+    if _blank(record.replicate_version_id):
+        judged: tuple[Reason, str | None] = (Reason.NO_VERSION_RECORDED, None)
+    else:
+        judged = _comparison(bare, behind, found)
+    return Finding(
+        reason=judged[0],
+        detail=judged[1],
+        current_version_created_at=None if behind is None else versions[behind].created_at,
+        latest_version=versions[0].id,
+        latest_version_created_at=versions[0].created_at,
+        versions_behind=behind,
+        total_versions=None if found.only_latest else len(versions),
+        versions=versions[:VERSIONS_SHOWN],
+        notes=notes,
+        evidence="versions",
+    )
+
+
+def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, str | None]:
+    if behind == 0:
+        return Reason.LATEST_VERSION, None
+    if behind is not None:
+        return Reason.OUTDATED_VERSION, f"{behind} newer version{'s' * (behind > 1)} on Replicate"
+    if not _HASH.fullmatch(bare):
+        return Reason.MALFORMED_VERSION, f"no 64-digit version hash: {shortened(visible(bare), 120)}"
+    if found.only_latest:
+        return Reason.UNKNOWN_VERSION, "not the latest version; an official model's older versions are not listed"
+    count = len(found.versions)
+    return Reason.UNKNOWN_VERSION, f"not among the model's {count:,} version{'s' * (count > 1)}"
+
+
+def _notes(
+    record: ModelRecord, circumstances: Circumstances, model: str | None, prefix: str | None
+) -> tuple[Note, ...]:
+    """Every note that applies, in the order of `Note`; `prefix` is the model named inside the recorded version."""
+    absent = circumstances.missing_columns
+    account = circumstances.account
+    url = record.lora_weights_url
+    no_url = "lora_weights_url" not in absent and _blank(url)
+    owner_differs = account and model and model.partition("/")[0].casefold() != account.username.casefold()
+    applies = (
+        (Note.SHARED_MODEL, record.shared_with_count),
+        (Note.RETRAINING_IN_PROGRESS, record.retraining_in_progress),
+        (Note.LATER_TRAINING_FAILED, record.later_training_failed),
+        (Note.OLDER_MODELS_HIDDEN, record.older_completed),
+        (Note.QUALIFIED_VERSION, prefix),
+        (Note.RECORDED_MODEL_DIFFERS, prefix and model and prefix.casefold() != model.casefold()),
+        (Note.MISSING_TRIGGER_WORD, "trigger_word" not in absent and _blank(record.trigger_word)),
+        (Note.UNUSUAL_LORA_SCALE, _unusual(record.lora_scale)),
+        (Note.MISSING_WEIGHTS_URL, no_url),
+        (Note.GUESSED_WEIGHTS_URL, url and _HASH_IN_URL.search(url.casefold())),
+        (Note.UNDATED_ROW, record.undated_rows),
+        (Note.OWNER_DIFFERS_FROM_ACCOUNT, owner_differs),
+    )
+    return tuple(note for note, holds in applies if holds)
+
+
+def _unusual(scale: str | None) -> bool:
+    if _blank(scale):
+        return False  # the product's own default then applies
+    try:
+        value = float(scale or "")
+    except ValueError:
+        return True
+    return not (math.isfinite(value) and USUAL_LORA_SCALE[0] <= value <= USUAL_LORA_SCALE[1])

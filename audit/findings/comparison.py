@@ -1,0 +1,291 @@
+"""What became of a user between two runs: one total table, and what follows from it.
+
+Only a run that knows something of a user can say that the user got better or worse. So "not compared" is a change of
+its own, and no answer from Replicate never resolves anybody.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import cast, get_args
+
+import msgspec
+
+from audit.model.codes import FailureReason, Reason, Status
+from audit.model.findings import AuditedUser, Mark
+from audit.model.replies import Account
+from audit.model.run import Filters, Shard
+from audit.model.shard import named
+
+
+class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two, whether it was read from a run file or from a JSON report."""
+
+    path: str
+    id: str
+    started_at: str
+    state: str
+    """As in the JSON report: complete, interrupted or stopped."""
+    stop_reason: str | None = None
+    database: str
+    base_url: str
+    account: Account | None = None
+    order_by: str
+    filters: Filters = Filters()
+    redacted: bool = False
+    shard: Shard | None = None
+    """Null where it is about all models."""
+    users: int = 0
+    """How many it has."""
+    expected: int | None = None
+    """How many it had to have; null where it was narrowed, or that is not known."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return self.state == "complete"
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its users are there; a damaged run file may have lost some."""
+        return self.expected is None or self.users >= self.expected
+
+
+def doubts(old: ComparedRun, new: ComparedRun) -> tuple[str, ...]:
+    """What a reader has to know before believing the comparison, a sentence each, gravest first."""
+    return (*_of_the_later(new), *_of_both(old, new), *_of_the_earlier(old))
+
+
+def _of_the_later(new: ComparedRun) -> Iterator[str]:
+    if not new.complete:
+        yield f"NEW is incomplete ({new.state}), so it resolves nobody: who is up to date in it is listed as changed."
+    if not new.whole:
+        yield f"NEW has only {new.users:,} of its {new.expected:,} users: who is missing is not said to have left."
+
+
+def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
+    if old.id and old.id == new.id:
+        yield "Both are the same run: only what was asked again since can differ."
+    elif _moment(old.started_at) > _moment(new.started_at):
+        yield f"OLD is newer than NEW ({old.started_at}, {new.started_at}): are they the wrong way round?"
+    if old.database != new.database:
+        yield f"The databases differ: {old.database} and {new.database}."
+    if old.base_url != new.base_url:
+        yield f"Replicate was asked at two addresses: {old.base_url} and {new.base_url}."
+    if old.account and new.account and old.account != new.account:
+        yield f"The tokens belong to two accounts: {old.account.username} and {new.account.username}."
+    if old.order_by != new.order_by:
+        yield f"The latest training was chosen by {old.order_by} in OLD and by {new.order_by} in NEW."
+    if _narrowed_otherwise(old, new):
+        options = "--user, --limit, --include-tests"
+        yield f"The runs were narrowed differently ({options}): who is in one may only be left out of the other."
+    if old.shard != new.shard:
+        parts = f"OLD is about {_part(old)} and NEW about {_part(new)}"
+        yield f"{parts}: who is in one may only be left out of the other."
+    elif new.shard:
+        yield f"Both are {named(new.shard)}: who has another model now may only have gone to another shard, or come."
+
+
+def _of_the_earlier(old: ComparedRun) -> Iterator[str]:
+    if not old.complete:
+        yield f"OLD is incomplete ({old.state}): who was not checked in it and needs attention now counts as new."
+    if not old.whole:
+        yield f"OLD has only {old.users:,} of its {old.expected:,} users: who is missing there counts as new."
+
+
+def _narrowed_otherwise(old: ComparedRun, new: ComparedRun) -> bool:
+    """In a redacted run the values of `--user` are masked: only how many they are can then be compared."""
+    if not (old.redacted or new.redacted):
+        return old.filters != new.filters
+    one, other = old.filters, new.filters
+    masked = len(one.users) != len(other.users)
+    return masked or (one.limit, one.include_tests) != (other.limit, other.include_tests)
+
+
+def _part(run: ComparedRun) -> str:
+    return named(run.shard) if run.shard else "all models"
+
+
+def _moment(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+class Standing(StrEnum):
+    """What one run knows of one user. The order is that of the columns in `_TABLE`."""
+
+    ABSENT = "absent"
+    FINE = "fine"
+    DUE = "due"
+    """Needs a sync: nothing is worse."""
+    FAULTY = "faulty"
+    """An error that is certain, such as a model that does not exist."""
+    UNANSWERED = "unanswered"
+    """An error after which nothing is certain, such as no answer from Replicate."""
+    UNREACHED = "unreached"
+    """The run ended before this user's turn."""
+
+
+class Change(StrEnum):
+    """What became of a user; exactly one each. The order is that of every list of changes."""
+
+    NEW = "new"
+    """Needs attention, and did not before; or needs a sync where before only some error was known."""
+    NOT_COMPARED = "not_compared"
+    """The later run did not find out."""
+    CHANGED = "changed"
+    RESOLVED = "resolved"
+    """Needed attention, and is up to date."""
+    APPEARED = "appeared"
+    """Was in no earlier run, and is up to date."""
+    LEFT = "left"
+    """Is not in the later run: gone, which is not the same as resolved."""
+    UNCHANGED = "unchanged"
+
+
+class DiffCode(IntEnum):
+    """How `diff` ended. `meaning` is the sentence that the last line on stderr repeats."""
+
+    NOTHING_WORSE = 0
+    WORSE = 3
+    CANNOT_TELL = 4
+
+    @property
+    def meaning(self) -> str:
+        """In words."""
+        return {
+            DiffCode.NOTHING_WORSE: "nothing got worse",
+            DiffCode.WORSE: "at least one user needs attention who did not before",
+            DiffCode.CANNOT_TELL: "cannot tell: NEW did not find out about users who may have got worse",
+        }[self]
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One user in one run, under the names of the JSON report."""
+
+    user_id: str
+    email: str | None = None
+    display_name: str | None = None
+    replicate_model_id: str | None = None
+    status: Status
+    reason: str
+    """A text, as a later version of this program may have more reasons than this one."""
+    detail: str | None = None
+    current_version: str | None = None
+    latest_version: str | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What is known."""
+        return standing(self.status, self.reason)
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One user in both runs; at least one side is there."""
+
+    old: Sighting | None
+    new: Sighting | None
+    change: Change
+    differs: tuple[str, ...] = ()
+    """Which of `FIELDS` differ; none where a side is missing."""
+
+    @property
+    def last(self) -> Sighting:
+        """The latest there is of this user."""
+        return cast(Sighting, self.new or self.old)
+
+
+FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id")
+"""What makes a user changed."""
+UNANSWERED: frozenset[str] = frozenset(get_args(FailureReason)) | {Reason.EVIDENCE_DISAGREES}
+"""Reasons that say nothing certain about the user."""
+_SAME = "same"
+"""Unchanged, or changed where one of `FIELDS` differs."""
+_NEW, _GONE, _BETTER, _OTHER = Change.NEW, Change.LEFT, Change.RESOLVED, Change.CHANGED
+_MISSED = Change.NOT_COMPARED
+_TABLE: Mapping[Standing, tuple[str, ...]] = {
+    # before:            now ABSENT  FINE             DUE    FAULTY  UNANSWERED  UNREACHED
+    Standing.ABSENT: (Change.UNCHANGED, Change.APPEARED, _NEW, _NEW, _MISSED, _MISSED),
+    Standing.FINE: (_GONE, _SAME, _NEW, _NEW, _MISSED, _MISSED),
+    Standing.DUE: (_GONE, _BETTER, _SAME, _OTHER, _MISSED, _MISSED),
+    Standing.FAULTY: (_GONE, _BETTER, _NEW, _SAME, _MISSED, _MISSED),
+    Standing.UNANSWERED: (_GONE, _BETTER, _NEW, _OTHER, _MISSED, _MISSED),
+    Standing.UNREACHED: (_GONE, _OTHER, _NEW, _NEW, _MISSED, _MISSED),
+}
+_COLUMN = {standing: column for column, standing in enumerate(Standing)}
+_CALM = frozenset({Standing.ABSENT, Standing.FINE, Standing.UNREACHED})
+"""Before: nothing was known that needs attention."""
+
+
+def standing(status: Status, reason: str) -> Standing:
+    """What a run knows that says this of a user."""
+    match status:
+        case Status.UP_TO_DATE:
+            return Standing.FINE
+        case Status.NEEDS_SYNC:
+            return Standing.DUE
+        case Status.NOT_CHECKED:
+            return Standing.UNREACHED
+        case Status.ERROR:
+            return Standing.UNANSWERED if reason in UNANSWERED else Standing.FAULTY
+
+
+def compare(old: Sighting | None, new: Sighting | None, *, complete: bool = True, whole: bool = True) -> Compared:
+    """What became of a user.
+
+    `complete`: the later run came to its end; one that did not resolves nobody. `whole`: it has all of its users; in
+    one that has lost some, nobody has left.
+    """
+    before, now = _standing(old), _standing(new)
+    differs = tuple(name for name in FIELDS if getattr(old, name) != getattr(new, name)) if old and new else ()
+    found = _TABLE[before][_COLUMN[now]]
+    change = Change(found) if found != _SAME else Change.CHANGED if differs else Change.UNCHANGED
+    if change is Change.RESOLVED and not complete:
+        change = Change.CHANGED
+    if change is Change.LEFT and not whole:
+        change = Change.NOT_COMPARED
+    return Compared(old, new, change, differs)
+
+
+def may_be_worse(change: Change, old: Status | None) -> bool:
+    """Whether it matters that a user could not be compared: who needed a sync before cannot need it more."""
+    return change is Change.NOT_COMPARED and old is not Status.NEEDS_SYNC
+
+
+def diff_code(worse: int, maybe: int) -> DiffCode:
+    """`worse` users are new, `maybe` more may be: what is certain counts first."""
+    if worse:
+        return DiffCode.WORSE
+    return DiffCode.CANNOT_TELL if maybe else DiffCode.NOTHING_WORSE
+
+
+def marked(before: Standing, now: Standing, *, complete: bool) -> Mark | None:
+    """How a run's report marks a user, of whom the baseline knew `before`; None where there is nothing to mark."""
+    if now is Standing.FINE:
+        return "resolved" if complete and _TABLE[before][_COLUMN[now]] == Change.RESOLVED else None
+    if now in {Standing.ABSENT, Standing.UNREACHED}:
+        return None
+    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is Standing.UNANSWERED and before in _CALM)
+    return "new" if found_new else "known"
+
+
+def _standing(sighting: Sighting | None) -> Standing:
+    return sighting.standing if sighting else Standing.ABSENT
+
+
+def sighting_of(user: AuditedUser) -> Sighting:
+    """What the run of `user` says, as the JSON report would."""
+    record, finding = user.record, user.finding
+    return Sighting(
+        user_id=record.user_id,
+        email=record.email,
+        display_name=record.display_name,
+        replicate_model_id=record.replicate_model_id,
+        status=finding.status,
+        reason=finding.reason.value,
+        detail=finding.detail,
+        current_version=record.replicate_version_id,
+        latest_version=finding.latest_version,
+    )

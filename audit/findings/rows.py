@@ -1,0 +1,117 @@
+"""Which of a user's training rows counts, and why each of the others does not. Pure."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from audit.model.run import OrderBy
+from audit.model.tables import PLAIN
+from audit.model.text import backticked, shortened, visible
+from audit.model.times import minute, moment
+from audit.model.users import TRIMMED, TrainingRow
+
+UNFINISHED = frozenset(("pending", "processing", "training"))
+OTHERS = UNFINISHED | {"failed"}
+"""Known states of a training that has not completed."""
+_MEANT_COMPLETED = frozenset(
+    ("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready")
+)
+_TEXT_LIMIT = 300
+
+
+class RowVerdict(StrEnum):
+    """What a row is to the audit; exactly one is `counts`, or none."""
+
+    COUNTS = "counts"
+    OLDER = "older"
+    TEST_ROW = "test_row"
+    NOT_COMPLETED = "not_completed"
+    NEAR_MISS = "near_miss"
+    """A spelling of `training_status` that a person would take for completed, and no program does."""
+    NO_USER = "no_user"
+
+
+class JudgedRow(msgspec.Struct, frozen=True):
+    """A row and what becomes of it."""
+
+    row: TrainingRow
+    verdict: RowVerdict
+    why: str
+    """One clause for a person, control characters spelled out."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a row count, as the audit was told."""
+
+    order_by: OrderBy
+    include_tests: bool = False
+    completed: tuple[str, ...] = PLAIN.completed
+
+
+def judged(rows: Sequence[TrainingRow], counting_id: str | None, rules: Rules) -> tuple[JudgedRow, ...]:
+    """All `rows`, given newest first, with the reason for each. `counting_id` is the row that the audit has chosen.
+
+    None means that the audit has chosen none; rows that could have counted then lack their user.
+    """
+    counting = next((row for row in rows if row.model_row_id == counting_id), None)
+    return tuple(_judged(row, counting, rules) for row in rows)
+
+
+def is_near_miss(status: str | None, completed: tuple[str, ...] = PLAIN.completed) -> bool:
+    """Whether a person would read `status` as completed, although it is none of those very words."""
+    if status is None or status in OTHERS or status in completed:
+        return False
+    return status.strip(TRIMMED).casefold() in {*_MEANT_COMPLETED, *(word.casefold() for word in completed)}
+
+
+def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
+    """The dates that decide which row is the latest, the first one first."""
+    columns: tuple[OrderBy, ...] = (order_by, "updated_at", "completed_at")
+    return dict.fromkeys(columns)
+
+
+def _judged(row: TrainingRow, counting: TrainingRow | None, rules: Rules) -> JudgedRow:
+    status = row.training_status
+    if status not in rules.completed:
+        verdict = RowVerdict.NEAR_MISS if is_near_miss(status, rules.completed) else RowVerdict.NOT_COMPLETED
+        return JudgedRow(row, verdict, _status(row, verdict, rules.completed))
+    if row.is_test and not rules.include_tests:
+        return JudgedRow(row, RowVerdict.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
+    if counting is None:
+        return JudgedRow(row, RowVerdict.NO_USER, "its user is not in the table users, so no audit looks at it")
+    if row is counting:
+        return JudgedRow(row, RowVerdict.COUNTS, f"the latest completed row by {rules.order_by}")
+    return JudgedRow(row, RowVerdict.OLDER, _older(row, counting, rules.order_by))
+
+
+def _status(row: TrainingRow, verdict: RowVerdict, completed: tuple[str, ...]) -> str:
+    status = row.training_status
+    if status is None:
+        return "training_status is null"
+    shown = shortened(visible(status), _TEXT_LIMIT)
+    if verdict is RowVerdict.NEAR_MISS:
+        return f"training_status is `{shown}`, not {backticked(completed)}, so audit and product miss it"
+    if status not in OTHERS:
+        return f"training_status is `{shown}`, which is none of the known ones"
+    because = f": {shortened(visible(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
+    return f"training_status is {status}{because}"
+
+
+def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:
+    """By which column `row` comes behind the one that counts."""
+    equal = []
+    for column in columns_in_order(order_by):
+        mine, other = moment(getattr(row, column)), moment(getattr(counting, column))
+        if mine == other:
+            equal.append(column)
+            continue
+        same = f"same {' and '.join(equal)}, and " if equal else ""
+        if mine is None:
+            return f"{same}no {column}, so it counts as the oldest"
+        if other is None or mine > other:
+            return f"{same}{column} is a date that PostgreSQL puts behind the other"  # infinity, or before year 1
+        first, last = getattr(row, column), getattr(counting, column)
+        short = minute(first) != minute(last)
+        return f"{same}{column} {minute(first) if short else first} is before {minute(last) if short else last}"
+    return f"same {' and '.join(equal)}, and a lower id than {shortened(visible(counting.model_row_id), 60)}"

@@ -1,0 +1,1 @@
+"""Nouns of the program, frozen, without I/O."""

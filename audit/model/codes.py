@@ -1,0 +1,113 @@
+"""Statuses, reasons and notes: the codes of a finding."""
+
+from enum import IntEnum, StrEnum
+from typing import Literal
+
+
+class Status(StrEnum):
+    """What is known about one user. The order is the order of every report."""
+
+    NEEDS_SYNC = "needs_sync"
+    ERROR = "error"
+    NOT_CHECKED = "not_checked"
+    UP_TO_DATE = "up_to_date"
+
+
+class Reason(StrEnum):
+    """Why a user has this status; exactly one each. The order is the contract's."""
+
+    LATEST_VERSION = "latest_version"
+    OUTDATED_VERSION = "outdated_version"
+    UNKNOWN_VERSION = "unknown_version"
+    MALFORMED_VERSION = "malformed_version"
+    NO_VERSION_RECORDED = "no_version_recorded"
+    MISSING_MODEL_ID = "missing_model_id"
+    INVALID_MODEL_ID = "invalid_model_id"
+    MODEL_NOT_FOUND = "model_not_found"
+    NO_VERSIONS = "no_versions"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    REJECTED = "rejected"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    NETWORK_ERROR = "network_error"
+    BAD_RESPONSE = "bad_response"
+    EVIDENCE_DISAGREES = "evidence_disagrees"
+    STOPPED = "stopped"
+
+    @property
+    def status(self) -> Status:
+        """The one status that this reason explains."""
+        return _STATUS_OF.get(self, Status.ERROR)
+
+
+_STATUS_OF = {
+    Reason.LATEST_VERSION: Status.UP_TO_DATE,
+    Reason.OUTDATED_VERSION: Status.NEEDS_SYNC,
+    Reason.UNKNOWN_VERSION: Status.NEEDS_SYNC,
+    Reason.MALFORMED_VERSION: Status.NEEDS_SYNC,
+    Reason.NO_VERSION_RECORDED: Status.NEEDS_SYNC,
+    Reason.STOPPED: Status.NOT_CHECKED,
+}
+FailureReason = Literal[
+    Reason.UNAUTHORIZED,
+    Reason.FORBIDDEN,
+    Reason.REJECTED,
+    Reason.RATE_LIMITED,
+    Reason.SERVER_ERROR,
+    Reason.TIMEOUT,
+    Reason.NETWORK_ERROR,
+    Reason.BAD_RESPONSE,
+]
+
+
+class Note(StrEnum):
+    """Something worth knowing about a user that changes no status."""
+
+    SHARED_MODEL = "shared_model"
+    RETRAINING_IN_PROGRESS = "retraining_in_progress"
+    LATER_TRAINING_FAILED = "later_training_failed"
+    OLDER_MODELS_HIDDEN = "older_models_hidden"
+    QUALIFIED_VERSION = "qualified_version"
+    RECORDED_MODEL_DIFFERS = "recorded_model_differs"
+    MISSING_TRIGGER_WORD = "missing_trigger_word"
+    UNUSUAL_LORA_SCALE = "unusual_lora_scale"
+    MISSING_WEIGHTS_URL = "missing_weights_url"
+    GUESSED_WEIGHTS_URL = "guessed_weights_url"
+    UNDATED_ROW = "undated_row"
+    OWNER_DIFFERS_FROM_ACCOUNT = "owner_differs_from_account"
+    UNRECORDED_TRAINING = "unrecorded_training"
+    WEIGHTS_URL_OF_ANOTHER_VERSION = "weights_url_of_another_version"
+    TRIGGER_WORD_DIFFERS = "trigger_word_differs"
+    VERSION_MADE_BY_HAND = "version_made_by_hand"
+
+
+class ExitCode(IntEnum):
+    """How a command ended. `meaning` is the sentence that the last line on stderr repeats."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    NEEDS_SYNC = 3
+    INCOMPLETE = 4
+    COULD_NOT_RUN = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def meaning(self) -> str:
+        """The contract's words for this code."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "every user was checked, nobody needs a sync",
+    ExitCode.BUG: "a bug in this program (traceback)",
+    ExitCode.USAGE: "usage: an option or setting is wrong or missing",
+    ExitCode.NEEDS_SYNC: "every user was checked, at least one needs a sync",
+    ExitCode.INCOMPLETE: "incomplete: at least one user is `error` or `not_checked`; wins over 3",
+    ExitCode.COULD_NOT_RUN: "could not start or write: database, token, output path",
+    ExitCode.INTERRUPTED: "stopped by SIGINT; the reports are written and say so",
+    ExitCode.TERMINATED: "stopped by SIGTERM; the reports are written and say so",
+}

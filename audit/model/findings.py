@@ -1,0 +1,94 @@
+"""What was concluded about a user, and the counts of a run."""
+
+from typing import Literal
+
+import msgspec
+
+from audit.model.codes import Note, Reason, Status
+from audit.model.replies import Evidence, Traced, Version
+from audit.model.users import ModelRecord
+
+VERSIONS_SHOWN = 5
+"""How many of a model's versions a finding keeps, newest first."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one user."""
+
+    reason: Reason
+    detail: str | None = None
+    current_version_created_at: str | None = None
+    """When the recorded version was made, where Replicate has it."""
+    latest_version: str | None = None
+    latest_version_created_at: str | None = None
+    versions_behind: int | None = None
+    """How many versions are newer than the recorded one; null where the recorded one is not on Replicate."""
+    total_versions: int | None = None
+    """How many versions the model has; null where that is not known."""
+    versions: tuple[Version, ...] = ()
+    """The first `VERSIONS_SHOWN`, newest first."""
+    notes: tuple[Note, ...] = ()
+    evidence: Evidence | None = None
+    """What the verdict rests on; null where Replicate has said nothing certain."""
+    traced: Traced | None = None
+    """Null where trainings were not read."""
+
+    @property
+    def status(self) -> Status:
+        """Follows from the reason."""
+        return self.reason.status
+
+
+Mark = Literal["new", "known", "resolved"]
+"""How a user compares with an earlier run: in need of attention since then, already then, or no more."""
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's word that one kind of finding on a user or a model need not be acted on until some day."""
+
+    user: str | None = None
+    """Id or e-mail; null where there is `model`."""
+    model: str | None = None
+    reason: Reason
+    version: str | None = None
+    """The recorded version that it holds for; null for any."""
+    because: str
+    until: str
+    """The last day on which it holds, in UTC: "2026-12-31"."""
+    author: str | None = None
+
+
+class Acceptances(msgspec.Struct, frozen=True, kw_only=True):
+    """What was accepted when a run was made."""
+
+    file: str
+    """As a person would name it from the working directory."""
+    entries: tuple[Acceptance, ...]
+    """In the order of the file."""
+
+
+class AuditedUser(msgspec.Struct, frozen=True):
+    """One line of every report."""
+
+    record: ModelRecord
+    finding: Finding
+    baseline: Mark | None = None
+    """Null without `--baseline`, and where there is nothing to mark."""
+    accepted: Acceptance | None = None
+    """What says that this finding need not be acted on; null where nothing does."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Counts over the findings, made by the run file; totals are sums of these and nothing else."""
+
+    statuses: dict[Status, int]
+    """Every status has a key."""
+    reasons: dict[Reason, int]
+    """Only reasons that occur, largest first, then by name."""
+    notes: dict[Note, int]
+    """Only notes that occur, largest first, then by name."""
+
+    @property
+    def total(self) -> int:
+        """All users of the run."""
+        return sum(self.statuses.values())

@@ -1,0 +1,33 @@
+"""Ids of models and versions, as the product recorded them."""
+
+import re
+
+from audit.model.users import TRIMMED
+
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_MODEL_ID = re.compile(f"{_PART}/{_PART}")
+_QUALIFIED = re.compile(f"({_PART}/{_PART}):(.*)", re.DOTALL)
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+def askable_model(model_id: str | None) -> str | None:
+    """The trimmed model id where it has the form `owner/name`, else None: any other is never sent."""
+    trimmed = (model_id or "").strip(TRIMMED)
+    return trimmed if _MODEL_ID.fullmatch(trimmed) else None
+
+
+def recorded_hash(recorded: str | None) -> str | None:
+    """The 64-digit hash in what is recorded, lower case; None where there is none."""
+    bare = _unqualified(recorded)[1]
+    return bare if _HASH.fullmatch(bare) else None
+
+
+def _blank(text: str | None) -> bool:
+    return not (text or "").strip(TRIMMED)
+
+
+def _unqualified(recorded: str | None) -> tuple[str | None, str]:
+    """The model in front of the colon, where there is one, and the rest: trimmed, case folded."""
+    trimmed = (recorded or "").strip(TRIMMED)
+    match = _QUALIFIED.fullmatch(trimmed) if ":" in trimmed else None
+    return (match[1], match[2].strip(TRIMMED).casefold()) if match else (None, trimmed.casefold())

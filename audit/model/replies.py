@@ -1,0 +1,151 @@
+"""What Replicate answered about a model."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from audit.model.codes import FailureReason
+from audit.model.times import moment
+
+Evidence = Literal["versions", "training"]
+"""What a verdict rests on: the model's versions, or the training that made the recorded one."""
+Mode = Literal["versions", "trainings"]
+"""How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A training as Replicate tells of it."""
+
+    id: str
+    status: str
+    """starting, processing, succeeded, failed or canceled."""
+    model: str | None = None
+    """The destination, from `output.version`; null until there is one, and for ever where the training failed."""
+    version: str | None = None
+    """64 hexadecimal digits, lower case: what it put out."""
+    weights: str | None = None
+    """Where the weights lie: `output.weights`."""
+    trigger_word: str | None = None
+    error: str | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well and put out a version."""
+        return self.status == "succeeded" and self.version is not None
+
+
+class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the list of trainings says of one user; each is null where the part of the list that was read has none."""
+
+    current: Training | None = None
+    """The one that made the recorded version; null where that is the latest one."""
+    latest: Training | None = None
+    """The one that made the latest version."""
+    later: Training | None = None
+    """The one that the user's last row names, where that row is newer than the one that counts."""
+
+
+class TrainingsRead(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the account's list of trainings, newest first, was read."""
+
+    mode: Mode
+    """"trainings": whoever the list settles is not asked for."""
+    since: str | None = None
+    """How far back it is wanted; null for all of it."""
+    sample: float = 0.0
+    """Percent of those whom the list would settle that are asked for as well."""
+    began_at: str | None = None
+    """When its beginning was asked for: what ended later may be missing."""
+    back_to: str | None = None
+    """The oldest training that was read: about what is older, nothing is known."""
+    next: str | None = None
+    """URL of the page to be read next; null before the first and after the last."""
+    pages: int = 0
+    read: int = 0
+    """Different trainings."""
+    unreadable: int = 0
+    """Entries that are no training: without an id, or of another shape."""
+    complete: bool = False
+    """Read back to `since`, or to the very first training."""
+    problem: str | None = None
+    """Why it is not complete."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version of a model on Replicate."""
+
+    id: str
+    """64 hexadecimal digits, lower case."""
+    created_at: str | None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Every version of the model, in the API's order; at least one."""
+
+    versions: tuple[Version, ...]
+    only_latest: bool = False
+    """True for official models, whose list is not public: `versions` then holds the latest one alone."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """404 for the versions and for the model itself."""
+
+
+class NoVersions(msgspec.Struct, frozen=True):
+    """The model exists and has no version."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """No answer that can be judged, after all attempts."""
+
+    reason: FailureReason
+    detail: str
+    """The precise cause in one sentence, for a person; may quote the server."""
+
+
+class NotAsked(msgspec.Struct, frozen=True):
+    """The run ended before this model's turn."""
+
+
+Reply = Found | Missing | NoVersions | Failed | NotAsked
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Whose token it is."""
+
+    type: str
+    username: str
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """HTTP requests of the run, retries included in `sent`; `throttled` counts the 429 among the answers."""
+
+    sent: int = 0
+    retried: int = 0
+    throttled: int = 0
+
+    def __add__(self, other: "Requests") -> "Requests":
+        return Requests(self.sent + other.sent, self.retried + other.retried, self.throttled + other.throttled)
+
+
+_FULL = (len("2026-03-01T12:00:00.000000Z"), "Z")
+
+
+def newest_first(versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    """`versions`, given in the API's order, sorted by date; equal dates keep the API's order.
+
+    A version without a readable date stays behind the one the API names before it; at the head of the
+    list it is the newest.
+    """
+    texts = [version.created_at or "" for version in versions]
+    if {(len(text), text[-1:]) for text in texts} == {_FULL} and texts == sorted(texts, reverse=True):
+        return versions  # as documented; texts of that one form sort as their instants do
+    dates: list[datetime] = []
+    for version in versions:
+        undated = dates[-1] if dates else datetime.max.replace(tzinfo=UTC)
+        dates.append(moment(version.created_at) or undated)
+    order = sorted(range(len(versions)), key=dates.__getitem__, reverse=True)
+    return tuple(versions[i] for i in order)

@@ -1,0 +1,111 @@
+"""What the database says of a user and of the population."""
+
+from typing import Literal
+
+import msgspec
+
+TRIMMED = " \t\n\r\f\v"
+"""What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
+SHARED_SHOWN = 5
+"""How many of the other users of a shared model a record names."""
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The one training row that counts for a user, as recorded, and what the user's other rows say."""
+
+    user_id: str
+    email: str | None
+    display_name: str | None
+    model_row_id: str
+    replicate_model_id: str | None
+    replicate_version_id: str | None
+    training_id: str | None = None
+    trigger_word: str | None = None
+    lora_scale: str | None = None
+    """As text: the column is numeric in some products and text in others."""
+    lora_weights_url: str | None = None
+    model_name: str | None = None
+    created_at: str | None
+    updated_at: str | None
+    completed_at: str | None
+    older_completed: int = 0
+    """Completed rows of this user that are hidden because this one is newer."""
+    undated_rows: int = 0
+    """Completed rows of this user, this one included, without a date in the column that decides."""
+    retraining_in_progress: bool = False
+    later_training_failed: bool = False
+    later_failure_reason: str | None = None
+    later_training_id: str | None = None
+    """Of the last row that is newer than this one and not completed."""
+    shared_with: tuple[str, ...] = ()
+    """User ids of others whose row that counts names the same model: the first `SHARED_SHOWN`, sorted."""
+    shared_with_count: int = 0
+    """How many others there are in all, also those that `--user` and `--limit` leave out."""
+
+
+OptionalColumn = Literal[
+    "training_id",
+    "trigger_word",
+    "lora_scale",
+    "lora_weights_url",
+    "is_test",
+    "model_name",
+    "failure_reason",
+    "display_name",
+]
+
+
+class Population(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is in the database at all, so that "why only one?" and "why nobody?" have an answer.
+
+    Counted in the same snapshot as the records, over everybody: `--user` and `--limit` do not narrow it.
+    """
+
+    users: int
+    users_with_completed_model: int
+    completed_models: int
+    """Completed rows that count (test rows left out unless asked for), hidden older ones included."""
+    users_with_several_completed_models: int
+    completed_models_hidden: int
+    """Completed rows hidden by a newer one of their user: completed_models - users_with_completed_model."""
+    completed_without_model_id: int
+    """Completed rows that count whose model id is null or blank."""
+    test_models_left_out: int
+    """Completed rows left out because `is_test` is true; 0 with `--include-tests`."""
+    models_without_user: int
+    """Completed rows whose user is not in `users`; they are in no other count but `training_status`."""
+    training_status: dict[str, int]
+    """Rows per `training_status`, test rows included; null is "(null)". Largest first, then by name."""
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a WHO may mean."""
+
+    user_id: str
+    email: str | None = None
+    display_name: str | None = None
+    in_users: bool = True
+    """False where only `user_models` has this user id: no audit ever looks at such rows."""
+
+
+class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `user_models`, as recorded; what the table has no column for is null."""
+
+    model_row_id: str
+    training_status: str | None
+    replicate_model_id: str | None = None
+    replicate_version_id: str | None = None
+    training_id: str | None = None
+    trigger_word: str | None = None
+    lora_scale: str | None = None
+    lora_weights_url: str | None = None
+    is_test: bool = False
+    failure_reason: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    completed_at: str | None = None
+
+    @property
+    def started_at(self) -> str | None:
+        """When the training began, as far as the row says so; the same rule as in the audit's SQL."""
+        return self.created_at or self.completed_at or self.updated_at

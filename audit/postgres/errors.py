@@ -1,0 +1,240 @@
+"""What went wrong between us and PostgreSQL -> `SourceError`: one sentence with the database's label, and a next step.
+
+One table by SQLSTATE, one by the words of poolers, one by Python type; each ends in a row for everything else. Server
+messages are quoted (they may be in any language, so nothing is read from them but from poolers, who speak English).
+"""
+
+import os
+import re
+import socket
+import ssl
+from typing import NamedTuple
+
+from audit.errors import SourceError
+from audit.model.tables import Tables
+from audit.model.text import shortened, visible
+
+URL = "--database-url (DATABASE_URL)"
+
+
+class Case(NamedTuple):
+    """How to say it: "database LABEL " + `what` + what the server or system said."""
+
+    what: str
+    next_step: str
+
+
+_UNREACHABLE = Case(
+    "cannot be reached",
+    f"Check host and port in {URL}, and that the server runs and lets this machine in (firewall, VPN, allow list).",
+)
+_UNKNOWN_HOST = Case(
+    "cannot be reached: its host name is not known", f"Check the host in {URL} and this machine's DNS."
+)
+_TIMEOUT = Case(
+    "did not answer in time",
+    "Check that host and port are right and no firewall drops the packets; then try again, or raise "
+    "--statement-timeout or the URL's connect_timeout.",
+)
+_PASSWORD = Case(
+    "refuses user or password",
+    f"Check user and password in {URL}; special characters in them have to be percent-encoded.",
+)
+_NOT_LET_IN = Case(
+    "does not let this user in from here",
+    f"Check the user in {URL}; where the server speaks of encryption or SSL, add sslmode=require to the URL.",
+)
+_NO_DATABASE = Case("does not exist", f"Check the name after the last slash of {URL}.")
+_NO_TLS = Case(
+    "does not offer TLS, which sslmode demands",
+    "Ask for the server's TLS to be turned on; only on a network you trust set sslmode=prefer in the URL.",
+)
+_NEEDS_TLS = Case("takes connections with TLS only", "Add sslmode=require, or better sslmode=verify-full, to the URL.")
+_CERTIFICATE = Case(
+    "shows a certificate that cannot be trusted",
+    "Name the authority's certificate in the URL with sslrootcert=FILE (or sslrootcert=system for a public one), and "
+    "use the very host name that the certificate is for.",
+)
+_TLS = Case("and this machine could not agree on TLS", "Check sslmode, sslrootcert, sslcert and sslkey in the URL.")
+_FULL = Case("has no connection left", "Try again later, or use the pooler's URL; the audit needs one connection.")
+_DENIED = Case(
+    "does not let this role read what the audit needs",
+    "Have an owner run: GRANT SELECT ON {tables} TO <role>; and GRANT USAGE on their schema.",
+)
+_ROW_SECURITY = Case(
+    "would hide rows from this role: row-level security is on",
+    "Use a role with BYPASSRLS, or the tables' owner; otherwise users would be missing from the report unnoticed.",
+)
+_CANCELED = Case(
+    "ended a query, most often because it took too long",
+    "Try again when the database is less busy, or raise --statement-timeout (SYNC_AUDIT_STATEMENT_TIMEOUT).",
+)
+_LOCKED = Case(
+    "has locked a table that the audit needs",
+    "Somebody changes the table right now (a migration?): try again when that is over.",
+)
+_NO_TABLE = Case(
+    "has not the tables or columns that the audit needs",
+    "Check that the URL names the right database; schema=NAME in the URL chooses another schema.",
+)
+_GONE = Case(
+    "closed the connection", "Try again; if it happens again, ask what ends connections: restart, pooler, limit."
+)
+_NOT_NOW = Case("does not take connections at the moment", "It is starting, stopping or failing over: try again soon.")
+_REPLICA = Case("dropped the query in favour of replication", "Try again, or use the primary server's URL.")
+_POOLER = Case(
+    "is behind a pooler that could not serve us",
+    "Look at the pooler's log, or use the URL that leads to the server directly.",
+)
+_PARAMETER = Case(
+    "is behind a pooler that refuses a parameter of the URL",
+    f"Remove that parameter from {URL}, or list it in the pooler's ignore_startup_parameters.",
+)
+_READ_ONLY = Case(
+    "takes no changes: it is read-only",
+    f"Name the primary server in {URL}, and a role whose default_transaction_read_only is off.",
+)
+_REFUSED = Case(
+    "refuses a change",
+    "A constraint or trigger of the table, or the length of a column, stands against it: ask who looks after them.",
+)
+_RESOURCES = Case("has run out of memory, disk space or another resource", "Try again later; tell who runs the server.")
+_SOCKET = Case(
+    "cannot be reached through its socket",
+    f"Check the directory in host=... of {URL}, its permissions, and that the server runs.",
+)
+_ROOTS = Case(
+    "cannot be used with these settings",
+    f"Correct {URL}; sslmode=verify-full needs sslrootcert=FILE, or sslrootcert=system for a public authority.",
+)
+_NOT_TEXT = Case(
+    "holds or sent text that is not valid in its encoding",
+    "Check the server's encoding (it should be UTF8), and the host in the URL.",
+)
+_PROTOCOL = Case("does not speak as PostgreSQL does", f"Check that host and port in {URL} are PostgreSQL's.")
+_OTHER = Case("could not be read", "Run `sync-audit doctor`; if this stays, report it with the text above.")
+_BY_STATE = {
+    "08": _GONE,
+    "08001": _UNREACHABLE,
+    "08004": _NOT_LET_IN,
+    "08P01": _PROTOCOL,
+    "22001": _REFUSED,
+    "22021": _NOT_TEXT,
+    "22P05": _NOT_TEXT,
+    "23": _REFUSED,
+    "25006": _READ_ONLY,
+    "25P03": _GONE,
+    "25P04": _GONE,
+    "28": _NOT_LET_IN,
+    "28P01": _PASSWORD,
+    "3D000": _NO_DATABASE,
+    "40001": _REPLICA,
+    "42501": _DENIED,
+    "42703": _NO_TABLE,
+    "42P01": _NO_TABLE,
+    "3F000": _NO_TABLE,
+    "53": _RESOURCES,
+    "53300": _FULL,
+    "54": _RESOURCES,
+    "55P03": _LOCKED,
+    "57014": _CANCELED,
+    "57P": _GONE,
+    "57P03": _NOT_NOW,
+    "P0001": _REFUSED,
+}
+"""SQLSTATE, or how it begins (the longest counts) -> case."""
+# PgBouncer, Supavisor and Neon's proxy say everything with 08P01 or XX000.
+_BY_WORDS = tuple(
+    (re.compile(words, re.IGNORECASE), case)
+    for words, case in (
+        ("row-level security", _ROW_SECURITY),
+        ("(unsupported|unknown|unrecognized) .*parameter", _PARAMETER),
+        ("ssl required|tls required|connection is insecure", _NEEDS_TLS),
+        ("no such database|database .* does not exist", _NO_DATABASE),
+        ("auth.* failed|no such user|wrong password|tenant or user not found|password", _PASSWORD),
+        ("no more connections|max.?client|too many|remaining connection slots|pool.* full", _FULL),
+        ("shutting down|server login|cannot connect to server|server conn|query_wait_timeout", _POOLER),
+        ("pgbouncer|pooler|client_login_timeout|endpoint", _POOLER),
+    )
+)
+_WORDED = ("08P01", "XX000", "42501")
+_BY_TYPE: tuple[tuple[type[BaseException], Case], ...] = (
+    (ssl.SSLCertVerificationError, _CERTIFICATE),
+    (ssl.SSLError, _TLS),
+    (socket.gaierror, _UNKNOWN_HOST),
+    (TimeoutError, _TIMEOUT),
+    (ConnectionRefusedError, _UNREACHABLE),
+    (ConnectionResetError, _GONE),
+    (ConnectionAbortedError, _GONE),
+    (BrokenPipeError, _GONE),
+    (FileNotFoundError, _SOCKET),
+    (PermissionError, _SOCKET),
+    (OSError, _UNREACHABLE),
+    (UnicodeError, _NOT_TEXT),
+)
+_BY_NAME = {
+    "ClientConfigurationError": _ROOTS,
+    "TargetServerAttributeNotMatched": Case(
+        "has no server of the kind that target_session_attrs asks for", "Change or drop that parameter of the URL."
+    ),
+    "ProtocolError": _PROTOCOL,
+    "UnsupportedServerFeatureError": _PROTOCOL,
+}
+"""asyncpg's own, which have no SQLSTATE; by name, because `source` alone says asyncpg."""
+
+
+def source_error(error: BaseException, label: str, tables: Tables) -> SourceError:
+    """`error` in words for a person. To be raised `from` it."""
+    case = _case(error)
+    said = _said(error)
+    return SourceError(
+        f"database {label} {case.what}{': ' if said else ''}{said}",
+        case.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
+    )
+
+
+def is_about_a_row(error: BaseException | None) -> bool:
+    """Whether the database refuses the values of one row, so that another row may do."""
+    return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "P0")
+
+
+def row_security(label: str, table: str) -> SourceError:
+    """For a table that says beforehand that it would hide rows."""
+    return SourceError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)
+
+
+def _case(error: BaseException) -> Case:
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        if state in _WORDED:
+            for words, case in _BY_WORDS:
+                if words.search(_text(error)):
+                    return case
+        known = (state[:length] for length in (5, 3, 2) if state[:length] in _BY_STATE)
+        return _BY_STATE.get(next(known, ""), _OTHER)
+    # asyncpg's words where the server answers "N" to the request for TLS, and where it went away between two queries.
+    if type(error) is ConnectionError and "SSL" in _text(error):
+        return _NO_TLS
+    if type(error).__name__ == "InterfaceError" and "closed" in _text(error):
+        return _GONE
+    if type(error).__name__ == "InternalClientError" and "cannot switch to state" in _text(error):
+        return _GONE  # what asyncpg says where the connection is cut at the very moment at which it asks
+    for kind in type(error).__mro__:
+        if kind.__name__ in _BY_NAME and kind.__module__.startswith("asyncpg"):
+            return _BY_NAME[kind.__name__]
+    return next((case for kind, case in _BY_TYPE if isinstance(error, kind)), _OTHER)
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what the other side said, without anything that acts on a terminal."""
+    if isinstance(error, UnicodeError):
+        return error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else ""
+    if isinstance(error, OSError) and (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno or 0).lower()  # `strerror` is a text of asyncio's, with the address once more
+    text = getattr(error, "strerror", None) or _text(error)
+    return shortened(visible(str(text).strip().partition("\n")[0]), 300)
+
+
+def _text(error: BaseException) -> str:
+    """Without what `str` adds to it: asyncpg's advice on PgBouncer is not ours."""
+    return str(error.args[0]) if error.args else ""

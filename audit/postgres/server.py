@@ -1,0 +1,274 @@
+"""PostgreSQL -> the facts that `doctor` judges. As `source` does, in one read-only transaction; as far as it gets."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import msgspec
+from msgspec.structs import replace
+
+from audit.errors import AuditError
+from audit.model.ids import askable_model
+from audit.model.tables import TABLES
+from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Population
+from audit.postgres import columns as source_columns
+from audit.postgres import connection as source
+from audit.postgres import sql as source_sql
+from audit.postgres.snapshot import population
+from audit.postgres.url import Database
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """The PostgreSQL server, as seen over one connection. Times are seconds."""
+
+    label: str
+    version: str
+    latency: float
+    """One round trip, the best of a few."""
+    clock_ahead: float
+    """By how much its clock is ahead of ours."""
+    tls: str | None
+    """"TLSv1.3"; null where the connection is not encrypted."""
+    local: bool
+    """A socket of this machine, or its loopback address: nobody can listen in."""
+    role: str
+    superuser: bool
+    writable: tuple[str, ...]
+    """Those of the two tables that this role may change."""
+    read_only: bool
+    """Whatever the role may do: the server is a replica, or its sessions are read-only from the start."""
+    pooled: bool
+    """The process that speaks to us is not the one that was announced: a pooler is in between."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of the two tables."""
+
+    missing: tuple[OptionalColumn, ...]
+    rows: int
+    """Of `user_models`, counted where they could be, else as the planner estimates."""
+    is_view: bool
+    """`user_models` is a view: what indexes lie beneath is not known."""
+    index: str | None
+    """An index that begins with `user_models.user_id`."""
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The part of model ids before the slash, and how many users' models bear it."""
+
+    name: str
+    users: int
+
+
+class People(msgspec.Struct, frozen=True, kw_only=True):
+    """Who would be audited."""
+
+    population: Population
+    null_model_ids: int
+    """Completed rows, test rows left out; so are the next two."""
+    blank_model_ids: int
+    malformed_model_ids: int
+    malformed_example: str | None
+    models: int
+    """Distinct models that an audit would ask for."""
+    askable_users: int
+    """Users whose row that counts names a model that can be asked for."""
+    owners: tuple[Owner, ...]
+    """Of those, largest first; only the first few."""
+    owner_count: int
+    account_users: int
+    """Those of `askable_users` whose model is the token's account's; 0 where that is not known."""
+    recent: tuple[ModelRecord, ...]
+    """The latest rows that count, one a user and one a model, for trying out; filled in as far as a verdict needs."""
+
+
+_ROUND_TRIPS = 3
+OWNERS_SHOWN = 5
+_TRIED = 5
+"""Models that are proposed for trying out."""
+_RECENT = 100
+"""Rows looked through for them: several may be one user's, or name one model."""
+_ASKABLE = "'^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$'"
+"""As `verdict.askable_model`; to be matched under COLLATE "C", where A-Z are 26 letters."""
+_CLOCK = "SELECT clock_timestamp() AS now"
+_SERVER = """
+SELECT pg_backend_pid() AS pid, current_user::text AS role, pg_is_in_recovery() AS replica,
+    current_setting('is_superuser') = 'on' AS superuser, current_setting('default_transaction_read_only') AS read_only,
+    ARRAY(SELECT name FROM unnest($1::text[]) AS wanted (name)
+        WHERE has_table_privilege(to_regclass(name)::oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writable
+"""
+_INDEX = """
+SELECT c.relkind IN ('v', 'm', 'f') AS is_view, greatest(c.reltuples, 0)::bigint AS rows,
+    (SELECT min(i.relname::text) FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+        WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND x.indkey[0] = a.attnum) AS name
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = $2::text
+WHERE c.oid = to_regclass($1::text)
+"""
+_MODEL_IDS = """
+SELECT kind, count(*) AS rows, min(left(id, 120)) AS example
+FROM (SELECT id,
+        CASE WHEN id IS NULL THEN 'null' WHEN id = '' THEN 'blank' WHEN id ~ {askable} THEN 'good' ELSE 'bad' END
+        AS kind
+    FROM (SELECT btrim(m.replicate_model_id, $1::text) COLLATE "C" AS id FROM {models} AS m
+        WHERE m.completed AND NOT m.test) AS ids) AS judged
+GROUP BY kind
+"""
+# The rows that count are chosen as for an audit, without all that a record holds besides: that takes a third of it.
+_OWNERS = """
+WITH latest AS (
+    SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model
+    FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY m.person, {order}
+), ids AS (
+    SELECT l.model, count(*) AS users FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.model
+), named AS (
+    SELECT split_part(model, '/', 1) AS owner, sum(users)::bigint AS users, count(*) AS models
+    FROM ids WHERE model ~ {askable} GROUP BY 1
+)
+SELECT owner, users, (sum(users) OVER ())::bigint AS all_users, (sum(models) OVER ())::bigint AS all_models,
+    count(*) OVER () AS all_owners,
+    coalesce(sum(users) FILTER (WHERE lower(owner) = lower($2::text)) OVER (), 0)::bigint AS account_users
+FROM named ORDER BY users DESC, owner LIMIT {owners}
+"""
+# Ordered as rows are chosen, so the first row of a user here is the one that counts.
+_RECENT_ROWS = """
+SELECT m.person::text AS user_id, m.id::text AS row_id, m.replicate_version_id, m.replicate_model_id
+FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {order} LIMIT {rows}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen; of what could not be seen, the error that was met first."""
+
+    server: Server | None = None
+    tables: Shape | None = None
+    people: People | None = None
+    error: AuditError | None = None
+
+
+async def look(
+    database: Database, *, account: str | None, statement_timeout: float, now: Callable[[], datetime]
+) -> Looked:
+    """Look at server, tables and people, in this order, as far as the database lets us. Raises nothing of its own."""
+    looked = Looked()
+    try:
+        async with source.session(database, statement_timeout=statement_timeout) as (connection, version):
+            with source.border(database):
+                server = await _server(connection, database, version, now)
+                looked = Looked(server=server)
+                users, models = await source.columns(connection, database)
+                tables = await _tables(connection, users, models)
+                looked = Looked(server=server, tables=tables)
+                people = await _people(connection, users, models, account)
+                counted = sum(people.population.training_status.values())
+                return Looked(server=server, tables=replace(tables, rows=counted), people=people)
+    except AuditError as error:
+        return Looked(server=looked.server, tables=looked.tables, error=error)
+
+
+async def _server(
+    connection: source.Connection, database: Database, version: str, now: Callable[[], datetime]
+) -> Server:
+    trips = []
+    for _ in range(_ROUND_TRIPS):
+        before, started = now(), monotonic()
+        theirs = await connection.fetchval(_CLOCK)
+        took = monotonic() - started
+        trips.append((took, (theirs - before).total_seconds() - took / 2))
+    latency, ahead = min(trips)
+    row = await connection.fetchrow(_SERVER, [database.tables[name].sql for name in TABLES])
+    assert row  # noqa: S101 - there is no WHERE
+    # asyncpg does not say whether it has agreed on TLS, and the server knows only of its own end, before which a
+    # pooler may stand.
+    wire = connection._transport.get_extra_info("ssl_object")  # type: ignore[attr-defined]  # noqa: SLF001
+    return Server(
+        label=database.label,
+        version=version,
+        latency=latency,
+        clock_ahead=ahead,
+        tls=wire.version() if wire else None,
+        local=_is_local(connection._addr),  # type: ignore[attr-defined]  # noqa: SLF001 - the host that answered
+        role=row["role"],
+        superuser=row["superuser"],
+        writable=tuple(row["writable"]),
+        read_only=row["replica"] or row["read_only"] == "on",
+        pooled=row["pid"] != connection.get_server_pid(),
+    )
+
+
+def _is_local(address: str | tuple[str, int]) -> bool:
+    if isinstance(address, str):
+        return True
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:
+        return address[0] == "localhost"
+
+
+async def _tables(
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns
+) -> Shape:
+    row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
+    assert row  # noqa: S101 - the table is there
+    missing = source_columns.missing_columns(users, models)
+    return Shape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
+
+
+async def _people(
+    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns, account: str | None
+) -> People:
+    words = {
+        "askable": _ASKABLE,
+        "users": source_sql.users_as_read(users, models),
+        "models": source_sql.models_as_read(users, models, include_tests=False),
+        "order": source_sql.latest_first("updated_at"),
+        "owners": OWNERS_SHOWN,
+        "rows": _RECENT,
+    }
+    ids = {row["kind"]: row for row in await connection.fetch(_MODEL_IDS.format_map(words), TRIMMED)}
+    owners = await connection.fetch(_OWNERS.format_map(words), TRIMMED, account)
+    recent = await connection.fetch(_RECENT_ROWS.format_map(words))
+    totals = dict(owners[0]) if owners else {}
+    sql = source_sql.statements(users, models, "updated_at", include_tests=False)
+    return People(
+        population=await population(connection, sql),
+        null_model_ids=ids["null"]["rows"] if "null" in ids else 0,
+        blank_model_ids=ids["blank"]["rows"] if "blank" in ids else 0,
+        malformed_model_ids=ids["bad"]["rows"] if "bad" in ids else 0,
+        malformed_example=ids["bad"]["example"] if "bad" in ids else None,
+        models=totals.get("all_models", 0),
+        askable_users=totals.get("all_users", 0),
+        owners=tuple(Owner(row["owner"], row["users"]) for row in owners),
+        owner_count=totals.get("all_owners", 0),
+        account_users=totals.get("account_users", 0),
+        recent=_to_try([_record(dict(row)) for row in recent]),
+    )
+
+
+def _record(row: Mapping[str, str | None]) -> ModelRecord:
+    return ModelRecord(
+        user_id=row["user_id"] or "",
+        email=None,
+        display_name=None,
+        model_row_id=row["row_id"] or "",
+        replicate_model_id=askable_model(row["replicate_model_id"]),
+        replicate_version_id=row["replicate_version_id"],
+        created_at=None,
+        updated_at=None,
+        completed_at=None,
+    )
+
+
+def _to_try(records: list[ModelRecord]) -> tuple[ModelRecord, ...]:
+    """The first few, each user's first row and each model's first user alone."""
+    people: set[str] = set()
+    models: dict[str | None, ModelRecord] = {}
+    for record in records:
+        if record.user_id not in people:
+            people.add(record.user_id)
+            if record.replicate_model_id is None:
+                continue
+            models.setdefault(record.replicate_model_id, record)
+    return tuple(models.values())[:_TRIED]

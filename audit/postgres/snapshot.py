@@ -1,0 +1,126 @@
+"""One consistent snapshot of everybody's records, streamed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from audit.errors import SettingsError
+from audit.model.run import Filters, OrderBy, Shard
+from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Population
+from audit.postgres import columns as source_columns
+from audit.postgres import sql as source_sql
+from audit.postgres.connection import Connection, border, columns, session
+from audit.postgres.url import Database
+
+_AT_ONCE = 1000
+"""Rows fetched at a time: enough that a distant server is asked a hundred times, not a hundred thousand."""
+
+
+@dataclass(frozen=True, repr=False)
+class Snapshot:
+    """What the database says at one moment; usable within the `async with` that gave it."""
+
+    population: Population
+    missing_columns: tuple[OptionalColumn, ...]
+    server_version: str
+    """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
+    _connection: Connection = field(repr=False)
+    _database: Database
+    _sql: source_sql.Statements
+    _parameters: tuple[Any, ...]
+
+    async def records(self, shard: Shard | None = None) -> AsyncIterator[ModelRecord]:
+        """One record per user with a completed model, by e-mail (null last), then by user id, both by code point.
+
+        With `shard` only those of it; what they say of others is said over everybody. A batch is in memory at a time.
+        To be read by one reader at a time; read again, it begins again.
+        """
+        with border(self._database):
+            await self._connection.execute("CLOSE ALL")
+            query = self._sql.records_of_shard if shard else self._sql.records
+            parameters = (*self._parameters, shard.number - 1, shard.of) if shard else self._parameters
+            await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {query}", *parameters)
+        while True:
+            with border(self._database):
+                rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
+            for row in rows:
+                yield as_record(row)
+            if len(rows) < _AT_ONCE:
+                return
+
+    async def oldest_completed(self) -> str | None:
+        """The earliest `completed_at` of all records, whichever shards they are in; None where none has one."""
+        with border(self._database):
+            oldest: str | None = await self._connection.fetchval(self._sql.oldest, *self._parameters[:2])
+            return oldest
+
+
+@asynccontextmanager
+async def snapshot(
+    database: Database,
+    *,
+    order_by: OrderBy,
+    filters: Filters,
+    statement_timeout: float,
+    connect_timeout: float = 10.0,
+) -> AsyncIterator[Snapshot]:
+    """Connect and look. Timeouts are seconds; a `connect_timeout` in the URL wins.
+
+    Raises `SourceError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
+    is nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
+    """
+    async with session(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout) as (
+        connection,
+        version,
+    ):
+        with border(database):
+            taken = await _look(connection, database, version, order_by, filters)
+        yield taken
+
+
+async def _look(
+    connection: Connection, database: Database, version: str, order_by: OrderBy, filters: Filters
+) -> Snapshot:
+    users, models = await columns(connection, database)
+    sql = source_sql.statements(users, models, order_by, include_tests=filters.include_tests)
+    words = [word.strip() for word in filters.users] or None
+    if words:
+        await _check_words(connection, sql.unmatched, words)
+    return Snapshot(
+        population=await population(connection, sql),
+        missing_columns=source_columns.missing_columns(users, models),
+        server_version=version,
+        _connection=connection,
+        _database=database,
+        _sql=sql,
+        _parameters=(TRIMMED, words, filters.limit),
+    )
+
+
+async def _check_words(connection: Connection, query: str, words: list[str]) -> None:
+    unmatched = [""] if "" in words else [row["word"] for row in await connection.fetch(query, TRIMMED, words)]
+    if unmatched:
+        raise SettingsError(
+            f"--user {unmatched[0]!r} matches no user with a completed model",
+            "It takes an e-mail address, a user id, or a part of the model id.",
+        )
+
+
+async def population(connection: Connection, sql: source_sql.Statements) -> Population:
+    """Who is in the database, by the statements fitted to it."""
+    statuses = await connection.fetch(sql.training_status)
+    row = await connection.fetchrow(sql.population, TRIMMED)
+    assert row  # noqa: S101 - an aggregate has a row
+    return Population(
+        **row,
+        completed_models_hidden=row["completed_models"] - row["users_with_completed_model"],
+        training_status={status["status"]: status["models"] for status in statuses},
+    )
+
+
+def as_record(row: asyncpg.Record) -> ModelRecord:
+    """The columns are the fields; only lists are not tuples."""
+    return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})

@@ -1,0 +1,200 @@
+"""PostgreSQL -> one user: whom a WHO means, all training rows, and the record that an audit would judge; or a few."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from audit.model.run import OrderBy
+from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Person, TrainingRow
+from audit.postgres import columns as source_columns
+from audit.postgres import sql as source_sql
+from audit.postgres.columns import Columns
+from audit.postgres.connection import Connection, border, columns, session
+from audit.postgres.snapshot import as_record
+from audit.postgres.sql import (
+    dates_as_texts,
+    latest_first,
+    models_as_read,
+    person_of_model,
+    person_of_user,
+    users_as_read,
+)
+from audit.postgres.url import Database
+
+AT_MOST = 101
+"""Persons that a search returns: more than anybody reads."""
+_TEXT_TYPES = frozenset(("text", "varchar", "bpchar", "citext", "name"))
+_WHOLE_TYPES = frozenset(("int2", "int4", "int8", "numeric"))
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SHARING = """
+SELECT DISTINCT {person}::text AS person FROM {table}
+WHERE {model_id} = ANY($1::text[]::{kind}[])
+"""
+_ROWS = """
+SELECT m.id::text AS model_row_id, m.status AS training_status, m.replicate_model_id, m.replicate_version_id,
+    m.training_id, m.trigger_word, m.lora_scale, m.lora_weights_url, m.test AS is_test, m.failure_reason, {dates}
+FROM {models} AS m ORDER BY {order}
+"""
+
+
+@dataclass(frozen=True)
+class UserStatements:
+    """What to run. A person is what joins the two tables, as text."""
+
+    searches: tuple[str, ...]
+    """To be tried in this order with $1, what was typed, until one finds persons: those that name somebody exactly
+    come first, and of them those that an index can serve."""
+    people: str
+    """The users among the persons $1: `person` and the fields of `Person`."""
+    sharing: str
+    """Persons with a row whose model id is one of the texts $1."""
+    rows: str
+    """All training rows of the persons $1, the latest first: the fields of `TrainingRow`."""
+
+
+def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: str) -> UserStatements:
+    """The SQL for tables of these columns. `typed` only decides which searches make sense: it is no part of them."""
+    words = {
+        "person": person_of_model(users, models),
+        "table": models.table.sql,
+        "model_id": models.sql("replicate_model_id"),
+        "kind": _kind(models["replicate_model_id"]),
+        "dates": dates_as_texts("m"),
+        "models": models_as_read(users, models, include_tests=False, persons="$1"),
+        "order": latest_first(order_by),
+    }
+    return UserStatements(
+        searches=tuple(_searches(users, models, typed)),
+        people=f"SELECT person::text AS person, user_id, email, display_name FROM {users_as_read(users, models, '$1')} AS u",  # noqa: S608, E501 - names and expressions of `source_sql`
+        sharing=_SHARING.format_map(words),
+        rows=_ROWS.format_map(words),
+    )
+
+
+def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
+    user, model = person_of_user(users, models), person_of_model(users, models)
+    user_id, email = users.sql("id"), users.sql("email")
+    owner, model_id = models.sql("user_id"), models.sql("replicate_model_id")
+    from_users = f"SELECT {user}::text AS person FROM {users.table.sql}"  # noqa: S608 - names of `tables`
+    from_models = f"SELECT {model}::text AS person FROM {models.table.sql}"  # noqa: S608 - the same
+    limit = f"ORDER BY person LIMIT {AT_MOST}"
+    if _castable(users["id"], typed):
+        yield f"{from_users} WHERE {user_id} = $1::text::{_kind(users['id'])}"
+    yield f"{from_users} WHERE {email} = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(users['email'])}[])"
+    if _castable(models["user_id"], typed):
+        yield f"{from_models} WHERE {owner} = $1::text::{_kind(models['user_id'])} LIMIT 1"
+    yield f"{from_models} WHERE {model_id} = $1::text::{_kind(models['replicate_model_id'])} GROUP BY 1 {limit}"
+    yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {limit}"
+    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in (email, user_id))
+    part_of_model = f"position(lower($1::text) IN lower({model_id}::text)) > 0"
+    yield f"{from_users} WHERE {parts} UNION {from_models} WHERE {part_of_model} AND {owner} IS NOT NULL {limit}"
+
+
+def _kind(kind: str) -> str:
+    """The type that `kind` is compared in; a type of the user's own is compared as what it is."""
+    return kind if kind in _TEXT_TYPES | _WHOLE_TYPES | {"uuid"} else "text"
+
+
+def _castable(kind: str, typed: str) -> bool:
+    """Whether `typed` can be a value of the type `kind`, so that a comparison with it is no error."""
+    if kind == "uuid":
+        return _UUID.fullmatch(typed) is not None
+    if kind in _WHOLE_TYPES:
+        return re.fullmatch("[0-9]{1,18}", typed) is not None
+    return kind in _TEXT_TYPES
+
+
+@dataclass(frozen=True)
+class Several:
+    """WHO may mean each of these, or nobody."""
+
+    people: tuple[Person, ...]
+    """By e-mail, null last, then by user id."""
+    more: bool = False
+    """There are others, too many to read."""
+
+
+@dataclass(frozen=True)
+class OneUser:
+    """Everything the database says of one user."""
+
+    person: Person
+    rows: tuple[TrainingRow, ...]
+    """The latest first, in the order that decides which completed one counts."""
+    record: ModelRecord | None
+    """The very record that an audit judges; None where no row counts."""
+    missing_columns: tuple[OptionalColumn, ...]
+
+
+async def find(
+    database: Database, who: str, *, order_by: OrderBy, include_tests: bool, statement_timeout: float
+) -> OneUser | Several:
+    """Look for `who`: user id, e-mail, model id, or else a part of any of them, in one snapshot.
+
+    Raises SourceError and SettingsError as `source.snapshot` does.
+    """
+    async with session(database, statement_timeout=statement_timeout) as (connection, _):
+        with border(database):
+            users, models = await columns(connection, database)
+            sql = user_statements(users, models, order_by, who)
+            found = await _people(connection, sql, who)
+            if len(found) != 1:
+                people = sorted(found.values(), key=lambda each: (each.email is None, each.email or "", each.user_id))
+                return Several(tuple(people[: AT_MOST - 1]), more=len(people) >= AT_MOST)
+            [(key, person)] = found.items()
+            rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
+            records = source_sql.statements(users, models, order_by, include_tests=include_tests, persons="$4").records
+            return OneUser(
+                person=person,
+                rows=rows,
+                record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
+                missing_columns=source_columns.missing_columns(users, models),
+            )
+
+
+async def records_of(
+    database: Database, user_ids: Sequence[str], *, order_by: OrderBy, include_tests: bool, statement_timeout: float
+) -> dict[str, ModelRecord]:
+    """The records that an audit would judge now, by user id; whoever has no row that counts is missing.
+
+    Only among these users is a model found to be shared. Raises SourceError.
+    """
+    async with session(database, statement_timeout=statement_timeout) as (connection, _):
+        with border(database):
+            users, models = await columns(connection, database)
+            sql = source_sql.statements(users, models, order_by, include_tests=include_tests, persons="$4")
+            persons = list({text for user_id in user_ids for text in (user_id, user_id.lower())})
+            records = map(as_record, await connection.fetch(sql.records, TRIMMED, None, None, persons))
+            return {record.user_id: record for record in records if record.user_id in set(user_ids)}
+
+
+async def _people(connection: Connection, sql: UserStatements, who: str) -> dict[str, Person]:
+    """By what joins the tables; empty where nobody is found."""
+    for search in sql.searches:
+        keys = [row["person"] for row in await connection.fetch(search, who)]
+        if keys:
+            known = {
+                row["person"]: Person(user_id=row["user_id"], email=row["email"], display_name=row["display_name"])
+                for row in await connection.fetch(sql.people, keys)
+            }
+            return {key: known.get(key) or Person(user_id=key, in_users=False) for key in keys}
+    return {}
+
+
+async def _with_sharers(
+    connection: Connection, sql: UserStatements, key: str, rows: tuple[TrainingRow, ...]
+) -> list[str]:
+    """The user and all who have a row with one of the user's model ids: those whom a shared model may concern.
+
+    Ids of others that differ in white space around them are not found: that would take reading the whole table.
+    """
+    ids = {text for row in rows if (raw := row.replicate_model_id) for text in (raw, raw.strip(TRIMMED)) if text}
+    others = await connection.fetch(sql.sharing, sorted(ids)) if ids else []
+    return sorted({key, *(row["person"] for row in others if row["person"] is not None)})
+
+
+async def _record(connection: Connection, query: str, persons: list[str], person: Person) -> ModelRecord | None:
+    for row in await connection.fetch(query, TRIMMED, None, None, persons):
+        if row["user_id"] == person.user_id:
+            return as_record(row)
+    return None

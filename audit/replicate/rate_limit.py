@@ -1,0 +1,73 @@
+"""When the next request may be sent, all workers together. Reckons with times that it is given; never waits.
+
+Written here because none of the well-kept limiters does what a guest on somebody's rate limit needs: aiolimiter is
+a leaky bucket that starts full and so begins with a burst of a whole minute's requests, and neither it nor its kin
+knows a pause that all workers share or a pace that follows the server's `ratelimit-remaining`.
+"""
+
+CATCH_UP = 0.1
+"""Seconds of lost time that may be made up for at once. Timers wake late by a millisecond or so each time; without
+this the rate used would be some percent below the rate allowed, with more of it there would be bursts."""
+SHORTEST_PAUSE = 1.0
+"""Seconds. What was in flight when the first 429 came will be refused too, and tells nothing new."""
+SLOWDOWN = 2.0
+SLOWEST = 32.0
+RECOVERY = 0.9
+ANSWERS_PER_STEP = 20
+"""Each 429 outside a pause doubles the spacing, up to 32 times; every 20 good answers take a tenth off again."""
+
+
+class Pace:
+    """Evenly spaced turns at `per_minute`, slower while the server is short of allowance or says 429.
+
+    All times are seconds of one monotonic clock.
+    """
+
+    def __init__(self, per_minute: float, now: float) -> None:
+        self._interval = 60.0 / per_minute
+        self._next = now
+        self._paused_until = now
+        self._factor = 1.0
+        self._good_answers = 0
+        self._largest_remaining = 0
+        self._spread = 0.0
+        self._spread_until = now
+
+    def reserve(self, now: float) -> float:
+        """Take the next turn; returns the seconds until it, 0 or less where it is already due."""
+        turn = max(self._next, now - CATCH_UP, self._paused_until)
+        self._next = turn + self._spacing(now)
+        return turn - now
+
+    def paused(self, now: float) -> float:
+        """Seconds that all workers have to wait because of a 429; 0 where there is none.
+
+        A worker whose turn came while it slept must look here, and take a new turn if it is more than 0.
+        """
+        return max(0.0, self._paused_until - now)
+
+    def throttled(self, now: float, wait: float) -> None:
+        """A 429 came, to be followed by `wait` seconds of silence from everybody."""
+        if now >= self._paused_until:  # the others of the same moment say nothing new
+            self._factor = min(SLOWEST, self._factor * SLOWDOWN)
+        self._good_answers = 0
+        self._paused_until = max(self._paused_until, now + max(wait, SHORTEST_PAUSE))
+
+    def answered(self, now: float, remaining: int | None, reset: float | None) -> None:
+        """An answer other than 429 came, with `ratelimit-remaining` and `ratelimit-reset` (seconds) if it had them."""
+        self._good_answers += 1
+        if self._good_answers >= ANSWERS_PER_STEP:
+            self._good_answers = 0
+            self._factor = max(1.0, self._factor * RECOVERY)
+        if remaining is None or reset is None:
+            return
+        self._largest_remaining = max(self._largest_remaining, remaining)
+        if remaining < self._largest_remaining / 5:
+            self._spread = reset / max(remaining, 1)
+            self._spread_until = now + reset
+        else:
+            self._spread = 0.0
+
+    def _spacing(self, now: float) -> float:
+        spread = self._spread if now < self._spread_until else 0.0
+        return max(self._interval * self._factor, spread)

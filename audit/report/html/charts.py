@@ -1,0 +1,167 @@
+"""The numbers behind the charts of the HTML report: one pass over the outdated users, bars with their widths."""
+
+import heapq
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+from audit.model.codes import Status
+from audit.model.findings import AuditedUser, Finding, Summary
+from audit.model.times import moment
+from audit.report.html.words import anchor, generic, head
+from audit.report.words import STATUS_TITLES, counted, days
+
+_DAY_STEPS = (1, 7, 30, 90, 180, 365)
+_DAY_LABELS = ("less than a day", "1 to 6 days", "7 to 29", "30 to 89", "90 to 179", "180 to 364", "a year or more")
+_VERSION_STEPS = (2, 3, 4, 5, 10, 20)
+_VERSION_LABELS = ("1 version", "2 versions", "3", "4", "5 to 9", "10 to 19", "20 or more")
+_FURTHEST = 5
+_COLUMNS = 60
+"""Columns of a strip, side by side."""
+
+
+class Bar(NamedTuple):
+    """One line of a bar chart."""
+
+    label: str
+    number: int
+    width: str
+    """Per cent of the longest bar."""
+    tone: str
+    """CSS class that colours it: a status."""
+
+
+class Column(NamedTuple):
+    """A column of a strip, from `y` down to the ground; the numbers are per cent of the whole."""
+
+    x: str
+    y: str
+    height: str
+    alone: bool
+    """Far away from all others."""
+
+
+class Strip(NamedTuple):
+    """Where users stand on a line of days: who is far behind stands far to the right."""
+
+    columns: tuple[Column, ...]
+    text: str
+    """The same in words."""
+    end: str
+    """What stands at the right end of the line."""
+
+
+class Chart(NamedTuple):
+    """A bar chart with its numbers."""
+
+    title: str
+    label_head: str
+    bars: tuple[Bar, ...]
+    furthest: tuple[tuple[str, str, str], ...] = ()
+    """Anchor, name and lag of those who are furthest behind."""
+    remark: str = ""
+    """A sentence below the chart."""
+    strip: Strip | None = None
+
+
+class Segment(NamedTuple):
+    """A piece of the bar that shows the split of statuses; `x` and `width` are per cent of the whole."""
+
+    tone: str
+    x: str
+    width: str
+
+
+def split(summary: Summary) -> tuple[Segment, ...]:
+    """The statuses that occur, side by side; one of few users among many still gets a visible sliver."""
+    total = summary.total
+    present = [(status, count) for status, count in summary.statuses.items() if count]
+    least = 0.7
+    widths = [max(least, 100 * count / total) for _, count in present]
+    scale = 100 / sum(widths) if widths else 1
+    segments, x = [], 0.0
+    for (status, _), width in zip(present, widths, strict=True):
+        segments.append(Segment(status.value, f"{x:.2f}", f"{width * scale:.2f}"))
+        x += width * scale
+    return tuple(segments)
+
+
+def split_text(summary: Summary) -> str:
+    """The same in words, for those who do not see the bar."""
+    parts = [f"{counted(count, 'user')} {STATUS_TITLES[s].lower()}" for s, count in summary.statuses.items() if count]
+    return ", ".join(parts) or "no users"
+
+
+def reasons_chart(summary: Summary) -> Chart:
+    """How often each reason occurs, `latest_version` left out: it would dwarf what matters."""
+    wanted = [(reason, count) for reason, count in summary.reasons.items() if reason.status != Status.UP_TO_DATE]
+    longest = max((count for _, count in wanted), default=1)
+    bars = tuple(Bar(generic(r).title, n, f"{100 * n / longest:.1f}", r.status.value) for r, n in wanted)
+    return Chart("Reasons", "Reason", bars)
+
+
+def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]:
+    """How far the users with an outdated version, given with their places, are behind, in days and in versions."""
+    by_days = [0] * len(_DAY_LABELS)
+    by_versions = [0] * len(_VERSION_LABELS)
+    by_day: Counter[int] = Counter()
+    undated = 0
+    furthest: list[tuple[float, int, str]] = []
+    for place, user in outdated:
+        record, finding = user.record, user.finding
+        by_versions[bisect_right(_VERSION_STEPS, finding.versions_behind or 0)] += 1
+        lag = days_behind(finding)
+        if lag is None:
+            undated += 1
+            continue
+        by_days[bisect_right(_DAY_STEPS, lag)] += 1
+        by_day[int(lag)] += 1
+        entry = (lag, -place, record.email or record.user_id)
+        (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
+    if not sum(by_versions):
+        return ()
+    named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
+    remark = f"{counted(undated, 'user')} without dates to compare." if undated else ""
+    return (
+        Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark, _strip(by_day)),
+        Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions)),
+    )
+
+
+def _strip(by_day: Mapping[int, int]) -> Strip | None:
+    """Days -> users, as columns on a line; None where there is nothing to see."""
+    if not by_day:
+        return None
+    end = max(by_day) + 1
+    counts: Counter[int] = Counter()
+    for day, count in by_day.items():
+        counts[day * _COLUMNS // end] += count
+    longest, places = max(counts.values()), sorted(counts)
+    columns = []
+    for place in places:
+        height = 15 + 85 * counts[place] / longest
+        others = (abs(place - other) for other in places if other != place)
+        alone = place >= _COLUMNS // 3 and min(others, default=_COLUMNS) >= _COLUMNS // 5
+        columns.append(Column(f"{100 * place / _COLUMNS:.2f}", f"{100 - height:.1f}", f"{height:.1f}", alone))
+    last = max(by_day)
+    least = days(min(by_day))
+    text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} behind"
+    return Strip(tuple(columns), text, days(last))
+
+
+def days_behind(finding: Finding) -> float | None:
+    """From the recorded version's date to the latest one's; None where one of them is not known."""
+    recorded, latest = moment(finding.current_version_created_at), moment(finding.latest_version_created_at)
+    if recorded is None or latest is None:
+        return None
+    return max(0.0, (latest - recorded) / timedelta(days=1))
+
+
+def _bars(labels: tuple[str, ...], counts: list[int]) -> tuple[Bar, ...]:
+    longest = max(*counts, 1)
+    tone = Status.NEEDS_SYNC.value
+    return tuple(
+        Bar(label, count, f"{100 * count / longest:.1f}", tone) for label, count in zip(labels, counts, strict=True)
+    )

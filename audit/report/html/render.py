@@ -1,0 +1,98 @@
+"""The HTML report: one file, no request to anywhere; streamed from templates in `templates/`."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import jinja2
+from markupsafe import Markup, escape
+
+from audit.model.text import shortened, visible
+from audit.report.html.data import MOST, listed
+from audit.report.html.page import build
+from audit.report.html.users import FILTERS, FUNCTIONS
+from audit.report.view import RunView
+
+_TICKED = re.compile("`([^`]+)`")
+TEXT_LIMIT = 2_000
+"""Characters of one value on the page; JSON has the whole text."""
+
+
+def render(view: RunView, out: BinaryIO, most: int = MOST) -> None:
+    """Write the whole page to `out`; memory does not grow with the number of users.
+
+    Of more than `most` users those who are up to date are not in the page's table.
+    """
+    templates = environment()
+    style, script = own("style.css"), own("report.js")
+
+    def draw(template: str, values: Mapping[str, object]) -> Markup:
+        return Markup(templates.get_template(template).render(values))  # noqa: S704 - escaped by the template
+
+    pieces = templates.get_template("report.html").generate(
+        page=build(view, draw, listed(view, most)),
+        style=Markup(style),  # noqa: S704 - our own file, not data
+        script=Markup(script),  # noqa: S704 - our own file, not data
+        csp=policy(style, script),
+    )
+    out.writelines(piece.encode() for piece in pieces)
+
+
+def policy(style: str, script: str = "") -> str:
+    """A page's own Content-Security-Policy: nothing but this style, this script, if any, and images within."""
+    scripts = f"script-src '{_digest(script)}'; " if script else ""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def template_directory() -> Path:
+    """Where the templates are: in the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parents[2]
+    return next(path for path in (package / "templates", package.parent / "templates") if path.is_dir())
+
+
+def printable(value: object) -> object:
+    """What every `{{ value }}` passes through before it is escaped: nothing that acts on a reader, not too long."""
+    if type(value) is str:
+        if len(value) > TEXT_LIMIT:
+            value = shortened(value, TEXT_LIMIT)
+        return value if value.isprintable() else visible(value)
+    return value
+
+
+def ticked(text: str) -> Markup:
+    """`text` from our own hint table, never from data, with what stands between backticks as code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates with autoescape, in which a name that is not there is an error."""
+    made = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(template_directory()),
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    made.filters |= {"number": "{:,}".format, "ticks": ticked, **FILTERS}
+    made.globals |= FUNCTIONS
+    return made
+
+
+@cache
+def own(name: str) -> str:
+    """A file of ours beside the templates."""
+    return (template_directory() / name).read_text(encoding="utf-8")

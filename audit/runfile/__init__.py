@@ -1,0 +1,12 @@
+"""The run file, one SQLite file; the only place that says sqlite3.
+
+`book` is what others use, `journal` its part about repairs, `storage` the file itself, `salvage` what is left of a
+damaged one; `shards` makes one file of several, row by row, with `copies`.
+"""
+
+from audit.runfile.file import Ledger
+from audit.runfile.repairs import Entry
+from audit.runfile.salvage import salvaged
+from audit.runfile.sqlite import ELSEWHERE, DamagedError, check_free
+
+__all__ = ["ELSEWHERE", "DamagedError", "Entry", "Ledger", "check_free", "salvaged"]

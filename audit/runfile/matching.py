@@ -1,0 +1,126 @@
+"""The users of two runs side by side, in a private file on disk that SQLite removes itself."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+
+from audit.errors import LedgerError
+from audit.findings.comparison import Change, Compared, Sighting
+from audit.model.codes import Status
+
+# `seen` has row ids, so that texts are written one behind the other: ids come in no order, and each would otherwise
+# have its place among texts that are far too many to be held.
+_SCHEMA = """
+CREATE TABLE seen (
+    side INTEGER NOT NULL,   -- 0: the earlier run, 1: the later one
+    user_id TEXT NOT NULL,
+    body TEXT NOT NULL,      -- JSON of comparison.Sighting
+    PRIMARY KEY (side, user_id)
+);
+CREATE TABLE compared (
+    user_id TEXT NOT NULL,
+    change TEXT NOT NULL,
+    rank INTEGER NOT NULL,   -- of the last known status, in report order
+    email TEXT,
+    differs TEXT NOT NULL    -- names of fields, joined by ;
+);
+BEGIN;
+"""
+_BOTH = """
+SELECT o.user_id, o.body, n.body FROM seen AS o LEFT JOIN seen AS n
+    ON n.side = 1 AND n.user_id = o.user_id WHERE o.side = 0
+UNION ALL
+SELECT n.user_id, NULL, n.body FROM seen AS n WHERE n.side = 1
+    AND NOT EXISTS (SELECT 1 FROM seen AS o WHERE o.side = 0 AND o.user_id = n.user_id)
+"""
+_CHANGED = """
+SELECT o.body, n.body, c.differs FROM compared AS c
+LEFT JOIN seen AS o ON o.side = 0 AND o.user_id = c.user_id
+LEFT JOIN seen AS n ON n.side = 1 AND n.user_id = c.user_id
+WHERE c.change = ? ORDER BY c.rank, c.email IS NULL, c.email, c.user_id
+"""
+_RANK = {status: rank for rank, status in enumerate(Status)}
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Sighting)
+
+
+class Tally(NamedTuple):
+    """How many users went from one status to another; null is "not in that run"."""
+
+    change: Change
+    old: Status | None
+    new: Status | None
+
+
+class Pairs:
+    """Fill both sides with `add`, go through `pairs`, and give each back to `keep`.
+
+    Memory does not grow with the number of users. Every method raises LedgerError where the disk fails.
+    """
+
+    def __init__(self) -> None:
+        with _translated():
+            self._db = sqlite3.connect("", isolation_level=None)
+            self._db.executescript(_SCHEMA)
+        self.tallies: Counter[Tally] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._db.close()
+
+    def add(self, side: int, user: Sighting) -> bool:
+        """Append a user of the earlier (0) or the later run (1); false where that run has this `user_id` already.
+
+        Raises UnicodeEncodeError where a text cannot be written.
+        """
+        body = _ENCODER.encode(user).decode()
+        with _translated():
+            done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (side, user.user_id, body))
+            return done.rowcount > 0
+
+    def pairs(self) -> Iterator[tuple[str, Sighting | None, Sighting | None]]:
+        """The `user_id` of everybody who is in either run, and both sides; in no order that means anything."""
+        with _translated():
+            for user_id, old, new in self._db.execute(_BOTH):
+                yield user_id, _decoded(old), _decoded(new)
+
+    def keep(self, user_id: str, compared: Compared) -> None:
+        """Count what became of a user, and remember it unless nothing did; safe while going through `pairs`.
+
+        `user_id` is that of `pairs`; in `compared` it may be masked.
+        """
+        old, new, last = compared.old, compared.new, compared.last
+        self.tallies[Tally(compared.change, old.status if old else None, new.status if new else None)] += 1
+        if compared.change is Change.UNCHANGED:
+            return
+        row = (user_id, compared.change.value, _RANK[last.status], last.email, ";".join(compared.differs))
+        with _translated():
+            self._db.execute("INSERT INTO compared VALUES (?, ?, ?, ?, ?)", row)
+
+    def changes(self, change: Change) -> Iterator[Compared]:
+        """The users of one change in report order: last known status, e-mail with null last, user id."""
+        with _translated():
+            for old, new, differs in self._db.execute(_CHANGED, (change.value,)):
+                yield Compared(_decoded(old), _decoded(new), change, tuple(filter(None, differs.split(";"))))
+
+
+def _decoded(body: str | None) -> Sighting | None:
+    return None if body is None else _DECODER.decode(body)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"the two runs cannot be put side by side in a temporary file: {error}",
+            "Make room, or name a directory with room in SQLITE_TMPDIR, and try again.",
+        ) from error

@@ -1,0 +1,93 @@
+"""What can still be read of a damaged run file, as a run file of its own that is gone when it is closed."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audit.errors import LedgerError
+from audit.model.findings import Finding
+from audit.model.run import RunInfo
+from audit.model.users import ModelRecord
+from audit.runfile import baseline as marks
+from audit.runfile import sqlite as storage
+from audit.runfile.file import Ledger, columns
+
+_COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
+_GIVE_UP_AFTER = 100_000
+"""So many ids in a row without a row end the search where the largest id cannot be read."""
+
+
+def salvaged(path: Path) -> Ledger:
+    """Every user of the run file at `path` that can be read, in a temporary run file.
+
+    Its run is "stopped", with the damage as the reason. Raises LedgerError where not even the run itself can be read.
+    """
+    damaged = storage.connect(path)
+    # Nothing is written to it; but only so does SQLite read what there is of a file that has lost its end.
+    damaged.execute("PRAGMA writable_schema = ON")
+    # An empty name is a private file on disk that SQLite removes itself: a run may not fit into memory.
+    copy = sqlite3.connect("", isolation_level=None)
+    copy.executescript(storage.SCHEMA)
+    try:
+        runs = damaged.execute("SELECT name, value FROM run").fetchall()
+        copy.executemany("INSERT INTO run VALUES (?, ?)", runs)
+        copy.execute("BEGIN")
+        insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+        copy.executemany(insert, _readable(damaged))
+        compared = marks.copied(damaged, copy)
+        copy.execute("COMMIT")
+        ledger = Ledger(path, copy)
+        ledger.save_info(_marked(ledger, compared=compared))
+    except (sqlite3.Error, LedgerError, msgspec.MsgspecError) as error:
+        copy.close()
+        if "full" in str(error):
+            step = "Make room, or name a directory with room in SQLITE_TMPDIR, and try again."
+            raise LedgerError(
+                f"what can be read of the run file {path} needs more room than the disk has", step
+            ) from error
+        raise LedgerError(f"nothing can be read any more of the run file {path}", "Start a new run.") from error
+    finally:
+        damaged.close()
+    return ledger
+
+
+def _marked(ledger: Ledger, *, compared: bool) -> RunInfo:
+    info = ledger.info
+    count = ledger.summary().total
+    reason = f"the run file was damaged: {count:,} users could still be read"
+    baseline = info.baseline if compared else None
+    return msgspec.structs.replace(info, state="stopped", stop_reason=reason, baseline=baseline)
+
+
+def _readable(damaged: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
+    """Rows in order of their ids, one query each, so that one that cannot be read costs nothing but itself."""
+    largest = _largest_id(damaged)
+    row_id = missing = 0
+    while missing < _GIVE_UP_AFTER and (largest is None or row_id < largest):
+        row_id += 1
+        try:
+            query = f"SELECT {_COLUMNS} FROM audited WHERE id = ?"  # noqa: S608 - a constant
+            row = damaged.execute(query, (row_id,)).fetchone()
+            whole = row is not None and _makes_sense(*row)
+        except (sqlite3.Error, ValueError, TypeError):  # a damaged page gives values of any type
+            whole = False
+        missing = 0 if whole else missing + 1
+        if whole:
+            yield row
+
+
+def _makes_sense(row_id: int, model: object, outcome: object, *others: Any) -> bool:
+    *counted, record, finding = others
+    msgspec.json.decode(record, type=ModelRecord)
+    same = tuple(counted) == columns(msgspec.json.decode(finding, type=Finding))
+    return same and row_id > 0 and isinstance(model, str | None) and isinstance(outcome, str | None)
+
+
+def _largest_id(damaged: sqlite3.Connection) -> int | None:
+    try:
+        return int(damaged.execute("SELECT max(id) FROM audited").fetchone()[0] or 0)
+    except sqlite3.Error:
+        return None

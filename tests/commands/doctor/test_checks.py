@@ -1,0 +1,222 @@
+"""What the doctor makes of facts that the servers at hand do not show."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from audit.commands.doctor import database as diagnosis_database
+from audit.commands.doctor import people as diagnosis_people
+from audit.commands.doctor import replicate as diagnosis_replicate
+from audit.commands.doctor.checks import Diagnosis, DoctorCode, Group, Result, State, skipped
+from audit.commands.doctor.replicate import Asked, Speed, Trial
+from audit.model.codes import Reason
+from audit.model.findings import Finding
+from audit.model.replies import Account, Failed, Found, Version
+from audit.model.tables import Table, Tables
+from audit.model.times import duration, milliseconds
+from audit.model.users import ModelRecord, Population
+from audit.postgres.server import Owner, People, Server, Shape
+from audit.replicate.transport import Signs
+
+SERVER = Server(
+    label="db.example.com/shop",
+    version="16.2",
+    latency=0.012,
+    clock_ahead=0.1,
+    tls="TLSv1.3",
+    local=False,
+    role="reader",
+    superuser=False,
+    writable=(),
+    read_only=False,
+    pooled=False,
+)
+TABLES = Shape(missing=(), rows=5000, is_view=False, index="by_user")
+POPULATION = Population(
+    users=100,
+    users_with_completed_model=90,
+    completed_models=95,
+    users_with_several_completed_models=5,
+    completed_models_hidden=5,
+    completed_without_model_id=0,
+    test_models_left_out=0,
+    models_without_user=0,
+    training_status={"completed": 95},
+)
+PEOPLE = People(
+    population=POPULATION,
+    null_model_ids=0,
+    blank_model_ids=0,
+    malformed_model_ids=0,
+    malformed_example=None,
+    models=4800,
+    askable_users=90,
+    owners=(Owner("acme", 90),),
+    owner_count=1,
+    account_users=90,
+    recent=(),
+)
+SIGNS = Signs(latency=0.1, status=200, clock_ahead=0.2, remaining=2990, reset=50)
+ACME = Account(type="user", username="acme")
+RECORD = ModelRecord(
+    user_id="u1",
+    email=None,
+    display_name=None,
+    model_row_id="1",
+    replicate_model_id="acme/face",
+    replicate_version_id="f" * 64,
+    created_at=None,
+    updated_at=None,
+    completed_at=None,
+)
+FOUND = Found((Version("f" * 64, None),))
+TRIAL = Trial(RECORD, FOUND, Finding(reason=Reason.LATEST_VERSION, total_versions=1), 0.05)
+ASKED = Asked("api.replicate.com", ACME, SIGNS, (TRIAL,))
+SPEED = Speed(per_minute=2400, concurrency=32)
+
+
+def database(**changes: Any) -> dict[str, Result]:
+    server = replace(SERVER, **changes)
+    return {each.name: each for each in diagnosis_database.database(server, TABLES, None)}
+
+
+def replicate(asked: Asked, server: Server | None = SERVER) -> dict[str, Result]:
+    return {each.name: each for each in diagnosis_replicate.replicate(asked, PEOPLE, server)}
+
+
+def test_facts_without_a_flaw_are_ok() -> None:
+    results = [*database().values(), *replicate(ASKED).values(), *diagnosis_people.people(PEOPLE, None)]
+    results.append(diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED))
+    assert {each.state for each in results} == {State.OK}
+    assert Diagnosis(tuple(results)).code is DoctorCode.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("database_tls", {"tls": None}, "sslmode=verify-full"),
+        ("database_reachable", {"latency": 0.8}, "nearer to the database"),
+        ("database_role", {"writable": ("users", "user_models")}, "only SELECT"),
+        ("database_role", {"superuser": True}, "only SELECT"),
+        ("database_clock", {"clock_ahead": -6.0}, "Set the clock"),
+    ],
+)
+def test_a_flaw_of_the_server_is_a_warning_with_a_next_step(name: str, changes: dict[str, Any], words: str) -> None:
+    results = database(**changes)
+    assert [each.name for each in results.values() if each.state is State.WARN] == [name]
+    assert words in results[name].next_step
+
+
+def test_a_role_that_may_write_does_not_matter_where_nothing_can_be_written() -> None:
+    assert database(writable=("users",), read_only=True)["database_role"].state is State.OK
+
+
+def test_a_view_is_not_blamed_for_having_no_index() -> None:
+    tables = replace(TABLES, is_view=True, index=None)
+    (index,) = [each for each in diagnosis_database.database(SERVER, tables, None) if each.name == "user_id_index"]
+    assert (index.state, index.figure) == (State.OK, "not known: user_models is a view")
+
+
+def test_every_optional_column_has_something_that_is_lost_without_it() -> None:
+    columns = tuple(diagnosis_database.LOST)
+    results = diagnosis_database.database(SERVER, replace(TABLES, missing=columns), None)
+    (found,) = [each for each in results if each.name == "optional_columns"]
+    assert all(name in found.figure for name in columns)
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [(Reason.SERVER_ERROR, "replicate_reachable"), (Reason.FORBIDDEN, "token"), (Reason.UNAUTHORIZED, "token")],
+)
+def test_why_the_account_is_not_known_fails_the_check_that_it_belongs_to(reason: Any, name: str) -> None:
+    results = replicate(Asked("api", Failed(reason, "HTTP 5xx"), SIGNS))
+    assert results[name].state is State.FAIL
+    assert results["model"].state is State.SKIP
+    assert results["owners"].state is State.WARN
+
+
+def test_three_clocks_that_all_differ_are_told_to_begin_with_ours() -> None:
+    asked = Asked("api", ACME, replace(SIGNS, clock_ahead=3600.0), (TRIAL,))
+    results = replicate(asked, replace(SERVER, clock_ahead=-3600.0))
+    assert "Three clocks" in results["replicate_clock"].next_step
+
+
+def test_no_rate_and_no_date_in_the_answer_is_no_flaw() -> None:
+    results = replicate(Asked("api", ACME, replace(SIGNS, remaining=None, reset=None, clock_ahead=None), (TRIAL,)))
+    assert (results["rate_left"].figure, results["replicate_clock"].figure) == ("not said", "not said")
+
+
+@pytest.mark.parametrize(
+    ("latency", "speed", "figure"),
+    [
+        (0.05, SPEED, "about 2 min for 4,800 models: no more than 2,400 requests a minute (--rate)"),
+        (0.05, Speed(6000, 256), "about 96 s for 4,800 models: Replicate allows 3,000 requests a minute"),
+        (0.5, Speed(2400, 8), "about 5 min for 4,800 models: no more than 8 at once (--concurrency), 500 ms each"),
+    ],
+    ids=["rate", "limit", "concurrency"],
+)
+def test_the_time_of_an_audit_is_told_with_what_holds_it_up(latency: float, speed: Speed, figure: str) -> None:
+    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, latency),))
+    assert diagnosis_replicate.audit_time(asked, PEOPLE, speed).figure.startswith(figure)
+
+
+def test_of_a_long_audit_it_is_told_that_it_can_be_resumed_and_how_long_trainings_take_at_best() -> None:
+    people = replace(PEOPLE, models=100_000, population=replace(POPULATION, completed_models=120_000))
+    short = diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED)
+    assert "trainings" not in short.figure
+    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, 0.3),))
+    told = diagnosis_replicate.audit_time(asked, people, Speed(per_minute=1200, concurrency=32))
+    assert told.figure == (
+        "about 83 min for 100,000 models: no more than 1,200 requests a minute (--rate); "
+        "with --mode trainings 7 min at best"
+    )
+    assert told.data["trainings_requests"] == 1 + 1200 + 1000
+    assert "--resume" in told.next_step
+
+
+def test_nothing_is_said_of_latency_where_nobody_has_answered() -> None:
+    told = diagnosis_replicate.audit_time(None, PEOPLE, SPEED)
+    assert told.data["bound"] == "rate"
+    assert told.data["seconds"] == 120.0
+
+
+def test_a_rate_above_the_accounts_limit_is_a_warning() -> None:
+    hasty = diagnosis_replicate.audit_time(ASKED, PEOPLE, Speed(per_minute=6000, concurrency=256))
+    assert hasty.state is State.WARN
+    assert "3,000" in hasty.next_step
+
+
+def test_the_worst_check_decides() -> None:
+    ok, warn, fail = (
+        Result(group=Group.DATABASE, name=state, title="x", state=state, figure="")
+        for state in (State.OK, State.WARN, State.FAIL)
+    )
+    (skip,) = skipped(Group.DATABASE, [("x", "x")], "why")
+    codes = [Diagnosis(each).code for each in ((ok, skip), (ok, warn), (warn, fail, ok))]
+    assert codes == [DoctorCode.OK, DoctorCode.WARNINGS, DoctorCode.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.2, "1 s"), (119, "119 s"), (150, "2 min"), (3600, "60 min"), (7500, "2 h 5 min")]
+)
+def test_a_duration_is_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_milliseconds_have_as_many_figures_as_are_of_use() -> None:
+    assert [milliseconds(each) for each in (0.00041, 0.0123, 1.5)] == ["0.4 ms", "12 ms", "1,500 ms"]
+
+
+def test_what_to_do_names_tables_as_the_database_does() -> None:
+    tables = Tables(
+        user_models=Table("user_models", ("app", "T"), (("user_id", "Owner"),)), completed=("done", "ready")
+    )
+    shape = replace(TABLES, index=None)
+    results = {each.name: each for each in diagnosis_database.database(SERVER, shape, None, tables)}
+    assert results["user_id_index"].next_step == 'CREATE INDEX CONCURRENTLY ON "app"."T" ("Owner");'
+    assert results["tables"].figure.startswith('users and "app"."T" are there')
+    found = replace(PEOPLE, population=replace(PEOPLE.population, users_with_completed_model=0))
+    first, statuses, *_ = diagnosis_people.people(found, None, tables)
+    assert "training_status = 'done' or 'ready', exactly that word" in first.next_step
+    assert "only `done` or `ready`, exactly so, counts" in statuses.next_step

@@ -1,0 +1,498 @@
+"""Shards that are audited one by one and merged: the run that one would have made, whatever happened on the way."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+import msgspec
+import pytest
+
+from audit.cli.settings import Said
+from audit.cli.signals import Stop
+from audit.commands import outputs as reporting
+from audit.commands.diff import compare as app_diff
+from audit.commands.merge import merge as app_merge
+from audit.commands.merge.merge import MergeSettings
+from audit.commands.run import audit as app
+from audit.commands.run.progress import Silent
+from audit.commands.run.resume import resume_settings
+from audit.commands.sync.plan import Plan
+from audit.commands.sync.settings import PlanSettings
+from audit.demo.fake_replicate.answers import PageSizes
+from audit.demo.fake_replicate.faults import Slow
+from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.world import SmallWorld
+from audit.demo.stage import load
+from audit.demo.users import People
+from audit.errors import LedgerError, ReportError, SettingsError
+from audit.findings.comparison import Change
+from audit.model.codes import ExitCode, Reason, Status
+from audit.model.findings import Acceptance, Acceptances, AuditedUser
+from audit.model.replies import Account, TrainingsRead
+from audit.model.run import Shard
+from audit.model.shard import number_of
+from audit.model.times import utc_now
+from audit.report.writer import Output
+from audit.runfile import Ledger
+from tests.commands.run.test_kill_matrix import wait_until
+from tests.docs.test_docs import SLOW
+from tests.report.test_json_report import SCHEMA
+from tests.support.audits import Place, Shell, new_database
+from tests.support.crowd import Crowd, OddlyTrained
+from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.report_hostile import CONTROLS, FORMULAS, HTML, PLANES, QUOTES
+from tests.support.run_files import run_file_of
+from tests.support.samples import finding, record, run_info
+
+KINDS = ("json", "csv")
+
+
+class Reports(NamedTuple):
+    """What a run says of its users, and of itself."""
+
+    report: dict[str, Any]
+    csv: bytes
+    run: dict[str, Any]
+
+    @property
+    def findings(self) -> tuple[dict[str, Any], bytes]:
+        """Everything but the run block."""
+        return self.report, self.csv
+
+
+def whole_and_shards(place: Place, folder: Path, of: int, **changes: Any) -> list[Path]:
+    """The run file of everybody, then those of all shards, audited at the same time."""
+    shards = [None, *(Shard(number, of) for number in range(1, of + 1))]
+    names = ["whole", *(f"shard-{number}" for number in range(1, of + 1))]
+    for name in names:
+        (folder / name).mkdir()
+    runs = [
+        place.settings(folder / name, shard=shard, run_file=folder / f"{name}.sqlite", timeout=20.0, **changes)
+        for name, shard in zip(names, shards, strict=True)
+    ]
+
+    async def run() -> None:
+        for ledger in await asyncio.gather(*(app.audit(settings, Silent(), Stop()) for settings in runs)):
+            ledger.close()
+
+    asyncio.run(run())
+    return [settings.run_file for settings in runs]
+
+
+def merge(inputs: Sequence[Path], run_file: Path, **changes: Any) -> app_merge.Merged:
+    return app_merge.merge(MergeSettings(inputs=tuple(inputs), run_file=run_file, outputs=(), **changes))
+
+
+def reports(ledger: Ledger) -> Reports:
+    """Of an open run file; the JSON is what its schema wants."""
+    outputs = [Output(kind, str(ledger.path.with_suffix(f".{kind}"))) for kind in KINDS]
+    reporting.report(ledger, outputs)
+    report = json.loads(ledger.path.with_suffix(".json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    return Reports(report, ledger.path.with_suffix(".csv").read_bytes(), report.pop("run"))
+
+
+def reports_of(path: Path) -> Reports:
+    with Ledger.open(path) as ledger:
+        return reports(ledger)
+
+
+def compared(place: Place, folder: Path, of: int, **changes: Any) -> tuple[Reports, Reports]:
+    """The run of everybody, and the one that is merged from shards."""
+    whole, *shards = whole_and_shards(place, folder, of, **changes)
+    with merge(list(reversed(shards)), folder / "all.sqlite").ledger as ledger:
+        return reports_of(whole), reports(ledger)
+
+
+def digests(paths: Sequence[Path]) -> list[str]:
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+
+class Parted(NamedTuple):
+    """The crowd's run, whole and in four shards."""
+
+    whole: Path
+    shards: list[Path]
+
+
+@pytest.fixture(scope="module")
+def slow(square: Place, crowd: Crowd) -> Iterator[Place]:
+    """The crowd, whose answers take their time."""
+    with in_thread(StandIn(crowd, Rules(faults=(Slow(low=0.02, high=0.04),)))) as standin:
+        yield Place(square.dsn, standin)
+
+
+@pytest.fixture(scope="module")
+def parted(slow: Place, tmp_path_factory: pytest.TempPathFactory) -> Parted:
+    whole, *shards = whole_and_shards(slow, tmp_path_factory.mktemp("parted"), 4, trainings=None)
+    return Parted(whole, shards)
+
+
+@pytest.fixture
+def beside(shell: Shell, parted: Parted) -> Shell:
+    """A folder with shard-1.sqlite to shard-4.sqlite."""
+    for path in parted.shards:
+        shutil.copy(path, shell.folder)
+    return shell
+
+
+SHARDS = tuple(f"shard-{number}.sqlite" for number in (1, 2, 3, 4))
+
+
+@pytest.fixture(scope="module")
+def killed(slow: Place, parted: Parted, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """What a run of shard 2 has left that was killed after some answers: the run file and its log."""
+    folder = tmp_path_factory.mktemp("killed")
+    with ExitStack() as cleanup:
+        environ = slow.environ | {"SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_RATE": "600"}  # seven seconds for all
+        asked = slow.standin.seen.requests
+        process = Shell(folder, environ, cleanup).start("run", "--shard", "2/4", "--run-file", "shard-2.sqlite")
+        wait_until(lambda: slow.standin.seen.requests >= asked + 12, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+    return [folder / "shard-2.sqlite", folder / "shard-2.sqlite-wal"]
+
+
+@pytest.fixture
+def with_killed(parted: Parted, killed: list[Path], tmp_path: Path) -> list[Path]:
+    """All shards, of which the second one is not finished."""
+    for path in (*parted.shards, *killed):
+        shutil.copy(path, tmp_path)
+    return [tmp_path / name for name in SHARDS]
+
+
+def resume(path: Path) -> None:
+    """As `run --resume`."""
+    with app.open_to_resume(path) as ledger:
+        settings = resume_settings(Said({}, {"REPLICATE_API_TOKEN": TOKEN}), ledger.info, ledger.choices)
+        asyncio.run(app.resume(ledger, replace(settings, per_minute=100_000), Silent(), Stop()))
+
+
+def changed(old: Path, new: Path) -> dict[Change, int]:
+    with app_diff.comparison(old, new) as view:
+        return dict(view.counts.changes)
+
+
+@pytest.fixture
+def quick(postgres_server: str, cast: People) -> Iterator[Place]:
+    """The demo's users but for those whom Replicate keeps waiting."""
+    dsn = asyncio.run(new_database(postgres_server, "quick_cast"))
+    asyncio.run(load(dsn, cast))
+    asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
+    with in_thread(StandIn(cast.world)) as standin:
+        yield Place(dsn, standin)
+
+
+def test_four_shards_of_the_cast_make_the_run_that_one_would_have_made(quick: Place, tmp_path: Path) -> None:
+    """Shared models, rows without a model id or with a wrong one, and nearly every failure are among them."""
+    whole, merged = compared(quick, tmp_path, 4, trainings=None)
+    assert merged.findings == whole.findings
+    assert whole.report["summary"]["notes"]["shared_model"]
+    assert (merged.run["state"], merged.run["shard"]) == ("complete", None)
+    assert [each["number"] for each in merged.run["shards"]] == [1, 2, 3, 4]
+    same = {"database", "base_url", "account", "order_by", "filters", "missing_columns"}
+    assert {name: merged.run[name] for name in same} == {name: whole.run[name] for name in same}
+
+
+async def test_hostile_people_are_in_one_shard_each_and_come_out_in_the_same_order(
+    database: str, tmp_path: Path
+) -> None:
+    texts = [text for text in dict.fromkeys((*HTML, *FORMULAS, *CONTROLS, *PLANES, *QUOTES)) if text]
+    people = [
+        {"id": f"é{text}", "email": None if n % 9 == 0 else text, "display_name": text} for n, text in enumerate(texts)
+    ]
+    ids = [None, "", " \t", "a/b", " a/b\n", "a/B", "ä/b", "acme/one", "https://replicate.com/acme/one"]
+    rows = [model(user_id=each["id"], replicate_model_id=ids[n % len(ids)]) for n, each in enumerate(people)]
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", people)
+    await insert(database, "user_models", rows)
+    with in_thread(StandIn(SmallWorld(Account("user", "acme"), []))) as standin:
+        whole, merged = await asyncio.to_thread(compared, Place(database, standin), tmp_path, 3, trainings=None)
+    assert merged.findings == whole.findings
+    assert len(merged.report["users"]) == len(texts)
+    accounts = 2  # shards that ask who they are, beyond the one run
+    assert merged.run["requests"]["sent"] == whole.run["requests"]["sent"] + accounts
+
+
+@pytest.mark.parametrize("mode", ["trainings", "versions"])
+def test_trainings_come_to_the_same_in_shards(trained: Place, tmp_path: Path, mode: Any) -> None:
+    whole, merged = compared(trained, tmp_path, 3, trainings=TrainingsRead(mode=mode))
+    assert merged.findings == whole.findings
+    settled = merged.run["trainings"]["users_settled"]
+    assert settled == whole.run["trainings"]["users_settled"]
+    assert (settled > 0) is (mode == "trainings")
+    told = ("since", "back_to", "complete", "read", "unreadable")
+    assert [merged.run["trainings"][name] for name in told] == [whole.run["trainings"][name] for name in told]
+
+
+@pytest.fixture
+def trained(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[Place]:
+    crowd = OddlyTrained(200, oddities=0.2, odd_trainings=0.15)
+    name = "trained_" + hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
+    dsn = asyncio.run(new_database(postgres_server, name))
+    asyncio.run(load(dsn, crowd))
+    with in_thread(StandIn(crowd, Rules(sizes=PageSizes(trainings=50)))) as standin:
+        yield Place(dsn, standin)
+
+
+def test_the_marks_of_a_baseline_are_those_of_one_run(square: Place, parted: Parted, tmp_path: Path) -> None:
+    earlier = reports_of(parted.whole)
+    users = [user for n, user in enumerate(earlier.report["users"]) if n % 3]
+    for n, user in enumerate(users):
+        if n % 4 == 0:
+            user.update(status="needs_sync", reason="outdated_version")
+    path = tmp_path / "earlier.json"
+    path.write_text(json.dumps(earlier.report | {"run": earlier.run, "users": users, "summary": {}}))
+    whole, merged = compared(square, tmp_path, 2, trainings=None, baseline=path)
+    assert merged.findings == whole.findings
+    assert all(merged.report["summary"]["baseline"][mark] for mark in ("new", "known", "resolved"))
+
+
+def test_a_shard_is_no_baseline_for_others(square: Place, parted: Parted, tmp_path: Path) -> None:
+    settings = square.settings(tmp_path, baseline=parted.shards[0], shard=Shard(2, 4))
+    with pytest.raises(ReportError, match=r"--baseline: .*shard-1.sqlite is shard 1 of 4"):
+        asyncio.run(app.audit(settings, Silent(), Stop()))
+
+
+def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: Path) -> None:
+    before = digests(parted.shards)
+    names = sorted(path.name for path in parted.shards[0].parent.iterdir())
+    merge(parted.shards, tmp_path / "all.sqlite").ledger.close()
+    assert digests(parted.shards) == before
+    assert sorted(path.name for path in parted.shards[0].parent.iterdir()) == names
+    assert [path.name for path in tmp_path.iterdir()] == ["all.sqlite"]
+    assert (tmp_path / "all.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_user_of_the_crowd_is_in_one_shard(parted: Parted, crowd: Crowd) -> None:
+    seen = []
+    for number, path in enumerate(parted.shards, 1):
+        with Ledger.open(path) as ledger:
+            users = [user.record for user in ledger.users()]
+            assert ledger.population
+            assert ledger.population.users_with_completed_model == crowd.n
+        assert {number_of(each, 4) for each in users} == {number}
+        seen += [each.user_id for each in users]
+    assert sorted(seen) == [crowd.user_id(i) for i in range(crowd.n)]
+
+
+def test_a_killed_shard_is_refused_and_as_good_as_any_other_when_it_was_resumed(
+    with_killed: list[Path], parted: Parted, tmp_path: Path
+) -> None:
+    names, before = sorted(tmp_path.iterdir()), digests(sorted(tmp_path.iterdir()))
+    with pytest.raises(SettingsError, match=r"shard 2 of 4 .*shard-2.sqlite\) is not finished: it was interrupted"):
+        merge(with_killed, tmp_path / "all.sqlite")
+    assert (sorted(tmp_path.iterdir()), digests(names)) == (names, before)
+    resume(with_killed[1])
+    with merge(with_killed, tmp_path / "all.sqlite").ledger as ledger:
+        assert reports(ledger).findings == reports_of(parted.whole).findings
+
+
+def test_users_of_an_unfinished_shard_are_not_checked_until_the_merged_run_is_resumed(
+    with_killed: list[Path], parted: Parted, tmp_path: Path
+) -> None:
+    names, before = sorted(tmp_path.iterdir()), digests(sorted(tmp_path.iterdir()))
+    path = tmp_path / "all.sqlite"
+    with merge(with_killed, path, partial=True).ledger as ledger:
+        first = reports(ledger)
+    assert digests(names) == before
+    summary = first.report["summary"]
+    assert (first.run["state"], first.run["stop_reason"]) == ("stopped", "shard 2 of 4 was interrupted")
+    assert summary["reasons"]["stopped"] == summary["not_checked"] > 0
+    assert summary["total"] == len(reports_of(parted.whole).report["users"])
+    assert changed(parted.whole, path)[Change.RESOLVED] == 0
+    resume(path)
+    resumed = reports_of(path)
+    assert resumed.run["state"] == "complete"
+    assert [each["state"] for each in resumed.run["shards"]] == ["complete", "interrupted", "complete", "complete"]
+    assert resumed.findings == reports_of(parted.whole).findings
+
+
+def test_without_a_shard_the_run_is_never_complete_and_resolves_nobody(parted: Parted, tmp_path: Path) -> None:
+    path, here = tmp_path / "all.sqlite", [each for each in parted.shards if each.name != "shard-3.sqlite"]
+    with pytest.raises(SettingsError, match="shard 3 of 4 is missing"):
+        merge(here, path)
+    merge(here, path, partial=True).ledger.close()
+    resume(path)
+    run = reports_of(path).run
+    assert (run["state"], run["shards"][2]["state"], run["shards"][2]["id"]) == ("stopped", "missing", None)
+    assert run["stop_reason"] == "shard 3 of 4 is missing, and nothing is known of its users"
+    changes = changed(parted.whole, path)
+    assert (changes[Change.RESOLVED], changes[Change.LEFT]) == (0, 0)
+
+
+def test_a_person_is_told_loudly_what_is_missing_and_how_to_get_it(beside: Shell) -> None:
+    done = beside("merge", *(name for name in SHARDS if "3" not in name), "--partial", "--run-file", "all.sqlite")
+    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert "Merged from 3 of 4 shards: many users are in no count" in done.err
+    assert "The run ended early: shard 3 of 4 is missing, and nothing is known of its users" in done.err
+    assert "sync-audit run --shard 3/4" in done.err
+    assert "To finish it" not in done.err
+    assert {"all.sqlite", "all.html", "all.csv"} <= {path.name for path in beside.folder.iterdir()}
+
+
+def test_a_repair_of_the_merged_run_is_that_of_one_run(parted: Parted, tmp_path: Path) -> None:
+    with merge(parted.shards, tmp_path / "all.sqlite").ledger as ledger, Ledger.open(parted.whole) as whole:
+        plans = [list(Plan(each, PlanSettings(), utc_now()).changes()) for each in (whole, ledger)]
+    assert plans[0] == plans[1] != []
+
+
+def test_a_shard_says_everywhere_that_it_is_one(beside: Shell) -> None:
+    done = beside("render", "shard-2.sqlite", "-oa.html", "-oa.md", "-oa.json", "-oa.xml")
+    assert "This is shard 2 of 4: about a quarter of the models" in done.err
+    for name in ("a.html", "a.md", "a.xml"):
+        assert "to shard 2 of 4: about a quarter of the models" in (beside.folder / name).read_text(), name
+    report = json.loads((beside.folder / "a.json").read_text())
+    assert (report["run"]["shard"], report["run"]["shards"]) == ({"number": 2, "of": 4}, [])
+    compared = beside("diff", "shard-1.sqlite", "a.json")
+    assert "OLD is about shard 1 of 4 and NEW about shard 2 of 4" in " ".join(compared.out.split())
+
+
+def test_an_empty_shard_says_so(tmp_path: Path, shell: Shell) -> None:
+    run_file_of(tmp_path / "run.sqlite", [], shard=Shard(1, 9))
+    done = shell("render", "run.sqlite", "-oa.html")
+    assert (done.code, done.err.splitlines()[0]) == (0, "No user is in this shard: nothing was audited.")
+
+
+@pytest.mark.parametrize(("said", "now"), [("1/4", "1/4"), ("2/5", "2/5")])
+def test_a_shard_is_resumed_as_no_other(said: str, now: str) -> None:
+    info, environ = run_info(shard=Shard(2, 4)), {"REPLICATE_API_TOKEN": TOKEN}
+    assert resume_settings(Said({"shard": "2/4"}, environ), info, None)
+    with pytest.raises(SettingsError, match=f"--shard .* is {now} now, and was 2/4"):
+        resume_settings(Said({}, environ | {"SYNC_AUDIT_SHARD": said}), info, None)
+    with pytest.raises(SettingsError, match=f"--shard .* is {now} now, and was not given"):
+        resume_settings(Said({"shard": said}, environ), run_info(), None)
+
+
+def shard_file(folder: Path, number: int, of: int, users: Sequence[AuditedUser], **changes: Any) -> Path:
+    return run_file_of(folder / f"{number}.sqlite", users, shard=Shard(number, of), **changes)
+
+
+def in_shard(number: int, of: int, **changes: Any) -> AuditedUser:
+    """A user who belongs there, by the model."""
+    names = (f"acme/m{n}" for n in range(1000))
+    users = (record(replicate_model_id=name, **changes) for name in names)
+    return AuditedUser(next(each for each in users if number_of(each, of) == number), finding())
+
+
+def test_what_a_shard_does_not_accept_another_one_may(tmp_path: Path) -> None:
+    known = Acceptance(user="b", reason=Reason.MODEL_NOT_FOUND, because="known", until="2030-01-01")
+    nobody = msgspec.structs.replace(known, user="nobody")
+    changes = {"acceptances": Acceptances(file="sync-audit-accept.toml", entries=(known, nobody))}
+    missing = msgspec.structs.replace(in_shard(2, 2, user_id="b"), finding=finding(Reason.MODEL_NOT_FOUND))
+    shards = [
+        shard_file(tmp_path, 1, 2, [in_shard(1, 2, user_id="a")], **changes),
+        shard_file(tmp_path, 2, 2, [missing], **changes),
+    ]
+    assert [reports_of(path).run["acceptances"]["unmatched"] for path in shards] == [[], []]
+    with merge(shards, tmp_path / "all.sqlite").ledger as ledger:
+        accepted = reports(ledger).run["acceptances"]
+    assert (accepted["accepted"], [each["user"] for each in accepted["unmatched"]]) == (1, ["nobody"])
+    with merge(shards, tmp_path / "none.sqlite", judged_anew=True).ledger as ledger:
+        assert ledger.info.acceptances is None
+
+
+def test_a_row_of_another_shard_is_named_with_its_file(tmp_path: Path) -> None:
+    paths = [
+        shard_file(tmp_path, 1, 2, [in_shard(1, 2, user_id="a")]),
+        shard_file(tmp_path, 2, 2, [in_shard(2, 2, user_id="b"), in_shard(1, 2, user_id="c\x1b")]),
+    ]
+    with pytest.raises(LedgerError) as caught:
+        merge(paths, tmp_path / "all.sqlite")
+    assert str(caught.value) == f"{paths[1]} is shard 2 of 2, but user c\\x1b in it belongs to shard 1 of 2"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.sqlite", "2.sqlite"]
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_who_has_gone_to_another_shard_meanwhile_counts_as_seen_last(tmp_path: Path, later: int) -> None:
+    began = {later: "2026-03-01T12:30:00Z"}
+    paths = [
+        shard_file(
+            tmp_path,
+            number,
+            2,
+            [
+                in_shard(number, 2, user_id="moved", email=f"{number}@example.com"),
+                in_shard(number, 2, user_id=f"stays-{number}", email="x@example.com"),
+            ],
+            started_at=began.get(number, "2026-03-01T12:00:00Z"),
+        )
+        for number in (1, 2)
+    ]
+    merged = merge(paths, tmp_path / "all.sqlite")
+    with merged.ledger as ledger:
+        assert {(user.record.user_id, user.record.email) for user in ledger.users()} == {
+            ("moved", f"{later}@example.com"),
+            ("stays-1", "x@example.com"),
+            ("stays-2", "x@example.com"),
+        }
+        assert ledger.summary().statuses[Status.UP_TO_DATE] == 3
+    assert any("1 user was in two shards" in doubt for doubt in merged.doubts)
+
+
+def test_the_order_is_by_code_point_with_no_address_last(tmp_path: Path) -> None:
+    emails = ["A@x", "a@x", "ab", "ä@x", "\uff21@x", "\U0001f600@x", None]
+    users = [in_shard(n % 3 + 1, 3, user_id=f"u{n}", email=email) for n, email in enumerate(emails)]
+    parts = [
+        shard_file(tmp_path, number, 3, [each for n, each in enumerate(users) if n % 3 == number - 1])
+        for number in (1, 2, 3)
+    ]
+    with merge(parts, tmp_path / "all.sqlite").ledger as ledger:
+        assert [user.record.email for user in ledger.users()] == emails
+
+
+def test_a_file_that_is_there_is_never_replaced(beside: Shell) -> None:
+    mine = beside.folder / "all.sqlite"
+    mine.write_text("mine")
+    shards = [beside.folder / name for name in SHARDS]
+    before = digests([mine, *shards])
+    with pytest.raises(LedgerError, match=r"all\.sqlite exists already"):
+        merge(shards, mine)
+    with pytest.raises(SettingsError, match=r"shard-2\.sqlite is one of the run files to be merged"):
+        merge(shards, shards[1])
+    done = beside("merge", *SHARDS, "--run-file", "new.sqlite", "-o", "json=shard-2.sqlite")
+    assert (done.code, "shard-2.sqlite is a run file to be read" in done.err) == (ExitCode.USAGE, True)
+    assert digests([mine, *shards]) == before
+
+
+def test_the_same_file_twice_is_refused_under_any_name(parted: Parted, tmp_path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(parted.shards[0])
+    with pytest.raises(SettingsError, match="are the same run file"):
+        merge([*parted.shards, link], tmp_path / "all.sqlite")
+
+
+def test_a_shard_whose_run_goes_on_is_refused(parted: Parted, tmp_path: Path) -> None:
+    live = Path(shutil.copy(parted.shards[0], tmp_path / "live.sqlite"))
+    with (
+        Ledger.resume(live),
+        pytest.raises(LedgerError, match=r"live\.sqlite is in use by a run that is still going on"),
+    ):
+        merge([live, *parted.shards[1:]], tmp_path / "all.sqlite", partial=True)
+    assert not (tmp_path / "all.sqlite").exists()
+
+
+def test_a_damaged_shard_is_refused(parted: Parted, tmp_path: Path) -> None:
+    damaged = Path(shutil.copy(parted.shards[0], tmp_path / "damaged.sqlite"))
+    with closing(damaged.open("r+b")) as file:
+        file.seek(8192)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(LedgerError, match=r"damaged\.sqlite is damaged"):
+        merge([damaged, *parted.shards[1:]], tmp_path / "all.sqlite")
+    assert not (tmp_path / "all.sqlite").exists()
+
+
+def test_a_merge_may_mask_what_shards_do_not(parted: Parted, tmp_path: Path) -> None:
+    with merge(parted.shards, tmp_path / "all.sqlite", redact=True).ledger as ledger:
+        merged = reports(ledger)
+    assert merged.run["redacted"]
+    assert b"user1@example.com" not in merged.csv

@@ -1,0 +1,166 @@
+"""The whole way, on a real PostgreSQL and a real HTTP server."""
+
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.cli.signals import Stop
+from audit.commands import outputs as reporting
+from audit.commands.run import audit as app
+from audit.commands.run.progress import Silent
+from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.users import People
+from audit.errors import LedgerError, ReplicateError, SettingsError, SourceError
+from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model.run import Filters
+from audit.report.writer import Output
+from audit.runfile import Ledger
+from tests.support.audits import Place, audit
+from tests.support.crowd import Crowd
+
+
+def report(place: Place, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Audit and read the JSON report."""
+    with audit(place.settings(folder, **changes)) as ledger:
+        reporting.report(ledger, [Output("json", str(folder / "report.json"))])
+    return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
+
+
+def test_every_demo_user_gets_the_verdict_that_the_data_call_for(troubled: Place, cast: People, tmp_path: Path) -> None:
+    with audit(troubled.settings(tmp_path)) as ledger:
+        got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in ledger.users()}
+    assert got == dict(cast.expected)
+
+
+def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(cast: People) -> None:
+    reasons = {reason for reason, _ in cast.expected.values()}
+    notes = {note for _, notes in cast.expected.values() for note in notes}
+    assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES}
+    assert notes == set(Note)
+
+
+def test_a_crowd_gets_the_verdicts_that_its_data_call_for(square: Place, crowd: Crowd, tmp_path: Path) -> None:
+    with audit(square.settings(tmp_path)) as ledger:
+        got = {user.record.user_id: user.finding.reason for user in ledger.users()}
+        summary = ledger.summary()
+    expected = {crowd.user_id(i): crowd.reason(i) for i in range(crowd.n)}
+    assert got == expected
+    assert summary.reasons == Counter(expected.values())
+    assert summary.total == crowd.n == sum(summary.statuses.values())
+
+
+def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
+    crowd: Crowd, square: Place, tmp_path: Path
+) -> None:
+    with in_thread(StandIn(crowd)) as standin:
+        audit(Place(square.dsn, standin).settings(tmp_path, concurrency=5)).close()
+        asked = Counter(path for path in standin.seen.paths.elements() if path.endswith("/versions"))
+        assert set(asked.values()) == {1}
+        assert standin.seen.peak_sockets <= 5
+        assert standin.seen.peak_in_flight <= 5
+        assert standin.seen.tokens.keys() == {"valid"}
+
+
+@pytest.mark.slow
+def test_two_runs_differ_in_nothing_but_the_run_block(troubled: Place, tmp_path: Path) -> None:
+    reports = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        reports.append(report(troubled, tmp_path / name, concurrency=1 if name == "one" else 16))
+    runs = [each.pop("run") for each in reports]
+    assert runs[0]["id"] != runs[1]["id"]
+    assert reports[0] == reports[1]
+
+
+def test_the_run_block_says_what_was_asked_of_whom(troubled: Place, tmp_path: Path) -> None:
+    run = report(troubled, tmp_path)["run"]
+    assert run["state"] == "complete"
+    assert run["account"] == {"type": "organization", "username": "acme-photos"}
+    assert run["database"] == "socket/stage"
+    assert run["base_url"] == troubled.standin.base_url
+    assert run["requests"]["sent"] > run["requests"]["retried"] > 0
+    assert run["requests"]["throttled"] > 0
+
+
+def test_a_user_can_be_audited_alone_and_still_sees_who_shares_the_model(
+    stage: Place, cast: People, tmp_path: Path
+) -> None:
+    user_id = next(user for user, (_, notes) in cast.expected.items() if Note.SHARED_MODEL in notes)
+    alone = report(stage, tmp_path, filters=Filters(users=(user_id,)))
+    assert [user["user_id"] for user in alone["users"]] == [user_id]
+    assert len(alone["users"][0]["shared_with"]) == 1
+    assert alone["population"]["users"] == len(cast.users)
+
+
+def test_a_limit_takes_the_first_users(stage: Place, tmp_path: Path) -> None:
+    assert report(stage, tmp_path, filters=Filters(limit=3))["summary"]["total"] == 3
+
+
+def test_a_user_whom_nobody_knows_is_an_error_and_leaves_no_run_file(stage: Place, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nobody@example"):
+        audit(stage.settings(tmp_path, filters=Filters(users=("nobody@example",))))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_token_ends_the_run_before_the_database_is_read(stage: Place, tmp_path: Path) -> None:
+    with pytest.raises(ReplicateError, match="refuses the API token"):
+        audit(stage.settings(tmp_path, token="r8_wrong"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_down_leaves_no_run_file(stage: Place, tmp_path: Path) -> None:
+    nowhere = Place("postgresql://u:hunter2@127.0.0.1:9/shop", stage.standin)
+    with pytest.raises(SourceError) as caught:
+        audit(nowhere.settings(tmp_path))
+    assert "127.0.0.1/shop" in str(caught.value)
+    assert "hunter2" not in f"{caught.value}{caught.value.next_step}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_file_may_not_be_one_of_the_reports(stage: Place, tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with pytest.raises(SettingsError, match="same path"):
+        audit(stage.settings(tmp_path, outputs=(("json", str(path)),), run_file=path))
+
+
+def test_an_existing_run_file_is_not_overwritten(stage: Place, tmp_path: Path) -> None:
+    (tmp_path / "run.sqlite").write_text("precious")
+    with pytest.raises(LedgerError, match="exists already"):
+        audit(stage.settings(tmp_path))
+    assert (tmp_path / "run.sqlite").read_text() == "precious"
+
+
+def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, tmp_path: Path) -> None:
+    async def stopped() -> Ledger:
+        stop = Stop()
+
+        class After50(Silent):
+            def __init__(self) -> None:
+                self.count = 0
+
+            def settled(self, findings: Any) -> None:
+                self.count += len(findings)
+                if self.count == 50:
+                    stop.request("interrupted", "stopped by SIGINT")
+
+        return await app.audit(square.settings(tmp_path), After50(), stop)
+
+    with asyncio.run(stopped()) as ledger:
+        outcome = reporting.report(ledger, [])
+    assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
+    assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
+    assert outcome.summary.statuses[Status.UP_TO_DATE] > 30
+    assert outcome.code is ExitCode.INCOMPLETE
+
+
+def test_no_secret_is_in_the_run_file(stage: Place, tmp_path: Path) -> None:
+    audit(stage.settings(tmp_path)).close()
+    content = (tmp_path / "run.sqlite").read_bytes()
+    assert b"r8_" not in content
+    assert subprocess.run(["grep", "-c", "r8_Stand", tmp_path / "run.sqlite"], check=False).returncode == 1

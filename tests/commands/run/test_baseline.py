@@ -1,0 +1,237 @@
+"""`run --baseline`: what is marked, where the marks stand, and what they do to the exit code."""
+
+import asyncio
+import csv
+import io
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+import msgspec
+import pytest
+from playwright.async_api import expect
+
+from audit.cli.settings import Said
+from audit.cli.signals import Stop
+from audit.cli.values import fail_on_from
+from audit.commands import outputs as reporting
+from audit.commands.run import audit as app
+from audit.commands.run.progress import Silent
+from audit.commands.run.resume import resume_settings
+from audit.errors import SettingsError
+from audit.model.codes import Reason, Status
+from audit.model.findings import AuditedUser, Mark
+from audit.model.run import Baseline, Choices
+from audit.report.writer import Output
+from audit.runfile import Ledger, salvaged
+from tests.report.test_json_report import SCHEMA
+from tests.support.audits import Place, Shell, audit
+from tests.support.report_browser import Open, browser, opened
+from tests.support.report_samples import SampleRun, narrowed, outdated, up_to_date
+
+__all__ = ["browser", "opened"]
+
+
+@pytest.fixture(scope="module")
+def plain(square: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The JSON report of the crowd, without a baseline."""
+    folder = tmp_path_factory.mktemp("plain")
+    with audit(square.settings(folder)) as ledger:
+        reporting.report(ledger, [Output("json", str(folder / "report.json"))])
+    document: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return document
+
+
+def earlier(plain: dict[str, Any], folder: Path, was: dict[str, str | None]) -> Path:
+    """The report of an earlier run, in which users stood otherwise; reason None: was not there."""
+    document = json.loads(json.dumps(plain))
+    users = [user for user in document["users"] if was.get(user["user_id"], "") is not None]
+    for user in users:
+        if reason := was.get(user["user_id"]):
+            user.update(status=Reason(reason).status.value, reason=reason)
+    document.update(users=users, summary={})
+    path = folder / "earlier.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def ids(plain: dict[str, Any], status: Status) -> list[str]:
+    return [user["user_id"] for user in plain["users"] if user["status"] == status]
+
+
+def test_every_report_marks_what_is_new_known_and_resolved(
+    square: Place, plain: dict[str, Any], tmp_path: Path
+) -> None:
+    due, fine, wrong = ids(plain, Status.NEEDS_SYNC), ids(plain, Status.UP_TO_DATE), ids(plain, Status.ERROR)
+    was = {due[0]: "latest_version", due[1]: None, fine[0]: "outdated_version", wrong[0]: "latest_version"}
+    path = earlier(plain, tmp_path, was)
+    with audit(square.settings(tmp_path, baseline=path)) as ledger:
+        path.unlink()  # the run file has all that is needed
+        outputs = [Output(kind, str(tmp_path / f"a.{kind}")) for kind in ("json", "csv", "html")]
+        outcome = reporting.report(ledger, outputs)
+    document = json.loads((tmp_path / "a.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    marks = {user["user_id"]: user["baseline"] for user in document["users"]}
+    assert {user for user, mark in marks.items() if mark == "new"} == {due[0], due[1], wrong[0]}
+    assert {user for user, mark in marks.items() if mark == "resolved"} == {fine[0]}
+    assert {user for user, mark in marks.items() if mark == "known"} == {*due[2:], *wrong[1:]}
+    assert outcome.news
+    assert document["summary"]["baseline"] == outcome.news.marks
+    assert document["run"]["baseline"] == {
+        "run_id": plain["run"]["id"],
+        "started_at": plain["run"]["started_at"],
+        "path": str(path),
+    }
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert {row["user_id"]: row["baseline"] or None for row in rows} == marks
+    assert "3 new since the baseline" in (tmp_path / "a.html").read_text()
+
+
+def test_a_report_rendered_again_has_the_same_marks_and_the_same_code(
+    square: Place, plain: dict[str, Any], tmp_path: Path
+) -> None:
+    path = earlier(plain, tmp_path, {ids(plain, Status.NEEDS_SYNC)[0]: None})
+    first, again = tmp_path / "first.json", tmp_path / "again.json"
+    with audit(square.settings(tmp_path, baseline=path, fail_on="new")) as ledger:
+        code = reporting.report(ledger, [Output("json", str(first))]).code
+    with Ledger.open(tmp_path / "run.sqlite") as ledger:
+        assert reporting.report(ledger, [Output("json", str(again))]).code is code
+    assert again.read_bytes() == first.read_bytes()
+    assert (int(code), code.meaning) == (3, "at least one user needs a sync who did not in the baseline")
+
+
+class Case(NamedTuple):
+    """Options of a run, of whom the baseline lacks one, and how the run ends."""
+
+    options: tuple[str, ...]
+    gone: Status | None
+    code: int
+    words: str
+
+
+CASES = {
+    "nothing new": Case(("--fail-on", "new"), None, 0, "some users need attention, but none who counts by --fail-on"),
+    "a new one": Case(("--fail-on", "new"), Status.NEEDS_SYNC, 3, "needs a sync who did not in the baseline"),
+    "exit zero": Case(("--fail-on", "new", "--exit-zero"), Status.NEEDS_SYNC, 0, "nobody needs a sync"),
+    "a new error": Case(("--fail-on", "new"), Status.ERROR, 4, "could not be checked, or has a new error"),
+    "any": Case((), None, 4, "at least one user is `error` or `not_checked`"),
+    "never": Case(("--fail-on", "never"), None, 4, "at least one user is `error` or `not_checked`"),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_exit_code_follows_the_marks(case: Case, square: Place, plain: dict[str, Any], shell: Shell) -> None:
+    path = earlier(plain, shell.folder, {ids(plain, case.gone)[0]: None} if case.gone else {})
+    shell.environ = square.environ
+    ended = shell("run", "--baseline", path.name, "-o", "a.json", *case.options)
+    assert ended.code == case.code, ended.err
+    assert case.words in ended.last_line
+    assert f"{1 if case.gone else 0} new since earlier.json" in ended.err
+
+
+def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(square: Place, shell: Shell) -> None:
+    (shell.folder / "old.json").write_text("{")
+    shell.environ = square.environ
+    ended = shell("run", "--baseline", "old.json", "--run-file", "run.sqlite")
+    assert ended.code == 5
+    assert "Error: --baseline: old.json is damaged: it ends in the middle" in ended.err
+    assert not (shell.folder / "run.sqlite").exists()
+
+
+def test_a_resumed_run_keeps_its_baseline(square: Place, plain: dict[str, Any], tmp_path: Path) -> None:
+    due = ids(plain, Status.NEEDS_SYNC)[0]
+    path = earlier(plain, tmp_path, {due: None})
+    with audit(square.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as ledger:
+        before = {user.record.user_id: user.baseline for user in ledger.users()}
+    path.unlink()
+    with app.open_to_resume(tmp_path / "run.sqlite") as ledger:
+        again = resume_settings(Said({}, square.environ), ledger.info, ledger.choices)
+        asyncio.run(app.resume(ledger, again, Silent(), Stop()))
+        assert {user.record.user_id: user.baseline for user in ledger.users()} == before
+        assert (again.fail_on, before[due]) == ("new", "new")
+
+
+def test_what_counts_may_be_said_anew_and_is_remembered(square: Place, tmp_path: Path) -> None:
+    audit(square.settings(tmp_path, outputs=())).close()
+    with app.open_to_resume(tmp_path / "run.sqlite") as ledger:
+        again = resume_settings(Said({"fail_on": "never"}, square.environ), ledger.info, ledger.choices)
+        asyncio.run(app.resume(ledger, again, Silent(), Stop()))
+        assert ledger.choices
+        assert ledger.choices.fail_on == "never"
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_only_with_a_baseline_can_something_be_new(compared: bool) -> None:  # noqa: FBT001 - pytest's
+    said = Said({"fail_on": "new"})
+    if compared:
+        assert fail_on_from(said, compared=True) == "new"
+    else:
+        with pytest.raises(SettingsError, match="--fail-on new needs --baseline"):
+            fail_on_from(said, compared=False)
+
+
+def test_an_unknown_word_for_what_counts_is_named() -> None:
+    with pytest.raises(SettingsError, match="--fail-on must be one of new, any, never, not 'some'"):
+        fail_on_from(Said({"fail_on": "some"}), compared=True)
+
+
+def test_a_choice_that_an_older_run_file_lacks_is_the_default() -> None:
+    older = msgspec.json.decode(b'{"outputs":[],"concurrency":1,"per_minute":1,"timeout":1,"retries":1}', type=Choices)
+    assert older.fail_on == "any"
+
+
+@pytest.mark.parametrize("table", ["audited", "baseline"])
+def test_what_is_left_of_a_damaged_run_is_marked_by_what_is_left_of_its_baseline(
+    table: str, square: Place, plain: dict[str, Any], tmp_path: Path
+) -> None:
+    due = ids(plain, Status.NEEDS_SYNC)[0]
+    settings = square.settings(tmp_path, baseline=earlier(plain, tmp_path, {due: None}), outputs=())
+    audit(settings).close()
+    with closing(sqlite3.connect(settings.run_file)) as file, file:
+        file.execute("DELETE FROM audited WHERE id = 1" if table == "audited" else "DROP TABLE baseline")
+    with salvaged(settings.run_file) as rest:
+        marks = {user.record.user_id: user.baseline for user in rest.users()}
+        assert (rest.info.baseline is None) == (table == "baseline")
+    assert marks[due] == (None if table == "baseline" else "new")
+
+
+def marked(user: AuditedUser, mark: Mark | None) -> AuditedUser:
+    return AuditedUser(user.record, user.finding, mark)
+
+
+COMPARED = SampleRun(
+    [
+        marked(outdated(1, behind=1), "new"),
+        marked(outdated(2, behind=1), "known"),
+        marked(up_to_date(3), "resolved"),
+        marked(up_to_date(4), None),
+    ],
+    narrowed(baseline=Baseline(run_id="a" * 32, started_at="2026-02-28T12:00:00Z", path="last.json")),
+)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_page_has_badges_and_a_filter_for_them(opened: Open) -> None:
+    tab = await (await opened(COMPARED)).ready()
+    assert await tab.page.locator("#rows .mark").all_inner_texts() == ["New", "Known", "Resolved"]
+    await tab.page.select_option("#baseline", "new")
+    assert await tab.names() == ["user00001@example.com"]
+    assert await tab.fragment() == "baseline=new"
+    await tab.page.click("#clear")
+    assert len(await tab.names()) == 4
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_page_without_scripts_has_the_badges_too(opened: Open) -> None:
+    tab = await opened(COMPARED, java_script_enabled=False)
+    await expect(tab.page.locator(".attention .mark")).to_have_text(["New", "Known"])
+    await expect(tab.page.locator(".compact .note")).to_have_text(["Resolved"])
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_without_a_baseline_there_is_no_filter_for_it(opened: Open) -> None:
+    tab = await (await opened(SampleRun([up_to_date(1)]))).ready()
+    await expect(tab.page.locator("#baseline")).to_be_hidden()

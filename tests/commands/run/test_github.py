@@ -1,0 +1,258 @@
+"""What `run` does inside GitHub Actions, read as the runner reads it."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from audit.commands.run.github import MOST, Workflow, annotations, command, failure
+from audit.errors import SettingsError
+from audit.model.codes import ExitCode, Reason
+from audit.report.markdown import LEAST, LIMIT
+from audit.report.view import RunView
+from tests.support.audits import Place, Shell
+from tests.support.report_hostile import HOSTILE, ids
+from tests.support.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
+
+BEHIND = "beatriz.costa@example.com"
+
+
+class Heard(NamedTuple):
+    """A workflow command that the runner obeys."""
+
+    name: str
+    properties: dict[str, str]
+    data: str
+
+
+_COMMANDS = (
+    "error|warning|notice|debug|group|endgroup|add-mask|set-output|save-state|set-env|add-path|stop-commands|echo"
+)
+_LINE = re.compile(rf"\s*::({_COMMANDS})(?: ([^:]*))?::(.*)", re.IGNORECASE | re.DOTALL)
+_OLD = re.compile(rf"##\[({_COMMANDS})(?: ([^\]]*))?\](.*)", re.IGNORECASE | re.DOTALL)
+
+
+def unescaped(text: str, *, within: str = "") -> str:
+    for char in ("\r", "\n", *within, "%"):
+        text = text.replace(f"%{ord(char):02X}", char)
+    return text
+
+
+def heard(log: str) -> list[Heard]:
+    """What the runner takes for commands in `log`, and obeys."""
+    found: list[Heard] = []
+    token: str | None = None
+    for line in re.split(r"\r\n|\r|\n", log):
+        if token is not None:
+            token = None if line.strip() == f"::{token}::" else token
+            continue
+        match = _LINE.match(line) or _OLD.search(line)
+        if match is None:
+            continue
+        if match[1] == "stop-commands":
+            token = match[3]
+            continue
+        pairs = (pair.split("=", 1) for pair in (match[2] or "").split(",") if "=" in pair)
+        properties = {name: unescaped(value, within=":,") for name, value in pairs}
+        found.append(Heard(match[1], properties, unescaped(match[3])))
+    return found
+
+
+def told(run: SampleRun, code: ExitCode = ExitCode.INCOMPLETE, *, redact: bool = False) -> list[Heard]:
+    lines = list(annotations(RunView(run, redact=redact), code))
+    found = heard("\n".join(lines))
+    assert len(found) == len(lines)
+    return found
+
+
+def levels(found: list[Heard]) -> list[str]:
+    return [each.name for each in found]
+
+
+TRICKS = [
+    "\n::set-output name=x::y",
+    "\r\n::stop-commands::x",
+    "::error::x",
+    "##[add-mask]x",
+    "a,b:c=d,title=x",
+    "%0A::set-env name=PATH::x",
+    "%250A %25",
+    "\u2028::error::x",
+]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *TRICKS], ids=ids([*HOSTILE, *TRICKS]))
+def test_a_command_is_one_line_and_carries_its_texts_unchanged(text: str) -> None:
+    plain = text.isprintable() and len(text) < 1000 and "##[" not in text
+    said = command("warning", text, text)
+    (only,) = heard(said)
+    assert (only.name, set(only.properties) <= {"title"}) == ("warning", True)
+    assert not _OLD.search(said)
+    if plain:
+        assert (only.properties.get("title", ""), only.data) == (text, text)
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "level"),
+    [
+        (SampleRun([up_to_date(1)]), ExitCode.OK, "notice"),
+        (SampleRun([outdated(1)]), ExitCode.NEEDS_SYNC, "error"),
+        (SampleRun([outdated(1)]), ExitCode.OK, "warning"),
+        (SampleRun([failed(1, Reason.TIMEOUT)]), ExitCode.INCOMPLETE, "error"),
+    ],
+    ids=["well", "behind", "behind, with --exit-zero", "incomplete"],
+)
+def test_the_first_annotation_is_the_outcome(run: SampleRun, code: ExitCode, level: str) -> None:
+    first, *others = told(run, code)
+    assert first.name == level
+    assert first.properties["title"].startswith("sync-audit: ")
+    assert all(other.name == "warning" for other in others)
+
+
+def test_each_reason_names_its_first_users_and_counts_the_others() -> None:
+    _, reason = told(SampleRun([outdated(n) for n in range(8)]), ExitCode.NEEDS_SYNC)
+    assert reason.properties["title"] == "Outdated version: 8 users"
+    assert reason.data.startswith("user00000@example.com, user00001@example.com, ")
+    assert "user00004@example.com and 3 more. The model was trained again" in reason.data
+
+
+def test_of_no_level_there_are_more_than_github_shows_and_no_reason_is_forgotten() -> None:
+    run = SampleRun(everything())
+    found = told(run)
+    assert levels(found).count("warning") == MOST
+    assert levels(found).count("error") == 1
+    *single, rest = (each.properties["title"] for each in found[1:])
+    assert [title.partition(":")[0] for title in single][:2] == ["Outdated version", "Malformed version"]
+    reasons = len(run.summary().reasons) - 1  # all but those who are up to date
+    users = 29 - sum(int(title.split()[-2]) for title in single)
+    assert rest == f"{reasons - len(single)} more reasons: {users} users"
+
+
+def test_of_warnings_there_are_no_more_than_github_shows_where_the_outcome_is_one_too() -> None:
+    assert levels(told(SampleRun(everything()), ExitCode.OK)) == ["warning"] * MOST
+
+
+def test_with_a_baseline_the_outcome_says_how_many_are_new() -> None:
+    assert "Since the baseline: 1 new, 1 known, 1 resolved." in told(compared())[0].data
+
+
+def test_a_run_that_was_ended_says_by_what() -> None:
+    run = SampleRun([failed(1, Reason.STOPPED)], narrowed(state="stopped", stop_reason="the job's time limit"))
+    assert told(run)[0].data.endswith("The run was stopped before its end: the job's time limit")
+
+
+def test_redacted_annotations_name_ids_alone() -> None:
+    said = str(told(anna(), redact=True)).casefold()
+    assert "user-00007" in said
+    assert "anna" not in said
+    assert "muster" not in said
+
+
+def test_what_kept_a_run_from_starting_is_an_error_with_its_next_step() -> None:
+    (only,) = heard(failure(SettingsError("no API token", "Make one.")))
+    assert (only.name, only.data) == ("error", "no API token. Make one.")
+
+
+DUE = SampleRun([outdated(1)])
+
+
+def tell(environ: dict[str, str], run: SampleRun = DUE) -> None:
+    with Workflow({"GITHUB_ACTIONS": "true"} | environ, wanted=True) as workflow:
+        workflow.tell(RunView(run), ExitCode.NEEDS_SYNC)
+
+
+def test_what_is_in_the_summary_already_stays_and_the_next_run_adds_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("# Deployment")
+    tell({"GITHUB_STEP_SUMMARY": str(path)}, SampleRun([up_to_date(1)]))
+    assert path.read_text().startswith("# Deployment\n\n## sync-audit: The only user is up to date\n")
+    tell({"GITHUB_STEP_SUMMARY": str(path)})
+    assert path.read_text().count("\n## sync-audit: ") == 2
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/summary.md", "", "."], ids=["unwritable", "unset", "a folder"])
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    place: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tell({"GITHUB_STEP_SUMMARY": place})
+    assert ("the step summary could not be written: " in caplog.text) is bool(place)
+    assert levels(heard(capsys.readouterr().err)) == ["error", "warning"]
+
+
+@pytest.mark.parametrize("left", [LEAST, LEAST + 3], ids=["too little", "enough"])
+def test_the_summary_of_a_step_never_grows_beyond_what_github_takes(
+    left: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, before = tmp_path / "summary.md", "x" * (LIMIT - left)
+    path.write_text(before)
+    tell({"GITHUB_STEP_SUMMARY": str(path)}, SampleRun([outdated(n) for n in range(500)]))
+    assert path.stat().st_size <= LIMIT
+    assert ("the step summary is full (" in caplog.text) is (path.read_text() == before) is (left == LEAST)
+
+
+@pytest.mark.parametrize("said", ["", "false", "1"])
+def test_elsewhere_nothing_is_written(said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tell({"GITHUB_ACTIONS": said, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    assert capsys.readouterr().err == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def step(shell: Shell, stage: Place) -> Shell:
+    """A step of a workflow, with an empty summary."""
+    (shell.folder / "summary.md").touch()
+    shell.environ = stage.environ | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(shell.folder / "summary.md")}
+    return shell
+
+
+def summary(step: Shell) -> str:
+    return (step.folder / "summary.md").read_text()
+
+
+def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
+    ended = step("run", "--user", BEHIND, "-o", "report.md", "-o", "csv=-")
+    assert ended.code == ExitCode.NEEDS_SYNC
+    assert summary(step) == (step.folder / "report.md").read_text()
+    assert levels(heard(ended.err)) == ["error", "warning"]
+    assert "::error" not in ended.out
+    assert ended.last_line.startswith("exit 3: ")
+
+
+def test_off_is_off_for_run_and_resuming_has_a_summary_and_rendering_none(step: Shell) -> None:
+    ended = step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
+    assert ended.code == ExitCode.NEEDS_SYNC
+    assert "::" not in ended.err + step("render", "r.sqlite").err
+    assert summary(step) == ""
+    assert levels(heard(step("run", "--resume", "r.sqlite").err)) == ["error", "warning"]
+    assert summary(step).startswith("## sync-audit: 1 of 1 user needs a sync")
+
+
+def test_redacted_runs_stay_redacted(step: Shell) -> None:
+    ended = step("run", "--redact", "--user", BEHIND)
+    assert summary(step)
+    assert "beatriz" not in (summary(step) + ended.err).lower()
+
+
+def test_with_exit_zero_the_outcome_is_a_warning(step: Shell) -> None:
+    ended = step("run", "--exit-zero", "--user", BEHIND)
+    assert (ended.code, levels(heard(ended.err))) == (0, ["warning", "warning"])
+
+
+def test_a_run_that_cannot_start_is_an_annotation_and_ends_as_it_would(step: Shell) -> None:
+    ended = step("run", REPLICATE_API_TOKEN="")
+    assert ended.code == ExitCode.USAGE
+    assert [each.data[:12] for each in heard(ended.err)] == ["no API token"]
+    assert "Error: no API token" in ended.err
+    assert summary(step) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [(["--user", BEHIND, "-o", "##[error]x.csv"], ["error", "warning"]), (["--user", "##[add-mask]x"], ["error"])],
+    ids=["the ending", "an error"],
+)
+def test_what_the_run_prints_is_shown_and_not_obeyed(step: Shell, options: list[str], names: list[str]) -> None:
+    ended = step("run", *options)
+    assert options[-1] in ended.err
+    assert levels(heard(ended.err)) == names

@@ -1,0 +1,127 @@
+"""When it makes no sense to go on: real processes, a token that is revoked, a service that is down."""
+
+import json
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from audit.demo.fake_replicate.faults import Endpoint, Fault, Hang, Refused
+from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.model.codes import ExitCode
+from tests import ROOT
+from tests.support.audits import Ended, Place, Shell
+from tests.support.crowd import Crowd
+
+RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--concurrency", "8")
+ASKING: tuple[Endpoint, ...] = ("versions", "model")
+
+
+@pytest.fixture
+def run(shell: Shell, square: Place) -> Shell:
+    """A shell that audits the crowd; whoever serves it is the test's choice."""
+    shell.environ = square.environ | {"SYNC_AUDIT_RETRIES": "0", "SYNC_AUDIT_TIMEOUT": "20"}
+    return shell
+
+
+def report(shell: Shell) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads((shell.folder / "report.json").read_text())
+    return decoded
+
+
+def check(done: Ended, code: ExitCode) -> None:
+    assert done.code == code, done.err
+    assert done.last_line == f"exit {int(code)}: {code.meaning}"
+    assert "Traceback" not in done.err
+    assert TOKEN not in done.err
+
+
+def finished(run: Shell, crowd: Crowd, port: int) -> None:
+    """Once all is well again, resuming comes to what the data say."""
+    with in_thread(StandIn(crowd, port=port)):
+        done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
+    check(done, ExitCode.INCOMPLETE)
+    reasons = {user["user_id"]: user["reason"] for user in report(run)["users"]}
+    assert reasons == {crowd.user_id(i): crowd.reason(i).value for i in range(crowd.n)}
+
+
+def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_known(run: Shell, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(revoked_after=100))) as standin:
+        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
+        assert standin.seen.requests <= 100 + 3 + 2 * 8
+    check(done, ExitCode.INCOMPLETE)
+    assert "The run ended early: Replicate refuses the API token (HTTP 401: " in done.err
+    content = report(run)
+    assert content["run"]["state"] == "stopped"
+    assert content["run"]["stop_reason"].startswith("Replicate refuses the API token (HTTP 401: ")
+    assert content["summary"]["not_checked"] > 100
+    assert content["summary"]["up_to_date"] > 50
+    assert content["summary"]["reasons"]["unauthorized"] <= 8 + 3
+    finished(run, crowd, standin.port)
+
+
+@pytest.mark.parametrize("account", [200, 500, 403])
+def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_is_kept(
+    run: Shell, crowd: Crowd, account: int
+) -> None:
+    faults: tuple[Fault, ...] = (Refused(status=401, on=ASKING),)
+    if account != 200:
+        faults += (Refused(status=account, on=("account",)),)
+    with in_thread(StandIn(crowd, Rules(faults=faults))) as standin:
+        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
+        assert standin.seen.requests <= 1 + 3 + 2 * 8
+    check(done, ExitCode.COULD_NOT_RUN)
+    assert "Replicate refuses the API token" in done.err
+    assert "REPLICATE_API_TOKEN" in done.err
+    assert "sync-audit run --resume run.sqlite" in done.err
+    assert not (run.folder / "report.json").exists()
+    finished(run, crowd, standin.port)
+
+
+@pytest.mark.parametrize(
+    "fault", [Refused(status=502, body="html", on=ASKING), Hang(on=ASKING)], ids=lambda fault: type(fault).__name__
+)
+def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
+    run: Shell, crowd: Crowd, fault: Fault
+) -> None:
+    # Two minutes in less than one second: the intervals are the only thing that is not as in production.
+    (run.folder / "sitecustomize.py").write_text(
+        "import audit.commands.run.auditor\naudit.commands.run.auditor.PROBES = (0.05, 0.1, 0.2)\n"
+    )
+    with in_thread(StandIn(crowd, Rules(faults=(fault,)))) as standin:
+        where = {"REPLICATE_BASE_URL": standin.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
+        done = run(*RUN, SYNC_AUDIT_TIMEOUT="0.2", **where)
+        assert 50 < standin.seen.requests <= 1 + 50 + 7 + 3
+    check(done, ExitCode.INCOMPLETE)
+    assert done.err.count("Replicate is not answering") == 3
+    content = report(run)
+    assert content["run"]["state"] == "stopped"
+    assert content["run"]["stop_reason"].startswith("Replicate did not answer for ")
+    assert content["summary"]["not_checked"] > 150
+    finished(run, crowd, standin.port)
+
+
+def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as standin:
+        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
+    check(done, ExitCode.INCOMPLETE)
+    assert "Replicate is not answering" in done.err
+    assert "Replicate is answering again" in done.err
+    content = report(run)
+    assert content["run"]["state"] == "complete"
+    assert content["summary"]["not_checked"] == 0
+    assert content["summary"]["reasons"]["server_error"] <= 57
+
+
+def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=502, on=ASKING),)))) as standin:
+        process = run.start(*RUN, REPLICATE_BASE_URL=standin.base_url)
+        while standin.seen.requests < 58:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    assert report(run)["run"]["stop_reason"] == "stopped by SIGINT"

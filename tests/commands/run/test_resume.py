@@ -1,0 +1,371 @@
+"""`run --resume`: what it takes from the run file, what it refuses, what it asks again."""
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.cli.settings import Said
+from audit.commands import cli
+from audit.commands.run import audit as app
+from audit.commands.run.resume import resume_settings
+from audit.demo.fake_replicate.faults import Chaos, Hang, Odd, Redirected, Refused, Reset
+from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.world import SmallWorld
+from audit.errors import AuditError, LedgerError, SettingsError
+from audit.model.codes import ExitCode, Reason
+from audit.model.replies import Account, TrainingsRead
+from audit.model.run import Choices, Filters
+from audit.report.view import RunView
+from audit.runfile import DamagedError, Ledger, salvaged
+from tests.support.audits import Ended, Place, Shell, audit
+from tests.support.crowd import Crowd
+from tests.support.run_files import finished_run_file
+from tests.support.samples import run_info
+
+INFO = run_info(filters=Filters(users=("ann@example.com",), limit=5))
+CHOSEN = Choices(outputs=(("html", "/r/a.html"), ("csv", "-")), concurrency=3, per_minute=70, timeout=1.5, retries=2)
+ENVIRON = {"REPLICATE_API_TOKEN": TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "now", "then"),
+    [
+        pytest.param({"database_url": "postgresql://u:hunter2@other/shop"}, {}, "other/shop", "db.example.com/shop"),
+        pytest.param({}, {"DATABASE_URL": "postgresql://db.example.com/x"}, "com/x ", "db.example.com/shop"),
+        pytest.param({"base_url": "https://eu.example"}, {}, "https://eu.example/v1", "https://api.replicate.com/v1"),
+        pytest.param({}, {"REPLICATE_BASE_URL": "http://[::1]:1"}, "http://[::1]:1/v1", "https://api.replicate.com/v1"),
+        pytest.param({"order_by": "created_at"}, {}, "created_at", "updated_at"),
+        pytest.param({"user": ("bob", "cid")}, {}, "bob, cid", "ann@example.com"),
+        pytest.param({"limit": "6"}, {}, "6 now", "5 in"),
+        pytest.param({"include_tests": True}, {}, "given now", "not given in"),
+    ],
+    ids=["database", "DATABASE_URL", "base URL", "REPLICATE_BASE_URL", "order", "users", "limit", "tests"],
+)
+def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
+    options: dict[str, object], environ: dict[str, str], now: str, then: str
+) -> None:
+    with pytest.raises(SettingsError, match="two audits do not mix") as caught:
+        resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
+    assert now in str(caught.value)
+    assert then in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        ({"database_url": "postgresql://somebody@db.example.com:5433/shop?sslmode=require"}, {}),
+        ({"base_url": "https://api.replicate.com/"}, {"DATABASE_URL": ""}),
+        ({"order_by": "updated_at", "limit": "5", "user": ("ann@example.com",)}, {}),
+    ],
+    ids=["another user of the same database", "another spelling", "said again"],
+)
+def test_the_same_said_again_is_no_other_audit(options: dict[str, object], environ: dict[str, str]) -> None:
+    settings = resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
+    assert settings.base_url == INFO.base_url
+
+
+def test_settings_come_from_the_run_file_and_the_token_from_now() -> None:
+    settings = resume_settings(Said({}, ENVIRON), INFO, CHOSEN)
+    chosen = (settings.concurrency, settings.per_minute, settings.timeout, settings.retries, settings.outputs)
+    assert chosen == (3, 70, 1.5, 2, CHOSEN.outputs)
+    assert settings.token == TOKEN
+
+
+def test_what_is_said_now_about_pace_and_outputs_wins() -> None:
+    options = {"concurrency": "9", "output": ("x.json",)}
+    settings = resume_settings(Said(options, ENVIRON | {"SYNC_AUDIT_RATE": "80"}), INFO, CHOSEN)
+    assert (settings.concurrency, settings.per_minute, settings.outputs) == (9, 80, (("json", "x.json"),))
+
+
+@pytest.mark.parametrize("option", ["run_file", "statement_timeout", "baseline"])
+def test_options_without_meaning_are_refused(option: str) -> None:
+    with pytest.raises(SettingsError, match=option.replace("_", "-")):
+        resume_settings(Said({option: "x"}, ENVIRON), INFO, CHOSEN)
+
+
+def test_resuming_without_a_token_is_refused() -> None:
+    with pytest.raises(SettingsError, match="REPLICATE_API_TOKEN"):
+        resume_settings(Said({}, {}), INFO, CHOSEN)
+
+
+def newer(path: Path) -> str:
+    finished_run_file(path, 1, "https://x/v1")
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 7")
+    return "was written by a newer sync-audit (schema 7, not 2)"
+
+
+def foreign(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE audited (id)")
+    return "is not a run file of sync-audit"
+
+
+def text(path: Path) -> str:
+    path.write_text("hello " * 2000)
+    return "is not a run file of sync-audit"
+
+
+def empty(path: Path) -> str:
+    path.touch()
+    return "is empty, as a run leaves its file that is killed when it has hardly begun"
+
+
+def missing(path: Path) -> str:
+    return "there is no run file"
+
+
+def directory(path: Path) -> str:
+    path.mkdir()
+    return "there is no run file"
+
+
+@pytest.mark.parametrize("kind", [newer, foreign, text, empty, missing, directory], ids=lambda kind: kind.__name__)
+def test_what_is_no_run_file_of_this_version_is_refused_and_left_alone(
+    kind: Callable[[Path], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.sqlite"
+    words = kind(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(LedgerError) as caught:
+        app.open_to_resume(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert caught.value.next_step
+    assert before is None or path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) <= 1
+
+
+@pytest.fixture
+def crowded(shell: Shell, square: Place) -> Shell:
+    """A shell with everything set that an audit of the crowd needs."""
+    shell.environ = square.environ
+    return shell
+
+
+def refused(ended: Ended, code: ExitCode, *words: str) -> None:
+    assert ended.code == code, ended.err
+    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+    assert "Traceback" not in ended.err
+    for each in words:
+        assert each in ended.err
+
+
+def asking(shell: Shell, place: Place, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
+    """A run that has asked so often, and will need some seconds more."""
+    before = place.standin.seen.requests
+    process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
+    while place.standin.seen.requests < before + asked:
+        assert process.poll() is None
+        time.sleep(0.001)
+    return process
+
+
+def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(crowded: Shell, square: Place) -> None:
+    # It needs a minute; and it ends at once when it is told to, for nobody else waits for a turn.
+    process = asking(crowded, square, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
+    for command in (("run", "--resume", "run.sqlite"), ("render", "run.sqlite")):
+        refused(crowded(*command), ExitCode.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+
+
+def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(crowded: Shell, square: Place) -> None:
+    process = asking(crowded, square)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert {path.name for path in crowded.folder.iterdir()} == {"run.sqlite", "run.sqlite-wal"}
+    (crowded.folder / "run.sqlite-shm").write_bytes(b"")  # of a reader that was killed too
+    assert crowded("run", "--resume", "run.sqlite", "--rate", "99999").code == ExitCode.INCOMPLETE
+    assert {path.name for path in crowded.folder.iterdir()} == {"run.sqlite", "report.json"}
+
+
+def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell) -> None:
+    with in_thread(StandIn(SmallWorld(Account("user", "mallory"), ()))) as standin:
+        path = shell.folder / "run.sqlite"
+        finished_run_file(path, 3, standin.base_url, account=Account("organization", "acme"))
+        refused(
+            shell("run", "--resume", "run.sqlite", "-oreport.json", **ENVIRON),
+            ExitCode.USAGE,
+            "mallory now",
+            "acme in the run",
+        )
+        with Ledger.open(path) as ledger:
+            assert (ledger.info.state, ledger.summary().reasons) == ("complete", {Reason.LATEST_VERSION: 3})
+        assert not (shell.folder / "report.json").exists()
+
+
+AILING = Chaos(
+    share=0.3,
+    faults=(
+        Refused(status=502, on=()),
+        Reset(),
+        Hang(),
+        Odd(content=b"<html>"),
+        Redirected(),
+        Refused(status=403),
+        Refused(status=418),
+    ),
+    seed=3,
+)
+
+
+def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else(
+    shell: Shell, square: Place, crowd: Crowd
+) -> None:
+    shell.environ = square.environ | {"SYNC_AUDIT_RETRIES": "0"}
+    with in_thread(StandIn(crowd, Rules(chaos=AILING))) as ailing:
+        shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
+        assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == ExitCode.INCOMPLETE
+        port = ailing.port
+    first = users(shell.folder / "one.json")
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in app.ASKED_AGAIN}
+    kept = [who for who, user in first.items() if user["reason"] in {"forbidden", "rejected"}]
+    # Where nothing is recorded that is the verdict, though Replicate has more to say.
+    unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
+    assert len(again) > 30
+    assert len(kept) > 3
+    with in_thread(StandIn(crowd, port=port)) as well:
+        del shell.environ["DATABASE_URL"]
+        done = shell("run", "--resume", "run.sqlite", "-otwo.json", SYNC_AUDIT_TIMEOUT="20")
+        assert well.seen.models.keys() - unsure == again
+    second = users(shell.folder / "two.json")
+    right = {crowd.user_id(i): crowd.reason(i).value for i in range(crowd.n)}
+    for who, user in second.items():
+        assert user == first[who] if who in kept else user["reason"] == right[who]
+    assert done.code == ExitCode.INCOMPLETE
+    run = json.loads((shell.folder / "two.json").read_text())["run"]
+    assert run["state"] == "complete"
+    assert run["requests"]["sent"] > crowd.n * 0.8  # those of both times
+
+
+def users(path: Path) -> dict[str, dict[str, Any]]:
+    return {user["user_id"]: user for user in json.loads(path.read_text())["users"]}
+
+
+def test_resuming_elsewhere_writes_the_runs_own_outputs_and_needs_no_database(crowded: Shell) -> None:
+    assert crowded("run", "--run-file", "run.sqlite", "-oa.json", "-ocsv=-").code == ExitCode.INCOMPLETE
+    (crowded.folder / "a.json").unlink()
+    (crowded.folder / "deeper").mkdir()
+    del crowded.environ["DATABASE_URL"]
+    crowded.folder = crowded.folder / "deeper"
+    done = crowded("run", "--resume", "../run.sqlite")
+    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert done.out.startswith("status,reason,user_id,")
+    assert len(users(crowded.folder.parent / "a.json")) == 300
+    assert list(crowded.folder.iterdir()) == []
+
+
+# A run file that a full disk or a bad one has damaged.
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a run file of 400 users, to be damaged; pages are of 4,096 bytes."""
+    path = tmp_path_factory.mktemp("whole") / "run.sqlite"
+    finished_run_file(path, 400, "https://api.replicate.com/v1")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same of 60 users, whose few pages are hit more often."""
+    path = tmp_path_factory.mktemp("small") / "run.sqlite"
+    finished_run_file(path, 60, "https://api.replicate.com/v1")
+    return path.read_bytes()
+
+
+def cut_off(content: bytearray) -> None:
+    del content[len(content) // 2 :]
+
+
+def pages_of_zeros(content: bytearray) -> None:
+    content[4096 * 20 : 4096 * 30] = bytes(4096 * 10)
+
+
+def pages_of_ones(content: bytearray) -> None:
+    content[4096 * 40 : 4096 * 60] = b"\xff" * 4096 * 20
+
+
+DAMAGES = pytest.mark.parametrize("damage", [cut_off, pages_of_zeros, pages_of_ones], ids=lambda each: each.__name__)
+
+
+@DAMAGES
+def test_a_damaged_run_file_is_not_resumed_and_what_can_be_read_is_rendered(
+    damage: Callable[[bytearray], None], whole: bytes, shell: Shell
+) -> None:
+    path = shell.folder / "run.sqlite"
+    content = bytearray(whole)
+    damage(content)
+    path.write_bytes(content)
+    refused(
+        shell("run", "--resume", "run.sqlite", **ENVIRON),
+        ExitCode.COULD_NOT_RUN,
+        "the run file run.sqlite is damaged",
+        "sync-audit render run.sqlite",
+    )
+    done = shell("render", "run.sqlite", "-oreport.json")
+    refused(done, ExitCode.INCOMPLETE, "run.sqlite is damaged", "users could still be read")
+    report = json.loads((shell.folder / "report.json").read_text())
+    assert report["run"]["state"] == "stopped"
+    assert f"{report['summary']['total']} users could still be read" in report["run"]["stop_reason"]
+    assert 50 < report["summary"]["total"] < 400
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_damage_ends_in_anything_but_reports_or_an_error_in_words(
+    seed: int, small: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dice = random.Random(seed)
+    path = tmp_path / "run.sqlite"
+    content = bytearray(small)
+    for _ in range(dice.randrange(1, 4)):
+        start = dice.randrange(100, len(content))
+        stop = start + dice.choice([1, 8, 100, 4096, 40_000])
+        content[start:stop] = dice.choice([bytes(len(content[start:stop])), dice.randbytes(len(content[start:stop]))])
+    if dice.random() < 0.3:
+        del content[dice.randrange(len(content)) :]
+    path.write_bytes(content)
+    errors = []
+    for attempt in (
+        lambda: cli.main(["render", str(path), "-o", f"{path}.json"], standalone_mode=False),
+        lambda: app.open_to_resume(path).close(),
+    ):
+        try:
+            attempt()
+        except AuditError as error:
+            errors.append(error)
+    assert all(str(path) in str(error) and error.next_step for error in errors)
+    capsys.readouterr()
+
+
+def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    content = bytearray(small)
+    content[100:4096] = bytes(3996)
+    path.write_bytes(content)
+    with pytest.raises(DamagedError):
+        app.open_to_resume(path)
+    with pytest.raises(LedgerError, match=r"nothing can be read any more of the run file .*run.sqlite"):
+        salvaged(path)
+
+
+def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(square: Place, tmp_path: Path) -> None:
+    settings = square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
+    with audit(settings) as ledger:
+        before = RunView(ledger).run.trainings
+    with salvaged(settings.run_file) as rest:
+        assert RunView(rest).run.trainings == before
+    assert before
+    assert before.users_settled > 100

@@ -1,0 +1,136 @@
+"""The last screen of a run: what people paste into a chat."""
+
+import json
+import re
+import shlex
+
+import msgspec
+import pytest
+
+from audit.demo.fake_replicate.faults import Refused
+from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.model.codes import ExitCode, Reason
+from audit.model.replies import TrainingsRead
+from audit.runfile import Ledger
+from tests.support.audits import Place, Shell
+from tests.support.crowd import Crowd
+from tests.support.run_files import population
+from tests.support.samples import finding, record, run_info
+from tests.support.terminals import terminal
+
+
+@pytest.fixture
+def run(shell: Shell, stage: Place) -> Shell:
+    """A shell with everything set that an audit of the demo's users needs."""
+    shell.environ = stage.environ
+    return shell
+
+
+def commands(err: str) -> list[list[str]]:
+    """The commands that the summary proposes, as a shell reads them."""
+    joined = err.replace("\\\n", " ")
+    return [shlex.split(line) for line in joined.splitlines() if line.startswith("  sync-audit ")]
+
+
+def test_the_summary_names_counts_users_files_and_what_to_do(run: Shell) -> None:
+    lines = run("run", "--no-progress", "--run-file", "a.sqlite").err.splitlines()
+    assert lines[0] == "72 users: 33 up to date, 19 need a sync, 20 errors, 0 not checked"
+    assert lines[2] == "Needs a sync"
+    assert lines[3] == "      10  Outdated version        beatriz.costa@example.com +9"
+    headings = [line for line in lines if line in {"Needs a sync", "Errors", "Not checked"}]
+    assert headings == ["Needs a sync", "Errors"]
+    assert sum(int(line.split()[0]) for line in lines if re.match(r" +\d+  [A-Z]", line)) == 19 + 20
+    assert max(map(len, lines)) <= 80
+    assert "Run file:     a.sqlite" in lines
+
+
+def test_every_command_that_is_proposed_can_be_pasted(run: Shell) -> None:
+    err = run("run", "--no-progress").err
+    proposed = commands(err)
+    assert [command[1] for command in proposed] == ["user", "explain", "run"]
+    assert max(map(len, err.splitlines())) <= 80
+    codes = [run(*command[1:]).code for command in proposed]
+    assert codes == [ExitCode.NEEDS_SYNC, ExitCode.OK, ExitCode.INCOMPLETE]
+
+
+def test_a_user_is_named_by_id_where_names_may_not_be_shown(run: Shell) -> None:
+    err = run("run", "--no-progress", "--redact", "--run-file", "a.sqlite").err
+    assert "@" not in err
+    user = commands(err)[0]
+    assert run(*user[1:]).code == ExitCode.NEEDS_SYNC
+
+
+def test_where_trainings_were_not_read_nothing_is_said_of_them(run: Shell) -> None:
+    assert "training" not in run("run", "--no-progress", "--user", "mara.lindqvist@example.com").err.lower()
+
+
+def test_trainings_that_were_read_are_counted_in_a_line(run: Shell) -> None:
+    lines = run("run", "--no-progress", "--trainings", "--user", "mara.lindqvist@example.com").err.splitlines()
+    assert re.fullmatch(r"\d+ trainings read, back to \d{4}-\d\d-\d\d\.", lines[1])
+
+
+def test_where_nobody_had_to_be_asked_for_nothing_is_said_of_the_list(run: Shell) -> None:
+    err = run("run", "--no-progress", "--trainings", "--user", "isabella.conti@example.com", "-o", "x.html").err
+    assert "trainings read" not in err
+    assert "Trainings incomplete" not in (run.folder / "x.html").read_text()
+
+
+def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) -> None:
+    shell.environ = square.environ
+    options = ("--no-progress", "--mode", "trainings", "--verify-sample", "10", "--limit", "60", "-o", "x.json")
+    said = shell("run", *options).err.splitlines()[1]
+    counts = re.fullmatch(
+        r"(\d+) settled by trainings, (\d+) asked; list of trainings read, back to [0-9-]{10}\.", said
+    )
+    assert counts
+    run = json.loads((shell.folder / "x.json").read_text())["run"]["trainings"]
+    assert (int(counts[1]), int(counts[2])) == (run["users_settled"], run["users_asked"])
+    assert run["users_settled"] > 20
+
+
+def test_a_list_that_was_not_read_to_its_end_says_why(shell: Shell, square: Place, crowd: Crowd) -> None:
+    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as standin:
+        shell.environ = Place(square.dsn, standin).environ
+        lines = shell("run", "--no-progress", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
+    said = next(line for line in lines if "trainings read" in line)
+    assert said.startswith("0 trainings read, and not as far as wanted: ")
+    assert "503" in lines[lines.index(said)] + lines[lines.index(said) + 1]
+    assert max(len(line) for line in lines if not line.startswith("warning: ")) <= 80
+
+
+def test_a_sample_that_disagrees_is_said_loudly(shell: Shell) -> None:
+    info = run_info(
+        trainings=TrainingsRead(mode="trainings", complete=True, began_at="2026-03-01T12:00:00Z"),
+        finished_at="2026-03-01T12:01:00Z",
+    )
+    wrong = finding(Reason.EVIDENCE_DISAGREES, evidence="versions")
+    with Ledger.create(shell.folder / "run.sqlite", info) as ledger:
+        with ledger.loading():
+            ledger.add(record(), "acme/ann", wrong)
+            ledger.save_population(population(1))
+        ledger.finish(msgspec.structs.replace(info, state="complete"))
+    err = shell("render", "run.sqlite").err
+    assert "disagree on 1 of those who were asked for as a check: do not trust" in " ".join(err.split())
+    assert "sync-audit run --mode versions" in " ".join(err.split())
+    assert max(map(len, err.splitlines())) <= 80
+
+
+def test_where_all_is_well_there_is_nothing_to_do(run: Shell) -> None:
+    err = run("run", "--no-progress", "--user", "yusuf.demir@example.com").err
+    assert commands(err) == []
+    assert "Errors" not in err
+
+
+def test_a_narrow_terminal_gets_titles_alone_and_no_torn_lines(run: Shell) -> None:
+    lines = run("run", "--no-progress", "--run-file", "a.sqlite", COLUMNS="40").err.splitlines()
+    assert "      10  Outdated version" in lines
+    assert max(len(line) for line in lines if re.match(r" +\d+  [A-Z]", line)) <= 40
+
+
+@pytest.mark.parametrize(("name", "value", "coloured"), [("TERM", "xterm", True), ("NO_COLOR", "1", False)])
+def test_colours_are_for_terminals_that_want_them(run: Shell, name: str, value: str, *, coloured: bool) -> None:
+    run.environ = run.environ | {name: value}
+    with terminal(run, "run", "-q", "--limit", "3") as window:
+        window.to_the_end()
+        assert bool(re.search(rb"\x1b\[[0-9;]*3\dm", window.raw)) is coloured

@@ -1,0 +1,259 @@
+"""Reading a list of trainings that grows, breaks off and lies, and settling whom it settles."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.commands.run.trainings import Reading, settle, start
+from audit.findings.classify import Circumstances, classify
+from audit.findings.trainings import Judge
+from audit.model.codes import Reason
+from audit.model.replies import Account, Failed, NotAsked, Training, TrainingsRead
+from audit.model.users import Population
+from audit.replicate.responses import TrainingsPage
+from audit.runfile import Ledger
+from tests.support.samples import digest, record, run_info
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINE = Circumstances(Account(type="user", username="acme"))
+NOBODY = Population(
+    users=0,
+    users_with_completed_model=0,
+    completed_models=0,
+    users_with_several_completed_models=0,
+    completed_models_hidden=0,
+    completed_without_model_id=0,
+    test_models_left_out=0,
+    models_without_user=0,
+    training_status={},
+)
+
+
+def text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def training(number: int, hours_ago: float = 0) -> Training:
+    """One of user `number`, who has one model and one version."""
+    moment = text(NOW - timedelta(hours=hours_ago))
+    model, version = f"acme/user-{number}", digest(f"user {number}")
+    return Training(
+        id=f"t{number}", status="succeeded", model=model, version=version, created_at=moment, completed_at=moment
+    )
+
+
+@dataclass
+class Trainings:
+    """An account's trainings, newest first, `size` a page; `then` is called after each page."""
+
+    trainings: list[Training]
+    size: int = 2
+    broken_page: int | None = None
+    then: Callable[["Trainings"], None] = lambda _: None
+    asked: list[str | None] = field(default_factory=list)
+
+    async def page(self, following: str | None) -> TrainingsPage | Failed:
+        self.asked.append(following)
+        if len(self.asked) == self.broken_page:
+            return Failed(Reason.SERVER_ERROR, "HTTP 503")
+        begin = int(following or 0)
+        page = self.trainings[begin : begin + self.size]
+        more = begin + self.size < len(self.trainings)
+        self.then(self)
+        return TrainingsPage(tuple(page), 0, str(begin + self.size) if more else None)
+
+
+class Lister:
+    """What `Reading` asks."""
+
+    def __init__(self, account: Trainings) -> None:
+        self._account = account
+
+    async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+        return await self._account.page(following)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A run that wants trainings, all of them."""
+    with new_ledger(tmp_path) as ledger:
+        yield ledger
+
+
+def new_ledger(folder: Path, since: str | None = None) -> Ledger:
+    wanted = TrainingsRead(mode="trainings", since=since)
+    return Ledger.create(folder / "run.sqlite", run_info(trainings=wanted))
+
+
+def read(ledger: Ledger, account: Trainings, now: datetime = NOW) -> TrainingsRead:
+    """Read on, and how far it is then."""
+    asyncio.run(Reading(Lister(account), ledger, lambda: now).finish())
+    assert ledger.info.trainings
+    return ledger.info.trainings
+
+
+def known(ledger: Ledger, numbers: range) -> set[int]:
+    return {number for number in numbers if ledger.trainings.newest(f"acme/user-{number}")}
+
+
+def test_the_whole_list_is_read_and_each_training_is_counted_once(ledger: Ledger) -> None:
+    done = read(ledger, Trainings([training(i, i) for i in range(7)]))
+    assert (done.read, done.pages, done.complete, done.next) == (7, 4, True, None)
+    assert done.began_at == text(NOW)
+    assert done.back_to == text(NOW - timedelta(hours=6))
+    assert known(ledger, range(8)) == set(range(7))
+
+
+def test_reading_ends_where_nothing_more_is_wanted(tmp_path: Path) -> None:
+    account = Trainings([training(i, i) for i in range(20)])
+    with new_ledger(tmp_path, since=text(NOW - timedelta(hours=4.5))) as ledger:
+        done = read(ledger, account)
+    assert len(account.asked) == 3
+    assert done.complete
+
+
+def test_an_empty_list_is_complete(ledger: Ledger) -> None:
+    done = read(ledger, Trainings([]))
+    assert (done.read, done.pages, done.complete, done.back_to) == (0, 1, True, None)
+
+
+def test_a_page_that_fails_ends_the_reading_and_says_why(ledger: Ledger) -> None:
+    done = read(ledger, Trainings([training(i, i) for i in range(7)], broken_page=3))
+    assert (done.read, done.complete, done.problem) == (4, False, "HTTP 503")
+    assert done.back_to == text(NOW - timedelta(hours=3))
+
+
+def test_reading_goes_on_where_it_broke_off(ledger: Ledger) -> None:
+    trainings = [training(i, 30 * i) for i in range(9)]
+    read(ledger, Trainings(trainings, broken_page=4))
+    account = Trainings(trainings)
+    done = read(ledger, account, NOW + timedelta(hours=1))
+    assert account.asked == [None, "6", "8"]  # the page at the front, then the rest
+    assert (done.read, done.complete, done.problem) == (9, True, None)
+    assert done.began_at == text(NOW + timedelta(hours=1))
+
+
+def test_what_was_trained_between_two_parts_is_read_first(ledger: Ledger) -> None:
+    old = [training(i, 30 * i) for i in range(6)]
+    read(ledger, Trainings(old, broken_page=2))
+    new = [training(i, -i) for i in (12, 11, 10)]
+    done = read(ledger, Trainings([*new, *old]), NOW + timedelta(hours=13))
+    assert done.read == 9
+    assert known(ledger, range(20)) == {*range(6), 10, 11, 12}
+
+
+def test_what_was_running_is_looked_at_again(ledger: Ledger) -> None:
+    running = Training(id="t0", status="processing", created_at=text(NOW - timedelta(minutes=5)))
+    read(ledger, Trainings([running, *(training(i, 30 * i) for i in range(1, 6))], broken_page=2))
+    assert known(ledger, range(1)) == set()
+    read(ledger, Trainings([training(0, 0), *(training(i, 30 * i) for i in range(1, 6))]), NOW + timedelta(hours=1))
+    assert known(ledger, range(1)) == {0}
+
+
+def test_a_next_that_loops_ends_the_reading(ledger: Ledger) -> None:
+    class Loop:
+        async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+            return TrainingsPage((training(1),), 0, "again")
+
+    asyncio.run(asyncio.wait_for(Reading(Loop(), ledger, lambda: NOW).finish(), 5))
+    assert ledger.info.trainings
+    assert "loops" in str(ledger.info.trainings.problem)
+
+
+@given(
+    first=st.integers(0, 12),
+    size=st.integers(1, 4),
+    grows=st.lists(st.integers(0, 3), max_size=8),
+    breaks=st.one_of(st.none(), st.integers(1, 6)),
+)
+def test_no_training_is_missed_however_the_list_grows_and_breaks_off(
+    first: int, size: int, grows: list[int], breaks: int | None
+) -> None:
+    """New trainings in front move the others to later pages while they are read."""
+    growth = iter(grows)
+    numbers = iter(range(100, 200))
+
+    def grow(account: Trainings) -> None:
+        for _ in range(next(growth, 0)):
+            account.trainings.insert(0, training(next(numbers), -len(account.trainings)))
+
+    account = Trainings([training(i, i) for i in range(first)], size, breaks, grow)
+    before = {each.id for each in account.trainings}
+    with TemporaryDirectory() as folder, new_ledger(Path(folder)) as ledger:
+        read(ledger, account)
+        at_second = {each.id for each in account.trainings}
+        account.broken_page = None
+        done = read(ledger, account)
+        kept = {f"t{i}" for i in known(ledger, range(200))}
+        assert done.complete
+        assert done.read == len(kept)
+        assert before <= kept <= {each.id for each in account.trainings}
+        assert breaks is None or at_second <= kept
+
+
+def test_without_a_date_the_list_is_read_back_to_a_day_before_the_oldest_record() -> None:
+    wanted = TrainingsRead(mode="versions")
+    assert start("2026-02-10T08:00:00Z", wanted).since == "2026-02-09T08:00:00Z"
+    assert start(None, wanted).since is None
+    said = TrainingsRead(mode="versions", since="2026-01-01T00:00:00Z")
+    assert start("2026-02-10T08:00:00Z", said) == said
+
+
+def filled(ledger: Ledger, *numbers: int) -> None:
+    """Users whose records are those of their trainings."""
+    with ledger.loading():
+        for number in numbers:
+            each = record(
+                user_id=f"u{number}",
+                replicate_model_id=f"acme/user-{number}",
+                replicate_version_id=digest(f"user {number}"),
+            )
+            ledger.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
+        ledger.save_population(NOBODY)
+
+
+def test_settled_users_are_not_pending_any_more(ledger: Ledger) -> None:
+    filled(ledger, 1, 2, 3)
+    read(ledger, Trainings([training(1), training(3)]))
+    judge = Judge(MINE, ledger.info.trainings, ledger.trainings)
+    assert settle(ledger, judge, 0, 5) == 2
+    assert list(ledger.pending()) == ["acme/user-2"]
+    assert ledger.count_by_training() == 2
+    assert settle(ledger, judge, 0, 5) == 0
+
+
+@pytest.mark.parametrize(("percent", "left"), [(0, 0), (0.0001, 1), (100, 1500), (10, 150)])
+def test_the_sample_stays_pending(ledger: Ledger, percent: float, left: int) -> None:
+    filled(ledger, *range(1500))
+    read(ledger, Trainings([training(i) for i in range(1500)], size=500))
+    settle(ledger, Judge(MINE, ledger.info.trainings, ledger.trainings), percent, 5)
+    pending = ledger.count_pending()
+    assert pending == left if percent != 10 else 100 <= pending <= 200
+
+
+def test_of_a_model_that_two_have_nobody_is_settled(ledger: Ledger) -> None:
+    with ledger.loading():
+        for name in ("u1", "u2"):
+            each = record(user_id=name, replicate_model_id="acme/user-1", replicate_version_id=digest("user 1"))
+            ledger.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
+        ledger.save_population(NOBODY)
+    read(ledger, Trainings([training(1)]))
+    assert settle(ledger, Judge(MINE, ledger.info.trainings, ledger.trainings), 0, 5) == 0
+
+
+def test_the_newest_training_is_the_one_that_ended_last(ledger: Ledger) -> None:
+    first = training(1, 2)
+    overtaken = msgspec.structs.replace(first, id="t-slow", completed_at=text(NOW), version=digest("slow"))
+    late = msgspec.structs.replace(first, id="t-quick", created_at=text(NOW - timedelta(hours=1)))
+    read(ledger, Trainings([late, overtaken]))
+    newest = ledger.trainings.newest("ACME/User-1")
+    assert newest
+    assert newest.id == "t-slow"

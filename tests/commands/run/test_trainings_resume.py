@@ -1,0 +1,118 @@
+"""Runs with trainings, killed while they read the list, settle users or ask for the rest, and then resumed."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.demo.fake_replicate.answers import PageSizes
+from audit.demo.fake_replicate.faults import Refused, Slow
+from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.stage import load
+from audit.model.codes import ExitCode
+from audit.runfile import Ledger
+from tests.commands.run.test_kill_matrix import wait_until
+from tests.support.audits import Place, Shell, new_database
+from tests.support.crowd import OddlyTrained
+
+RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--trainings-since", "2020-01-01")
+FAST = (*RUN, "--mode", "trainings", "--verify-sample", "0")
+FULL = (*RUN, "--trainings")
+RESUME = ("run", "--resume", "run.sqlite")
+MODES = pytest.mark.parametrize(
+    "command", [FAST, pytest.param(FULL, marks=pytest.mark.slow)], ids=["trainings", "versions"]
+)
+SIGNALS = pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda number: number.name
+)
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Servers that take their time, and what runs that nobody disturbs come to."""
+
+    dsn: str
+    crowd: OddlyTrained
+    standin: StandIn
+    whole: dict[tuple[str, ...], dict[str, Any]]
+
+    def environ(self, standin: StandIn | None = None) -> dict[str, str]:
+        return Place(self.dsn, standin or self.standin).environ | {
+            "SYNC_AUDIT_TIMEOUT": "20",
+            "SYNC_AUDIT_CONCURRENCY": "4",
+        }
+
+
+@pytest.fixture(scope="module")
+def arena(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    crowd = OddlyTrained(300, oddities=0.2, odd_trainings=0.1)
+    dsn = asyncio.run(new_database(postgres_server, "trainings_resume"))
+    asyncio.run(load(dsn, crowd))
+    rules = Rules(sizes=PageSizes(trainings=20), faults=(Slow(low=0.01, high=0.02),))
+    with in_thread(StandIn(crowd, rules)) as standin, ExitStack() as cleanup:
+        arena = Arena(dsn, crowd, standin, {})
+        for command in (FAST, FULL):
+            shell = Shell(tmp_path_factory.mktemp("whole"), arena.environ(), cleanup)
+            assert shell(*command).code == ExitCode.INCOMPLETE
+            arena.whole[command] = outcome(shell.folder)
+        yield arena
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """The JSON report but for its run block."""
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    assert report.pop("run")["state"] == "complete"
+    return report
+
+
+def killed(shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int) -> int:
+    """End a run after so many requests."""
+    before = arena.standin.seen.requests
+    process = shell.start(*command)
+    wait_until(lambda: arena.standin.seen.requests >= before + requests, process)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    return process.returncode
+
+
+@MODES
+@pytest.mark.parametrize("requests", [3, 12, pytest.param(30, marks=pytest.mark.slow)])
+@SIGNALS
+def test_a_run_that_was_stopped_at_any_moment_comes_to_the_same(
+    shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int
+) -> None:
+    """The list has 18 pages: 3 and 12 requests are within it, 30 are beyond."""
+    shell.environ = arena.environ()
+    assert killed(shell, arena, command, requests, number) != 0
+    done = shell(*RESUME, "-oreport.json")
+    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert outcome(shell.folder) == arena.whole[command]
+
+
+def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: Shell, arena: Arena) -> None:
+    shell.environ = arena.environ()
+    killed(shell, arena, FAST, 10, signal.SIGKILL)
+    with Ledger.open(shell.folder / "run.sqlite") as ledger:
+        read = ledger.info.trainings
+    assert read
+    assert 5 <= read.pages <= 10
+    assert read.next
+
+
+def test_a_list_that_breaks_off_means_more_questions_and_no_wrong_verdict(shell: Shell, arena: Arena) -> None:
+    rules = Rules(sizes=PageSizes(trainings=20), faults=(Refused(status=500, on=("trainings",), times=None),))
+    with in_thread(StandIn(arena.crowd, rules)) as broken:
+        shell.environ = arena.environ(broken)
+        done = shell(*FAST)
+    report = json.loads((shell.folder / "report.json").read_text())
+    assert done.code == ExitCode.INCOMPLETE
+    assert {user["evidence"] for user in report["users"]} <= {"versions", None}
+    right = {arena.crowd.user_id(i): arena.crowd.verdict(i) for i in range(arena.crowd.n)}
+    assert {user["user_id"]: user["reason"] for user in report["users"]} == right

@@ -1,0 +1,568 @@
+"""`sync RUN --apply` and `sync --undo FILE` on a real database that others use: nothing of theirs is ever lost."""
+
+import asyncio
+import contextlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from audit.commands.sync.rules import PlanCode
+from audit.commands.sync.tally import RepairCode
+from audit.demo.fake_replicate.faults import Fault, Refused
+from audit.demo.fake_replicate.server import StandIn, Trouble
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.stage import load
+from audit.model.repair import Outcome, State
+from audit.model.replies import Version
+from audit.runfile import Entry, Ledger
+from tests.support import psql
+from tests.support.audits import Ended, Place, Shell, new_database
+from tests.support.audits import audit as audited
+from tests.support.crowd import Crowd
+from tests.support.terminals import terminal
+
+INCLUDE = ("--include", "unknown_version", "--include", "malformed_version")
+APPLY = ("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
+UNDO = ("sync", "--undo", "run-undo.sql", "--yes")
+CHANGES = 264
+"""Of the crowd below: three batches."""
+KEEP = """
+UPDATE user_models SET lora_weights_url = 'https://replicate.delivery/old.tar' WHERE id % 8 = 1;
+UPDATE user_models SET updated_at = NULL WHERE id % 50 = 1;
+CREATE TABLE kept (LIKE user_models INCLUDING ALL);
+INSERT INTO kept SELECT * FROM user_models;
+"""
+RESTORE = """
+DROP TABLE user_models CASCADE;
+DROP FUNCTION IF EXISTS on_update CASCADE;
+CREATE TABLE user_models (LIKE kept INCLUDING ALL);
+INSERT INTO user_models SELECT * FROM kept ORDER BY id;
+ANALYZE user_models;
+"""
+TRIGGER = """
+CREATE FUNCTION on_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NEW; END $$;
+CREATE TRIGGER on_update BEFORE UPDATE ON user_models FOR EACH ROW EXECUTE FUNCTION on_update();
+"""
+SLOW = TRIGGER.format(does="IF current_setting('application_name') = 'sync-audit' THEN PERFORM pg_sleep(0.004); END IF")
+DATING = TRIGGER.format(does="NEW.updated_at = clock_timestamp()")
+
+
+class Moving(Crowd):
+    """A crowd of which some have just been trained again."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n, oddities=0.5)
+        self.retrained: set[int] = set()
+
+    def versions(self, i: int) -> tuple[Version, ...]:
+        """A newer one in front for those."""
+        newest = (Version(self.hash(i, 77), "2026-06-01T00:00:00Z"),) if i in self.retrained else ()
+        return (*newest, *super().versions(i))
+
+
+@dataclass
+class Product:
+    """A database, Replicate, and a finished run of it in the shell's folder."""
+
+    place: Place
+    crowd: Moving
+    shell: Shell
+    rows: list[int]
+    """Ids of the rows that the plan changes, in its order."""
+
+    def __call__(self, *arguments: str, **environ: str) -> Ended:
+        return self.shell(*arguments, **environ)
+
+    def sql(self, query: str, *values: Any) -> Any:
+        """The rows that `query` gives."""
+
+        async def fetch() -> Any:
+            connection = await asyncpg.connect(self.place.dsn)
+            try:
+                return await (connection.fetch(query, *values) if values else self._all(connection, query))
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+    @staticmethod
+    async def _all(connection: Any, query: str) -> Any:
+        return await (connection.execute if ";" in query else connection.fetch)(query)
+
+    @property
+    def digest(self) -> str:
+        """Of the whole table, byte for byte."""
+        return str(self.sql("SELECT md5(string_agg(t::text, E'\\n' ORDER BY id)) AS md5 FROM user_models t")[0]["md5"])
+
+    def table(self) -> dict[int, dict[str, Any]]:
+        """All rows by their ids."""
+        return {row["id"]: dict(row) for row in self.sql("SELECT * FROM user_models")}
+
+    def states(self) -> dict[int, State]:
+        """The journal."""
+        with Ledger.open(self.shell.folder / "run.sqlite") as ledger:
+            return {int(entry.change.model_row_id): entry.state for entry in ledger.journal.entries()}
+
+    def alone(self) -> None:
+        """Wait until the server has noticed that nobody is there any more."""
+        query = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'sync-audit'"
+        wait_until(lambda: self.sql(query)[0]["n"] == 0)
+
+
+@pytest.fixture(scope="module")
+def place(postgres_server: str) -> Iterator[tuple[Place, Moving]]:
+    crowd = Moving(900)
+    dsn = asyncio.run(new_database(postgres_server, "product"))
+
+    async def fill() -> None:
+        await load(dsn, crowd)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(KEEP)
+        await connection.close()
+
+    asyncio.run(fill())
+    with in_thread(StandIn(crowd)) as standin:
+        yield Place(dsn, standin), crowd
+
+
+@pytest.fixture(scope="module")
+def planned(place: tuple[Place, Moving], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the audit of them, trainings read, and the files of its plan."""
+    folder = tmp_path_factory.mktemp("planned")
+    audited(place[0].settings(folder, timeout=10.0, outputs=())).close()
+    assert Shell(folder)("sync", "run.sqlite", *INCLUDE).code == PlanCode.SOMETHING_TO_DO
+    return folder
+
+
+@pytest.fixture
+def product(place: tuple[Place, Moving], planned: Path, shell: Shell) -> Product:
+    """The table as it was when it was audited, and its plan."""
+    for file in ("run.sqlite", "run-apply.sql", "run-undo.sql"):
+        shutil.copy(planned / file, shell.folder)
+    shell.environ = place[0].environ | {"SYNC_AUDIT_TIMEOUT": "10"}
+    place[1].retrained.clear()
+    rows = re.findall(r"WHERE id = '(\d+)'", (planned / "run-apply.sql").read_text())
+    made = Product(place[0], place[1], shell, [int(row_id) for row_id in rows])
+    assert len(made.rows) == CHANGES
+    made.sql(RESTORE)
+    return made
+
+
+def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert process is None or process.poll() is None, "it ended too early"
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.005)
+
+
+def ends(ended: Ended, code: RepairCode | PlanCode) -> Ended:
+    assert ended.code == code, ended.err
+    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+    assert "Traceback" not in ended.err
+    return ended
+
+
+def named(ended: Ended, state: State) -> dict[int, str]:
+    """Rows that were not changed, with the reason."""
+    found = re.findall(rf"^{state.value} +\S+, row (\d+): (.*)$", ended.err, re.MULTILINE)
+    return {int(row_id): why for row_id, why in found}
+
+
+def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(product: Product) -> None:
+    before, old = product.digest, product.table()
+    done = ends(product(*APPLY), RepairCode.DONE)
+    assert f"{CHANGES} rows changed\n" in done.err
+    assert f"Audited again: {CHANGES} of {CHANGES} users are up to date now" in done.err
+    for row_id, row in product.table().items():
+        changed = {name for name, value in row.items() if old[row_id][name] != value}
+        assert changed <= {"replicate_version_id", "lora_weights_url"}
+        assert ("replicate_version_id" in changed) == (row_id in product.rows)
+    assert not (product.shell.folder / "run-undo-planned.sql").exists(), "the other one has all of it"
+    assert ends(product(*APPLY), PlanCode.NOTHING_TO_DO).err.count(f"{CHANGES} more changed already") == 1
+    undone = ends(product(*UNDO), RepairCode.DONE)
+    assert f"{CHANGES} rows put back\n" in undone.err
+    assert product.digest == before
+    assert set(product.states().values()) == {State.UNDONE}
+    assert f"0 rows put back, {CHANGES} put back already" in ends(product(*UNDO), RepairCode.DONE).err
+    ends(product("sync", "run.sqlite"), PlanCode.SOMETHING_TO_DO)
+
+
+def test_psql_does_and_undoes_the_same(product: Product) -> None:
+    before = product.digest
+    product(*APPLY)
+    applied = product.digest
+    product.sql(RESTORE)
+    shutil.copy(product.shell.folder / "run-undo.sql", product.shell.folder / "after-undo.sql")
+    assert psql.run(product.place.dsn, product.shell.folder / "run-apply.sql").returncode == 0
+    assert product.digest == applied
+    assert psql.run(product.place.dsn, product.shell.folder / "after-undo.sql").returncode == 0
+    assert product.digest == before
+    psql.run(product.place.dsn, product.shell.folder / "run-apply.sql")
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+EDITS = (
+    "replicate_version_id = 'edited'",
+    "lora_weights_url = 'https://example.com/edited.tar'",
+    "trigger_word = 'EDITED', updated_at = now()",
+    "training_status = 'training', updated_at = now()",
+)
+
+
+def edit_of(row_id: int) -> str:
+    return f"UPDATE user_models SET {EDITS[row_id % len(EDITS)]} WHERE id = {row_id}"
+
+
+def is_edited(row_id: int, row: dict[str, Any]) -> bool:
+    name, _, value = EDITS[row_id % len(EDITS)].partition(",")[0].partition(" = ")
+    return bool(row[name] == value.strip("'"))
+
+
+def test_no_edit_of_others_is_lost_and_all_rows_they_kept_are_named(product: Product) -> None:
+    edited = product.rows[::3]
+    before, during = edited[::2], edited[1::2]
+    gone = before.pop()
+    product.sql(";".join([*map(edit_of, before), f"DELETE FROM user_models WHERE id = {gone};", SLOW]))
+    process = product.shell.start(*APPLY)
+    wait_until(lambda: product.table()[product.rows[1]]["replicate_version_id"] != "edited" and begun(product), process)
+    for row_id in reversed(during):
+        product.sql(edit_of(row_id))
+    out, err = process.communicate(timeout=60)
+    done = ends(Ended(process.returncode, out.decode(), err.decode()), RepairCode.INCOMPLETE)
+    table, states, skipped = product.table(), product.states(), named(done, State.SKIPPED)
+    assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
+    assert gone not in table
+    assert skipped[gone] == "the row is gone"
+    assert set(skipped) == {row_id for row_id, state in states.items() if state is State.SKIPPED}
+    assert {*before, gone} <= set(skipped) <= {*edited}
+    assert {state for row_id, state in states.items() if row_id not in edited} == {State.DONE}
+    assert f"{CHANGES - len(skipped)} rows changed, {len(skipped)} skipped" in done.err
+    # And undoing leaves them alone as well.
+    undone = ends(product(*UNDO), RepairCode.INCOMPLETE)
+    table = product.table()
+    assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
+    assert set(named(undone, State.SKIPPED)) == {row_id for row_id in during if states[row_id] is State.DONE}
+
+
+def begun(product: Product) -> bool:
+    """Whether the first rows have been changed for everybody to see."""
+    query = "SELECT count(*) AS n FROM user_models JOIN kept USING (id) WHERE id = ANY($1) AND "
+    differs = "user_models.replicate_version_id IS DISTINCT FROM kept.replicate_version_id"
+    return bool(product.sql(query + differs, product.rows[:100])[0]["n"] > 50)
+
+
+def kill_in_the_middle(product: Product, seed: int) -> None:
+    """An `--apply` that gets a signal at any moment of its work; its exit code."""
+    process = product.shell.start(*APPLY)
+    query = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'sync-audit'"
+    wait_until(lambda: process.poll() is not None or product.sql(query)[0]["n"])
+    delay = random.Random(seed).uniform(0.0, 1.3)
+    print(f"killed after {delay:.3f} s")  # noqa: T201 - shown where the test fails
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(delay)
+    process.kill()
+    process.communicate(timeout=30)
+    product.alone()
+
+
+def check_killed(product: Product, seed: int, *more: str) -> None:
+    before = product.digest
+    product.sql(SLOW)
+    for again in range(2):
+        kill_in_the_middle(product, seed * 2 + again)
+    product(*APPLY, *more)
+    assert Counter(product.states().values()) == {State.DONE: CHANGES}
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_after_kills_in_the_middle_the_same_command_goes_on_and_undo_takes_back_all(
+    product: Product, seed: int
+) -> None:
+    check_killed(product, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_after_kills_at_more_moments_the_same_command_goes_on_and_undo_takes_back_all(
+    product: Product, seed: int
+) -> None:
+    check_killed(product, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_undo_right_after_a_kill_takes_back_what_was_done(product: Product, seed: int) -> None:
+    before = product.digest
+    product.sql(SLOW)
+    kill_in_the_middle(product, 100 + seed)
+    assert product(*UNDO).code == RepairCode.DONE
+    assert product.digest == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_it_between_two_batches_with_everything_known(product: Product, number: signal.Signals) -> None:
+    before = product.digest
+    product.sql(SLOW)
+    process = product.shell.start(*APPLY)
+    wait_until(lambda: begun(product), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    ends(ended, RepairCode(128 + number))
+    done = list(product.states().values())
+    assert set(done) == {State.DONE}
+    assert f"{len(done)} rows changed, {CHANGES - len(done)} not come to" in ended.err
+    assert f"It ended early: stopped by {number.name}" in ended.err
+    undo_file = (product.shell.folder / "run-undo.sql").read_text()
+    assert undo_file.count("\nUPDATE ") == len(done)
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goes_on(product: Product) -> None:
+    before = product.digest
+    product.sql(SLOW)
+    process = product.shell.start(*APPLY)
+    wait_until(lambda: begun(product), process)
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sync-audit'"
+    wait_until(lambda: product.sql(f"{query} AND state = 'active'"), process)
+    out, err = process.communicate(timeout=30)
+    ended = ends(Ended(process.returncode, out.decode(), err.decode()), RepairCode.INCOMPLETE)
+    assert "closed the connection" in ended.err
+    assert "What is done stays done. To go on:\n  sync-audit sync run.sqlite" in ended.err
+    states = Counter(product.states().values())
+    assert states[State.BEGUN] == 100
+    assert f"{states[State.DONE]} rows changed, 100 not known" in ended.err
+    ends(product(*APPLY), RepairCode.DONE)
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+def test_a_trigger_that_dates_every_change_does_not_stand_against_undoing(product: Product) -> None:
+    old = product.table()
+    product.sql(DATING)
+    ends(product(*APPLY), RepairCode.DONE)
+    ends(product(*UNDO), RepairCode.DONE)
+    for row_id, row in product.table().items():
+        assert {**row, "updated_at": None} == {**old[row_id], "updated_at": None}
+
+
+def test_touch_dates_all_rows_alike_and_undo_puts_the_old_dates_back(product: Product) -> None:
+    before = product.digest
+    ends(product(*APPLY, "--touch"), RepairCode.DONE)
+    table = product.table()
+    assert len({table[row_id]["updated_at"] for row_id in product.rows}) == 1
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+@pytest.mark.slow
+def test_touched_rows_are_put_back_after_kills(product: Product) -> None:
+    check_killed(product, 50, "--touch")
+
+
+def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_wanted(product: Product) -> None:
+    users = [row["user_id"] for row in map(product.table().get, product.rows[:3]) if row]
+    product.crowd.retrained = {int(user_id[:8]) for user_id in users}
+    done = ends(product(*APPLY), RepairCode.INCOMPLETE)
+    skipped = named(done, State.SKIPPED)
+    assert set(skipped) == set(product.rows[:3])
+    assert all(why.startswith("another version is the latest by now") for why in skipped.values())
+    assert f"{CHANGES - 3} of {CHANGES - 3} users are up to date now" in done.err
+    done = ends(product(*APPLY, "--no-recheck"), RepairCode.DONE)
+    assert f"Audited again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
+    assert "outdated_version: 1 newer version on Replicate" in done.err
+
+
+def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tried_again(product: Product) -> None:
+    with trouble(product.place.standin, Refused(status=500, times=2)):
+        done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
+    failed = named(done, State.FAILED)
+    assert len(failed) == 2
+    assert all("Replicate could not be asked again" in why for why in failed.values())
+    assert "2 rows changed" in ends(product(*APPLY), RepairCode.DONE).err
+
+
+@contextlib.contextmanager
+def trouble(standin: StandIn, fault: Fault) -> Iterator[None]:
+    """So answers the stand-in within the block."""
+    before, standin._trouble = standin._trouble, Trouble((fault,), None)
+    try:
+        yield
+    finally:
+        standin._trouble = before
+
+
+def test_a_service_that_is_down_ends_it_with_nothing_tried(product: Product) -> None:
+    digest = product.digest
+    with trouble(product.place.standin, Refused(status=500)):
+        done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
+    assert "Replicate does not answer" in done.err
+    assert f"0 rows changed, {CHANGES} not come to" in done.err
+    assert product.digest == digest
+
+
+def test_a_role_that_may_not_update_can_plan_and_is_told_before_the_first_batch(product: Product) -> None:
+    with contextlib.suppress(asyncpg.UndefinedObjectError):
+        product.sql("DROP OWNED BY looker; DROP ROLE looker;")
+    product.sql("CREATE ROLE looker LOGIN; GRANT SELECT ON users, user_models TO looker;")
+    before = product.digest
+    url = urlsplit(product.place.dsn)._replace(netloc="looker@").geturl()
+    assert product("sync", "run.sqlite", DATABASE_URL=url).code == PlanCode.SOMETHING_TO_DO
+    for command in (APPLY, UNDO):
+        ended = product(*command, DATABASE_URL=url)
+        assert ended.code == 5
+        assert "GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO looker;" in ended.err
+    assert product.states() == {}
+    assert product.digest == before
+    product.sql("GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO looker;")
+    ends(product(*APPLY, DATABASE_URL=url), RepairCode.DONE)
+    ends(product(*UNDO, DATABASE_URL=url), RepairCode.DONE)
+    assert product.digest == before
+    product.sql("DROP OWNED BY looker; DROP ROLE looker;")
+
+
+def test_limit_and_user_narrow_it_and_what_is_left_can_be_done_later(product: Product) -> None:
+    assert "2 rows changed\n" in ends(product(*APPLY, "--limit", "2"), RepairCode.DONE).err
+    row = product.table()[product.rows[9]]
+    one = ends(product(*APPLY, "--user", row["user_id"]), RepairCode.DONE)
+    assert "1 row changed\n" in one.err
+    assert list(product.states()) == sorted(product.states(), key=str)
+    assert set(product.states()) == {*product.rows[:2], product.rows[9]}
+    assert f"{CHANGES - 3} rows changed\n" in ends(product(*APPLY), RepairCode.DONE).err
+
+
+def test_what_psql_has_done_by_an_earlier_plan_can_still_be_undone(product: Product) -> None:
+    before = product.digest
+    first, second = (product.table()[row_id]["user_id"] for row_id in product.rows[:2])
+    (product.shell.folder / "run-undo.sql").unlink()
+    ends(product("sync", "run.sqlite", *INCLUDE, "--user", first), PlanCode.SOMETHING_TO_DO)
+    assert psql.run(product.place.dsn, product.shell.folder / "run-apply.sql").returncode == 0
+    ends(product(*APPLY, "--user", second), RepairCode.DONE)
+    assert "1 row put back\n" in ends(product(*UNDO), RepairCode.DONE).err, "exactly what --apply has done"
+    done = ends(product("sync", "--undo", "run-undo-planned.sql", "--yes"), RepairCode.DONE)
+    assert "1 row put back, 1 put back already" in done.err
+    assert product.digest == before
+
+
+def test_undo_works_without_the_run_file_and_from_a_part_of_the_file(product: Product) -> None:
+    before = product.digest
+    ends(product(*APPLY), RepairCode.DONE)
+    elsewhere = product.shell.folder / "mine.sql"
+    lines = (product.shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
+    updates = [line for line in lines if line.startswith("UPDATE")]
+    elsewhere.write_text("".join(line for line in lines if line not in updates[:3]))
+    (product.shell.folder / "run.sqlite").unlink()
+    done = ends(product("sync", "--undo", "mine.sql", "--yes"), RepairCode.DONE)
+    assert f"{CHANGES - 3} rows put back\n" in done.err
+    ends(product(*UNDO), RepairCode.DONE)
+    assert product.digest == before
+
+
+def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> None:
+    before = product.digest
+    label = "socket/product"
+    for answer, code in ((b"n\r", PlanCode.SOMETHING_TO_DO), (b"y\r", RepairCode.DONE)):
+        with terminal(product.shell, *APPLY[:-1]) as screen:
+            seen = screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
+            assert seen[-1] == f"Change {CHANGES} rows of user_models in {label}? [y/N]:"
+            screen.type(answer)
+            assert screen.to_the_end() == code
+    assert product.digest != before
+    with terminal(product.shell, *UNDO[:-1]) as screen:
+        screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
+        assert screen.interrupt() == RepairCode.INTERRUPTED
+        assert screen.lines[-1] == f"exit 130: {RepairCode.INTERRUPTED.meaning}"
+    with terminal(product.shell, *UNDO[:-1]) as screen:
+        screen.until(lambda lines: lines and lines[-1] == f"Put back {CHANGES} rows of user_models in {label}? [y/N]:")
+        screen.type(b"y\r")
+        assert screen.to_the_end() == RepairCode.DONE
+    assert product.digest == before
+
+
+USAGE = {
+    "nobody to ask": (APPLY[:-1], {}, "there is no terminal to ask"),
+    "nobody to ask about undoing": (UNDO[:-1], {}, "there is no terminal to ask"),
+    "no run": (("sync",), {}, "RUN is missing"),
+    "both": (("sync", "run.sqlite", "--undo", "run-undo.sql"), {}, "neither RUN nor --apply"),
+    "yes to nothing": (("sync", "run.sqlite", "--yes"), {}, "--yes has no meaning without --apply"),
+    "touch nothing": (("sync", "run.sqlite", "--touch"), {}, "--touch has no meaning without --apply"),
+    "a plan's option": ((*UNDO, "--limit", "3"), {}, "--limit has no meaning with --undo"),
+    "no undo file": (("sync", "--undo", "none.sql", "--yes"), {}, "none.sql cannot be read: no such file"),
+    "a run to undo": (("sync", "--undo", "run.sqlite", "--yes"), {}, "run.sqlite cannot be read: it is not text"),
+    "the wrong file": (("sync", "--undo", "run-apply.sql", "--yes"), {}, "is no undo file of sync-audit"),
+    "other database": (APPLY, {"DATABASE_URL": "postgresql://h/shop"}, "is h/shop now, and was socket/product"),
+    "other database to undo": (UNDO, {"DATABASE_URL": "postgresql://h/shop"}, "is h/shop now, and was socket/product"),
+    "other Replicate": (APPLY, {"REPLICATE_BASE_URL": "https://example.com"}, "is https://example.com/v1 now"),
+    "no token": (APPLY, {"REPLICATE_API_TOKEN": ""}, "REPLICATE_API_TOKEN is not set"),
+}
+
+
+@pytest.mark.parametrize(("command", "environ", "words"), USAGE.values(), ids=USAGE)
+def test_what_makes_no_sense_is_a_usage_error_that_says_so(
+    place: tuple[Place, Moving], planned: Path, command: tuple[str, ...], environ: dict[str, str], words: str
+) -> None:
+    ended = Shell(planned, place[0].environ)(*command, **environ)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_a_database_that_cannot_be_reached_is_said_to_be(product: Product) -> None:
+    url = "postgresql://postgres@/product?host=" + str(product.shell.folder)
+    for command in (APPLY, UNDO):
+        ended = product(*command, DATABASE_URL=url)
+        assert ended.code == 5
+        assert "database socket/product cannot be reached" in ended.err
+    assert product.states() == {}
+
+
+def test_another_account_s_token_repairs_nothing(product: Product) -> None:
+    ended = product(*APPLY, REPLICATE_API_TOKEN="r8_of_somebody_else")
+    assert ended.code == 5
+    assert "refuses the API token" in ended.err
+
+
+def test_a_redacted_repair_names_no_e_mail(product: Product) -> None:
+    product.sql(edit_of(product.rows[0]))
+    ended = ends(product(*APPLY, "--redact"), RepairCode.INCOMPLETE)
+    assert "@example.com" not in ended.err + ended.out
+    assert product.rows[0] in named(ended, State.SKIPPED)
+
+
+PUT_BACK = """
+UPDATE user_models AS m SET replicate_version_id = k.replicate_version_id, lora_weights_url = k.lora_weights_url
+FROM kept AS k WHERE k.id = m.id AND m.id = {};
+"""
+
+
+def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) -> None:
+    before = product.digest
+    ends(product(*APPLY), RepairCode.DONE)
+    back, edited, *done = product.rows[:8]
+    product.sql(PUT_BACK.format(back))
+    product.sql(f"UPDATE user_models SET replicate_version_id = 'edited' WHERE id = {edited};")
+    with Ledger.resume(product.shell.folder / "run.sqlite") as ledger:
+        entries = [ledger.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
+        ledger.journal.write([Entry(each.change, State.BEGUN, Outcome()) for each in entries if each])
+    ended = ends(product(*APPLY), RepairCode.INCOMPLETE)
+    assert "1 row changed, 6 found to be changed before a kill, 1 skipped" in ended.err
+    assert named(ended, State.SKIPPED) == {edited: "replicate_version_id is edited now"}
+    ends(product(*UNDO), RepairCode.DONE)
+    product.sql(PUT_BACK.format(edited))
+    assert product.digest == before

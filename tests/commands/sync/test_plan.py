@@ -1,0 +1,334 @@
+"""`sync-audit sync` as a person plans a repair with it: from run files of real audits, carried out by psql."""
+
+import json
+import re
+import shlex
+import shutil
+import sqlite3
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import asyncpg
+import jsonschema
+import msgspec
+import pytest
+
+import audit.report
+from audit.cli.signals import Stop
+from audit.commands.run import audit as app
+from audit.commands.run.progress import Silent
+from audit.commands.sync import files as app_sync
+from audit.commands.sync.plan import Plan
+from audit.commands.sync.rules import PlanCode
+from audit.commands.sync.settings import INCLUDABLE, PlanSettings
+from audit.commands.sync.sql import read
+from audit.demo.stage import load
+from audit.demo.users import People
+from audit.model.codes import Reason, Status
+from audit.model.repair import Change, LeftOut, Outcome, State, Weights, WhyLeftOut
+from audit.model.times import utc_now
+from audit.runfile import Entry, Ledger
+from tests.support import psql
+from tests.support.audits import Ended, Place, Shell
+from tests.support.audits import audit as audited
+from tests.support.samples import NEW, OLD, finding, record, run_info
+
+SCHEMA = json.loads((Path(audit.report.__file__).parent / "sync-1.json").read_text())
+NOTHING, SOMETHING = PlanCode.NOTHING_TO_DO, PlanCode.SOMETHING_TO_DO
+
+
+@pytest.fixture(scope="session")
+def run_file(stage: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit of the demo's users, trainings read."""
+    folder = tmp_path_factory.mktemp("audited")
+    audited(stage.settings(folder)).close()
+    return folder / "run.sqlite"
+
+
+@pytest.fixture
+def sync(shell: Shell, run_file: Path) -> Shell:
+    """A shell beside a copy of that run file, `run.sqlite`, in which nothing says where database or Replicate are."""
+    shutil.copy(run_file, shell.folder)
+    return shell
+
+
+def ends(ended: Ended, code: PlanCode) -> None:
+    assert ended.code == code, ended.err
+    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+
+
+def plan(sync: Shell, *options: str) -> dict[str, Any]:
+    ended = sync("sync", "run.sqlite", "-o", "-", *options)
+    ends(ended, SOMETHING if json.loads(ended.out)["changes"] else NOTHING)
+    document: dict[str, Any] = json.loads(ended.out)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    return document
+
+
+def ids(changes: list[dict[str, Any]]) -> list[str]:
+    return [each["model_row_id"] for each in changes]
+
+
+def updates(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.startswith("UPDATE ")]
+
+
+def edited(path: Path, *statements: str) -> None:
+    """Change the run file behind the program's back."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: Shell) -> None:
+    document = plan(sync)
+    with Ledger.open(sync.folder / "run.sqlite") as ledger:
+        need = [user.record.model_row_id for user in ledger.users(Status.NEEDS_SYNC)]
+    assert sorted(ids(document["changes"]) + ids(document["left_out"])) == sorted(need)
+    assert {each["reason"] for each in document["changes"]} == {Reason.OUTDATED_VERSION, Reason.NO_VERSION_RECORDED}
+    assert {each["why"] for each in document["left_out"]} == set(WhyLeftOut) - {WhyLeftOut.TOO_OLD}
+
+
+def test_counts_are_those_of_the_lists(sync: Shell) -> None:
+    document = plan(sync, "--limit", "3")
+    changes, left_out, summary = document["changes"], document["left_out"], document["summary"]
+    assert (summary["changes"], summary["left_out"]) == (len(changes), len(left_out)) == (3, len(left_out))
+    assert summary["weights"] == Counter(each["weights"] for each in changes)
+    assert summary["why_left_out"] == Counter(each["why"] for each in left_out)
+    rest = summary["left_out"] + summary["done_already"] + summary["beyond_limit"]
+    assert summary["needs_sync"] == 3 + rest == 19
+
+
+def test_the_schema_names_exactly_what_there_is() -> None:
+    definitions = SCHEMA["$defs"]
+    assert definitions["change"]["required"] == list(definitions["change"]["properties"])
+    assert definitions["change"]["required"] == [field.name for field in msgspec.structs.fields(Change)]
+    assert definitions["left_out"]["required"] == [field.name for field in msgspec.structs.fields(LeftOut)]
+    assert definitions["why"]["enum"] == list(WhyLeftOut)
+    assert definitions["weights"]["enum"] == list(get_args(Weights))
+    assert definitions["reason"]["enum"] == [reason for reason in Reason if reason.status is Status.NEEDS_SYNC]
+
+
+def test_what_somebody_may_have_meant_is_included_by_name(sync: Shell) -> None:
+    every = plan(sync, *(word for reason in INCLUDABLE for word in ("--include", reason)))
+    assert {each["reason"] for each in every["changes"]} > set(INCLUDABLE)
+
+
+def test_a_plan_needs_no_server_and_leaves_the_run_file_as_it_is(sync: Shell) -> None:
+    before = (sync.folder / "run.sqlite").read_bytes()
+    ends(sync("sync", "run.sqlite"), SOMETHING)
+    assert (sync.folder / "run.sqlite").read_bytes() == before
+    assert {path.name: path.stat().st_mode & 0o777 for path in sync.folder.iterdir() if path.suffix == ".sql"} == {
+        "run-apply.sql": 0o600,
+        "run-undo.sql": 0o600,
+    }
+
+
+def test_nothing_to_do_ends_in_0_and_leaves_no_file(sync: Shell) -> None:
+    ended = sync("sync", "run.sqlite", "--user", "mara.lindqvist@example.com")
+    ends(ended, NOTHING)
+    assert "0 rows to change, 0 users left out" in ended.out
+    assert "Files" not in ended.out
+    assert [path.name for path in sync.folder.iterdir()] == ["run.sqlite"]
+
+
+def test_a_later_plan_leaves_nothing_of_an_earlier_one_to_be_applied_but_all_to_be_undone(sync: Shell) -> None:
+    sync("sync", "run.sqlite")
+    undo = updates(sync.folder / "run-undo.sql")
+    ends(sync("sync", "run.sqlite", "--max-age", "0"), NOTHING)
+    assert updates(sync.folder / "run-apply.sql") == []
+    assert updates(sync.folder / "run-undo.sql") == undo
+    ends(sync("sync", "run.sqlite", "--include", "unknown_version"), SOMETHING)
+    both = updates(sync.folder / "run-undo.sql")
+    assert set(undo) < set(both)
+    assert len(both) == len(set(both)) == len(undo) + 2
+
+
+def test_the_undo_file_of_another_run_is_kept_by_another_name(sync: Shell) -> None:
+    sync("sync", "run.sqlite", "--include", "unknown_version")
+    path = sync.folder / "run-undo.sql"
+    text = re.sub("Run [0-9a-f]{32} of", f"Run {'ab' * 16} of", path.read_text())
+    path.write_text(text)
+    ends(sync("sync", "run.sqlite"), SOMETHING)
+    assert (sync.folder / "run-undo-abababab.sql").read_text() == text
+    assert len(updates(path)) == 9
+
+
+def test_an_undo_file_that_somebody_has_changed_is_not_overwritten(sync: Shell) -> None:
+    sync("sync", "run.sqlite")
+    path = sync.folder / "run-undo.sql"
+    path.write_text(changed := path.read_text().replace(" = 'completed'", " = 'failed'", 1))
+    ended = sync("sync", "run.sqlite")
+    assert ended.code == 2
+    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: UPDATE ", ended.err)
+    assert path.read_text() == changed
+
+
+def test_findings_older_than_wanted_are_left_out(sync: Shell) -> None:
+    edited(sync.folder / "run.sqlite", "UPDATE audited SET checked_at = checked_at - 7000")
+    document = plan(sync)
+    assert (document["changes"], document["summary"]["why_left_out"]["too_old"]) == ([], 9)
+    assert len(plan(sync, "--max-age", "2h")["changes"]) == 9
+
+
+def test_a_file_of_the_first_schema_is_as_old_as_its_run(sync: Shell) -> None:
+    path = sync.folder / "run.sqlite"
+    edited(path, "ALTER TABLE audited DROP COLUMN checked_at", "DROP TABLE repair", "PRAGMA user_version = 1")
+    assert len(plan(sync)["changes"]) == 9
+    edited(path, "UPDATE run SET value = json_set(value, '$.started_at', '2026-01-01T00:00:00Z') WHERE name = 'info'")
+    assert plan(sync)["changes"] == []
+
+
+def test_user_and_limit_narrow_the_plan_and_stand_in_the_command_that_goes_on(sync: Shell) -> None:
+    ended = sync("sync", "run.sqlite", "--user", "acme-photos/", "--user", "noah.kim@example.com", "--limit", "2")
+    ends(ended, SOMETHING)
+    assert "7 more beyond --limit" in ended.out
+    assert len(updates(sync.folder / "run-apply.sql")) == 2
+    proposed = shlex.split(ended.out.splitlines()[-1])
+    narrowed = ["--user", "acme-photos/", "--user", "noah.kim@example.com", "--limit", "2"]
+    assert proposed == ["sync-audit", "sync", "run.sqlite", *narrowed, "--apply"]
+
+
+def test_who_is_not_in_the_run_is_an_error(sync: Shell) -> None:
+    ended = sync("sync", "run.sqlite", "--user", "nobody@example.com")
+    assert ended.code == 2
+    assert ended.err.startswith("Error: --user 'nobody@example.com' matches no user of this run\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--include", "timeout"], "--include must be unknown_version or malformed_version", id="include"),
+        pytest.param(["--max-age", "soon"], "--max-age must be a time such as 90m, 2h, 1d or 3600", id="max-age"),
+        pytest.param(["--limit", "0"], "--limit must be a whole number from 1", id="limit"),
+        pytest.param(["-o", "run.sqlite"], "-o run.sqlite is the path of run.sqlite", id="run file"),
+        pytest.param(["-o", "./run-undo.sql"], "-o ./run-undo.sql is the path of run-undo.sql", id="undo file"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_and_nothing_is_written(sync: Shell, options: list[str], message: str) -> None:
+    ended = sync("sync", "run.sqlite", *options)
+    assert ended.code == 2
+    assert ended.err.startswith(f"Error: {message}")
+    assert [path.name for path in sync.folder.iterdir()] == ["run.sqlite"]
+
+
+def test_a_file_that_cannot_be_written_is_named(sync: Shell) -> None:
+    (sync.folder / "run-undo.sql").mkdir()
+    ended = sync("sync", "run.sqlite")
+    assert ended.code == 5
+    assert ended.err.startswith("Error: cannot write the SQL to undo it to run-undo.sql: Is a directory\n")
+    assert not (sync.folder / "run-apply.sql").exists()
+
+
+@pytest.mark.parametrize("made_so", [True, False], ids=["redacted run", "--redact"])
+def test_redacted_nothing_shown_names_anybody_and_the_sql_is_the_same(sync: Shell, *, made_so: bool) -> None:
+    sync("sync", "run.sqlite")
+    names = ("run-apply.sql", "run-undo.sql")
+    before = [updates(sync.folder / name) for name in names]
+    options = [] if made_so else ["--redact"]
+    if made_so:
+        redacted = "UPDATE run SET value = json_set(value, '$.redacted', json('true')) WHERE name = 'info'"
+        edited(sync.folder / "run.sqlite", redacted)
+    shown = sync("sync", "run.sqlite", "-o", "plan.json", *options)
+    document = json.loads((sync.folder / "plan.json").read_text())
+    assert document["run"]["redacted"]
+    assert {each["email"][1:] for each in document["changes"] + document["left_out"]} == {"***@***"}
+    files = "".join((sync.folder / name).read_text() for name in names)
+    assert not re.search(r"@example\.(com|org)", shown.out + shown.err + json.dumps(document) + files)
+    assert [updates(sync.folder / name) for name in names] == before
+
+
+def test_lines_fit_the_terminal_but_for_commands_that_are_to_be_copied_whole(sync: Shell) -> None:
+    for line in sync("sync", "run.sqlite", "--include", "unknown_version").out.splitlines():
+        assert len(line) <= 80 or line.startswith(("  psql ", "  sync-audit "))
+
+
+def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> None:
+    stopped = "UPDATE run SET value = json_set(value, '$.state', 'interrupted') WHERE name = 'info'"
+    edited(sync.folder / "run.sqlite", stopped)
+    ended = sync("sync", "run.sqlite")
+    ends(ended, SOMETHING)
+    assert "The run is not complete: whoever was not checked is not in this plan." in ended.out
+
+
+def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
+    outdated = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
+    ids_wanted = [f"{number:04}" for number in range(1203)]
+    with Ledger.create(shell.folder / "run.sqlite", run_info()) as ledger, ledger.loading():
+        for row_id in ids_wanted:
+            ledger.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
+    assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
+    undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
+    assert [edit.model_row_id for edit in read(undo, "x", "undo")] == ids_wanted
+
+
+@pytest.fixture
+def changes(sync: Shell) -> list[Change]:
+    """Those of the plan, in its order."""
+    return [msgspec.convert(each, Change) for each in plan(sync)["changes"]]
+
+
+def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(sync: Shell, changes: list[Change]) -> None:
+    done, begun, skipped, undone, *rest = changes
+    entries = [
+        Entry(done, State.DONE, Outcome(updated_at="2026-03-01T00:00:00Z")),
+        Entry(begun, State.BEGUN, Outcome()),
+        Entry(skipped, State.SKIPPED, Outcome(why="edited")),
+        Entry(undone, State.UNDONE, Outcome()),
+    ]
+    with Ledger.resume(sync.folder / "run.sqlite") as ledger:
+        ledger.journal.write(entries)
+    document = plan(sync)
+    assert ids(document["changes"]) == [each.model_row_id for each in (begun, skipped, undone, *rest)]
+    assert document["summary"]["done_already"] == 1
+    undo = list(read((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo"))
+    assert sorted(each.model_row_id for each in undo) == sorted(each.model_row_id for each in changes)
+    assert [each.old_updated_at for each in undo if each.guards_updated_at] == ["2026-03-01T00:00:00Z"]
+
+
+def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, changes: list[Change]) -> None:
+    with Ledger.resume(sync.folder / "run.sqlite") as ledger:
+        ledger.journal.write(Entry(each, State.DONE, Outcome()) for each in changes)
+    ended = sync("sync", "run.sqlite")
+    ends(ended, NOTHING)
+    assert f"{len(changes)} more changed already by an earlier --apply" in ended.out
+    assert re.search(r"To undo it: +run-undo\.sql", ended.out)
+    assert "To apply it" not in ended.out
+    assert len(updates(sync.folder / "run-undo.sql")) == len(changes)
+
+
+async def table(dsn: str) -> dict[str, tuple[object, ...]]:
+    """Every row, by its id."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {str(row["id"]): tuple(row.values()) for row in await connection.fetch("SELECT * FROM user_models")}
+    finally:
+        await connection.close()
+
+
+async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_it(
+    database: str, stage: Place, cast: People, tmp_path: Path
+) -> None:
+    await load(database, cast)
+    before = await table(database)
+    settings = Place(database, stage.standin).settings(tmp_path)
+    with await app.audit(settings, Silent(), Stop()) as ledger:
+        every = Plan(ledger, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
+        planned = app_sync.make(every, settings.run_file)
+        changed = {change.model_row_id for change in every.changes()}
+    assert planned.apply_file
+    assert planned.undo_file
+    assert psql.run(database, planned.apply_file).stdout.count("UPDATE 1") == len(changed) == 14
+    after = await table(database)
+    assert {row_id for row_id, row in after.items() if row != before[row_id]} == changed
+    again = replace(settings, run_file=tmp_path / "again.sqlite")
+    with await app.audit(again, Silent(), Stop()) as ledger:
+        needing = {user.record.model_row_id for user in ledger.users(Status.NEEDS_SYNC)}
+        right = {user.record.model_row_id for user in ledger.users(Status.UP_TO_DATE)}
+    assert not changed & needing
+    assert changed <= right
+    assert psql.run(database, planned.undo_file).stdout.count("UPDATE 1") == len(changed)
+    assert await table(database) == before

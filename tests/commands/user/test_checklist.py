@@ -1,0 +1,140 @@
+"""The points of "up to date, but the pictures are poor", with a verdict on each."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from audit.commands.user.checklist import Point, points
+from audit.commands.user.evidence import Evidence
+from audit.findings.classify import Circumstances, classify
+from audit.findings.rows import Rules, judged
+from audit.model.codes import Note, Reason
+from audit.model.findings import AuditedUser
+from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Traced, Training, Version
+from audit.model.users import Person
+from tests.support.samples import NEW, OLD, digest, record, training_row
+
+WEIGHTS = record().lora_weights_url
+TRAINING = Training(id="t1", status="succeeded", version=NEW, weights=WEIGHTS, trigger_word="TOK")
+REPLY = Found((Version(NEW, "2026-03-01T00:00:00Z"), Version(OLD, "2026-01-02T00:00:00Z")))
+
+
+def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) -> Point:
+    """One point for a user whom `changes` tell from one without any trouble."""
+    training = changes.pop("training", TRAINING)
+    others = changes.pop("others", ())
+    mine = record(**changes)
+    absent: Any = frozenset(filter(None, (missing,)))
+    user = AuditedUser(mine, classify(mine, reply, Circumstances(missing_columns=absent)))
+    given = Evidence(
+        person=Person(user_id="u1"),
+        rows=judged((*others, training_row()), "1", Rules(order_by="updated_at")),
+        user=user,
+        trainings={} if training is None else {"t1": training},
+        missing_columns=absent,
+    )
+    return next(each for each in points(user, given) if each.code == code)
+
+
+@pytest.mark.parametrize(
+    ("traced", "good", "words"),
+    [
+        pytest.param(Traced(latest=TRAINING), True, "what the training of the recorded", id="its own"),
+        pytest.param(
+            Traced(latest=replace(TRAINING, weights="https://x/y")), False, "another one: https://x/y", id="other"
+        ),
+        pytest.param(Traced(), False, "the training of another version", id="only the owner of the URL is known"),
+    ],
+)
+def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
+    traced: Traced,
+    good: bool,  # noqa: FBT001 - a table's column
+    words: str,
+) -> None:
+    mine = record(training_id=None)
+    finding = classify(mine, REPLY, Circumstances())
+    notes = () if traced.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
+    user = AuditedUser(mine, replace(finding, traced=traced, notes=notes))
+    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = next(each for each in points(user, given) if each.code == "weights_url")
+    assert found.good is good
+    assert words in found.verdict
+
+
+def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
+    mine = record()
+    user = AuditedUser(mine, classify(mine, REPLY, Circumstances()))
+    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = next(each for each in points(user, given) if each.code == "weights_url")
+    assert (found.good, "not among those that were read" in found.verdict) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "good", "words"),
+    [
+        pytest.param("hash", {}, True, "the newest one", id="latest"),
+        pytest.param("hash", {"replicate_version_id": OLD}, False, "1 version behind", id="behind"),
+        pytest.param("hash", {"replicate_version_id": digest("x")}, False, "not among", id="unknown hash"),
+        pytest.param(
+            "hash", {"replicate_version_id": None, "reply": NotAsked()}, False, "None is recorded", id="no hash"
+        ),
+        pytest.param("hash", {"reply": Failed(Reason.TIMEOUT, "slow")}, None, "not known", id="Replicate is silent"),
+        pytest.param("trigger_word", {}, True, "the training's own", id="trigger word of the training"),
+        pytest.param("trigger_word", {"training": None}, True, "One is recorded", id="trigger word"),
+        pytest.param("trigger_word", {"trigger_word": "ANN"}, False, "used TOK", id="another trigger word"),
+        pytest.param("trigger_word", {"trigger_word": " "}, False, "the training used TOK", id="no trigger word"),
+        pytest.param("trigger_word", {"missing": "trigger_word"}, None, "no such column", id="no such column"),
+        pytest.param("lora_scale", {}, True, "between 0.5 and 1.5", id="scale"),
+        pytest.param("lora_scale", {"lora_scale": "2.5"}, False, "Usual is", id="scale too large"),
+        pytest.param("lora_scale", {"lora_scale": "much"}, False, "Usual is", id="scale is no number"),
+        pytest.param("lora_scale", {"lora_scale": None}, None, "own default", id="no scale"),
+        pytest.param("weights_url", {}, True, "what the training of the recorded", id="weights of the version"),
+        pytest.param(
+            "weights_url", {"replicate_version_id": OLD}, False, "which is not the recorded one", id="other version's"
+        ),
+        pytest.param(
+            "weights_url",
+            {"lora_weights_url": "https://replicate.delivery/else.tar"},
+            False,
+            "put out another one",
+            id="other weights",
+        ),
+        pytest.param(
+            "weights_url", {"lora_weights_url": f"https://x/{NEW}/flux.tar"}, False, "made up", id="made-up weights"
+        ),
+        pytest.param("weights_url", {"lora_weights_url": None}, False, "None is recorded", id="no weights"),
+        pytest.param("weights_url", {"training": Missing()}, None, "does not show", id="training is unknown"),
+        pytest.param("weights_url", {"training": None}, None, "not asked for", id="training was not asked for"),
+        pytest.param("weights_url", {"training_id": None}, None, "No training id", id="no training id"),
+        pytest.param(
+            "weights_url",
+            {"training": Training(id="t1", status="processing")},
+            None,
+            "is processing and has put out no weights",
+            id="training is not done",
+        ),
+        pytest.param("later_training", {}, True, "No.", id="no later training"),
+        pytest.param(
+            "later_training",
+            {"others": (training_row(model_row_id="5", training_status="failed", created_at="2026-05-01T00:00:00Z"),)},
+            False,
+            "begun 2026-05-01 00:00",
+            id="later training failed",
+        ),
+        pytest.param(
+            "later_training", {"replicate_version_id": OLD}, False, "newer version", id="only Replicate knows of it"
+        ),
+        pytest.param("later_training", {"reply": NotAsked()}, None, "cannot tell", id="nobody knows"),
+        pytest.param("photos", {}, None, "more varied photos", id="photos"),
+    ],
+)
+def test_each_point_has_this_users_verdict(code: str, changes: dict[str, Any], good: object, words: str) -> None:
+    found = point(code, **changes)
+    assert found.good is good
+    assert words in found.verdict
+
+
+def test_a_hostile_trigger_word_is_spelled_out_in_the_verdict() -> None:
+    hostile = Training(id="t1", status="succeeded", trigger_word="\x1b[2J")
+    assert "\\x1b[2J" in point("trigger_word", training=hostile).verdict

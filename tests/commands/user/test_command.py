@@ -1,0 +1,256 @@
+"""`sync-audit user` as a person runs it: real processes, real servers."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from audit.commands.user.case import UserCode
+from audit.commands.user.last_training import Outcome
+from audit.demo.fake_replicate.server import TOKEN, StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.stage import load
+from audit.findings.rows import RowVerdict
+from tests import ROOT
+from tests.support.audits import Ended, Place, Shell, new_database
+from tests.support.crowd import Crowd
+
+LIMIT = 2.0
+"""Seconds that one user of 100,000 may take; connections to servers on this machine cost next to nothing."""
+
+
+@pytest.fixture
+def user(shell: Shell, stage: Place) -> Shell:
+    """A shell with everything set that a look at the demo's users needs."""
+    shell.environ = stage.environ
+    return shell
+
+
+def ends(ended: Ended, code: int, last_line: str) -> None:
+    assert ended.code == code, ended.err
+    assert ended.last_line == f"exit {code}: {last_line}"
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("who", "code"),
+    [
+        pytest.param("mara.lindqvist@example.com", UserCode.UP_TO_DATE, id="up to date"),
+        pytest.param("noah.kim", UserCode.NEEDS_SYNC, id="needs a sync"),
+        pytest.param("ruth.abrams", UserCode.NOT_JUDGED, id="error"),
+        pytest.param("paul.nguyen", UserCode.NOT_JUDGED, id="no training"),
+    ],
+)
+def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, code: UserCode) -> None:
+    ends(user("user", who), int(code), code.meaning)
+
+
+def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
+    ended = user("user", "dmitri.volkov@example.com")
+    sections = re.findall(r"^(\S.*?)(?: \(.*)?$", ended.out, re.MULTILINE)
+    assert [each for each in sections if not each.startswith((">", "User id", "From", "dmitri"))] == [
+        "The last training",
+        "Training rows",
+        "Versions on Replicate",
+        "Where it comes from",
+        "What to do",
+        "Note: Retraining in progress",
+        "If the pictures are poor",
+        "Links",
+        "Not known",
+    ]
+    for words in (
+        "NEEDS SYNC  Outdated version  (outdated_version)",
+        "The last training succeeded, but was not recorded.",
+        "counts: the latest completed row by updated_at",
+        "does not count: training_status is training",
+        "1 version behind",
+    ):
+        assert words in ended.out
+    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  latest$", ended.out, re.MULTILINE)
+    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  recorded$", ended.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("columns", ["80", "50"])
+def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, columns: str) -> None:
+    for who in ("dmitri.volkov", "lena.hoffmann", "helena.costa", "isabella", "victor"):
+        for line in user("user", who, COLUMNS=columns).out.splitlines():
+            words = re.split(r" {2,}|: ", line.strip())
+            assert len(line) <= max(80, int(columns)) or "https://" in line or len(words[-1]) == 64, line
+
+
+def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
+    ended = user("user", "50c1f7a2")
+    ends(ended, 2, "usage: an option or setting is wrong or missing")
+    assert re.findall(r"^  (50c1f7a2-\S+)  (\S+)", ended.out, re.MULTILINE)[1][1] == "sarah.cohen@example.com"
+    assert "'50c1f7a2' matches 2 users" in ended.err
+    document = json.loads(user("user", "50c1f7a2", "--json").out)
+    assert [each["email"] for each in document["matches"]] == ["daniel.stone@example.org", "sarah.cohen@example.com"]
+    assert document["exit_code"] == 2
+
+
+def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
+    lines = user("user", "selfie").out.splitlines()
+    assert len(lines) == 21
+    assert lines[-1].endswith("others")
+
+
+@pytest.mark.parametrize("who", ["nobody@example.com", "", "  ", "\x1b[31m"])
+def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str) -> None:
+    ended = user("user", who)
+    ends(ended, 2, "usage: an option or setting is wrong or missing")
+    assert "an e-mail, a user id, a model id, or a part of one" in ended.err
+    assert ended.out == ""
+    assert "\x1b" not in ended.err
+
+
+KEYS = [
+    *("schema_version", "tool", "exit_code", "source", "account", "order_by"),
+    *("user_id", "email", "display_name", "in_users"),
+    *("status", "reason", "detail", "model_row_id", "replicate_model_id", "current_version"),
+    *("current_version_created_at", "latest_version", "latest_version_created_at", "versions_behind"),
+    *("total_versions_on_replicate", "last_training", "rows", "versions", "next_steps", "notes", "explained"),
+    *("checklist", "links", "not_known", "evidence", "current_training", "latest_training", "later_training"),
+]
+
+
+def test_json_has_every_key_for_everybody(user: Shell) -> None:
+    for who in ("dmitri.volkov", "paul.nguyen", "isabella"):
+        document = json.loads(user("user", who, "--json").out)
+        assert list(document) == KEYS
+    document = json.loads(user("user", "dmitri.volkov", "--json").out)
+    assert (document["status"], document["reason"], document["exit_code"]) == ("needs_sync", "outdated_version", 3)
+    assert document["last_training"]["outcome"] == "not_recorded"
+    assert [row["verdict"] for row in document["rows"]] == ["not_completed", "counts"]
+    assert [point["code"] for point in document["checklist"]] == [
+        "hash",
+        "trigger_word",
+        "lora_scale",
+        "weights_url",
+        "later_training",
+        "photos",
+    ]
+
+
+def test_every_key_of_the_json_is_in_the_readme(user: Shell) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme[readme.index("### One user as JSON") :].partition("\n## ")[0]
+    document = json.loads(user("user", "dmitri.volkov", "--json").out)
+    nested = [key for value in document.values() for item in _objects(value) for key in item]
+    assert [key for key in (*document, *nested) if f"`{key}`" not in section] == []
+    assert [outcome for outcome in Outcome if f"`{outcome}`" not in section] == []
+    assert [verdict for verdict in RowVerdict if f"`{verdict}`" not in section] == []
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def test_a_run_file_answers_without_any_network(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite", "-o", "r.json")
+    user.environ = {}
+    ended = user("user", "dmitri", "--run", "r.sqlite")
+    ends(ended, 3, UserCode.NEEDS_SYNC.meaning)
+    assert "Not known\n" in ended.out
+    assert "Training rows" not in ended.out
+    assert json.loads(user("user", "dmitri", "--run", "r.sqlite", "--json").out)["rows"] is None
+    ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "usage: an option or setting is wrong or missing")
+    refused = user("user", "dmitri", "--run", "r.sqlite", "--order-by", "created_at")
+    ends(refused, 2, "usage: an option or setting is wrong or missing")
+    assert "--order-by has no meaning with --run" in refused.err
+    ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "could not start or write: database, token, output path")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        pytest.param({"REPLICATE_API_TOKEN": "r8_of_somebody_else"}, 5, "refuses the API token", id="token refused"),
+        pytest.param({"REPLICATE_API_TOKEN": ""}, 2, "REPLICATE_API_TOKEN is not set", id="no token"),
+        pytest.param({"DATABASE_URL": ""}, 2, "DATABASE_URL is not set", id="no database"),
+        pytest.param({"DATABASE_URL": "postgresql://x:secret@127.0.0.1:1/no"}, 5, "127.0.0.1", id="no server"),
+    ],
+)
+def test_what_stands_in_the_way_is_said_without_secrets(
+    user: Shell, changes: dict[str, str], code: int, words: str
+) -> None:
+    ended = user("user", "mara", **changes)
+    assert ended.code == code
+    assert words in ended.err
+    assert "somebody_else" not in ended.err
+    assert "secret" not in ended.err
+    assert TOKEN not in ended.err + ended.out
+
+
+def test_a_missing_table_is_named(shell: Shell, stage: Place, postgres_server: str) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "without_tables"))
+    ended = shell("user", "mara", **(stage.environ | {"DATABASE_URL": dsn}))
+    ends(ended, 5, "could not start or write: database, token, output path")
+    assert "has no table users" in ended.err
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("encoding", [pytest.param("cp1252", marks=SLOW), pytest.param("utf-8", marks=SLOW), "ascii"])
+def test_hostile_names_do_no_harm_in_any_encoding(user: Shell, encoding: str) -> None:
+    for who in ("mallory.ansi", "mallory.bidi", "mallory.html", "Mallory"):
+        for more in ((), ("--json",)):
+            ended = user("user", who, *more, PYTHONIOENCODING=encoding)
+            assert ended.code == (2 if who == "Mallory" else 0), ended.err
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ended.out + ended.err)
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    ids=["terminal", "NO_COLOR", "TERM=dumb"],
+)
+def test_colours_are_for_terminals_that_want_them(user: Shell, environ: dict[str, str], coloured: bool) -> None:  # noqa: FBT001 - a table's column
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        subprocess.run(
+            user.command("user", "noah.kim"),
+            env=user.all_environ(environ),
+            cwd=user.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
+        )
+        os.close(theirs)
+        drawn = bytearray()
+        while True:
+            try:
+                piece = terminal.read(65536)
+            except OSError:  # Linux says so where the other side is closed
+                break
+            if not piece:
+                break
+            drawn += piece
+    assert b"NEEDS SYNC" in drawn
+    assert (b"\x1b[1;33mNEEDS SYNC" in drawn) == coloured
+    assert coloured or not re.search(rb"\x1b\[[0-9;]*3[0-7]", drawn)
+
+
+@pytest.mark.slow
+def test_one_user_of_100_000_is_shown_in_under_two_seconds(shell: Shell, postgres_server: str, tmp_path: Path) -> None:
+    crowd = Crowd(100_000)
+    dsn = asyncio.run(new_database(postgres_server, "many"))
+    asyncio.run(load(dsn, crowd))
+    with in_thread(StandIn(crowd)) as standin:
+        shell.environ = Place(dsn, standin).environ
+        for who in ("user77777@example.com", crowd.user_id(77_777), crowd.model_name(77_777), "USER77777@EXAMPLE"):
+            took = []
+            for _ in range(3):  # the best of three: others use this machine too
+                began = time.monotonic()
+                ended = shell("user", who, "--json")
+                took.append(time.monotonic() - began)
+                assert json.loads(ended.out)["user_id"] == crowd.user_id(77_777)
+            assert min(took) < LIMIT, f"{who}: {took}"

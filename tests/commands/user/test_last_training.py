@@ -1,0 +1,244 @@
+"""What became of the last training: each outcome of the debugging guide, and what else there is."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from audit.commands.user.evidence import Evidence, askable_training
+from audit.commands.user.last_training import Outcome, last_training
+from audit.findings.classify import Circumstances, classify
+from audit.findings.rows import Rules, judged
+from audit.model.codes import Reason
+from audit.model.findings import AuditedUser
+from audit.model.replies import Failed, Found, Missing, Traced, Training, Version
+from audit.model.users import Person, TrainingRow
+from tests.support.samples import NEW, OLD, digest, record, training_row
+
+ANN = Person(user_id="u1", email="ann@example.com")
+ONE = Found((Version(NEW, "2026-01-02T00:00:00Z"),))
+TWO = Found((Version(NEW, "2026-03-01T00:00:00Z"), Version(OLD, "2026-01-02T00:00:00Z")))
+COUNTING = training_row()
+
+
+def later(**changes: Any) -> TrainingRow:
+    """A row that began after the one that counts."""
+    plain: dict[str, Any] = {
+        "model_row_id": "2",
+        "training_id": "t2",
+        "replicate_version_id": None,
+        "created_at": "2026-02-28T23:40:00Z",
+        "completed_at": None,
+    }
+    return training_row(**(plain | changes))
+
+
+def replied(status: str, **changes: Any) -> dict[str, Any]:
+    """What Replicate says of the later training."""
+    return {"t2": Training(id="t2", status=status, **changes)}
+
+
+def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | None = OLD, **more: Any) -> Evidence:
+    """Ann's row that counts records `recorded`; `found` is what Replicate has."""
+    mine = record(replicate_version_id=recorded, shared_with_count=more.pop("shared", 0))
+    rows = (*others, training_row(replicate_version_id=recorded))
+    user = AuditedUser(mine, classify(mine, found, Circumstances()))
+    plain: dict[str, Any] = {
+        "person": ANN,
+        "rows": judged(rows, "1", Rules(order_by="updated_at")),
+        "user": user,
+        "found": found if isinstance(found, Found) else None,
+    }
+    return Evidence(**(plain | more))
+
+
+CASES = [
+    pytest.param(evidence(found=ONE, recorded=NEW), Outcome.SINGLE, "One training row", id="one training"),
+    pytest.param(evidence(recorded=NEW), Outcome.RECORDED, "newest one on Replicate", id="recorded"),
+    pytest.param(
+        evidence(later(training_status="failed", failure_reason="no face"), recorded=NEW),
+        Outcome.HAD_ISSUES,
+        "says failed: no face.",
+        id="failed",
+    ),
+    pytest.param(
+        evidence(
+            later(training_status="training"),
+            recorded=NEW,
+            trainings=replied("failed", error="out of memory"),
+        ),
+        Outcome.HAD_ISSUES,
+        "Replicate says that its training failed: out of memory.",
+        id="failed on Replicate, and the row does not know",
+    ),
+    pytest.param(
+        evidence(later(training_status="training"), recorded=NEW, trainings=replied("canceled")),
+        Outcome.HAD_ISSUES,
+        "was canceled.",
+        id="canceled on Replicate",
+    ),
+    pytest.param(
+        evidence(later(training_status="failed", created_at="2026-04-01T00:00:00Z")),
+        Outcome.HAD_ISSUES,
+        "Besides, the newest version",
+        id="failed, and an earlier one is not recorded either",
+    ),
+    pytest.param(evidence(), Outcome.NOT_RECORDED, f"{NEW[:12]}, made 2026-03-01 00:00,", id="newer on Replicate"),
+    pytest.param(
+        evidence(later(training_status="training")),
+        Outcome.NOT_RECORDED,
+        "still says training, but version",
+        id="a version was made since",
+    ),
+    pytest.param(
+        evidence(
+            later(training_status="processing", created_at="2026-04-01T00:00:00Z"),
+            trainings=replied("succeeded", version=digest("newest")),
+        ),
+        Outcome.NOT_RECORDED,
+        f"succeeded and made version {digest('newest')[:12]}",
+        id="Replicate says it succeeded",
+    ),
+    pytest.param(
+        evidence(later(training_status="Completed"), recorded=NEW),
+        Outcome.NOT_RECORDED,
+        "`Completed`, which no program takes for",
+        id="near miss",
+    ),
+    pytest.param(
+        evidence(training_row(model_row_id="7", is_test=True, replicate_version_id=NEW)),
+        Outcome.NOT_RECORDED,
+        "recorded in row 7, which does not count: a test row",
+        id="recorded in a row that does not count",
+    ),
+    pytest.param(evidence(recorded=None), Outcome.NOT_RECORDED, "recorded in no row", id="nothing recorded"),
+    pytest.param(evidence(shared=1), Outcome.UNKNOWN, "the face of another user", id="newer, of a shared model"),
+    pytest.param(
+        evidence(later(training_status="training"), shared=1),
+        Outcome.IN_PROGRESS,
+        "Besides, the newest version",
+        id="running, and a newer version of a shared model",
+    ),
+    pytest.param(
+        evidence(recorded=None, found=Failed(Reason.TIMEOUT, "too slow")),
+        Outcome.NOT_RECORDED,
+        "no version is recorded",
+        id="nothing recorded, and Replicate is silent",
+    ),
+    pytest.param(
+        evidence(later(training_status="training"), recorded=NEW, trainings=replied("succeeded", version=NEW)),
+        Outcome.RECORDED,
+        "the version of its training is the recorded one",
+        id="recorded, although its own row does not say so",
+    ),
+    pytest.param(
+        evidence(later(training_status="training"), recorded=NEW, trainings=replied("processing")),
+        Outcome.IN_PROGRESS,
+        "Replicate says processing too",
+        id="running",
+    ),
+    pytest.param(
+        evidence(later(training_status="pending"), recorded=NEW, trainings={"t2": Missing()}),
+        Outcome.IN_PROGRESS,
+        "cannot say more",
+        id="waiting, unknown to Replicate",
+    ),
+    pytest.param(
+        evidence(later(training_status="pending", created_at=None, updated_at=None), recorded=NEW),
+        Outcome.IN_PROGRESS,
+        "Row 2 says pending",
+        id="a row without any date is taken to be later",
+    ),
+    pytest.param(
+        evidence(later(training_status="failed", created_at="2025-01-01T00:00:00Z"), recorded=NEW),
+        Outcome.RECORDED,
+        "newest one",
+        id="an earlier failure is past",
+    ),
+    pytest.param(
+        evidence(later(training_status="failed", is_test=True), recorded=NEW),
+        Outcome.RECORDED,
+        "newest one",
+        id="a failed test is nobody's",
+    ),
+    pytest.param(
+        evidence(found=Failed(Reason.TIMEOUT, "too slow")), Outcome.UNKNOWN, "not known", id="Replicate is silent"
+    ),
+    pytest.param(Evidence(person=ANN, rows=()), Outcome.NO_TRAINING, "has no row", id="no row"),
+    pytest.param(
+        Evidence(person=ANN, rows=judged((training_row(is_test=True),), None, Rules(order_by="updated_at"))),
+        Outcome.NO_TRAINING,
+        "No row of this user counts",
+        id="only a test row",
+    ),
+    pytest.param(
+        Evidence(person=ANN, rows=judged((later(training_status="failed"),), None, Rules(order_by="updated_at"))),
+        Outcome.HAD_ISSUES,
+        "says failed.",
+        id="the only training failed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "outcome", "words"), CASES)
+def test_the_outcome_is_recognised_and_said_in_words(given: Evidence, outcome: Outcome, words: str) -> None:
+    last = last_training(given)
+    assert last.outcome is outcome
+    assert words in last.why
+
+
+def test_every_outcome_has_a_case_and_a_title() -> None:
+    seen = {last_training(case.values[0]) for case in CASES}  # type: ignore[arg-type]  # pytest's cases are untyped
+    assert {last.outcome for last in seen} == set(Outcome)
+    assert len({last.title for last in seen}) == len(Outcome)
+
+
+@pytest.mark.parametrize(
+    ("changes", "recorded", "outcome"),
+    [
+        pytest.param({"retraining_in_progress": True}, NEW, Outcome.IN_PROGRESS, id="running"),
+        pytest.param({"later_training_failed": True}, NEW, Outcome.HAD_ISSUES, id="failed"),
+        pytest.param({"retraining_in_progress": True}, OLD, Outcome.NOT_RECORDED, id="running, and a newer version"),
+        pytest.param({"older_completed": 1}, NEW, Outcome.RECORDED, id="recorded"),
+    ],
+)
+def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: str, outcome: Outcome) -> None:
+    mine = record(replicate_version_id=recorded, **changes)
+    user = AuditedUser(mine, classify(mine, TWO, Circumstances()))
+    assert last_training(Evidence(person=ANN, rows=None, user=user)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("training", "outcome", "words"),
+    [
+        pytest.param({"status": "failed", "error": "no face"}, Outcome.HAD_ISSUES, "failed: no face.", id="failed"),
+        pytest.param({"status": "canceled"}, Outcome.HAD_ISSUES, "was canceled.", id="canceled"),
+        pytest.param({"status": "processing"}, Outcome.IN_PROGRESS, "was processing when", id="running"),
+        pytest.param({"status": "succeeded", "version": NEW}, Outcome.RECORDED, "made the recorded", id="recorded"),
+        pytest.param(
+            {"status": "succeeded", "version": digest("lost")}, Outcome.NOT_RECORDED, digest("lost")[:12], id="lost"
+        ),
+    ],
+)
+def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any, outcome: Outcome, words: str) -> None:
+    mine = record(replicate_version_id=NEW, later_training_id="t2", retraining_in_progress=True)
+    finding = classify(mine, TWO, Circumstances())
+    user = AuditedUser(mine, replace(finding, traced=Traced(later=Training(id="t2", **training))))
+    last = last_training(Evidence(person=ANN, rows=None, user=user))
+    assert last.outcome is outcome
+    assert words in last.why
+
+
+def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
+    mine = record(replicate_version_id=OLD)
+    made = Training(id="t9", status="succeeded", version=NEW)
+    user = AuditedUser(mine, replace(classify(mine, TWO, Circumstances()), traced=Traced(latest=made)))
+    last = last_training(Evidence(person=ANN, rows=None, user=user))
+    assert last.outcome is Outcome.NOT_RECORDED
+    assert last.why.endswith("Training t9 made it and succeeded on Replicate.")
+
+
+@pytest.mark.parametrize("training_id", [None, "", "  ", "a/b", "../account", "a b", "é", "x" * 65])
+def test_a_training_id_that_is_no_word_is_never_sent(training_id: str | None) -> None:
+    assert askable_training(training_id) is None
+    assert askable_training(" t1\n") == "t1"

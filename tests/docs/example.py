@@ -1,0 +1,52 @@
+"""Makes `reports/example/`: the demo's reports, the same bytes each time. `python -m tests.docs.example FOLDER`.
+
+It is the demo's own audit, on its own servers, at a fixed moment. What still differs between two runs is the `run`
+block of the reports, and is set here: id, duration, the port in the base URL, and how many requests there were (those
+of a quiet machine; a busy one may need a retry more).
+"""
+
+import asyncio
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from audit.cli.signals import Stop
+from audit.commands import outputs as reporting
+from audit.commands.demo import demo_settings
+from audit.commands.run import audit as app
+from audit.commands.run.progress import Silent
+from audit.demo.stage import stage
+from audit.model import times as instants
+from audit.model.replies import Requests
+from audit.report.writer import Output
+from audit.runfile import Ledger
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FIXED = {
+    "id": "5eed" * 8,
+    "finished_at": instants.instant(NOW + timedelta(seconds=2.25)),
+    "base_url": "http://127.0.0.1:8000/v1",
+    "requests": Requests(sent=80, retried=6, throttled=2),
+}
+FORMATS = ("html", "csv", "json")
+
+
+def write(folder: Path) -> None:
+    """Audit, and write demo.html, demo.csv and demo.json into `folder`."""
+    with tempfile.TemporaryDirectory() as scratch, stage(NOW) as staged:
+
+        async def audit() -> Ledger:
+            return await app.audit(
+                demo_settings(staged, (), Path(scratch, "run.sqlite")), Silent(), Stop(), lambda: NOW
+            )
+
+        with asyncio.run(audit()) as ledger:
+            ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))
+            reporting.report(ledger, [Output(each, str(folder / f"demo.{each}")) for each in FORMATS])
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,180 @@
+"""The pages of docs/reference/, which follow from the code. `python -m tests.docs.reference` writes them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from importlib import import_module
+from pkgutil import walk_packages
+
+import click
+
+import audit
+from audit.cli import config_file as config
+from audit.cli import config_file as config_values
+from audit.cli.table_names import OTHER_STATUSES
+from audit.commands import cli
+from audit.hints.explain import EXPLANATIONS, Explanation
+from audit.model.tables import COLUMNS, TABLES
+from audit.report.csv_report import COLUMNS as CSV_COLUMNS
+from tests import ROOT
+from tests.docs import licences, readme, schema_fields
+
+FOLDER = ROOT / "docs" / "reference"
+_CODES = {
+    "ExitCode": "run, demo, render and merge",
+    "FailOnCode": "run with --fail-on",
+    "AcceptedCode": "run with accepted findings",
+    "DoctorCode": "doctor",
+    "UserCode": "user",
+    "DiffCode": "diff",
+    "PlanCode": "sync",
+    "RepairCode": "sync with --apply or --undo",
+}
+"""What ends in the codes of each enum."""
+MARK = "<!-- from the code: python -m tests.docs.reference -->\n"
+
+
+def pages() -> Mapping[str, str]:
+    """Each page's text, by its file's name."""
+    found = {
+        "commands.md": _commands(),
+        "exit-codes.md": _exit_codes(),
+        "reasons.md": _reasons(),
+        "fields.md": _fields(),
+        "settings.md": _settings(),
+        "licences.md": licences.page(),
+    }
+    return {name: f"{MARK}\n" + "\n".join(lines) + "\n" for name, lines in found.items()}
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """A Markdown table; cells may hold bars."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines] + [""]
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands\n"
+    yield from _command(cli, "sync-audit")
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command
+        yield from _command(command, f"sync-audit {name}")
+
+
+def _command(command: click.Command, name: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name, **cli.context_settings)
+    yield f"## {name}\n"
+    yield f"`{' '.join((name, *command.collect_usage_pieces(context)))}`\n"
+    yield f"{_quoted(command.help or '')}\n"
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    records = [record for record in (option.get_help_record(context) for option in options) if record]
+    yield from table(("option", ""), ((f"`{names}`", _escaped(text)) for names, text in records))
+
+
+def _quoted(text: str) -> str:
+    """Prose of a help text: what it names in angle brackets or with stars is meant so."""
+    return "\n\n".join(_escaped(" ".join(part.split())) for part in text.replace("\b\n", "").split("\n\n"))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("*", "\\*")
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "# Exit codes\n"
+    yield "The last line on stderr repeats what the code means. 0, 3, 4 and 5 mean alike things everywhere.\n"
+    for codes in sorted(_code_enums(), key=lambda each: list(_CODES).index(each.__name__)):
+        yield f"## {_CODES[codes.__name__]}\n"
+        yield from table(("code", "meaning"), ((str(int(code)), getattr(code, "meaning")) for code in codes))  # noqa: B009 - not every IntEnum has it
+    yield "`--exit-zero` turns 3 into 0 and nothing else.\n"
+    yield "## What to do\n"
+    yield from _explained(each for each in EXPLANATIONS if each.code.isdigit())
+
+
+def _code_enums() -> Iterator[type[IntEnum]]:
+    """Everything that commands end in, wherever it is."""
+    for module in walk_packages(audit.__path__, "audit."):
+        if module.name == "audit.__main__":
+            continue
+        for name, found in vars(import_module(module.name)).items():
+            is_code = isinstance(found, type) and issubclass(found, IntEnum) and hasattr(found, "meaning")
+            if is_code and found.__module__ == module.name and not name.startswith("_"):
+                yield found
+
+
+def _reasons() -> Iterator[str]:
+    yield "# Reasons and notes\n"
+    yield "Every user has one status and one reason. Notes tell what else is worth knowing; they change no status."
+    yield "`sync-audit explain CODE` says the same, and the reports with the user's own values filled in.\n"
+    group = ""
+    for each in EXPLANATIONS:
+        if each.code.isdigit():
+            continue
+        if each.group != group:
+            group = each.group
+            yield f"## {group}\n"
+        yield from _explained([each])
+
+
+def _explained(explanations: Iterable[Explanation]) -> Iterator[str]:
+    for each in explanations:
+        yield f"### {each.code}\n"
+        yield f"**{each.title}.** {_escaped(each.meaning)}\n"
+        yield from (f"{number}. {_escaped(step)}" for number, step in enumerate(each.steps, 1))
+        yield ""
+
+
+def _fields() -> Iterator[str]:
+    yield "# JSON and CSV\n"
+    yield "Fields are only ever added within a `schema_version`. Every key is always there; times are UTC, and what is"
+    yield "not known is null. The schemas are in the package, below `audit/report/`.\n"
+    for path in sorted(
+        (ROOT / "audit" / "report").glob("*.json"), key=lambda each: (each.name != "schema-1.json", each.name)
+    ):
+        yield from schema_fields.section(path)
+    yield "## CSV\n"
+    yield "RFC 4180, comma, UTF-8, always with the header. Columns, in this order; those of the JSON's users where they"
+    yield "have the same name:\n"
+    yield ", ".join(f"`{column}`" for column in CSV_COLUMNS) + ".\n"
+    yield "Notes are joined by `;`. A cell that a spreadsheet would run as a formula begins with `'`."
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings and environment\n"
+    yield "An option wins over its variable, the variable over the config file, the file over the default. An empty"
+    yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
+    yield "## Environment\n"
+    yield readme.blocks()["settings"]
+    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`,"
+    yield "`~/.pgpass` and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
+    yield "## Config file\n"
+    yield "`sync-audit.toml`, or `[tool.sync-audit]` in `pyproject.toml`. How to write one:"
+    yield "[Keep settings in a file](../how-to/settings.md).\n"
+    for name, keys in (
+        ("the top level", config.KEYS),
+        *((f"`[{name}]`", keys) for name, keys in config.COMMANDS.items()),
+    ):
+        yield f"Keys of {name}:\n"
+        yield from table(("key", "value"), ((f"`{key}`", _kind(kind)) for key, kind in keys.items()))
+    yield "`[database]` has `completed`, a word or a list of words that mean a finished training (but none of"
+    yield f"{', '.join(f'`{word}`' for word in OTHER_STATUSES)}). `[database.tables]` has {_named(TABLES)}."
+    yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"
+    yield "`[database.columns.users]` and `[database.columns.user_models]`:\n"
+    yield from table(("table", "columns"), ((f"`{name}`", _named(COLUMNS[name])) for name in TABLES))
+    yield "Refused, because a file is shared and committed, or because they are about one run:\n"
+    yield from table(("key", "why"), ((f"`{key}`", why) for key, why in config.REFUSED.items()))
+
+
+def _kind(kind: config_values.ValueKind | tuple[str, ...]) -> str:
+    if isinstance(kind, tuple):
+        return " or ".join(f'`"{word}"`' for word in kind)
+    return config_values._WANTED[kind]
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        (FOLDER / page).write_text(text)

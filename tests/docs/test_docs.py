@@ -1,0 +1,216 @@
+"""What the documents say is so: examples run, links lead somewhere, the reference is the code's."""
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from audit.cli import config_file
+from audit.commands.accept import file as accept_file
+from audit.demo import postgres
+from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.stage import load
+from audit.demo.users import People
+from tests import ROOT
+from tests.docs import licences, reference
+from tests.support.audits import Place, Shell, new_database
+from tests.support.database_rows import execute
+from tests.support.documents import Block, anchors, blocks, documents, links
+
+NOT_RUN = {
+    "make demo": "sets up a virtual environment; CI runs it",
+    "python3 -m venv .venv": "installs packages; CI does so with the wheel",
+    "pipx install": "installs packages",
+    "export DATABASE_URL='postgresql://reader": "names a database that is not there",
+    "docker build": "there may be no container runtime; tests/test_container.py runs the steps",
+    "mkdir -p reports\ndocker": "the same",
+}
+"""How the blocks begin that are not run, and why."""
+NAMES = {
+    "anna@example.com": "beatriz.costa@example.com",
+    "user anna ": "user beatriz ",
+    "sync-audit-….sqlite": "sync-audit-0.sqlite",
+    "--limit 5 --apply": "--limit 5 --apply --yes",
+    "sync --undo": "sync --yes --undo",
+}
+"""What stands for something in the README, and what there is of it in the tests; nobody is there to be asked."""
+EARLIER = """
+sync-audit run --run-file reports/sync-audit-0.sqlite
+sync-audit render reports/sync-audit-0.sqlite -o reports/last.json
+cp reports/sync-audit-0.sqlite reports/monday.sqlite
+cp reports/last.json reports/tuesday.json
+cp reports/last.json monday.json
+cp reports/last.json tuesday.json
+"""
+"""What the README takes to be there."""
+VERDICTS = {"0", "3", "4"}
+"""What a command ends in that did what was asked; the demo's users include some who cannot be checked."""
+WAIT = 'while [ -e "reports/sync-audit-$(date -u +%Y%m%dT%H%M%SZ).sqlite" ]; do sleep 0.1; done'
+"""Runs are called after the second in which they begin, and nobody types two within one."""
+SLOW = ("ibrahim.toure@example.com", "stella.rojas@example.com")
+"""Replicate makes everybody wait for the one, and never answers for the other; there are dozens of audits here."""
+_databases = count(1)
+
+
+def with_examples() -> list[Path]:
+    return [path for path in documents() if runnable(path)]
+
+
+def runnable(path: Path) -> list[Block]:
+    """The examples that are run, and the files and the outputs between them."""
+    listed = [each for each in blocks(path) if not skipped(each)]
+    return listed if any(each.language == "sh" for each in listed) else []
+
+
+def skipped(block: Block) -> bool:
+    return block.language == "sh" and any(block.text.startswith(start) for start in NOT_RUN)
+
+
+@pytest.fixture
+def place(postgres_server: str, cast: People) -> Iterator[Place]:
+    """The demo's users, for one document alone: examples may change them."""
+    dsn = asyncio.run(new_database(postgres_server, f"docs_{next(_databases)}"))
+    asyncio.run(load(dsn, cast))
+    asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
+    with in_thread(StandIn(cast.world)) as standin:
+        yield Place(dsn, standin)
+
+
+def script(path: Path, folder: Path) -> str:
+    """All examples of a document, one after the other in one Bash; what each says goes into a file."""
+    lines = ["set -u", 'trap \'printf "%s %s\\n" "$?" "$BASH_COMMAND" >>failed\' ERR', ": >failed"]
+    lines.append(f"{{ {EARLIER}\n}} >/dev/null 2>&1")
+    for number, block in enumerate(runnable(path)):
+        if block.language == "toml" and block.title:
+            (folder / f"{number}.toml").write_text(block.text)
+            lines.append(f"cp {number}.toml {block.title}")
+        elif block.language == "sh":
+            text = block.text
+            for name, there in NAMES.items():
+                text = text.replace(name, there)
+            lines.append(f"{{\n:\n{text}\n}} >{number}.out 2>&1")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path, marks=pytest.mark.slow if path.name == "tutorial.md" else (), id=str(path)
+        )  # the demo takes long
+        for path in with_examples()
+    ],
+)
+def test_the_examples_of_a_document_run(path: Path, place: Place, shell: Shell) -> None:
+    programs = shell.folder / "bin"
+    programs.mkdir()
+    command = programs / "sync-audit"
+    command.write_text(f"#!/bin/sh\n{WAIT}\n{shell.script()}")
+    command.chmod(0o755)
+    binaries = os.environ.get("SYNC_AUDIT_PG_BIN") or postgres._from_wheel()  # psql is there
+    environ = shell.all_environ(
+        place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{os.environ['PATH']}:{binaries}"}
+    )
+    done = subprocess.run(
+        ["bash", "-c", script(path, shell.folder)],
+        cwd=shell.folder,
+        env=environ,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    said = {
+        number: (shell.folder / f"{number}.out") for number, each in enumerate(runnable(path)) if each.language == "sh"
+    }
+    texts = {number: file.read_text() for number, file in said.items() if file.exists()}
+    assert done.returncode in {0, 3, 4}, (done.stderr, texts)
+    failed = (shell.folder / "failed").read_text().splitlines()
+    assert [line for line in failed if not expected(line)] == [], texts
+    for number, block in enumerate(runnable(path)):
+        if block.language == "text" and block.follows and number - 1 in texts:
+            assert_said(block.text, texts[number - 1])
+
+
+def expected(line: str) -> bool:
+    code, _, command = line.partition(" ")
+    return command.startswith(("sync-audit", "REPLICATE_")) and code in VERDICTS
+
+
+def assert_said(output: str, said: str) -> None:
+    """Every line of `output` is part of a line that was said, in this order; `…` stands for anything."""
+    pattern = r".*?\n.*?".join(
+        r"\s+".join(".*?".join(map(re.escape, word.split("…"))) for word in line.split())
+        for line in output.splitlines()
+    )
+    assert re.search(pattern, said, re.DOTALL), said
+
+
+@pytest.mark.parametrize("start", NOT_RUN)
+def test_what_is_not_run_is_there(start: str) -> None:
+    everything = [block.text for path in documents() for block in blocks(path) if block.language == "sh"]
+    assert any(text.startswith(start) for text in everything)
+
+
+TOML = [(path, each) for path in documents() for each in blocks(path) if each.language == "toml"]
+
+
+@pytest.mark.parametrize(("path", "block"), TOML, ids=[f"{path}: {block.title}" for path, block in TOML])
+@pytest.mark.parametrize("command", ["run", "render", "demo"])
+def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp_path: Path) -> None:
+    file = tmp_path / (block.title or "sync-audit.toml")
+    file.write_text(block.text)
+    if "[[accept]]" in block.text:
+        assert accept_file.read(file).entries
+    else:
+        found = config_file.read(file, command)
+        assert found.values or found.tables or command != "run"
+
+
+def test_there_is_a_test_for_each_kind_of_example() -> None:
+    kinds = {block.language for path in documents() for block in blocks(path)}
+    # run; read by the program; output; examples/ in tests/test_examples*.py; tests/test_completion.py; drawings
+    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish", ""}
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    dead = []
+    for link in links(path):
+        target, _, anchor = link.partition("#")
+        if target.startswith(("https://", "http://")):
+            continue
+        file = (ROOT / path.parent / target).resolve() if target else ROOT / path
+        if not file.exists() or (anchor and anchor not in anchors(file.relative_to(ROOT))):
+            dead.append(link)
+    assert dead == []
+
+
+@pytest.mark.parametrize("name", [name for name in reference.pages() if name != "licences.md"])
+def test_a_page_of_the_reference_is_current(name: str) -> None:
+    assert (reference.FOLDER / name).read_text() == reference.pages()[name], "python -m tests.docs.reference"
+
+
+def test_the_licence_of_each_dependency_is_listed() -> None:
+    page = (reference.FOLDER / "licences.md").read_text()
+    names = licences.direct("run") + licences.direct("demo")
+    listed = {
+        name.lower() for name, said in re.findall(r"^\| (\S+) \| ([^|]+) \|", page, re.MULTILINE) if said != "not said"
+    }
+    assert set(names) <= listed, "python -m tests.docs.reference"
+
+
+def test_the_design_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/design.md").read_text()))
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text()))
+    assert listed == {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}

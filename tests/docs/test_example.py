@@ -1,0 +1,23 @@
+"""The reports in the repository are those that this code writes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.docs import example
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example made anew."""
+    folder = tmp_path_factory.mktemp("example")
+    example.write(folder)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", example.FORMATS)
+def test_the_example_in_the_repository_is_what_the_demo_writes_now(written: Path, suffix: str) -> None:
+    name = f"demo.{suffix}"
+    same = (written / name).read_bytes() == (ROOT / "reports/example" / name).read_bytes()
+    assert same, f"reports/example/{name} is out of date; if the change is meant: make example"

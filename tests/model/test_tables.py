@@ -1,0 +1,283 @@
+"""Tables and columns that are called otherwise: everything finds them, and nothing else can be in a name."""
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from audit.demo.stage import load
+from audit.demo.users import People
+from audit.errors import SourceError
+from audit.model.run import Filters
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, literal, quoted
+from audit.postgres.snapshot import snapshot
+from audit.postgres.url import Database, parse
+from tests.support import psql
+from tests.support.audits import Place, Shell, new_database
+from tests.support.database_rows import execute
+
+HOSTILE = [
+    'users"; DROP TABLE users; --',
+    "it's",
+    "back\\slash",
+    "\\' OR 1=1 --",
+    "$1",
+    "{users}",
+    "%s %(a)s",
+    "a.b",
+    "select",
+    "MiXeD Case",
+    "ü 🐘",
+    '"',
+    "/* */",
+]
+SCHEMA = 'Shop "1"'
+WORD = "it's \\ {ready}"
+
+
+def toml(text: str) -> str:
+    """As a basic string, which TOML spells as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The stage's rows, in tables and columns that are called otherwise."""
+
+    dsn: str
+    tables: Tables
+
+    @property
+    def toml(self) -> str:
+        """The config file that says so."""
+        return "\n".join(
+            [
+                f"[database]\ncompleted = [{toml(WORD)}]\n[database.tables]",
+                *(f"{name} = {toml(self.tables[name].sql)}" for name in TABLES),
+                *(
+                    line
+                    for name in TABLES
+                    for line in (
+                        f"[database.columns.{name}]",
+                        *(f"{column} = {toml(quoted(own))}" for column, own in self.tables[name].mapped),
+                    )
+                ),
+            ]
+        )
+
+
+def renamed(name: TableName) -> Table:
+    hostile = (HOSTILE * 3)[len(name) :]
+    mapped = tuple((column, f"{hostile[place]} {place}") for place, column in enumerate(COLUMNS[name]))
+    return Table(name, (SCHEMA, f'My {name}"; DROP TABLE x; --'), mapped)
+
+
+async def rename(dsn: str, tables: Tables) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"CREATE SCHEMA {quoted(SCHEMA)}")
+        await connection.execute(
+            f"UPDATE user_models SET training_status = {literal(WORD)} WHERE training_status = 'completed'"
+        )
+        for name in TABLES:
+            table = tables[name]
+            there = await connection.fetch("SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass", name)
+            for column, own in table.mapped:
+                if column in {row["attname"] for row in there}:
+                    await connection.execute(f"ALTER TABLE {name} RENAME COLUMN {column} TO {quoted(own)}")
+            await connection.execute(f"ALTER TABLE {name} RENAME TO {quoted(table.own_name)}")
+            await connection.execute(f"ALTER TABLE {quoted(table.own_name)} SET SCHEMA {quoted(SCHEMA)}")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(postgres_server: str, cast: People) -> Elsewhere:
+    dsn = asyncio.run(new_database(postgres_server, "elsewhere"))
+    asyncio.run(load(dsn, cast))
+    tables = Tables(users=renamed("users"), user_models=renamed("user_models"), completed=(WORD,))
+    asyncio.run(rename(dsn, tables))
+    return Elsewhere(dsn, tables)
+
+
+@pytest.fixture
+def other(shell: Shell, stage: Place, elsewhere: Elsewhere) -> Shell:
+    """A shell with a config file, and beside it a folder without."""
+    (shell.folder / "sync-audit.toml").write_text(elsewhere.toml)
+    shell.environ = stage.environ | {"DATABASE_URL": elsewhere.dsn}
+    return shell
+
+
+def document(text: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def test_an_audit_comes_to_the_same(other: Shell, stage: Place) -> None:
+    outputs = ("-o", "a.json", "-o", "a.csv", "-o", "a.html", "--run-file", "a.sqlite", "--quiet")
+    there = other("run", *outputs)
+    folder = other.folder
+    texts = {name: (folder / name).read_text() for name in ("a.json", "a.csv", "a.html")}
+    for name in (*texts, "a.sqlite"):
+        (folder / name).unlink()
+    here = other("run", "--no-config", *outputs, DATABASE_URL=stage.dsn)
+    assert there.code == here.code == 4, there.err
+    mapped, plain = document(texts["a.json"]), document((folder / "a.json").read_text())
+    counts = mapped["population"]["training_status"]
+    counts["completed"] = counts.pop(WORD)
+    assert {**mapped, "run": None} == {**plain, "run": None}
+    assert texts["a.csv"] == (folder / "a.csv").read_text()
+    assert "FROM user_models" not in texts["a.html"]
+
+
+def test_a_run_file_knows_the_names(other: Shell, elsewhere: Elsewhere) -> None:
+    other("run", "-o", "a.html", "--run-file", "a.sqlite", "--quiet", "--limit", "3")
+    before = (other.folder / "a.html").read_bytes()
+    (other.folder / "sync-audit.toml").unlink()
+    other("render", "a.sqlite", "-o", "b.html")
+    assert (other.folder / "b.html").read_bytes() == before
+    case = document(other("user", "--run", "a.sqlite", "--json", users_of(elsewhere)[0]).out)
+    assert elsewhere.tables.user_models.sql in case["links"]["rows_sql"]
+
+
+def users_of(elsewhere: Elsewhere) -> list[str]:
+    async def asked() -> list[str]:
+        tables = elsewhere.tables
+        async with snapshot(
+            with_tables(elsewhere.dsn, tables), order_by="updated_at", filters=Filters(limit=3), statement_timeout=20
+        ) as taken:
+            return [record.user_id async for record in taken.records()]
+
+    return asyncio.run(asked())
+
+
+def with_tables(dsn: str, tables: Tables) -> Database:
+    return replace(parse(dsn), tables=tables)
+
+
+def test_one_user_is_found_by_all_names_and_the_query_for_the_rows_runs(
+    other: Shell, stage: Place, elsewhere: Elsewhere, cast: People
+) -> None:
+    rows = [row for row in cast.rows if row.replicate_model_id and "/" in row.replicate_model_id]
+    user = next(each for each in cast.users if each.id == rows[0].user_id)
+    for who in (str(user.email).upper(), str(rows[0].replicate_model_id)):
+        mapped = document(other("user", who, "--json").out)
+        plain = document(other("user", who, "--json", "--no-config", DATABASE_URL=stage.dsn).out)
+        sql = mapped["links"].pop("rows_sql")
+        for each in (mapped, plain):
+            each["links"].pop("rows_sql", None)
+            each["source"] = None
+        shown = json.dumps(mapped).replace(json.dumps(WORD)[1:-1], "completed")
+        assert json.loads(shown) == plain
+    found = asyncio.run(fetched(elsewhere.dsn, sql))
+    assert len(found) == len(mapped["rows"])
+
+
+async def fetched(dsn: str, sql: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(sql)
+    finally:
+        await connection.close()
+
+
+def test_doctor_finds_the_same_and_names_what_is_there(other: Shell, stage: Place, elsewhere: Elsewhere) -> None:
+    mapped = {each["name"]: each for each in document(other("doctor", "--json").out)["checks"]}
+    plain_out = other("doctor", "--json", "--no-config", DATABASE_URL=stage.dsn).out
+    plain = {each["name"]: each for each in document(plain_out)["checks"]}
+    assert {name: mapped[name]["state"] for name in plain} == {name: each["state"] for name, each in plain.items()}
+    sql = elsewhere.tables.user_models.sql
+    assert sql in mapped["tables"]["figure"]
+    assert sql in mapped["database_role"]["figure"] + mapped["database_role"]["next_step"]
+    assert f"{sql}.{elsewhere.tables.user_models.column('user_id')}" in mapped["user_id_index"]["figure"]
+    assert mapped["setting_tables_called"]["figure"].startswith(f"users = {elsewhere.tables.users.sql}, user_models =")
+
+
+async def test_a_name_that_is_not_there_is_said_with_what_it_stands_for(tables: str) -> None:
+    for mapping, words in (
+        (Tables(users=Table("users", ("shop", "people"))), 'has no table "shop"."people" that this role can see'),
+        (Tables(user_models=Table("user_models", (), (("trigger_word", "word"),))), "user_models has no column word"),
+        (Tables(users=Table("users", ("Users",))), "There is one called public.users."),
+        (Tables(users=Table("users", (), (("email", "EMail"),))), "Is it email?"),
+    ):
+        with pytest.raises(SourceError) as caught:
+            async with snapshot(
+                with_tables(tables, mapping), order_by="updated_at", filters=Filters(), statement_timeout=20
+            ):
+                pass
+        assert words in f"{caught.value} {caught.value.next_step}"
+        assert "config file" in caught.value.next_step
+
+
+async def test_one_column_may_stand_for_two(tables: str) -> None:
+    await execute(tables, "ALTER TABLE user_models DROP COLUMN completed_at")
+    mapping = Tables(user_models=Table("user_models", (), (("completed_at", "updated_at"),)))
+    async with snapshot(
+        with_tables(tables, mapping), order_by="completed_at", filters=Filters(), statement_timeout=20
+    ) as taken:
+        assert taken.population.users == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_a_name_is_nothing_but_a_name_and_a_word_nothing_but_a_word(postgres_server: str, text: str) -> None:
+    connection = await asyncpg.connect(postgres_server)
+    try:
+        for setting in ("on", "off"):
+            await connection.execute(f"SET standard_conforming_strings = {setting}; SET escape_string_warning = off")
+            row = await connection.fetchrow(f"SELECT {literal(text)}::text AS {quoted(text)}")
+            assert row
+            assert dict(row) == {text: text}
+            words = Tables(completed=(text, "ready"))
+            assert await connection.fetchval(f"SELECT {words.is_completed('$1::text')}", text)
+            assert not await connection.fetchval(f"SELECT {words.is_completed('$1::text')}", f"{text} ")
+    finally:
+        await connection.close()
+
+
+def test_names_that_are_not_mapped_are_not_quoted() -> None:
+    assert (PLAIN.users.sql, PLAIN.user_models.column("id"), PLAIN.is_completed("s")) == (
+        "users",
+        "id",
+        "s = 'completed'",
+    )
+
+
+async def everything(dsn: str, table: str) -> str:
+    """All rows of a table, byte for byte."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(f"SELECT m::text AS line FROM {table} AS m ORDER BY 1")
+        return "\n".join(row["line"] for row in rows)
+    finally:
+        await connection.close()
+
+
+def test_a_repair_changes_the_rows_there_and_is_undone_byte_for_byte(
+    shell: Shell, stage: Place, postgres_server: str, cast: People
+) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "elsewhere_repaired"))
+    asyncio.run(load(dsn, cast))
+    tables = Tables(users=renamed("users"), user_models=renamed("user_models"), completed=(WORD,))
+    asyncio.run(rename(dsn, tables))
+    (shell.folder / "sync-audit.toml").write_text(Elsewhere(dsn, tables).toml)
+    shell.environ = stage.environ | {"DATABASE_URL": dsn}
+    before = asyncio.run(everything(dsn, tables.user_models.sql))
+
+    assert shell("run", "--trainings", "-o", "a.json", "--run-file", "a.sqlite", "-q").code == 4
+    plan = shell("sync", "a.sqlite")
+    assert plan.code == 3, plan.err
+    assert psql.run(dsn, shell.folder / "a-apply.sql").stdout.count("UPDATE 1") > 0
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) != before
+    psql.run(dsn, shell.folder / "a-undo.sql")
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) == before
+
+    applied = shell("sync", "a.sqlite", "--apply", "--yes")
+    assert applied.code == 0, applied.err
+    assert "up to date now" in applied.err
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) != before
+    undone = shell("sync", "--undo", "a-undo.sql", "--yes")
+    assert undone.code == 0, undone.err
+    assert asyncio.run(everything(dsn, tables.user_models.sql)) == before

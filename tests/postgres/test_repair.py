@@ -1,0 +1,358 @@
+"""Rows of a real table changed where they still are what they were, and left alone, with the reason, where not."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from audit.errors import SourceError
+from audit.model.repair import Column, Edit, Outcome, State
+from audit.postgres.repair import ALREADY, Became, repairer
+from audit.postgres.url import parse
+from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
+from tests.support.postgres_servers import pgbouncer
+from tests.support.report_hostile import HOSTILE
+
+OLD, NEW = "f" * 64, "e" * 64
+WEIGHTS, BETTER = "https://replicate.delivery/a.tar", "https://replicate.delivery/b.tar"
+BOTH: tuple[Column, ...] = ("replicate_version_id", "lora_weights_url")
+
+
+def edit(row_id: str = "1", **changes: Any) -> Edit:
+    """Of a row of `model()`."""
+    plain: dict[str, Any] = {
+        "model_row_id": row_id,
+        "old_version": OLD,
+        "new_version": NEW,
+        "old_weights": WEIGHTS,
+        "new_weights": WEIGHTS,
+        "sets_weights": False,
+        "old_updated_at": "2026-02-01T00:00:00Z",
+    }
+    return Edit(**(plain | changes))
+
+
+async def write(dsn: str, *edits: Edit, columns: tuple[Column, ...] = BOTH) -> Became:
+    async with repairer(parse(dsn), statement_timeout=5, columns=columns) as table:
+        return await table.write(edits)
+
+
+async def rows(dsn: str) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [dict(row) for row in await connection.fetch("SELECT * FROM user_models ORDER BY id")]
+    finally:
+        await connection.close()
+
+
+async def refusal(dsn: str, *columns: Column) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        async with repairer(parse(dsn), statement_timeout=5, columns=columns or BOTH):
+            pass
+    return caught.value
+
+
+def whys(became: Became) -> dict[str, str | None]:
+    assert all(state is State.SKIPPED for state, _ in became.values())
+    return {row_id: outcome.why for row_id, (_, outcome) in became.items()}
+
+
+@pytest.fixture
+async def anna(tables: str) -> str:
+    """One completed row of Anna's, with id 1."""
+    await insert(tables, "user_models", [model(id=1)])
+    return tables
+
+
+async def test_a_row_that_is_as_it_was_gets_the_version_and_nothing_else(anna: str) -> None:
+    [before] = await rows(anna)
+    became = await write(anna, edit())
+    assert became == {"1": (State.DONE, Outcome(updated_at="2026-02-01T00:00:00Z"))}
+    assert await rows(anna) == [before | {"replicate_version_id": NEW}]
+
+
+async def test_weights_are_set_where_they_are_replaced(anna: str) -> None:
+    await insert(anna, "user_models", [model(id=2)])
+    await write(anna, edit("1", new_weights=BETTER, sets_weights=True), edit("2"))
+    assert [row["lora_weights_url"] for row in await rows(anna)] == [BETTER, WEIGHTS]
+    assert [row["replicate_version_id"] for row in await rows(anna)] == [NEW, NEW]
+
+
+async def test_updated_at_is_set_to_the_time_that_is_given_and_put_back(anna: str) -> None:
+    before = await rows(anna)
+    touched = "2026-03-05T10:00:00.123456Z"
+    columns: tuple[Column, ...] = (*BOTH, "updated_at")
+    became = await write(anna, edit(new_updated_at=touched, sets_updated_at=True), columns=columns)
+    assert became == {"1": (State.DONE, Outcome(updated_at=touched, touched=True))}
+    back = edit(
+        old_version=NEW,
+        new_version=OLD,
+        old_updated_at=touched,
+        new_updated_at="2026-02-01T00:00:00Z",
+        sets_updated_at=True,
+    )
+    assert (await write(anna, back, columns=columns))["1"][0] is State.DONE
+    assert await rows(anna) == before
+
+
+EDITS = {
+    "version": ("replicate_version_id = 'x'", "replicate_version_id is x now"),
+    "version null": ("replicate_version_id = NULL", "replicate_version_id is null now"),
+    "version blank": ("replicate_version_id = ''", "replicate_version_id is '' now"),
+    "version the same": (f"replicate_version_id = '{NEW}'", ALREADY),
+    "weights": ("lora_weights_url = E'a\\nb'", "lora_weights_url is a\\nb now"),
+    "weights null": ("lora_weights_url = NULL", "lora_weights_url is null now"),
+    "another column": (
+        "trigger_word = 'X', updated_at = '2026-02-02'",
+        "edited since: updated_at is 2026-02-02T00:00:00Z now, and was 2026-02-01T00:00:00Z",
+    ),
+    "updated_at infinity": (
+        "updated_at = 'infinity'",
+        "edited since: updated_at is infinity now, and was 2026-02-01T00:00:00Z",
+    ),
+    "status": ("training_status = 'training'", "training_status is training now"),
+}
+
+
+@pytest.mark.parametrize(("change", "why"), EDITS.values(), ids=EDITS)
+async def test_a_row_that_somebody_has_edited_is_left_alone_and_says_how(anna: str, change: str, why: str) -> None:
+    await execute(anna, f"SET TIME ZONE 'UTC'; UPDATE user_models SET {change}")
+    before = await rows(anna)
+    assert whys(await write(anna, edit())) == {"1": why}
+    assert await rows(anna) == before
+
+
+async def test_a_row_that_is_gone_is_said_to_be(anna: str) -> None:
+    await execute(anna, "DELETE FROM user_models")
+    assert whys(await write(anna, edit())) == {"1": "the row is gone"}
+
+
+async def test_a_locked_row_is_skipped_and_the_others_are_done(anna: str) -> None:
+    await insert(anna, "user_models", [model(id=2)])
+    other = await asyncpg.connect(anna)
+    try:
+        await other.execute("BEGIN; UPDATE user_models SET trigger_word = 'MINE' WHERE id = 1")
+        async with asyncio.timeout(2):
+            became = await write(anna, edit("1"), edit("2"))
+        assert became["1"] == (State.SKIPPED, Outcome(why="somebody holds the row locked"))
+        assert became["2"][0] is State.DONE
+        await other.execute("COMMIT")
+    finally:
+        await other.close()
+    assert [row["trigger_word"] for row in await rows(anna)] == ["MINE", "TOK"]
+
+
+async def test_no_updated_at_is_a_value_like_any_other(tables: str) -> None:
+    empty = {"replicate_version_id": None, "lora_weights_url": None, "updated_at": None}
+    await insert(tables, "user_models", [model(id=1, **empty)])
+    nothing = edit(old_version=None, old_weights=None, old_updated_at=None, new_weights=BETTER, sets_weights=True)
+    assert (await write(tables, nothing))["1"] == (State.DONE, Outcome(updated_at=None))
+    back = edit(
+        old_version=NEW,
+        new_version=None,
+        old_weights=BETTER,
+        new_weights=None,
+        sets_weights=True,
+        old_updated_at=None,
+    )
+    assert (await write(tables, back))["1"][0] is State.DONE
+    [row] = await rows(tables)
+    assert (row["replicate_version_id"], row["lora_weights_url"]) == (None, None)
+
+
+async def test_a_time_that_nobody_knew_is_not_compared(anna: str) -> None:
+    became = await write(anna, edit(old_updated_at=None, guards_updated_at=False))
+    assert became["1"][0] is State.DONE
+
+
+async def test_hostile_text_stays_text(tables: str) -> None:
+    texts = [text for text in (*HOSTILE, "'; DROP TABLE users; --", '{"a",NULL}', "\\") if "\x00" not in text]
+    await insert(
+        tables, "user_models", [model(id=i, replicate_version_id=t, lora_weights_url=t) for i, t in enumerate(texts)]
+    )
+    edits = [
+        edit(str(i), old_version=t, new_version=t + "'", old_weights=t, new_weights=f'"{t}', sets_weights=True)
+        for i, t in enumerate(texts)
+    ]
+    became = await write(tables, *edits)
+    assert {state for state, _ in became.values()} == {State.DONE}
+    assert [(row["replicate_version_id"], row["lora_weights_url"]) for row in await rows(tables)] == [
+        (t + "'", f'"{t}') for t in texts
+    ]
+
+
+KINDS = {
+    "serial": ("serial", "1", "timestamptz"),
+    "bigint": ("bigint", "9007199254740993", "timestamp"),
+    "uuid": ("uuid", "0b0a7ef0-5c3c-4a8e-9d6f-111111111111", "timestamptz(3)"),
+    "text": ("text", "row 'one'", "date"),
+    "varchar": ("varchar(40)", "Row-1", "timestamp"),
+    "numeric": ("numeric", "12", "timestamptz"),
+}
+
+
+@pytest.mark.parametrize(("kind", "row_id", "date"), KINDS.values(), ids=KINDS)
+async def test_ids_and_dates_of_any_type_serve(database: str, kind: str, row_id: str, date: str) -> None:
+    table = MODELS.replace("integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY", f"{kind} PRIMARY KEY")
+    await execute(database, USERS, table.replace("updated_at timestamptz", f"updated_at {date}"))
+    await insert(database, "users", [ANNA])
+    await insert(database, "user_models", [model(id=row_id)])
+    became = await write(database, edit(row_id))
+    assert became == {row_id: (State.DONE, Outcome(updated_at="2026-02-01T00:00:00Z"))}
+
+
+async def test_the_primary_key_serves(tables: str) -> None:
+    await insert(tables, "user_models", [model(id=i) for i in range(1, 3001)])
+    await execute(tables, "ANALYZE")
+    connection = await asyncpg.connect(tables)
+    try:
+        await connection.execute("SELECT pg_stat_reset()")
+        await write(tables, *(edit(str(i)) for i in range(1, 101)))
+        await connection.execute("SELECT pg_stat_clear_snapshot(), pg_sleep(0.1)")
+        scans = await connection.fetchval("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'user_models'")
+    finally:
+        await connection.close()
+    assert scans == 0
+
+
+async def test_a_table_without_a_weights_column_can_be_repaired(tables: str) -> None:
+    await execute(tables, "ALTER TABLE user_models DROP COLUMN lora_weights_url")
+    row = model(id=1)
+    del row["lora_weights_url"]
+    await insert(tables, "user_models", [row])
+    became = await write(tables, edit(old_weights=None, new_weights=None))
+    assert became["1"][0] is State.DONE
+
+
+async def test_a_trigger_that_dates_rows_is_let_be_and_its_date_is_known(anna: str) -> None:
+    await execute(anna, DATING)
+    became = await write(anna, edit())
+    dated = became["1"][1].updated_at
+    assert dated is not None
+    assert dated > "2026-03"
+    back = edit(old_version=NEW, new_version=OLD, old_updated_at=dated)
+    assert (await write(anna, back))["1"][0] is State.DONE
+
+
+DATING = """
+CREATE FUNCTION dated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN NEW.updated_at = clock_timestamp(); RETURN NEW; END $$;
+CREATE TRIGGER dated BEFORE UPDATE ON user_models FOR EACH ROW EXECUTE FUNCTION dated();
+"""
+MEDDLING = """
+CREATE FUNCTION meddling() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does} END $$;
+CREATE TRIGGER meddling BEFORE UPDATE ON user_models FOR EACH ROW EXECUTE FUNCTION meddling();
+"""
+
+
+async def test_a_row_that_a_trigger_refuses_has_failed_and_the_others_are_done(anna: str) -> None:
+    does = "IF OLD.id = 1 THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW;"
+    await insert(anna, "user_models", [model(id=2)])
+    await execute(anna, MEDDLING.format(does=does))
+    became = await write(anna, edit("1"), edit("2"))
+    assert became["1"][0] is State.FAILED
+    assert "not this one" in (became["1"][1].why or "")
+    assert became["2"][0] is State.DONE
+
+
+async def test_a_version_too_long_for_its_column_has_failed(anna: str) -> None:
+    await execute(anna, "ALTER TABLE user_models ALTER replicate_version_id TYPE varchar(64)")
+    became = await write(anna, edit(new_version=f"acme/anna:{NEW}"))
+    assert became["1"][0] is State.FAILED
+    assert "too long" in (became["1"][1].why or "")
+
+
+async def test_a_row_that_a_trigger_leaves_as_it_was_is_skipped(anna: str) -> None:
+    await execute(anna, MEDDLING.format(does="RETURN NULL;"))
+    assert whys(await write(anna, edit())) == {"1": "the database left it as it was (a trigger or a rule?)"}
+
+
+async def test_nothing_stays_of_a_batch_of_which_a_trigger_makes_something_else(anna: str) -> None:
+    await execute(anna, MEDDLING.format(does="NEW.replicate_version_id = 'mine'; RETURN NEW;"))
+    before = await rows(anna)
+    with pytest.raises(SourceError, match="makes something else of the values"):
+        await write(anna, edit())
+    assert await rows(anna) == before
+
+
+async def test_ids_that_several_rows_have_end_the_repair_with_nothing_changed(database: str) -> None:
+    table = MODELS.replace("integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY", "integer")
+    await execute(database, USERS, table)
+    await insert(database, "user_models", [model(id=1), model(id=1)])
+    before = await rows(database)
+    with pytest.raises(SourceError, match="several rows have the same id"):
+        await write(database, edit())
+    assert await rows(database) == before
+
+
+async def reader(dsn: str) -> str:
+    """The DSN of a role called "the reader", which may read and no more."""
+    await execute(dsn, 'CREATE ROLE "the reader" LOGIN; GRANT SELECT ON users, user_models TO "the reader"')
+    return urlsplit(dsn)._replace(netloc="the%20reader@").geturl()
+
+
+async def test_a_role_that_may_not_update_is_told_the_very_grant(anna: str) -> None:
+    dsn = await reader(anna)
+    error = await refusal(dsn)
+    assert 'does not let the role "the reader" change user_models (replicate_version_id, lora_weights_url)' in str(
+        error
+    )
+    grant = 'GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO "the reader";'
+    assert grant in error.next_step
+    await execute(anna, grant)
+    assert (await write(dsn, edit()))["1"][0] is State.DONE, "and that is all it takes"
+    error = await refusal(dsn, "replicate_version_id", "updated_at")
+    assert "GRANT UPDATE (updated_at)" in error.next_step
+    await execute(anna, 'DROP OWNED BY "the reader"; DROP ROLE "the reader"')
+
+
+async def test_a_database_that_is_read_only_is_told(anna: str) -> None:
+    await execute(anna, f"ALTER DATABASE {urlsplit(anna).path[1:]} SET default_transaction_read_only = on")
+    error = await refusal(anna)
+    assert "takes no changes: default_transaction_read_only is on" in str(error)
+
+
+async def test_a_view_that_takes_no_changes_is_told(database: str) -> None:
+    await execute(database, USERS, MODELS.replace("TABLE user_models", "TABLE models"))
+    await execute(database, "CREATE VIEW user_models AS SELECT DISTINCT * FROM models")
+    assert "is a view or table that takes no changes" in str(await refusal(database))
+
+
+async def test_a_simple_view_is_as_good_as_a_table(database: str) -> None:
+    await execute(database, USERS, MODELS.replace("TABLE user_models", "TABLE models"))
+    await execute(database, "CREATE VIEW user_models AS SELECT * FROM models")
+    await insert(database, "models", [model(id=1)])
+    assert (await write(database, edit()))["1"][0] is State.DONE
+
+
+async def test_a_connection_lost_between_two_batches_is_made_anew(anna: str) -> None:
+    await insert(anna, "user_models", [model(id=2)])
+    async with repairer(parse(anna), statement_timeout=5, columns=BOTH) as table:
+        await table.write([edit("1")])
+        await execute(anna, END_OTHERS)
+        await asyncio.sleep(0.05)
+        assert (await table.write([edit("2")]))["2"][0] is State.DONE
+
+
+END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name IN ('sync-audit', '') AND pid <> pg_backend_pid()
+"""
+
+
+async def test_a_pooler_in_transaction_mode_may_stand_in_between(anna: str, postgres_server: str) -> None:
+    with pgbouncer(postgres_server, tls="disable") as bouncer:
+        url = bouncer.url(urlsplit(anna).path[1:], "pgbouncer=true")
+        await insert(anna, "user_models", [model(id=i) for i in range(2, 7)])
+        became = await asyncio.gather(*(write(url, edit(str(i))) for i in range(1, 7)))
+        assert [state for each in became for state, _ in each.values()] == [State.DONE] * 6
+
+
+async def test_two_repairs_at_once_change_each_row_once(tables: str) -> None:
+    await insert(tables, "user_models", [model(id=i) for i in range(1, 101)])
+    edits = [edit(str(i)) for i in range(1, 101)]
+    first, second = await asyncio.gather(write(tables, *edits), write(tables, *edits))
+    for row_id in first:
+        assert {first[row_id][0], second[row_id][0]} == {State.DONE, State.SKIPPED}

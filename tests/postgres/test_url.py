@@ -1,0 +1,212 @@
+"""`DATABASE_URL` in all the shapes that hosters and frameworks give it."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.errors import SettingsError
+from audit.postgres.url import Database, parse
+
+SECRET = "s3cr3t-p%w"
+QUOTED = "s3cr3t-p%25w"
+
+
+def tls(url: str) -> dict[str, str]:
+    return dict(parse(url).tls)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["postgres", "postgresql", "PostgreSQL", "postgresql+asyncpg", "postgresql+psycopg2", "postgres+psycopg"],
+)
+def test_every_usual_scheme_names_the_same_database(scheme: str) -> None:
+    found = parse(f"  {scheme}://app:{QUOTED}@db.example.com:6543/shop\n")
+    assert found == Database(hosts=("db.example.com",), ports=(6543,), name="shop", user="app", password=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        pytest.param("postgresql://u:p@db.example.com:6543/shop?sslmode=require", "db.example.com/shop", id="host"),
+        pytest.param("postgresql://u:p@a.example,b.example:1/shop", "a.example,b.example/shop", id="host list"),
+        pytest.param("postgresql://[2001:db8::1]:5433/shop", "2001:db8::1/shop", id="IPv6"),
+        pytest.param("postgresql:///shop?host=/cloudsql/p:eu:i", "socket/shop", id="socket in the query"),
+        pytest.param("postgresql://%2Fvar%2Frun%2Fpg/shop", "socket/shop", id="socket as host"),
+        pytest.param("postgresql:///shop", "socket/shop", id="no host"),
+        pytest.param("postgresql://app@db", "db/app", id="the user's own database"),
+        pytest.param("postgresql://db/%C3%BCn%20%2F", "db/ün /", id="escaped name"),
+        pytest.param("postgresql://db/a?dbname=b", "db/b", id="name in the query"),
+    ],
+)
+def test_label_is_host_and_name(url: str, label: str) -> None:
+    assert parse(url).label == label
+
+
+def test_repr_and_text_show_the_label_alone() -> None:
+    database = parse(f"postgresql://app_user:{QUOTED}@db/shop?sslpassword={QUOTED}&options=project%3Dabc")
+    assert repr(database) == str(database) == f"{database}" == "Database('db/shop')"
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p/ss", "p#ss", "p:ss", "a+b", "p@:/#x", "ü"])
+def test_password_with_unescaped_characters_is_understood(password: str) -> None:
+    database = parse(f"postgresql://app:{password}@db:1/shop")
+    assert (database.user, database.password, database.hosts, database.ports) == ("app", password, ("db",), (1,))
+
+
+def test_ports_may_be_a_list_like_hosts() -> None:
+    assert parse("postgresql://a:1,b,c:3/x").ports == (1, 5432, 3)
+    assert parse("postgresql:///x?host=a,b&port=6000").ports == (6000, 6000)
+    assert parse("postgresql:///x?host=a,b&port=6000,6001").ports == (6000, 6001)
+
+
+def test_parameters_of_the_query_win_over_the_address_as_in_libpq() -> None:
+    database = parse(f"postgresql://a:b@c:1/d?host=%2Frun&user=u&password={QUOTED}&dbname=n")
+    assert database == Database(hosts=("/run",), ports=(5432,), name="n", user="u", password=SECRET)
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
+def test_sslmode_is_kept(mode: str) -> None:
+    assert tls(f"postgresql://db/x?sslmode={mode}") == {"sslmode": mode}
+
+
+@pytest.mark.parametrize(
+    ("query", "mode"),
+    [
+        ("ssl=true", "require"),
+        ("ssl=verify-full", "verify-full"),
+        ("ssl=false", "disable"),
+        ("sslmode=no-verify", "require"),
+    ],
+)
+def test_other_drivers_words_for_tls_are_understood(query: str, mode: str) -> None:
+    assert tls(f"postgresql://db/x?{query}") == {"sslmode": mode}
+
+
+def test_certificates_reach_asyncpg_in_a_dsn_that_holds_nothing_else() -> None:
+    arguments = parse(
+        f"postgresql://app:{QUOTED}@db/x?sslmode=verify-full&sslrootcert=%2Fa%20b%2Bc%26.pem&sslcert=c&sslkey=k"
+    ).arguments
+    assert arguments["dsn"] == "postgresql://?sslmode=verify-full&sslrootcert=%2Fa%20b%2Bc%26.pem&sslcert=c&sslkey=k"
+
+
+def test_system_roots_mean_the_machines_own_and_full_verification() -> None:
+    database = parse("postgresql://db/x?sslrootcert=system")
+    assert database.arguments["ssl"] is True
+    assert "dsn" not in database.arguments
+    assert database.files == ()
+
+
+FOREIGN = [
+    pytest.param("sslmode=require&channel_binding=require", id="Neon"),
+    pytest.param("pgbouncer=true&connection_limit=1&pool_timeout=20&socket_timeout=9", id="Prisma on Supabase"),
+    pytest.param("sslmode=require&statement_cache_size=0&sslpool=x&gssencmode=disable", id="drivers"),
+    pytest.param("application_name=x&fallback_application_name=y&client_encoding=utf8&statement_timeout=1", id="libpq"),
+    pytest.param("options=-c%20statement_timeout%3D1%20-cgeqo=off", id="switches"),
+    pytest.param("schema=shop", id="schema"),
+    pytest.param("keepalives=1&load_balance_hosts=random&anything=else", id="anything"),
+]
+
+
+@pytest.mark.parametrize("query", FOREIGN)
+def test_foreign_parameters_never_become_startup_parameters(query: str) -> None:
+    arguments = parse(f"postgresql://u:p@db/x?{query}").arguments
+    assert arguments["server_settings"] is None
+    assert set(arguments) <= {"dsn", "host", "port", "database", "user", "password", "server_settings"}
+    assert arguments.get("dsn", "postgresql://?sslmode=require") == "postgresql://?sslmode=require"
+
+
+@pytest.mark.parametrize("word", ["endpoint=ep-cool-1", "project=ep-cool-1", "reference=abc"])
+def test_options_that_only_a_proxy_reads_are_passed_on(word: str) -> None:
+    database = parse(f"postgresql://db/x?options=-c%20geqo%3Doff%20{word.replace('=', '%3D')}")
+    assert database.arguments["server_settings"] == {"options": word}
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("schema=shop", '"shop"'),
+        ("schema=My%20%22shop", '"My ""shop"'),
+        ("search_path=a,b", "a,b"),
+        ("currentSchema=a,b", "a,b"),
+        ("options=-csearch_path%3Da,b", "a,b"),
+        ("options=-c%20search_path%3Da,%5C%20b%20-c%20x%3D1", "a, b"),
+        ("options=--search-path%3Da", "a"),
+        ("options=-c%20x%3D1", None),
+    ],
+)
+def test_schema_is_kept_for_the_transaction(query: str, path: str | None) -> None:
+    assert parse(f"postgresql://db/x?{query}").search_path == path
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5", 5.0), ("0", None), ("-1", None), ("", None)])
+def test_connect_timeout_is_honoured_but_never_means_for_ever(text: str, seconds: float | None) -> None:
+    assert parse(f"postgresql://db/x?connect_timeout={text}").connect_timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        pytest.param("", "not a PostgreSQL URL", id="empty"),
+        pytest.param(f"mysql://app:{SECRET}@db/x", "begin with postgresql://", id="mysql"),
+        pytest.param(f"host=db password={SECRET}", "not a PostgreSQL URL", id="keywords"),
+        pytest.param(f"'postgresql://app:{SECRET}@db/x'", "not a PostgreSQL URL", id="quoted"),
+        pytest.param("postgresql://", "names no database", id="nothing"),
+        pytest.param("postgresql://db:5432/", "names no database", id="no name"),
+        pytest.param(f"postgresql://app:{SECRET}@db:54x/x", "port that is not a number", id="port"),
+        pytest.param(f"postgresql://app:{SECRET}@db:0/x", "port that is not a number", id="port 0"),
+        pytest.param(f"postgresql://app:{SECRET}@db:65536/x", "port that is not a number", id="port too large"),
+        pytest.param("postgresql://app:s3cr3t?p@db/x", "unescaped character in the password", id="? in password"),
+        pytest.param(f"postgresql://app:{SECRET}@a,,b/x", "an empty host", id="empty host"),
+        pytest.param(f"postgresql://app:{SECRET}@[::1/x", "host that cannot be read", id="bracket"),
+        pytest.param(f"postgresql:///x?host=a,b,c&port=1,2&password={SECRET}", "as long as its list", id="port list"),
+        pytest.param("postgresql://app:%ff-s3cr3t@db/x", "not UTF-8", id="not utf-8"),
+        pytest.param("postgresql://app:s3cr3t%00@db/x", "not UTF-8", id="NUL"),
+        pytest.param(
+            f"postgresql://app:{SECRET}@db/x?sslmode=requre", "unknown sslmode; there are disable", id="sslmode"
+        ),
+        pytest.param(f"postgresql://app:{SECRET}@db/x?sslmod=require", "begins with ssl", id="sslmod"),
+        pytest.param(f"postgresql://app:{SECRET}@db/x?sslaccept=strict", "begins with ssl", id="Prisma's sslaccept"),
+        pytest.param("postgresql://db/x?sslrootcert=system&sslmode=require", "and another sslmode", id="weak system"),
+        pytest.param("postgresql://db/x?sslrootcert=system&sslcert=c", "not supported", id="system and sslcert"),
+        pytest.param(f"postgresql://app:{SECRET}@db/x?connect_timeout=soon", "connect_timeout", id="timeout"),
+        pytest.param("postgresql://db/x?target_session_attrs=any-one", "target_session_attrs", id="attributes"),
+    ],
+)
+def test_what_cannot_be_read_is_said_without_the_url(url: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(url)
+    error = caught.value
+    assert words in str(error)
+    assert str(error).startswith("--database-url (DATABASE_URL) ")
+    assert error.next_step
+    chain = f"{error!r} {error.__cause__!r} {error.next_step}"
+    assert error.__suppress_context__ or error.__context__ is None
+    assert "s3cr3t" not in chain
+    assert "app" not in chain
+
+
+@given(st.text())
+def test_any_text_is_a_database_or_a_settings_error(text: str) -> None:
+    for url in (text, f"postgresql://{text}", f"postgresql://u:p@h/d?{text}"):
+        try:
+            database = parse(url)
+        except SettingsError:
+            continue
+        assert database.hosts
+        assert len(database.hosts) == len(database.ports)
+        assert database.name
+
+
+async def test_address_comes_from_the_url_alone_whatever_the_environment_says(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGHOST": "elsewhere", "PGPORT": "1", "PGDATABASE": "other", "PGOPTIONS": "--x=y"}.items():
+        monkeypatch.setenv(name, value)
+    parsed = parse(database)
+    arguments: dict[str, Any] = parsed.arguments
+    connection = await asyncpg.connect(**arguments)
+    assert await connection.fetchval("SELECT current_database()") == parsed.name
+    await connection.close()

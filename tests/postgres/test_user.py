@@ -1,0 +1,202 @@
+"""Finding one user in a real PostgreSQL, whatever the tables are like, and without reading them whole."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from audit.model.run import Filters
+from audit.model.users import TRIMMED
+from audit.postgres import connection as source
+from audit.postgres import sql as source_sql
+from audit.postgres.snapshot import snapshot
+from audit.postgres.url import parse
+from audit.postgres.user import AT_MOST, OneUser, Several, find, user_statements
+from tests.support.audits import Place
+from tests.support.database_rows import MODELS, USERS, Row, execute, insert, model
+
+PEOPLE: list[Row] = [
+    {"id": "u1", "email": "anna@example.com", "display_name": "Anna"},
+    {"id": "u2", "email": "Bob@Example.com", "display_name": None},
+    {"id": "u3", "email": None, "display_name": "Carl"},
+    {"id": "u10", "email": "dora@example.org", "display_name": None},
+]
+
+
+async def look(dsn: str, who: str, **changes: Any) -> OneUser | Several:
+    plain: dict[str, Any] = {"order_by": "updated_at", "include_tests": False, "statement_timeout": 20.0}
+    return await find(parse(dsn), who, **(plain | changes))
+
+
+async def one(dsn: str, who: str, **changes: Any) -> OneUser:
+    found = await look(dsn, who, **changes)
+    assert isinstance(found, OneUser)
+    return found
+
+
+async def ids(dsn: str, who: str) -> list[str]:
+    found = await look(dsn, who)
+    return [each.user_id for each in (found.people if isinstance(found, Several) else (found.person,))]
+
+
+@pytest.fixture
+async def people(database: str) -> str:
+    """Four users, two of whom share a model, and rows of somebody who is gone."""
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", PEOPLE)
+    await insert(
+        database,
+        "user_models",
+        [
+            model(replicate_model_id="acme/user-50c-lora"),
+            model(user_id="u2", replicate_model_id="acme/user-50c-lora"),
+            model(user_id="u3", replicate_model_id=" acme/padded\n"),
+            model(user_id="gone", replicate_model_id="acme/orphan"),
+        ],
+    )
+    return database
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        pytest.param("u1", ["u1"], id="user id, and not all that begin with it"),
+        pytest.param("anna@example.com", ["u1"], id="e-mail"),
+        pytest.param("ANNA@example.COM", ["u1"], id="e-mail in other case"),
+        pytest.param("bob@example.com", ["u2"], id="e-mail that is recorded in other case"),
+        pytest.param("acme/user-50c-lora", ["u2", "u1"], id="model id of two users, by e-mail"),
+        pytest.param("USER-50C", ["u2", "u1"], id="part of a model id"),
+        pytest.param("acme/padded", ["u3"], id="model id that is recorded with white space"),
+        pytest.param("@example.org", ["u10"], id="part of an e-mail"),
+        pytest.param("gone", ["gone"], id="somebody who is not in users"),
+        pytest.param("orphan", ["gone"], id="model of somebody who is not in users"),
+        pytest.param("%", [], id="wildcards are letters"),
+        pytest.param("nobody", [], id="nobody"),
+        pytest.param("x' OR true --", [], id="no way into the SQL"),
+    ],
+)
+async def test_who_is_found_by_email_id_model_or_a_part(people: str, who: str, expected: list[str]) -> None:
+    assert await ids(people, who) == expected
+
+
+async def test_somebody_who_is_not_in_users_has_rows_and_no_record(people: str) -> None:
+    found = await one(people, "gone")
+    assert (found.person.in_users, found.record, len(found.rows)) == (False, None, 1)
+
+
+async def test_all_rows_come_the_latest_first_with_every_field(people: str) -> None:
+    await insert(
+        people,
+        "user_models",
+        [
+            model(user_id="u10", updated_at="2026-01-01T00:00:00Z"),
+            model(user_id="u10", updated_at=None),
+            model(user_id="u10", updated_at="2026-03-01T00:00:00Z", training_status="Completed"),
+            model(user_id="u10", updated_at="2026-02-01T00:00:00Z", is_test=True, failure_reason="none"),
+        ],
+    )
+    found = await one(people, "u10")
+    assert [row.model_row_id for row in found.rows] == ["7", "8", "5", "6"]
+    assert found.record
+    assert found.record.model_row_id == "5"
+    test = found.rows[1]
+    assert (test.is_test, test.failure_reason, test.training_id, test.lora_scale) == (True, "none", "t1", "0.90")
+    assert (test.created_at, test.completed_at) == ("2026-01-01T00:00:00Z", "2026-03-01T00:00:00.250000Z")
+    with_tests = await one(people, "u10", include_tests=True)
+    assert with_tests.record
+    assert with_tests.record.model_row_id == "8"
+    assert with_tests.rows[1].is_test, "what a row is does not depend on whether it counts"
+
+
+async def test_more_matches_than_anybody_reads_are_cut(people: str) -> None:
+    await insert(people, "users", [{"id": f"many{i:04}", "email": None} for i in range(AT_MOST + 20)])
+    found = await look(people, "many")
+    assert isinstance(found, Several)
+    assert (len(found.people), found.more) == (AT_MOST - 1, True)
+
+
+@pytest.mark.parametrize(
+    ("users", "models", "who"),
+    [
+        pytest.param("uuid", "uuid", "6F0C1E3A-0000-4000-8000-00000000000A", id="uuids"),
+        pytest.param("uuid", "text", "6f0c1e3a-0000-4000-8000-00000000000a", id="uuid and text"),
+        pytest.param("text", "uuid", "6f0c1e3a-0000-4000-8000-00000000000a", id="text and uuid"),
+        pytest.param("integer", "bigint", "7", id="integer and bigint"),
+        pytest.param("bigint", "text", "7", id="bigint and text"),
+        pytest.param("varchar(40)", "text", "someone", id="varchar and text"),
+    ],
+)
+async def test_ids_of_any_type_are_found_and_other_words_are_no_error(
+    database: str, users: str, models: str, who: str
+) -> None:
+    await execute(
+        database,
+        USERS,
+        MODELS,
+        f"ALTER TABLE users ALTER id TYPE {users} USING id::{users}",
+        f"ALTER TABLE user_models ALTER user_id TYPE {models} USING user_id::{models}",
+    )
+    await insert(database, "users", [{"id": who.lower(), "email": "a@x"}])
+    await insert(database, "user_models", [model(user_id=who.lower())])
+    for word in (who, "a@x", "acme/anna", "anna"):
+        found = await one(database, word)
+        assert (found.person.user_id, found.person.email, len(found.rows)) == (who.lower(), "a@x", 1)
+        assert found.record
+        assert found.record.user_id == who.lower()
+    assert await ids(database, "99999999999999999999999") == []
+
+
+async def test_the_record_is_the_one_that_a_run_judges(stage: Place) -> None:
+    async with snapshot(parse(stage.dsn), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+        records = [record async for record in taken.records()]
+    assert len(records) > 50
+    for record in records:
+        found = await one(stage.dsn, record.user_id)
+        assert found.record == record
+
+
+async def test_optional_columns_may_be_missing(people: str) -> None:
+    await execute(people, "ALTER TABLE user_models DROP is_test, DROP trigger_word, DROP failure_reason")
+    found = await one(people, "u1")
+    assert found.missing_columns == ("trigger_word", "is_test", "failure_reason")
+    assert found.rows[0].trigger_word is None
+
+
+async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: str) -> None:
+    many = "SELECT 'm' || i, 'm' || i || '@x' FROM generate_series(1, 20000) AS i"
+    rows = "SELECT 'm' || i, 'completed', 'acme/m' || i FROM generate_series(1, 20000) AS i"
+    await execute(
+        people,
+        f"INSERT INTO users (id, email) {many}",
+        f"INSERT INTO user_models (user_id, training_status, replicate_model_id) {rows}",
+        "CREATE INDEX ON user_models (user_id)",
+        "CREATE INDEX ON user_models (replicate_model_id)",
+        "ANALYZE",
+    )
+    database = parse(people)
+    async with source.session(database, statement_timeout=20) as (connection, _):
+        users, models = await source.columns(connection, database)
+        sql = user_statements(users, models, "updated_at", "m77")
+        record = source_sql.statements(users, models, "updated_at", include_tests=False, persons="$4").records
+        by_id, by_email, orphan, by_model, *others = sql.searches
+        assert len(others) == 2
+        exact: list[tuple[str, tuple[Any, ...]]] = [
+            (by_id, ("m77",)),
+            (by_email, ("m77@x",)),
+            (orphan, ("m77",)),
+            (by_model, ("acme/m77",)),
+            (sql.people, (["m77"],)),
+            (sql.sharing, (["acme/m77"],)),
+            (sql.rows, (["m77"],)),
+            (record, (TRIMMED, None, None, ["m77", "m78"])),
+        ]
+        for query, arguments in exact:
+            plan = await planned(connection, query, arguments)
+            assert "Seq Scan" not in plan, plan
+            assert "Index" in plan
+        assert "Seq Scan" in await planned(connection, others[1], ("m77",)), "the check can see one"
+
+
+async def planned(connection: source.Connection, query: str, arguments: tuple[Any, ...]) -> str:
+    rows: list[asyncpg.Record] = await connection.fetch(f"EXPLAIN {query}", *arguments)
+    return "\n".join(row[0] for row in rows)

@@ -1,0 +1,371 @@
+"""The HTML report in a real browser: the table of everybody, its address, its keys, and what it downloads."""
+
+import csv
+import io
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import expect
+
+from audit.hints import filled as hints
+from audit.hints.trainings import BASIS, NONE_MADE
+from audit.model.codes import Note, Reason, Status
+from audit.model.findings import AuditedUser
+from audit.model.tables import PLAIN
+from audit.report import csv_report
+from audit.report.facts import facts
+from audit.report.html import data as html_data
+from audit.report.html.users import Sheet
+from audit.report.html.words import comparison
+from audit.report.view import RunView
+from tests.support.report_browser import Open, Tab, browser, opened, written
+from tests.support.report_samples import (
+    SampleRun,
+    everything,
+    outdated,
+    read,
+    report_order,
+    settled,
+    trained,
+    up_to_date,
+    version_hash,
+    with_trainings,
+)
+
+__all__ = ["browser", "opened"]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+EVERYTHING = SampleRun(everything())
+TRACED = SampleRun(with_trainings(), read(mode="trainings", sample=1.0))
+USERS = sorted(EVERYTHING.audited, key=report_order)
+EVA = "eva.von-und-zu-langenau@mail.example.org"
+
+
+def shown(users: list[AuditedUser]) -> list[str]:
+    return [user.record.email or user.record.user_id for user in users]
+
+
+async def test_the_table_of_everybody_takes_the_place_of_the_static_tables(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    assert await tab.names() == shown(USERS)
+    assert await tab.found() == f"{len(USERS)} users"
+    assert not await tab.page.locator(".users, #no-table, .loading").locator("visible=true").count()
+    assert tab.requests == [tab.page.url]
+
+
+FOUND = {
+    "e-mail": ("EVA.von", [EVA]),
+    "id": ("user-00223", ["user00223@example.com"]),
+    "no match": ("acme/user-00301", []),
+    "model": ("a/b/c", ["user00301@example.com"]),
+    "recorded hash": (version_hash((203, 3)), ["user00203@example.com"]),
+    "another hash": (version_hash((203, 1))[:12], ["user00203@example.com"]),
+    "unlisted hash": ("abababab", ["user00220@example.com"]),
+    "code": ("forbidden", ["user00315@example.com"]),
+    "words": ("Access 003", ["user00315@example.com"]),
+    "name": ("Name user-00210", [EVA]),
+    "digits": ("0da6d", []),
+    "html": ("<script>", []),
+}
+"""What is searched for, and who is found."""
+
+
+async def test_search_finds(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    for kind, (words, expected) in FOUND.items():
+        await tab.page.fill("#q", words)
+        assert await tab.names() == expected, kind
+        assert await tab.page.locator("#nobody").is_visible() is not bool(expected)
+        assert await tab.found() == (f"1 user of {len(USERS)} in all" if expected else "No user matches.")
+        await tab.page.fill("#q", "")
+        assert await tab.found() == f"{len(USERS)} users"
+
+
+async def test_filters_narrow_by_status_reason_and_note(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.select_option("#status", "error")
+    assert await tab.names() == shown([u for u in USERS if u.finding.status is Status.ERROR])
+    await tab.page.select_option("#reason", "timeout")
+    assert await tab.names() == shown([u for u in USERS if u.finding.reason is Reason.TIMEOUT])
+    await tab.page.click("#clear")
+    await tab.page.select_option("#note", "shared_model")
+    assert await tab.names() == shown([u for u in USERS if Note.SHARED_MODEL in u.finding.notes])
+
+
+async def test_every_column_sorts_both_ways_with_what_is_missing_last(opened: Open) -> None:
+    users = [user for place, user in enumerate(USERS) if place % 3 == 0]
+    tab = await (await opened(SampleRun(users))).ready()
+    behind = {name: user.finding.versions_behind for name, user in zip(shown(users), users, strict=True)}
+    heads = tab.page.locator("[data-sort]")
+    assert await heads.count() == 6
+    for number in range(6):
+        head = heads.nth(number)
+        for way in ("ascending", "descending"):
+            await head.click()
+            assert await tab.page.locator("th[aria-sort]").get_attribute("aria-sort") == way
+            names = await tab.names()
+            assert sorted(names) == sorted(shown(users))
+            if await head.inner_text() == "User":
+                assert names == sorted(names, key=str.lower, reverse=way == "descending")
+            if await head.inner_text() == "Behind":
+                known = [behind[name] for name in names if behind[name] is not None]
+                assert known == sorted(known, reverse=way == "descending")  # type: ignore[type-var]  # none is None
+                assert all(behind[name] is None for name in names[len(known) :])
+        await head.click()
+        assert await tab.names() == shown(users), "the third time is as at first"
+
+
+async def test_pages_hold_a_hundred(opened: Open) -> None:
+    users = [up_to_date(number) for number in range(250)]
+    tab = await (await opened(SampleRun(users))).ready()
+    assert await tab.found() == "1 to 100 of 250 users"
+    await tab.page.click("#after")
+    await tab.page.click("#after")
+    assert await tab.names() == shown(users[200:])
+    assert await tab.page.locator("#page").inner_text() == "Page 3 of 3"
+    assert await tab.page.is_disabled("#after")
+    assert await tab.fragment() == "page=3"
+
+
+async def test_the_address_leads_back_to_what_was_seen(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.fill("#q", "user00")
+    await tab.page.select_option("#status", "needs_sync")
+    await tab.page.click("[data-sort=behind]")
+    await tab.rows().first.click()
+    names, address = await tab.names(), await tab.fragment()
+    assert address == f"q=user00&status=needs_sync&sort=behind&user={names[0][:4]}-{names[0][4:9]}"
+    other = await (await opened(EVERYTHING, address)).ready()
+    assert await other.names() == names
+    assert await other.page.locator("#sheet").is_visible()
+    assert await other.page.locator("#sheet").evaluate("element => element.getBoundingClientRect().top < innerHeight")
+
+
+async def test_back_takes_one_step_at_a_time(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.select_option("#status", "needs_sync")
+    await tab.page.locator("#q").press_sequentially("eva")
+    await tab.rows().first.click()
+    assert await tab.page.locator("#sheet").count() == 1
+    for fragment, count in (("q=eva&status=needs_sync", 1), ("status=needs_sync", 11), ("", len(USERS))):
+        await tab.page.go_back()
+        await tab.page.wait_for_function("count => document.querySelectorAll('#rows > tr').length === count", arg=count)
+        assert await tab.fragment() == fragment
+    assert await tab.page.input_value("#q") == ""
+
+
+@pytest.mark.parametrize(
+    ("link", "fragment"),
+    [
+        (".counts li.error a", "error"),
+        ("#reason-outdated_version .first a >> nth=0", "u-1"),
+        ("#reason-outdated_version [data-go]", "reason=outdated_version"),
+        (".furthest a >> nth=0", "u-1"),
+    ],
+    ids=["count", "first user", "all of a reason", "furthest behind"],
+)
+async def test_links_above_the_table_lead_into_it(opened: Open, link: str, fragment: str) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    await tab.page.click(link)
+    assert await tab.fragment() == fragment
+    if fragment == "u-1":
+        assert await tab.page.locator("#rows [aria-expanded=true]").inner_text() == EVA
+    else:
+        wanted = [u for u in USERS if fragment.partition("=")[2] == u.finding.reason or fragment == u.finding.status]
+        assert await tab.names() == shown(wanted)
+    assert await tab.page.evaluate("scrollY") > 0
+
+
+async def test_a_user_whose_id_needs_quoting_has_an_address(opened: Open) -> None:
+    odd = "a&b=c #1/ü%20"
+    run = SampleRun([up_to_date(1), up_to_date(2, user_id=odd, email=None)])
+    tab = await (await opened(run, f"user={quote(odd)}")).ready()
+    assert await tab.page.locator("#rows [aria-expanded=true]").inner_text() == odd
+
+
+async def test_an_address_that_means_nothing_shows_everybody(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "user=nobody&status=x&page=-7&sort=constructor")).ready()
+    assert await tab.names() == []
+    await tab.page.click("#clear")
+    assert await tab.names() == shown(USERS)
+
+
+async def test_keys_are_enough(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    keys = tab.page.keyboard
+    await keys.press("/")
+    await keys.type("user0020")
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+        await keys.press(key)
+    focused = tab.page.locator("#rows button[data-row]:focus")
+    assert await focused.inner_text() == "user00202@example.com"
+    assert await focused.get_attribute("aria-expanded") == "true"
+    assert await tab.page.locator(f"#{await focused.get_attribute('aria-controls')}").is_visible()
+    outline = await focused.evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline == "solid", "focus is to be seen"
+    await keys.press("Tab")
+    assert await tab.page.evaluate("document.activeElement.tagName") == "A"
+    await keys.press("Escape")
+    assert await tab.page.locator("#sheet").count() == 0
+    assert await focused.inner_text() == "user00202@example.com"
+
+
+@pytest.mark.parametrize("clipboard", ["", "delete Navigator.prototype.clipboard"], ids=["asynchronous", "old"])
+async def test_the_query_can_be_copied(opened: Open, clipboard: str) -> None:
+    tab = await (
+        await opened(EVERYTHING, "user=user-00210", init=clipboard, permissions=["clipboard-read", "clipboard-write"])
+    ).ready()
+    await tab.page.click("[aria-label='Copy the query']")
+    await expect(tab.page.locator("#said")).to_have_text("Copied")
+    await tab.page.focus("#q")
+    await tab.page.keyboard.press("Control+V")
+    assert await tab.page.input_value("#q") == hints.rows_sql(USERS[0].record)
+
+
+async def downloaded(tab: Tab) -> bytes:
+    async with tab.page.expect_download() as download:
+        await tab.page.click("#csv")
+    path = await (await download.value).path()
+    return path.read_bytes()
+
+
+async def test_the_download_of_everybody_is_the_csv_report_to_the_byte(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    out = io.BytesIO()
+    csv_report.render(RunView(EVERYTHING), out)
+    assert await downloaded(tab) == out.getvalue()
+
+
+async def test_the_download_holds_what_is_seen_in_its_order(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "status=needs_sync&sort=-user")).ready()
+    rows = list(csv.DictReader(io.StringIO((await downloaded(tab)).decode())))
+    assert [row["email"] or row["user_id"] for row in rows] == await tab.names()
+    assert len(rows) == 11
+
+
+SHEET = """(row) => {
+    document.querySelector(`#rows [data-row="${row}"]`).click();
+    const texts = (what) => Array.from(document.querySelectorAll(`#sheet ${what}`), (element) => element.textContent);
+    return {
+        hint: texts(".hint")[0], sql: texts("pre")[0],
+        steps: texts("ol:not(.versions) > li"), notes: texts(".noted:not(.trained) h4"),
+        cards: texts(".trained h4"), basis: texts(".basis"), none: texts(".no-training"),
+        labels: texts(".facts dt"), values: texts(".facts dd"), versions: texts(".versions code"),
+        plain: texts(".hashes dd > code"), marks: texts(".hashes mark"), remark: texts(".hashes + .remark"),
+    };
+}"""
+"""Opens a row and reads it, in one question to the browser."""
+
+
+@pytest.mark.parametrize("run", [EVERYTHING, TRACED], ids=["by versions", "trainings"])
+async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: SampleRun) -> None:
+    tab = await (await opened(run)).ready()
+    for place, user in enumerate(run.users()):
+        said = await tab.page.evaluate(SHEET, place)
+        expected, finding = Sheet(user, PLAIN), user.finding
+        own = () if finding.status is Status.UP_TO_DATE else expected.filled(finding.reason).steps
+        cards = [fact for _, card in expected.trainings for fact in card]
+        told = [*cards, *facts(user.record, finding)]
+        basis = BASIS[finding.evidence] if finding.evidence and finding.traced else ""
+        assert said["cards"] == [label for label, _ in expected.trainings]
+        assert said["basis"] == ([f"The verdict rests on: {basis}"] if basis else [])
+        assert said["hint"] == hints.one_line(user)
+        assert said["steps"] == [*own, *(step for _, note in expected.notes for step in note.steps)]
+        assert said["none"] == ([NONE_MADE] if finding.traced and not cards else [])
+        assert said["notes"] == [f"{note.title} {code}" for code, note in expected.notes]
+        assert said["sql"] == expected.sql
+        assert said["labels"] == [label for label, _ in told]
+        assert [text.removesuffix("Copy") for text in said["values"]] == [value for _, value in told]
+        assert said["versions"] == [version.id for version in user.finding.versions]
+        compared = comparison(user.record.replicate_version_id, user.finding.latest_version)
+        assert said["marks"] == ([part for part in (compared[2], compared[4]) if part] if compared else [])
+        assert said["remark"] == ([compared.sentence] if compared else [])
+        if compared:
+            assert said["plain"] == [user.record.replicate_version_id, user.finding.latest_version]
+
+
+async def test_the_checklist_has_this_users_values(opened: Open) -> None:
+    users = [
+        up_to_date(1, trigger_word="OHWX", lora_scale="0.9"),
+        up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
+        up_to_date(3, notes=(Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)),
+    ]
+    tab = await (await opened(SampleRun(users))).ready()
+    for place, user in enumerate(users):
+        await tab.rows().nth(place).click()
+        checks = tab.page.locator(".checks li")
+        assert await checks.locator("b").all_inner_texts() == [check.question for check in hints.checklist(user)]
+        assert await checks.locator("code").all_inner_texts() == [check.value for check in hints.checklist(user)]
+        good = [{None: "null", True: "true", False: "false"}[check.good] for check in hints.checklist(user)]
+        assert await checks.evaluate_all("items => items.map((item) => item.className)") == good
+
+
+async def test_dates_show_the_readers_local_time(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING, "user=user-00210", timezone_id="Asia/Tokyo", locale="de-DE")).ready()
+    started = tab.page.locator(".head-facts time")
+    assert await started.inner_text() == "2026-03-01 12:00:00 UTC"
+    assert await started.get_attribute("datetime") == "2026-03-01T12:00:00Z"
+    assert "1. März 2026 um 21:00:00" in (await started.get_attribute("title") or "")
+    made = tab.page.locator(".versions time").first
+    assert await made.inner_text() == "2026-02-20 10:00:00 UTC"
+    assert "19:00:00" in (await made.get_attribute("title") or "")
+
+
+async def test_many_blocks_are_one_table(opened: Open) -> None:
+    users = [outdated(n, behind=1 + n % 7) for n in range(30)] + [up_to_date(n) for n in range(100, 4_150)]
+    tab = await (await opened(SampleRun(users), "page=41")).ready()
+    assert await tab.found() == "4,001 to 4,080 of 4,080 users"
+    assert (await tab.names())[-1] == "user04149@example.com"
+    await tab.page.fill("#q", "user041")
+    assert await tab.found() == "50 users of 4,080 in all"
+    await tab.page.fill("#q", version_hash((3333, 1))[:20])
+    assert await tab.names() == ["user03333@example.com"]
+
+
+async def test_of_very_many_users_the_table_has_those_who_are_not_up_to_date(opened: Open, tmp_path: Path) -> None:
+    urgent = [user for user in USERS if user.finding.status is not Status.UP_TO_DATE]
+    tab = await (await opened(written(EVERYTHING, tmp_path, most=9))).ready()
+    assert await tab.names() == shown(urgent)
+    await tab.page.fill("#q", EVA)
+    assert await tab.found() == f"1 user of {len(urgent)} listed"
+    await tab.page.click(".counts li.up_to_date a")
+    assert await tab.names() == shown(urgent), "a link to those who are left out leads to the table"
+    await tab.page.click(".counts li.error a")
+    assert await tab.names() == shown([user for user in urgent if user.finding.status is Status.ERROR])
+
+
+async def test_the_real_weights_url_can_be_copied(opened: Open) -> None:
+    run = SampleRun([trained(outdated(1), id="tr-new", weights="https://replicate.delivery/real")], read())
+    tab = await (await opened(run, "user=user-00001", permissions=["clipboard-read", "clipboard-write"])).ready()
+    await tab.page.click("[aria-label='Copy the real weights URL']")
+    await expect(tab.page.locator("#said")).to_have_text("Copied")
+    await tab.page.focus("#q")
+    await tab.page.keyboard.press("Control+V")
+    assert await tab.page.input_value("#q") == "https://replicate.delivery/real"
+
+
+async def test_a_user_settled_by_a_training_is_found_by_the_version(opened: Open) -> None:
+    tab = await (await opened(TRACED)).ready()
+    await tab.page.fill("#q", version_hash((521, 0))[:12])
+    assert await tab.names() == ["user00521@example.com"]
+    await tab.rows().first.click()
+    assert version_hash((521, 0)) in await tab.page.locator("#sheet").inner_text()
+
+
+async def test_in_a_large_report_what_is_left_out_is_said(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_data, "LARGE", 2)  # nobody wants to wait for as many as it really takes
+    users = [trained(settled(1), id="tr-other"), trained(outdated(2), id="tr-new")]
+    tab = await (await opened(SampleRun(users, read(mode="trainings")))).ready()
+    said = [await tab.page.evaluate(SHEET, place) for place in (1, 0)]
+    ids = [dict(zip(each["labels"], each["values"], strict=True))["Training"] for each in said]
+    assert said[0]["values"][0] == "in the JSON report"
+    assert said[1]["values"][0] == "tr-new"
+    assert ids == [user.record.training_id for user in users], "those that are recorded come last"
+
+
+async def test_where_trainings_were_not_read_nothing_of_them_is_shown(opened: Open) -> None:
+    tab = await (await opened(EVERYTHING)).ready()
+    for place in range(0, len(USERS), 7):
+        said = await tab.page.evaluate(SHEET, place)
+        assert not {"Real weights URL", "Ended as"} & set(said["labels"])
+        assert said["basis"] == said["none"] == said["cards"] == []

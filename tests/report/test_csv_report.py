@@ -1,0 +1,123 @@
+"""The CSV report as other programs read it."""
+
+import csv
+import io
+
+import pytest
+
+from audit.model.codes import Note, Status
+from audit.model.text import visible
+from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render
+from audit.report.view import RunView
+from tests.support.report_hostile import FORMULAS, HOSTILE, ids
+from tests.support.report_samples import SampleRun, anna, everything, outdated, up_to_date
+
+
+def rendered(run: SampleRun, *, redact: bool = False) -> bytes:
+    out = io.BytesIO()
+    render(RunView(run, redact=redact), out)
+    return out.getvalue()
+
+
+def parsed(raw: bytes) -> list[dict[str, str]]:
+    text = io.StringIO(raw.decode(), newline="")
+    reader = csv.DictReader(text, strict=True)
+    rows = list(reader)
+    assert all(None not in row and None not in row.values() for row in rows), "a row has another number of cells"
+    return rows
+
+
+def test_the_header_is_the_contracts_and_stands_there_without_users() -> None:
+    contract = (
+        "status,reason,user_id,email,display_name,replicate_model_id,current_version,latest_version,"
+        "latest_version_created_at,versions_behind,total_versions_on_replicate,model_row_id,training_id,trigger_word,"
+        "lora_scale,lora_weights_url,created_at,updated_at,completed_at,notes,detail,hint,replicate_url,baseline,accepted"
+    )
+    assert rendered(SampleRun([])) == contract.encode() + b"\r\n"
+
+
+def test_lines_end_in_crlf_and_there_is_no_byte_order_mark() -> None:
+    raw = rendered(SampleRun(everything()))
+    assert raw.count(b"\n") == raw.count(b"\r\n") == len(everything()) + 1
+    assert not raw.startswith(b"\xef\xbb\xbf")
+
+
+def test_every_user_comes_out_with_the_values_of_the_run() -> None:
+    run = SampleRun(everything())
+    for row, user in zip(parsed(rendered(run)), run.users(), strict=True):
+        record, finding = user.record, user.finding
+        assert row["status"] == finding.status
+        assert row["reason"] == finding.reason
+        assert row["email"] == (record.email or "")
+        assert row["current_version"] == (record.replicate_version_id or "")
+        assert row["latest_version"] == (finding.latest_version or "")
+        assert row["versions_behind"] == ("" if finding.versions_behind is None else str(finding.versions_behind))
+        assert row["notes"] == ";".join(finding.notes)
+        assert row["updated_at"] == record.updated_at
+
+
+def test_totals_equal_the_rows() -> None:
+    run = SampleRun(everything())
+    statuses = [row["status"] for row in parsed(rendered(run))]
+    assert {status: statuses.count(status) for status in Status} == run.summary().statuses
+
+
+def test_numbers_are_numbers_and_notes_are_joined_by_semicolons() -> None:
+    users = [outdated(1, behind=3), up_to_date(2, notes=(Note.SHARED_MODEL, Note.UNDATED_ROW))]
+    rows = parsed(rendered(SampleRun(users)))
+    assert (rows[0]["versions_behind"], rows[0]["total_versions_on_replicate"]) == ("3", "5")
+    assert rows[1]["notes"] == "shared_model;undated_row"
+
+
+@pytest.mark.parametrize("text", FORMULAS, ids=ids(FORMULAS))
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
+    assert cell(text) == "'" + visible(text)
+
+
+@pytest.mark.parametrize("text", ["a=1", "1-1", "user@example.com", "", "'=1", "\\t=1", " x", "ü"])
+def test_what_a_spreadsheet_leaves_alone_is_left_alone(text: str) -> None:
+    assert cell(text) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ids(HOSTILE))
+def test_hostile_text_stays_in_its_cell_spelled_out(text: str) -> None:
+    user = up_to_date(1, email=text, display_name=text, training_id=text, trigger_word=text, replicate_model_id=text)
+    raw = rendered(SampleRun([user]))
+    assert raw.count(b"\r\n") == raw.count(b"\n") == 2
+    (row,) = parsed(raw)
+    shown = row["email"]
+    assert shown == row["display_name"] == row["training_id"] == row["trigger_word"] == row["replicate_model_id"]
+    assert visible(shown) == shown
+    assert not shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert len(shown.encode("utf-16-le")) // 2 <= CELL_LIMIT
+    if len(text) < 1000:
+        assert shown in {visible(text), "'" + visible(text)}
+
+
+def test_a_cell_that_is_too_long_says_how_much_is_missing() -> None:
+    shown = cell("x" * 100_000)
+    kept, _, mark = shown.partition("…")
+    assert mark == f" ({100_000 - len(kept):,} more characters)"
+
+
+def test_a_cell_is_not_cut_inside_a_character() -> None:
+    assert "\ufffd" not in cell("x" + "\U0001f600" * 40_000)
+
+
+def test_a_cell_of_exactly_the_limit_is_kept_whole() -> None:
+    assert cell("x" * (CELL_LIMIT - 1)) == "x" * (CELL_LIMIT - 1)
+    assert len(cell("=" * (CELL_LIMIT - 1))) == CELL_LIMIT
+
+
+def test_redaction_leaves_no_trace_of_address_or_name() -> None:
+    raw = rendered(anna(), redact=True).decode().casefold()
+    assert "anna" in rendered(anna()).decode().casefold()
+    assert "anna" not in raw
+    assert "muster" not in raw
+    assert "user-00007" in raw
+
+
+def test_more_users_than_a_batch_come_out_once_each() -> None:
+    rows = parsed(rendered(SampleRun([up_to_date(n) for n in range(401)])))
+    assert [row["user_id"] for row in rows] == [f"user-{n:05}" for n in range(401)]
+    assert tuple(rows[0]) == COLUMNS

@@ -1,0 +1,275 @@
+"""The run file on a real disk."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from audit.errors import LedgerError
+from audit.model.codes import Note, Reason, Status
+from audit.model.users import ModelRecord, Population
+from audit.runfile import Ledger
+from tests import ROOT
+from tests.support.samples import finding, record, run_info
+
+POPULATION = Population(
+    users=4,
+    users_with_completed_model=3,
+    completed_models=3,
+    users_with_several_completed_models=0,
+    completed_models_hidden=0,
+    completed_without_model_id=0,
+    test_models_left_out=0,
+    models_without_user=0,
+    training_status={"completed": 3},
+)
+
+
+def filled(path: Path, records: list[ModelRecord]) -> Ledger:
+    ledger = Ledger.create(path, run_info())
+    with ledger.loading():
+        for each in records:
+            ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        ledger.save_population(POPULATION)
+    return ledger
+
+
+def people(*models: str | None) -> list[ModelRecord]:
+    return [record(user_id=f"u{i}", replicate_model_id=model) for i, model in enumerate(models)]
+
+
+def test_a_run_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "run.sqlite", run_info()):
+        assert (tmp_path / "run.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_put_in_comes_out_again(tmp_path: Path) -> None:
+    hostile = record(user_id="ü'\x1b\u202e", display_name="𝔄" * 100, email=None)
+    with filled(tmp_path / "run.sqlite", [hostile]) as ledger:
+        user = next(ledger.users())
+        assert user.record == hostile
+        assert user.finding == finding(Reason.STOPPED)
+        assert ledger.info == run_info()
+        assert ledger.population == POPULATION
+
+
+def test_before_anything_is_asked_everybody_is_not_checked(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as ledger:
+        assert ledger.summary().statuses[Status.NOT_CHECKED] == ledger.summary().total == 2
+
+
+def test_each_model_is_pending_once_in_the_order_of_the_source(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("b/1", None, "a/1", "b/1", "c/1")) as ledger:
+        assert list(ledger.pending()) == ["b/1", "a/1", "c/1"]
+        assert ledger.count_pending() == 3
+
+
+def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Path) -> None:
+    models = [f"a/{i}" for i in range(1200)]
+    with filled(tmp_path / "run.sqlite", people(*models)) as ledger:
+        seen = []
+        for model in ledger.pending():
+            seen.append(model)
+            ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing(model)], None, 0)
+        assert seen == models
+        assert ledger.count_pending() == 0
+
+
+def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as ledger:
+        assert [each.user_id for _, each in ledger.sharing("a/1")] == ["u0", "u2"]
+        ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing("a/1")], None, 0)
+        assert list(ledger.pending()) == ["b/1"]
+
+
+def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3", "a/4", "a/5")) as ledger:
+        for model, reason in {
+            "a/1": Reason.LATEST_VERSION,
+            "a/2": Reason.TIMEOUT,
+            "a/4": Reason.OUTDATED_VERSION,
+            "a/5": Reason.TIMEOUT,
+        }.items():
+            ledger.settle([(row_id, finding(reason)) for row_id, _ in ledger.sharing(model)], None, 0)
+        assert [user.record.user_id for user in ledger.users()] == ["u3", "u1", "u4", "u2", "u0"]
+        assert [user.record.user_id for user in ledger.users(Status.ERROR)] == ["u1", "u4"]
+        assert [user.record.user_id for user in ledger.users(Status.ERROR, Reason.SERVER_ERROR)] == []
+
+
+def test_the_summary_counts_statuses_reasons_and_notes(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3")) as ledger:
+        both = finding(Reason.OUTDATED_VERSION, notes=(Note.UNDATED_ROW, Note.SHARED_MODEL))
+        ledger.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0)
+        summary = ledger.summary()
+        assert summary.statuses == {
+            Status.NEEDS_SYNC: 2,
+            Status.ERROR: 0,
+            Status.NOT_CHECKED: 1,
+            Status.UP_TO_DATE: 0,
+        }
+        assert summary.reasons == {Reason.OUTDATED_VERSION: 2, Reason.STOPPED: 1}
+        assert summary.notes == {Note.SHARED_MODEL: 2, Note.UNDATED_ROW: 1}
+
+
+def test_a_loading_that_fails_leaves_no_records(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "run.sqlite", run_info())
+    with pytest.raises(ZeroDivisionError), ledger.loading():  # noqa: PT012 - something must be there to be lost
+        ledger.add(record(), "a/1", finding(Reason.STOPPED))
+        _ = 1 / 0
+    assert ledger.summary().total == 0
+    assert ledger.population is None
+    ledger.close()
+
+
+def test_a_finished_run_is_a_single_file(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1")) as ledger:
+        ledger.finish(run_info(state="complete"))
+        assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite"]
+    with Ledger.open(tmp_path / "run.sqlite") as ledger:
+        assert ledger.info.state == "complete"
+
+
+def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    path.write_text("precious")
+    with pytest.raises(LedgerError, match="exists already"):
+        Ledger.create(path, run_info())
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"nowhere/run.sqlite cannot be created: no such file"):
+        Ledger.create(tmp_path / "nowhere" / "run.sqlite", run_info())
+
+
+def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"there is no run file .*run.sqlite"):
+        Ledger.open(tmp_path / "run.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty, as a run leaves its file"), (b"hello, this is no database" * 100, "is not a run file")],
+    ids=["empty", "text"],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "run.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=words):
+        Ledger.open(path)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE audited (id)")
+    other.close()
+    with pytest.raises(LedgerError, match="is not a run file"):
+        Ledger.open(path)
+
+
+def test_a_run_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    Ledger.create(path, run_info()).close()
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(LedgerError, match="written by a newer sync-audit"):
+        Ledger.open(path)
+
+
+def test_a_run_file_of_a_live_run_is_refused_and_free_once_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with filled(path, people("a/1")), pytest.raises(LedgerError, match="in use by a run"):
+        Ledger.open(path)
+    with Ledger.open(path) as ledger:
+        assert ledger.summary().total == 1
+
+
+def test_a_damaged_run_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with filled(path, people(*(f"a/{i}" for i in range(500)))) as ledger:
+        ledger.finish(run_info())
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 : 4096 * 20] = b"\xff" * 4096 * 17
+    path.write_bytes(content)
+    with Ledger.open(path) as ledger, pytest.raises(LedgerError, match=r"run.sqlite is damaged"):
+        list(ledger.users())
+
+
+KILLED = """
+    import os, signal, sys, time
+    from pathlib import Path
+    from audit.runfile import Ledger
+    from audit.model.codes import Reason
+    from tests.support.samples import finding, record, run_info
+    from tests.runfile.test_file import filled, people
+    ledger = filled(Path(sys.argv[1]), people(*(f"a/{i}" for i in range(1000))))
+    for row_id in range(1, 411):
+        if row_id == 400:
+            time.sleep(0.15)
+        ledger.settle([(row_id, finding())], None, 0)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_loses_a_tenth_of_a_second_at_most_and_leaves_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "."}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with Ledger.open(path) as ledger:
+        kept = ledger.summary().reasons[Reason.LATEST_VERSION]
+        assert 400 <= kept <= 410
+        assert ledger.summary().reasons[Reason.STOPPED] == ledger.count_pending() == 1000 - kept
+        assert ledger.info.state == "running"
+
+
+def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with filled(path, people("a/1")) as ledger:
+        ledger.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
+        ledger.finish(run_info())
+    other = sqlite3.connect(path)
+    row = other.execute("SELECT outcome, notes, finding FROM audited").fetchone()
+    other.close()
+    assert row[:2] == ("timeout", "shared_model")
+    assert msgspec.json.decode(row[2])["reason"] == "latest_version"
+
+
+def test_what_sqlite_has_taken_back_itself_is_told_as_what_it_was(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1")) as ledger:
+        with pytest.raises(LedgerError, match="UNIQUE constraint failed"), ledger.transaction():
+            ledger._db.execute("INSERT OR ROLLBACK INTO audited SELECT * FROM audited")
+        with ledger.transaction():
+            ledger.save_info(ledger.info)
+
+
+def test_a_process_that_is_killed_while_it_fills_the_file_leaves_nothing_in_it(tmp_path: Path) -> None:
+    killed = tmp_path / "killed.sqlite"
+    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger, ledger.loading():
+        for each in people(*[f"acme/m{number}" for number in range(3000)]):
+            ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        for name in ("run.sqlite", "run.sqlite-journal"):  # as they are on disk at this moment
+            (tmp_path / name.replace("run", "killed")).write_bytes((tmp_path / name).read_bytes())
+    with pytest.raises(LedgerError, match="in the middle of a change") as raised:
+        Ledger.open(killed, "ro")
+    assert "sync-audit render" in raised.value.next_step
+    with Ledger.open(killed) as ledger:
+        assert (ledger.population, ledger.summary().total) == (None, 0)
+
+
+def test_the_file_is_filled_without_a_log_as_large_as_itself(tmp_path: Path) -> None:
+    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger:
+        with ledger.loading():
+            for each in people(*[f"acme/m{number}" for number in range(3000)]):
+                ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+        assert sizes.pop("run.sqlite") > 20 * sum(sizes.values())

@@ -1,0 +1,135 @@
+"""The journal of repairs in a run file: what is written stays, whatever ends the process."""
+
+import os
+import signal
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from audit.errors import LedgerError
+from audit.model.codes import Reason
+from audit.model.repair import Change, Outcome, State
+from audit.runfile import Entry, Ledger
+from audit.runfile import repairs as module
+from tests import ROOT
+from tests.support.samples import NEW, OLD, run_info
+
+
+def change(row_id: str) -> Change:
+    return Change(
+        user_id=f"u{row_id}",
+        email=None,
+        model_row_id=row_id,
+        replicate_model_id="acme/ann",
+        reason=Reason.OUTDATED_VERSION,
+        old_version=OLD,
+        new_version=NEW,
+        latest_version=NEW,
+        old_weights=None,
+        new_weights=None,
+        weights="left_alone",
+        old_updated_at=None,
+    )
+
+
+def entries(state: State, count: int, start: int = 0) -> list[Entry]:
+    return [Entry(change(f"{i:05}"), state, Outcome(why=f"because {i}")) for i in range(start, start + count)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "run.sqlite"
+    Ledger.create(path, run_info()).close()
+    return path
+
+
+def test_entries_come_back_as_they_were_written_by_state_and_one_by_one(path: Path) -> None:
+    with Ledger.resume(path) as ledger:
+        ledger.journal.write(entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3))
+    with Ledger.open(path) as ledger:
+        assert list(ledger.journal.entries(State.DONE)) == entries(State.DONE, 3)
+        assert list(ledger.journal.entries()) == entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3)
+        assert ledger.journal.entry("00004") == entries(State.SKIPPED, 1, start=4)[0]
+        assert ledger.journal.entry("4") is None
+        assert ledger.journal.counts() == {
+            State.BEGUN: 0,
+            State.DONE: 3,
+            State.SKIPPED: 2,
+            State.FAILED: 0,
+            State.UNDONE: 0,
+        }
+
+
+def test_what_is_known_last_of_a_row_counts(path: Path) -> None:
+    with Ledger.resume(path) as ledger:
+        for state in State:
+            ledger.journal.write(entries(state, 2))
+        assert list(ledger.journal.entries()) == entries(State.UNDONE, 2)
+
+
+def test_entries_may_be_written_while_they_are_gone_through(path: Path) -> None:
+    count = module._PAGE * 2 + 7
+    with Ledger.resume(path) as ledger:
+        ledger.journal.write(entries(State.BEGUN, count))
+        seen = []
+        for entry in ledger.journal.entries(State.BEGUN):
+            seen.append(entry.change.model_row_id)
+            ledger.journal.write([entry._replace(state=State.DONE)])
+        assert seen == [f"{i:05}" for i in range(count)]
+        assert ledger.journal.counts()[State.DONE] == count
+
+
+def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
+    def broken() -> list[Entry]:
+        raise OSError
+
+    with Ledger.resume(path) as ledger:
+        with pytest.raises(OSError):  # noqa: PT011 - ours
+            ledger.journal.write(chain(entries(State.BEGUN, 5), (each for _ in "x" for each in broken())))
+        assert list(ledger.journal.entries()) == []
+        ledger.journal.write(entries(State.BEGUN, 1))
+        assert ledger.journal.counts()[State.BEGUN] == 1
+
+
+def test_a_file_of_schema_1_gets_its_journal_when_it_is_held(path: Path) -> None:
+    with Ledger.resume(path) as ledger:
+        for table in ("training", "repair"):
+            ledger._db.execute(f"DROP TABLE {table}")
+        ledger._db.execute("ALTER TABLE audited DROP COLUMN checked_at")
+        ledger._db.execute("PRAGMA user_version = 1")
+    with Ledger.open(path) as ledger:
+        assert not ledger.journal.exists
+    with Ledger.resume(path) as ledger:
+        ledger.journal.write(entries(State.DONE, 1))
+        assert ledger.journal.exists
+
+
+KILLED = f"""
+import os, sys
+from pathlib import Path
+from audit.runfile import Ledger
+from audit.model.repair import State
+from tests.runfile.test_repairs import entries
+ledger = Ledger.resume(Path(sys.argv[1]))
+ledger.journal.write(entries(State.BEGUN, 100))
+ledger.journal.write(entries(State.DONE, 50))
+os.kill(os.getpid(), {int(signal.SIGKILL)})
+"""
+
+
+def test_a_kill_right_after_writing_loses_nothing(path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, path], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with Ledger.open(path) as ledger:
+        counts = ledger.journal.counts()
+    assert (counts[State.BEGUN], counts[State.DONE]) == (50, 50)
+
+
+def test_a_journal_that_cannot_be_read_is_said_to_be_damaged(path: Path) -> None:
+    with Ledger.resume(path) as ledger:
+        ledger._db.execute("INSERT INTO repair VALUES ('1', 'done', 'no JSON', NULL)")
+        with pytest.raises(LedgerError, match="damaged"):
+            list(ledger.journal.entries())

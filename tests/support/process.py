@@ -1,0 +1,108 @@
+"""The fake Replicate in a process of its own."""
+
+import asyncio
+import multiprocessing
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Literal, NamedTuple
+
+from audit.demo.fake_replicate.server import Seen, StandIn
+from audit.demo.fake_replicate.thread import _START_SECONDS
+
+
+class Usage(NamedTuple):
+    """What a stand-in in a process of its own has counted and used."""
+
+    seen: Seen
+    cpu_seconds: float
+    """Of the whole process, since it was ready."""
+    peak: int
+    """Memory resident at most, in the unit of the kernel's `ru_maxrss`."""
+
+
+class RemoteStandIn:
+    """A stand-in in another process, as far as it can be reached from here."""
+
+    def __init__(self, connection: Connection, origin: str) -> None:
+        self._connection = connection
+        self.origin = origin
+        self.base_url = f"{origin}/v1"
+
+    def usage(self) -> Usage:
+        """Counts, CPU time and memory up to now; large where many paths were asked for."""
+        self._connection.send("usage")
+        usage: Usage = self._connection.recv()
+        return usage
+
+    def answered(self) -> int:
+        """Answers up to now, at no cost that grows with them."""
+        self._connection.send("answered")
+        count: int = self._connection.recv()
+        return count
+
+    def spend(self, requests: int) -> None:
+        """See `StandIn.spend`."""
+        self._connection.send(requests)
+
+
+@contextmanager
+def in_process(make: Callable[[], StandIn]) -> Iterator[RemoteStandIn]:
+    """Serves from a process of its own, so that its CPU time and memory are not the caller's.
+
+    `make` is called there and has to be picklable: a function of a module, or a `functools.partial` of one. The
+    process ends with the block, and also when this process dies in any way.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(make, there), name="stand-in", daemon=True)
+    process.start()
+    there.close()
+    try:
+        if not here.poll(_START_SECONDS):
+            raise TimeoutError(f"The stand-in did not start within {_START_SECONDS:.0f} s.")
+        yield RemoteStandIn(here, here.recv())
+    finally:
+        here.close()
+        process.join(5)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+
+
+def _serve(make: Callable[[], StandIn], connection: Connection) -> None:
+    asyncio.run(_answer_parent(make(), connection))
+
+
+async def _answer_parent(standin: StandIn, connection: Connection) -> None:
+    parent_gone = asyncio.Event()
+
+    def read() -> None:
+        try:
+            request: int | Literal["usage", "answered"] = connection.recv()
+        except (EOFError, OSError):
+            parent_gone.set()
+            return
+        if request == "usage":
+            cpu, peak = _used()
+            connection.send(Usage(standin.seen, cpu - used_before, peak))
+        elif request == "answered":
+            connection.send(standin.seen.statuses.total())
+        else:
+            standin.spend(request)
+
+    async with standin:
+        used_before, _ = _used()
+        connection.send(standin.origin)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(connection.fileno(), read)
+        await parent_gone.wait()
+        loop.remove_reader(connection.fileno())
+
+
+def _used() -> tuple[float, int]:
+    """CPU seconds and peak memory of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss

@@ -1,0 +1,82 @@
+"""Records and hashes for tests, all defaults harmless."""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from audit.model.codes import Reason
+from audit.model.findings import Finding
+from audit.model.replies import Found, Version
+from audit.model.run import RunInfo
+from audit.model.users import ModelRecord, TrainingRow
+
+
+def digest(name: str) -> str:
+    """A version id that is the same for the same name."""
+    return sha256(name.encode()).hexdigest()
+
+
+OLD, NEW = digest("old"), digest("new")
+_RECORD = ModelRecord(
+    user_id="u1",
+    email="ann@example.com",
+    display_name="Ann",
+    model_row_id="1",
+    replicate_model_id="acme/ann",
+    replicate_version_id=NEW,
+    training_id="t1",
+    trigger_word="TOK",
+    lora_scale="1.0",
+    lora_weights_url="https://replicate.delivery/xezq/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCd/flux-lora.tar",
+    created_at="2026-01-01T00:00:00Z",
+    updated_at="2026-01-02T00:00:00Z",
+    completed_at="2026-01-02T00:00:00Z",
+)
+
+
+def record(**changes: Any) -> ModelRecord:
+    """A record without anything to remark, but for `changes`."""
+    return msgspec.structs.replace(_RECORD, **changes)
+
+
+def found(*ids: str) -> Found:
+    """Versions in the API's order, a day apart, the first the newest."""
+    versions = (Version(version, f"2026-03-{28 - i:02d}T00:00:00Z") for i, version in enumerate(ids))
+    return Found(tuple(versions))
+
+
+def finding(reason: Reason = Reason.LATEST_VERSION, **fields: Any) -> Finding:
+    """A finding with nothing but its reason."""
+    return Finding(reason=reason, **fields)
+
+
+def run_info(**changes: Any) -> RunInfo:
+    """A run that has begun."""
+    info = RunInfo(
+        id="0" * 32,
+        tool_version="0",
+        started_at="2026-03-01T12:00:00Z",
+        database="db.example.com/shop",
+        base_url="https://api.replicate.com/v1",
+    )
+    return msgspec.structs.replace(info, **changes)
+
+
+_ROW = TrainingRow(
+    model_row_id="1",
+    training_status="completed",
+    replicate_model_id="acme/ann",
+    replicate_version_id=NEW,
+    training_id="t1",
+    trigger_word="TOK",
+    lora_scale="1.0",
+    created_at="2026-01-01T00:00:00Z",
+    updated_at="2026-01-02T00:00:00Z",
+    completed_at="2026-01-02T00:00:00Z",
+)
+
+
+def training_row(**changes: Any) -> TrainingRow:
+    """The row behind `record()`, but for `changes`."""
+    return msgspec.structs.replace(_ROW, **changes)

@@ -1,0 +1,89 @@
+"""Stand-ins for Replicate, ready to be asked. Registered by `pytest_plugins = ("tests.support.standin_fixtures",)`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn, Times
+from audit.demo.fake_replicate.world import Model, SmallWorld, Training, World, version_hash
+from audit.model.replies import Account, Version
+
+OWNER = "acme-photos"
+ACCOUNT = Account(type="organization", username=OWNER)
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+Serve = Callable[..., Awaitable[StandIn]]
+
+
+def versions(count: int, name: str = "face") -> tuple[Version, ...]:
+    """So many versions, newest first, one a day."""
+    return tuple(
+        Version(version_hash(f"{name} {age}"), f"2026-02-{28 - age % 28:02d}T08:30:15.{900_000 - age:06d}Z")
+        for age in range(count)
+    )
+
+
+def model(name: str = "face", count: int = 3, **fields: object) -> Model:
+    """A private model of the account."""
+    return Model(**{"owner": OWNER, "name": name, "versions": versions(count, name), **fields})  # type: ignore[arg-type] # fields are the test's
+
+
+def small_world(*models: Model, trainings: tuple[Training, ...] = ()) -> SmallWorld:
+    """The account with these models."""
+    return SmallWorld(ACCOUNT, models, trainings)
+
+
+class ManualTime:
+    """Time that passes only by `sleep` and `advance`; `slept` are the waits in seconds, in order."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.slept: list[float] = []
+
+    @property
+    def times(self) -> Times:
+        """For a stand-in."""
+        return Times(clock=lambda: self.seconds, now=self.now, sleep=self.sleep)
+
+    def now(self) -> datetime:
+        """The date."""
+        return START + timedelta(seconds=self.seconds - 1000.0)
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.seconds += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits without waiting."""
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+
+@pytest.fixture
+def manual_time() -> ManualTime:
+    return ManualTime()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """`await serve(model(...), ..., rules=, times=)` or `await serve(world, ...)`: runs until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*what: Model | World, rules: Rules | None = None, times: Times | None = None) -> StandIn:
+            models = [part for part in what if isinstance(part, Model)]
+            worlds = [part for part in what if not isinstance(part, Model)]
+            return await stack.enter_async_context(
+                StandIn(worlds[0] if worlds else small_world(*models), rules, times=times)
+            )
+
+        yield start
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that bears the token, follows nothing and waits 5 s at most."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept-Encoding": "gzip"}
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=5)) as client:
+        yield client
