@@ -18,7 +18,7 @@ from audit.auditor import Stop
 from audit.cli.progress import Silent
 from audit.demo.stage import stage
 from audit.ledger import Ledger
-from audit.models import Requests
+from audit.models import Format, Requests
 from audit.report.writer import Output
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,11 +28,17 @@ FIXED = {
     "base_url": "http://127.0.0.1:8000/v1",
     "requests": Requests(sent=80, retried=6, throttled=2),
 }
-FORMATS = ("html", "csv", "json")
+FILES: dict[str, Format] = {
+    "demo.html": "html",
+    "demo.csv": "csv",
+    "demo.json": "json",
+    "demo.md": "md",
+    "demo.xml": "junit",
+}
 
 
 def write(folder: Path) -> None:
-    """Audit, and write demo.html, demo.csv and demo.json into `folder`."""
+    """Audit, and write all `FILES` into `folder`."""
     with tempfile.TemporaryDirectory() as scratch, stage(NOW, (), Path(scratch, "run.sqlite")) as staged:
 
         async def audit() -> Ledger:
@@ -40,7 +46,7 @@ def write(folder: Path) -> None:
 
         with asyncio.run(audit()) as ledger:
             ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))
-            reporting.report(ledger, [Output(each, str(folder / f"demo.{each}")) for each in FORMATS])
+            reporting.report(ledger, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
 
 
 if __name__ == "__main__":
