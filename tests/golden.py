@@ -78,7 +78,7 @@ def difference(name: str, before: str, now: str) -> str:
     if old == new:
         return ""
     lines = difflib.unified_diff(old.splitlines(keepends=True), new.splitlines(keepends=True), "kept", "now", n=1)
-    return "\n".join(ascii(line[:200]) for line in islice(lines, 30))
+    return "\n".join(ascii(line[:200]) for line in islice(lines, 60))
 
 
 _CHANGING = (

@@ -13,7 +13,6 @@ from tests import golden, golden_run
 from tests.audits import Place, Shell, new_database
 from tests.database_rows import MODELS, USERS, execute, insert
 
-
 AGAIN = "python -m tests.golden tests/fixtures/golden"
 
 
