@@ -21,6 +21,7 @@ from audit.commands.run.progress import Silent
 from audit.demo.stage import stage
 from audit.model import times as instants
 from audit.model.replies import Requests
+from audit.model.run import Format
 from audit.report.writer import Output
 from audit.runfile import Ledger
 
@@ -31,11 +32,17 @@ FIXED = {
     "base_url": "http://127.0.0.1:8000/v1",
     "requests": Requests(sent=80, retried=6, throttled=2),
 }
-FORMATS = ("html", "csv", "json")
+FILES: dict[str, Format] = {
+    "demo.html": "html",
+    "demo.csv": "csv",
+    "demo.json": "json",
+    "demo.md": "md",
+    "demo.xml": "junit",
+}
 
 
 def write(folder: Path) -> None:
-    """Audit, and write demo.html, demo.csv and demo.json into `folder`."""
+    """Audit, and write all `FILES` into `folder`."""
     with tempfile.TemporaryDirectory() as scratch, stage(NOW) as staged:
 
         async def audit() -> Ledger:
@@ -45,7 +52,7 @@ def write(folder: Path) -> None:
 
         with asyncio.run(audit()) as ledger:
             ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))
-            reporting.report(ledger, [Output(each, str(folder / f"demo.{each}")) for each in FORMATS])
+            reporting.report(ledger, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
 
 
 if __name__ == "__main__":
