@@ -25,7 +25,7 @@ class SettingsError(AuditError):
     """An option, environment variable or file name is wrong or missing."""
 
 
-class SourceError(AuditError):
+class DatabaseError(AuditError):
     """The database could not be read."""
 
 
@@ -33,7 +33,7 @@ class ReplicateError(AuditError):
     """Replicate will answer nobody: the token is refused."""
 
 
-class LedgerError(AuditError):
+class RunFileError(AuditError):
     """The run file cannot be created, read or written."""
 
 

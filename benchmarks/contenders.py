@@ -7,7 +7,7 @@ from typing import NamedTuple
 from audit.demo.fake_replicate.server import Rules, Seen
 from benchmarks.child import Child, Used
 from benchmarks.stage import Stage
-from tests.support.process import RemoteStandIn
+from tests.support.process import RemoteFakeReplicate
 
 CONCURRENCY = 32
 FORMATS = ("html", "csv", "json")
@@ -35,23 +35,23 @@ def audit_arguments(stage: Stage, options: Iterable[str] = ()) -> list[str]:
     return ["-m", "audit", "run", *outputs, *fixed, *options]
 
 
-def audit(stage: Stage, standin: RemoteStandIn, options: Iterable[str] = ()) -> Used:
+def audit(stage: Stage, fake: RemoteFakeReplicate, options: Iterable[str] = ()) -> Used:
     """A whole run."""
-    return Child.python(audit_arguments(stage, options), stage.environ(standin), stage.folder).wait()
+    return Child.python(audit_arguments(stage, options), stage.environ(fake), stage.folder).wait()
 
 
-def client(name: str, stage: Stage, standin: RemoteStandIn, limit: int | None = None) -> Used:
+def client(name: str, stage: Stage, fake: RemoteFakeReplicate, limit: int | None = None) -> Used:
     """`bare`, `fetch`, `judge` or `official`, over the models of all users or the first `limit` of them."""
     asked = stage.recorded(limit) if name == "judge" else stage.models(limit)
-    arguments = ["-m", f"benchmarks.{name}", standin.base_url, str(CONCURRENCY), str(asked)]
-    return Child.python(arguments, stage.environ(standin), stage.folder).wait()
+    arguments = ["-m", f"benchmarks.{name}", fake.base_url, str(CONCURRENCY), str(asked)]
+    return Child.python(arguments, stage.environ(fake), stage.folder).wait()
 
 
-def met(stage: Stage, contend: Callable[[RemoteStandIn], Used], rules: Rules | None = None) -> Met:
+def met(stage: Stage, contend: Callable[[RemoteFakeReplicate], Used], rules: Rules | None = None) -> Met:
     """One contender alone with a stand-in of its own."""
-    with stage.replicate(rules) as standin:
-        used = contend(standin)
-        return Met(used, standin.usage().seen)
+    with stage.replicate(rules) as fake:
+        used = contend(fake)
+        return Met(used, fake.usage().seen)
 
 
 def command(stage: Stage, *arguments: str) -> Used:

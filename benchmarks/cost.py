@@ -8,7 +8,7 @@ from benchmarks.child import Used
 from benchmarks.contenders import CONCURRENCY, ONE_USER, Met, audit, client, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
-from tests.support.process import RemoteStandIn
+from tests.support.process import RemoteFakeReplicate
 
 WHOLE = 1.5
 """Times the bare loop's CPU: reading PostgreSQL, asking, judging, recording, three formats."""
@@ -25,10 +25,10 @@ OFFICIAL_MODELS = 300
 
 def measure(stage: Stage, rounds: int) -> Iterator[Figure]:
     """Start-up is what the same command uses for a single user; it is taken off before anything is compared."""
-    with stage.replicate() as standin:
-        started = {name: _start(partial(client, name, stage, standin, 1), rounds) for name in CLIENTS}
-        started["audit"] = _start(partial(audit, stage, standin, ONE_USER), rounds)
-        official = _official(stage, standin, rounds)
+    with stage.replicate() as fake:
+        started = {name: _start(partial(client, name, stage, fake, 1), rounds) for name in CLIENTS}
+        started["audit"] = _start(partial(audit, stage, fake, ONE_USER), rounds)
+        official = _official(stage, fake, rounds)
     turns: dict[str, list[Met]] = {name: [] for name in started}
     for _ in range(rounds):
         turns["audit"].append(met(stage, partial(audit, stage)))
@@ -85,9 +85,9 @@ def _asked(turns: Mapping[str, list[Met]]) -> Iterator[Figure]:
     yield Figure("cost", "requests more or fewer than the bare loop's, /account aside", more, "", 0)
 
 
-def _official(stage: Stage, standin: RemoteStandIn, rounds: int) -> float:
+def _official(stage: Stage, fake: RemoteFakeReplicate, rounds: int) -> float:
     """Microseconds per model beyond the first."""
     models = min(OFFICIAL_MODELS, len(stage.models().read_text().split()))
-    start = _start(partial(client, "official", stage, standin, 1), rounds)
-    whole = median(client("official", stage, standin, models).cpu for _ in range(rounds))
+    start = _start(partial(client, "official", stage, fake, 1), rounds)
+    whole = median(client("official", stage, fake, models).cpu for _ in range(rounds))
     return (whole - start) / (models - 1) * 1e6

@@ -20,7 +20,7 @@ from benchmarks.child import Child
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
 from tests.support.crowd import Crowd
-from tests.support.process import RemoteStandIn
+from tests.support.process import RemoteFakeReplicate
 
 OFF = 10.0
 """Per cent; of fewer users than `USERS` nothing is demanded, as their runs end before chance evens out."""
@@ -107,11 +107,11 @@ def _made(stage: Stage, case: Case) -> Came:
     pages = Slow(low=assumed.page_latency or assumed.latency, on=("trainings",))
     failures = Chaos(share=assumed.failing, faults=(Refused(status=503, on=("versions", "model")),))
     folders = [stage.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
-    with stage.replicate(Rules(faults=(answers, pages), chaos=failures)) as standin:
-        runs = [_begun(stage, standin, case, folder) for folder in folders]
+    with stage.replicate(Rules(faults=(answers, pages), chaos=failures)) as fake:
+        runs = [_begun(stage, fake, case, folder) for folder in folders]
         for run in runs:
             run.wait()
-        requests = standin.usage().seen.requests
+        requests = fake.usage().seen.requests
     met = [each for folder in folders for each in _met(folder / "said")]
     account, listing, asking = (
         [each for each in met if each.path.startswith(f"/v1/{start}")] for start in ("account", "trainings", "models")
@@ -125,7 +125,7 @@ def _made(stage: Stage, case: Case) -> Came:
     )
 
 
-def _begun(stage: Stage, standin: RemoteStandIn, case: Case, folder: Path) -> Child:
+def _begun(stage: Stage, fake: RemoteFakeReplicate, case: Case, folder: Path) -> Child:
     """A run in `folder`, whose name ends in the number of its shard."""
     assumed = case.assumed
     folder.mkdir()
@@ -133,7 +133,7 @@ def _begun(stage: Stage, standin: RemoteStandIn, case: Case, folder: Path) -> Ch
     arguments += ["--rate", f"{assumed.per_minute / assumed.shards:.0f}", "--concurrency", str(assumed.concurrency)]
     if assumed.shards > 1:
         arguments += ["--shard", f"{folder.name.split()[-1]}/{assumed.shards}"]
-    return Child.python(arguments, stage.environ(standin), folder)
+    return Child.python(arguments, stage.environ(fake), folder)
 
 
 def _met(log: Path) -> Iterator[Met]:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor
-from audit.findings.classify import Circumstances
-from audit.findings.trainings import Judge
+from audit.findings.classify import RunContext
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account
@@ -69,8 +69,8 @@ async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
     async with connect(target(base_url, concurrency)) as replicate:
         account = await replicate.account()
         given = Given(recorded)
-        circumstances = Circumstances(account if isinstance(account, Account) else None)
-        auditor = Auditor(replicate, given, Judge(circumstances), lambda _: None)
+        context = RunContext(account if isinstance(account, Account) else None)
+        auditor = Auditor(replicate, given, Classifier(context), lambda _: None)
         await auditor.run(concurrency, Stop())
     if given.settled != len(recorded):
         raise RuntimeError(f"{given.settled} of {len(recorded)} were answered")

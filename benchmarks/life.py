@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from benchmarks import truth
 from benchmarks.child import Child, Used, megabytes
 from benchmarks.contenders import CONCURRENCY, FORMATS
 from benchmarks.results import Figure
 from benchmarks.stage import UNHINDERED, Stage, stage
 from tests.support.crowd import Crowd
-from tests.support.process import RemoteStandIn
+from tests.support.process import RemoteFakeReplicate
 
 RUN = "run.sqlite"
 KILLED = "killed.sqlite"
@@ -49,7 +49,7 @@ class Life:
     """Bytes of what it left."""
     opening: float = 0
     """Seconds until the first user is read from the run file."""
-    standin: float = 0
+    fake: float = 0
     """Megabytes that the stand-in needed at most."""
     faults: dict[str, tuple[int, int]] = field(default_factory=dict)
     """What is not as it should be: how often, and how often it may be."""
@@ -66,12 +66,12 @@ class Living:
 
     def lead(self) -> None:
         """All steps, in order, and then whether the end is right."""
-        with self._place.replicate() as standin:
-            self._killed_halfway(standin)
-            self._step("`run --resume`, three formats", ["run", "--resume", RUN], standin)
-            usage = standin.usage()
+        with self._place.replicate() as fake:
+            self._killed_halfway(fake)
+            self._step("`run --resume`, three formats", ["run", "--resume", RUN], fake)
+            usage = fake.usage()
         asked = truth.asked(self._place.crowd, usage.seen)
-        self.life.standin = megabytes(usage.peak)
+        self.life.fake = megabytes(usage.peak)
         self.life.faults["models that were never asked for"] = asked.never, 0
         self.life.faults["requests made again, as the kill lost their answers"] = asked.again, LOST
         self._open()
@@ -87,31 +87,35 @@ class Living:
         self.life.faults["users whose verdict is wrong"] = truth.wrong_verdicts(crowd, self._folder / "report.csv"), 0
         self.life.faults["reasons whose count is wrong"] = truth.wrong_counts(crowd, self._folder / "report.json"), 0
 
-    def _killed_halfway(self, standin: RemoteStandIn) -> None:
+    def _killed_halfway(self, fake: RemoteFakeReplicate) -> None:
         # So slow that a small crowd's run does not end before it is killed; a large one's is as fast as it can be.
         rate = min(20 * self._place.users, UNHINDERED)
         outputs = [argument for name in FORMATS for argument in ("-o", f"{name}=report.{name}")]
         fixed = ["--run-file", RUN, "--concurrency", str(CONCURRENCY), "--rate", str(rate)]
-        self._step("`run`, killed halfway", ["run", *outputs, *fixed], standin, kill_after=self._place.users // 2)
+        self._step("`run`, killed halfway", ["run", *outputs, *fixed], fake, kill_after=self._place.users // 2)
         for part in _PARTS:
             if (self._folder / part).exists():
                 shutil.copyfile(self._folder / part, self._folder / part.replace(RUN, KILLED))
 
     def _step(
-        self, name: str, arguments: Sequence[str], standin: RemoteStandIn | None = None, kill_after: int | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        fake: RemoteFakeReplicate | None = None,
+        kill_after: int | None = None,
     ) -> None:
-        environ = self._place.environ(standin) if standin else {"DATABASE_URL": self._place.dsn}
+        environ = self._place.environ(fake) if fake else {"DATABASE_URL": self._place.dsn}
         child = Child.python(["-m", "audit", *arguments], environ, self._folder)
-        if standin:
-            self._watch(child, standin, kill_after)
+        if fake:
+            self._watch(child, fake, kill_after)
         used = self.life.steps[name] = child.wait()
         self._tell(f"{name}: {used.wall:,.1f} s, {used.peak:,.1f} MB")
 
-    def _watch(self, child: Child, standin: RemoteStandIn, kill_after: int | None) -> None:
+    def _watch(self, child: Child, fake: RemoteFakeReplicate, kill_after: int | None) -> None:
         """Until it has ended, or has been killed."""
         told = time.monotonic()
         while child.running:
-            answered = standin.answered()
+            answered = fake.answered()
             if kill_after is not None and answered >= kill_after:
                 child.kill()
                 return
@@ -128,8 +132,8 @@ class Living:
         took = []
         for _ in range(3):
             began = time.perf_counter()
-            with Ledger.open(self._folder / RUN) as ledger:
-                next(ledger.users())
+            with RunFile.open(self._folder / RUN) as run_file:
+                next(run_file.users())
             took.append(time.perf_counter() - began)
         self.life.opening = min(took)
 
@@ -153,7 +157,7 @@ def figures(life: Life) -> Iterator[Figure]:
     """What there is to say of one life."""
     for name, used in life.steps.items():
         yield Figure("peak memory", name, used.peak, "MB", users=life.users)
-    yield Figure("peak memory", "the stand-in, which is none of the audit", life.standin, "MB", users=life.users)
+    yield Figure("peak memory", "the stand-in, which is none of the audit", life.fake, "MB", users=life.users)
     yield Figure("time", "crowd into PostgreSQL", life.loading, "s", users=life.users)
     for name, used in life.steps.items():
         yield Figure("time", name, used.wall, "s", users=life.users)

@@ -10,7 +10,7 @@ from benchmarks.child import Child
 from benchmarks.contenders import audit_arguments
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
-from tests.support.process import RemoteStandIn
+from tests.support.process import RemoteFakeReplicate
 
 PER_MINUTE = 3000
 LATENCY = 0.3
@@ -27,21 +27,21 @@ _LOOK = 0.05
 def measure(stage: Stage) -> Iterator[Figure]:
     """The stand-in enforces the limit exactly and answers late; the audit is told to use all of it."""
     rules = Rules(rate=Rate(PER_MINUTE, burst=60), faults=(Slow(low=LATENCY, on=()),))
-    with stage.replicate(rules) as standin:
+    with stage.replicate(rules) as fake:
         arguments = audit_arguments(stage, ["--rate", str(PER_MINUTE), "--limit", str(MODELS)])
-        child = Child.python(arguments, stage.environ(standin), stage.folder)
-        looks = list(_looks(standin, child))
+        child = Child.python(arguments, stage.environ(fake), stage.folder)
+        looks = list(_looks(fake, child))
         child.wait()
-        refused = standin.usage().seen.refused
+        refused = fake.usage().seen.refused
     share = _used_share(looks)
     yield Figure("rate", f"of {PER_MINUTE:,} a minute, used", share, "%", SHARE, at_least=True)
     yield Figure("rate", "answers 429", refused, "", 0)
 
 
-def _looks(standin: RemoteStandIn, child: Child) -> Iterator[tuple[float, int]]:
+def _looks(fake: RemoteFakeReplicate, child: Child) -> Iterator[tuple[float, int]]:
     """Time and number of requests so far, while the audit runs."""
     while child.running:
-        yield time.monotonic(), standin.usage().seen.requests
+        yield time.monotonic(), fake.usage().seen.requests
         time.sleep(_LOOK)
 
 

@@ -9,12 +9,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.postgres import embedded_postgres
 from audit.demo.stage import load
 from audit.model.ids import askable_model
 from tests.support.crowd import Crowd
-from tests.support.process import RemoteStandIn, in_process
+from tests.support.process import RemoteFakeReplicate, in_process
 
 UNHINDERED = 1_000_000
 """Requests a minute, the most that can be asked for: the pace then costs what it costs and holds nobody up."""
@@ -33,16 +33,16 @@ class Stage:
         """How many there are."""
         return self.crowd.n
 
-    def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteStandIn]:
+    def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteFakeReplicate]:
         """A stand-in in a process of its own, with nothing seen yet."""
-        return in_process(partial(StandIn, self.crowd, rules))
+        return in_process(partial(FakeReplicate, self.crowd, rules))
 
-    def environ(self, standin: RemoteStandIn) -> dict[str, str]:
+    def environ(self, fake: RemoteFakeReplicate) -> dict[str, str]:
         """The audit's settings, and nothing of the caller's but the way to Python."""
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
         settings = {
             "DATABASE_URL": self.dsn,
-            "REPLICATE_BASE_URL": standin.base_url,
+            "REPLICATE_BASE_URL": fake.base_url,
             "REPLICATE_API_TOKEN": TOKEN,
             "SYNC_AUDIT_RATE": str(UNHINDERED),
         }

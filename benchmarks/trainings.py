@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from audit.model.codes import Status
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
 from benchmarks.stage import Stage
@@ -18,9 +18,9 @@ def measure(stage: Stage) -> Iterator[Figure]:
     """The same odd users by versions and by trainings; every verdict but those that no list shows must be the same."""
     crowd = stage.crowd
     assert isinstance(crowd, OddlyTrained)
-    full = met(stage, lambda standin: audit(stage, standin, ["--trainings", *SINCE]))
+    full = met(stage, lambda fake: audit(stage, fake, ["--trainings", *SINCE]))
     right = _statuses(stage)
-    fast = met(stage, lambda standin: audit(stage, standin, ["--mode", "trainings", "--verify-sample", "0", *SINCE]))
+    fast = met(stage, lambda fake: audit(stage, fake, ["--mode", "trainings", "--verify-sample", "0", *SINCE]))
     quick = _statuses(stage)
     unseen = {crowd.user_id(i) for i in range(crowd.n) if crowd.oddity(i) in UNSEEN}
     differ = {user for user in right if right[user] is not quick[user]}
@@ -37,5 +37,5 @@ def measure(stage: Stage) -> Iterator[Figure]:
 
 
 def _statuses(stage: Stage) -> dict[str, Status]:
-    with Ledger.open(stage.folder / FILE) as ledger:
-        return {user.record.user_id: user.finding.status for user in ledger.users()}
+    with RunFile.open(stage.folder / FILE) as run_file:
+        return {user.record.user_id: user.finding.status for user in run_file.users()}

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import click
 
 from audit.errors import AuditError, SettingsError
-from audit.model.text import visible
+from audit.model.text import escape_controls
 
 
 @runtime_checkable
@@ -34,6 +34,6 @@ def failure(error: AuditError) -> Code:
 
 def show_error(error: AuditError) -> None:
     """An error and its next step on stderr, whatever is in them."""
-    click.echo(f"Error: {visible(str(error))}", err=True)
+    click.echo(f"Error: {escape_controls(str(error))}", err=True)
     if error.next_step:
-        click.echo(f"  {visible(error.next_step)}", err=True)
+        click.echo(f"  {escape_controls(error.next_step)}", err=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from audit.model.text import visible
+from audit.model.text import escape_controls
 
 CUT = "(secret)"
 _SHORT = 6
@@ -73,7 +73,7 @@ class Formatter(logging.Formatter):
         trace = self._secrecy.clean(self.formatException(record.exc_info)) if record.exc_info else ""
         if not self._as_json:
             lines = [f"{record.levelname.lower()}: {event}", *(f"  {line}" for line in trace.splitlines())]
-            return "\n".join(map(visible, lines))
+            return "\n".join(map(escape_controls, lines))
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "event": event}
         for key in KEYS:

@@ -32,7 +32,7 @@ COMMANDS = {
 _SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
 
 
-class Doorways(click.Group):
+class CommandGroup(click.Group):
     """The commands by name, imported when they are asked for, listed in the order of `COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -46,7 +46,7 @@ class Doorways(click.Group):
         return command if isinstance(command, click.Command) else None
 
 
-@click.group(cls=Doorways, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sync-audit")
 def cli() -> None:
     """Find every user whose recorded Replicate model version has fallen behind.

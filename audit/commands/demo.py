@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from audit.cli.errors import Code
     from audit.cli.signals import Stop
-    from audit.commands.replicate import Asking
+    from audit.commands.replicate import Session
     from audit.commands.settings import RunSettings
     from audit.demo.stage import Stage
     from audit.model.findings import Finding
     from audit.model.run import Format
-    from audit.runfile import Ledger
+    from audit.runfile import RunFile
 
 MODELS = 12
 """So many are asked for, one after the other, which makes it the same users each time."""
@@ -41,7 +41,7 @@ class _StopAfter:
     def listing(self, trainings: int) -> None:
         """Nothing to do."""
 
-    def asking(self, models: int, asking: "Asking") -> None:
+    def asking(self, models: int, asking: "Session") -> None:
         """Nothing to do."""
 
     def settled(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - asking.Watcher's signature
@@ -61,18 +61,18 @@ def interrupted(settings: "RunSettings", html: Path) -> None:
     from audit.commands.run import audit as app
     from audit.report.writer import Output
 
-    run_file = html.with_suffix(".sqlite")
-    run_file.unlink(missing_ok=True)
+    path = html.with_suffix(".sqlite")
+    path.unlink(missing_ok=True)
 
-    async def audit() -> "Ledger":
+    async def audit() -> "RunFile":
         stop = Stop()
-        few = replace(settings, outputs=(("html", str(html)),), run_file=run_file, concurrency=1)
+        few = replace(settings, outputs=(("html", str(html)),), run_file=path, concurrency=1)
         return await app.audit(few, _StopAfter(MODELS, stop), stop)
 
-    with asyncio.run(audit()) as ledger:
-        reporting.report(ledger, [Output("html", str(html))])
+    with asyncio.run(audit()) as run_file:
+        reporting.report(run_file, [Output("html", str(html))])
     with suppress(OSError):
-        run_file.unlink()
+        path.unlink()
 
 
 def demo_settings(staged: "Stage", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":

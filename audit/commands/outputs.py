@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.errors import LedgerError, ReportError, SettingsError
+from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.acceptance import Accepted
 from audit.findings.exit_codes import News, Result, RunCode, ended
 from audit.model.findings import Summary
 from audit.model.run import Format, RunInfo
 from audit.report import writer
 from audit.report.view import AcceptancesBlock, RunView
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,27 @@ class Outcome:
 
 
 def report(
-    ledger: Ledger, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
+    run_file: RunFile, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
 ) -> Outcome:
     """Write all `outputs` from a run file. Raises ReportError."""
-    check_read(ledger)
-    view = RunView(ledger, redact=redact)
-    info = ledger.info
+    check_read(run_file)
+    view = RunView(run_file, redact=redact)
+    info = run_file.info
     try:
         writer.write(outputs, view)
     except ReportError as error:
-        here = ledger.path.is_file()
-        error.next_step = error.next_step.replace("RUN", str(ledger.path)) if here else f"{ledger.path} is gone, too."
+        here = run_file.path.is_file()
+        error.next_step = (
+            error.next_step.replace("RUN", str(run_file.path)) if here else f"{run_file.path} is gone, too."
+        )
         raise
     result = Result(summary=view.summary, complete=info.state == "complete", accepted=view.accepted, since=view.news)
-    choices = ledger.choices
+    choices = run_file.choices
     return Outcome(
         info=info,
         summary=view.summary,
         code=ended(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
-        run_file=ledger.path,
+        run_file=run_file.path,
         outputs=tuple(outputs),
         redacted=view.run.redacted,
         accepted=view.accepted,
@@ -81,7 +83,7 @@ def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Pat
             raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
 
 
-def check_read(ledger: Ledger) -> None:
+def check_read(run_file: RunFile) -> None:
     """See that the database had been read: else "nobody" would be said of one that nobody has looked into."""
-    if ledger.population is None:
-        raise LedgerError(f"the run {ledger.path} was ended before the database had been read", "Start a new run.")
+    if run_file.population is None:
+        raise RunFileError(f"the run {run_file.path} was ended before the database had been read", "Start a new run.")

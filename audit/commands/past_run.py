@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from audit.errors import LedgerError, ReportError
-from audit.findings.comparison import ComparedRun, Sighting, sighting_of
+from audit.errors import ReportError, RunFileError
+from audit.findings.comparison import ComparedRun, UserSnapshot, sighting_of
 from audit.model.shard import is_part
 from audit.report import json_reader
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 _SQLITE = b"SQLite format 3\0"
 _NEITHER = "Name a run file (.sqlite) or a JSON report (-o json=PATH) of sync-audit."
@@ -16,7 +16,7 @@ _MASKED = "***@***"
 """What `--redact` leaves of an address in a user id."""
 
 
-def read(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
+def read(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     """Hand every user of the run at `path` to `keep`, and return what is known of the run itself.
 
     `keep` is false where it has the user's id already. Raises LedgerError or ReportError, which name the file.
@@ -32,13 +32,13 @@ def read(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
     return _read_run_file(path, keep)
 
 
-def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[Sighting], bool]) -> ComparedRun:
+def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         what = "is empty" if not start else "is neither a run file nor a JSON report of sync-audit"
         raise ReportError(f"{path} {what}", _NEITHER)
     masked = False
 
-    def watched(user: Sighting) -> bool:
+    def watched(user: UserSnapshot) -> bool:
         nonlocal masked
         masked = masked or _MASKED in user.user_id
         return keep(user) or masked  # two that are masked alike are no damage
@@ -52,13 +52,13 @@ def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[Sighting
     return run
 
 
-def _read_run_file(path: Path, keep: Callable[[Sighting], bool]) -> ComparedRun:
-    with Ledger.open(path) as ledger:
-        info, population = ledger.info, ledger.population
+def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
+    with RunFile.open(path) as run_file:
+        info, population = run_file.info, run_file.population
         if population is None:
-            raise LedgerError(f"the run {path} was ended before the database had been read", "Compare with another.")
+            raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")
         users = 0
-        for user in ledger.users():
+        for user in run_file.users():
             keep(sighting_of(user))
             users += 1
     return ComparedRun(

@@ -33,7 +33,7 @@ def command(run_file: str, **given: object) -> "Code":
     from audit.commands.run import summary as ending
     from audit.commands.settings import outputs_beside
     from audit.report.writer import Output
-    from audit.runfile import DamagedError, Ledger, salvaged
+    from audit.runfile import DamagedError, RunFile, salvaged
 
     said = told.said("render", given)
     path, redact = Path(run_file), said.flag("redact")
@@ -43,11 +43,11 @@ def command(run_file: str, **given: object) -> "Code":
     acceptances = acceptances_for(said) if anew else None
     with leaving():
         try:
-            with Ledger.open(path) as ledger:
+            with RunFile.open(path) as opened:
                 if anew:
-                    ledger.judge_by(acceptances)
-                outcome = reporting.report(ledger, wanted, redact=redact, exit_zero=exit_zero)
-                ending.show(outcome, ledger)
+                    opened.judge_by(acceptances)
+                outcome = reporting.report(opened, wanted, redact=redact, exit_zero=exit_zero)
+                ending.show(outcome, opened)
         except DamagedError as error:
             show_error(error)
             with salvaged(path) as rest:

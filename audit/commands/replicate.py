@@ -23,7 +23,7 @@ class StoppedError(AuditError):
     """A signal came before anything was asked: there is nothing to report."""
 
 
-class Asking(Protocol):
+class Session(Protocol):
     """Whoever asks Replicate."""
 
     @property
@@ -38,7 +38,7 @@ class Asking(Protocol):
         """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Whoever shows a person how a run is getting on."""
 
     def reading(self, records: int) -> None:
@@ -47,7 +47,7 @@ class Watcher(Protocol):
     def listing(self, trainings: int) -> None:
         """`trainings` have been read from Replicate's list so far; 0 when it begins."""
 
-    def asking(self, models: int, asking: Asking) -> None:
+    def asking(self, models: int, asking: Session) -> None:
         """`models` are about to be asked for; how that goes, `asking` says at any time."""
 
     def settled(self, findings: Sequence[Finding]) -> None:
@@ -94,7 +94,7 @@ async def replies_to(replicate: Replicate, models: Iterable[str], at_once: int) 
     return dict(zip(ids, await asyncio.gather(*map(ask, ids)), strict=True))
 
 
-async def unless(stop: Stop, work: Coroutine[None, None, T]) -> T:
+async def cancel_on_stop(stop: Stop, work: Coroutine[None, None, T]) -> T:
     """The result of `work`; raises StoppedError, with `work` cancelled, where a stop comes first."""
     task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:

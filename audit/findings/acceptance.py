@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from audit.findings.comparison import Standing, standing
+from audit.findings.comparison import UserState, standing
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, Finding
 from audit.model.ids import recorded_hash
@@ -85,7 +85,7 @@ class Entries:
         return Accepted(statuses=statuses, reasons=reasons, expired=expired, unmatched=unmatched if whole else ())
 
 
-_NOTHING_KNOWN = frozenset({Standing.UNANSWERED, Standing.UNREACHED})
+_NOTHING_KNOWN = frozenset({UserState.UNANSWERED, UserState.UNREACHED})
 """Of such a user nobody can say that an entry has become needless."""
 
 

@@ -10,7 +10,7 @@ from audit.model.codes import Note, Reason
 from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
 from audit.model.ids import _HASH, _blank, _unqualified, askable_model
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord, OptionalColumn
 
 _HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -18,14 +18,14 @@ USUAL_LORA_SCALE = (0.5, 1.5)
 """Around 1, which is what trainers are tuned for; far below the face fades, far above the picture breaks."""
 
 
-class Circumstances(msgspec.Struct, frozen=True):
+class RunContext(msgspec.Struct, frozen=True):
     """What is the same for all users of a run and is needed to judge each."""
 
     account: Account | None = None
     missing_columns: frozenset[OptionalColumn] = frozenset()
 
 
-def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) -> Finding:
+def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
     """The verdict on `record`, given what Replicate said about its model.
 
     Where several reasons apply the first of these wins: an id that cannot be asked, what Replicate said for
@@ -33,7 +33,7 @@ def classify(record: ModelRecord, reply: Reply, circumstances: Circumstances) ->
     """
     model = askable_model(record.replicate_model_id)
     prefix, bare = _unqualified(record.replicate_version_id)
-    notes = _notes(record, circumstances, model, prefix)
+    notes = _notes(record, context, model, prefix)
     if model is None:
         return _unaskable(record.replicate_model_id, notes)
     match reply:
@@ -84,7 +84,7 @@ def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:
     if _blank(model_id):
         detail = "replicate_model_id is " + ("null" if model_id is None else "blank")
         return Finding(reason=Reason.MISSING_MODEL_ID, detail=detail, notes=notes)
-    detail = f"not owner/name: {shortened(visible(model_id or ''), 120)}"
+    detail = f"not owner/name: {shortened(escape_controls(model_id or ''), 120)}"
     return Finding(reason=Reason.INVALID_MODEL_ID, detail=detail, notes=notes)
 
 
@@ -115,19 +115,17 @@ def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, st
     if behind is not None:
         return Reason.OUTDATED_VERSION, f"{behind} newer version{'s' * (behind > 1)} on Replicate"
     if not _HASH.fullmatch(bare):
-        return Reason.MALFORMED_VERSION, f"no 64-digit version hash: {shortened(visible(bare), 120)}"
+        return Reason.MALFORMED_VERSION, f"no 64-digit version hash: {shortened(escape_controls(bare), 120)}"
     if found.only_latest:
         return Reason.UNKNOWN_VERSION, "not the latest version; an official model's older versions are not listed"
     count = len(found.versions)
     return Reason.UNKNOWN_VERSION, f"not among the model's {count:,} version{'s' * (count > 1)}"
 
 
-def _notes(
-    record: ModelRecord, circumstances: Circumstances, model: str | None, prefix: str | None
-) -> tuple[Note, ...]:
+def _notes(record: ModelRecord, context: RunContext, model: str | None, prefix: str | None) -> tuple[Note, ...]:
     """Every note that applies, in the order of `Note`; `prefix` is the model named inside the recorded version."""
-    absent = circumstances.missing_columns
-    account = circumstances.account
+    absent = context.missing_columns
+    account = context.account
     url = record.lora_weights_url
     no_url = "lora_weights_url" not in absent and _blank(url)
     owner_differs = account and model and model.partition("/")[0].casefold() != account.username.casefold()

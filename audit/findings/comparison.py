@@ -12,7 +12,7 @@ from typing import cast, get_args
 import msgspec
 
 from audit.model.codes import FailureReason, Reason, Status
-from audit.model.findings import AuditedUser, Mark
+from audit.model.findings import AuditedUser, BaselineState
 from audit.model.replies import Account
 from audit.model.run import Filters, Shard
 from audit.model.shard import named
@@ -113,7 +113,7 @@ def _moment(text: str) -> float:
         return 0.0
 
 
-class Standing(StrEnum):
+class UserState(StrEnum):
     """What one run knows of one user. The order is that of the columns in `_TABLE`."""
 
     ABSENT = "absent"
@@ -162,7 +162,7 @@ class DiffCode(IntEnum):
         }[self]
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One user in one run, under the names of the JSON report."""
 
     user_id: str
@@ -177,7 +177,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latest_version: str | None = None
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> UserState:
         """What is known."""
         return standing(self.status, self.reason)
 
@@ -185,16 +185,16 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Compared(msgspec.Struct, frozen=True):
     """One user in both runs; at least one side is there."""
 
-    old: Sighting | None
-    new: Sighting | None
+    old: UserSnapshot | None
+    new: UserSnapshot | None
     change: Change
     differs: tuple[str, ...] = ()
     """Which of `FIELDS` differ; none where a side is missing."""
 
     @property
-    def last(self) -> Sighting:
+    def last(self) -> UserSnapshot:
         """The latest there is of this user."""
-        return cast(Sighting, self.new or self.old)
+        return cast(UserSnapshot, self.new or self.old)
 
 
 FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id")
@@ -205,34 +205,36 @@ _SAME = "same"
 """Unchanged, or changed where one of `FIELDS` differs."""
 _NEW, _GONE, _BETTER, _OTHER = Change.NEW, Change.LEFT, Change.RESOLVED, Change.CHANGED
 _MISSED = Change.NOT_COMPARED
-_TABLE: Mapping[Standing, tuple[str, ...]] = {
+_TABLE: Mapping[UserState, tuple[str, ...]] = {
     # before:            now ABSENT  FINE             DUE    FAULTY  UNANSWERED  UNREACHED
-    Standing.ABSENT: (Change.UNCHANGED, Change.APPEARED, _NEW, _NEW, _MISSED, _MISSED),
-    Standing.FINE: (_GONE, _SAME, _NEW, _NEW, _MISSED, _MISSED),
-    Standing.DUE: (_GONE, _BETTER, _SAME, _OTHER, _MISSED, _MISSED),
-    Standing.FAULTY: (_GONE, _BETTER, _NEW, _SAME, _MISSED, _MISSED),
-    Standing.UNANSWERED: (_GONE, _BETTER, _NEW, _OTHER, _MISSED, _MISSED),
-    Standing.UNREACHED: (_GONE, _OTHER, _NEW, _NEW, _MISSED, _MISSED),
+    UserState.ABSENT: (Change.UNCHANGED, Change.APPEARED, _NEW, _NEW, _MISSED, _MISSED),
+    UserState.FINE: (_GONE, _SAME, _NEW, _NEW, _MISSED, _MISSED),
+    UserState.DUE: (_GONE, _BETTER, _SAME, _OTHER, _MISSED, _MISSED),
+    UserState.FAULTY: (_GONE, _BETTER, _NEW, _SAME, _MISSED, _MISSED),
+    UserState.UNANSWERED: (_GONE, _BETTER, _NEW, _OTHER, _MISSED, _MISSED),
+    UserState.UNREACHED: (_GONE, _OTHER, _NEW, _NEW, _MISSED, _MISSED),
 }
-_COLUMN = {standing: column for column, standing in enumerate(Standing)}
-_CALM = frozenset({Standing.ABSENT, Standing.FINE, Standing.UNREACHED})
+_COLUMN = {standing: column for column, standing in enumerate(UserState)}
+_CALM = frozenset({UserState.ABSENT, UserState.FINE, UserState.UNREACHED})
 """Before: nothing was known that needs attention."""
 
 
-def standing(status: Status, reason: str) -> Standing:
+def standing(status: Status, reason: str) -> UserState:
     """What a run knows that says this of a user."""
     match status:
         case Status.UP_TO_DATE:
-            return Standing.FINE
+            return UserState.FINE
         case Status.NEEDS_SYNC:
-            return Standing.DUE
+            return UserState.DUE
         case Status.NOT_CHECKED:
-            return Standing.UNREACHED
+            return UserState.UNREACHED
         case Status.ERROR:
-            return Standing.UNANSWERED if reason in UNANSWERED else Standing.FAULTY
+            return UserState.UNANSWERED if reason in UNANSWERED else UserState.FAULTY
 
 
-def compare(old: Sighting | None, new: Sighting | None, *, complete: bool = True, whole: bool = True) -> Compared:
+def compare(
+    old: UserSnapshot | None, new: UserSnapshot | None, *, complete: bool = True, whole: bool = True
+) -> Compared:
     """What became of a user.
 
     `complete`: the later run came to its end; one that did not resolves nobody. `whole`: it has all of its users; in
@@ -261,24 +263,24 @@ def diff_code(worse: int, maybe: int) -> DiffCode:
     return DiffCode.CANNOT_TELL if maybe else DiffCode.NOTHING_WORSE
 
 
-def marked(before: Standing, now: Standing, *, complete: bool) -> Mark | None:
+def marked(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:
     """How a run's report marks a user, of whom the baseline knew `before`; None where there is nothing to mark."""
-    if now is Standing.FINE:
+    if now is UserState.FINE:
         return "resolved" if complete and _TABLE[before][_COLUMN[now]] == Change.RESOLVED else None
-    if now in {Standing.ABSENT, Standing.UNREACHED}:
+    if now in {UserState.ABSENT, UserState.UNREACHED}:
         return None
-    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is Standing.UNANSWERED and before in _CALM)
+    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is UserState.UNANSWERED and before in _CALM)
     return "new" if found_new else "known"
 
 
-def _standing(sighting: Sighting | None) -> Standing:
-    return sighting.standing if sighting else Standing.ABSENT
+def _standing(sighting: UserSnapshot | None) -> UserState:
+    return sighting.standing if sighting else UserState.ABSENT
 
 
-def sighting_of(user: AuditedUser) -> Sighting:
+def sighting_of(user: AuditedUser) -> UserSnapshot:
     """What the run of `user` says, as the JSON report would."""
     record, finding = user.record, user.finding
-    return Sighting(
+    return UserSnapshot(
         user_id=record.user_id,
         email=record.email,
         display_name=record.display_name,

@@ -7,9 +7,9 @@ from enum import IntEnum
 import msgspec
 
 from audit.findings.acceptance import Accepted
-from audit.findings.comparison import Standing, standing
+from audit.findings.comparison import UserState, standing
 from audit.model.codes import ExitCode, Status
-from audit.model.findings import AuditedUser, Mark, Summary
+from audit.model.findings import AuditedUser, BaselineState, Summary
 from audit.model.run import FailOn
 
 
@@ -58,7 +58,7 @@ RunCode = ExitCode | FailOnCode | AcceptedCode
 class News(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's findings are, compared with the baseline."""
 
-    marks: Mapping[Mark, int]
+    marks: Mapping[BaselineState, int]
     """Every mark has a key."""
     needs_sync: int
     """New ones; in this and the next two, those that are accepted are left out."""
@@ -70,16 +70,16 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 
 def news(users: Iterable[AuditedUser]) -> News:
     """The counts over all `users` of a run with a baseline."""
-    marks: dict[Mark, int] = {"new": 0, "known": 0, "resolved": 0}
-    fresh: Counter[Standing] = Counter()
+    marks: dict[BaselineState, int] = {"new": 0, "known": 0, "resolved": 0}
+    fresh: Counter[UserState] = Counter()
     unknown = 0
     for user in users:
         now, counts = standing(user.finding.status, user.finding.reason.value), user.accepted is None
-        unknown += counts and now in {Standing.UNANSWERED, Standing.UNREACHED}
+        unknown += counts and now in {UserState.UNANSWERED, UserState.UNREACHED}
         if user.baseline:
             marks[user.baseline] += 1
             fresh[now] += counts and user.baseline == "new"
-    return News(marks=marks, needs_sync=fresh[Standing.DUE], errors=fresh[Standing.FAULTY], unknown=unknown)
+    return News(marks=marks, needs_sync=fresh[UserState.DUE], errors=fresh[UserState.FAULTY], unknown=unknown)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

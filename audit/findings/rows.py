@@ -7,8 +7,8 @@ import msgspec
 
 from audit.model.run import OrderBy
 from audit.model.tables import PLAIN
-from audit.model.text import backticked, shortened, visible
-from audit.model.times import minute, moment
+from audit.model.text import backticked, escape_controls, shortened
+from audit.model.times import parse_utc, to_minute
 from audit.model.users import TRIMMED, TrainingRow
 
 UNFINISHED = frozenset(("pending", "processing", "training"))
@@ -89,12 +89,12 @@ def _status(row: TrainingRow, verdict: RowVerdict, completed: tuple[str, ...]) -
     status = row.training_status
     if status is None:
         return "training_status is null"
-    shown = shortened(visible(status), _TEXT_LIMIT)
+    shown = shortened(escape_controls(status), _TEXT_LIMIT)
     if verdict is RowVerdict.NEAR_MISS:
         return f"training_status is `{shown}`, not {backticked(completed)}, so audit and product miss it"
     if status not in OTHERS:
         return f"training_status is `{shown}`, which is none of the known ones"
-    because = f": {shortened(visible(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
+    because = f": {shortened(escape_controls(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
     return f"training_status is {status}{because}"
 
 
@@ -102,7 +102,7 @@ def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:
     """By which column `row` comes behind the one that counts."""
     equal = []
     for column in columns_in_order(order_by):
-        mine, other = moment(getattr(row, column)), moment(getattr(counting, column))
+        mine, other = parse_utc(getattr(row, column)), parse_utc(getattr(counting, column))
         if mine == other:
             equal.append(column)
             continue
@@ -112,6 +112,6 @@ def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:
         if other is None or mine > other:
             return f"{same}{column} is a date that PostgreSQL puts behind the other"  # infinity, or before year 1
         first, last = getattr(row, column), getattr(counting, column)
-        short = minute(first) != minute(last)
-        return f"{same}{column} {minute(first) if short else first} is before {minute(last) if short else last}"
-    return f"same {' and '.join(equal)}, and a lower id than {shortened(visible(counting.model_row_id), 60)}"
+        short = to_minute(first) != to_minute(last)
+        return f"{same}{column} {to_minute(first) if short else first} is before {to_minute(last) if short else last}"
+    return f"same {' and '.join(equal)}, and a lower id than {shortened(escape_controls(counting.model_row_id), 60)}"

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import msgspec
 
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.replies import NotAsked, Reply, Traced, Training, TrainingsRead
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.users import TRIMMED, ModelRecord
 
 SETTLING = timedelta(minutes=15)
@@ -37,7 +37,7 @@ def traced(
     finding: Finding,
     about: Iterable[Training],
     read: TrainingsRead,
-    circumstances: Circumstances,
+    context: RunContext,
 ) -> Finding:
     """`finding` with the trainings behind it. `about` holds those that may say something about `record`."""
     trainings = tuple(about)
@@ -49,12 +49,12 @@ def traced(
     unrecorded = (
         latest != recorded and newest and not _older(newest, current) and Note.SHARED_MODEL not in finding.notes
     )
-    absent = circumstances.missing_columns
+    absent = context.missing_columns
     applies = (
         (Note.UNRECORDED_TRAINING, unrecorded),
         (Note.WEIGHTS_URL_OF_ANOTHER_VERSION, recorded and _foreign_weights(record, recorded, trainings)),
         (Note.TRIGGER_WORD_DIFFERS, "trigger_word" not in absent and _other_trigger(record, current)),
-        (Note.VERSION_MADE_BY_HAND, latest and not newest and _all_known(record, finding, read, circumstances)),
+        (Note.VERSION_MADE_BY_HAND, latest and not newest and _all_known(record, finding, read, context)),
     )
     return msgspec.structs.replace(
         finding,
@@ -63,9 +63,7 @@ def traced(
     )
 
 
-def settled(
-    record: ModelRecord, newest: Training | None, read: TrainingsRead, circumstances: Circumstances
-) -> Finding | None:
+def settled(record: ModelRecord, newest: Training | None, read: TrainingsRead, context: RunContext) -> Finding | None:
     """The finding where `newest`, the last training that put a version into the model, made the recorded one.
 
     None where that is not so, or where anything is odd: the model's versions then have to be asked for. Versions that
@@ -77,8 +75,8 @@ def settled(
         return None
     if newest.model is None or newest.model.casefold() != model.casefold() or not _inside(newest, read):
         return None
-    notes = classify(record, NotAsked(), circumstances).notes
-    if circumstances.account is None or read.unreadable or DOUBTFUL & set(notes):
+    notes = classify(record, NotAsked(), context).notes
+    if context.account is None or read.unreadable or DOUBTFUL & set(notes):
         return None
     return Finding(
         reason=Reason.LATEST_VERSION, latest_version=recorded, versions_behind=0, notes=notes, evidence="training"
@@ -100,13 +98,13 @@ def in_sample(run_id: str, model: str, percent: float) -> bool:
 
 
 def _older(training: Training, than: Training | None) -> bool:
-    mine, other = moment(training.completed_at), moment(than.completed_at if than else None)
+    mine, other = parse_utc(training.completed_at), parse_utc(than.completed_at if than else None)
     return mine is not None and other is not None and mine < other
 
 
 def _inside(training: Training, read: TrainingsRead) -> bool:
     """Whether the training began within the part of the list that was wanted."""
-    began, since = moment(training.created_at), moment(read.since)
+    began, since = parse_utc(training.created_at), parse_utc(read.since)
     return began is not None and (since is None or began >= since)
 
 
@@ -122,17 +120,17 @@ def _other_trigger(record: ModelRecord, current: Training | None) -> bool:
     return bool(ours and used) and ours != used
 
 
-def _all_known(record: ModelRecord, finding: Finding, read: TrainingsRead, circumstances: Circumstances) -> bool:
+def _all_known(record: ModelRecord, finding: Finding, read: TrainingsRead, context: RunContext) -> bool:
     """Whether the training that made the latest version would have to be known, had there been one."""
-    model, account = askable_model(record.replicate_model_id), circumstances.account
+    model, account = askable_model(record.replicate_model_id), context.account
     if not account or not model or model.partition("/")[0].casefold() != account.username.casefold():
         return False  # the list is that of the token's account
-    made, began = moment(finding.latest_version_created_at), moment(read.began_at)
+    made, began = parse_utc(finding.latest_version_created_at), parse_utc(read.began_at)
     if made is None or began is None or read.unreadable or made > began - SETTLING:
         return False
     if read.complete and read.since is None:
         return True
-    oldest = moment(read.since if read.complete else read.back_to)
+    oldest = parse_utc(read.since if read.complete else read.back_to)
     return oldest is not None and made - LONGEST_TRAINING >= oldest
 
 
@@ -146,19 +144,19 @@ class KnownTrainings(Protocol):
         """The last one that put a version into `model`."""
 
 
-class Judge:
+class Classifier:
     """What is the same for all records of a run."""
 
     def __init__(
-        self, circumstances: Circumstances, read: TrainingsRead | None = None, trainings: KnownTrainings | None = None
+        self, context: RunContext, read: TrainingsRead | None = None, trainings: KnownTrainings | None = None
     ) -> None:
-        self.circumstances = circumstances
+        self.context = context
         self._read = read
         self._trainings = trainings
 
     def finding(self, record: ModelRecord, reply: Reply) -> Finding:
         """The verdict, given what Replicate said about the model."""
-        finding = classify(record, reply, self.circumstances)
+        finding = classify(record, reply, self.context)
         if self._read is None or self._trainings is None:
             return finding
         if self._read.mode == "trainings" and (by_training := self._settled(record)):
@@ -174,10 +172,10 @@ class Judge:
         model = askable_model(record.replicate_model_id)
         if self._read is None or self._trainings is None or model is None:
             return None
-        return settled(record, self._trainings.newest(model), self._read, self.circumstances)
+        return settled(record, self._trainings.newest(model), self._read, self.context)
 
     def _traced(self, record: ModelRecord, finding: Finding) -> Finding:
         if self._read is None or self._trainings is None:
             return finding
         about = self._trainings.about(record, finding.latest_version)
-        return traced(record, finding, about, self._read, self.circumstances)
+        return traced(record, finding, about, self._read, self.context)

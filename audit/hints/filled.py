@@ -12,7 +12,7 @@ from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.tables import COLUMNS, PLAIN, Table, Tables
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord
 
 __all__ = [
@@ -55,13 +55,13 @@ def rows_sql(record: ModelRecord, tables: Tables = PLAIN) -> str:
 
 @cache
 def _around_user(models: Table) -> tuple[str, str]:
-    own = {name: visible(models.column(name)) for name in COLUMNS["user_models"]}
+    own = {name: escape_controls(models.column(name)) for name in COLUMNS["user_models"]}
     dates = ("updated_at", "completed_at", "created_at")
     shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *dates)
     columns = ", ".join(own[name] for name in shown)
     order = f"{own['updated_at']} DESC NULLS LAST, {own['completed_at']} DESC NULLS LAST, {own['id']} DESC"
     # Text for a person: names and the id are quoted, and nothing here runs it.
-    beginning = f"SELECT {columns} FROM {visible(models.sql)} WHERE {own['user_id']} = "  # noqa: S608
+    beginning = f"SELECT {columns} FROM {escape_controls(models.sql)} WHERE {own['user_id']} = "  # noqa: S608
     return beginning, f" ORDER BY {order};"
 
 
@@ -125,7 +125,7 @@ class _Values(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         value = rows_sql(self._user.record, self._tables) if name == "sql" else _VALUES[name](self._user)
-        text = self[name] = shortened(visible(value), 600)
+        text = self[name] = shortened(escape_controls(value), 600)
         return text
 
 
@@ -163,9 +163,9 @@ def _others(record: ModelRecord) -> str:
 
 
 def _literal(text: str) -> str:
-    quoted = visible(text).replace("'", "''")
+    quoted = escape_controls(text).replace("'", "''")
     if quoted == text.replace("'", "''") and "\\" not in quoted:
         return f"'{quoted}'"
     # With a backslash or a control character only the E'' form means the same everywhere.
-    spelled = visible(text.replace("\\", "\\\\")).replace("'", "''")
+    spelled = escape_controls(text.replace("\\", "\\\\")).replace("'", "''")
     return f"E'{spelled}'"

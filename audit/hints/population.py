@@ -4,7 +4,7 @@ from audit.hints.table import Hint
 from audit.model.codes import Status
 from audit.model.findings import Summary
 from audit.model.tables import PLAIN, Tables
-from audit.model.text import backticked, visible
+from audit.model.text import backticked, escape_controls
 from audit.model.users import Population
 
 
@@ -28,14 +28,14 @@ def population_answers(population: Population, summary: Summary, tables: Tables 
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:
-    status, test = (visible(tables.user_models.column(name)) for name in ("training_status", "is_test"))
+    status, test = (escape_controls(tables.user_models.column(name)) for name in ("training_status", "is_test"))
     near = [f"{count:,} {status}" for status, count in population.training_status.items()]
     return Hint(
         "Why nobody shows up",
         f"The database has {population.users:,} users, and none has a training row with "
-        f"{status} = {visible(tables.completed_shown)} (exactly that word, and {test} not true).",
+        f"{status} = {escape_controls(tables.completed_shown)} (exactly that word, and {test} not true).",
         (
-            f"Rows by {status}: " + (visible(", ".join(near)) or "there are no rows at all") + ".",
+            f"Rows by {status}: " + (escape_controls(", ".join(near)) or "there are no rows at all") + ".",
             f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
             "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
         ),
@@ -71,7 +71,10 @@ def _left_out(population: Population, tables: Tables) -> list[Hint]:
         ("Users without a completed model", population.users - population.users_with_completed_model),
         ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
         ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
-        (f"Completed rows whose user is not in the table {visible(tables.users.sql)}", population.models_without_user),
+        (
+            f"Completed rows whose user is not in the table {escape_controls(tables.users.sql)}",
+            population.models_without_user,
+        ),
     )
     steps = tuple(f"{what}: {count:,}." for what, count in facts if count)
     return [Hint("Who is not in this report", "Rows of the database that do not show up here.", steps)] if steps else []

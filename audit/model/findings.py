@@ -39,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.reason.status
 
 
-Mark = Literal["new", "known", "resolved"]
+BaselineState = Literal["new", "known", "resolved"]
 """How a user compares with an earlier run: in need of attention since then, already then, or no more."""
 
 
@@ -72,7 +72,7 @@ class AuditedUser(msgspec.Struct, frozen=True):
 
     record: ModelRecord
     finding: Finding
-    baseline: Mark | None = None
+    baseline: BaselineState | None = None
     """Null without `--baseline`, and where there is nothing to mark."""
     accepted: Acceptance | None = None
     """What says that this finding need not be acted on; null where nothing does."""

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from audit.model.codes import FailureReason
-from audit.model.times import moment
+from audit.model.times import parse_utc
 
 Evidence = Literal["versions", "training"]
 """What a verdict rests on: the model's versions, or the training that made the recorded one."""
@@ -146,6 +146,6 @@ def newest_first(versions: tuple[Version, ...]) -> tuple[Version, ...]:
     dates: list[datetime] = []
     for version in versions:
         undated = dates[-1] if dates else datetime.max.replace(tzinfo=UTC)
-        dates.append(moment(version.created_at) or undated)
+        dates.append(parse_utc(version.created_at) or undated)
     order = sorted(range(len(versions)), key=dates.__getitem__, reverse=True)
     return tuple(versions[i] for i in order)

@@ -10,7 +10,7 @@ _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
     return text if text.isprintable() else _ACTS.sub(_spell, text)  # most texts are, and the check is ten times faster
 
@@ -24,7 +24,7 @@ def shortened(text: str, limit: int) -> str:
 
 def backticked(words: Iterable[str]) -> str:
     """Alternatives for a person, made safe: "`completed`", "`succeeded` or `ready`"."""
-    return " or ".join(f"`{visible(word)}`" for word in words)
+    return " or ".join(f"`{escape_controls(word)}`" for word in words)
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -27,12 +27,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def instant(moment: datetime) -> str:
+def utc_text(moment: datetime) -> str:
     """`moment` (aware) as every time in this program is written."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_utc(text: str | None) -> datetime | None:
     """The instant that `text` (ISO 8601) names, or None; without an offset it is taken as UTC."""
     if not text:
         return None
@@ -43,12 +43,12 @@ def moment(text: str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def seconds(text: str | None) -> float:
+def epoch_seconds(text: str | None) -> float:
     """The same since 1970; 0 where `text` names no instant."""
-    found = moment(text)
+    found = parse_utc(text)
     return found.timestamp() if found else 0.0
 
 
-def minute(text: str | None) -> str:
+def to_minute(text: str | None) -> str:
     """A time as people compare it, "2026-03-01 12:00"; "" for none."""
     return (text or "")[:16].replace("T", " ")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import get_args
 
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.tables import COLUMNS, Table, TableName, Tables
 from audit.model.users import OptionalColumn
 
@@ -74,13 +74,13 @@ def check_columns(label: str, columns: Columns) -> None:
         needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
         if name not in columns:
             near = get_close_matches(own.casefold(), columns.there, 1)
-            raise SourceError(
+            raise DatabaseError(
                 f"database {label}: table {table.sql} has no column {own}",
                 f"{needed}; [database.columns] in the config file tells how a column is called."
                 + (f" Is it {near[0]}?" if near else ""),
             )
         if name in DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
-            raise SourceError(
+            raise DatabaseError(
                 f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
                 f"{needed}; a view may convert it.",
             )

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from audit.errors import SettingsError, SourceError
+from audit.errors import DatabaseError, SettingsError
 from audit.model.tables import TABLES
 from audit.postgres import columns as source_columns
 from audit.postgres import errors as source_errors
@@ -92,7 +92,7 @@ async def columns(connection: Connection, database: Database) -> tuple[source_co
         table = database.tables[row["name"]]
         if not row["present"]:
             elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
-            raise SourceError(
+            raise DatabaseError(
                 f"database {database.label} has no table {table.sql} that this role can see",
                 f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema, and "
                 f"[database.tables] in the config file another name.{elsewhere}",

@@ -10,9 +10,9 @@ import socket
 import ssl
 from typing import NamedTuple
 
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.tables import Tables
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 
 URL = "--database-url (DATABASE_URL)"
 
@@ -183,11 +183,11 @@ _BY_NAME = {
 """asyncpg's own, which have no SQLSTATE; by name, because `source` alone says asyncpg."""
 
 
-def source_error(error: BaseException, label: str, tables: Tables) -> SourceError:
+def source_error(error: BaseException, label: str, tables: Tables) -> DatabaseError:
     """`error` in words for a person. To be raised `from` it."""
     case = _case(error)
     said = _said(error)
-    return SourceError(
+    return DatabaseError(
         f"database {label} {case.what}{': ' if said else ''}{said}",
         case.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
     )
@@ -198,9 +198,9 @@ def is_about_a_row(error: BaseException | None) -> bool:
     return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "P0")
 
 
-def row_security(label: str, table: str) -> SourceError:
+def row_security(label: str, table: str) -> DatabaseError:
     """For a table that says beforehand that it would hide rows."""
-    return SourceError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)
+    return DatabaseError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)
 
 
 def _case(error: BaseException) -> Case:
@@ -232,7 +232,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno or 0).lower()  # `strerror` is a text of asyncio's, with the address once more
     text = getattr(error, "strerror", None) or _text(error)
-    return shortened(visible(str(text).strip().partition("\n")[0]), 300)
+    return shortened(escape_controls(str(text).strip().partition("\n")[0]), 300)
 
 
 def _text(error: BaseException) -> str:

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import NamedTuple
 
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, Outcome, State
 from audit.model.tables import PLAIN, Tables
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.postgres import connection as source
 from audit.postgres.errors import is_about_a_row
 from audit.postgres.repair_sql import RIGHTS, RepairStatements, repair_statements
@@ -59,18 +59,18 @@ class Repairer:
         label, table = self._database.label, models.table.sql
         if row["read_only"]:
             why = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
-            raise SourceError(
+            raise DatabaseError(
                 f"database {label} takes no changes: {why}",
                 "Name the primary server and a role that may write in --database-url (DATABASE_URL).",
             )
         if not row["updatable"]:
-            raise SourceError(
+            raise DatabaseError(
                 f"database {label}: {table} is a view or table that takes no changes",
                 "schema=NAME in the URL chooses another schema; or have the view made updatable.",
             )
         if row["denied"]:
             listed = ", ".join(models.sql(name) for name in columns if models.table.called(name) in row["denied"])
-            raise SourceError(
+            raise DatabaseError(
                 f"database {label} does not let the role {row['role']} change {table} ({listed})",
                 f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {row['role']};",
             )
@@ -89,7 +89,7 @@ class Repairer:
         """
         try:
             return await self._write(edits)
-        except SourceError as error:
+        except DatabaseError as error:
             if not is_about_a_row(error.__cause__):
                 raise
             if len(edits) == 1:
@@ -128,7 +128,7 @@ class Repairer:
         return why_not(edit, row, self._database.tables)
 
     def _check_written(self, edits: Sequence[Edit], rows: Sequence[Row]) -> None:
-        """Raises SourceError, which takes the batch back, where the table has made something else of it."""
+        """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
         wanted = {edit.model_row_id: (edit.new_version, edit.new_weights) for edit in edits}
         if len(rows) > len({row.model_row_id for row in rows}):
             what = "several rows have the same id"
@@ -136,7 +136,7 @@ class Repairer:
             what = "it makes something else of the values that it is given (a trigger?)"
         else:
             return
-        raise SourceError(
+        raise DatabaseError(
             f"database {self._database.label}: {self._database.tables.user_models.sql} cannot be repaired, as {what}",
             "Nothing of this batch was changed. Ask who looks after the table.",
         )
@@ -201,7 +201,7 @@ def why_not(edit: Edit, row: Row | None, tables: Tables = PLAIN) -> str:
 
 
 def _said(value: str | None) -> str:
-    return "null" if value is None else shortened(visible(value), _SHOWN) if value.strip() else repr(value)
+    return "null" if value is None else shortened(escape_controls(value), _SHOWN) if value.strip() else repr(value)
 
 
 def _parameters(edits: Sequence[Edit]) -> list[Sequence[str | bool | None]]:

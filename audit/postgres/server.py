@@ -43,7 +43,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """The process that speaks to us is not the one that was announced: a pooler is in between."""
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class TableShape(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the two tables."""
 
     missing: tuple[OptionalColumn, ...]
@@ -139,33 +139,33 @@ FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {order} LIMIT {rows
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Inspection:
     """What was seen; of what could not be seen, the error that was met first."""
 
     server: Server | None = None
-    tables: Shape | None = None
+    tables: TableShape | None = None
     people: People | None = None
     error: AuditError | None = None
 
 
 async def look(
     database: Database, *, account: str | None, statement_timeout: float, now: Callable[[], datetime]
-) -> Looked:
+) -> Inspection:
     """Look at server, tables and people, in this order, as far as the database lets us. Raises nothing of its own."""
-    looked = Looked()
+    looked = Inspection()
     try:
         async with source.session(database, statement_timeout=statement_timeout) as (connection, version):
             with source.border(database):
                 server = await _server(connection, database, version, now)
-                looked = Looked(server=server)
+                looked = Inspection(server=server)
                 users, models = await source.columns(connection, database)
                 tables = await _tables(connection, users, models)
-                looked = Looked(server=server, tables=tables)
+                looked = Inspection(server=server, tables=tables)
                 people = await _people(connection, users, models, account)
                 counted = sum(people.population.training_status.values())
-                return Looked(server=server, tables=replace(tables, rows=counted), people=people)
+                return Inspection(server=server, tables=replace(tables, rows=counted), people=people)
     except AuditError as error:
-        return Looked(server=looked.server, tables=looked.tables, error=error)
+        return Inspection(server=looked.server, tables=looked.tables, error=error)
 
 
 async def _server(
@@ -209,11 +209,11 @@ def _is_local(address: str | tuple[str, int]) -> bool:
 
 async def _tables(
     connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns
-) -> Shape:
+) -> TableShape:
     row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
     assert row  # noqa: S101 - the table is there
     missing = source_columns.missing_columns(users, models)
-    return Shape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
+    return TableShape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
 
 
 async def _people(

@@ -14,7 +14,7 @@ from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Rep
 from audit.replicate import responses as wire
 from audit.replicate import transport
 from audit.replicate.responses import TrainingsPage
-from audit.replicate.transport import Answer, Signs, Target, Ticking, Transport
+from audit.replicate.transport import Answer, ResponseMetadata, Target, Ticking, Transport
 
 MOST_PAGES = 200
 LARGEST_TRAININGS = 64 * 1024 * 1024
@@ -47,7 +47,7 @@ class Replicate:
         return self._way.per_minute
 
     @property
-    def signs(self) -> Signs | None:
+    def signs(self) -> ResponseMetadata | None:
         """What the last answer said beside its body: clock and rate limit. None before any."""
         return self._way.signs
 

@@ -17,7 +17,7 @@ ANSWERS_PER_STEP = 20
 """Each 429 outside a pause doubles the spacing, up to 32 times; every 20 good answers take a tenth off again."""
 
 
-class Pace:
+class RateLimit:
     """Evenly spaced turns at `per_minute`, slower while the server is short of allowance or says 429.
 
     All times are seconds of one monotonic clock.

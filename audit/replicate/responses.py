@@ -15,7 +15,7 @@ import msgspec
 
 from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 
 _HASH = re.compile("[0-9a-f]{64}")
 _AS_HERE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?!000000)\d{6})?Z", re.ASCII)
@@ -256,7 +256,7 @@ def _beginning(body: bytes) -> str:
 
 
 def _short(text: str) -> str:
-    return shortened(visible(" ".join(text.split())), 200)
+    return shortened(escape_controls(" ".join(text.split())), 200)
 
 
 def _object(body: bytes | msgspec.Raw) -> dict[str, Any]:

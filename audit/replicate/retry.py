@@ -8,7 +8,7 @@ from audit.model.replies import Failed, Reply
 
 LONGEST_WAIT = 60.0
 """Seconds. A server that asks for more is asked again all the same; the retries end that soon enough."""
-PASSING: frozenset[FailureReason] = frozenset(
+TRANSIENT: frozenset[FailureReason] = frozenset(
     (Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.NETWORK_ERROR)
 )
 """Failures that may be gone at the next attempt. All others would only be repeated."""
@@ -30,7 +30,7 @@ class RetryPolicy:
 
         `asked` is what the server wants at least, in seconds; `jitter` is random in [0, 1).
         """
-        if reason not in PASSING or attempt > self.retries:
+        if reason not in TRANSIENT or attempt > self.retries:
             return None
         # 2**30 s is beyond any cap; the exponent is bounded so that a huge --retries cannot overflow a float.
         backoff = jitter * min(LONGEST_WAIT, self.base * 2.0 ** min(attempt - 1, 30))
@@ -42,7 +42,7 @@ DOWN_AFTER = 50
 """So many answers in a row that are failures of the service, not of single models, and it is taken to be down."""
 REFUSED_AFTER = 3
 """So many 401 in a row, after the token has worked, and it is taken to be revoked: a single one may be one model's."""
-OF_THE_SERVICE: frozenset[FailureReason] = PASSING | {Reason.BAD_RESPONSE}
+OF_THE_SERVICE: frozenset[FailureReason] = TRANSIENT | {Reason.BAD_RESPONSE}
 """A proxy's or an edge's error page is a bad response, and tells of the service as a 502 does."""
 
 
@@ -51,7 +51,7 @@ def is_of_the_service(reply: Reply) -> bool:
     return isinstance(reply, Failed) and reply.reason in OF_THE_SERVICE
 
 
-class Health:
+class CircuitBreaker:
     """Sees each reply once, in the order in which they come."""
 
     def __init__(self, *, token_works: bool) -> None:

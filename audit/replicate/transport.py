@@ -22,11 +22,11 @@ from yarl import URL
 from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Failed, Requests
 from audit.replicate import responses as wire
-from audit.replicate.rate_limit import Pace
+from audit.replicate.rate_limit import RateLimit
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
 
 
-class Signs(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """What Replicate's last answer said beside its body. Times are seconds."""
 
     latency: float
@@ -114,7 +114,7 @@ class Transport:
         self._session = session
         self._target = target
         self._ticking = ticking
-        self._pace = Pace(target.per_minute, ticking.monotonic())
+        self._pace = RateLimit(target.per_minute, ticking.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
@@ -125,7 +125,7 @@ class Transport:
         return self._target.per_minute
 
     @property
-    def signs(self) -> Signs | None:
+    def signs(self) -> ResponseMetadata | None:
         """What the last answer said beside its body; None before any."""
         if self._last is None:
             return None
@@ -133,7 +133,7 @@ class Transport:
         date = wire.date(headers)
         # The header has no fractions: on average half a second has gone since. We know as little when it was written.
         ours = began + timedelta(seconds=took / 2)
-        return Signs(
+        return ResponseMetadata(
             latency=took,
             status=status,
             clock_ahead=(date - ours).total_seconds() + 0.5 if date else None,

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from audit.hints import filled as hints
 from audit.model.findings import AuditedUser
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.view import RunView
 
 COLUMNS = (
@@ -80,7 +80,7 @@ def cell(text: str | None) -> str:
     if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
         return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
     guard = "'" if looks_like_formula(text) else ""
-    return guard + _fitting(visible(text))
+    return guard + _fitting(escape_controls(text))
 
 
 def looks_like_formula(text: str) -> bool:

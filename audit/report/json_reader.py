@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 
 from audit.errors import ReportError
-from audit.findings.comparison import ComparedRun, Sighting
+from audit.findings.comparison import ComparedRun, UserSnapshot
 from audit.model.replies import Account
 from audit.model.run import Filters, Shard
 from audit.model.shard import is_part
@@ -43,7 +43,7 @@ class _Run(msgspec.Struct, frozen=True):
     shard: Shard | None = None
 
 
-def read(file: BinaryIO, path: str, keep: Callable[[Sighting], bool]) -> ComparedRun:
+def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     """Hand every user of the report to `keep`, and return what it says of the run.
 
     `keep` is false where it has the user's id already. Raises ReportError, which names `path`.
@@ -63,10 +63,10 @@ def read(file: BinaryIO, path: str, keep: Callable[[Sighting], bool]) -> Compare
     return _checked(blocks, users, path)
 
 
-def _kept(window: "_Window", path: str, keep: Callable[[Sighting], bool]) -> Iterator[Sighting]:
+def _kept(window: "_Window", path: str, keep: Callable[[UserSnapshot], bool]) -> Iterator[UserSnapshot]:
     for count, value in enumerate(window.elements(), 1):
         try:
-            user = msgspec.convert(value, Sighting)
+            user = msgspec.convert(value, UserSnapshot)
             fresh = keep(user)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ReportError(f"{path} is damaged: user {count:,} of it makes no sense ({error})", _WHOLE) from error

@@ -9,7 +9,7 @@ import msgspec
 from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, origins
 from audit.model.codes import Note, Reason, Status
-from audit.model.findings import Acceptance, AuditedUser, Mark, Summary
+from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
 from audit.model.replies import Evidence, Version
 from audit.model.users import Population
 from audit.report.view import RunView
@@ -68,7 +68,7 @@ class UserLine(msgspec.Struct, frozen=True):
     current_training: TrainingLine | None
     latest_training: TrainingLine | None
     later_training: TrainingLine | None
-    baseline: Mark | None
+    baseline: BaselineState | None
     accepted: AcceptedBlock | None
 
 

@@ -16,7 +16,7 @@ from audit.hints import filled as hints
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.report.facts import model_page
 from audit.report.view import RunView
 from audit.report.words import headline, narrowed, shards_fact, stale
@@ -47,17 +47,17 @@ def case_name(user: AuditedUser, *, redacted: bool) -> str:
     id stands beside it.
     """
     record = user.record
-    shown = shortened(visible(record.user_id), _ROOM_FOR_A_NAME)
+    shown = shortened(escape_controls(record.user_id), _ROOM_FOR_A_NAME)
     itself = shown == " ".join(record.user_id.split()) and not (redacted and "***" in shown) and "\\" not in shown
-    identity = shown if itself else f"{shown}, row {shortened(visible(record.model_row_id), _ROOM_FOR_A_NAME)}"
+    identity = shown if itself else f"{shown}, row {shortened(escape_controls(record.model_row_id), _ROOM_FOR_A_NAME)}"
     if redacted or not (record.email or "").strip():
         return identity
-    return f"{shortened(visible(record.email or ''), _ROOM_FOR_A_NAME)} ({identity})"
+    return f"{shortened(escape_controls(record.email or ''), _ROOM_FOR_A_NAME)} ({identity})"
 
 
 def text(said: str) -> str:
     """`said` as it may stand in an attribute or between two tags."""
-    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", visible(said)))
+    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", escape_controls(said)))
 
 
 def _head(view: RunView) -> Iterator[str]:
@@ -112,15 +112,19 @@ def _case(user: AuditedUser, *, redacted: bool) -> str:
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
-    message = text(f"{title}: {shortened(visible(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title)
+    message = text(
+        f"{title}: {shortened(escape_controls(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title
+    )
     if entry := user.accepted:
         because = f"{entry.because} ({entry.author})" if entry.author else entry.because
-        allowed = text(f"Accepted until {entry.until}: {shortened(visible(because), _ROOM_FOR_A_FACT)}")
+        allowed = text(f"Accepted until {entry.until}: {shortened(escape_controls(because), _ROOM_FOR_A_FACT)}")
         return f'{start}><skipped message="{allowed}. {message}"/></testcase>\n'
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'
     element = _ELEMENT[finding.status]
-    told = "".join(f"{label}: {text(shortened(visible(value), _ROOM_FOR_A_FACT))}\n" for label, value in _facts(user))
+    told = "".join(
+        f"{label}: {text(shortened(escape_controls(value), _ROOM_FOR_A_FACT))}\n" for label, value in _facts(user)
+    )
     return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{told}</{element}>\n</testcase>\n'
 
 

@@ -11,7 +11,7 @@ from audit.hints.explain import EXPLANATIONS
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, AuditedUser
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.facts import model_page
 from audit.report.markdown_text import NOTHING, code, code_in_text, prose
 from audit.report.view import ATTENTION, RunView
@@ -131,7 +131,7 @@ def _model(user: AuditedUser) -> str:
 
 
 def _version(text: str | None) -> str:
-    return code(short_hash(visible(text or "").strip()))
+    return code(short_hash(escape_controls(text or "").strip()))
 
 
 def _why(user: AuditedUser) -> str:

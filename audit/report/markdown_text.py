@@ -6,7 +6,7 @@ hashes) or HTML, also where they look for them after Markdown has been read, whe
 
 import re
 
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 
 NOTHING = "–"
 """What stands where there is no value; an empty code span is none."""
@@ -29,7 +29,7 @@ def code(text: str | None, limit: int = SHOWN) -> str:
 
 def code_in_text(text: str | None, limit: int = SHOWN) -> str:
     """`text` as a code span of one line, at most `limit` characters of it; blanks at its ends are dropped."""
-    shown = shortened(visible(text or ""), limit).strip()
+    shown = shortened(escape_controls(text or ""), limit).strip()
     if not shown:
         return NOTHING
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from audit.findings.comparison import Sighting
+from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.repair import Change, LeftOut
 from audit.model.replies import Traced, Training
@@ -85,7 +85,7 @@ def _redacted_acceptance(entry: Acceptance, personal: list[str]) -> Acceptance:
     )
 
 
-def redacted_sighting(user: Sighting) -> Sighting:
+def redacted_sighting(user: UserSnapshot) -> UserSnapshot:
     """The same for a user as an earlier run tells of one; masking twice changes nothing."""
     personal = [text for text in (user.email, user.display_name) if text and text.strip(" *@")]
     clean = _cleaner(personal)

@@ -14,7 +14,7 @@ from audit.model.findings import Acceptance, AuditedUser, Summary
 from audit.model.replies import Account, Mode, Requests
 from audit.model.run import Baseline, Filters, OrderBy, RunInfo, Shard, ShardRun
 from audit.model.shard import is_part
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.users import OptionalColumn, Population
 from audit.report.redaction import redacted_entry, redacted_filters, redacted_text, redacted_user
 
@@ -205,7 +205,7 @@ def _trainings_block(reader: RunReader, *, redact: bool) -> TrainingsBlock | Non
 
 def _seconds_between(start: str, end: str | None) -> float | None:
     """Rounded to milliseconds; a clock that was set back gives 0, not a negative duration."""
-    first, last = moment(start), moment(end)
+    first, last = parse_utc(start), parse_utc(end)
     if first is None or last is None:
         return None
     return max(0.0, round((last - first) / timedelta(seconds=1), 3))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from audit.hints.table import HINTS
 from audit.model.codes import Status
-from audit.model.findings import Acceptance, Mark
+from audit.model.findings import Acceptance, BaselineState
 from audit.model.shard import named, share
 from audit.report.view import AcceptancesBlock, RunBlock, RunView, TrainingsBlock
 
@@ -16,7 +16,7 @@ STATUS_TITLES = {
     Status.NOT_CHECKED: "Not reached",
     Status.UP_TO_DATE: "Up to date",
 }
-MARK_TITLES: Mapping[Mark, str] = {"new": "New", "known": "Known", "resolved": "Resolved"}
+MARK_TITLES: Mapping[BaselineState, str] = {"new": "New", "known": "Known", "resolved": "Resolved"}
 """How a user compares with the baseline."""
 
 

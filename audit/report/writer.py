@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from audit.errors import ReportError, SettingsError
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.view import RunView
 
 Renderer = Callable[[RunView, BinaryIO], None]
@@ -120,8 +120,8 @@ def _check_distinct(outputs: Sequence[Output]) -> None:
         other = seen.setdefault(key, output)
         if other is not output and not _is_special(Path(key)):
             raise SettingsError(
-                f"two outputs on one path: -o {other.format}={visible(other.path)} and "
-                f"-o {output.format}={visible(output.path)}",
+                f"two outputs on one path: -o {other.format}={escape_controls(other.path)} and "
+                f"-o {output.format}={escape_controls(output.path)}",
                 "Give each its own PATH.",
             )
 
@@ -227,9 +227,9 @@ def _quiet_when_closed(stream: BinaryIO) -> Iterator[None]:
 
 
 def _shown(output: Output) -> str:
-    return "standard output" if output.path == STDOUT else visible(output.path)
+    return "standard output" if output.path == STDOUT else escape_controls(output.path)
 
 
 def cause(error: OSError) -> str:
     """Why, in a few words, safe to show."""
-    return visible(error.strerror or str(error))
+    return escape_controls(error.strerror or str(error))

@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from audit.findings.comparison import Sighting, Standing, marked, standing
+from audit.findings.comparison import UserSnapshot, UserState, marked, standing
 from audit.model.codes import Status
-from audit.model.findings import Finding, Mark
+from audit.model.findings import BaselineState, Finding
 from audit.model.users import ModelRecord
 
 # In no schema of the run file: it is there where there was a baseline, and every version can read a file with it.
@@ -22,17 +22,19 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute(_SCHEMA)
 
 
-def add(connection: sqlite3.Connection, user: Sighting) -> bool:
+def add(connection: sqlite3.Connection, user: UserSnapshot) -> bool:
     """Append a user of the earlier run; false where the `user_id` is there already."""
     insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?)"
     return connection.execute(insert, (user.user_id, user.status.value, user.reason)).rowcount > 0
 
 
-def mark(connection: sqlite3.Connection, record: ModelRecord, finding: Finding, *, complete: bool) -> Mark | None:
+def mark(
+    connection: sqlite3.Connection, record: ModelRecord, finding: Finding, *, complete: bool
+) -> BaselineState | None:
     """How a user compares with the earlier run; `complete` is false for a run that did not come to its end."""
     query = "SELECT status, reason FROM baseline WHERE user_id = ?"
     row = connection.execute(query, (record.user_id,)).fetchone()
-    before = standing(Status(row[0]), row[1]) if row else Standing.ABSENT
+    before = standing(Status(row[0]), row[1]) if row else UserState.ABSENT
     return marked(before, standing(finding.status, finding.reason.value), complete=complete)
 
 

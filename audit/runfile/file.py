@@ -16,9 +16,9 @@ from typing import Literal, Self, TypeVar
 
 import msgspec
 
-from audit.errors import LedgerError
+from audit.errors import RunFileError
 from audit.findings.acceptance import Entries, day_of
-from audit.findings.comparison import Sighting
+from audit.findings.comparison import UserSnapshot
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.run import Choices, RunInfo
@@ -52,7 +52,7 @@ _PENDING = (
 _SETTLE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
 
 
-class Ledger:
+class RunFile:
     """One open run file. Create it with `create` or `open`; close it, or use it as a context manager.
 
     Every method raises `LedgerError`, which names the file, where SQLite or the disk fails.
@@ -72,38 +72,38 @@ class Ledger:
     @classmethod
     def create(cls, path: Path, info: RunInfo) -> Self:
         """A new run file, mode 0600, held by this process until it is closed. The path must be free."""
-        ledger = cls(path, storage.create(path))
+        run_file = cls(path, storage.create(path))
         try:
-            ledger.save_info(info)
-        except LedgerError as error:
-            ledger.discard()
+            run_file.save_info(info)
+        except RunFileError as error:
+            run_file.discard()
             error.next_step = storage.ELSEWHERE
             raise
-        return ledger
+        return run_file
 
     @classmethod
     def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing run file, for reading, also one whose run was killed; "ro" leaves even that one as it is."""
         if not path.is_file():
-            raise LedgerError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
-        ledger = cls(path, storage.connect(path, mode))
+            raise RunFileError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
+        run_file = cls(path, storage.connect(path, mode))
         try:
-            storage.check(ledger._db, path)
+            storage.check(run_file._db, path)
         except BaseException:
-            ledger.close()
+            run_file.close()
             raise
-        return ledger
+        return run_file
 
     @classmethod
     def resume(cls, path: Path) -> Self:
         """An existing run file, whole, held by this process as a new one would be."""
-        ledger = cls.open(path)
+        run_file = cls.open(path)
         try:
-            ledger.hold()
+            run_file.hold()
         except BaseException:
-            ledger.close()
+            run_file.close()
             raise
-        return ledger
+        return run_file
 
     def hold(self) -> None:
         """Keep all other processes out until the file is closed, and see that it is whole."""
@@ -175,7 +175,7 @@ class Ledger:
             self._db.execute("CREATE INDEX by_model ON audited (model) WHERE model IS NOT NULL")
 
     @contextmanager
-    def loading_baseline(self) -> Iterator[Callable[[Sighting], bool]]:
+    def loading_baseline(self) -> Iterator[Callable[[UserSnapshot], bool]]:
         """One transaction; what it yields appends a user of an earlier run, false where the id is there already."""
         with self.transaction():
             marks.create(self._db)

@@ -9,8 +9,8 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from audit.errors import LedgerError
-from audit.findings.comparison import Change, Compared, Sighting
+from audit.errors import RunFileError
+from audit.findings.comparison import Change, Compared, UserSnapshot
 from audit.model.codes import Status
 
 # `seen` has row ids, so that texts are written one behind the other: ids come in no order, and each would otherwise
@@ -46,7 +46,7 @@ WHERE c.change = ? ORDER BY c.rank, c.email IS NULL, c.email, c.user_id
 """
 _RANK = {status: rank for rank, status in enumerate(Status)}
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Sighting)
+_DECODER = msgspec.json.Decoder(UserSnapshot)
 
 
 class Tally(NamedTuple):
@@ -57,7 +57,7 @@ class Tally(NamedTuple):
     new: Status | None
 
 
-class Pairs:
+class RunJoin:
     """Fill both sides with `add`, go through `pairs`, and give each back to `keep`.
 
     Memory does not grow with the number of users. Every method raises LedgerError where the disk fails.
@@ -75,7 +75,7 @@ class Pairs:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._db.close()
 
-    def add(self, side: int, user: Sighting) -> bool:
+    def add(self, side: int, user: UserSnapshot) -> bool:
         """Append a user of the earlier (0) or the later run (1); false where that run has this `user_id` already.
 
         Raises UnicodeEncodeError where a text cannot be written.
@@ -85,7 +85,7 @@ class Pairs:
             done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (side, user.user_id, body))
             return done.rowcount > 0
 
-    def pairs(self) -> Iterator[tuple[str, Sighting | None, Sighting | None]]:
+    def pairs(self) -> Iterator[tuple[str, UserSnapshot | None, UserSnapshot | None]]:
         """The `user_id` of everybody who is in either run, and both sides; in no order that means anything."""
         with _translated():
             for user_id, old, new in self._db.execute(_BOTH):
@@ -111,7 +111,7 @@ class Pairs:
                 yield Compared(_decoded(old), _decoded(new), change, tuple(filter(None, differs.split(";"))))
 
 
-def _decoded(body: str | None) -> Sighting | None:
+def _decoded(body: str | None) -> UserSnapshot | None:
     return None if body is None else _DECODER.decode(body)
 
 
@@ -120,7 +120,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise LedgerError(
+        raise RunFileError(
             f"the two runs cannot be put side by side in a temporary file: {error}",
             "Make room, or name a directory with room in SQLITE_TMPDIR, and try again.",
         ) from error

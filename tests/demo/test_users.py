@@ -11,7 +11,7 @@ from audit.demo.cases import ACCOUNT
 from audit.demo.rows import ModelRow, UserRow
 from audit.demo.stage import load
 from audit.demo.users import People, people
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Failed, Found
@@ -108,12 +108,12 @@ OF_TRAININGS = {
 
 def test_the_rows_and_the_world_lead_to_the_expected_verdicts() -> None:
     chosen = counting_rows(DEMO)
-    circumstances = Circumstances(account=DEMO.world.account)
+    context = RunContext(account=DEMO.world.account)
     verdicts = {}
     for user_id, row in chosen.items():
         model = askable_model(row.replicate_model_id)
         reply = truth(DEMO.world, model) if model else Failed(Reason.BAD_RESPONSE, "never asked")
-        finding = classify(record(DEMO, row, chosen), reply, circumstances)
+        finding = classify(record(DEMO, row, chosen), reply, context)
         verdicts[user_id] = (finding.reason, frozenset(finding.notes))
     assert {DEMO.shows[user_id]: verdict for user_id, verdict in verdicts.items()} == {
         DEMO.shows[user_id]: (reason, notes - OF_TRAININGS) for user_id, (reason, notes) in DEMO.expected.items()
@@ -216,7 +216,7 @@ def test_a_crowds_rows_and_world_lead_to_its_verdicts(oddities: float) -> None:
             updated_at=None,
             completed_at=None,
         )
-        assert classify(bare, reply, Circumstances()).reason is reason
+        assert classify(bare, reply, RunContext()).reason is reason
 
 
 def test_a_crowd_follows_its_seed_and_has_the_share_of_oddities_it_was_told() -> None:

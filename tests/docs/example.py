@@ -23,12 +23,12 @@ from audit.model import times as instants
 from audit.model.replies import Requests
 from audit.model.run import Format
 from audit.report.writer import Output
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIXED = {
     "id": "5eed" * 8,
-    "finished_at": instants.instant(NOW + timedelta(seconds=2.25)),
+    "finished_at": instants.utc_text(NOW + timedelta(seconds=2.25)),
     "base_url": "http://127.0.0.1:8000/v1",
     "requests": Requests(sent=80, retried=6, throttled=2),
 }
@@ -45,14 +45,14 @@ def write(folder: Path) -> None:
     """Audit, and write all `FILES` into `folder`."""
     with tempfile.TemporaryDirectory() as scratch, stage(NOW) as staged:
 
-        async def audit() -> Ledger:
+        async def audit() -> RunFile:
             return await app.audit(
                 demo_settings(staged, (), Path(scratch, "run.sqlite")), Silent(), Stop(), lambda: NOW
             )
 
-        with asyncio.run(audit()) as ledger:
-            ledger.save_info(msgspec.structs.replace(ledger.info, **FIXED))
-            reporting.report(ledger, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
+        with asyncio.run(audit()) as run_file:
+            run_file.save_info(msgspec.structs.replace(run_file.info, **FIXED))
+            reporting.report(run_file, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
 
 
 if __name__ == "__main__":

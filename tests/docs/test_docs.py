@@ -13,7 +13,7 @@ import pytest
 from audit.cli import config_file
 from audit.commands.accept import file as accept_file
 from audit.demo import postgres
-from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.demo.users import People
@@ -78,8 +78,8 @@ def place(postgres_server: str, cast: People) -> Iterator[Place]:
     dsn = asyncio.run(new_database(postgres_server, f"docs_{next(_databases)}"))
     asyncio.run(load(dsn, cast))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(StandIn(cast.world)) as standin:
-        yield Place(dsn, standin)
+    with in_thread(FakeReplicate(cast.world)) as fake:
+        yield Place(dsn, fake)
 
 
 def script(path: Path, folder: Path) -> str:

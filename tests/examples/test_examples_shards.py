@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.model.codes import ExitCode, Reason
@@ -54,16 +54,16 @@ def crew_dsn(postgres_server: str) -> str:
 @pytest.fixture
 def crew(crew_dsn: str) -> Iterator[Place]:
     """The crew, and a Replicate that fails once: in the first shard that asks."""
-    with in_thread(StandIn(CREW, Rules(faults=(Refused(status=502, times=1),)))) as standin:
-        yield Place(crew_dsn, standin)
+    with in_thread(FakeReplicate(CREW, Rules(faults=(Refused(status=502, times=1),)))) as fake:
+        yield Place(crew_dsn, fake)
 
 
 @pytest.fixture(scope="session")
 def single(crew_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, str]:
     """The table of a single run, masked or not."""
     shell = Shell(tmp_path_factory.mktemp("single"))
-    with in_thread(StandIn(CREW)) as standin:
-        shell.environ = Place(crew_dsn, standin).environ
+    with in_thread(FakeReplicate(CREW)) as fake:
+        shell.environ = Place(crew_dsn, fake).environ
         assert shell("run", "--run-file", "run.sqlite", "-oclear.csv").code == 3
     shell("render", "run.sqlite", "--redact", "-omasked.csv")
     return {masked: (shell.folder / f"{name}.csv").read_text() for masked, name in ((False, "clear"), (True, "masked"))}
@@ -205,8 +205,8 @@ def killed(machine: Machine, crew: Place, folder: Path, number: int) -> None:
     process = shell.start(
         "run", "--shard", f"{number}/{SHARDS}", "--run-file", f"shard-{number}.sqlite", SYNC_AUDIT_RATE="60"
     )
-    seen = crew.standin.seen.requests
-    while crew.standin.seen.requests < seen + 3:
+    seen = crew.fake.seen.requests
+    while crew.fake.seen.requests < seen + 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.findings.classify import Circumstances, classify, wrong_account
+from audit.findings.classify import RunContext, classify, wrong_account
 from audit.findings.exit_codes import exit_code
 from audit.model.codes import ExitCode, Note, Reason, Status
 from audit.model.findings import Summary
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, Version, newest_first
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from tests.support.samples import NEW, OLD, digest, found, record
 
-NOBODY = Circumstances()
+NOBODY = RunContext()
 BOTH = found(NEW, OLD)
 DOWN = Failed(Reason.SERVER_ERROR, "HTTP 502: Bad Gateway")
 
@@ -148,7 +148,7 @@ def test_the_latest_version_is_the_newest_by_date(dates: list[str | None], order
 @given(st.lists(st.datetimes(), max_size=8))
 def test_dated_versions_are_sorted_as_a_plain_sort_does(dates: list[Any]) -> None:
     texts = [date.isoformat() + "Z" for date in dates]
-    expected = sorted(texts, key=moment, reverse=True)  # type: ignore[arg-type]  # all are readable
+    expected = sorted(texts, key=parse_utc, reverse=True)  # type: ignore[arg-type]  # all are readable
     assert [version.created_at for version in newest_first(dated(*texts))] == expected
 
 
@@ -205,7 +205,7 @@ ACME, OTHER = Account("organization", "ACME"), Account("user", "somebody")
 def test_each_note_is_given_for_its_fact_and_no_other_is(
     changes: dict[str, Any], account: Account | None, note: Note
 ) -> None:
-    assert classify(record(**changes), BOTH, Circumstances(account)).notes == (note,)
+    assert classify(record(**changes), BOTH, RunContext(account)).notes == (note,)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_each_note_is_given_for_its_fact_and_no_other_is(
     ],
 )
 def test_nothing_is_noted_where_there_is_nothing_to_note(changes: dict[str, Any], account: Account | None) -> None:
-    assert classify(record(**changes), BOTH, Circumstances(account)).notes == ()
+    assert classify(record(**changes), BOTH, RunContext(account)).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_notes_are_given_to_findings_of_every_kind() -> None:
 
 def test_nothing_is_concluded_from_columns_that_the_database_does_not_have() -> None:
     bare = record(trigger_word=None, lora_weights_url=None)
-    absent = Circumstances(missing_columns=frozenset(("trigger_word", "lora_weights_url")))
+    absent = RunContext(missing_columns=frozenset(("trigger_word", "lora_weights_url")))
     assert classify(bare, BOTH, absent).notes == ()
 
 

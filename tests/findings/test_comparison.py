@@ -11,8 +11,8 @@ from audit.findings.comparison import (
     Change,
     ComparedRun,
     DiffCode,
-    Sighting,
-    Standing,
+    UserSnapshot,
+    UserState,
     compare,
     diff_code,
     doubts,
@@ -28,19 +28,19 @@ from audit.model.run import Filters
 from tests.support.samples import NEW, OLD, finding, record
 
 EXAMPLES = {
-    Standing.FINE: Reason.LATEST_VERSION,
-    Standing.DUE: Reason.OUTDATED_VERSION,
-    Standing.FAULTY: Reason.MODEL_NOT_FOUND,
-    Standing.UNANSWERED: Reason.TIMEOUT,
-    Standing.UNREACHED: Reason.STOPPED,
+    UserState.FINE: Reason.LATEST_VERSION,
+    UserState.DUE: Reason.OUTDATED_VERSION,
+    UserState.FAULTY: Reason.MODEL_NOT_FOUND,
+    UserState.UNANSWERED: Reason.TIMEOUT,
+    UserState.UNREACHED: Reason.STOPPED,
 }
 
 
-def seen(reason: Reason, **fields: str) -> Sighting:
-    return Sighting(user_id="u1", status=reason.status, reason=reason.value, **fields)
+def seen(reason: Reason, **fields: str) -> UserSnapshot:
+    return UserSnapshot(user_id="u1", status=reason.status, reason=reason.value, **fields)
 
 
-def side(what: Standing) -> Sighting | None:
+def side(what: UserState) -> UserSnapshot | None:
     return seen(EXAMPLES[what]) if what in EXAMPLES else None
 
 
@@ -55,7 +55,7 @@ unreached   left          changed    new        new        not_compared  not_com
 """
 _LINES = [line.split() for line in TABLE.strip().splitlines()]
 PAIRS = {
-    (Standing(line[0]), Standing(now)): change
+    (UserState(line[0]), UserState(now)): change
     for line in _LINES[1:]
     for now, change in zip(_LINES[0][1:], line[1:], strict=True)
     if change != "-"
@@ -63,12 +63,12 @@ PAIRS = {
 
 
 @pytest.mark.parametrize(("pair", "change"), PAIRS.items(), ids=[f"{a} to {b}" for a, b in PAIRS])
-def test_every_pair_has_one_change(pair: tuple[Standing, Standing], change: str) -> None:
+def test_every_pair_has_one_change(pair: tuple[UserState, UserState], change: str) -> None:
     assert compare(side(pair[0]), side(pair[1])).change.value == change
 
 
 def test_the_table_of_this_test_has_every_pair() -> None:
-    assert set(PAIRS) == set(product(Standing, Standing)) - {(Standing.ABSENT, Standing.ABSENT)}
+    assert set(PAIRS) == set(product(UserState, UserState)) - {(UserState.ABSENT, UserState.ABSENT)}
 
 
 CHANCE = {*get_args(FailureReason), Reason.EVIDENCE_DISAGREES}
@@ -77,14 +77,14 @@ CHANCE = {*get_args(FailureReason), Reason.EVIDENCE_DISAGREES}
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_its_standing(reason: Reason) -> None:
     found = standing(reason.status, reason.value)
-    assert (found is Standing.UNANSWERED) == (reason in CHANCE)
-    assert (found is Standing.FINE) == (reason is Reason.LATEST_VERSION)
-    assert (found is Standing.UNREACHED) == (reason is Reason.STOPPED)
-    assert (found is Standing.DUE) == (reason.status is Status.NEEDS_SYNC)
+    assert (found is UserState.UNANSWERED) == (reason in CHANCE)
+    assert (found is UserState.FINE) == (reason is Reason.LATEST_VERSION)
+    assert (found is UserState.UNREACHED) == (reason is Reason.STOPPED)
+    assert (found is UserState.DUE) == (reason.status is Status.NEEDS_SYNC)
 
 
 def test_an_error_of_a_later_version_of_this_program_is_a_certain_one() -> None:
-    assert standing(Status.ERROR, "moon_phase") is Standing.FAULTY
+    assert standing(Status.ERROR, "moon_phase") is UserState.FAULTY
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_nobody_has_left_a_run_that_has_lost_users() -> None:
 
 
 SIGHTINGS = st.builds(
-    lambda reason, current, latest: Sighting(
+    lambda reason, current, latest: UserSnapshot(
         user_id="u", status=reason.status, reason=reason.value, current_version=current, latest_version=latest
     ),
     st.sampled_from(Reason),
@@ -131,12 +131,12 @@ SIGHTINGS = st.builds(
 
 
 @given(SIGHTINGS)
-def test_a_run_compared_with_itself_has_no_change(user: Sighting) -> None:
+def test_a_run_compared_with_itself_has_no_change(user: UserSnapshot) -> None:
     assert compare(user, user).change in {Change.UNCHANGED, Change.NOT_COMPARED}
 
 
 @given(SIGHTINGS, SIGHTINGS)
-def test_a_resolved_user_is_new_the_other_way_round(one: Sighting, other: Sighting) -> None:
+def test_a_resolved_user_is_new_the_other_way_round(one: UserSnapshot, other: UserSnapshot) -> None:
     back = compare(other, one).change
     if compare(one, other).change is Change.RESOLVED:
         assert back in {Change.NEW, Change.NOT_COMPARED}
@@ -171,12 +171,12 @@ _MARK_LINES = [line.split() for line in MARKS.strip().splitlines()]
 @pytest.mark.parametrize("line", _MARK_LINES[1:], ids=[line[0] for line in _MARK_LINES[1:]])
 def test_every_pair_has_its_mark(line: list[str]) -> None:
     before, *marks = line
-    found = [marked(Standing(before), now, complete=True) or "-" for now in Standing]
+    found = [marked(UserState(before), now, complete=True) or "-" for now in UserState]
     assert found == marks
 
 
 def test_an_incomplete_run_marks_nobody_as_resolved() -> None:
-    assert marked(Standing.DUE, Standing.FINE, complete=False) is None
+    assert marked(UserState.DUE, UserState.FINE, complete=False) is None
 
 
 def test_a_user_of_a_run_file_is_what_the_json_report_says() -> None:

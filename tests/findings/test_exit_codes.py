@@ -5,11 +5,11 @@ import pytest
 from audit.findings.acceptance import Accepted
 from audit.findings.exit_codes import AcceptedCode, FailOnCode, News, Result, RunCode, ended, news
 from audit.model.codes import ExitCode, Reason, Status
-from audit.model.findings import Acceptance, AuditedUser, Mark, Summary
+from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
 from audit.model.run import FailOn
 from tests.support.samples import finding, record
 
-MARKS: dict[Mark, int] = {"new": 0, "known": 0, "resolved": 0}
+MARKS: dict[BaselineState, int] = {"new": 0, "known": 0, "resolved": 0}
 
 
 def since(needs_sync: int = 0, errors: int = 0, unknown: int = 0) -> News:
@@ -100,7 +100,7 @@ def test_an_incomplete_run_is_never_anything_else(fail_on: FailOn) -> None:
         assert ended(result(found, OLD_NEWS, complete=False, accepted=BOTH), fail_on, exit_zero=True) == 4
 
 
-def marked(reason: Reason, mark: Mark | None, *, accepted: bool = False) -> AuditedUser:
+def marked(reason: Reason, mark: BaselineState | None, *, accepted: bool = False) -> AuditedUser:
     entry = Acceptance(user="anna", reason=reason, because="leaves", until="2026-12-31") if accepted else None
     return AuditedUser(record(), finding(reason), mark, entry)
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.findings.trainings import disagreeing, in_sample, settled, traced
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Found, Reply, Training, TrainingsRead
 from tests.support.samples import NEW, OLD, digest, found, record
 
-MINE = Circumstances(Account(type="user", username="acme"))
+MINE = RunContext(Account(type="user", username="acme"))
 READ = TrainingsRead(mode="versions", began_at="2026-04-01T00:00:00Z", complete=True)
 URL = "https://replicate.delivery/xezq/{}/flux-lora.tar"
 
@@ -32,7 +32,7 @@ def training(version: str | None = NEW, **changes: Any) -> Training:
 
 
 def look(
-    *about: Training, reply: Reply | None = None, read: TrainingsRead = READ, seen: Circumstances = MINE, **row: Any
+    *about: Training, reply: Reply | None = None, read: TrainingsRead = READ, seen: RunContext = MINE, **row: Any
 ) -> Finding:
     """The finding on `record(**row)` with the trainings `about` it."""
     mine = record(**row)
@@ -140,13 +140,13 @@ SILENT: dict[str, tuple[tuple[Training, ...], dict[str, Any], Note]] = {
     ),
     "another account's model, whose trainings are not in the list": (
         (),
-        {"seen": Circumstances(Account(type="user", username="bob"))},
+        {"seen": RunContext(Account(type="user", username="bob"))},
         Note.VERSION_MADE_BY_HAND,
     ),
-    "nobody knows whose token it is": ((), {"seen": Circumstances()}, Note.VERSION_MADE_BY_HAND),
+    "nobody knows whose token it is": ((), {"seen": RunContext()}, Note.VERSION_MADE_BY_HAND),
     "a column that is not there": (
         (training(NEW, trigger_word="ANN"),),
-        {"seen": Circumstances(MINE.account, frozenset({"trigger_word"}))},
+        {"seen": RunContext(MINE.account, frozenset({"trigger_word"}))},
         Note.TRIGGER_WORD_DIFFERS,
     ),
 }
@@ -171,7 +171,7 @@ def test_a_version_with_its_model_in_front_and_in_capitals_is_the_same() -> None
     assert settled(record(replicate_version_id=f"acme/ann:{NEW.upper()}"), training(), READ, MINE)
 
 
-ASKED: dict[str, tuple[Training | None, dict[str, Any], TrainingsRead, Circumstances]] = {
+ASKED: dict[str, tuple[Training | None, dict[str, Any], TrainingsRead, RunContext]] = {
     "nobody trained": (None, {}, READ, MINE),
     "another version is recorded": (training(), {"replicate_version_id": OLD}, READ, MINE),
     "nothing is recorded": (training(), {"replicate_version_id": None}, READ, MINE),
@@ -187,9 +187,9 @@ ASKED: dict[str, tuple[Training | None, dict[str, Any], TrainingsRead, Circumsta
     "a row has no date": (training(), {"undated_rows": 1}, READ, MINE),
     "another model is named in the version": (training(), {"replicate_version_id": f"acme/bob:{NEW}"}, READ, MINE),
     "the model is another account's": (
-        training(), {}, READ, Circumstances(Account(type="user", username="bob")),
+        training(), {}, READ, RunContext(Account(type="user", username="bob")),
     ),
-    "nobody knows whose token it is": (training(), {}, READ, Circumstances()),
+    "nobody knows whose token it is": (training(), {}, READ, RunContext()),
     "entries of the list could not be read": (
         training(), {}, TrainingsRead(mode="trainings", complete=True, unreadable=1), MINE,
     ),
@@ -199,7 +199,7 @@ ASKED: dict[str, tuple[Training | None, dict[str, Any], TrainingsRead, Circumsta
 
 @pytest.mark.parametrize(("newest", "row", "read", "seen"), ASKED.values(), ids=ASKED)
 def test_versions_are_asked_for_where(
-    newest: Training | None, row: dict[str, Any], read: TrainingsRead, seen: Circumstances
+    newest: Training | None, row: dict[str, Any], read: TrainingsRead, seen: RunContext
 ) -> None:
     assert settled(record(**row), newest, read, seen) is None
 

@@ -20,13 +20,13 @@ import asyncpg
 from msgspec.structs import replace
 
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import StandIn, Trouble
+from audit.demo.fake_replicate.server import FakeReplicate, Trouble
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.postgres import embedded_postgres
 from audit.demo.stage import load
 from audit.demo.users import people
-from audit.model.times import instant
-from audit.runfile import Ledger
+from audit.model.times import utc_text
+from audit.runfile import RunFile
 from tests import ROOT
 from tests.support import psql
 from tests.support.audits import Ended, Place, Shell, new_database
@@ -100,14 +100,14 @@ def make(folder: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
         embedded_postgres(None) as server,
-        in_thread(StandIn(cast.world)) as standin,
+        in_thread(FakeReplicate(cast.world)) as fake,
     ):
         dsn = asyncio.run(new_database(server, DATABASE))
         asyncio.run(load(dsn, cast))
-        shell = Shell(Path(scratch), Place(dsn, standin).environ)
+        shell = Shell(Path(scratch), Place(dsn, fake).environ)
         _since_earlier(dsn)
         _audit(shell)
-        _repair(shell, dsn, standin)
+        _repair(shell, dsn, fake)
         _settle_times(shell.folder / "run.sqlite")
         (shell.folder / "run-undo.sql").unlink()
         _ends(shell("sync", "run.sqlite", *NOT_TOO_OLD), 3)
@@ -147,14 +147,14 @@ def _audit(shell: Shell) -> None:
     _ends(shell("run", *read, "--fail-on", "new", "--run-file", "run.sqlite", "-o", "json=-"), 4)
 
 
-def _repair(shell: Shell, dsn: str, standin: StandIn) -> None:
+def _repair(shell: Shell, dsn: str, fake: FakeReplicate) -> None:
     """Leave two rows done, two undone, one failed, one skipped and one begun; the rest is not tried."""
 
     def apply(*names: str, code: int, more: tuple[str, ...] = ()) -> None:
         users = (word for name in names for word in ("--user", f"{name}@example.com"))
         _ends(shell("sync", "run.sqlite", "--apply", "--yes", *users, *more), code)
 
-    standin._trouble = Trouble((Refused(status=500, times=1),), None)
+    fake._trouble = Trouble((Refused(status=500, times=1),), None)
     more = ("--include", "malformed_version", "--concurrency", "1", "--retries", "0")
     apply("aisha.bello", "marcus.johnson", code=4, more=more)
     _set(dsn, "ingrid.solberg@example.com", "replicate_version_id", "edited by somebody")
@@ -170,16 +170,16 @@ def _repair(shell: Shell, dsn: str, standin: StandIn) -> None:
 
 
 def _settle_times(run_file: Path) -> None:
-    with Ledger.resume(run_file) as ledger:
-        info = ledger.info
+    with RunFile.resume(run_file) as opened:
+        info = opened.info
         assert info.trainings
-        ledger.save_info(
+        opened.save_info(
             replace(
                 info,
-                started_at=instant(NOW),
-                finished_at=instant(NOW + timedelta(seconds=2.25)),
+                started_at=utc_text(NOW),
+                finished_at=utc_text(NOW + timedelta(seconds=2.25)),
                 base_url="http://127.0.0.1:8000/v1",
-                trainings=replace(info.trainings, began_at=instant(NOW)),
+                trainings=replace(info.trainings, began_at=utc_text(NOW)),
             )
         )
     with closing(sqlite3.connect(run_file)) as file, file:

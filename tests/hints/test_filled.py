@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.hints.filled import checklist, filled, model_url, one_line, rows_sql
 from audit.hints.population import population_answers
 from audit.hints.table import HINTS, ONE_LINE
@@ -19,7 +19,7 @@ from audit.model.users import Population
 from tests.support.samples import NEW, OLD, digest, found, record
 
 BEHIND = AuditedUser(
-    record(replicate_version_id=OLD), classify(record(replicate_version_id=OLD), found(NEW, OLD), Circumstances())
+    record(replicate_version_id=OLD), classify(record(replicate_version_id=OLD), found(NEW, OLD), RunContext())
 )
 
 
@@ -118,7 +118,7 @@ def test_the_query_is_one_line_of_visible_text(user_id: str) -> None:
 
 def test_the_checklist_judges_each_point_by_this_users_values() -> None:
     odd = record(replicate_version_id=OLD, trigger_word=None, lora_scale="9", lora_weights_url=f"https://x/{OLD}")
-    user = AuditedUser(odd, classify(odd, found(NEW, OLD), Circumstances()))
+    user = AuditedUser(odd, classify(odd, found(NEW, OLD), RunContext()))
     assert [check.good for check in checklist(user)] == [False, False, False, False, None]
     assert [check.value for check in checklist(user)][1:3] == ["(none recorded)", "9"]
 
@@ -137,7 +137,7 @@ def test_the_own_weights_are_never_those_of_another_version() -> None:
 
 
 def test_the_checklist_finds_nothing_wrong_with_a_good_record() -> None:
-    user = AuditedUser(record(), classify(record(), found(NEW, OLD), Circumstances()))
+    user = AuditedUser(record(), classify(record(), found(NEW, OLD), RunContext()))
     assert [check.good for check in checklist(user)] == [True, True, True, True, None]
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.hints.trainings import BASIS, GOING_ON, LATER, MADE_BOTH, MADE_CURRENT, MADE_LATEST, WENT, labelled, origins
 from audit.model.findings import AuditedUser
 from audit.model.replies import Traced, Training
@@ -15,7 +15,7 @@ SECOND = Training(id="t2", status="succeeded", version=NEW)
 
 def user(traced: Traced | None, recorded: str | None = OLD) -> AuditedUser:
     mine = record(replicate_version_id=recorded)
-    return AuditedUser(mine, replace(classify(mine, found(NEW, OLD), Circumstances()), traced=traced))
+    return AuditedUser(mine, replace(classify(mine, found(NEW, OLD), RunContext()), traced=traced))
 
 
 @pytest.mark.parametrize(

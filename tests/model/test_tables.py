@@ -10,7 +10,7 @@ import pytest
 
 from audit.demo.stage import load
 from audit.demo.users import People
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.run import Filters
 from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, literal, quoted
 from audit.postgres.snapshot import snapshot
@@ -203,7 +203,7 @@ async def test_a_name_that_is_not_there_is_said_with_what_it_stands_for(tables: 
         (Tables(users=Table("users", ("Users",))), "There is one called public.users."),
         (Tables(users=Table("users", (), (("email", "EMail"),))), "Is it email?"),
     ):
-        with pytest.raises(SourceError) as caught:
+        with pytest.raises(DatabaseError) as caught:
             async with snapshot(
                 with_tables(tables, mapping), order_by="updated_at", filters=Filters(), statement_timeout=20
             ):

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import pytest
 
-from audit.errors import SettingsError, SourceError
+from audit.errors import DatabaseError, SettingsError
 from audit.model.run import Filters
 from audit.model.tables import PLAIN
 from audit.postgres import connection as source
@@ -101,7 +101,7 @@ async def test_connection_that_is_cut_while_reading_is_told(tables: str) -> None
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sync-audit'"
     async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
         await execute(tables, cut)
-        with pytest.raises(SourceError, match="closed the connection") as caught:
+        with pytest.raises(DatabaseError, match="closed the connection") as caught:
             await anext(taken.records())
     assert caught.value.__cause__
 
@@ -246,7 +246,7 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
     database = parse("postgresql://u:p@db/shop")
     for kind in FOREIGN:
         error = made(kind)
-        with pytest.raises(SourceError) as caught, source.border(database):
+        with pytest.raises(DatabaseError) as caught, source.border(database):
             raise error
         assert caught.value.__cause__ is error, kind
         assert str(caught.value).startswith("database db/shop "), kind

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, Outcome, State
 from audit.postgres.repair import ALREADY, Became, repairer
 from audit.postgres.url import parse
@@ -47,8 +47,8 @@ async def rows(dsn: str) -> list[dict[str, Any]]:
         await connection.close()
 
 
-async def refusal(dsn: str, *columns: Column) -> SourceError:
-    with pytest.raises(SourceError) as caught:
+async def refusal(dsn: str, *columns: Column) -> DatabaseError:
+    with pytest.raises(DatabaseError) as caught:
         async with repairer(parse(dsn), statement_timeout=5, columns=columns or BOTH):
             pass
     return caught.value
@@ -272,7 +272,7 @@ async def test_a_row_that_a_trigger_leaves_as_it_was_is_skipped(anna: str) -> No
 async def test_nothing_stays_of_a_batch_of_which_a_trigger_makes_something_else(anna: str) -> None:
     await execute(anna, MEDDLING.format(does="NEW.replicate_version_id = 'mine'; RETURN NEW;"))
     before = await rows(anna)
-    with pytest.raises(SourceError, match="makes something else of the values"):
+    with pytest.raises(DatabaseError, match="makes something else of the values"):
         await write(anna, edit())
     assert await rows(anna) == before
 
@@ -282,7 +282,7 @@ async def test_ids_that_several_rows_have_end_the_repair_with_nothing_changed(da
     await execute(database, USERS, table)
     await insert(database, "user_models", [model(id=1), model(id=1)])
     before = await rows(database)
-    with pytest.raises(SourceError, match="several rows have the same id"):
+    with pytest.raises(DatabaseError, match="several rows have the same id"):
         await write(database, edit())
     assert await rows(database) == before
 

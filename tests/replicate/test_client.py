@@ -33,7 +33,7 @@ from audit.demo.fake_replicate.faults import (
     Truncated,
     UpperCase,
 )
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Training, Version
@@ -79,12 +79,12 @@ def target(base_url: str, **changes: Any) -> Target:
 @asynccontextmanager
 async def asking(
     *models: Model, rules: Rules | None = None, time: MadeUpTime | None = None, **changes: Any
-) -> AsyncIterator[tuple[Replicate, StandIn]]:
+) -> AsyncIterator[tuple[Replicate, FakeReplicate]]:
     async with (
-        StandIn(SmallWorld(ACME, models), rules) as standin,
-        connect(target(standin.base_url, **changes), (time or MadeUpTime()).ticking) as replicate,
+        FakeReplicate(SmallWorld(ACME, models), rules) as fake,
+        connect(target(fake.base_url, **changes), (time or MadeUpTime()).ticking) as replicate,
     ):
-        yield replicate, standin
+        yield replicate, fake
 
 
 async def answer(*faults: Fault, rules: Rules | None = None, **changes: Any) -> Reply:
@@ -103,29 +103,29 @@ async def test_all_versions_of_a_model_come_in_the_apis_order() -> None:
 
 
 async def test_pages_are_followed_to_the_last_one() -> None:
-    async with asking(model("m"), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, standin):
+    async with asking(model("m"), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, fake):
         assert await replicate.ask("acme/m") == Found(VERSIONS)
-        assert standin.seen.requests == 3
+        assert fake.seen.requests == 3
 
 
 async def test_the_account_is_whose_token_it_is() -> None:
-    async with asking() as (replicate, standin):
+    async with asking() as (replicate, fake):
         assert await replicate.account() == ACME
-        assert standin.seen.tokens == {"valid": 1}
+        assert fake.seen.tokens == {"valid": 1}
 
 
 async def test_a_wrong_token_is_unauthorized_and_asked_once() -> None:
-    async with asking(model("m"), token="r8_wrong") as (replicate, standin):
+    async with asking(model("m"), token="r8_wrong") as (replicate, fake):
         reply = await replicate.account()
         assert isinstance(reply, Failed)
         assert reply.reason is Reason.UNAUTHORIZED
-        assert standin.seen.requests == 1
+        assert fake.seen.requests == 1
 
 
 async def test_a_model_that_is_gone_is_missing_after_two_questions() -> None:
-    async with asking() as (replicate, standin):
+    async with asking() as (replicate, fake):
         assert await replicate.ask("acme/gone") == Missing()
-        assert list(standin.seen.paths) == ["/v1/models/acme/gone/versions", "/v1/models/acme/gone"]
+        assert list(fake.seen.paths) == ["/v1/models/acme/gone/versions", "/v1/models/acme/gone"]
 
 
 async def test_another_accounts_private_model_is_missing() -> None:
@@ -150,8 +150,8 @@ async def test_a_model_without_versions_has_none(lists: bool) -> None:  # noqa: 
     ids=lambda fault: f"{type(fault).__name__} {getattr(fault, 'form', '')}",
 )
 async def test_versions_listed_in_a_misleading_way_are_understood(disguise: Fault) -> None:
-    async with asking(model("m", disguise), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, standin):
-        assert await replicate.ask("acme/m") == truth(standin.world, "acme/m")
+    async with asking(model("m", disguise), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, fake):
+        assert await replicate.ask("acme/m") == truth(fake.world, "acme/m")
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ async def test_versions_listed_in_a_misleading_way_are_understood(disguise: Faul
     ids=lambda value: repr(value)[:40],
 )
 async def test_what_may_pass_is_asked_again_and_then_said(fault: Fault, reason: Reason, words: str) -> None:
-    async with asking(model("m", fault)) as (replicate, standin):
+    async with asking(model("m", fault)) as (replicate, fake):
         reply = await replicate.ask("acme/m")
         assert isinstance(reply, Failed)
         assert reply.reason is reason
         assert words in reply.detail
         assert reply.detail.endswith("(after 3 attempts)")
-        assert standin.seen.requests == replicate.requests.sent == 3
+        assert fake.seen.requests == replicate.requests.sent == 3
         assert replicate.requests.retried == 2
 
 
@@ -216,8 +216,8 @@ async def test_what_will_not_pass_is_asked_once_and_said_precisely(fault: Fault,
 
 @pytest.mark.parametrize("name", ODD_BODIES)
 async def test_a_body_of_the_wrong_kind_is_read_only_where_that_is_harmless(name: str) -> None:
-    async with asking(model("m", ODD_BODIES[name])) as (replicate, standin):
-        reply, expected = await replicate.ask("acme/m"), truth(standin.world, "acme/m")
+    async with asking(model("m", ODD_BODIES[name])) as (replicate, fake):
+        reply, expected = await replicate.ask("acme/m"), truth(fake.world, "acme/m")
         if isinstance(expected, Failed):
             assert isinstance(reply, Failed)
             assert reply.reason is expected.reason
@@ -248,8 +248,8 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
 async def test_trainings_come_page_by_page_newest_first() -> None:
     crowd = Crowd(250)
     async with (
-        StandIn(crowd) as standin,
-        connect(target(standin.base_url), MadeUpTime().ticking) as replicate,
+        FakeReplicate(crowd) as fake,
+        connect(target(fake.base_url), MadeUpTime().ticking) as replicate,
     ):
         read: list[Training] = []
         following, pages = None, 0
@@ -264,11 +264,11 @@ async def test_trainings_come_page_by_page_newest_first() -> None:
 
 
 async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
-    async with asking() as (replicate, standin):
+    async with asking() as (replicate, fake):
         page = await replicate.trainings("https://elsewhere.example/v1/trainings?cursor=x")
         assert isinstance(page, Failed)
         assert "leads to another place, https://elsewhere.example" in page.detail
-        assert standin.seen.requests == 0
+        assert fake.seen.requests == 0
 
 
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
@@ -279,7 +279,7 @@ async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
 
 
 async def test_nothing_ever_goes_to_another_host() -> None:
-    async with StandIn(SmallWorld(ACME, [model("m")])) as other:
+    async with FakeReplicate(SmallWorld(ACME, [model("m")])) as other:
         faults = [Redirected(to=f"{other.base_url}/models/acme/m/versions"), Paging(form="host", to=other.origin)]
         for fault in faults:
             assert (await failure(fault)).reason is Reason.BAD_RESPONSE
@@ -316,9 +316,9 @@ async def test_questions_are_paced_from_the_first_one_on() -> None:
 
 async def test_no_more_sockets_are_opened_than_allowed() -> None:
     models = [model(f"m{i}") for i in range(40)]
-    async with asking(*models, concurrency=3) as (replicate, standin):
+    async with asking(*models, concurrency=3) as (replicate, fake):
         await asyncio.gather(*(replicate.ask(each.id) for each in models))
-        assert standin.seen.peak_sockets <= 3
+        assert fake.seen.peak_sockets <= 3
 
 
 async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> None:

@@ -5,25 +5,25 @@ import random
 import pytest
 
 from audit.demo.fake_replicate.rate import Bucket, Rate
-from audit.replicate.rate_limit import CATCH_UP, Pace
+from audit.replicate.rate_limit import CATCH_UP, RateLimit
 
 
-def turns(pace: Pace, now: float, count: int) -> list[float]:
+def turns(pace: RateLimit, now: float, count: int) -> list[float]:
     return [now + pace.reserve(now) for _ in range(count)]
 
 
 def test_turns_are_evenly_spaced_from_the_first_on() -> None:
-    assert turns(Pace(3000, 100.0), 100.0, 4) == pytest.approx([100.0, 100.02, 100.04, 100.06])
+    assert turns(RateLimit(3000, 100.0), 100.0, 4) == pytest.approx([100.0, 100.02, 100.04, 100.06])
 
 
 def test_idle_time_is_not_saved_up_for_a_burst() -> None:
-    pace = Pace(600, 0.0)
+    pace = RateLimit(600, 0.0)
     due = [turn for turn in turns(pace, 60.0, 50) if turn <= 60.0]
     assert len(due) == 1 + CATCH_UP / 0.1
 
 
 def test_a_worker_that_woke_late_does_not_lower_the_rate() -> None:
-    pace = Pace(6000, 0.0)
+    pace = RateLimit(6000, 0.0)
     now, sent = 0.0, 0
     while now < 10.0:
         now += max(0.0, pace.reserve(now)) + 0.004  # each timer 4 ms late, with one worker
@@ -32,7 +32,7 @@ def test_a_worker_that_woke_late_does_not_lower_the_rate() -> None:
 
 
 def test_a_429_holds_up_everybody_for_as_long_as_it_says() -> None:
-    pace = Pace(60_000, 0.0)
+    pace = RateLimit(60_000, 0.0)
     pace.throttled(0.0, 5.0)
     assert pace.paused(1.0) == 4.0
     assert min(turns(pace, 1.0, 3)) == 5.0
@@ -40,13 +40,13 @@ def test_a_429_holds_up_everybody_for_as_long_as_it_says() -> None:
 
 
 def test_a_pause_lasts_a_second_at_least() -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     pace.throttled(0.0, 0.0)
     assert pace.paused(0.0) == 1.0
 
 
 def test_429s_of_one_moment_slow_down_once_and_later_ones_again() -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     for _ in range(10):
         pace.throttled(0.0, 1.0)
     first, second = turns(pace, 1.0, 2)
@@ -57,7 +57,7 @@ def test_429s_of_one_moment_slow_down_once_and_later_ones_again() -> None:
 
 
 def test_after_a_429_the_pace_recovers_step_by_step() -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     pace.throttled(0.0, 1.0)
     spacings = []
     for step in range(8):
@@ -72,7 +72,7 @@ def test_after_a_429_the_pace_recovers_step_by_step() -> None:
     assert spacings[-1] == 1.0
 
 
-def spacing_after(pace: Pace, answers: int) -> float:
+def spacing_after(pace: RateLimit, answers: int) -> float:
     for _ in range(answers):
         pace.answered(500.0, None, None)
     first, second = turns(pace, 500.0, 2)
@@ -81,13 +81,13 @@ def spacing_after(pace: Pace, answers: int) -> float:
 
 @pytest.mark.parametrize(("answers", "spacing"), [(19, 2.0), (20, 1.8), (39, 1.8), (40, 1.62)])
 def test_each_step_takes_twenty_good_answers_in_a_row(answers: int, spacing: float) -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     pace.throttled(0.0, 1.0)
     assert spacing_after(pace, answers) == pytest.approx(spacing)
 
 
 def test_good_answers_before_a_429_count_for_nothing_after_it() -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     assert spacing_after(pace, 19) == 1.0
     pace.throttled(600.0, 1.0)
     pace.answered(700.0, None, None)
@@ -97,7 +97,7 @@ def test_good_answers_before_a_429_count_for_nothing_after_it() -> None:
 
 @pytest.mark.parametrize(("remaining", "reset"), [(None, 12.0), (5, None), (None, None)])
 def test_half_a_statement_about_the_limit_says_nothing(remaining: int | None, reset: float | None) -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 100, 60.0)
     pace.answered(0.0, remaining, reset)
     first, second = turns(pace, 0.0, 2)
@@ -105,7 +105,7 @@ def test_half_a_statement_about_the_limit_says_nothing(remaining: int | None, re
 
 
 def test_at_the_very_moment_of_the_reset_the_pace_is_the_usual_one() -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 100, 60.0)
     pace.answered(0.0, 10, 12.0)
     first, second = turns(pace, 12.0, 2)
@@ -113,7 +113,7 @@ def test_at_the_very_moment_of_the_reset_the_pace_is_the_usual_one() -> None:
 
 
 def test_the_pace_never_slows_down_without_end() -> None:
-    pace = Pace(60, 0.0)
+    pace = RateLimit(60, 0.0)
     for hour in range(100):
         pace.throttled(3600.0 * hour, 1.0)
     first, second = turns(pace, 1e6, 2)
@@ -121,7 +121,7 @@ def test_the_pace_never_slows_down_without_end() -> None:
 
 
 def test_what_is_left_of_the_limit_is_spread_over_the_time_until_it_is_reset() -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 2999, 60.0)
     pace.answered(1.0, 599, 30.0)
     first, second = turns(pace, 1.0, 2)
@@ -129,7 +129,7 @@ def test_what_is_left_of_the_limit_is_spread_over_the_time_until_it_is_reset() -
 
 
 def test_a_limit_that_is_used_up_is_waited_for() -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 100, 60.0)
     pace.answered(0.0, 0, 12.0)
     first, second = turns(pace, 0.0, 2)
@@ -137,7 +137,7 @@ def test_a_limit_that_is_used_up_is_waited_for() -> None:
 
 
 def test_once_the_limit_is_reset_the_pace_is_the_usual_one() -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 100, 60.0)
     pace.answered(0.0, 10, 12.0)
     first, second = turns(pace, 13.0, 2)
@@ -149,7 +149,7 @@ def test_once_the_limit_is_reset_the_pace_is_the_usual_one() -> None:
 
 
 def test_a_limit_with_plenty_left_changes_nothing() -> None:
-    pace = Pace(3000, 0.0)
+    pace = RateLimit(3000, 0.0)
     pace.answered(0.0, 100, 60.0)
     pace.answered(0.0, 20, 60.0)
     first, second = turns(pace, 0.0, 2)
@@ -159,7 +159,7 @@ def test_a_limit_with_plenty_left_changes_nothing() -> None:
 def simulated(per_minute: int, enforced: Rate, seconds: float, late: float) -> tuple[int, int]:
     """Requests passed and refused when turns are taken one after another, timers late by up to `late` seconds."""
     now = 0.0
-    pace, dice = Pace(per_minute, now), random.Random(7)
+    pace, dice = RateLimit(per_minute, now), random.Random(7)
     bucket = Bucket(enforced, lambda: now)
     passed = refused = 0
     while now < seconds:

@@ -134,7 +134,7 @@ def front(square: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     authority.issue_cert("localhost", HOST).configure_cert(context)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await piped((reader, writer), await asyncio.open_connection("127.0.0.1", square.standin.port))
+        await piped((reader, writer), await asyncio.open_connection("127.0.0.1", square.fake.port))
 
     with in_thread(listening(handle, context)) as port:
         yield Front(port, folder / "ca.pem", folder / "other.pem")
@@ -179,24 +179,24 @@ def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so_and_no_t
     run: Shell, front: Front, square: Place, trusted: str | None
 ) -> None:
     run.environ["SSL_CERT_FILE"] = str(getattr(front, trusted)) if trusted else ""
-    before = square.standin.seen.requests
+    before = square.fake.seen.requests
     done = run(*RUN)
     assert done.code == ExitCode.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
     assert "the server's TLS certificate is not trusted" in (run.folder / "report.json").read_text()
-    assert square.standin.seen.requests == before
+    assert square.fake.seen.requests == before
 
 
 def test_a_certificate_for_another_name_is_not_trusted(run: Shell, front: Front, square: Place) -> None:
-    before = square.standin.seen.requests
+    before = square.fake.seen.requests
     done = run(*RUN, REPLICATE_BASE_URL=f"https://127.0.0.1:{front.port}")
     assert done.code == ExitCode.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
-    assert square.standin.seen.requests == before
+    assert square.fake.seen.requests == before
 
 
 def test_a_server_without_tls_is_an_error_that_says_so(run: Shell, square: Place) -> None:
-    done = run(*RUN, REPLICATE_BASE_URL=f"https://localhost:{square.standin.port}")
+    done = run(*RUN, REPLICATE_BASE_URL=f"https://localhost:{square.fake.port}")
     assert done.code == ExitCode.INCOMPLETE
     assert "no TLS connection could be agreed on" in done.err
 
@@ -206,13 +206,13 @@ def test_all_goes_through_the_proxy_which_sees_neither_token_nor_question(
     run: Shell, front: Front, square: Place, name: str
 ) -> None:
     proxy = Proxy({f"{HOST}:{front.port}": front.port}, f"ci:{PASSWORD}")
-    before = square.standin.seen.requests
+    before = square.fake.seen.requests
     with serving(proxy) as port:
         where = {name: f"http://ci:{PASSWORD}@127.0.0.1:{port}", "REPLICATE_BASE_URL": f"https://{HOST}:{front.port}"}
         done = run(*RUN, **where)
     assert "up to date" in done.err
     assert "network_error" not in (run.folder / "report.json").read_text()
-    assert square.standin.seen.requests - before >= 5
+    assert square.fake.seen.requests - before >= 5
     assert set(proxy.asked) == {f"CONNECT {HOST}:{front.port} HTTP/1.1"}
     for secret in (TOKEN.encode(), b"/v1/models", b"Bearer"):
         assert secret not in proxy.passed
@@ -259,7 +259,7 @@ def test_this_machine_is_never_asked_through_a_proxy(run: Shell, front: Front, s
     with serving(proxy) as port:
         names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
         where = dict.fromkeys(names, f"http://127.0.0.1:{port}")
-        for url in (square.standin.base_url, f"https://localhost:{front.port}"):
+        for url in (square.fake.base_url, f"https://localhost:{front.port}"):
             done = run(*RUN, REPLICATE_BASE_URL=url, **where)
             assert "up to date" in done.err, done.err
             (run.folder / "run.sqlite").unlink()
@@ -271,9 +271,9 @@ def test_a_netrc_does_not_take_the_tokens_place(run: Shell, square: Place, front
         f"machine localhost login me password {PASSWORD}\nmachine 127.0.0.1 login me password {PASSWORD}\n"
     )
     (run.folder / ".netrc").chmod(0o600)
-    before = square.standin.seen.tokens.copy()
-    for url in (square.standin.base_url, f"https://localhost:{front.port}"):
+    before = square.fake.seen.tokens.copy()
+    for url in (square.fake.base_url, f"https://localhost:{front.port}"):
         where = {"HOME": str(run.folder), "NETRC": str(run.folder / ".netrc"), "REPLICATE_BASE_URL": url}
         assert "up to date" in run(*RUN, **where).err
         (run.folder / "run.sqlite").unlink()
-    assert (square.standin.seen.tokens - before).keys() == {"valid"}
+    assert (square.fake.seen.tokens - before).keys() == {"valid"}

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from audit.model.codes import ExitCode, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.report import csv_report, json_report
 from audit.report.markdown import LEAST, render_within
 from audit.report.view import RunView
@@ -125,8 +125,8 @@ def test_hostile_texts_are_only_text_in_html(text: str) -> None:
     raw = test_report_html.rendered(accepted(text, text, text))
     hostile, harmless = test_report_html.Page(raw), test_report_html.page(accepted("~", "~", "~"))
     assert hostile.shape == harmless.shape
-    assert visible(raw.replace("\n", "")) == raw.replace("\n", "")
-    assert visible(text[:20]) in "".join(hostile.text)
+    assert escape_controls(raw.replace("\n", "")) == raw.replace("\n", "")
+    assert escape_controls(text[:20]) in "".join(hostile.text)
 
 
 @pytest.mark.asyncio(loop_scope="session")

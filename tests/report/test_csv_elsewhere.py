@@ -16,8 +16,8 @@ from tests.support.audits import Place, audit, new_database
 
 def reports(stage: Place, folder: Path) -> tuple[bytes, list[dict[str, str]]]:
     """The CSV and the JSON of one run."""
-    with audit(stage.settings(folder)) as ledger:
-        reporting.report(ledger, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
+    with audit(stage.settings(folder)) as run_file:
+        reporting.report(run_file, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
     return (folder / "r.csv").read_bytes(), json.loads((folder / "r.json").read_text())["users"]
 
 

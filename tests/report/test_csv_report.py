@@ -6,7 +6,7 @@ import io
 import pytest
 
 from audit.model.codes import Note, Status
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render
 from audit.report.view import RunView
 from tests.support.report_hostile import FORMULAS, HOSTILE, ids
@@ -71,7 +71,7 @@ def test_numbers_are_numbers_and_notes_are_joined_by_semicolons() -> None:
 
 @pytest.mark.parametrize("text", FORMULAS, ids=ids(FORMULAS))
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
-    assert cell(text) == "'" + visible(text)
+    assert cell(text) == "'" + escape_controls(text)
 
 
 @pytest.mark.parametrize("text", ["a=1", "1-1", "user@example.com", "", "'=1", "\\t=1", " x", "ü"])
@@ -87,11 +87,11 @@ def test_hostile_text_stays_in_its_cell_spelled_out(text: str) -> None:
     (row,) = parsed(raw)
     shown = row["email"]
     assert shown == row["display_name"] == row["training_id"] == row["trigger_word"] == row["replicate_model_id"]
-    assert visible(shown) == shown
+    assert escape_controls(shown) == shown
     assert not shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
     assert len(shown.encode("utf-16-le")) // 2 <= CELL_LIMIT
     if len(text) < 1000:
-        assert shown in {visible(text), "'" + visible(text)}
+        assert shown in {escape_controls(text), "'" + escape_controls(text)}
 
 
 def test_a_cell_that_is_too_long_says_how_much_is_missing() -> None:

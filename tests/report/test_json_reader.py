@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.errors import ReportError
-from audit.findings.comparison import ComparedRun, Sighting, sighting_of
+from audit.findings.comparison import ComparedRun, UserSnapshot, sighting_of
 from audit.model.run import Filters
 from audit.report.json_reader import read
 from audit.report.json_report import render
@@ -30,10 +30,10 @@ REPORT = report()
 DOCUMENT: dict[str, Any] = json.loads(REPORT)
 
 
-def users_of(raw: bytes) -> tuple[ComparedRun, list[Sighting]]:
-    users: list[Sighting] = []
+def users_of(raw: bytes) -> tuple[ComparedRun, list[UserSnapshot]]:
+    users: list[UserSnapshot] = []
 
-    def keep(user: Sighting) -> bool:
+    def keep(user: UserSnapshot) -> bool:
         fresh = all(user.user_id != other.user_id for other in users)
         users.append(user)
         return fresh
@@ -126,7 +126,7 @@ DAMAGED = {
 def test_what_is_damaged_or_foreign_is_said_and_the_file_named(raw: bytes, words: str) -> None:
     users: set[str] = set()
 
-    def keep(user: Sighting) -> bool:
+    def keep(user: UserSnapshot) -> bool:
         (user.email or "").encode()
         fresh = user.user_id not in users
         users.add(user.user_id)

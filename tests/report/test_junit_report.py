@@ -10,7 +10,7 @@ from junitparser import xunit2
 
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.junit_report import render, text
 from audit.report.view import RunView
 from tests import ROOT
@@ -134,13 +134,13 @@ def test_hostile_text_stays_in_its_place_spelled_out(hostile: str) -> None:
     (case,) = cases(suite(SampleRun([user], narrowed(stop_reason=hostile, base_url=hostile))))
     (result,) = case.result
     assert (case.name or "").endswith("(user-00001)")
-    said = visible(hostile).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+    said = escape_controls(hostile).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
     assert (result.message or "").startswith(f"Unusable answer: {said[:800]}".rstrip())
 
 
 def test_text_is_the_same_again_after_parsing() -> None:
     said = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x600), 0xFFFD, 0x1F600]))
-    assert ElementTree.fromstring(f'<a b="{text(said)}"/>').get("b") == visible(said)
+    assert ElementTree.fromstring(f'<a b="{text(said)}"/>').get("b") == escape_controls(said)
 
 
 def test_redaction_leaves_no_trace_of_address_or_name() -> None:

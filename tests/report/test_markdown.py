@@ -16,7 +16,7 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.replies import Account
 from audit.model.run import Baseline, Filters
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.report.markdown import LEAST, LIMIT, render, render_within
 from audit.report.markdown_text import NOTHING, SHOWN, code, code_in_text, prose
 from audit.report.view import RunView
@@ -219,7 +219,7 @@ def filled(text: str) -> SampleRun:
 def test_code_shows_the_text_as_it_is_but_for_what_acts_on_a_reader(text: str) -> None:
     (row,) = html(f"| a |\n| --- |\n| {code(text)} |\n").iter("td")
     (line,) = html(f"a {code_in_text(text)} b").iter("p")
-    for place, spelled in ((row, visible(text).replace("\\|", "\\\\x7c")), (line, visible(text))):
+    for place, spelled in ((row, escape_controls(text).replace("\\|", "\\\\x7c")), (line, escape_controls(text))):
         (span,) = place.iter("code")
         expected = spelled if len(spelled) < SHOWN else spelled[: SHOWN // 2]
         assert all_text(span).startswith(expected.strip())
@@ -229,7 +229,7 @@ def test_code_shows_the_text_as_it_is_but_for_what_acts_on_a_reader(text: str) -
 def test_code_is_one_span_whatever_stands_in_it(text: str) -> None:
     (row,) = html(f"| a | b |\n| --- | --- |\n| {code(text)} | {code(text)} |\n").iter("tbody")
     (line,) = html(f"{code_in_text(text)} → {code_in_text(text)}").iter("p")
-    shown = visible(text).strip()
+    shown = escape_controls(text).strip()
     for element in (row, line):
         assert [child.tag for child in element.iter("code")] == ["code"] * 2 * bool(shown)
     if "````" not in text and "\\|" not in text:

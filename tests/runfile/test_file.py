@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audit.errors import LedgerError
+from audit.errors import RunFileError
 from audit.model.codes import Note, Reason, Status
 from audit.model.users import ModelRecord, Population
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.samples import finding, record, run_info
 
@@ -31,13 +31,13 @@ POPULATION = Population(
 )
 
 
-def filled(path: Path, records: list[ModelRecord]) -> Ledger:
-    ledger = Ledger.create(path, run_info())
-    with ledger.loading():
+def filled(path: Path, records: list[ModelRecord]) -> RunFile:
+    run_file = RunFile.create(path, run_info())
+    with run_file.loading():
         for each in records:
-            ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
-        ledger.save_population(POPULATION)
-    return ledger
+            run_file.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+        run_file.save_population(POPULATION)
+    return run_file
 
 
 def people(*models: str | None) -> list[ModelRecord]:
@@ -45,68 +45,68 @@ def people(*models: str | None) -> list[ModelRecord]:
 
 
 def test_a_run_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
-    with Ledger.create(tmp_path / "run.sqlite", run_info()):
+    with RunFile.create(tmp_path / "run.sqlite", run_info()):
         assert (tmp_path / "run.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_was_put_in_comes_out_again(tmp_path: Path) -> None:
     hostile = record(user_id="ü'\x1b\u202e", display_name="𝔄" * 100, email=None)
-    with filled(tmp_path / "run.sqlite", [hostile]) as ledger:
-        user = next(ledger.users())
+    with filled(tmp_path / "run.sqlite", [hostile]) as run_file:
+        user = next(run_file.users())
         assert user.record == hostile
         assert user.finding == finding(Reason.STOPPED)
-        assert ledger.info == run_info()
-        assert ledger.population == POPULATION
+        assert run_file.info == run_info()
+        assert run_file.population == POPULATION
 
 
 def test_before_anything_is_asked_everybody_is_not_checked(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as ledger:
-        assert ledger.summary().statuses[Status.NOT_CHECKED] == ledger.summary().total == 2
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as run_file:
+        assert run_file.summary().statuses[Status.NOT_CHECKED] == run_file.summary().total == 2
 
 
 def test_each_model_is_pending_once_in_the_order_of_the_source(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("b/1", None, "a/1", "b/1", "c/1")) as ledger:
-        assert list(ledger.pending()) == ["b/1", "a/1", "c/1"]
-        assert ledger.count_pending() == 3
+    with filled(tmp_path / "run.sqlite", people("b/1", None, "a/1", "b/1", "c/1")) as run_file:
+        assert list(run_file.pending()) == ["b/1", "a/1", "c/1"]
+        assert run_file.count_pending() == 3
 
 
 def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Path) -> None:
     models = [f"a/{i}" for i in range(1200)]
-    with filled(tmp_path / "run.sqlite", people(*models)) as ledger:
+    with filled(tmp_path / "run.sqlite", people(*models)) as run_file:
         seen = []
-        for model in ledger.pending():
+        for model in run_file.pending():
             seen.append(model)
-            ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing(model)], None, 0)
+            run_file.settle([(row_id, finding()) for row_id, _ in run_file.sharing(model)], None, 0)
         assert seen == models
-        assert ledger.count_pending() == 0
+        assert run_file.count_pending() == 0
 
 
 def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as ledger:
-        assert [each.user_id for _, each in ledger.sharing("a/1")] == ["u0", "u2"]
-        ledger.settle([(row_id, finding()) for row_id, _ in ledger.sharing("a/1")], None, 0)
-        assert list(ledger.pending()) == ["b/1"]
+    with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as run_file:
+        assert [each.user_id for _, each in run_file.sharing("a/1")] == ["u0", "u2"]
+        run_file.settle([(row_id, finding()) for row_id, _ in run_file.sharing("a/1")], None, 0)
+        assert list(run_file.pending()) == ["b/1"]
 
 
 def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3", "a/4", "a/5")) as ledger:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3", "a/4", "a/5")) as run_file:
         for model, reason in {
             "a/1": Reason.LATEST_VERSION,
             "a/2": Reason.TIMEOUT,
             "a/4": Reason.OUTDATED_VERSION,
             "a/5": Reason.TIMEOUT,
         }.items():
-            ledger.settle([(row_id, finding(reason)) for row_id, _ in ledger.sharing(model)], None, 0)
-        assert [user.record.user_id for user in ledger.users()] == ["u3", "u1", "u4", "u2", "u0"]
-        assert [user.record.user_id for user in ledger.users(Status.ERROR)] == ["u1", "u4"]
-        assert [user.record.user_id for user in ledger.users(Status.ERROR, Reason.SERVER_ERROR)] == []
+            run_file.settle([(row_id, finding(reason)) for row_id, _ in run_file.sharing(model)], None, 0)
+        assert [user.record.user_id for user in run_file.users()] == ["u3", "u1", "u4", "u2", "u0"]
+        assert [user.record.user_id for user in run_file.users(Status.ERROR)] == ["u1", "u4"]
+        assert [user.record.user_id for user in run_file.users(Status.ERROR, Reason.SERVER_ERROR)] == []
 
 
 def test_the_summary_counts_statuses_reasons_and_notes(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3")) as ledger:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3")) as run_file:
         both = finding(Reason.OUTDATED_VERSION, notes=(Note.UNDATED_ROW, Note.SHARED_MODEL))
-        ledger.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0)
-        summary = ledger.summary()
+        run_file.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0)
+        summary = run_file.summary()
         assert summary.statuses == {
             Status.NEEDS_SYNC: 2,
             Status.ERROR: 0,
@@ -118,39 +118,39 @@ def test_the_summary_counts_statuses_reasons_and_notes(tmp_path: Path) -> None:
 
 
 def test_a_loading_that_fails_leaves_no_records(tmp_path: Path) -> None:
-    ledger = Ledger.create(tmp_path / "run.sqlite", run_info())
-    with pytest.raises(ZeroDivisionError), ledger.loading():  # noqa: PT012 - something must be there to be lost
-        ledger.add(record(), "a/1", finding(Reason.STOPPED))
+    run_file = RunFile.create(tmp_path / "run.sqlite", run_info())
+    with pytest.raises(ZeroDivisionError), run_file.loading():  # noqa: PT012 - something must be there to be lost
+        run_file.add(record(), "a/1", finding(Reason.STOPPED))
         _ = 1 / 0
-    assert ledger.summary().total == 0
-    assert ledger.population is None
-    ledger.close()
+    assert run_file.summary().total == 0
+    assert run_file.population is None
+    run_file.close()
 
 
 def test_a_finished_run_is_a_single_file(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1")) as ledger:
-        ledger.finish(run_info(state="complete"))
+    with filled(tmp_path / "run.sqlite", people("a/1")) as run_file:
+        run_file.finish(run_info(state="complete"))
         assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite"]
-    with Ledger.open(tmp_path / "run.sqlite") as ledger:
-        assert ledger.info.state == "complete"
+    with RunFile.open(tmp_path / "run.sqlite") as run_file:
+        assert run_file.info.state == "complete"
 
 
 def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     path.write_text("precious")
-    with pytest.raises(LedgerError, match="exists already"):
-        Ledger.create(path, run_info())
+    with pytest.raises(RunFileError, match="exists already"):
+        RunFile.create(path, run_info())
     assert path.read_text() == "precious"
 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=r"nowhere/run.sqlite cannot be created: no such file"):
-        Ledger.create(tmp_path / "nowhere" / "run.sqlite", run_info())
+    with pytest.raises(RunFileError, match=r"nowhere/run.sqlite cannot be created: no such file"):
+        RunFile.create(tmp_path / "nowhere" / "run.sqlite", run_info())
 
 
 def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=r"there is no run file .*run.sqlite"):
-        Ledger.open(tmp_path / "run.sqlite")
+    with pytest.raises(RunFileError, match=r"there is no run file .*run.sqlite"):
+        RunFile.open(tmp_path / "run.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "run.sqlite"
     path.write_bytes(content)
-    with pytest.raises(LedgerError, match=words):
-        Ledger.open(path)
+    with pytest.raises(RunFileError, match=words):
+        RunFile.open(path)
     assert path.read_bytes() == content
 
 
@@ -171,37 +171,37 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE audited (id)")
     other.close()
-    with pytest.raises(LedgerError, match="is not a run file"):
-        Ledger.open(path)
+    with pytest.raises(RunFileError, match="is not a run file"):
+        RunFile.open(path)
 
 
 def test_a_run_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    Ledger.create(path, run_info()).close()
+    RunFile.create(path, run_info()).close()
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(LedgerError, match="written by a newer sync-audit"):
-        Ledger.open(path)
+    with pytest.raises(RunFileError, match="written by a newer sync-audit"):
+        RunFile.open(path)
 
 
 def test_a_run_file_of_a_live_run_is_refused_and_free_once_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    with filled(path, people("a/1")), pytest.raises(LedgerError, match="in use by a run"):
-        Ledger.open(path)
-    with Ledger.open(path) as ledger:
-        assert ledger.summary().total == 1
+    with filled(path, people("a/1")), pytest.raises(RunFileError, match="in use by a run"):
+        RunFile.open(path)
+    with RunFile.open(path) as run_file:
+        assert run_file.summary().total == 1
 
 
 def test_a_damaged_run_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    with filled(path, people(*(f"a/{i}" for i in range(500)))) as ledger:
-        ledger.finish(run_info())
+    with filled(path, people(*(f"a/{i}" for i in range(500)))) as run_file:
+        run_file.finish(run_info())
     content = bytearray(path.read_bytes())
     content[4096 * 3 : 4096 * 20] = b"\xff" * 4096 * 17
     path.write_bytes(content)
-    with Ledger.open(path) as ledger, pytest.raises(LedgerError, match=r"run.sqlite is damaged"):
-        list(ledger.users())
+    with RunFile.open(path) as run_file, pytest.raises(RunFileError, match=r"run.sqlite is damaged"):
+        list(run_file.users())
 
 
 KILLED = """
@@ -225,18 +225,18 @@ def test_a_killed_process_loses_a_tenth_of_a_second_at_most_and_leaves_no_lock(t
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "."}, check=False)
     assert done.returncode == -signal.SIGKILL
-    with Ledger.open(path) as ledger:
-        kept = ledger.summary().reasons[Reason.LATEST_VERSION]
+    with RunFile.open(path) as run_file:
+        kept = run_file.summary().reasons[Reason.LATEST_VERSION]
         assert 400 <= kept <= 410
-        assert ledger.summary().reasons[Reason.STOPPED] == ledger.count_pending() == 1000 - kept
-        assert ledger.info.state == "running"
+        assert run_file.summary().reasons[Reason.STOPPED] == run_file.count_pending() == 1000 - kept
+        assert run_file.info.state == "running"
 
 
 def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    with filled(path, people("a/1")) as ledger:
-        ledger.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
-        ledger.finish(run_info())
+    with filled(path, people("a/1")) as run_file:
+        run_file.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
+        run_file.finish(run_info())
     other = sqlite3.connect(path)
     row = other.execute("SELECT outcome, notes, finding FROM audited").fetchone()
     other.close()
@@ -245,31 +245,31 @@ def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
 
 
 def test_what_sqlite_has_taken_back_itself_is_told_as_what_it_was(tmp_path: Path) -> None:
-    with filled(tmp_path / "run.sqlite", people("a/1")) as ledger:
-        with pytest.raises(LedgerError, match="UNIQUE constraint failed"), ledger.transaction():
-            ledger._db.execute("INSERT OR ROLLBACK INTO audited SELECT * FROM audited")
-        with ledger.transaction():
-            ledger.save_info(ledger.info)
+    with filled(tmp_path / "run.sqlite", people("a/1")) as run_file:
+        with pytest.raises(RunFileError, match="UNIQUE constraint failed"), run_file.transaction():
+            run_file._db.execute("INSERT OR ROLLBACK INTO audited SELECT * FROM audited")
+        with run_file.transaction():
+            run_file.save_info(run_file.info)
 
 
 def test_a_process_that_is_killed_while_it_fills_the_file_leaves_nothing_in_it(tmp_path: Path) -> None:
     killed = tmp_path / "killed.sqlite"
-    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger, ledger.loading():
+    with RunFile.create(tmp_path / "run.sqlite", run_info()) as run_file, run_file.loading():
         for each in people(*[f"acme/m{number}" for number in range(3000)]):
-            ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+            run_file.add(each, each.replicate_model_id, finding(Reason.STOPPED))
         for name in ("run.sqlite", "run.sqlite-journal"):  # as they are on disk at this moment
             (tmp_path / name.replace("run", "killed")).write_bytes((tmp_path / name).read_bytes())
-    with pytest.raises(LedgerError, match="in the middle of a change") as raised:
-        Ledger.open(killed, "ro")
+    with pytest.raises(RunFileError, match="in the middle of a change") as raised:
+        RunFile.open(killed, "ro")
     assert "sync-audit render" in raised.value.next_step
-    with Ledger.open(killed) as ledger:
-        assert (ledger.population, ledger.summary().total) == (None, 0)
+    with RunFile.open(killed) as run_file:
+        assert (run_file.population, run_file.summary().total) == (None, 0)
 
 
 def test_the_file_is_filled_without_a_log_as_large_as_itself(tmp_path: Path) -> None:
-    with Ledger.create(tmp_path / "run.sqlite", run_info()) as ledger:
-        with ledger.loading():
+    with RunFile.create(tmp_path / "run.sqlite", run_info()) as run_file:
+        with run_file.loading():
             for each in people(*[f"acme/m{number}" for number in range(3000)]):
-                ledger.add(each, each.replicate_model_id, finding(Reason.STOPPED))
+                run_file.add(each, each.replicate_model_id, finding(Reason.STOPPED))
         sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
         assert sizes.pop("run.sqlite") > 20 * sum(sizes.values())

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.errors import LedgerError
+from audit.errors import RunFileError
 from audit.model.codes import Reason
 from audit.model.repair import Change, Outcome, State
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 from audit.runfile import repairs as module
 from tests import ROOT
 from tests.support.samples import NEW, OLD, run_info
@@ -42,19 +42,19 @@ def entries(state: State, count: int, start: int = 0) -> list[Entry]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "run.sqlite"
-    Ledger.create(path, run_info()).close()
+    RunFile.create(path, run_info()).close()
     return path
 
 
 def test_entries_come_back_as_they_were_written_by_state_and_one_by_one(path: Path) -> None:
-    with Ledger.resume(path) as ledger:
-        ledger.journal.write(entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3))
-    with Ledger.open(path) as ledger:
-        assert list(ledger.journal.entries(State.DONE)) == entries(State.DONE, 3)
-        assert list(ledger.journal.entries()) == entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3)
-        assert ledger.journal.entry("00004") == entries(State.SKIPPED, 1, start=4)[0]
-        assert ledger.journal.entry("4") is None
-        assert ledger.journal.counts() == {
+    with RunFile.resume(path) as run_file:
+        run_file.journal.write(entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3))
+    with RunFile.open(path) as run_file:
+        assert list(run_file.journal.entries(State.DONE)) == entries(State.DONE, 3)
+        assert list(run_file.journal.entries()) == entries(State.DONE, 3) + entries(State.SKIPPED, 2, start=3)
+        assert run_file.journal.entry("00004") == entries(State.SKIPPED, 1, start=4)[0]
+        assert run_file.journal.entry("4") is None
+        assert run_file.journal.counts() == {
             State.BEGUN: 0,
             State.DONE: 3,
             State.SKIPPED: 2,
@@ -64,47 +64,47 @@ def test_entries_come_back_as_they_were_written_by_state_and_one_by_one(path: Pa
 
 
 def test_what_is_known_last_of_a_row_counts(path: Path) -> None:
-    with Ledger.resume(path) as ledger:
+    with RunFile.resume(path) as run_file:
         for state in State:
-            ledger.journal.write(entries(state, 2))
-        assert list(ledger.journal.entries()) == entries(State.UNDONE, 2)
+            run_file.journal.write(entries(state, 2))
+        assert list(run_file.journal.entries()) == entries(State.UNDONE, 2)
 
 
 def test_entries_may_be_written_while_they_are_gone_through(path: Path) -> None:
     count = module._PAGE * 2 + 7
-    with Ledger.resume(path) as ledger:
-        ledger.journal.write(entries(State.BEGUN, count))
+    with RunFile.resume(path) as run_file:
+        run_file.journal.write(entries(State.BEGUN, count))
         seen = []
-        for entry in ledger.journal.entries(State.BEGUN):
+        for entry in run_file.journal.entries(State.BEGUN):
             seen.append(entry.change.model_row_id)
-            ledger.journal.write([entry._replace(state=State.DONE)])
+            run_file.journal.write([entry._replace(state=State.DONE)])
         assert seen == [f"{i:05}" for i in range(count)]
-        assert ledger.journal.counts()[State.DONE] == count
+        assert run_file.journal.counts()[State.DONE] == count
 
 
 def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
     def broken() -> list[Entry]:
         raise OSError
 
-    with Ledger.resume(path) as ledger:
+    with RunFile.resume(path) as run_file:
         with pytest.raises(OSError):  # noqa: PT011 - ours
-            ledger.journal.write(chain(entries(State.BEGUN, 5), (each for _ in "x" for each in broken())))
-        assert list(ledger.journal.entries()) == []
-        ledger.journal.write(entries(State.BEGUN, 1))
-        assert ledger.journal.counts()[State.BEGUN] == 1
+            run_file.journal.write(chain(entries(State.BEGUN, 5), (each for _ in "x" for each in broken())))
+        assert list(run_file.journal.entries()) == []
+        run_file.journal.write(entries(State.BEGUN, 1))
+        assert run_file.journal.counts()[State.BEGUN] == 1
 
 
 def test_a_file_of_schema_1_gets_its_journal_when_it_is_held(path: Path) -> None:
-    with Ledger.resume(path) as ledger:
+    with RunFile.resume(path) as run_file:
         for table in ("training", "repair"):
-            ledger._db.execute(f"DROP TABLE {table}")
-        ledger._db.execute("ALTER TABLE audited DROP COLUMN checked_at")
-        ledger._db.execute("PRAGMA user_version = 1")
-    with Ledger.open(path) as ledger:
-        assert not ledger.journal.exists
-    with Ledger.resume(path) as ledger:
-        ledger.journal.write(entries(State.DONE, 1))
-        assert ledger.journal.exists
+            run_file._db.execute(f"DROP TABLE {table}")
+        run_file._db.execute("ALTER TABLE audited DROP COLUMN checked_at")
+        run_file._db.execute("PRAGMA user_version = 1")
+    with RunFile.open(path) as run_file:
+        assert not run_file.journal.exists
+    with RunFile.resume(path) as run_file:
+        run_file.journal.write(entries(State.DONE, 1))
+        assert run_file.journal.exists
 
 
 KILLED = f"""
@@ -123,13 +123,13 @@ os.kill(os.getpid(), {int(signal.SIGKILL)})
 def test_a_kill_right_after_writing_loses_nothing(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, path], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == -signal.SIGKILL
-    with Ledger.open(path) as ledger:
-        counts = ledger.journal.counts()
+    with RunFile.open(path) as run_file:
+        counts = run_file.journal.counts()
     assert (counts[State.BEGUN], counts[State.DONE]) == (50, 50)
 
 
 def test_a_journal_that_cannot_be_read_is_said_to_be_damaged(path: Path) -> None:
-    with Ledger.resume(path) as ledger:
-        ledger._db.execute("INSERT INTO repair VALUES ('1', 'done', 'no JSON', NULL)")
-        with pytest.raises(LedgerError, match="damaged"):
-            list(ledger.journal.entries())
+    with RunFile.resume(path) as run_file:
+        run_file._db.execute("INSERT INTO repair VALUES ('1', 'done', 'no JSON', NULL)")
+        with pytest.raises(RunFileError, match="damaged"):
+            list(run_file.journal.entries())

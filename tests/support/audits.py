@@ -22,14 +22,14 @@ from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.commands.settings import RunSettings
 from audit.demo.fake_replicate.faults import Refused, Throttled
-from audit.demo.fake_replicate.server import TOKEN, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import Model, World
 from audit.demo.stage import load
 from audit.demo.users import People, people
 from audit.model.replies import TrainingsRead
 from audit.postgres.url import parse
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.crowd import Crowd
 from tests.support.forks import PYTHON, Forks, forkable
@@ -45,7 +45,7 @@ class Place:
     """A database and what Replicate has to say about it."""
 
     dsn: str
-    standin: StandIn
+    fake: FakeReplicate
     retries: int = 1
 
     def settings(self, folder: Path, **changes: Any) -> RunSettings:
@@ -53,7 +53,7 @@ class Place:
         plain: dict[str, Any] = {
             "database": parse(self.dsn),
             "token": TOKEN,
-            "base_url": self.standin.base_url,
+            "base_url": self.fake.base_url,
             "proxy": None,
             "outputs": (("json", str(folder / "report.json")),),
             "run_file": folder / "run.sqlite",
@@ -69,7 +69,7 @@ class Place:
         """What a command needs to audit this place."""
         return {
             "DATABASE_URL": self.dsn,
-            "REPLICATE_BASE_URL": self.standin.origin,
+            "REPLICATE_BASE_URL": self.fake.origin,
             "REPLICATE_API_TOKEN": TOKEN,
             "SYNC_AUDIT_RATE": "100000",
             "SYNC_AUDIT_TIMEOUT": "0.6",
@@ -124,15 +124,15 @@ def stage(postgres_server: str, cast: People) -> Iterator[Place]:
     """
     dsn = asyncio.run(new_database(postgres_server, "stage"))
     asyncio.run(load(dsn, cast))
-    with in_thread(StandIn(Prompt(cast.world))) as standin:
-        yield Place(dsn, standin, retries=0)
+    with in_thread(FakeReplicate(Prompt(cast.world))) as fake:
+        yield Place(dsn, fake, retries=0)
 
 
 @pytest.fixture(scope="session")
 def troubled(stage: Place, cast: People) -> Iterator[Place]:
     """The demo's users with all that Replicate does to them: it makes everybody wait, and is well the second time."""
-    with in_thread(StandIn(cast.world)) as standin:
-        yield Place(stage.dsn, standin)
+    with in_thread(FakeReplicate(cast.world)) as fake:
+        yield Place(stage.dsn, fake)
 
 
 @pytest.fixture(scope="session")
@@ -146,14 +146,14 @@ def square(postgres_server: str, crowd: Crowd) -> Iterator[Place]:
     """The crowd, to be read only."""
     dsn = asyncio.run(new_database(postgres_server, "square"))
     asyncio.run(load(dsn, crowd))
-    with in_thread(StandIn(crowd)) as standin:
-        yield Place(dsn, standin)
+    with in_thread(FakeReplicate(crowd)) as fake:
+        yield Place(dsn, fake)
 
 
-def audit(settings: RunSettings) -> Ledger:
+def audit(settings: RunSettings) -> RunFile:
     """A whole run in this process; returns its open run file."""
 
-    async def run() -> Ledger:
+    async def run() -> RunFile:
         return await app.audit(settings, Silent(), Stop())
 
     return asyncio.run(run())

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.run import Filters, OrderBy
 from audit.model.users import ModelRecord, Population
 from audit.postgres.snapshot import snapshot
@@ -80,10 +80,10 @@ async def read(
         return [record async for record in taken.records()], taken.population
 
 
-async def failure(dsn: str, **options: Any) -> SourceError:
+async def failure(dsn: str, **options: Any) -> DatabaseError:
     """The error that reading everything ends in; it shows no password anywhere."""
     settings: dict[str, Any] = {"order_by": "updated_at", "filters": Filters(), "statement_timeout": 20.0} | options
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         async with snapshot(parse(dsn), **settings) as taken:
             _ = [record async for record in taken.records()]
     error = caught.value

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Literal, NamedTuple
 
-from audit.demo.fake_replicate.server import Seen, StandIn
+from audit.demo.fake_replicate.server import FakeReplicate, Seen
 from audit.demo.fake_replicate.thread import _START_SECONDS
 
 
@@ -22,7 +22,7 @@ class Usage(NamedTuple):
     """Memory resident at most, in the unit of the kernel's `ru_maxrss`."""
 
 
-class RemoteStandIn:
+class RemoteFakeReplicate:
     """A stand-in in another process, as far as it can be reached from here."""
 
     def __init__(self, connection: Connection, origin: str) -> None:
@@ -48,7 +48,7 @@ class RemoteStandIn:
 
 
 @contextmanager
-def in_process(make: Callable[[], StandIn]) -> Iterator[RemoteStandIn]:
+def in_process(make: Callable[[], FakeReplicate]) -> Iterator[RemoteFakeReplicate]:
     """Serves from a process of its own, so that its CPU time and memory are not the caller's.
 
     `make` is called there and has to be picklable: a function of a module, or a `functools.partial` of one. The
@@ -62,7 +62,7 @@ def in_process(make: Callable[[], StandIn]) -> Iterator[RemoteStandIn]:
     try:
         if not here.poll(_START_SECONDS):
             raise TimeoutError(f"The stand-in did not start within {_START_SECONDS:.0f} s.")
-        yield RemoteStandIn(here, here.recv())
+        yield RemoteFakeReplicate(here, here.recv())
     finally:
         here.close()
         process.join(5)
@@ -72,11 +72,11 @@ def in_process(make: Callable[[], StandIn]) -> Iterator[RemoteStandIn]:
         process.close()
 
 
-def _serve(make: Callable[[], StandIn], connection: Connection) -> None:
+def _serve(make: Callable[[], FakeReplicate], connection: Connection) -> None:
     asyncio.run(_answer_parent(make(), connection))
 
 
-async def _answer_parent(standin: StandIn, connection: Connection) -> None:
+async def _answer_parent(fake: FakeReplicate, connection: Connection) -> None:
     parent_gone = asyncio.Event()
 
     def read() -> None:
@@ -87,15 +87,15 @@ async def _answer_parent(standin: StandIn, connection: Connection) -> None:
             return
         if request == "usage":
             cpu, peak = _used()
-            connection.send(Usage(standin.seen, cpu - used_before, peak))
+            connection.send(Usage(fake.seen, cpu - used_before, peak))
         elif request == "answered":
-            connection.send(standin.seen.statuses.total())
+            connection.send(fake.seen.statuses.total())
         else:
-            standin.spend(request)
+            fake.spend(request)
 
-    async with standin:
+    async with fake:
         used_before, _ = _used()
-        connection.send(standin.origin)
+        connection.send(fake.origin)
         loop = asyncio.get_running_loop()
         loop.add_reader(connection.fileno(), read)
         await parent_gone.wait()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from audit.model.codes import Note, Reason, Status
-from audit.model.findings import Acceptance, Acceptances, AuditedUser, Finding, Mark, Summary
+from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineState, Finding, Summary
 from audit.model.ids import recorded_hash
 from audit.model.replies import Account, Requests, Traced, Training, TrainingsRead, Version
 from audit.model.run import Baseline, Filters, RunInfo
@@ -313,7 +313,7 @@ def anna() -> SampleRun:
 def compared() -> SampleRun:
     """One user new in need, one known, one resolved."""
     users = (outdated(1), outdated(2), up_to_date(3))
-    marks: tuple[Mark, ...] = ("new", "known", "resolved")
+    marks: tuple[BaselineState, ...] = ("new", "known", "resolved")
     since = Baseline(run_id="b" * 32, started_at="2026-02-01T12:00:00Z", path="reports/last.sqlite")
     marked = [AuditedUser(user.record, user.finding, mark) for user, mark in zip(users, marks, strict=True)]
     return SampleRun(marked, narrowed(baseline=since))

@@ -10,7 +10,7 @@ from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account
 from audit.model.users import Population
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.samples import NEW, finding, record, run_info
 
 
@@ -32,27 +32,27 @@ def population(users: int) -> Population:
 def finished_run_file(path: Path, users: int, base_url: str, account: Account | None = None) -> None:
     """A complete run in which so many users are up to date."""
     info = run_info(base_url=base_url, account=account)
-    ledger = Ledger.create(path, info)
-    with ledger, ledger.loading():
+    run_file = RunFile.create(path, info)
+    with run_file, run_file.loading():
         for i in range(users):
             who = record(user_id=f"u{i}", email=f"user{i}@example.com", replicate_model_id=f"acme/m{i}")
-            ledger.add(who, who.replicate_model_id, finding(Reason.STOPPED))
-        ledger.save_population(population(users))
-    with Ledger.resume(path) as ledger:
+            run_file.add(who, who.replicate_model_id, finding(Reason.STOPPED))
+        run_file.save_population(population(users))
+    with RunFile.resume(path) as run_file:
         good = finding(Reason.LATEST_VERSION, latest_version=NEW, versions_behind=0, total_versions=1)
-        ledger.settle(((row_id, good) for row_id in range(1, users + 1)), None, 0)
-        ledger.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))
+        run_file.settle(((row_id, good) for row_id in range(1, users + 1)), None, 0)
+        run_file.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))
 
 
 def run_file_of(path: Path, users: Iterable[AuditedUser], **changes: Any) -> Path:
     """The run file of a run, complete unless `changes` say otherwise, that found `users`, given in report order."""
     info = run_info(**({"state": "complete", "finished_at": "2026-03-01T12:01:00Z"} | changes))
     count = 0
-    with Ledger.create(path, info) as ledger:
-        with ledger.loading():
+    with RunFile.create(path, info) as run_file:
+        with run_file.loading():
             for user in users:
-                ledger.add(user.record, None, user.finding)
+                run_file.add(user.record, None, user.finding)
                 count += 1
-            ledger.save_population(population(count))
-        ledger.finish(info)
+            run_file.save_population(population(count))
+        run_file.finish(info)
     return path

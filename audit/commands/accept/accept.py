@@ -10,9 +10,9 @@ from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, AuditedUser
 from audit.model.shard import named
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.who import KEPT, matching
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 RUN_FILES = "sync-audit-*.sqlite"
 """What `run` calls run files unless told otherwise: the last of them by name is the newest."""
@@ -77,8 +77,8 @@ def accept(wish: Wish, run: Path | None, file: Path) -> Written:
 
 
 def _found(run: Path, who: str) -> AuditedUser:
-    with Ledger.open(run) as ledger:
-        users, shard = matching(ledger.users(), who), ledger.info.shard
+    with RunFile.open(run) as run_file:
+        users, shard = matching(run_file.users(), who), run_file.info.shard
     if len(users) == 1:
         return users[0]
     if not users and shard:
@@ -87,7 +87,9 @@ def _found(run: Path, who: str) -> AuditedUser:
         )
     if not users:
         raise SettingsError(f"nobody in {run} matches {who!r}", "Name another run file with --run.")
-    ids = ", ".join(visible(user.record.user_id) for user in users[:_NAMED]) + (", …" if len(users) > _NAMED else "")
+    ids = ", ".join(escape_controls(user.record.user_id) for user in users[:_NAMED]) + (
+        ", …" if len(users) > _NAMED else ""
+    )
     count = f"{KEPT} users or more" if len(users) > KEPT else f"{len(users)} users"
     raise SettingsError(f"{who!r} matches {count} of {run}", f"Name one of them by id: {ids}")
 

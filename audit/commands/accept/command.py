@@ -121,20 +121,20 @@ def _file(said: "Said") -> Path:
 def _show(written: "Written", file: Path, run: Path | None) -> None:
     """Say exactly what was written, and where."""
     from audit.commands.accept.file import block
-    from audit.model.text import visible
+    from audit.model.text import escape_controls
 
-    name = visible(str(file))
+    name = escape_controls(str(file))
     if old := written.replaced:
-        click.echo(f"Changed in {name} (it was until {old.until}, because: {visible(old.because)}):")
+        click.echo(f"Changed in {name} (it was until {old.until}, because: {escape_controls(old.because)}):")
     else:
         click.echo(f"Wrote into {name}{', which is new' if written.new_file else ''}:")
     click.echo()
     for line in block(written.entry).splitlines():
-        click.echo(f"  {visible(line)}")
+        click.echo(f"  {escape_controls(line)}")
     click.echo()
     entry = written.entry
     same = "reason and recorded version stay" if entry.version else "the reason stays"
     click.echo(f"It holds up to and including {entry.until} (UTC), as long as {same} the same.")
     if run:
         click.echo("What becomes of the run with it:")
-        click.echo(f"  sync-audit render {shlex.quote(visible(str(run)))} \\\n    --accept {shlex.quote(name)}")
+        click.echo(f"  sync-audit render {shlex.quote(escape_controls(str(run)))} \\\n    --accept {shlex.quote(name)}")

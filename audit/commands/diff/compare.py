@@ -12,11 +12,20 @@ from audit.commands import past_run
 from audit.commands.diff import view as diff_formats
 from audit.commands.diff.view import FORMATS, DiffCounts, DiffView
 from audit.errors import ReportError, SettingsError
-from audit.findings.comparison import Change, Compared, ComparedRun, Sighting, compare, diff_code, doubts, may_be_worse
+from audit.findings.comparison import (
+    Change,
+    Compared,
+    ComparedRun,
+    UserSnapshot,
+    compare,
+    diff_code,
+    doubts,
+    may_be_worse,
+)
 from audit.model.codes import Status
 from audit.report import writer
 from audit.report.redaction import redacted_sighting, redacted_text
-from audit.runfile.matching import Pairs, Tally
+from audit.runfile.matching import RunJoin, Tally
 
 __all__ = ["FORMATS", "check_outputs", "comparison", "write"]
 
@@ -27,7 +36,7 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
 
     Memory does not grow with the number of users. Raises LedgerError or ReportError, which name the file.
     """
-    with Pairs() as pairs:
+    with RunJoin() as pairs:
         old = past_run.read(old_path, partial(pairs.add, 0))
         new = past_run.read(new_path, partial(pairs.add, 1))
         redacted = redact or old.redacted or new.redacted
@@ -68,7 +77,7 @@ def check_outputs(outputs: Sequence[writer.Output], *runs: Path) -> None:
             raise SettingsError(f"-o {output.format}={output.path} is one of the runs to be compared", "Name another.")
 
 
-def _masked(user: Sighting | None) -> Sighting | None:
+def _masked(user: UserSnapshot | None) -> UserSnapshot | None:
     return user and redacted_sighting(user)
 
 

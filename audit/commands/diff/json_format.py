@@ -6,7 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit.commands.diff.view import CHANGES, DiffView
-from audit.findings.comparison import Change, Compared, ComparedRun, Sighting
+from audit.findings.comparison import Change, Compared, ComparedRun, UserSnapshot
 from audit.report.json_report import escaped
 
 SCHEMA_VERSION = 1
@@ -78,7 +78,7 @@ def _line(user: Compared) -> dict[str, object]:
     }
 
 
-def _side(side: Sighting | None) -> dict[str, object] | None:
+def _side(side: UserSnapshot | None) -> dict[str, object] | None:
     if side is None:
         return None
     return {

@@ -9,7 +9,7 @@ from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline,
 from audit.commands.diff.view import versions as versions_of
 from audit.commands.diff.view import who as who_is
 from audit.findings.comparison import Change, Compared, DiffCode
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.report.words import instant
 
 WIDTH = 80
@@ -35,15 +35,15 @@ def render(view: DiffView, out: BinaryIO) -> None:
 def lines(view: DiffView, width: int) -> Iterator[Line]:
     """All lines; names and hashes stay in one piece, however narrow it is."""
     for name, run in (("OLD", view.old), ("NEW", view.new)):
-        yield f"{name}  {visible(instant(run.started_at))}  {visible(run.path)}", ""
-        yield f"     {visible(run_line(run))}", "dim"
+        yield f"{name}  {escape_controls(instant(run.started_at))}  {escape_controls(run.path)}", ""
+        yield f"     {escape_controls(run_line(run))}", "dim"
     yield "", ""
     yield headline(view), _STYLES[view.code]
     yield from _wrapped(tally(view), width)
     if same := unchanged(view):
         yield from _wrapped(f"Unchanged: {same}", width)
     for doubt in view.doubts:
-        yield from _wrapped(f"! {visible(doubt)}", width, "  ", "bold")
+        yield from _wrapped(f"! {escape_controls(doubt)}", width, "  ", "bold")
     for change in CHANGES:
         if view.counts.changes[change]:
             yield from _section(view, change, width)
@@ -62,17 +62,17 @@ def _section(view: DiffView, change: Change, width: int) -> Iterator[Line]:
 
 
 def _user(user: Compared, width: int) -> Iterator[Line]:
-    name = f"  {shortened(visible(who_is(user)), _NAME)}"
-    what = visible(_became(user))
+    name = f"  {shortened(escape_controls(who_is(user)), _NAME)}"
+    what = escape_controls(_became(user))
     if len(name) + 2 + len(what) <= width:
         yield f"{name}  {what}", ""
     else:
         yield name, ""
         yield f"      {what}", ""
     for line in versions_of(user):
-        yield f"      {visible(line)}", ""
+        yield f"      {escape_controls(line)}", ""
     if why := cause(user):
-        yield from _wrapped(f"      {visible(shortened(why, _TEXT))}", width, "      ")
+        yield from _wrapped(f"      {escape_controls(shortened(why, _TEXT))}", width, "      ")
 
 
 def _became(user: Compared) -> str:

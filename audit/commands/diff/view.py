@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from audit import __version__
-from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode, Sighting
+from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode, UserSnapshot
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.report.words import counted, short_hash
@@ -101,7 +101,7 @@ def who(user: Compared) -> str:
     return user.last.email or user.last.user_id
 
 
-def state(side: Sighting | None) -> str:
+def state(side: UserSnapshot | None) -> str:
     """How a user stood in one run; a reason of a later version of this program is shown as its code."""
     return _TITLES_OF_REASONS.get(side.reason, side.reason) if side else "not there"
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from audit.errors import AuditError
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.times import duration
 
 CLOCK_TOLERANCE = 5.0
@@ -96,8 +96,8 @@ def skipped(group: Group, names: Iterable[tuple[str, str]], why: str) -> list[Re
 def failed(group: Group, check: tuple[str, str], error: AuditError | None) -> Result:
     """The result for a check that ended in `error`."""
     name, title = check
-    said = visible(str(error or "not looked at"))
-    step = visible(error.next_step) if error else ""
+    said = escape_controls(str(error or "not looked at"))
+    step = escape_controls(error.next_step) if error else ""
     return Result(group=group, name=name, title=title, state=State.FAIL, figure=said, next_step=step)
 
 

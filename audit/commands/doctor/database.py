@@ -6,10 +6,10 @@ from audit.commands.doctor.checks import Group, Result, State, clock_result, fai
 from audit.commands.doctor.settings import Setting
 from audit.errors import AuditError
 from audit.model.tables import PLAIN, Tables
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.times import milliseconds
 from audit.model.users import OptionalColumn
-from audit.postgres.server import Server, Shape
+from audit.postgres.server import Server, TableShape
 
 INDEX_WANTED_FROM = 1000
 """Rows. Below that, reading the whole table is as quick."""
@@ -39,25 +39,25 @@ def settings(found: Sequence[Setting]) -> list[Result]:
 
 def _setting(setting: Setting) -> Result:
     title = setting.name.removeprefix("--").replace("-", " ") if setting.name.startswith("--") else setting.name
-    shown = f"{visible(setting.value)} ({setting.where})"
+    shown = f"{escape_controls(setting.value)} ({setting.where})"
     return Result(
         group=Group.SETTINGS,
         name=f"setting_{title.replace(' ', '_').lower()}",
         title=title,
         state=State.FAIL if setting.problem else State.OK,
-        figure=visible(setting.problem) if setting.problem else shown,
-        next_step=visible(setting.next_step) if setting.problem else "",
+        figure=escape_controls(setting.problem) if setting.problem else shown,
+        next_step=escape_controls(setting.next_step) if setting.problem else "",
         data={"value": setting.value or None, "origin": setting.origin, "where": setting.where},
     )
 
 
 def database(
-    server: Server | None, shape: Shape | None, error: AuditError | None, tables: Tables = PLAIN
+    server: Server | None, shape: TableShape | None, error: AuditError | None, tables: Tables = PLAIN
 ) -> list[Result]:
     """Server and `tables`; `error` is what kept us from seeing the first of them that is None, or what comes later."""
     group = Group.DATABASE
     if server is None:
-        why = visible(str(error)) if error else "not looked at: the setting is missing or wrong"
+        why = escape_controls(str(error)) if error else "not looked at: the setting is missing or wrong"
         first = failed(group, _REACHABLE, error) if error else skipped(group, [_REACHABLE], why)[0]
         rest = (*_SERVER_CHECKS, _CLOCK, _TABLES, *_TABLE_CHECKS)
         return [first, *skipped(group, rest, "not looked at: no connection to the database")]
@@ -80,19 +80,19 @@ def database(
 
 
 def _both(tables: Tables) -> str:
-    return visible(f"{tables.users.sql} and {tables.user_models.sql}")
+    return escape_controls(f"{tables.users.sql} and {tables.user_models.sql}")
 
 
 def _reachable(server: Server) -> Result:
     slow = server.latency > SLOW_ROUND_TRIP
     name, title = _REACHABLE
-    label = visible(server.label)
+    label = escape_controls(server.label)
     return Result(
         group=Group.DATABASE,
         name=name,
         title=title,
         state=State.WARN if slow else State.OK,
-        figure=f"{label} answers in {milliseconds(server.latency)}, PostgreSQL {visible(server.version)}",
+        figure=f"{label} answers in {milliseconds(server.latency)}, PostgreSQL {escape_controls(server.version)}",
         next_step="Run the audit nearer to the database: each 1,000 users cost a round trip." if slow else "",
         data={"label": server.label, "version": server.version, "latency_ms": round(server.latency * 1000, 3)},
     )
@@ -115,12 +115,12 @@ def _tls(server: Server) -> Result:
 
 
 def _role(server: Server, tables: Tables) -> Result:
-    name = visible(server.role)
+    name = escape_controls(server.role)
     figure, step = f"{name} may read and not write", ""
     if server.read_only:
         figure = f"{name}, in sessions that are read-only"
     elif server.superuser or server.writable:
-        what = "is a superuser" if server.superuser else f"may change {visible(' and '.join(server.writable))}"
+        what = "is a superuser" if server.superuser else f"may change {escape_controls(' and '.join(server.writable))}"
         figure = f"{name} {what}; the audit never writes"
         step = f"Better use a role that may only SELECT from {_both(tables)}."
     data = {"role": server.role, "superuser": server.superuser, "writable": list(server.writable)}
@@ -150,7 +150,7 @@ def clock(group: Group, check: tuple[str, str], server: Server) -> Result:
     )
 
 
-def _columns(shape: Shape, tables: Tables) -> Result:
+def _columns(shape: TableShape, tables: Tables) -> Result:
     missing = shape.missing
     return Result(
         group=Group.DATABASE,
@@ -159,26 +159,29 @@ def _columns(shape: Shape, tables: Tables) -> Result:
         state=State.WARN if missing else State.OK,
         figure="without " + "; ".join(f"{name}: {LOST[name]}" for name in missing) if missing else "all optional ones",
         next_step="Nothing, if the product has no such data; else say in [database.columns] of the config file how "
-        f"they are called, or have a view add them to {visible(tables.user_models.sql)}."
+        f"they are called, or have a view add them to {escape_controls(tables.user_models.sql)}."
         if missing
         else "",
         data={"missing": list(missing), "lost": {name: LOST[name] for name in missing}},
     )
 
 
-def _index(shape: Shape, tables: Tables) -> Result:
+def _index(shape: TableShape, tables: Tables) -> Result:
     state, step = State.OK, ""
     models = tables.user_models
-    column = visible(f"{models.sql}.{models.column('user_id')}")
+    column = escape_controls(f"{models.sql}.{models.column('user_id')}")
     if shape.is_view:
-        figure = f"not known: {visible(models.sql)} is a view"
+        figure = f"not known: {escape_controls(models.sql)} is a view"
     elif shape.index:
-        figure = f"{visible(shape.index)} on {column}"
+        figure = f"{escape_controls(shape.index)} on {column}"
     elif shape.rows < INDEX_WANTED_FROM:
         figure = f"none on {column}, nor needed for {shape.rows:,} rows"
     else:
         figure = f"none on {column}, for {shape.rows:,} rows"
-        state, step = State.WARN, visible(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({models.column('user_id')});")
+        state, step = (
+            State.WARN,
+            escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({models.column('user_id')});"),
+        )
     data = {"index": shape.index, "is_view": shape.is_view}
     return Result(
         group=Group.DATABASE,

@@ -10,11 +10,11 @@ from audit.commands.doctor import replicate as diagnosis_replicate
 from audit.commands.doctor.checks import Diagnosis
 from audit.commands.doctor.replicate import Asked, Speed, Trial
 from audit.commands.doctor.settings import DoctorSettings
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.model.replies import Account, Failed, Missing
 from audit.model.tables import PLAIN
 from audit.model.times import Clock, utc_now
-from audit.postgres.server import Looked, People, look
+from audit.postgres.server import Inspection, People, look
 from audit.replicate import Replicate, Target, Ticking, connect
 
 PATIENCE = 10.0
@@ -49,7 +49,7 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
     return _judged(settings, looked, asked, speed)
 
 
-def _judged(settings: DoctorSettings, looked: Looked, asked: Asked | None, speed: Speed) -> Diagnosis:
+def _judged(settings: DoctorSettings, looked: Inspection, asked: Asked | None, speed: Speed) -> Diagnosis:
     server, tables, people = looked.server, looked.tables, looked.people
     names = settings.database.tables if settings.database else PLAIN
     uncounted = looked.error if tables is not None else None  # any earlier error is one of the database's own
@@ -64,9 +64,9 @@ def _judged(settings: DoctorSettings, looked: Looked, asked: Asked | None, speed
     )
 
 
-async def _look(settings: DoctorSettings, account: Account | Failed | None, clock: Clock) -> Looked:
+async def _look(settings: DoctorSettings, account: Account | Failed | None, clock: Clock) -> Inspection:
     if settings.database is None:
-        return Looked()
+        return Inspection()
     name = account.username if isinstance(account, Account) else None
     return await look(settings.database, account=name, statement_timeout=settings.statement_timeout, now=clock)
 
@@ -75,13 +75,13 @@ async def _try(replicate: Replicate, account: Account | Failed, people: People |
     """Ask for real models, the latest first, until one is there."""
     if people is None or isinstance(account, Failed):
         return ()
-    circumstances = Circumstances(account)
+    context = RunContext(account)
     trials: list[Trial] = []
     for record in people.recent[:TRIALS]:
         began = time.monotonic()
         reply = await replicate.ask(record.replicate_model_id or "")
         seconds = time.monotonic() - began
-        trials.append(Trial(record, reply, classify(record, reply, circumstances), seconds))
+        trials.append(Trial(record, reply, classify(record, reply, context), seconds))
         if not isinstance(reply, Missing | Failed):
             break
     return tuple(trials)

@@ -4,7 +4,7 @@ from audit.commands.doctor.checks import Group, Result, State, failed, skipped
 from audit.errors import AuditError
 from audit.findings.rows import OTHERS, is_near_miss
 from audit.model.tables import PLAIN, Tables
-from audit.model.text import backticked, shortened, visible
+from audit.model.text import backticked, escape_controls, shortened
 from audit.model.users import Population
 from audit.postgres.server import People
 
@@ -35,19 +35,19 @@ def _population(population: Population, tables: Tables) -> Result:
     counting, users = population.users_with_completed_model, population.users
     figure, step = f"{counting:,} of {users:,} users have a completed model", ""
     if users == 0:
-        figure = f"the table {visible(tables.users.sql)} is empty"
+        figure = f"the table {escape_controls(tables.users.sql)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif not population.training_status:
-        figure = f"{users:,} users, and {visible(tables.user_models.sql)} is empty"
+        figure = f"{users:,} users, and {escape_controls(tables.user_models.sql)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif counting == 0:
         figure = f"none of {users:,} users has a completed model: an audit finds nobody"
         status, test = (tables.user_models.column(name) for name in ("training_status", "is_test"))
         words = tables.completed_shown
-        step = visible(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
+        step = escape_controls(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
     orphans = population.models_without_user
     if orphans:
-        figure += f"; {orphans:,} completed rows belong to nobody in {visible(tables.users.sql)}"
+        figure += f"; {orphans:,} completed rows belong to nobody in {escape_controls(tables.users.sql)}"
     return Result(
         group=Group.PEOPLE,
         name="population",
@@ -81,8 +81,8 @@ def _statuses(population: Population, completed: tuple[str, ...]) -> Result:
         name="training_status",
         title="statuses",
         state=State.WARN if step else State.OK,
-        figure=shortened(visible(listed), 300),
-        next_step=shortened(visible(step), 300),
+        figure=shortened(escape_controls(listed), 300),
+        next_step=shortened(escape_controls(step), 300),
         data={"training_status": counts, "near_misses": near, "unknown": strange},
     )
 
@@ -95,7 +95,7 @@ def _model_ids(found: People) -> Result:
     )
     bad = sum(count for count, _ in faults)
     listed = ", ".join(f"{count:,} {what}" for count, what in faults if count)
-    example = f", such as {visible(found.malformed_example)}" if found.malformed_example else ""
+    example = f", such as {escape_controls(found.malformed_example)}" if found.malformed_example else ""
     return Result(
         group=Group.PEOPLE,
         name="model_ids",

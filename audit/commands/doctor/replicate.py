@@ -10,11 +10,11 @@ from audit.commands.settings import SAMPLE
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Missing, NoVersions, Reply
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord
 from audit.postgres.server import People, Server
-from audit.replicate.transport import Signs
+from audit.replicate.transport import ResponseMetadata
 
 LIMIT = 3000
 """Requests a minute that Replicate gives an account, unless it is low on credit."""
@@ -46,7 +46,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     host: str
     account: Account | Failed
-    signs: Signs | None
+    signs: ResponseMetadata | None
     """Of the answer about the account; None where there was none."""
     trials: tuple[Trial, ...] = ()
     """In the order in which they were made; the last one counts."""
@@ -67,7 +67,7 @@ def replicate(asked: Asked | None, people: People | None, server: Server | None)
         return skipped(group, checks, "not asked: the token or the base URL is missing or wrong")
     if asked.signs is None:
         detail = asked.account.detail if isinstance(asked.account, Failed) else "no answer"
-        first = _result(_REACHABLE, State.FAIL, f"{visible(asked.host)}: {detail}", _way_step())
+        first = _result(_REACHABLE, State.FAIL, f"{escape_controls(asked.host)}: {detail}", _way_step())
         rest = (_TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
         return [first, *skipped(group, rest, "not asked: Replicate is not reachable")]
     return [
@@ -91,8 +91,8 @@ def _way_step() -> str:
     )
 
 
-def _reachable(asked: Asked, signs: Signs) -> Result:
-    host = visible(asked.host)
+def _reachable(asked: Asked, signs: ResponseMetadata) -> Result:
+    host = escape_controls(asked.host)
     data: dict[str, object] = {"latency_ms": round(signs.latency * 1000, 3), "status": signs.status}
     if isinstance(asked.account, Failed) and asked.account.reason in {Reason.SERVER_ERROR, Reason.BAD_RESPONSE}:
         return _result(_REACHABLE, State.FAIL, f"{host}: {asked.account.detail}", _way_step(), **data)
@@ -101,9 +101,9 @@ def _reachable(asked: Asked, signs: Signs) -> Result:
 
 def _token(account: Account | Failed) -> Result:
     if not isinstance(account, Failed):
-        kind = f" ({visible(account.type)})" if account.type else ""
+        kind = f" ({escape_controls(account.type)})" if account.type else ""
         who = {"username": account.username, "type": account.type}
-        return _result(_TOKEN, State.OK, f"valid, and belongs to {visible(account.username)}{kind}", "", **who)
+        return _result(_TOKEN, State.OK, f"valid, and belongs to {escape_controls(account.username)}{kind}", "", **who)
     if account.reason is Reason.UNAUTHORIZED:
         return _result(_TOKEN, State.FAIL, f"Replicate refuses it ({account.detail})", _TOKEN_STEP)
     if account.reason is Reason.RATE_LIMITED:
@@ -111,7 +111,7 @@ def _token(account: Account | Failed) -> Result:
     return _result(_TOKEN, State.FAIL, f"whose it is could not be found out: {account.detail}", "Try again.")
 
 
-def _clock(signs: Signs, server: Server | None) -> Result:
+def _clock(signs: ResponseMetadata, server: Server | None) -> Result:
     step = "Set the clock that is wrong."
     if signs.clock_ahead is not None and server is not None:
         together = abs(signs.clock_ahead - server.clock_ahead) < 60
@@ -125,7 +125,7 @@ def _clock(signs: Signs, server: Server | None) -> Result:
     return clock_result(Group.REPLICATE, _CLOCK, signs.clock_ahead, step)
 
 
-def _rate(signs: Signs) -> Result:
+def _rate(signs: ResponseMetadata) -> Result:
     left, reset = signs.remaining, signs.reset
     data = {"remaining": left, "reset_seconds": reset}
     if signs.status == 429 or left == 0:
@@ -151,7 +151,7 @@ def _rate(signs: Signs) -> Result:
 def _owners(asked: Asked, people: People | None) -> Result:
     if people is None or not people.owners:
         return skipped(Group.REPLICATE, [_OWNERS], "not compared: no model ids from the database")[0]
-    listed = ", ".join(f"{visible(owner.name)} {owner.users:,}" for owner in people.owners)
+    listed = ", ".join(f"{escape_controls(owner.name)} {owner.users:,}" for owner in people.owners)
     more = people.owner_count - len(people.owners)
     listed += f" and {more:,} more" if more > 0 else ""
     data = {"owners": {owner.name: owner.users for owner in people.owners}, "owner_count": people.owner_count}
@@ -159,16 +159,15 @@ def _owners(asked: Asked, people: People | None) -> Result:
         return _result(
             _OWNERS, State.WARN, f"models by owner: {listed}", "See the token: whose it is, is not known.", **data
         )
-    name, own, users = visible(asked.account.username), people.account_users, people.askable_users
+    name, own, users = escape_controls(asked.account.username), people.account_users, people.askable_users
     data |= {"account_users": own, "askable_users": users}
     if own == users:
         return _result(_OWNERS, State.OK, f"all {users:,} models belong to {name}", "", **data)
     figure = f"{own:,} of {users:,} users' models belong to {name}; by owner: {listed}"
     if own == 0:
         found = any(_was_found(trial.reply) for trial in asked.trials)
-        step = (
-            f"Use a token of {visible(people.owners[0].name)}: to strangers private models look as if they were gone."
-        )
+        owner = escape_controls(people.owners[0].name)
+        step = f"Use a token of {owner}: to strangers private models look as if they were gone."
         return _result(_OWNERS, State.WARN if found else State.FAIL, figure, step, **data)
     step = (
         "Private models of other accounts will look as if they did not exist; see the note owner_differs_from_account."
@@ -192,7 +191,7 @@ def _model(asked: Asked, people: People | None) -> Result:
         return skipped(Group.REPLICATE, [_MODEL], why)[0]
     trial = asked.trials[-1]
     finding, record = trial.finding, trial.record
-    model = visible(record.replicate_model_id or "")
+    model = escape_controls(record.replicate_model_id or "")
     before = len(asked.trials) - 1
     tried = f"; {before} tried before failed ({asked.trials[0].finding.reason})" if before else ""
     data = {"model": model, "user_id": record.user_id, "status": finding.status.value, "reason": finding.reason.value}

@@ -54,9 +54,9 @@ def command(shards: tuple[str, ...], **given: object) -> "Code":
     with leaving():
         with busy("merging the shards"):
             merged = app_merge.merge(settings)
-        with merged.ledger as ledger:
-            outcome = reporting.report(ledger, wanted, exit_zero=said.flag("exit_zero"))
-            ending.show(outcome, ledger, doubts=merged.doubts)
+        with merged.run_file as run_file:
+            outcome = reporting.report(run_file, wanted, exit_zero=said.flag("exit_zero"))
+            ending.show(outcome, run_file, doubts=merged.doubts)
     return outcome.code
 
 

@@ -17,7 +17,7 @@ from audit.errors import SettingsError
 from audit.model.findings import Acceptances
 from audit.model.run import Format
 from audit.model.shard import lacking
-from audit.runfile import Ledger, check_free
+from audit.runfile import RunFile, check_free
 from audit.runfile import merge as shards
 
 
@@ -40,7 +40,7 @@ class MergeSettings:
 class Merged(NamedTuple):
     """The new run file, open, and what is to be said of it."""
 
-    ledger: Ledger
+    run_file: RunFile
     doubts: tuple[str, ...]
 
 
@@ -62,11 +62,11 @@ def merge(settings: MergeSettings) -> Merged:
         )
         shard_set.check(parts, allowed)
         by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
-        ledger, doubled = _written(settings, [each for each in by_number if each[0].population])
-        return Merged(ledger, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))
+        run_file, doubled = _written(settings, [each for each in by_number if each[0].population])
+        return Merged(run_file, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))
 
 
-def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, Ledger]]) -> tuple[Ledger, int]:
+def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, RunFile]]) -> tuple[RunFile, int]:
     """The new run file, open, and how many users were in two shards; `inputs` by number."""
     parts = [part for part, _ in inputs]
     info = merged_run.merged(parts, secrets.token_hex(16))
@@ -75,22 +75,22 @@ def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, Ledger]]) -> 
         info = msgspec.structs.replace(info, acceptances=settings.acceptances)
     with suppress(OSError):  # creating the run file says it better
         settings.run_file.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger.create(settings.run_file, info)
+    run_file = RunFile.create(settings.run_file, info)
     try:
-        with ledger.loading():
-            doubled = shards.join(ledger, {part.shard: each for part, each in inputs})
+        with run_file.loading():
+            doubled = shards.join(run_file, {part.shard: each for part, each in inputs})
             population = merged_run.population(parts)
-            ledger.save_population(population)
+            run_file.save_population(population)
             outputs = reporting.to_keep(settings.outputs)
-            ledger.save_choices(merged_run.choices(parts, outputs))
+            run_file.save_choices(merged_run.choices(parts, outputs))
         if info.trainings:
-            read = msgspec.structs.replace(info.trainings, read=ledger.copies.count_trainings())
+            read = msgspec.structs.replace(info.trainings, read=run_file.copies.count_trainings())
             info = msgspec.structs.replace(info, trainings=read)
-        ledger.finish(merged_run.ended(info, parts, lacking(info, population, ledger.summary)))
+        run_file.finish(merged_run.ended(info, parts, lacking(info, population, run_file.summary)))
     except BaseException:
-        ledger.discard()
+        run_file.discard()
         raise
-    return ledger, doubled
+    return run_file, doubled
 
 
 def _check_paths(settings: MergeSettings) -> None:

@@ -9,7 +9,7 @@ from audit.commands.merge.shards import Part, known
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Choices, Format, RunInfo, ShardRun
 from audit.model.shard import named
-from audit.model.times import seconds
+from audit.model.times import epoch_seconds
 from audit.model.users import Population
 
 APART = timedelta(days=1)
@@ -24,8 +24,8 @@ def merged(parts: Sequence[Part], run_id: str) -> RunInfo:
     return msgspec.structs.replace(
         parts[0].info,
         id=run_id,
-        started_at=min((part.info.started_at for part in parts), key=seconds),
-        finished_at=max((part.info.finished_at or part.info.started_at for part in parts), key=seconds),
+        started_at=min((part.info.started_at for part in parts), key=epoch_seconds),
+        finished_at=max((part.info.finished_at or part.info.started_at for part in parts), key=epoch_seconds),
         account=accounts.pop() if len(accounts) == 1 else None,
         requests=sum((part.info.requests for part in parts), Requests()),
         trainings=_read(parts),
@@ -99,8 +99,8 @@ def doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
 
 
 def _doubts(parts: Sequence[Part], doubled: int) -> Iterator[str]:
-    first, last = (pick(parts, key=lambda part: seconds(part.info.started_at)) for pick in (min, max))
-    if seconds(last.info.started_at) - seconds(first.info.started_at) > APART.total_seconds():
+    first, last = (pick(parts, key=lambda part: epoch_seconds(part.info.started_at)) for pick in (min, max))
+    if epoch_seconds(last.info.started_at) - epoch_seconds(first.info.started_at) > APART.total_seconds():
         days = f"{first.info.started_at[:10]}, and {named(last.shard)} on {last.info.started_at[:10]}"
         yield f"More than a day lies between the shards: {named(first.shard)} was begun on {days}."
     counts = {part.population.users_with_completed_model: part for part in reversed(parts) if part.population}

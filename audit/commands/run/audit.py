@@ -12,84 +12,84 @@ from audit import __version__
 from audit.cli.signals import Stop
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
-from audit.commands.replicate import TOKEN_STEP, StoppedError, Watcher, account_of, target, unless
+from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
 from audit.commands.run import trainings as training_list
 from audit.commands.run.auditor import Auditor, log_verdict
 from audit.commands.settings import ResumeSettings, RunSettings
-from audit.errors import LedgerError, ReplicateError, ReportError, SettingsError
-from audit.findings.classify import Circumstances, classify
-from audit.findings.trainings import Judge
+from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
+from audit.findings.classify import RunContext, classify
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
 from audit.model.replies import Account, NotAsked
 from audit.model.run import Baseline, Choices, RunInfo, RunState
 from audit.model.shard import lacking, named
-from audit.model.times import Clock, instant, utc_now
+from audit.model.times import Clock, utc_now, utc_text
 from audit.postgres.snapshot import snapshot as source_snapshot
 from audit.replicate import Replicate, Ticking, connect
-from audit.replicate.retry import PASSING
+from audit.replicate.retry import TRANSIENT
 from audit.report import writer
-from audit.runfile import ELSEWHERE, Ledger
+from audit.runfile import ELSEWHERE, RunFile
 
 log = logging.getLogger(__name__)
-ASKED_AGAIN = PASSING | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
+RETRYABLE = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
 """What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
 
 
-async def audit(settings: RunSettings, watcher: Watcher, stop: Stop, clock: Clock = utc_now) -> Ledger:
+async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, clock: Clock = utc_now) -> RunFile:
     """Do the whole audit but for the reports; returns the run file, open and finished.
 
     Raises AuditError where nothing can be known. A run file in which nothing is yet is then removed again; one
     that holds records is kept.
     """
     _prepare(settings)
-    ledger = Ledger.create(settings.run_file, _started(settings, clock))
-    work = _Work(ledger, watcher, stop, clock)
+    run_file = RunFile.create(settings.run_file, _started(settings, clock))
+    work = _Work(run_file, listener, stop, clock)
     try:
-        ledger.save_choices(_choices(settings))
+        run_file.save_choices(_choices(settings))
         if settings.baseline:
-            _keep_baseline(ledger, settings.baseline)
-        async with _replicate(settings, ledger, watcher) as replicate:
-            account = await unless(stop, account_of(replicate))
-            circumstances = await unless(stop, _load(settings, ledger, account, watcher))
-            await work.through(replicate, circumstances, settings.concurrency)
+            _keep_baseline(run_file, settings.baseline)
+        async with _replicate(settings, run_file, listener) as replicate:
+            account = await cancel_on_stop(stop, account_of(replicate))
+            context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
+            await work.through(replicate, context, settings.concurrency)
         work.end()
     except BaseException as error:
-        _let_go(ledger, error)
+        _let_go(run_file, error)
         raise
-    return ledger
+    return run_file
 
 
-def _keep_baseline(ledger: Ledger, path: Path) -> None:
+def _keep_baseline(run_file: RunFile, path: Path) -> None:
     """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
-    with ledger.loading_baseline() as keep:
+    with run_file.loading_baseline() as keep:
         try:
             run = past_run.read(path, keep)
-        except (LedgerError, ReportError) as error:
+        except (RunFileError, ReportError) as error:
             raise ReportError(f"--baseline: {error}", error.next_step) from error
-        if run.shard and run.shard != ledger.info.shard:
+        if run.shard and run.shard != run_file.info.shard:
             where = named(run.shard)
             raise ReportError(
                 f"--baseline: {path} is {where}, so whoever is in another shard would be new",
                 "Name a run of all models.",
             )
     baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
-    ledger.save_info(msgspec.structs.replace(ledger.info, baseline=baseline))
+    run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
 
 
 async def resume(
-    ledger: Ledger, settings: ResumeSettings, watcher: Watcher, stop: Stop, clock: Clock = utc_now
-) -> Ledger:
+    run_file: RunFile, settings: ResumeSettings, listener: ProgressListener, stop: Stop, clock: Clock = utc_now
+) -> RunFile:
     """Finish the run of `ledger`: ask what is missing, and where it had come to its end, what had failed in passing.
 
     Raises AuditError as `audit` does; the run file is kept in any case.
     """
-    check_outputs([writer.Output(*each) for each in settings.outputs], ledger.path)
-    before = ledger.info
-    work = _Work(ledger, watcher, stop, clock)
-    async with _replicate(settings, ledger, watcher) as replicate:
-        account = await unless(stop, account_of(replicate))
+    check_outputs([writer.Output(*each) for each in settings.outputs], run_file.path)
+    before = run_file.info
+    work = _Work(run_file, listener, stop, clock)
+    async with _replicate(settings, run_file, listener) as replicate:
+        account = await cancel_on_stop(stop, account_of(replicate))
         if account and before.account and account != before.account:
             raise SettingsError(
                 f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
@@ -97,90 +97,90 @@ async def resume(
                 "Use the token of the same account, or start a new run without --resume.",
             )
         if before.state in {"complete", "stopped"}:
-            ledger.ask_again(sorted(ASKED_AGAIN))
+            run_file.ask_again(sorted(RETRYABLE))
         redacted = before.redacted or settings.redact
         running = msgspec.structs.replace(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
         if settings.judged_anew:
             running = msgspec.structs.replace(running, acceptances=settings.acceptances)
-        ledger.save_info(running)
-        if choices := ledger.choices:
-            ledger.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
-        circumstances = Circumstances(before.account or account, frozenset(before.missing_columns))
-        await work.through(replicate, circumstances, settings.concurrency)
+        run_file.save_info(running)
+        if choices := run_file.choices:
+            run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
+        context = RunContext(before.account or account, frozenset(before.missing_columns))
+        await work.through(replicate, context, settings.concurrency)
     work.end()
-    return ledger
+    return run_file
 
 
-def open_to_resume(path: Path) -> Ledger:
-    """The run file of a run that can be finished, held by this process. Raises LedgerError."""
-    ledger = Ledger.resume(path)
+def open_to_resume(path: Path) -> RunFile:
+    """The run file of a run that can be finished, held by this process. Raises RunFileError."""
+    run_file = RunFile.resume(path)
     try:
-        check_read(ledger)
+        check_read(run_file)
     except BaseException:
-        ledger.close()
+        run_file.close()
         raise
-    return ledger
+    return run_file
 
 
 class _Work:
     """What a run does once the records are there, the first time and when it is resumed."""
 
-    def __init__(self, ledger: Ledger, watcher: Watcher, stop: Stop, clock: Clock) -> None:
-        self._ledger = ledger
-        self._watcher = watcher
+    def __init__(self, run_file: RunFile, listener: ProgressListener, stop: Stop, clock: Clock) -> None:
+        self._ledger = run_file
+        self._watcher = listener
         self._stop = stop
         self._clock = clock
         self._refused = False
 
-    async def through(self, replicate: Replicate, circumstances: Circumstances, concurrency: int) -> None:
+    async def through(self, replicate: Replicate, context: RunContext, concurrency: int) -> None:
         """Everything but the end: trainings where they are wanted, then every model that is still to be asked for."""
-        ledger = self._ledger
-        wanted = ledger.info.trainings
-        if wanted and ledger.count_pending():
+        run_file = self._ledger
+        wanted = run_file.info.trainings
+        if wanted and run_file.count_pending():
             if not wanted.pages:
-                begun = training_list.start(ledger.oldest_completed(), wanted)
-                ledger.save_info(msgspec.structs.replace(ledger.info, trainings=begun))
+                begun = training_list.start(run_file.oldest_completed(), wanted)
+                run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
             self._watcher.listing(0)
-            reading = training_list.Reading(replicate, ledger, self._clock, self._watcher.listing)
+            reading = training_list.Reading(replicate, run_file, self._clock, self._watcher.listing)
             with suppress(StoppedError):  # every page is kept as it comes
-                await unless(self._stop, reading.finish())
-        judge = Judge(circumstances, ledger.info.trainings, ledger.trainings)
+                await cancel_on_stop(self._stop, reading.finish())
+        judge = Classifier(context, run_file.info.trainings, run_file.trainings)
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
-            count = training_list.settle(ledger, judge, wanted.sample, int(self._clock().timestamp()))
+            count = training_list.settle(run_file, judge, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
-        self._watcher.asking(ledger.count_pending(), replicate)
-        auditor = Auditor(replicate, ledger, judge, self._watcher.settled)
+        self._watcher.asking(run_file.count_pending(), replicate)
+        auditor = Auditor(replicate, run_file, judge, self._watcher.settled)
         await auditor.run(concurrency, self._stop)
         self._refused = auditor.token_refused
 
     def end(self) -> None:
         """Write down how the run ended. Raises ReplicateError where the token was refused before anything was known."""
-        ledger, stop = self._ledger, self._stop
+        run_file, stop = self._ledger, self._stop
         state: RunState = stop.state or "complete"
-        if stop.requested and not ledger.count_pending():
+        if stop.requested and not run_file.count_pending():
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
-        if state == "complete" and (absent := lacking(ledger.info, ledger.population, ledger.summary)):
+        if state == "complete" and (absent := lacking(run_file.info, run_file.population, run_file.summary)):
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
-        ended = instant(self._clock())
-        ledger.finish(msgspec.structs.replace(ledger.info, finished_at=ended, state=state, stop_reason=reason))
-        if self._refused and not ledger.count_answered():
-            raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {ledger.path}")
+        ended = utc_text(self._clock())
+        run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
+        if self._refused and not run_file.count_answered():
+            raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {run_file.path}")
 
 
-def _let_go(ledger: Ledger, error: BaseException) -> None:
+def _let_go(run_file: RunFile, error: BaseException) -> None:
     """Close the run file of a run that `error` ends, and remove it if there is nothing in it yet."""
     try:
-        empty = ledger.population is None
-    except LedgerError:
+        empty = run_file.population is None
+    except RunFileError:
         empty = False  # nobody knows
     if not empty:
-        ledger.close()
+        run_file.close()
         return
-    ledger.discard()
-    if isinstance(error, LedgerError):
+    run_file.discard()
+    if isinstance(error, RunFileError):
         error.next_step = ELSEWHERE
 
 
@@ -196,7 +196,7 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
     return RunInfo(
         id=secrets.token_hex(16),
         tool_version=__version__,
-        started_at=instant(clock()),
+        started_at=utc_text(clock()),
         database=settings.database.label,
         base_url=settings.base_url,
         order_by=settings.order_by,
@@ -222,44 +222,46 @@ def _choices(settings: RunSettings) -> Choices:
 
 @asynccontextmanager
 async def _replicate(
-    settings: RunSettings | ResumeSettings, ledger: Ledger, watcher: Watcher
+    settings: RunSettings | ResumeSettings, run_file: RunFile, listener: ProgressListener
 ) -> AsyncIterator[Replicate]:
     """The API for as long as the block lasts; the requests made are added to those of the run file."""
-    before = ledger.info.requests
+    before = run_file.info.requests
     async with connect(target(settings), Ticking()) as replicate:
         try:
             yield replicate
         finally:
-            watcher.done()
-            ledger.save_info(msgspec.structs.replace(ledger.info, requests=before + replicate.requests))
+            listener.done()
+            run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 
-async def _load(settings: RunSettings, ledger: Ledger, account: Account | None, watcher: Watcher) -> Circumstances:
+async def _load(
+    settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
+) -> RunContext:
     """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
-    watcher.reading(0)
+    listener.reading(0)
     async with source_snapshot(
         settings.database,
         order_by=settings.order_by,
         filters=settings.filters,
         statement_timeout=settings.statement_timeout,
     ) as snapshot:
-        circumstances = Circumstances(account, frozenset(snapshot.missing_columns))
+        context = RunContext(account, frozenset(snapshot.missing_columns))
         count = 0
-        with ledger.loading():
+        with run_file.loading():
             async for record in snapshot.records(settings.shard):
-                first = classify(record, NotAsked(), circumstances)
+                first = classify(record, NotAsked(), context)
                 model = askable_model(record.replicate_model_id)
-                ledger.add(record, model, first)
+                run_file.add(record, model, first)
                 if model is None:  # nobody will be asked, so this is the verdict
                     log_verdict(None, AuditedUser(record, first))
                 count += 1
                 if count % 1000 == 0:
-                    watcher.reading(count)
-            ledger.save_population(snapshot.population)
+                    listener.reading(count)
+            run_file.save_population(snapshot.population)
             trainings = settings.trainings
             if settings.shard and trainings:  # all shards read the list as far back as one run would
                 trainings = training_list.start(await snapshot.oldest_completed(), trainings)
             known = {"account": account, "missing_columns": tuple(snapshot.missing_columns), "trainings": trainings}
-            ledger.save_info(msgspec.structs.replace(ledger.info, **known))
+            run_file.save_info(msgspec.structs.replace(run_file.info, **known))
     log.info("%d users with a completed model found", count)
-    return circumstances
+    return context

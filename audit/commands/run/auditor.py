@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from audit.cli.signals import Stop
-from audit.findings.trainings import Judge
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.replies import Failed, Reply
 from audit.model.users import ModelRecord
-from audit.replicate.retry import Health, is_of_the_service
+from audit.replicate.retry import CircuitBreaker, is_of_the_service
 
 log = logging.getLogger(__name__)
 GRACE = 5.0
@@ -66,7 +66,7 @@ class Auditor:
         self,
         prober: Prober,
         book: Book,
-        judge: Judge,
+        judge: Classifier,
         settled: Callable[[list[Finding]], None],
         ticking: Ticking | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class Auditor:
         self._judge = judge
         self._settled = settled
         self._ticking = ticking or Ticking()
-        self._health = Health(token_works=judge.circumstances.account is not None)
+        self._health = CircuitBreaker(token_works=judge.context.account is not None)
         self.token_refused = False
         self._open = asyncio.Event()
         self._open.set()

@@ -17,14 +17,14 @@ from audit.errors import AuditError
 if TYPE_CHECKING:
     from audit.cli.settings import Said
     from audit.cli.signals import Stop
-    from audit.commands.replicate import Watcher
+    from audit.commands.replicate import ProgressListener
     from audit.commands.run.progress import Shown
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.codes import ExitCode
     from audit.report.view import RunView
-    from audit.runfile import Ledger
+    from audit.runfile import RunFile
 
-    Work: TypeAlias = Callable[[Watcher, Stop], Awaitable[Ledger]]
+    Work: TypeAlias = Callable[[ProgressListener, Stop], Awaitable[RunFile]]
     Tell: TypeAlias = Callable[[RunView, ExitCode], None]
 
 
@@ -109,7 +109,7 @@ def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -
     """
     from audit.commands.run import audit as app
 
-    return _conduct(settings, said, lambda watcher, stop: app.audit(settings, watcher, stop), tell)
+    return _conduct(settings, said, lambda listener, stop: app.audit(settings, listener, stop), tell)
 
 
 def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
@@ -117,11 +117,11 @@ def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
     from audit.commands.run import audit as app
     from audit.commands.run.resume import resume_settings
 
-    with app.open_to_resume(path) as ledger:
-        settings = resume_settings(said, ledger.info, ledger.choices)
+    with app.open_to_resume(path) as run_file:
+        settings = resume_settings(said, run_file.info, run_file.choices)
         if judges_anew(said.asked_of_config()):
             settings = replace(settings, judged_anew=True, acceptances=acceptances_for(said))
-        return _conduct(settings, said, lambda watcher, stop: app.resume(ledger, settings, watcher, stop), tell)
+        return _conduct(settings, said, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell)
 
 
 def _conduct(
@@ -147,7 +147,7 @@ def _conduct(
 
     with signals() as caught:
 
-        async def conducted() -> "Ledger":
+        async def conducted() -> "RunFile":
             stop = Stop()
             caught.stops(stop)
             announcing = asyncio.create_task(_announce(stop, shown))
@@ -157,17 +157,17 @@ def _conduct(
                 announcing.cancel()
 
         try:
-            ledger = asyncio.run(conducted())
+            run_file = asyncio.run(conducted())
         except StoppedError as error:
             show_error(error)
             raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
-        with ledger:
+        with run_file:
             outputs = [Output(*each) for each in settings.outputs]
-            outcome = reporting.report(ledger, outputs, exit_zero=said.flag("exit_zero"))
-            ending.show(outcome, ledger, advise="resume" in said.options)  # the demo's servers will be gone
+            outcome = reporting.report(run_file, outputs, exit_zero=said.flag("exit_zero"))
+            ending.show(outcome, run_file, advise="resume" in said.options)  # the demo's servers will be gone
             code = caught.code if outcome.info.state == "interrupted" and caught.code is not None else outcome.code
             if tell:
-                tell(RunView(ledger), ExitCode(int(code)))
+                tell(RunView(run_file), ExitCode(int(code)))
     return code
 
 

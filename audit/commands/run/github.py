@@ -18,7 +18,7 @@ import click
 from audit.errors import AuditError
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import ExitCode, Reason, Status
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import counted, exit_meaning, headline, stale
@@ -74,7 +74,7 @@ def failure(error: AuditError) -> str:
 
 def command(level: Level, title: str, message: str) -> str:
     """The workflow command; whatever is in `title` and `message`, it is one line and no other command."""
-    head, said = (shortened(visible(text), _ROOM).replace("##[", "##\\x5b") for text in (title, message))
+    head, said = (shortened(escape_controls(text), _ROOM).replace("##[", "##\\x5b") for text in (title, message))
     return f"::{level} title={_escaped(head).replace(':', '%3A').replace(',', '%2C')}::{_escaped(said)}"
 
 
@@ -96,7 +96,7 @@ def _names(view: RunView, reason: Reason) -> str:
 def _name(record: ModelRecord, *, redacted: bool) -> str:
     """The e-mail, or the id where there is none or where it is masked."""
     masked = redacted or not (record.email or "").strip()
-    return shortened(visible(record.user_id if masked else record.email or ""), _ROOM_FOR_A_NAME)
+    return shortened(escape_controls(record.user_id if masked else record.email or ""), _ROOM_FOR_A_NAME)
 
 
 log = logging.getLogger(__name__)

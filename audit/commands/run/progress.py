@@ -12,7 +12,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from audit.cli.terminal import can_animate, screen
-from audit.commands.replicate import Asking
+from audit.commands.replicate import Session
 from audit.model.codes import Status
 from audit.model.findings import Finding
 from audit.model.times import duration
@@ -131,7 +131,7 @@ class Shown(Protocol):
 
     def reading(self, records: int) -> None: ...  # noqa: D102 - see asking.Watcher
     def listing(self, trainings: int) -> None: ...  # noqa: D102 - see asking.Watcher
-    def asking(self, models: int, asking: Asking) -> None: ...  # noqa: D102 - see asking.Watcher
+    def asking(self, models: int, asking: Session) -> None: ...  # noqa: D102 - see asking.Watcher
     def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see asking.Watcher
     def done(self) -> None: ...  # noqa: D102 - see asking.Watcher
     def stopping(self) -> None:
@@ -158,7 +158,7 @@ class Silent:
     def listing(self, trainings: int) -> None:
         """Nothing to see."""
 
-    def asking(self, models: int, asking: Asking) -> None:
+    def asking(self, models: int, asking: Session) -> None:
         """Nothing to see."""
 
     def settled(self, findings: Sequence[Finding]) -> None:
@@ -181,10 +181,10 @@ class Counts:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._models = self._answered = self._needs_sync = self._errors = 0
-        self._asking: Asking | None = None
+        self._asking: Session | None = None
         self._samples: deque[tuple[float, int, int]] = deque()
 
-    def asking(self, models: int, asking: Asking) -> None:
+    def asking(self, models: int, asking: Session) -> None:
         """It begins."""
         self._models, self._asking = models, asking
         self._sample()
@@ -252,7 +252,7 @@ class Lines(Silent):
             read = f": {trainings:,} so far" if trainings else ""
             self.line(self._worded(f"reading the list of trainings{read}"))
 
-    def asking(self, models: int, asking: Asking) -> None:
+    def asking(self, models: int, asking: Session) -> None:
         """Say how many there are."""
         self._counts.asking(models, asking)
         self._said_at = self._clock()
@@ -303,7 +303,7 @@ class Live(Silent):
         """Show the number."""
         self._say(f"reading the list of trainings: {trainings:,}" if trainings else "reading the list of trainings")
 
-    def asking(self, models: int, asking: Asking) -> None:
+    def asking(self, models: int, asking: Session) -> None:
         """Show a bar of all models."""
         self._counts.asking(models, asking)
         self._words = ""

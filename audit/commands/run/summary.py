@@ -9,18 +9,18 @@ from rich.text import Text
 
 from audit.cli.terminal import screen
 from audit.commands.outputs import Outcome
-from audit.commands.run.audit import ASKED_AGAIN
+from audit.commands.run.audit import RETRYABLE
 from audit.findings.classify import wrong_account
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.run import RunInfo
 from audit.model.shard import missing, named, share, spelled
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.report.redaction import redacted_user
 from audit.report.words import stale
 from audit.report.writer import STDOUT
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 NAMED = 3
 """How many users of each reason are named at most; the reports have them all."""
@@ -37,7 +37,7 @@ _COLOURS = {
 _HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
 
 
-def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Sequence[str] = ()) -> None:
+def show(outcome: Outcome, run_file: RunFile, *, advise: bool = True, doubts: Sequence[str] = ()) -> None:
     """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on.
 
     `doubts` are sentences about what the run was merged from.
@@ -47,17 +47,17 @@ def show(outcome: Outcome, ledger: Ledger, *, advise: bool = True, doubts: Seque
     lines = [
         _headline(outcome),
         *_part(outcome.info),
-        *(line for doubt in doubts for line in _wrapped(visible(doubt), width, "bold yellow")),
+        *(line for doubt in doubts for line in _wrapped(escape_controls(doubt), width, "bold yellow")),
         *_since(outcome),
         *_accepted(outcome),
         *_warnings(outcome),
-        *_evidence(outcome, ledger, width),
+        *_evidence(outcome, run_file, width),
         Text(),
-        *_table(outcome, ledger, width),
+        *_table(outcome, run_file, width),
         *_files(outcome),
     ]
     if advise:
-        lines.extend(_advice(outcome, ledger, width))
+        lines.extend(_advice(outcome, run_file, width))
     for line in lines:
         console.print(line, soft_wrap=True)
 
@@ -99,28 +99,28 @@ def _part(info: RunInfo) -> Iterator[Text]:
 def _since(outcome: Outcome) -> Iterator[Text]:
     if outcome.news and outcome.info.baseline:
         marks = outcome.news.marks
-        counts = f"{marks['new']:,} new since {visible(outcome.info.baseline.path)}"
+        counts = f"{marks['new']:,} new since {escape_controls(outcome.info.baseline.path)}"
         yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
 
 
 def _accepted(outcome: Outcome) -> Iterator[Text]:
     block = outcome.acceptances
     if block and block.accepted:
-        yield Text(f"{block.accepted:,} accepted by {visible(block.file)}: they do not count", "bold")
+        yield Text(f"{block.accepted:,} accepted by {escape_controls(block.file)}: they do not count", "bold")
     for each in stale(block):
         yield Text(f"{each.sentence}:", "bold yellow")
-        yield from (Text(f"  {visible(line)}") for line in (*each.entries, each.more) if line)
+        yield from (Text(f"  {escape_controls(line)}") for line in (*each.entries, each.more) if line)
 
 
 def _warnings(outcome: Outcome) -> Iterator[Text]:
     if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
-        name = visible(outcome.info.account.username)
+        name = escape_controls(outcome.info.account.username)
         yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
     if outcome.info.stop_reason:
-        yield Text(f"The run ended early: {visible(outcome.info.stop_reason)}", "bold")
+        yield Text(f"The run ended early: {escape_controls(outcome.info.stop_reason)}", "bold")
 
 
-def _evidence(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+def _evidence(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
     """What the verdicts rest on, where trainings were read, and loudly where that cannot be trusted."""
     read = outcome.info.trainings
     if read is None or read.began_at is None:  # of nobody or, where the run was stopped, not yet
@@ -133,14 +133,14 @@ def _evidence(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
         yield from _wrapped(loud, width, "bold red")
     back = f", back to {read.back_to[:10]}" if read.back_to else ""
     if read.mode == "trainings":
-        settled, asked = ledger.count_by_training(), ledger.count_answered()
+        settled, asked = run_file.count_by_training(), run_file.count_answered()
         said = f"{settled:,} settled by trainings, {asked:,} asked; list of trainings read{back}"
     else:
         said = f"{read.read:,} trainings read{back}"
     if read.complete:
         yield from _wrapped(f"{said}.", width, "")
     else:
-        why = visible(read.problem or "the run ended before")
+        why = escape_controls(read.problem or "the run ended before")
         yield from _wrapped(f"{said}, and not as far as wanted: {why}", width, "yellow")
 
 
@@ -149,7 +149,7 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
         yield Text(line, style)
 
 
-def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+def _table(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
     """A line for each reason that needs somebody, worst status first, with the first users; then what is accepted."""
     reasons, accepted = outcome.summary.reasons, outcome.accepted.reasons
     titles = max((len(HINTS[reason].title) for reason in reasons), default=0)
@@ -157,7 +157,8 @@ def _table(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
     def rows(counts: Mapping[Reason, int], *, allowed: bool) -> Iterator[Text]:
         for reason, count in counts.items():
             names = [
-                _name(each, redact=outcome.redacted) for each in islice(_those(ledger, reason, allowed=allowed), NAMED)
+                _name(each, redact=outcome.redacted)
+                for each in islice(_those(run_file, reason, allowed=allowed), NAMED)
             ]
             yield _row(count, HINTS[reason].title, titles, names, width)
 
@@ -180,8 +181,8 @@ def _open(outcome: Outcome) -> dict[Reason, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _those(ledger: Ledger, reason: Reason, *, allowed: bool) -> Iterator[AuditedUser]:
-    users = ledger.users(reason.status, reason)
+def _those(run_file: RunFile, reason: Reason, *, allowed: bool) -> Iterator[AuditedUser]:
+    users = run_file.users(reason.status, reason)
     return (user for user in users if (user.accepted is not None) is allowed)
 
 
@@ -198,29 +199,29 @@ def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) 
 def _files(outcome: Outcome) -> Iterator[Text]:
     files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
     for what, path in (*files, ("Run file", str(outcome.run_file))):
-        yield Text(f"{what + ':':<13} {visible(path)}")
+        yield Text(f"{what + ':':<13} {escape_controls(path)}")
 
 
-def _advice(outcome: Outcome, ledger: Ledger, width: int) -> Iterator[Text]:
+def _advice(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
     """The commands that go on from here, ready to be pasted."""
-    run_file = shlex.quote(visible(str(outcome.run_file)))
+    path = shlex.quote(escape_controls(str(outcome.run_file)))
     summary = outcome.summary
     reason = next((each for status in _HEADINGS for each in _open(outcome) if each.status is status), None)
     if reason and reason.status is not Status.NOT_CHECKED:
-        user = next(_those(ledger, reason, allowed=False))
+        user = next(_those(run_file, reason, allowed=False))
         who = shlex.quote(_handle(user, redact=outcome.redacted))
         yield Text()
-        yield from _step("One user in full:", f"user {who}", f"--run {run_file}", width)
+        yield from _step("One user in full:", f"user {who}", f"--run {path}", width)
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
-    failed = sum(summary.reasons.get(reason, 0) for reason in ASKED_AGAIN)
+    failed = sum(summary.reasons.get(reason, 0) for reason in RETRYABLE)
     if absent := missing(outcome.info):
         shard = spelled(absent[0])
         yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
-    if outcome.info.state != "complete" and (ledger.count_pending() or not outcome.info.shards):
-        yield from _step("To finish it:", "run", f"--resume {run_file}", width)
+    if outcome.info.state != "complete" and (run_file.count_pending() or not outcome.info.shards):
+        yield from _step("To finish it:", "run", f"--resume {path}", width)
     elif failed:
         what = f"To ask again for the {failed:,} that failed in passing:"
-        yield from _step(what, "run", f"--resume {run_file}", width)
+        yield from _step(what, "run", f"--resume {path}", width)
 
 
 def _step(why: str, command: str, option: str, width: int) -> Iterator[Text]:
@@ -246,10 +247,10 @@ def fitted(names: Sequence[str], count: int, width: int) -> str:
 
 def _name(user: AuditedUser, *, redact: bool) -> str:
     record = redacted_user(user).record if redact else user.record
-    return shortened(visible(record.user_id if redact or not record.email else record.email), 60)
+    return shortened(escape_controls(record.user_id if redact or not record.email else record.email), 60)
 
 
 def _handle(user: AuditedUser, *, redact: bool) -> str:
     """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
     email = user.record.email
-    return visible(user.record.user_id) if redact or not email or visible(email) != email else email
+    return escape_controls(user.record.user_id) if redact or not email or escape_controls(email) != email else email

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import msgspec
 
-from audit.findings.trainings import LONGEST_TRAINING, Judge, in_sample
+from audit.findings.trainings import LONGEST_TRAINING, Classifier, in_sample
 from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Failed, Training, TrainingsRead
 from audit.model.run import RunInfo
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.users import ModelRecord
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Book(Protocol):
 
 def start(oldest_recorded: str | None, wanted: TrainingsRead) -> TrainingsRead:
     """`wanted` with how far back to read where that was not said: a margin beyond the oldest recorded training."""
-    oldest = moment(oldest_recorded)
+    oldest = parse_utc(oldest_recorded)
     if wanted.since is not None or oldest is None:
         return wanted
     return msgspec.structs.replace(wanted, since=_text(oldest - MARGIN))
@@ -121,7 +121,7 @@ class Reading:
 
     async def _catch_up(self, read: TrainingsRead) -> bool:
         """Read what was begun since the first time, or had not ended then; whether that went well."""
-        began = moment(read.began_at)
+        began = parse_utc(read.began_at)
         until = began - LONGEST_TRAINING if began else None
         following, seen = None, set[str]()
         while True:
@@ -135,7 +135,7 @@ class Reading:
             following = page.next
 
     async def _back(self, following: str | None) -> None:
-        since = moment(self._read.since)
+        since = parse_utc(self._read.since)
         seen = set[str]()
         while True:
             page = await self._page(following, seen)
@@ -173,7 +173,7 @@ class Reading:
         self._book.save_info(msgspec.structs.replace(info, trainings=read))
 
 
-def settle(book: Book, judge: Judge, percent: float, at: int) -> int:
+def settle(book: Book, judge: Classifier, percent: float, at: int) -> int:
     """Settle everybody for whom trainings are enough, but for the sample; returns how many that were.
 
     Where the sample would be empty the last one is left for it, so that there is always a check, unless none is wanted.
@@ -203,7 +203,7 @@ def settle(book: Book, judge: Judge, percent: float, at: int) -> int:
 
 
 def _oldest(page: Page) -> datetime | None:
-    return min(filter(None, (moment(training.created_at) for training in page.trainings)), default=None)
+    return min(filter(None, (parse_utc(training.created_at) for training in page.trainings)), default=None)
 
 
 def _text(instant: datetime) -> str:

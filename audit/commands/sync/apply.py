@@ -12,26 +12,26 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from audit.cli.signals import Stop
-from audit.commands.replicate import StoppedError, account_of, replies_to, target, unless
+from audit.commands.replicate import StoppedError, account_of, cancel_on_stop, replies_to, target
 from audit.commands.settings import RunSettings
 from audit.commands.sync.plan import Plan
 from audit.commands.sync.tally import SAMPLE, Tally, Told
 from audit.commands.sync.undo_file import Undoable
-from audit.errors import LedgerError, ReplicateError, SettingsError, SourceError
-from audit.findings.classify import Circumstances, classify
+from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
+from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.ids import askable_model
 from audit.model.repair import Change, Column, Outcome, State, edit
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.run import RunInfo
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.users import ModelRecord
 from audit.postgres.repair import Repairer, repairer, why_not
 from audit.postgres.user import records_of
 from audit.replicate import Replicate, Ticking, connect
 from audit.replicate.retry import is_of_the_service
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Again:
     """Of the run that was repaired: who counts is decided as it was then."""
 
     async def judge(self, entries: Sequence[Entry]) -> list[tuple[Status, str | None]]:
-        """The status of each user now, and where it is not up to date, why. Raises SourceError."""
+        """The status of each user now, and where it is not up to date, why. Raises DatabaseError."""
         records = await records_of(
             self.settings.database,
             [entry.change.user_id for entry in entries],
@@ -59,13 +59,15 @@ class Again:
     def _judged(self, entry: Entry, record: ModelRecord | None, replies: dict[str, Reply]) -> tuple[Status, str | None]:
         if record is None:
             return Status.ERROR, "no completed row counts any more"
-        circumstances = Circumstances(self.info.account, frozenset(self.info.missing_columns))
+        context = RunContext(self.info.account, frozenset(self.info.missing_columns))
         reply = replies.get(askable_model(record.replicate_model_id) or "", NotAsked())
-        finding = classify(record, reply, circumstances)
+        finding = classify(record, reply, context)
         if finding.status is Status.UP_TO_DATE:
             return finding.status, None
         other = record.model_row_id != entry.change.model_row_id
-        return finding.status, (f"row {visible(record.model_row_id)} counts now; " if other else "") + _why(finding)
+        return finding.status, (f"row {escape_controls(record.model_row_id)} counts now; " if other else "") + _why(
+            finding
+        )
 
 
 def _why(finding: Finding) -> str:
@@ -77,7 +79,7 @@ AT_ONCE = 100
 """Rows of one transaction."""
 
 
-class Watcher(Protocol):
+class ApplyListener(Protocol):
     """Whoever shows a person how a repair is getting on."""
 
     def doing(self, words: str) -> None:
@@ -100,14 +102,16 @@ class Terms:
 class Repair:
     """The repair of the users of one run."""
 
-    def __init__(self, ledger: Ledger, plan: Plan, settings: RunSettings, terms: Terms, watcher: Watcher) -> None:
+    def __init__(
+        self, run_file: RunFile, plan: Plan, settings: RunSettings, terms: Terms, listener: ApplyListener
+    ) -> None:
         """`ledger` has to be held."""
-        self._ledger = ledger
-        self._journal = ledger.journal
+        self._ledger = run_file
+        self._journal = run_file.journal
         self._plan = plan
         self._settings = settings
         self._terms = terms
-        self._watcher = watcher
+        self._watcher = listener
         self._tally = Tally()
 
     async def apply(self, stop: Stop) -> Tally:
@@ -140,13 +144,13 @@ class Repair:
         try:
             for batch in batches(self._journal.entries(State.DONE)):
                 self._watcher.doing(f"auditing again: {tally.now.total():,} users so far")
-                for entry, (status, why) in zip(batch, await unless(stop, again.judge(batch)), strict=True):
+                for entry, (status, why) in zip(batch, await cancel_on_stop(stop, again.judge(batch)), strict=True):
                     tally.now[status] += 1
                     if why and len(tally.not_now) < SAMPLE:
                         tally.not_now.append(self._told(entry, why))
         except StoppedError:
             tally.stopped = stop.reason
-        except SourceError as error:
+        except DatabaseError as error:
             tally.unaudited = error
 
     def _columns(self) -> tuple[Column, ...]:
@@ -157,11 +161,12 @@ class Repair:
         return tuple(columns)
 
     async def _check_account(self, replicate: Replicate, stop: Stop) -> None:
-        account = await unless(stop, account_of(replicate))
+        account = await cancel_on_stop(stop, account_of(replicate))
         before = self._plan.info.account
         if account and before and account != before:
             raise SettingsError(
-                f"the token belongs to {visible(account.username)} now, and belonged to {visible(before.username)} "
+                f"the token belongs to {escape_controls(account.username)} now, and belonged to "
+                f"{escape_controls(before.username)} "
                 "in the run to be repaired",
                 "Use the token of the same account, or start a new run.",
             )
@@ -196,14 +201,14 @@ class Repair:
                 break
             self._watcher.doing(f"repairing: {tally.tried:,} of {tally.total:,} rows")
             try:
-                right = await unless(stop, self._recheck(replicate, batch)) if self._terms.recheck else batch
+                right = await cancel_on_stop(stop, self._recheck(replicate, batch)) if self._terms.recheck else batch
                 await self._change(table, right)
             except StoppedError:
                 break
-            except (SourceError, ReplicateError) as error:
+            except (DatabaseError, ReplicateError) as error:
                 tally.error = error
                 break
-            except LedgerError as error:
+            except RunFileError as error:
                 error.next_step = "Whatever stands against it has to go; then the same command finds out what was done."
                 raise
         tally.stopped = stop.reason
@@ -236,7 +241,7 @@ class Repair:
         self._journal.write(Entry(change, State.BEGUN, begun) for change in changes)
         try:
             became = await table.write([edit(change, self._terms.touch) for change in changes])
-        except SourceError:
+        except DatabaseError:
             self._tally.states[State.BEGUN] += len(changes)
             raise
         self._record([Entry(change, *became[change.model_row_id]) for change in changes])

@@ -103,9 +103,9 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "Code":
     from audit.commands.sync import plan as app_plan
     from audit.commands.sync.screen import show
     from audit.model.times import utc_now
-    from audit.runfile import Ledger
+    from audit.runfile import RunFile
 
-    with leaving(), Ledger.open(path) as ledger:
-        planned = app_sync.make(app_plan.Plan(ledger, wanted, utc_now()), path, output)
+    with leaving(), RunFile.open(path) as run_file:
+        planned = app_sync.make(app_plan.Plan(run_file, wanted, utc_now()), path, output)
     show(planned, Page(screen(stderr=output == "-")))
     return planned.code

@@ -31,10 +31,10 @@ from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
 from audit.model.codes import ExitCode
 from audit.model.repair import State
-from audit.model.text import visible
-from audit.model.times import instant, utc_now
+from audit.model.text import escape_controls
+from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 if TYPE_CHECKING:
     from audit.cli.errors import Code
@@ -57,8 +57,8 @@ class Shown:
 
     def told(self, row: Told) -> None:
         """One line."""
-        where = f"row {visible(row.model_row_id)}"
-        who = f"{visible(row.user)}, {where}" if row.user else where
+        where = f"row {escape_controls(row.model_row_id)}"
+        who = f"{escape_controls(row.user)}, {where}" if row.user else where
         self.line(f"{row.state.value:<8} {who}: {row.why}")
 
     def line(self, text: str) -> None:
@@ -74,32 +74,32 @@ class Shown:
 def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "Code":
     """Plan, ask, and make the changes of the run file `path`."""
     _check_somebody_is_there("--apply", said)
-    with Ledger.resume(path) as ledger:
-        settings = repair_settings(said, ledger.info, ledger.choices, path)
+    with RunFile.resume(path) as run_file:
+        settings = repair_settings(said, run_file.info, run_file.choices, path)
         now = utc_now()
-        plan = Plan(ledger, wanted, now)
+        plan = Plan(run_file, wanted, now)
         planned = make(plan, path, output)
         page = Page(screen(stderr=True))
         show(planned, page, advise=False)
         count = planned.tally.summary.changes
-        if not count and not ledger.journal.counts()[State.BEGUN]:
+        if not count and not run_file.journal.counts()[State.BEGUN]:
             return planned.code
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
         if count and (refused := _refused(question, said, PlanCode.SOMETHING_TO_DO)):
             return refused
-        terms = Terms(recheck=not said.flag("no_recheck"), touch=instant(now) if said.flag("touch") else None)
+        terms = Terms(recheck=not said.flag("no_recheck"), touch=utc_text(now) if said.flag("touch") else None)
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
-            return Repair(ledger, plan, settings, terms, shown).apply(stop)
+            return Repair(run_file, plan, settings, terms, shown).apply(stop)
 
         tally, signal = _conduct(work, settings.secrets)
         command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
         undo_file = sql_file(path, "undo")
         show_end(tally, page, applied=True, go_on=command)
-        if undo_file.exists() and ledger.journal.counts()[State.DONE]:
+        if undo_file.exists() and run_file.journal.counts()[State.DONE]:
             page.line("To undo what was done:")
-            page.line((visible(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
+            page.line((escape_controls(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
     return _code(tally, signal)
 
 
@@ -108,15 +108,15 @@ def take_back(path: Path, said: Said) -> "Code":
     _check_somebody_is_there("--undo", said)
     timeout = number_from(STATEMENT_TIMEOUT, said)
     page = Page(screen(stderr=True))
-    with run_beside(path) as ledger:
-        database = database_of(said, ledger.info if ledger else None)
+    with run_beside(path) as run_file:
+        database = database_of(said, run_file.info if run_file else None)
         file = UndoFile(path, database.tables)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
         if file.rows and (refused := _refused(question, said, RepairCode.INCOMPLETE)):
             return refused
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
-            return Undo(file, ledger, database, timeout, shown).undo(stop)
+            return Undo(file, run_file, database, timeout, shown).undo(stop)
 
         tally, signal = _conduct(work, (database.password or "",))
         show_end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
@@ -138,7 +138,7 @@ def _check_somebody_is_there(option: str, said: Said) -> None:
 def _refused(question: str, said: Said, otherwise: "Code") -> "Code | None":
     """How to end where somebody does not want it; None to go on."""
     try:
-        return None if said.flag("yes") or click.confirm(visible(question), err=True) else otherwise
+        return None if said.flag("yes") or click.confirm(escape_controls(question), err=True) else otherwise
     except click.Abort:
         click.echo(err=True)
         return RepairCode.INTERRUPTED

@@ -17,8 +17,8 @@ from audit.commands.sync.sql import Header, Names, Purpose, read, script
 from audit.errors import ReportError, SettingsError
 from audit.model.repair import Change, Edit, LeftOut, edit
 from audit.model.run import RunInfo
-from audit.model.text import visible
-from audit.model.times import instant
+from audit.model.text import escape_controls
+from audit.model.times import utc_text
 from audit.report import writer
 from audit.report.redaction import redacted_text
 
@@ -131,7 +131,7 @@ def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Ite
         run_id=plan.info.id,
         started_at=plan.info.started_at,
         database=plan.info.database,
-        planned_at=instant(plan.now),
+        planned_at=utc_text(plan.now),
         file_name=str(path),
         rows=rows,
     )
@@ -161,7 +161,7 @@ def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:
     head = {
         "tool": {"name": "sync-audit", "version": __version__},
         "run": run,
-        "planned_at": instant(plan.now),
+        "planned_at": utc_text(plan.now),
     }
     changes = (each for each in plan.shown() if isinstance(each, Change))
     left_out = (each for each in plan.shown() if isinstance(each, LeftOut))
@@ -189,7 +189,7 @@ def _put(what: str, path: str, render: Callable[[BinaryIO], None]) -> None:
 
 
 def _unwritable(what: str, path: str, error: OSError) -> ReportError:
-    where = "standard output" if path == writer.STDOUT else visible(path)
+    where = "standard output" if path == writer.STDOUT else escape_controls(path)
     return ReportError(
         f"cannot write {what} to {where}: {writer.cause(error)}",
         "Make that place writable, or copy the run file to one that is.",

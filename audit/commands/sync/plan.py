@@ -15,10 +15,10 @@ from audit.errors import SettingsError
 from audit.model.codes import Note, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import Change, Edit, LeftOut, State, Weights, WhyLeftOut, undoing
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.who import means
 from audit.report.redaction import redacted_change, redacted_left_out
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 
 _T = TypeVar("_T")
 SAMPLE = 10
@@ -35,15 +35,15 @@ class Rest(StrEnum):
 class Plan:
     """What is to be changed, worked out anew from the run file at each call, and the same until something is done."""
 
-    def __init__(self, ledger: Ledger, settings: PlanSettings, now: datetime) -> None:
+    def __init__(self, run_file: RunFile, settings: PlanSettings, now: datetime) -> None:
         """Raises SettingsError where a `--user` means nobody of the run."""
-        self.info = ledger.info
+        self.info = run_file.info
         self.now = now
         self.redacted = self.info.redacted or settings.redact
         self.settings = settings
-        self._ledger = ledger
+        self._ledger = run_file
         self._filters = settings.filters
-        self._journal = ledger.journal if ledger.journal.exists else None
+        self._journal = run_file.journal if run_file.journal.exists else None
         self._terms = Terms(
             now=now,
             max_age=settings.max_age,
@@ -54,7 +54,7 @@ class Plan:
 
     def outcomes(self) -> Iterator[tuple[AuditedUser, Change | LeftOut | Rest]]:
         """Everybody whom the plan is about and who needs a sync, in report order."""
-        began = moment(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
+        began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         limit, changes = self._filters.limit, 0
         for user, checked_at in self._ledger.answered(Status.NEEDS_SYNC):
             if not self._is_meant(user):

@@ -13,8 +13,8 @@ from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
 from audit.model.repair import Change, LeftOut, State, Weights
-from audit.model.text import visible
-from audit.model.times import minute
+from audit.model.text import escape_controls
+from audit.model.times import to_minute
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
@@ -39,21 +39,21 @@ def show_end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
         if tally.stopped:
             page.line(f"The others were not: {tally.stopped}", indent=2)
         for row in tally.not_now:
-            page.line((f"{visible(row.user or '')}: {visible(row.why or '')}", DIM), indent=2)
+            page.line((f"{escape_controls(row.user or '')}: {escape_controls(row.why or '')}", DIM), indent=2)
         more = tally.now.total() - good - len(tally.not_now)
         if more > 0:
             page.line((f"and {more:,} more", DIM), indent=2)
     for error, what in ((tally.error, "It ended early"), (tally.unaudited, "They could not be audited again")):
         if error:
-            page.paragraph(visible(f"{what}: {error}"))
-            page.paragraph(visible(error.next_step), indent=2)
+            page.paragraph(escape_controls(f"{what}: {error}"))
+            page.paragraph(escape_controls(error.next_step), indent=2)
     if tally.stopped and tally.left:
         page.line(f"It ended early: {tally.stopped}")
     if tally.states[State.SKIPPED]:
         page.paragraph(skipped)
     if tally.error or tally.left or tally.states[State.FAILED]:
         page.line("What is done stays done. To go on:")
-        page.line((visible(go_on), BOLD), indent=2)
+        page.line((escape_controls(go_on), BOLD), indent=2)
 
 
 def rows(count: int) -> str:
@@ -79,7 +79,7 @@ _TITLES: dict[Weights, str] = {
 def show(planned: Planned, page: Page, *, advise: bool = True) -> None:
     """Everything but the last line, which names the exit code's meaning; `advise` says where it is and how to go on."""
     info, summary = planned.info, planned.tally.summary
-    page.line((f"Plan for {visible(info.database)}", BOLD), f", audited {minute(info.started_at)} UTC")
+    page.line((f"Plan for {escape_controls(info.database)}", BOLD), f", audited {to_minute(info.started_at)} UTC")
     rows = f"{summary.changes:,} row{'s' * (summary.changes != 1)} to change"
     left_out = f", {summary.left_out:,} user{'s' * (summary.left_out != 1)} left out"
     page.line((rows, "bold yellow" if summary.changes else "bold green"), left_out)
@@ -105,7 +105,7 @@ def show(planned: Planned, page: Page, *, advise: bool = True) -> None:
 
 def _changes(title: str, changes: Sequence[Change], users: Sequence[str], page: Page) -> None:
     page.heading(title)
-    rows = [_cut(visible(change.model_row_id), _ROW) for change in changes]
+    rows = [_cut(escape_controls(change.model_row_id), _ROW) for change in changes]
     old = [_version(change.old_version) for change in changes]
     widths = [max(map(len, column)) for column in (users, rows, old)]
     for user, row, recorded, change in zip(users, rows, old, changes, strict=True):
@@ -143,7 +143,7 @@ def _left_out(planned: Planned, page: Page) -> None:
 def _next(planned: Planned, page: Page) -> None:
     apply_file, undo_file = (path and _pasted(path) for path in (planned.apply_file, planned.undo_file))
     output = planned.output if planned.output != "-" else None
-    files = (("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", output and visible(output)))
+    files = (("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", output and escape_controls(output)))
     if any(path for _, path in files):
         page.heading("Files")
         page.facts((what, path or "") for what, path in files)
@@ -157,18 +157,18 @@ def _next(planned: Planned, page: Page) -> None:
 
 
 def _pasted(argument: object) -> str:
-    return shlex.quote(visible(str(argument)))
+    return shlex.quote(escape_controls(str(argument)))
 
 
 def _name(user: Change | LeftOut, width: int, *, redacted: bool) -> str:
     """Masked e-mails all look the same."""
-    name = visible(user.user_id if redacted or not user.email else user.email)
+    name = escape_controls(user.user_id if redacted or not user.email else user.email)
     return _cut(name, width)
 
 
 def _version(recorded: str | None) -> str:
     known = recorded_hash(recorded)
-    return known[:HASH_SHOWN] if known else _cut(visible(recorded or "").strip(), HASH_SHOWN) or "(none)"
+    return known[:HASH_SHOWN] if known else _cut(escape_controls(recorded or "").strip(), HASH_SHOWN) or "(none)"
 
 
 def _cut(text: str, width: int) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from audit.errors import SettingsError
 from audit.model.repair import Edit
 from audit.model.tables import PLAIN, Tables
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 
 Purpose = Literal["apply", "undo"]
 LOCK_TIMEOUT = "5s"
@@ -127,7 +127,8 @@ def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = 
         text = line.removesuffix("\n")
         if number == 1 and text != _mark(purpose):
             raise SettingsError(
-                f"{file_name} is no {purpose} file of sync-audit: its first line is {shortened(visible(text), 60)!r}",
+                f"{file_name} is no {purpose} file of sync-audit: its first line is "
+                f"{shortened(escape_controls(text), 60)!r}",
                 f"Name the ...-{purpose}.sql that sync-audit has written.",
             )
         if text.startswith("--"):
@@ -137,7 +138,7 @@ def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = 
             yield edit
         elif ended or text not in (*_BEGIN, _END):
             raise SettingsError(
-                f"{file_name}, line {number}: not what sync-audit has written: {shortened(visible(text), 60)}",
+                f"{file_name}, line {number}: not what sync-audit has written: {shortened(escape_controls(text), 60)}",
                 "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again.",
             )
         ended = text == _END
@@ -155,10 +156,10 @@ def _mark(purpose: Purpose) -> str:
 def _comments(header: Header, names: Names) -> Iterator[str]:
     does = "Records the latest versions in" if header.purpose == "apply" else "Puts back what was recorded before in"
     rows = f"{header.rows:,} row{'s' * (header.rows != 1)}"
-    command = f'psql "$DATABASE_URL" -X -f {shlex.quote(visible(header.file_name))}'
+    command = f'psql "$DATABASE_URL" -X -f {shlex.quote(escape_controls(header.file_name))}'
     yield _mark(header.purpose)
     yield f"-- {does} {rows} of {names.table}, all in one transaction."
-    yield f"-- Run {header.run_id} of {visible(header.database)}, begun {header.started_at};"
+    yield f"-- Run {header.run_id} of {escape_controls(header.database)}, begun {header.started_at};"
     yield f"-- planned {header.planned_at}"
     yield f"-- To run it: {command}"
     yield "-- UPDATE 1: done. UPDATE 0: the row is not what it was, and is left as it is. To run it and count both:"

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audit.cli.signals import Stop
-from audit.commands.sync.apply import Watcher, batches
+from audit.commands.sync.apply import ApplyListener, batches
 from audit.commands.sync.files import run_of, undo_edits
 from audit.commands.sync.sql import Names
 from audit.commands.sync.tally import Tally, Told
-from audit.errors import SourceError
+from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, State
 from audit.model.tables import Tables
 from audit.postgres.repair import ALREADY, Became, repairer
 from audit.postgres.url import Database
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 
 _NAME = re.compile(r"(.+)-undo(-planned)?\.sql")
 
@@ -40,7 +40,7 @@ class UndoFile:
 
 
 @contextmanager
-def run_beside(file: Path) -> Iterator[Ledger | None]:
+def run_beside(file: Path) -> Iterator[RunFile | None]:
     """The run whose undo file `file` is, held; None where it does not lie beside the file any more.
 
     Raises LedgerError where it cannot be held, and SettingsError where the file cannot be read.
@@ -50,22 +50,27 @@ def run_beside(file: Path) -> Iterator[Ledger | None]:
     if path is None or not path.is_file():
         yield None
         return
-    with Ledger.resume(path) as ledger:
-        yield ledger if ledger.info.id == run_of(file) else None
+    with RunFile.resume(path) as run_file:
+        yield run_file if run_file.info.id == run_of(file) else None
 
 
 class Undo:
     """The undoing of what a file says."""
 
     def __init__(
-        self, file: UndoFile, ledger: Ledger | None, database: Database, statement_timeout: float, watcher: Watcher
+        self,
+        file: UndoFile,
+        run_file: RunFile | None,
+        database: Database,
+        statement_timeout: float,
+        listener: ApplyListener,
     ) -> None:
         """`ledger` has to be held."""
         self._file = file
-        self._ledger = ledger
+        self._ledger = run_file
         self._database = database
         self._timeout = statement_timeout
-        self._watcher = watcher
+        self._watcher = listener
         self._tally = Tally(total=file.rows)
 
     async def undo(self, stop: Stop) -> Tally:
@@ -81,7 +86,7 @@ class Undo:
                 self._watcher.doing(f"undoing: {tally.tried:,} of {tally.total:,} rows")
                 try:
                     became = await table.write(batch)
-                except SourceError as error:
+                except DatabaseError as error:
                     tally.error = error
                     break
                 self._take_down(became)

@@ -8,17 +8,17 @@ import msgspec
 from audit.commands.sync.files import names_of, sql_file, undo_edits, with_earlier, write_undo
 from audit.commands.sync.plan import Plan
 from audit.model.repair import Change, Edit, Outcome, State, undoing
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 
 
 class Undoable:
     """`...-undo.sql` beside the run file. Every method raises ReportError where a file cannot be written."""
 
-    def __init__(self, ledger: Ledger, plan: Plan, *, touched: bool) -> None:
+    def __init__(self, run_file: RunFile, plan: Plan, *, touched: bool) -> None:
         """`touched`: the changes of this repair set `updated_at`."""
-        self._journal = ledger.journal
+        self._journal = run_file.journal
         self._plan = plan
-        self._path = sql_file(ledger.path, "undo")
+        self._path = sql_file(run_file.path, "undo")
         self._kept = self._path.with_name(f"{self._path.stem}-planned.sql")
         self._names = names_of(plan.info)
         self._begun = Outcome(touched=touched)

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import msgspec
 
-from audit.commands.user.checklist import Point, points
+from audit.commands.user.checklist import Item, points
 from audit.commands.user.evidence import Evidence
 from audit.commands.user.last_training import LastTraining, last_training
 from audit.findings.exit_codes import exit_code
@@ -21,7 +21,7 @@ from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import recorded_hash
 from audit.model.run import OrderBy
 from audit.model.tables import Tables
-from audit.model.text import backticked, visible
+from audit.model.text import backticked, escape_controls
 
 
 class UserCode(IntEnum):
@@ -128,7 +128,7 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[Note, ...] = ()
     explained: tuple[Explained, ...] = ()
     """The reason, then the notes."""
-    checklist: tuple[Point, ...] = ()
+    checklist: tuple[Item, ...] = ()
     links: Links | None = None
     not_known: tuple[str, ...] = ()
     """What this cannot say, and why."""
@@ -173,10 +173,10 @@ def _steps_to_count(evidence: Evidence) -> tuple[str, ...]:
     if not verdicts:
         return ("Nothing: this user has trained no model yet.",)
     if RowVerdict.NO_USER in verdicts:
-        users = visible(evidence.tables.users.sql)
+        users = escape_controls(evidence.tables.users.sql)
         return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
     if RowVerdict.NEAR_MISS in verdicts:
-        status = visible(evidence.tables.user_models.called("training_status"))
+        status = escape_controls(evidence.tables.user_models.called("training_status"))
         return (
             f"If that training did succeed, set its {status} to {backticked(evidence.tables.completed)}, exactly so.",
             "Find out what wrote it: the product's own code, or somebody by hand.",
@@ -220,7 +220,7 @@ def _explained(code: Reason | Note, user: AuditedUser, evidence: Evidence) -> Ex
     hint = hints.filled(code, user, evidence.tables)
     steps = hint.steps
     if evidence.rows is not None:  # seen just now: the rows stand there, and there is no run to go on with
-        again = f"Ask again: sync-audit user {shlex.quote(visible(user.record.user_id))}"
+        again = f"Ask again: sync-audit user {shlex.quote(escape_controls(user.record.user_id))}"
         steps = tuple(again if step == hints.RERUN_STEP else step for step in steps)
         steps = tuple(step for step in steps if not step.startswith(hints.ROWS_STEP))
     return Explained(code=code, title=hint.title, meaning=hint.meaning, steps=steps)

@@ -8,11 +8,11 @@ from audit.hints.trainings import origins
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
-from audit.model.text import shortened, visible
-from audit.model.times import minute
+from audit.model.text import escape_controls, shortened
+from audit.model.times import to_minute
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One point."""
 
     code: str
@@ -24,7 +24,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
 
 
-def points(user: AuditedUser, evidence: Evidence) -> tuple[Point, ...]:
+def points(user: AuditedUser, evidence: Evidence) -> tuple[Item, ...]:
     """All points, in the guide's order; the last one only a person can judge."""
     return (
         _hash(user),
@@ -32,7 +32,7 @@ def points(user: AuditedUser, evidence: Evidence) -> tuple[Point, ...]:
         _lora_scale(user, evidence),
         _weights(user, evidence),
         _later(user, evidence),
-        Point(
+        Item(
             code="photos",
             question="Are the training photos good?",
             value=None,
@@ -42,7 +42,7 @@ def points(user: AuditedUser, evidence: Evidence) -> tuple[Point, ...]:
     )
 
 
-def _hash(user: AuditedUser) -> Point:
+def _hash(user: AuditedUser) -> Item:
     finding, recorded = user.finding, user.record.replicate_version_id
     good: bool | None
     if finding.reason is Reason.LATEST_VERSION:
@@ -59,12 +59,10 @@ def _hash(user: AuditedUser) -> Point:
         good, verdict = False, "None is recorded."
     else:
         good, verdict = None, "The newest one is not known."
-    return Point(
-        code="hash", question="Is the recorded version the latest?", value=recorded, good=good, verdict=verdict
-    )
+    return Item(code="hash", question="Is the recorded version the latest?", value=recorded, good=good, verdict=verdict)
 
 
-def _trigger_word(user: AuditedUser, evidence: Evidence) -> Point:
+def _trigger_word(user: AuditedUser, evidence: Evidence) -> Item:
     word = user.record.trigger_word
     training = origins(user).current or evidence.training(user.record.training_id)
     used = training.trigger_word if training else None
@@ -80,10 +78,10 @@ def _trigger_word(user: AuditedUser, evidence: Evidence) -> Point:
             True,
             ("It is the training's own." if used else "One is recorded.") + " Prompts must contain it.",
         )
-    return Point(code="trigger_word", question="Is there a trigger word?", value=word, good=good, verdict=verdict)
+    return Item(code="trigger_word", question="Is there a trigger word?", value=word, good=good, verdict=verdict)
 
 
-def _lora_scale(user: AuditedUser, evidence: Evidence) -> Point:
+def _lora_scale(user: AuditedUser, evidence: Evidence) -> Item:
     scale = user.record.lora_scale
     least, most = USUAL_LORA_SCALE
     good: bool | None
@@ -95,12 +93,12 @@ def _lora_scale(user: AuditedUser, evidence: Evidence) -> Point:
         good, verdict = False, f"Usual is {least:g} to {most:g}: less fades the face, more breaks the picture."
     else:
         good, verdict = True, f"It is between {least:g} and {most:g}."
-    return Point(code="lora_scale", question="Is the LoRA scale usual?", value=scale, good=good, verdict=verdict)
+    return Item(code="lora_scale", question="Is the LoRA scale usual?", value=scale, good=good, verdict=verdict)
 
 
-def _weights(user: AuditedUser, evidence: Evidence) -> Point:
+def _weights(user: AuditedUser, evidence: Evidence) -> Item:
     good, verdict = _weights_verdict(user, evidence)
-    return Point(
+    return Item(
         code="weights_url",
         question="Does the weights URL belong to the recorded version?",
         value=user.record.lora_weights_url,
@@ -155,14 +153,14 @@ def _why_not_compared(user: AuditedUser, evidence: Evidence) -> str:
     return f"The training is {_short(training.status)} and has put out no weights."
 
 
-def _later(user: AuditedUser, evidence: Evidence) -> Point:
+def _later(user: AuditedUser, evidence: Evidence) -> Item:
     record, finding, later = user.record, user.finding, evidence.later
     good: bool | None = False
     value = None
     if later:
         row = later[0].row
         value = f"row {_short(row.model_row_id)}, {_short(row.training_status or '(null)')}"
-        verdict = f"Yes, begun {minute(row.started_at)}." if row.started_at else "Yes, without a date."
+        verdict = f"Yes, begun {to_minute(row.started_at)}." if row.started_at else "Yes, without a date."
     elif record.retraining_in_progress or record.later_training_failed:
         verdict = "Yes, one that failed." if record.later_training_failed else "Yes, and it had not ended."
     elif finding.versions_behind:
@@ -171,10 +169,10 @@ def _later(user: AuditedUser, evidence: Evidence) -> Point:
         good, verdict = True, "No."
     else:
         good, verdict = None, "No row says so; Replicate's versions cannot tell."
-    return Point(
+    return Item(
         code="later_training", question="Did another training come later?", value=value, good=good, verdict=verdict
     )
 
 
 def _short(text: str | None) -> str:
-    return shortened(visible(text or ""), 300)
+    return shortened(escape_controls(text or ""), 300)

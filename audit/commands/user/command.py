@@ -69,14 +69,14 @@ def _live(who: str, said: "Said") -> "UserCase | Several":
 def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Several":
     from audit.commands.user import lookup as app_user
     from audit.errors import SettingsError
-    from audit.runfile import Ledger
+    from audit.runfile import RunFile
 
     for name in (*NO_MEANING, "include_tests"):
         if given.get(name):
             option = name.replace("_", "-")
             raise SettingsError(f"--{option} has no meaning with --run: the run file says how the run was made")
-    with Ledger.open(path) as ledger:
-        return app_user.look_in_run(ledger, who)
+    with RunFile.open(path) as run_file:
+        return app_user.look_in_run(run_file, who)
 
 
 def _shown(case: "UserCase | Several", who: str, *, as_json: bool, in_run: bool) -> "UserCode":

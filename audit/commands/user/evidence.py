@@ -11,7 +11,7 @@ from audit.model.findings import AuditedUser
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
 from audit.model.run import OrderBy
 from audit.model.tables import PLAIN, Tables
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.model.users import OptionalColumn, Person, TrainingRow
 
 _TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -66,7 +66,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             and not (counting and _before(each.row.started_at, counting.started_at))
         ]
         undated = datetime.max.replace(tzinfo=UTC)
-        return tuple(sorted(rows, key=lambda each: moment(each.row.started_at) or undated, reverse=True))
+        return tuple(sorted(rows, key=lambda each: parse_utc(each.row.started_at) or undated, reverse=True))
 
     def training(self, training_id: str | None) -> Training | None:
         """What Replicate says of this training, where it knows it."""
@@ -81,5 +81,5 @@ def askable_training(training_id: str | None) -> str | None:
 
 
 def _before(text: str | None, other: str | None) -> bool:
-    first, second = moment(text), moment(other)
+    first, second = parse_utc(text), parse_utc(other)
     return first is not None and second is not None and first < second

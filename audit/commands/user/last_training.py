@@ -11,8 +11,8 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
 from audit.model.replies import Training
-from audit.model.text import backticked, shortened, visible
-from audit.model.times import minute, moment
+from audit.model.text import backticked, escape_controls, shortened
+from audit.model.times import parse_utc, to_minute
 
 
 class Outcome(StrEnum):
@@ -60,7 +60,7 @@ def _outcome(evidence: Evidence) -> tuple[Outcome, str]:
         return _after(later[0], evidence)
     if evidence.user is None:
         if not evidence.rows:
-            return Outcome.NO_TRAINING, f"{visible(evidence.tables.user_models.sql)} has no row of this user."
+            return Outcome.NO_TRAINING, f"{escape_controls(evidence.tables.user_models.sql)} has no row of this user."
         return Outcome.NO_TRAINING, "No row of this user counts; the reasons stand beside the rows."
     return _compared(evidence.user, evidence)
 
@@ -98,7 +98,7 @@ def _listed(later: Training, user: AuditedUser) -> tuple[Outcome, str]:
 def _after(last: JudgedRow, evidence: Evidence) -> tuple[Outcome, str]:
     """The training that began last is not the one that counts: what its row says, and what Replicate says of it."""
     row = last.row
-    began = f", begun {minute(row.started_at)}," if row.started_at else ""
+    began = f", begun {to_minute(row.started_at)}," if row.started_at else ""
     name, status = f"Row {_short(row.model_row_id)}{began}", _short(row.training_status or "(null)")
     training = evidence.training(row.training_id)
     if training and training.version and training.version in _recorded(evidence):
@@ -149,7 +149,7 @@ def _compared(user: AuditedUser, evidence: Evidence) -> tuple[Outcome, str]:
 
 
 def _unrecorded(latest: str, made: str | None, evidence: Evidence) -> str:
-    newest = f"The newest version, {latest[:12]}" + (f", made {minute(made)}," if made else ",")
+    newest = f"The newest version, {latest[:12]}" + (f", made {to_minute(made)}," if made else ",")
     if not evidence.rows:
         return f"{newest} is not the recorded one."
     for each in evidence.rows:
@@ -166,10 +166,10 @@ def _newer_version_since(started: str | None, evidence: Evidence) -> str | None:
         return None
     if Note.SHARED_MODEL in finding.notes:
         return None  # it may be another user's
-    began, made = moment(started), moment(finding.latest_version_created_at)
+    began, made = parse_utc(started), parse_utc(finding.latest_version_created_at)
     if began is None or made is None or made < began:
         return None
-    return f"version {finding.latest_version[:12]} was made since, {minute(finding.latest_version_created_at)}."
+    return f"version {finding.latest_version[:12]} was made since, {to_minute(finding.latest_version_created_at)}."
 
 
 def _besides(evidence: Evidence) -> str:
@@ -184,4 +184,4 @@ def _recorded(evidence: Evidence) -> set[str | None]:
 
 
 def _short(text: str | None) -> str:
-    return shortened(visible(text), 200) if text else "(no reason recorded)"
+    return shortened(escape_controls(text), 200) if text else "(no reason recorded)"

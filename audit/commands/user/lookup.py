@@ -9,7 +9,7 @@ from audit.commands.replicate import account_of, target
 from audit.commands.settings import RunSettings
 from audit.commands.user.case import UserCase, user_case
 from audit.commands.user.evidence import Evidence, TrainingReply, askable_training
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
 from audit.findings.trainings import traced
 from audit.hints.trainings import origins
@@ -17,13 +17,13 @@ from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
 from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
 from audit.model.run import RunInfo
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
 from audit.model.who import KEPT, matching
 from audit.postgres.user import OneUser, Several, find
 from audit.replicate import Replicate, Ticking, connect
 from audit.report.redaction import redacted_training, redacted_user
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 
 __all__ = ["Several", "look", "look_in_run", "matching"]
 _NO_LIST = TrainingsRead(mode="versions")
@@ -63,21 +63,21 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
         reply, trainings = await asyncio.gather(_model(replicate, found.record), _trainings(replicate, before, found))
     user = None
     if found.record:
-        circumstances = Circumstances(account, before.missing_columns)
-        finding = classify(found.record, reply, circumstances)
+        context = RunContext(account, before.missing_columns)
+        finding = classify(found.record, reply, context)
         known = [training for training in trainings.values() if isinstance(training, Training)]
         # Of a list that was never read nothing is concluded but what single trainings show.
-        user = AuditedUser(found.record, traced(found.record, finding, known, _NO_LIST, circumstances))
+        user = AuditedUser(found.record, traced(found.record, finding, known, _NO_LIST, context))
     evidence = msgspec.structs.replace(
         before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
     )
     return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
 
 
-def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
+def look_in_run(run_file: RunFile, who: str) -> UserCase | Several:
     """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
-    info = ledger.info
-    found = matching(ledger.users(), who)
+    info = run_file.info
+    found = matching(run_file.users(), who)
     shown = [redacted_user(user) for user in found] if info.redacted else found
     if len(shown) != 1:
         return Several(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
@@ -90,10 +90,10 @@ def look_in_run(ledger: Ledger, who: str) -> UserCase | Several:
         order_by=info.order_by,
         tables=info.tables,
         account=info.account,
-        trainings=_listed(ledger, found[0], redacted=info.redacted) if info.trainings else {},
+        trainings=_listed(run_file, found[0], redacted=info.redacted) if info.trainings else {},
         trainings_listed=info.trainings is not None,
     )
-    return user_case(evidence, str(ledger.path), tuple(_not_in_run(user, info)))
+    return user_case(evidence, str(run_file.path), tuple(_not_in_run(user, info)))
 
 
 async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
@@ -110,9 +110,9 @@ async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -
     return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
 
 
-def _listed(ledger: Ledger, user: AuditedUser, *, redacted: bool) -> dict[str, TrainingReply]:
+def _listed(run_file: RunFile, user: AuditedUser, *, redacted: bool) -> dict[str, TrainingReply]:
     """What the run file's list says of this user's trainings, by their ids."""
-    found = ledger.trainings.about(user.record, user.finding.latest_version)
+    found = run_file.trainings.about(user.record, user.finding.latest_version)
     if redacted:
         found = tuple(redacted_training(training, user.record) for training in found)
     return {training.id: training for training in found}
@@ -145,7 +145,7 @@ def _not_listed(user: AuditedUser, read: TrainingsRead | None) -> Iterator[str]:
         return
     if not read.complete:
         back = f" before {read.back_to[:10]}" if read.back_to else ""
-        why = f" ({visible(read.problem)})" if read.problem else ""
+        why = f" ({escape_controls(read.problem)})" if read.problem else ""
         yield f"Trainings{back}: their list was not read to its end{why}."
     elif read.since:
         yield f"Trainings begun before {read.since[:10]}: their list was not read any further."

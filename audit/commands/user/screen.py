@@ -8,8 +8,8 @@ from audit.findings.rows import RowVerdict
 from audit.hints.trainings import BASIS, Origins, labelled
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
-from audit.model.text import shortened, visible
-from audit.model.times import minute
+from audit.model.text import escape_controls, shortened
+from audit.model.times import to_minute
 from audit.model.users import Person
 
 HASH_SHOWN = 12
@@ -42,7 +42,7 @@ def show(case: UserCase, page: Page) -> None:
     if case.not_known:
         page.heading("Not known")
         for each in case.not_known:
-            page.paragraph(visible(each), first="- ", indent=2)
+            page.paragraph(escape_controls(each), first="- ", indent=2)
 
 
 def show_several(people: Sequence[Person], page: Page, *, more: bool) -> None:
@@ -82,7 +82,7 @@ def _verdict(case: UserCase, page: Page) -> None:
     page.line((status, _COLOURS[case.status]), f"  {reason.title}  ", (f"({reason.code.value})", DIM), indent=2)
     page.paragraph(reason.meaning, indent=2)
     if case.detail:
-        page.paragraph(f"Cause: {visible(case.detail)}", indent=2)
+        page.paragraph(f"Cause: {escape_controls(case.detail)}", indent=2)
     page.line()
     page.facts((("Model", _shown(case.replicate_model_id) or "(none)"), *_both_versions(case)))
 
@@ -101,7 +101,7 @@ def _both_versions(case: UserCase) -> list[tuple[str, str]]:
 
 
 def _dated(made: str | None, remark: str) -> str:
-    return ", ".join(filter(None, (f"made {minute(made)} UTC" if made else "", remark)))
+    return ", ".join(filter(None, (f"made {to_minute(made)} UTC" if made else "", remark)))
 
 
 def _rows(rows: Sequence[CaseRow], model: str | None, page: Page) -> None:
@@ -115,8 +115,8 @@ def _row(row: CaseRow, page: Page, width: int, *, other_model: bool) -> None:
     mark = ("> ", "bold green") if row.counts else "  "
     version = recorded_hash(row.replicate_version_id)
     shown = version[:HASH_SHOWN] if version else _shown(row.replicate_version_id, 30).strip() or "no version"
-    dates = f"updated {minute(row.updated_at) or 'no date'}"
-    began = f"begun {minute(row.created_at)}" if row.created_at else ""
+    dates = f"updated {to_minute(row.updated_at) or 'no date'}"
+    began = f"begun {to_minute(row.created_at)}" if row.created_at else ""
     status = _shown(row.training_status, 20) or "(null)"
     page.line(
         mark,
@@ -125,7 +125,7 @@ def _row(row: CaseRow, page: Page, width: int, *, other_model: bool) -> None:
     )
     indent = width + 4
     if began or row.completed_at:
-        ended = f"completed {minute(row.completed_at)}" if row.completed_at else ""
+        ended = f"completed {to_minute(row.completed_at)}" if row.completed_at else ""
         page.paragraph(", ".join(filter(None, (began, ended))), indent=indent, style=DIM)
     if other_model:
         page.paragraph(f"model {_shown(row.replicate_model_id) or '(none)'}", indent=indent, style=DIM)
@@ -141,7 +141,7 @@ def _versions(case: UserCase, page: Page) -> None:
     page.heading(f"Versions on Replicate ({count}{shown})")
     for version in case.versions:
         page.line(
-            f"{minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ", *_marks(version), indent=2
+            f"{to_minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ", *_marks(version), indent=2
         )
     if case.current_version and not any(version.recorded for version in case.versions):
         behind = case.versions_behind
@@ -169,8 +169,8 @@ def _origins(case: UserCase, page: Page) -> None:
             ("Why", training.error),
             ("Trigger word used", training.trigger_word),
             ("Real weights URL", training.weights),
-            ("Begun", f"{minute(training.created_at)} UTC" if training.created_at else ""),
-            ("Ended", f"{minute(training.completed_at)} UTC" if training.completed_at else ""),
+            ("Begun", f"{to_minute(training.created_at)} UTC" if training.created_at else ""),
+            ("Ended", f"{to_minute(training.completed_at)} UTC" if training.completed_at else ""),
         )
         page.facts(((name, _shown(value, 600)) for name, value in facts), indent=4)
 
@@ -213,4 +213,4 @@ def _links(case: UserCase, page: Page) -> None:
 
 
 def _shown(text: str | None, limit: int = 200) -> str:
-    return shortened(visible(text or ""), limit)
+    return shortened(escape_controls(text or ""), limit)

@@ -133,7 +133,7 @@ def _delay(fault: Slow, path: str, nth: int) -> float:
     return random.Random(f"{nth} {path}").uniform(fault.low, fault.high)  # noqa: S311 (repeatable on purpose)
 
 
-TOKEN = "r8_" + "StandIn".ljust(37, "0")
+TOKEN = "r8_" + "FakeReplicate".ljust(37, "0")
 _UNLIMITED = (2999, 60)
 """What recordings of `ratelimit-remaining` and `ratelimit-reset` say; constant where no rate is enforced."""
 
@@ -160,7 +160,7 @@ class Times(NamedTuple):
     sleep: Sleep = asyncio.sleep
 
 
-class StandIn:
+class FakeReplicate:
     """`async with StandIn(world) as standin:` serves at `standin.base_url` until the block ends.
 
     Open requests are cut off when the block ends. It belongs to the event loop that entered it; `hosting.py` gives it

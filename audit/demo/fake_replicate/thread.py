@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.server import FakeReplicate
 
 _START_SECONDS = 30.0
 
 
 @contextmanager
-def in_thread(standin: StandIn) -> Iterator[StandIn]:
+def in_thread(fake: FakeReplicate) -> Iterator[FakeReplicate]:
     """Serves from a thread with an event loop of its own. What fails at the start is raised here.
 
     `standin.seen` may be read meanwhile; everything else belongs to that thread.
@@ -22,7 +22,7 @@ def in_thread(standin: StandIn) -> Iterator[StandIn]:
     failure: list[BaseException] = []
 
     async def serve() -> None:
-        async with standin:
+        async with fake:
             started.set()
             await ended.wait()
 
@@ -41,7 +41,7 @@ def in_thread(standin: StandIn) -> Iterator[StandIn]:
     if failure:
         raise failure[0]
     try:
-        yield standin
+        yield fake
     finally:
         loop.call_soon_threadsafe(ended.set)
         thread.join()

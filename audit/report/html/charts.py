@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding, Summary
-from audit.model.times import moment
+from audit.model.times import parse_utc
 from audit.report.html.words import anchor, generic, head
 from audit.report.words import STATUS_TITLES, counted, days
 
@@ -153,7 +153,7 @@ def _strip(by_day: Mapping[int, int]) -> Strip | None:
 
 def days_behind(finding: Finding) -> float | None:
     """From the recorded version's date to the latest one's; None where one of them is not known."""
-    recorded, latest = moment(finding.current_version_created_at), moment(finding.latest_version_created_at)
+    recorded, latest = parse_utc(finding.current_version_created_at), parse_utc(finding.latest_version_created_at)
     if recorded is None or latest is None:
         return None
     return max(0.0, (latest - recorded) / timedelta(days=1))

@@ -40,7 +40,7 @@ from audit.hints.trainings import (
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.tables import Tables
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html.words import comparison
@@ -269,7 +269,7 @@ class _Packer:
         odd = ""
         if not plain:
             odd = msgspec.json.encode(_odd(user, self._tables)).decode()
-            texts = [*map(visible, texts[:-1]), ITEM.join(map(visible, record.shared_with))]
+            texts = [*map(escape_controls, texts[:-1]), ITEM.join(map(escape_controls, record.shared_with))]
         ids = [version.id for version in finding.versions]
         if not ids and finding.latest_version:  # known by its training
             ids = [finding.latest_version]
@@ -287,7 +287,7 @@ class _Packer:
             str(record.shared_with_count),
             *_dates((record.updated_at, record.created_at, record.completed_at)),
             _same_date(finding.current_version_created_at, dates),
-            _same(finding.latest_version or "", ids, visible(finding.latest_version or "")),
+            _same(finding.latest_version or "", ids, escape_controls(finding.latest_version or "")),
             _same_date(finding.latest_version_created_at, dates),
             ITEM.join(self._others(ids, finding)),
             ITEM.join(_dates(dates)),
@@ -317,10 +317,10 @@ class _Packer:
         return ITEM.join(
             (
                 LEFT_OUT if calm and training_id != SAME else training_id,
-                "" if training.status == "succeeded" else visible(training.status),
+                "" if training.status == "succeeded" else escape_controls(training.status),
                 _unless_recorded(training.weights, record.lora_weights_url),
                 _unless_recorded(training.trigger_word, record.trigger_word),
-                visible(training.error or ""),
+                escape_controls(training.error or ""),
                 *(("-", "-") if self._large else _dates((training.created_at, training.completed_at))),
             )
         )
@@ -332,13 +332,13 @@ class _Packer:
 
 
 def _unless_recorded(text: str | None, recorded: str | None) -> str:
-    return SAME if text and text == recorded else visible(text or "")
+    return SAME if text and text == recorded else escape_controls(text or "")
 
 
 def _accepted(entry: Acceptance | None) -> tuple[str, str, str]:
     if entry is None:
         return "", "", ""
-    return entry.until, shortened(visible(entry.because), _ROOM_FOR_A_TEXT), visible(entry.author or "")
+    return entry.until, shortened(escape_controls(entry.because), _ROOM_FOR_A_TEXT), escape_controls(entry.author or "")
 
 
 def _same(value: str, others: list[str], shown: str) -> str:
@@ -356,7 +356,7 @@ def _dates(dates: Iterable[str | None]) -> list[str]:
     for date in dates:
         at = _moment(date)
         if at is None:
-            packed_dates.append(f"~{visible(date)}" if date else "-")
+            packed_dates.append(f"~{escape_controls(date)}" if date else "-")
             continue
         gap, sign = (at - before, "") if at >= before else (before - at, "-")
         seconds, rest = gap.days * 86_400 + gap.seconds, gap.microseconds
@@ -387,7 +387,7 @@ def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
     }
     return {
         "page": hints.model_url(record) or "",
-        "sql": visible(hints.rows_sql(record, tables)),
-        "compared": compared and [visible(part) for part in compared],
+        "sql": escape_controls(hints.rows_sql(record, tables)),
+        "compared": compared and [escape_controls(part) for part in compared],
         "guard": [name for name, text in cells.items() if text and looks_like_formula(text)],
     }

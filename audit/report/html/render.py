@@ -11,7 +11,7 @@ from typing import BinaryIO
 import jinja2
 from markupsafe import Markup, escape
 
-from audit.model.text import shortened, visible
+from audit.model.text import escape_controls, shortened
 from audit.report.html.data import MOST, listed
 from audit.report.html.page import build
 from audit.report.html.users import FILTERS, FUNCTIONS
@@ -65,7 +65,7 @@ def printable(value: object) -> object:
     if type(value) is str:
         if len(value) > TEXT_LIMIT:
             value = shortened(value, TEXT_LIMIT)
-        return value if value.isprintable() else visible(value)
+        return value if value.isprintable() else escape_controls(value)
     return value
 
 

@@ -21,7 +21,7 @@ from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.run import Shard
 from audit.report.writer import Output
-from audit.runfile import Ledger, salvaged
+from audit.runfile import RunFile, salvaged
 from tests.support.audits import Place, Shell, audit
 from tests.support.run_files import run_file_of
 
@@ -60,8 +60,8 @@ def on_stage(shell: Shell, stage: Place) -> Shell:
 
 def user(run_file: Path, email: str) -> Any:
     """The user in the run."""
-    with Ledger.open(run_file) as ledger:
-        return next(user for user in ledger.users() if user.record.email == email)
+    with RunFile.open(run_file) as opened:
+        return next(user for user in opened.users() if user.record.email == email)
 
 
 def entry(who: str, reason: Reason = Reason.OUTDATED_VERSION, **changes: Any) -> Acceptance:
@@ -181,7 +181,7 @@ def test_who_is_not_in_a_shard_is_looked_for_in_the_merged_run(shell: Shell) -> 
     assert "Name the merged run file with --run." in ended.err
 
 
-def stopped(place: Place, folder: Path, **changes: Any) -> Ledger:
+def stopped(place: Place, folder: Path, **changes: Any) -> RunFile:
     """A run that ends after its first answer."""
     stop = Stop()
 
@@ -194,15 +194,15 @@ def stopped(place: Place, folder: Path, **changes: Any) -> Ledger:
 
 
 def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(stage: Place, shell: Shell) -> None:
-    with stopped(stage, shell.folder) as ledger:
-        first, reached = (next(ledger.users(status)).record.user_id for status in (Status.NOT_CHECKED, Status.ERROR))
+    with stopped(stage, shell.folder) as run_file:
+        first, reached = (next(run_file.users(status)).record.user_id for status in (Status.NOT_CHECKED, Status.ERROR))
         entries = [
             entry(each.record.user_id, each.finding.reason)
-            for each in ledger.users()
+            for each in run_file.users()
             if each.finding.status is not Status.UP_TO_DATE
         ]
-        ledger.judge_by(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
-        outcome = reporting.report(ledger, [], exit_zero=True)
+        run_file.judge_by(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
+        outcome = reporting.report(run_file, [], exit_zero=True)
         assert outcome.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
         assert (outcome.accepted.total > 0, int(outcome.code)) == (True, 4)
         assert outcome.accepted.unmatched == (), "those who were not reached may need them"
@@ -258,11 +258,11 @@ def test_what_is_accepted_does_not_count(
 
 def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) -> None:
     who = user(run_file, BEHIND).record.user_id
-    with Ledger.open(run_file) as ledger:
-        day = ledger.info.started_at[:10]
+    with RunFile.open(run_file) as opened:
+        day = opened.info.started_at[:10]
         for until, total in ((day, 1), ("2026-01-01", 0)):
-            ledger.judge_by(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
-            outcome = reporting.report(ledger, [])
+            opened.judge_by(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
+            outcome = reporting.report(opened, [])
             assert outcome.accepted.total == total
             assert len(outcome.accepted.expired) == 1 - total
 
@@ -318,8 +318,8 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
 @pytest.mark.slow
 def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(stage: Place, shell: Shell) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND),))
-    with stopped(stage, shell.folder, acceptances=kept) as ledger:
-        assert ledger.info.acceptances == kept
+    with stopped(stage, shell.folder, acceptances=kept) as run_file:
+        assert run_file.info.acceptances == kept
     (shell.folder / NAME).write_text(text(entry(WELL)))
     shell.environ = stage.environ
     assert shell("run", "--resume", "run.sqlite", "-o", "a.json").code == 4
@@ -330,8 +330,8 @@ def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(stage: Plac
 
 
 def test_resuming_by_settings_alone_changes_nothing(run_file: Path, stage: Place) -> None:
-    with Ledger.open(run_file) as ledger:
-        again = resume_settings(Said({}, stage.environ), ledger.info, ledger.choices)
+    with RunFile.open(run_file) as opened:
+        again = resume_settings(Said({}, stage.environ), opened.info, opened.choices)
     assert (again.judged_anew, again.acceptances) == (False, None)
 
 
@@ -347,17 +347,17 @@ def test_what_is_left_of_a_damaged_run_can_be_judged_too(stage: Place, tmp_path:
 
 def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place, tmp_path: Path) -> None:
     first = stage.settings(tmp_path, outputs=(("json", str(tmp_path / "old.json")),))
-    with audit(first) as ledger:
-        reporting.report(ledger, [Output("json", str(tmp_path / "old.json"))])
+    with audit(first) as run_file:
+        reporting.report(run_file, [Output("json", str(tmp_path / "old.json"))])
     document = reported(tmp_path, "old.json")
     document["users"] = [each for each in document["users"] if each["email"] not in {BEHIND, GONE}]
     document["summary"] = {}
     (tmp_path / "old.json").write_text(json.dumps(document))
     both = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(GONE, Reason.MODEL_NOT_FOUND)))
     changes = {"baseline": tmp_path / "old.json", "fail_on": "new", "outputs": ()}
-    with audit(stage.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as ledger:
-        outcome = reporting.report(ledger, [])
-        marks = {each.record.email: (each.baseline, each.accepted is not None) for each in ledger.users()}
+    with audit(stage.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as run_file:
+        outcome = reporting.report(run_file, [])
+        marks = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
         assert (marks[BEHIND], marks[GONE]) == (("new", True), ("new", True))
         assert outcome.news
         assert (outcome.news.marks["new"], outcome.news.needs_sync, outcome.news.errors) == (2, 0, 0)
@@ -366,10 +366,10 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place
 def test_every_format_is_written_again_byte_for_byte(stage: Place, tmp_path: Path) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(WELL), entry(GONE, until="2026-01-01")))
     formats = ("html", "csv", "json", "md", "junit")
-    with audit(stage.settings(tmp_path, outputs=(), acceptances=kept)) as ledger:
-        reporting.report(ledger, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
-    with Ledger.open(tmp_path / "run.sqlite") as ledger:
-        reporting.report(ledger, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
+    with audit(stage.settings(tmp_path, outputs=(), acceptances=kept)) as run_file:
+        reporting.report(run_file, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
+    with RunFile.open(tmp_path / "run.sqlite") as run_file:
+        reporting.report(run_file, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
     for each in formats:
         assert (tmp_path / f"a.{each}").read_bytes() == (tmp_path / f"b.{each}").read_bytes()
         assert b"leaves in May" in (tmp_path / f"a.{each}").read_bytes() or each in {"csv", "html"}

@@ -20,7 +20,7 @@ import audit.report
 from audit.commands import cli
 from audit.commands.diff.csv_format import COLUMNS
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.findings.comparison import Change
@@ -80,13 +80,13 @@ def days(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Days
     crowd, folder = Crowd(60, oddities=0.5), tmp_path_factory.mktemp("days")
     dsn = asyncio.run(new_database(postgres_server, "days"))
     asyncio.run(load(dsn, crowd))
-    with in_thread(StandIn(crowd)) as standin:
-        place = Place(dsn, standin)
+    with in_thread(FakeReplicate(crowd)) as fake:
+        place = Place(dsn, fake)
         audited(place.settings(folder / "first", outputs=())).close()
         asyncio.run(overnight(dsn, crowd))
         audited(place.settings(folder / "second", outputs=())).close()
-    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503),)))) as standin:
-        audited(Place(dsn, standin).settings(folder / "down", outputs=(), retries=0)).close()
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503),)))) as fake:
+        audited(Place(dsn, fake).settings(folder / "down", outputs=(), retries=0)).close()
     made = Days(crowd, folder)
     for name in ("first", "second", "down"):
         CliRunner().invoke(cli, ["render", str(made.run(name)), "-o", str(made.report(name))], standalone_mode=False)

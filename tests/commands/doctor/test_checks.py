@@ -16,8 +16,8 @@ from audit.model.replies import Account, Failed, Found, Version
 from audit.model.tables import Table, Tables
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord, Population
-from audit.postgres.server import Owner, People, Server, Shape
-from audit.replicate.transport import Signs
+from audit.postgres.server import Owner, People, Server, TableShape
+from audit.replicate.transport import ResponseMetadata
 
 SERVER = Server(
     label="db.example.com/shop",
@@ -32,7 +32,7 @@ SERVER = Server(
     read_only=False,
     pooled=False,
 )
-TABLES = Shape(missing=(), rows=5000, is_view=False, index="by_user")
+TABLES = TableShape(missing=(), rows=5000, is_view=False, index="by_user")
 POPULATION = Population(
     users=100,
     users_with_completed_model=90,
@@ -57,7 +57,7 @@ PEOPLE = People(
     account_users=90,
     recent=(),
 )
-SIGNS = Signs(latency=0.1, status=200, clock_ahead=0.2, remaining=2990, reset=50)
+SIGNS = ResponseMetadata(latency=0.1, status=200, clock_ahead=0.2, remaining=2990, reset=50)
 ACME = Account(type="user", username="acme")
 RECORD = ModelRecord(
     user_id="u1",

@@ -13,17 +13,17 @@ from audit.commands.doctor.checks import Diagnosis, DoctorCode, Result, State
 from audit.commands.doctor.examine import examine
 from audit.commands.doctor.settings import doctor_settings
 from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn, Times
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
 from audit.demo.fake_replicate.world import Model
 from audit.demo.rows import INDEX
 from audit.model.replies import Version
-from tests.support import standin_fixtures
+from tests.support import fake_replicate_fixtures
 from tests.support.audits import Ended, Place, Shell
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
+from tests.support.fake_replicate_fixtures import OWNER, Serve
 from tests.support.postgres_servers import PASSWORD, Bouncer, pgbouncer
-from tests.support.standin_fixtures import OWNER, Serve
 
-serve = standin_fixtures.serve
+serve = fake_replicate_fixtures.serve
 FACE = Model(owner=OWNER, name="face", versions=(Version("f" * 64, "2026-02-01T00:00:00Z"),))
 STRANGERS = Model(owner="somebody-else", name="face")
 
@@ -49,13 +49,13 @@ async def tidy(database: str) -> str:
     return database.replace("postgresql://postgres@", "postgresql://doctors_reader@")
 
 
-async def seen(dsn: str | None, standin: StandIn | None, clock: Any = None, **environ: str) -> Diagnosis:
+async def seen(dsn: str | None, fake: FakeReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
     """What the doctor says of these servers."""
     variables = {"SYNC_AUDIT_TIMEOUT": "2"} | environ
     if dsn:
         variables.setdefault("DATABASE_URL", dsn)
-    if standin:
-        variables.setdefault("REPLICATE_BASE_URL", standin.base_url)
+    if fake:
+        variables.setdefault("REPLICATE_BASE_URL", fake.base_url)
         variables.setdefault("REPLICATE_API_TOKEN", TOKEN)
     settings = doctor_settings(Said(environ=variables))
     diagnosis = await (examine(settings, clock) if clock else examine(settings))
@@ -90,7 +90,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
 
 
 async def test_the_demos_users_have_what_the_doctor_warns_of(stage: Place) -> None:
-    diagnosis = await seen(stage.dsn, stage.standin)
+    diagnosis = await seen(stage.dsn, stage.fake)
     assert not_ok(diagnosis) == dict.fromkeys(("database_role", "training_status", "model_ids", "owners"), "warn")
     assert diagnosis.code is DoctorCode.WARNINGS
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
@@ -211,10 +211,10 @@ async def test_a_refused_token_fails_and_the_database_is_looked_at_all_the_same(
 
 
 async def test_an_exhausted_rate_fails_at_once_and_says_how_long(tidy: str, serve: Serve) -> None:
-    standin = await serve(FACE, rules=Rules(rate=Rate(per_minute=60, burst=10)))
-    standin.spend(1000)
+    fake = await serve(FACE, rules=Rules(rate=Rate(per_minute=60, burst=10)))
+    fake.spend(1000)
     began = time.monotonic()
-    diagnosis = await seen(tidy, standin)
+    diagnosis = await seen(tidy, fake)
     assert time.monotonic() - began < 1.5
     assert check(diagnosis, "rate_left").state is State.FAIL
     assert "429" in check(diagnosis, "rate_left").figure
@@ -223,9 +223,9 @@ async def test_an_exhausted_rate_fails_at_once_and_says_how_long(tidy: str, serv
 
 
 async def test_a_rate_that_is_nearly_used_up_is_a_warning(tidy: str, serve: Serve) -> None:
-    standin = await serve(FACE, rules=Rules(rate=Rate(per_minute=3000, burst=3000)))
-    standin.spend(2700)
-    rate = check(await seen(tidy, standin), "rate_left")
+    fake = await serve(FACE, rules=Rules(rate=Rate(per_minute=3000, burst=3000)))
+    fake.spend(2700)
+    rate = check(await seen(tidy, fake), "rate_left")
     assert rate.state is State.WARN
     assert rate.data["remaining"] == 299
 
@@ -352,11 +352,11 @@ async def test_100_000_rows_are_looked_at_in_less_than_two_seconds(tables: str, 
         FROM generate_series(1, 100000) AS n;
     """
     await execute(tables, rows, INDEX, "ANALYZE")
-    standin = await serve(FACE)
+    fake = await serve(FACE)
     took = []
     for _ in range(3):  # the machine may have other things to do
         began = time.monotonic()
-        diagnosis = await seen(tables, standin)
+        diagnosis = await seen(tables, fake)
         took.append(time.monotonic() - began)
     assert min(took) < 2
     assert check(diagnosis, "tables").data["rows"] == 100_000

@@ -20,15 +20,15 @@ from audit.commands.run.auditor import Auditor
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Chaos, Endpoint, Refused, Slow
 from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn, Times
-from audit.findings.classify import Circumstances, classify
-from audit.findings.trainings import Judge
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
+from audit.findings.classify import RunContext, classify
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Account, NotAsked, TrainingsRead
 from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support import quick_time
 from tests.support.crowd import Crowd
 from tests.support.run_files import population
@@ -145,19 +145,19 @@ def records(crowd: Crowd, shard: int, shards: int) -> Iterator[ModelRecord]:
             )
 
 
-def book(path: Path, crowd: Crowd, shard: tuple[int, int], read: TrainingsRead | None) -> Ledger:
+def book(path: Path, crowd: Crowd, shard: tuple[int, int], read: TrainingsRead | None) -> RunFile:
     """A run file with everybody in it, still to be asked for."""
-    ledger = Ledger.create(path, run_info(trainings=read))
-    with ledger.loading():
+    run_file = RunFile.create(path, run_info(trainings=read))
+    with run_file.loading():
         for each in records(crowd, *shard):
-            ledger.add(each, askable_model(each.replicate_model_id), classify(each, NotAsked(), Circumstances()))
-        ledger.save_population(population(crowd.n))
-    return ledger
+            run_file.add(each, askable_model(each.replicate_model_id), classify(each, NotAsked(), RunContext()))
+        run_file.save_population(population(crowd.n))
+    return run_file
 
 
-async def audited(ledger: Ledger, base_url: str, assumed: Assumed, seed: int) -> Measured:
+async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int) -> Measured:
     """One run, from the first request to the last answer, at its share of the rate."""
-    loop, read = asyncio.get_running_loop(), ledger.info.trainings
+    loop, read = asyncio.get_running_loop(), run_file.info.trainings
     target = Target(
         base_url,
         TOKEN,
@@ -172,13 +172,13 @@ async def audited(ledger: Ledger, base_url: str, assumed: Assumed, seed: int) ->
     async with connect(target, ticking) as replicate:
         account = await replicate.account()
         assert isinstance(account, Account)
-        judge = Judge(Circumstances(account), read, ledger.trainings)
+        judge = Classifier(RunContext(account), read, run_file.trainings)
         if read:
-            await training_list.Reading(replicate, ledger, lambda: datetime.now(UTC)).finish()
-            judge = Judge(Circumstances(account), ledger.info.trainings, ledger.trainings)
-            settled = training_list.settle(ledger, judge, read.sample, 0)
-        await Auditor(replicate, ledger, judge, lambda _: None).run(assumed.concurrency, Stop())
-        assert not ledger.count_pending()
+            await training_list.Reading(replicate, run_file, lambda: datetime.now(UTC)).finish()
+            judge = Classifier(RunContext(account), run_file.info.trainings, run_file.trainings)
+            settled = training_list.settle(run_file, judge, read.sample, 0)
+        await Auditor(replicate, run_file, judge, lambda _: None).run(assumed.concurrency, Stop())
+        assert not run_file.count_pending()
         return Measured(replicate.requests.sent, loop.time(), settled)
 
 
@@ -187,13 +187,13 @@ def measured(crowd: Crowd, rules: Rules, assumed: Assumed, folder: Path, read: T
 
     async def run() -> Measured:
         loop, shards = asyncio.get_running_loop(), range(assumed.shards)
-        async with StandIn(crowd, rules, times=Times(clock=loop.time)) as standin:
+        async with FakeReplicate(crowd, rules, times=Times(clock=loop.time)) as fake:
             ledgers = [book(folder / f"{i}.sqlite", crowd, (i, assumed.shards), read) for i in shards]
-            runs = await asyncio.gather(*(audited(ledgers[i], standin.base_url, assumed, i) for i in shards))
-            for ledger in ledgers:
-                ledger.close()
+            runs = await asyncio.gather(*(audited(ledgers[i], fake.base_url, assumed, i) for i in shards))
+            for run_file in ledgers:
+                run_file.close()
             requests = sum(each.requests for each in runs)
-            assert requests == standin.seen.requests
+            assert requests == fake.seen.requests
             return Measured(requests, max(each.seconds for each in runs), sum(each.settled for each in runs))
 
     return quick_time.run(run())

@@ -28,12 +28,12 @@ from audit.commands.sync.plan import Plan
 from audit.commands.sync.settings import PlanSettings
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import SmallWorld
 from audit.demo.stage import load
 from audit.demo.users import People
-from audit.errors import LedgerError, ReportError, SettingsError
+from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.comparison import Change
 from audit.model.codes import ExitCode, Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser
@@ -42,7 +42,7 @@ from audit.model.run import Shard
 from audit.model.shard import number_of
 from audit.model.times import utc_now
 from audit.report.writer import Output
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
 from tests.docs.test_docs import SLOW
 from tests.report.test_json_report import SCHEMA
@@ -81,8 +81,8 @@ def whole_and_shards(place: Place, folder: Path, of: int, **changes: Any) -> lis
     ]
 
     async def run() -> None:
-        for ledger in await asyncio.gather(*(app.audit(settings, Silent(), Stop()) for settings in runs)):
-            ledger.close()
+        for run_file in await asyncio.gather(*(app.audit(settings, Silent(), Stop()) for settings in runs)):
+            run_file.close()
 
     asyncio.run(run())
     return [settings.run_file for settings in runs]
@@ -92,25 +92,25 @@ def merge(inputs: Sequence[Path], run_file: Path, **changes: Any) -> app_merge.M
     return app_merge.merge(MergeSettings(inputs=tuple(inputs), run_file=run_file, outputs=(), **changes))
 
 
-def reports(ledger: Ledger) -> Reports:
+def reports(run_file: RunFile) -> Reports:
     """Of an open run file; the JSON is what its schema wants."""
-    outputs = [Output(kind, str(ledger.path.with_suffix(f".{kind}"))) for kind in KINDS]
-    reporting.report(ledger, outputs)
-    report = json.loads(ledger.path.with_suffix(".json").read_text())
+    outputs = [Output(kind, str(run_file.path.with_suffix(f".{kind}"))) for kind in KINDS]
+    reporting.report(run_file, outputs)
+    report = json.loads(run_file.path.with_suffix(".json").read_text())
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
-    return Reports(report, ledger.path.with_suffix(".csv").read_bytes(), report.pop("run"))
+    return Reports(report, run_file.path.with_suffix(".csv").read_bytes(), report.pop("run"))
 
 
 def reports_of(path: Path) -> Reports:
-    with Ledger.open(path) as ledger:
-        return reports(ledger)
+    with RunFile.open(path) as run_file:
+        return reports(run_file)
 
 
 def compared(place: Place, folder: Path, of: int, **changes: Any) -> tuple[Reports, Reports]:
     """The run of everybody, and the one that is merged from shards."""
     whole, *shards = whole_and_shards(place, folder, of, **changes)
-    with merge(list(reversed(shards)), folder / "all.sqlite").ledger as ledger:
-        return reports_of(whole), reports(ledger)
+    with merge(list(reversed(shards)), folder / "all.sqlite").run_file as run_file:
+        return reports_of(whole), reports(run_file)
 
 
 def digests(paths: Sequence[Path]) -> list[str]:
@@ -127,8 +127,8 @@ class Parted(NamedTuple):
 @pytest.fixture(scope="module")
 def slow(square: Place, crowd: Crowd) -> Iterator[Place]:
     """The crowd, whose answers take their time."""
-    with in_thread(StandIn(crowd, Rules(faults=(Slow(low=0.02, high=0.04),)))) as standin:
-        yield Place(square.dsn, standin)
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.02, high=0.04),)))) as fake:
+        yield Place(square.dsn, fake)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +154,9 @@ def killed(slow: Place, parted: Parted, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("killed")
     with ExitStack() as cleanup:
         environ = slow.environ | {"SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_RATE": "600"}  # seven seconds for all
-        asked = slow.standin.seen.requests
+        asked = slow.fake.seen.requests
         process = Shell(folder, environ, cleanup).start("run", "--shard", "2/4", "--run-file", "shard-2.sqlite")
-        wait_until(lambda: slow.standin.seen.requests >= asked + 12, process)
+        wait_until(lambda: slow.fake.seen.requests >= asked + 12, process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
     return [folder / "shard-2.sqlite", folder / "shard-2.sqlite-wal"]
@@ -172,9 +172,9 @@ def with_killed(parted: Parted, killed: list[Path], tmp_path: Path) -> list[Path
 
 def resume(path: Path) -> None:
     """As `run --resume`."""
-    with app.open_to_resume(path) as ledger:
-        settings = resume_settings(Said({}, {"REPLICATE_API_TOKEN": TOKEN}), ledger.info, ledger.choices)
-        asyncio.run(app.resume(ledger, replace(settings, per_minute=100_000), Silent(), Stop()))
+    with app.open_to_resume(path) as run_file:
+        settings = resume_settings(Said({}, {"REPLICATE_API_TOKEN": TOKEN}), run_file.info, run_file.choices)
+        asyncio.run(app.resume(run_file, replace(settings, per_minute=100_000), Silent(), Stop()))
 
 
 def changed(old: Path, new: Path) -> dict[Change, int]:
@@ -188,8 +188,8 @@ def quick(postgres_server: str, cast: People) -> Iterator[Place]:
     dsn = asyncio.run(new_database(postgres_server, "quick_cast"))
     asyncio.run(load(dsn, cast))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(StandIn(cast.world)) as standin:
-        yield Place(dsn, standin)
+    with in_thread(FakeReplicate(cast.world)) as fake:
+        yield Place(dsn, fake)
 
 
 def test_four_shards_of_the_cast_make_the_run_that_one_would_have_made(quick: Place, tmp_path: Path) -> None:
@@ -215,8 +215,8 @@ async def test_hostile_people_are_in_one_shard_each_and_come_out_in_the_same_ord
     await execute(database, USERS, MODELS)
     await insert(database, "users", people)
     await insert(database, "user_models", rows)
-    with in_thread(StandIn(SmallWorld(Account("user", "acme"), []))) as standin:
-        whole, merged = await asyncio.to_thread(compared, Place(database, standin), tmp_path, 3, trainings=None)
+    with in_thread(FakeReplicate(SmallWorld(Account("user", "acme"), []))) as fake:
+        whole, merged = await asyncio.to_thread(compared, Place(database, fake), tmp_path, 3, trainings=None)
     assert merged.findings == whole.findings
     assert len(merged.report["users"]) == len(texts)
     accounts = 2  # shards that ask who they are, beyond the one run
@@ -240,8 +240,8 @@ def trained(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[Pl
     name = "trained_" + hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
     dsn = asyncio.run(new_database(postgres_server, name))
     asyncio.run(load(dsn, crowd))
-    with in_thread(StandIn(crowd, Rules(sizes=PageSizes(trainings=50)))) as standin:
-        yield Place(dsn, standin)
+    with in_thread(FakeReplicate(crowd, Rules(sizes=PageSizes(trainings=50)))) as fake:
+        yield Place(dsn, fake)
 
 
 def test_the_marks_of_a_baseline_are_those_of_one_run(square: Place, parted: Parted, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_shard_is_no_baseline_for_others(square: Place, parted: Parted, tmp_pa
 def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: Path) -> None:
     before = digests(parted.shards)
     names = sorted(path.name for path in parted.shards[0].parent.iterdir())
-    merge(parted.shards, tmp_path / "all.sqlite").ledger.close()
+    merge(parted.shards, tmp_path / "all.sqlite").run_file.close()
     assert digests(parted.shards) == before
     assert sorted(path.name for path in parted.shards[0].parent.iterdir()) == names
     assert [path.name for path in tmp_path.iterdir()] == ["all.sqlite"]
@@ -276,10 +276,10 @@ def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: 
 def test_every_user_of_the_crowd_is_in_one_shard(parted: Parted, crowd: Crowd) -> None:
     seen = []
     for number, path in enumerate(parted.shards, 1):
-        with Ledger.open(path) as ledger:
-            users = [user.record for user in ledger.users()]
-            assert ledger.population
-            assert ledger.population.users_with_completed_model == crowd.n
+        with RunFile.open(path) as run_file:
+            users = [user.record for user in run_file.users()]
+            assert run_file.population
+            assert run_file.population.users_with_completed_model == crowd.n
         assert {number_of(each, 4) for each in users} == {number}
         seen += [each.user_id for each in users]
     assert sorted(seen) == [crowd.user_id(i) for i in range(crowd.n)]
@@ -293,8 +293,8 @@ def test_a_killed_shard_is_refused_and_as_good_as_any_other_when_it_was_resumed(
         merge(with_killed, tmp_path / "all.sqlite")
     assert (sorted(tmp_path.iterdir()), digests(names)) == (names, before)
     resume(with_killed[1])
-    with merge(with_killed, tmp_path / "all.sqlite").ledger as ledger:
-        assert reports(ledger).findings == reports_of(parted.whole).findings
+    with merge(with_killed, tmp_path / "all.sqlite").run_file as run_file:
+        assert reports(run_file).findings == reports_of(parted.whole).findings
 
 
 def test_users_of_an_unfinished_shard_are_not_checked_until_the_merged_run_is_resumed(
@@ -302,8 +302,8 @@ def test_users_of_an_unfinished_shard_are_not_checked_until_the_merged_run_is_re
 ) -> None:
     names, before = sorted(tmp_path.iterdir()), digests(sorted(tmp_path.iterdir()))
     path = tmp_path / "all.sqlite"
-    with merge(with_killed, path, partial=True).ledger as ledger:
-        first = reports(ledger)
+    with merge(with_killed, path, partial=True).run_file as run_file:
+        first = reports(run_file)
     assert digests(names) == before
     summary = first.report["summary"]
     assert (first.run["state"], first.run["stop_reason"]) == ("stopped", "shard 2 of 4 was interrupted")
@@ -321,7 +321,7 @@ def test_without_a_shard_the_run_is_never_complete_and_resolves_nobody(parted: P
     path, here = tmp_path / "all.sqlite", [each for each in parted.shards if each.name != "shard-3.sqlite"]
     with pytest.raises(SettingsError, match="shard 3 of 4 is missing"):
         merge(here, path)
-    merge(here, path, partial=True).ledger.close()
+    merge(here, path, partial=True).run_file.close()
     resume(path)
     run = reports_of(path).run
     assert (run["state"], run["shards"][2]["state"], run["shards"][2]["id"]) == ("stopped", "missing", None)
@@ -341,8 +341,8 @@ def test_a_person_is_told_loudly_what_is_missing_and_how_to_get_it(beside: Shell
 
 
 def test_a_repair_of_the_merged_run_is_that_of_one_run(parted: Parted, tmp_path: Path) -> None:
-    with merge(parted.shards, tmp_path / "all.sqlite").ledger as ledger, Ledger.open(parted.whole) as whole:
-        plans = [list(Plan(each, PlanSettings(), utc_now()).changes()) for each in (whole, ledger)]
+    with merge(parted.shards, tmp_path / "all.sqlite").run_file as run_file, RunFile.open(parted.whole) as whole:
+        plans = [list(Plan(each, PlanSettings(), utc_now()).changes()) for each in (whole, run_file)]
     assert plans[0] == plans[1] != []
 
 
@@ -394,11 +394,11 @@ def test_what_a_shard_does_not_accept_another_one_may(tmp_path: Path) -> None:
         shard_file(tmp_path, 2, 2, [missing], **changes),
     ]
     assert [reports_of(path).run["acceptances"]["unmatched"] for path in shards] == [[], []]
-    with merge(shards, tmp_path / "all.sqlite").ledger as ledger:
-        accepted = reports(ledger).run["acceptances"]
+    with merge(shards, tmp_path / "all.sqlite").run_file as run_file:
+        accepted = reports(run_file).run["acceptances"]
     assert (accepted["accepted"], [each["user"] for each in accepted["unmatched"]]) == (1, ["nobody"])
-    with merge(shards, tmp_path / "none.sqlite", judged_anew=True).ledger as ledger:
-        assert ledger.info.acceptances is None
+    with merge(shards, tmp_path / "none.sqlite", judged_anew=True).run_file as run_file:
+        assert run_file.info.acceptances is None
 
 
 def test_a_row_of_another_shard_is_named_with_its_file(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_a_row_of_another_shard_is_named_with_its_file(tmp_path: Path) -> None:
         shard_file(tmp_path, 1, 2, [in_shard(1, 2, user_id="a")]),
         shard_file(tmp_path, 2, 2, [in_shard(2, 2, user_id="b"), in_shard(1, 2, user_id="c\x1b")]),
     ]
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(RunFileError) as caught:
         merge(paths, tmp_path / "all.sqlite")
     assert str(caught.value) == f"{paths[1]} is shard 2 of 2, but user c\\x1b in it belongs to shard 1 of 2"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.sqlite", "2.sqlite"]
@@ -429,13 +429,13 @@ def test_who_has_gone_to_another_shard_meanwhile_counts_as_seen_last(tmp_path: P
         for number in (1, 2)
     ]
     merged = merge(paths, tmp_path / "all.sqlite")
-    with merged.ledger as ledger:
-        assert {(user.record.user_id, user.record.email) for user in ledger.users()} == {
+    with merged.run_file as run_file:
+        assert {(user.record.user_id, user.record.email) for user in run_file.users()} == {
             ("moved", f"{later}@example.com"),
             ("stays-1", "x@example.com"),
             ("stays-2", "x@example.com"),
         }
-        assert ledger.summary().statuses[Status.UP_TO_DATE] == 3
+        assert run_file.summary().statuses[Status.UP_TO_DATE] == 3
     assert any("1 user was in two shards" in doubt for doubt in merged.doubts)
 
 
@@ -446,8 +446,8 @@ def test_the_order_is_by_code_point_with_no_address_last(tmp_path: Path) -> None
         shard_file(tmp_path, number, 3, [each for n, each in enumerate(users) if n % 3 == number - 1])
         for number in (1, 2, 3)
     ]
-    with merge(parts, tmp_path / "all.sqlite").ledger as ledger:
-        assert [user.record.email for user in ledger.users()] == emails
+    with merge(parts, tmp_path / "all.sqlite").run_file as run_file:
+        assert [user.record.email for user in run_file.users()] == emails
 
 
 def test_a_file_that_is_there_is_never_replaced(beside: Shell) -> None:
@@ -455,7 +455,7 @@ def test_a_file_that_is_there_is_never_replaced(beside: Shell) -> None:
     mine.write_text("mine")
     shards = [beside.folder / name for name in SHARDS]
     before = digests([mine, *shards])
-    with pytest.raises(LedgerError, match=r"all\.sqlite exists already"):
+    with pytest.raises(RunFileError, match=r"all\.sqlite exists already"):
         merge(shards, mine)
     with pytest.raises(SettingsError, match=r"shard-2\.sqlite is one of the run files to be merged"):
         merge(shards, shards[1])
@@ -474,8 +474,8 @@ def test_the_same_file_twice_is_refused_under_any_name(parted: Parted, tmp_path:
 def test_a_shard_whose_run_goes_on_is_refused(parted: Parted, tmp_path: Path) -> None:
     live = Path(shutil.copy(parted.shards[0], tmp_path / "live.sqlite"))
     with (
-        Ledger.resume(live),
-        pytest.raises(LedgerError, match=r"live\.sqlite is in use by a run that is still going on"),
+        RunFile.resume(live),
+        pytest.raises(RunFileError, match=r"live\.sqlite is in use by a run that is still going on"),
     ):
         merge([live, *parted.shards[1:]], tmp_path / "all.sqlite", partial=True)
     assert not (tmp_path / "all.sqlite").exists()
@@ -486,13 +486,13 @@ def test_a_damaged_shard_is_refused(parted: Parted, tmp_path: Path) -> None:
     with closing(damaged.open("r+b")) as file:
         file.seek(8192)
         file.write(b"\xff" * 8192)
-    with pytest.raises(LedgerError, match=r"damaged\.sqlite is damaged"):
+    with pytest.raises(RunFileError, match=r"damaged\.sqlite is damaged"):
         merge([damaged, *parted.shards[1:]], tmp_path / "all.sqlite")
     assert not (tmp_path / "all.sqlite").exists()
 
 
 def test_a_merge_may_mask_what_shards_do_not(parted: Parted, tmp_path: Path) -> None:
-    with merge(parted.shards, tmp_path / "all.sqlite", redact=True).ledger as ledger:
-        merged = reports(ledger)
+    with merge(parted.shards, tmp_path / "all.sqlite", redact=True).run_file as run_file:
+        merged = reports(run_file)
     assert merged.run["redacted"]
     assert b"user1@example.com" not in merged.csv

@@ -13,28 +13,28 @@ from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.users import People
-from audit.errors import LedgerError, ReplicateError, SettingsError, SourceError
+from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.model.codes import ExitCode, Note, Reason, Status
 from audit.model.run import Filters
 from audit.report.writer import Output
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.audits import Place, audit
 from tests.support.crowd import Crowd
 
 
 def report(place: Place, folder: Path, **changes: Any) -> dict[str, Any]:
     """Audit and read the JSON report."""
-    with audit(place.settings(folder, **changes)) as ledger:
-        reporting.report(ledger, [Output("json", str(folder / "report.json"))])
+    with audit(place.settings(folder, **changes)) as run_file:
+        reporting.report(run_file, [Output("json", str(folder / "report.json"))])
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 
 
 def test_every_demo_user_gets_the_verdict_that_the_data_call_for(troubled: Place, cast: People, tmp_path: Path) -> None:
-    with audit(troubled.settings(tmp_path)) as ledger:
-        got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in ledger.users()}
+    with audit(troubled.settings(tmp_path)) as run_file:
+        got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in run_file.users()}
     assert got == dict(cast.expected)
 
 
@@ -46,9 +46,9 @@ def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(cast:
 
 
 def test_a_crowd_gets_the_verdicts_that_its_data_call_for(square: Place, crowd: Crowd, tmp_path: Path) -> None:
-    with audit(square.settings(tmp_path)) as ledger:
-        got = {user.record.user_id: user.finding.reason for user in ledger.users()}
-        summary = ledger.summary()
+    with audit(square.settings(tmp_path)) as run_file:
+        got = {user.record.user_id: user.finding.reason for user in run_file.users()}
+        summary = run_file.summary()
     expected = {crowd.user_id(i): crowd.reason(i) for i in range(crowd.n)}
     assert got == expected
     assert summary.reasons == Counter(expected.values())
@@ -58,13 +58,13 @@ def test_a_crowd_gets_the_verdicts_that_its_data_call_for(square: Place, crowd: 
 def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
     crowd: Crowd, square: Place, tmp_path: Path
 ) -> None:
-    with in_thread(StandIn(crowd)) as standin:
-        audit(Place(square.dsn, standin).settings(tmp_path, concurrency=5)).close()
-        asked = Counter(path for path in standin.seen.paths.elements() if path.endswith("/versions"))
+    with in_thread(FakeReplicate(crowd)) as fake:
+        audit(Place(square.dsn, fake).settings(tmp_path, concurrency=5)).close()
+        asked = Counter(path for path in fake.seen.paths.elements() if path.endswith("/versions"))
         assert set(asked.values()) == {1}
-        assert standin.seen.peak_sockets <= 5
-        assert standin.seen.peak_in_flight <= 5
-        assert standin.seen.tokens.keys() == {"valid"}
+        assert fake.seen.peak_sockets <= 5
+        assert fake.seen.peak_in_flight <= 5
+        assert fake.seen.tokens.keys() == {"valid"}
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_the_run_block_says_what_was_asked_of_whom(troubled: Place, tmp_path: Pa
     assert run["state"] == "complete"
     assert run["account"] == {"type": "organization", "username": "acme-photos"}
     assert run["database"] == "socket/stage"
-    assert run["base_url"] == troubled.standin.base_url
+    assert run["base_url"] == troubled.fake.base_url
     assert run["requests"]["sent"] > run["requests"]["retried"] > 0
     assert run["requests"]["throttled"] > 0
 
@@ -115,8 +115,8 @@ def test_a_refused_token_ends_the_run_before_the_database_is_read(stage: Place, 
 
 
 def test_a_database_that_is_down_leaves_no_run_file(stage: Place, tmp_path: Path) -> None:
-    nowhere = Place("postgresql://u:hunter2@127.0.0.1:9/shop", stage.standin)
-    with pytest.raises(SourceError) as caught:
+    nowhere = Place("postgresql://u:hunter2@127.0.0.1:9/shop", stage.fake)
+    with pytest.raises(DatabaseError) as caught:
         audit(nowhere.settings(tmp_path))
     assert "127.0.0.1/shop" in str(caught.value)
     assert "hunter2" not in f"{caught.value}{caught.value.next_step}"
@@ -131,13 +131,13 @@ def test_the_run_file_may_not_be_one_of_the_reports(stage: Place, tmp_path: Path
 
 def test_an_existing_run_file_is_not_overwritten(stage: Place, tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").write_text("precious")
-    with pytest.raises(LedgerError, match="exists already"):
+    with pytest.raises(RunFileError, match="exists already"):
         audit(stage.settings(tmp_path))
     assert (tmp_path / "run.sqlite").read_text() == "precious"
 
 
 def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, tmp_path: Path) -> None:
-    async def stopped() -> Ledger:
+    async def stopped() -> RunFile:
         stop = Stop()
 
         class After50(Silent):
@@ -151,8 +151,8 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, t
 
         return await app.audit(square.settings(tmp_path), After50(), stop)
 
-    with asyncio.run(stopped()) as ledger:
-        outcome = reporting.report(ledger, [])
+    with asyncio.run(stopped()) as run_file:
+        outcome = reporting.report(run_file, [])
     assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
     assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
     assert outcome.summary.statuses[Status.UP_TO_DATE] > 30

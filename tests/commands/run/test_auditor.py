@@ -7,9 +7,9 @@ import pytest
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor, Ticking
-from audit.errors import LedgerError
-from audit.findings.classify import Circumstances
-from audit.findings.trainings import Judge
+from audit.errors import RunFileError
+from audit.findings.classify import RunContext
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Reply
@@ -36,7 +36,7 @@ class Book:
 
     def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         if self.fails:
-            raise LedgerError("the disk is full")
+            raise RunFileError("the disk is full")
         for row_id, finding in findings:
             assert row_id not in self.settled
             self.settled[row_id] = (finding, failure)
@@ -68,7 +68,7 @@ class Prober:
 
 async def audited(book: Book, prober: Prober, *, concurrency: int = 4, stop: Stop | None = None) -> list[Finding]:
     seen: list[Finding] = []
-    watched = Auditor(prober, book, Judge(Circumstances()), seen.extend)
+    watched = Auditor(prober, book, Classifier(RunContext()), seen.extend)
     await watched.run(concurrency, stop or Stop())
     return seen
 
@@ -130,7 +130,7 @@ async def test_what_hangs_when_the_run_stops_is_given_up_and_stays_pending() -> 
     book, stop = Book(10), Stop()
     prober = Prober(hanging=("a/3",))
     asyncio.get_running_loop().call_later(0.05, stop.request, "stopped", "enough")
-    await Auditor(prober, book, Judge(Circumstances()), lambda *_: None).run(4, stop, grace=0.05)
+    await Auditor(prober, book, Classifier(RunContext()), lambda *_: None).run(4, stop, grace=0.05)
     assert sorted(book.settled) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert prober.at_once == 0
 
@@ -145,7 +145,7 @@ async def test_the_first_request_to_stop_is_the_one_that_counts() -> None:
 async def test_a_run_file_that_fails_ends_the_run_with_its_own_error() -> None:
     book, prober = Book(50), Prober(hanging=("a/1",))
     book.fails = True
-    with pytest.raises(LedgerError, match="the disk is full"):
+    with pytest.raises(RunFileError, match="the disk is full"):
         await audited(book, prober)
     assert prober.at_once == 0
 
@@ -194,7 +194,7 @@ class Naps:
 
 async def ailing(book: Book, prober: Prober, account: Account | None = None) -> tuple[Stop, Naps]:
     stop, naps = Stop(), Naps()
-    await Auditor(prober, book, Judge(Circumstances(account)), lambda *_: None, Ticking(sleep=naps)).run(4, stop)
+    await Auditor(prober, book, Classifier(RunContext(account)), lambda *_: None, Ticking(sleep=naps)).run(4, stop)
     return stop, naps
 
 
@@ -255,6 +255,6 @@ async def test_a_stop_while_probing_ends_the_run() -> None:
     async def nap(_: float) -> None:
         stop.request("interrupted", "stopped by SIGINT")
 
-    await Auditor(prober, book, Judge(Circumstances()), lambda *_: None, Ticking(sleep=nap)).run(4, stop)
+    await Auditor(prober, book, Classifier(RunContext()), lambda *_: None, Ticking(sleep=nap)).run(4, stop)
     assert stop.reason == "stopped by SIGINT"
     assert prober.onces == []

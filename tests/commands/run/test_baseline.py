@@ -23,10 +23,10 @@ from audit.commands.run.progress import Silent
 from audit.commands.run.resume import resume_settings
 from audit.errors import SettingsError
 from audit.model.codes import Reason, Status
-from audit.model.findings import AuditedUser, Mark
+from audit.model.findings import AuditedUser, BaselineState
 from audit.model.run import Baseline, Choices
 from audit.report.writer import Output
-from audit.runfile import Ledger, salvaged
+from audit.runfile import RunFile, salvaged
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Place, Shell, audit
 from tests.support.report_browser import Open, browser, opened
@@ -39,8 +39,8 @@ __all__ = ["browser", "opened"]
 def plain(square: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The JSON report of the crowd, without a baseline."""
     folder = tmp_path_factory.mktemp("plain")
-    with audit(square.settings(folder)) as ledger:
-        reporting.report(ledger, [Output("json", str(folder / "report.json"))])
+    with audit(square.settings(folder)) as run_file:
+        reporting.report(run_file, [Output("json", str(folder / "report.json"))])
     document: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return document
 
@@ -68,10 +68,10 @@ def test_every_report_marks_what_is_new_known_and_resolved(
     due, fine, wrong = ids(plain, Status.NEEDS_SYNC), ids(plain, Status.UP_TO_DATE), ids(plain, Status.ERROR)
     was = {due[0]: "latest_version", due[1]: None, fine[0]: "outdated_version", wrong[0]: "latest_version"}
     path = earlier(plain, tmp_path, was)
-    with audit(square.settings(tmp_path, baseline=path)) as ledger:
+    with audit(square.settings(tmp_path, baseline=path)) as run_file:
         path.unlink()  # the run file has all that is needed
         outputs = [Output(kind, str(tmp_path / f"a.{kind}")) for kind in ("json", "csv", "html")]
-        outcome = reporting.report(ledger, outputs)
+        outcome = reporting.report(run_file, outputs)
     document = json.loads((tmp_path / "a.json").read_text())
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     marks = {user["user_id"]: user["baseline"] for user in document["users"]}
@@ -95,10 +95,10 @@ def test_a_report_rendered_again_has_the_same_marks_and_the_same_code(
 ) -> None:
     path = earlier(plain, tmp_path, {ids(plain, Status.NEEDS_SYNC)[0]: None})
     first, again = tmp_path / "first.json", tmp_path / "again.json"
-    with audit(square.settings(tmp_path, baseline=path, fail_on="new")) as ledger:
-        code = reporting.report(ledger, [Output("json", str(first))]).code
-    with Ledger.open(tmp_path / "run.sqlite") as ledger:
-        assert reporting.report(ledger, [Output("json", str(again))]).code is code
+    with audit(square.settings(tmp_path, baseline=path, fail_on="new")) as run_file:
+        code = reporting.report(run_file, [Output("json", str(first))]).code
+    with RunFile.open(tmp_path / "run.sqlite") as run_file:
+        assert reporting.report(run_file, [Output("json", str(again))]).code is code
     assert again.read_bytes() == first.read_bytes()
     assert (int(code), code.meaning) == (3, "at least one user needs a sync who did not in the baseline")
 
@@ -144,23 +144,23 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(sq
 def test_a_resumed_run_keeps_its_baseline(square: Place, plain: dict[str, Any], tmp_path: Path) -> None:
     due = ids(plain, Status.NEEDS_SYNC)[0]
     path = earlier(plain, tmp_path, {due: None})
-    with audit(square.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as ledger:
-        before = {user.record.user_id: user.baseline for user in ledger.users()}
+    with audit(square.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as run_file:
+        before = {user.record.user_id: user.baseline for user in run_file.users()}
     path.unlink()
-    with app.open_to_resume(tmp_path / "run.sqlite") as ledger:
-        again = resume_settings(Said({}, square.environ), ledger.info, ledger.choices)
-        asyncio.run(app.resume(ledger, again, Silent(), Stop()))
-        assert {user.record.user_id: user.baseline for user in ledger.users()} == before
+    with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
+        again = resume_settings(Said({}, square.environ), run_file.info, run_file.choices)
+        asyncio.run(app.resume(run_file, again, Silent(), Stop()))
+        assert {user.record.user_id: user.baseline for user in run_file.users()} == before
         assert (again.fail_on, before[due]) == ("new", "new")
 
 
 def test_what_counts_may_be_said_anew_and_is_remembered(square: Place, tmp_path: Path) -> None:
     audit(square.settings(tmp_path, outputs=())).close()
-    with app.open_to_resume(tmp_path / "run.sqlite") as ledger:
-        again = resume_settings(Said({"fail_on": "never"}, square.environ), ledger.info, ledger.choices)
-        asyncio.run(app.resume(ledger, again, Silent(), Stop()))
-        assert ledger.choices
-        assert ledger.choices.fail_on == "never"
+    with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
+        again = resume_settings(Said({"fail_on": "never"}, square.environ), run_file.info, run_file.choices)
+        asyncio.run(app.resume(run_file, again, Silent(), Stop()))
+        assert run_file.choices
+        assert run_file.choices.fail_on == "never"
 
 
 @pytest.mark.parametrize("compared", [True, False])
@@ -198,7 +198,7 @@ def test_what_is_left_of_a_damaged_run_is_marked_by_what_is_left_of_its_baseline
     assert marks[due] == (None if table == "baseline" else "new")
 
 
-def marked(user: AuditedUser, mark: Mark | None) -> AuditedUser:
+def marked(user: AuditedUser, mark: BaselineState | None) -> AuditedUser:
     return AuditedUser(user.record, user.finding, mark)
 
 

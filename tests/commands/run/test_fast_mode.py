@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from audit.demo.fake_replicate.server import StandIn
+from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.audits import Place, audit, new_database
 from tests.support.crowd import UNSEEN, Oddity, OddlyTrained
 
@@ -30,13 +30,13 @@ def place(postgres_server: str, odd: OddlyTrained) -> Iterator[Place]:
     """Servers with them."""
     dsn = asyncio.run(new_database(postgres_server, "odd_trainings"))
     asyncio.run(load(dsn, odd))
-    with in_thread(StandIn(odd)) as standin:
-        yield Place(dsn, standin)
+    with in_thread(FakeReplicate(odd)) as fake:
+        yield Place(dsn, fake)
 
 
-def reasons(ledger: Ledger) -> dict[str, Reason]:
+def reasons(run_file: RunFile) -> dict[str, Reason]:
     """By user id."""
-    return {user.record.user_id: user.finding.reason for user in ledger.users()}
+    return {user.record.user_id: user.finding.reason for user in run_file.users()}
 
 
 def test_every_oddity_is_there(odd: OddlyTrained) -> None:
@@ -44,8 +44,8 @@ def test_every_oddity_is_there(odd: OddlyTrained) -> None:
 
 
 def test_with_all_versions_asked_for_every_verdict_is_right(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path, timeout=20)) as ledger:
-        assert reasons(ledger) == {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
+    with audit(place.settings(tmp_path, timeout=20)) as run_file:
+        assert reasons(run_file) == {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
 
 
 def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_else(
@@ -53,10 +53,10 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
 ) -> None:
     right = {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
-    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as ledger:
-        got = reasons(ledger)
-        requests = ledger.info.requests.sent
-        by_training = ledger.count_by_training()
+    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
+        got = reasons(run_file)
+        requests = run_file.info.requests.sent
+        by_training = run_file.count_by_training()
     assert {user for user in got if got[user] != right[user]} == unseen
     assert {got[user] for user in unseen} == {Reason.LATEST_VERSION}
     assert by_training >= 0.6 * odd.n
@@ -66,8 +66,8 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
 def test_trainings_older_than_the_window_settle_nobody(place: Place, tmp_path: Path) -> None:
     with audit(
         place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z"))
-    ) as ledger:
-        settled = [user.record for user in ledger.users() if user.finding.evidence == "training"]
+    ) as run_file:
+        settled = [user.record for user in run_file.users() if user.finding.evidence == "training"]
     assert 0 < len(settled) <= 301
     assert min(str(record.created_at) for record in settled) >= "2026-03-01T11:55:00Z"
 
@@ -77,28 +77,28 @@ def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
 ) -> None:
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
     every = TrainingsRead(mode="trainings", since=LONG_AGO, sample=100)
-    with audit(place.settings(tmp_path, timeout=20, trainings=every)) as ledger:
-        found = {user: reason for user, reason in reasons(ledger).items() if reason is Reason.EVIDENCE_DISAGREES}
+    with audit(place.settings(tmp_path, timeout=20, trainings=every)) as run_file:
+        found = {user: reason for user, reason in reasons(run_file).items() if reason is Reason.EVIDENCE_DISAGREES}
         assert found.keys() == unseen
-        assert ledger.count_by_training() == 0
-        detail = next(user.finding.detail for user in ledger.users(reason=Reason.EVIDENCE_DISAGREES))
+        assert run_file.count_by_training() == 0
+        detail = next(user.finding.detail for user in run_file.users(reason=Reason.EVIDENCE_DISAGREES))
     assert detail is not None
     assert "by its trainings" in detail
 
 
 def test_a_sample_is_never_empty_unless_none_is_wanted(place: Place, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as ledger:
-        without = ledger.count_by_training()
+    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
+        without = run_file.count_by_training()
     tiny = TrainingsRead(mode="trainings", since=LONG_AGO, sample=0.0001)
-    with audit(place.settings(tmp_path, timeout=20, run_file=tmp_path / "tiny.sqlite", trainings=tiny)) as ledger:
-        assert ledger.count_by_training() == without - 1
+    with audit(place.settings(tmp_path, timeout=20, run_file=tmp_path / "tiny.sqlite", trainings=tiny)) as run_file:
+        assert run_file.count_by_training() == without - 1
 
 
 def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
     with audit(
         place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="versions", since=LONG_AGO))
-    ) as ledger:
-        notes = {user.record.user_id: set(user.finding.notes) for user in ledger.users()}
+    ) as run_file:
+        notes = {user.record.user_id: set(user.finding.notes) for user in run_file.users()}
     pushed = {Oddity.PUSHED, Oddity.PUSHED_AND_RECORDED, Oddity.NO_OUTPUT}
     for i in range(odd.n):
         by_hand = odd.oddity(i) in pushed

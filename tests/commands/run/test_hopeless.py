@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from audit.demo.fake_replicate.faults import Endpoint, Fault, Hang, Refused
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode
 from tests import ROOT
@@ -40,7 +40,7 @@ def check(done: Ended, code: ExitCode) -> None:
 
 def finished(run: Shell, crowd: Crowd, port: int) -> None:
     """Once all is well again, resuming comes to what the data say."""
-    with in_thread(StandIn(crowd, port=port)):
+    with in_thread(FakeReplicate(crowd, port=port)):
         done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
     check(done, ExitCode.INCOMPLETE)
     reasons = {user["user_id"]: user["reason"] for user in report(run)["users"]}
@@ -48,9 +48,9 @@ def finished(run: Shell, crowd: Crowd, port: int) -> None:
 
 
 def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_known(run: Shell, crowd: Crowd) -> None:
-    with in_thread(StandIn(crowd, Rules(revoked_after=100))) as standin:
-        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
-        assert standin.seen.requests <= 100 + 3 + 2 * 8
+    with in_thread(FakeReplicate(crowd, Rules(revoked_after=100))) as fake:
+        done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
+        assert fake.seen.requests <= 100 + 3 + 2 * 8
     check(done, ExitCode.INCOMPLETE)
     assert "The run ended early: Replicate refuses the API token (HTTP 401: " in done.err
     content = report(run)
@@ -59,7 +59,7 @@ def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_
     assert content["summary"]["not_checked"] > 100
     assert content["summary"]["up_to_date"] > 50
     assert content["summary"]["reasons"]["unauthorized"] <= 8 + 3
-    finished(run, crowd, standin.port)
+    finished(run, crowd, fake.port)
 
 
 @pytest.mark.parametrize("account", [200, 500, 403])
@@ -69,15 +69,15 @@ def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_i
     faults: tuple[Fault, ...] = (Refused(status=401, on=ASKING),)
     if account != 200:
         faults += (Refused(status=account, on=("account",)),)
-    with in_thread(StandIn(crowd, Rules(faults=faults))) as standin:
-        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
-        assert standin.seen.requests <= 1 + 3 + 2 * 8
+    with in_thread(FakeReplicate(crowd, Rules(faults=faults))) as fake:
+        done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
+        assert fake.seen.requests <= 1 + 3 + 2 * 8
     check(done, ExitCode.COULD_NOT_RUN)
     assert "Replicate refuses the API token" in done.err
     assert "REPLICATE_API_TOKEN" in done.err
     assert "sync-audit run --resume run.sqlite" in done.err
     assert not (run.folder / "report.json").exists()
-    finished(run, crowd, standin.port)
+    finished(run, crowd, fake.port)
 
 
 @pytest.mark.parametrize(
@@ -90,22 +90,22 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
     (run.folder / "sitecustomize.py").write_text(
         "import audit.commands.run.auditor\naudit.commands.run.auditor.PROBES = (0.05, 0.1, 0.2)\n"
     )
-    with in_thread(StandIn(crowd, Rules(faults=(fault,)))) as standin:
-        where = {"REPLICATE_BASE_URL": standin.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
+    with in_thread(FakeReplicate(crowd, Rules(faults=(fault,)))) as fake:
+        where = {"REPLICATE_BASE_URL": fake.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
         done = run(*RUN, SYNC_AUDIT_TIMEOUT="0.2", **where)
-        assert 50 < standin.seen.requests <= 1 + 50 + 7 + 3
+        assert 50 < fake.seen.requests <= 1 + 50 + 7 + 3
     check(done, ExitCode.INCOMPLETE)
     assert done.err.count("Replicate is not answering") == 3
     content = report(run)
     assert content["run"]["state"] == "stopped"
     assert content["run"]["stop_reason"].startswith("Replicate did not answer for ")
     assert content["summary"]["not_checked"] > 150
-    finished(run, crowd, standin.port)
+    finished(run, crowd, fake.port)
 
 
 def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, crowd: Crowd) -> None:
-    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as standin:
-        done = run(*RUN, REPLICATE_BASE_URL=standin.base_url)
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as fake:
+        done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
     check(done, ExitCode.INCOMPLETE)
     assert "Replicate is not answering" in done.err
     assert "Replicate is answering again" in done.err
@@ -116,9 +116,9 @@ def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, crowd: Crow
 
 
 def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, crowd: Crowd) -> None:
-    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=502, on=ASKING),)))) as standin:
-        process = run.start(*RUN, REPLICATE_BASE_URL=standin.base_url)
-        while standin.seen.requests < 58:
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=502, on=ASKING),)))) as fake:
+        process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
+        while fake.seen.requests < 58:
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

@@ -19,10 +19,10 @@ import asyncpg
 import pytest
 
 from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.audits import Ended, Place, Shell
 from tests.support.crowd import Crowd
 from tests.support.run_files import finished_run_file
@@ -60,13 +60,13 @@ class Arena:
     @property
     def seen(self) -> Counter[str]:
         """Questions per model since the beginning."""
-        return Counter(self.place.standin.seen.models)
+        return Counter(self.place.fake.seen.models)
 
 
 @pytest.fixture(scope="module")
 def arena(square: Place, crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with in_thread(StandIn(crowd, Rules(faults=(Slow(low=0.01, high=0.03),)))) as standin:
-        place = Place(square.dsn, standin)
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.01, high=0.03),)))) as fake:
+        place = Place(square.dsn, fake)
         with contextlib.ExitStack() as cleanup:
             undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(place), cleanup)
             began = time.monotonic()
@@ -124,9 +124,9 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None 
 
 def after_requests(shell: Shell, arena: Arena, count: int, *arguments: str) -> subprocess.Popen[bytes]:
     """A process whose requests are being answered: `count` of them came in."""
-    before = arena.place.standin.seen.requests
+    before = arena.place.fake.seen.requests
     process = shell.start(*arguments)
-    wait_until(lambda: arena.place.standin.seen.requests >= before + count, process)
+    wait_until(lambda: arena.place.fake.seen.requests >= before + count, process)
     return process
 
 
@@ -220,8 +220,8 @@ def test_a_run_killed_at_any_time_of_its_life_is_finished_or_can_be_begun_again(
 def begun_in_vain(shell: Shell) -> bool:
     """Whether the run ended before there was anything to finish, and resuming says so."""
     try:
-        with Ledger.open(shell.folder / "run.sqlite") as ledger:
-            empty = ledger.population is None
+        with RunFile.open(shell.folder / "run.sqlite") as run_file:
+            empty = run_file.population is None
     except Exception:
         empty = True
     if empty:
@@ -252,9 +252,9 @@ def test_a_second_signal_ends_at_once_and_leaves_no_torn_file(run: Shell, arena:
     for name in FILES:
         (run.folder / name).write_text("of an earlier run")
     slow = Rules(faults=(Slow(low=60.0, on=("versions",)),))  # so that those in flight use up all of their grace
-    with in_thread(StandIn(arena.place.standin.world, slow)) as standin:
-        process = run.start(*RUN, REPLICATE_BASE_URL=standin.base_url)
-        wait_until(lambda: standin.seen.requests >= 9, process)
+    with in_thread(FakeReplicate(arena.place.fake.world, slow)) as fake:
+        process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
+        wait_until(lambda: fake.seen.requests >= 9, process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
         assert process.poll() is None
@@ -309,7 +309,7 @@ def test_a_run_killed_while_the_database_is_read_leaves_nothing_that_could_be_ta
 def finished(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run file of so many users that writing reports takes a while."""
     path = tmp_path_factory.mktemp("finished") / "run.sqlite"
-    finished_run_file(path, MANY, arena.place.standin.base_url)
+    finished_run_file(path, MANY, arena.place.fake.base_url)
     return path
 
 

@@ -18,15 +18,15 @@ from audit.commands import cli
 from audit.commands.run import audit as app
 from audit.commands.run.resume import resume_settings
 from audit.demo.fake_replicate.faults import Chaos, Hang, Odd, Redirected, Refused, Reset
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import SmallWorld
-from audit.errors import AuditError, LedgerError, SettingsError
+from audit.errors import AuditError, RunFileError, SettingsError
 from audit.model.codes import ExitCode, Reason
 from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Choices, Filters
 from audit.report.view import RunView
-from audit.runfile import DamagedError, Ledger, salvaged
+from audit.runfile import DamagedError, RunFile, salvaged
 from tests.support.audits import Ended, Place, Shell, audit
 from tests.support.crowd import Crowd
 from tests.support.run_files import finished_run_file
@@ -138,7 +138,7 @@ def test_what_is_no_run_file_of_this_version_is_refused_and_left_alone(
     path = tmp_path / "run.sqlite"
     words = kind(path)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(RunFileError) as caught:
         app.open_to_resume(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
@@ -164,9 +164,9 @@ def refused(ended: Ended, code: ExitCode, *words: str) -> None:
 
 def asking(shell: Shell, place: Place, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
     """A run that has asked so often, and will need some seconds more."""
-    before = place.standin.seen.requests
+    before = place.fake.seen.requests
     process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
-    while place.standin.seen.requests < before + asked:
+    while place.fake.seen.requests < before + asked:
         assert process.poll() is None
         time.sleep(0.001)
     return process
@@ -193,17 +193,17 @@ def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(crowded: Shel
 
 
 def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell) -> None:
-    with in_thread(StandIn(SmallWorld(Account("user", "mallory"), ()))) as standin:
+    with in_thread(FakeReplicate(SmallWorld(Account("user", "mallory"), ()))) as fake:
         path = shell.folder / "run.sqlite"
-        finished_run_file(path, 3, standin.base_url, account=Account("organization", "acme"))
+        finished_run_file(path, 3, fake.base_url, account=Account("organization", "acme"))
         refused(
             shell("run", "--resume", "run.sqlite", "-oreport.json", **ENVIRON),
             ExitCode.USAGE,
             "mallory now",
             "acme in the run",
         )
-        with Ledger.open(path) as ledger:
-            assert (ledger.info.state, ledger.summary().reasons) == ("complete", {Reason.LATEST_VERSION: 3})
+        with RunFile.open(path) as run_file:
+            assert (run_file.info.state, run_file.summary().reasons) == ("complete", {Reason.LATEST_VERSION: 3})
         assert not (shell.folder / "report.json").exists()
 
 
@@ -226,18 +226,18 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     shell: Shell, square: Place, crowd: Crowd
 ) -> None:
     shell.environ = square.environ | {"SYNC_AUDIT_RETRIES": "0"}
-    with in_thread(StandIn(crowd, Rules(chaos=AILING))) as ailing:
+    with in_thread(FakeReplicate(crowd, Rules(chaos=AILING))) as ailing:
         shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
         assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == ExitCode.INCOMPLETE
         port = ailing.port
     first = users(shell.folder / "one.json")
-    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in app.ASKED_AGAIN}
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in app.RETRYABLE}
     kept = [who for who, user in first.items() if user["reason"] in {"forbidden", "rejected"}]
     # Where nothing is recorded that is the verdict, though Replicate has more to say.
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
     assert len(again) > 30
     assert len(kept) > 3
-    with in_thread(StandIn(crowd, port=port)) as well:
+    with in_thread(FakeReplicate(crowd, port=port)) as well:
         del shell.environ["DATABASE_URL"]
         done = shell("run", "--resume", "run.sqlite", "-otwo.json", SYNC_AUDIT_TIMEOUT="20")
         assert well.seen.models.keys() - unsure == again
@@ -357,14 +357,14 @@ def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_
     path.write_bytes(content)
     with pytest.raises(DamagedError):
         app.open_to_resume(path)
-    with pytest.raises(LedgerError, match=r"nothing can be read any more of the run file .*run.sqlite"):
+    with pytest.raises(RunFileError, match=r"nothing can be read any more of the run file .*run.sqlite"):
         salvaged(path)
 
 
 def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(square: Place, tmp_path: Path) -> None:
     settings = square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
-    with audit(settings) as ledger:
-        before = RunView(ledger).run.trainings
+    with audit(settings) as run_file:
+        before = RunView(run_file).run.trainings
     with salvaged(settings.run_file) as rest:
         assert RunView(rest).run.trainings == before
     assert before

@@ -27,16 +27,16 @@ from audit.demo.fake_replicate.faults import (
     Throttled,
     Truncated,
 )
-from audit.demo.fake_replicate.server import TOKEN, Rules, Seen, StandIn
-from audit.findings.classify import Circumstances, classify
-from audit.findings.trainings import Judge
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Seen
+from audit.findings.classify import RunContext, classify
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.ids import askable_model
 from audit.model.replies import NotAsked, Requests
 from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.crowd import Crowd
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
@@ -74,10 +74,10 @@ FASTER = 100.0
 """Times as fast passes the time in which waits are reckoned; only time-outs of an attempt are real seconds."""
 
 
-def standin(users: int, seed: int) -> StandIn:
+def fake(users: int, seed: int) -> FakeReplicate:
     """Fails one answer in five. Each lasting fault is as frequent as each passing one; each costly one is rare."""
     faults = (*PASSING * 4, *LASTING * 4, *COSTLY) if users > 1000 else (*PASSING, *LASTING)
-    return StandIn(Crowd(users, oddities=0.2), Rules(chaos=Chaos(share=0.2, faults=faults, seed=seed)))
+    return FakeReplicate(Crowd(users, oddities=0.2), Rules(chaos=Chaos(share=0.2, faults=faults, seed=seed)))
 
 
 def records(crowd: Crowd) -> Iterator[ModelRecord]:
@@ -98,19 +98,19 @@ def fast() -> Ticking:
 async def audited(crowd: Crowd, base_url: str, path: Path) -> tuple[dict[str, Finding], Requests]:
     """The findings by user id, as an audit writes them into its run file, and what it says about its requests."""
     target = Target(base_url, TOKEN, "soak", concurrency=128, per_minute=3_000_000, timeout=1.5, retries=3)
-    with Ledger.create(path, run_info()) as ledger:
-        with ledger.loading():
+    with RunFile.create(path, run_info()) as run_file:
+        with run_file.loading():
             for each in records(crowd):
-                first = classify(each, NotAsked(), Circumstances())
-                ledger.add(each, askable_model(each.replicate_model_id), first)
-            ledger.save_population(population(crowd.n))
+                first = classify(each, NotAsked(), RunContext())
+                run_file.add(each, askable_model(each.replicate_model_id), first)
+            run_file.save_population(population(crowd.n))
         async with connect(target, fast()) as replicate:
             # The account is known, so that a single 401 is one model's.
-            auditor = Auditor(replicate, ledger, Judge(Circumstances(crowd.account)), lambda _: None)
+            auditor = Auditor(replicate, run_file, Classifier(RunContext(crowd.account)), lambda _: None)
             stop = Stop()
             await auditor.run(target.concurrency, stop)
             assert stop.state is None, stop.reason
-        return {user.record.user_id: user.finding for user in ledger.users()}, replicate.requests
+        return {user.record.user_id: user.finding for user in run_file.users()}, replicate.requests
 
 
 def check(crowd: Crowd, findings: dict[str, Finding], seen: Seen) -> None:
@@ -133,7 +133,7 @@ def check(crowd: Crowd, findings: dict[str, Finding], seen: Seen) -> None:
 
 def soak(users: int, seed: int, path: Path) -> None:
     crowd = Crowd(users, oddities=0.2)
-    with in_process(partial(standin, users, seed)) as server:
+    with in_process(partial(fake, users, seed)) as server:
         findings, requests = asyncio.run(audited(crowd, server.base_url, path))
         seen = server.usage().seen
     check(crowd, findings, seen)

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode, Reason
 from audit.model.replies import TrainingsRead
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.audits import Place, Shell
 from tests.support.crowd import Crowd
 from tests.support.run_files import population
@@ -90,8 +90,8 @@ def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) ->
 
 
 def test_a_list_that_was_not_read_to_its_end_says_why(shell: Shell, square: Place, crowd: Crowd) -> None:
-    with in_thread(StandIn(crowd, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as standin:
-        shell.environ = Place(square.dsn, standin).environ
+    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as fake:
+        shell.environ = Place(square.dsn, fake).environ
         lines = shell("run", "--no-progress", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
     said = next(line for line in lines if "trainings read" in line)
     assert said.startswith("0 trainings read, and not as far as wanted: ")
@@ -105,11 +105,11 @@ def test_a_sample_that_disagrees_is_said_loudly(shell: Shell) -> None:
         finished_at="2026-03-01T12:01:00Z",
     )
     wrong = finding(Reason.EVIDENCE_DISAGREES, evidence="versions")
-    with Ledger.create(shell.folder / "run.sqlite", info) as ledger:
-        with ledger.loading():
-            ledger.add(record(), "acme/ann", wrong)
-            ledger.save_population(population(1))
-        ledger.finish(msgspec.structs.replace(info, state="complete"))
+    with RunFile.create(shell.folder / "run.sqlite", info) as run_file:
+        with run_file.loading():
+            run_file.add(record(), "acme/ann", wrong)
+            run_file.save_population(population(1))
+        run_file.finish(msgspec.structs.replace(info, state="complete"))
     err = shell("render", "run.sqlite").err
     assert "disagree on 1 of those who were asked for as a check: do not trust" in " ".join(err.split())
     assert "sync-audit run --mode versions" in " ".join(err.split())

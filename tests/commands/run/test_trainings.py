@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.commands.run.trainings import Reading, settle, start
-from audit.findings.classify import Circumstances, classify
-from audit.findings.trainings import Judge
+from audit.findings.classify import RunContext, classify
+from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, NotAsked, Training, TrainingsRead
 from audit.model.users import Population
 from audit.replicate.responses import TrainingsPage
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.samples import digest, record, run_info
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MINE = Circumstances(Account(type="user", username="acme"))
+MINE = RunContext(Account(type="user", username="acme"))
 NOBODY = Population(
     users=0,
     users_with_completed_model=0,
@@ -82,90 +82,90 @@ class Lister:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def run_file(tmp_path: Path) -> Iterator[RunFile]:
     """A run that wants trainings, all of them."""
-    with new_ledger(tmp_path) as ledger:
-        yield ledger
+    with new_ledger(tmp_path) as run_file:
+        yield run_file
 
 
-def new_ledger(folder: Path, since: str | None = None) -> Ledger:
+def new_ledger(folder: Path, since: str | None = None) -> RunFile:
     wanted = TrainingsRead(mode="trainings", since=since)
-    return Ledger.create(folder / "run.sqlite", run_info(trainings=wanted))
+    return RunFile.create(folder / "run.sqlite", run_info(trainings=wanted))
 
 
-def read(ledger: Ledger, account: Trainings, now: datetime = NOW) -> TrainingsRead:
+def read(run_file: RunFile, account: Trainings, now: datetime = NOW) -> TrainingsRead:
     """Read on, and how far it is then."""
-    asyncio.run(Reading(Lister(account), ledger, lambda: now).finish())
-    assert ledger.info.trainings
-    return ledger.info.trainings
+    asyncio.run(Reading(Lister(account), run_file, lambda: now).finish())
+    assert run_file.info.trainings
+    return run_file.info.trainings
 
 
-def known(ledger: Ledger, numbers: range) -> set[int]:
-    return {number for number in numbers if ledger.trainings.newest(f"acme/user-{number}")}
+def known(run_file: RunFile, numbers: range) -> set[int]:
+    return {number for number in numbers if run_file.trainings.newest(f"acme/user-{number}")}
 
 
-def test_the_whole_list_is_read_and_each_training_is_counted_once(ledger: Ledger) -> None:
-    done = read(ledger, Trainings([training(i, i) for i in range(7)]))
+def test_the_whole_list_is_read_and_each_training_is_counted_once(run_file: RunFile) -> None:
+    done = read(run_file, Trainings([training(i, i) for i in range(7)]))
     assert (done.read, done.pages, done.complete, done.next) == (7, 4, True, None)
     assert done.began_at == text(NOW)
     assert done.back_to == text(NOW - timedelta(hours=6))
-    assert known(ledger, range(8)) == set(range(7))
+    assert known(run_file, range(8)) == set(range(7))
 
 
 def test_reading_ends_where_nothing_more_is_wanted(tmp_path: Path) -> None:
     account = Trainings([training(i, i) for i in range(20)])
-    with new_ledger(tmp_path, since=text(NOW - timedelta(hours=4.5))) as ledger:
-        done = read(ledger, account)
+    with new_ledger(tmp_path, since=text(NOW - timedelta(hours=4.5))) as run_file:
+        done = read(run_file, account)
     assert len(account.asked) == 3
     assert done.complete
 
 
-def test_an_empty_list_is_complete(ledger: Ledger) -> None:
-    done = read(ledger, Trainings([]))
+def test_an_empty_list_is_complete(run_file: RunFile) -> None:
+    done = read(run_file, Trainings([]))
     assert (done.read, done.pages, done.complete, done.back_to) == (0, 1, True, None)
 
 
-def test_a_page_that_fails_ends_the_reading_and_says_why(ledger: Ledger) -> None:
-    done = read(ledger, Trainings([training(i, i) for i in range(7)], broken_page=3))
+def test_a_page_that_fails_ends_the_reading_and_says_why(run_file: RunFile) -> None:
+    done = read(run_file, Trainings([training(i, i) for i in range(7)], broken_page=3))
     assert (done.read, done.complete, done.problem) == (4, False, "HTTP 503")
     assert done.back_to == text(NOW - timedelta(hours=3))
 
 
-def test_reading_goes_on_where_it_broke_off(ledger: Ledger) -> None:
+def test_reading_goes_on_where_it_broke_off(run_file: RunFile) -> None:
     trainings = [training(i, 30 * i) for i in range(9)]
-    read(ledger, Trainings(trainings, broken_page=4))
+    read(run_file, Trainings(trainings, broken_page=4))
     account = Trainings(trainings)
-    done = read(ledger, account, NOW + timedelta(hours=1))
+    done = read(run_file, account, NOW + timedelta(hours=1))
     assert account.asked == [None, "6", "8"]  # the page at the front, then the rest
     assert (done.read, done.complete, done.problem) == (9, True, None)
     assert done.began_at == text(NOW + timedelta(hours=1))
 
 
-def test_what_was_trained_between_two_parts_is_read_first(ledger: Ledger) -> None:
+def test_what_was_trained_between_two_parts_is_read_first(run_file: RunFile) -> None:
     old = [training(i, 30 * i) for i in range(6)]
-    read(ledger, Trainings(old, broken_page=2))
+    read(run_file, Trainings(old, broken_page=2))
     new = [training(i, -i) for i in (12, 11, 10)]
-    done = read(ledger, Trainings([*new, *old]), NOW + timedelta(hours=13))
+    done = read(run_file, Trainings([*new, *old]), NOW + timedelta(hours=13))
     assert done.read == 9
-    assert known(ledger, range(20)) == {*range(6), 10, 11, 12}
+    assert known(run_file, range(20)) == {*range(6), 10, 11, 12}
 
 
-def test_what_was_running_is_looked_at_again(ledger: Ledger) -> None:
+def test_what_was_running_is_looked_at_again(run_file: RunFile) -> None:
     running = Training(id="t0", status="processing", created_at=text(NOW - timedelta(minutes=5)))
-    read(ledger, Trainings([running, *(training(i, 30 * i) for i in range(1, 6))], broken_page=2))
-    assert known(ledger, range(1)) == set()
-    read(ledger, Trainings([training(0, 0), *(training(i, 30 * i) for i in range(1, 6))]), NOW + timedelta(hours=1))
-    assert known(ledger, range(1)) == {0}
+    read(run_file, Trainings([running, *(training(i, 30 * i) for i in range(1, 6))], broken_page=2))
+    assert known(run_file, range(1)) == set()
+    read(run_file, Trainings([training(0, 0), *(training(i, 30 * i) for i in range(1, 6))]), NOW + timedelta(hours=1))
+    assert known(run_file, range(1)) == {0}
 
 
-def test_a_next_that_loops_ends_the_reading(ledger: Ledger) -> None:
+def test_a_next_that_loops_ends_the_reading(run_file: RunFile) -> None:
     class Loop:
         async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
             return TrainingsPage((training(1),), 0, "again")
 
-    asyncio.run(asyncio.wait_for(Reading(Loop(), ledger, lambda: NOW).finish(), 5))
-    assert ledger.info.trainings
-    assert "loops" in str(ledger.info.trainings.problem)
+    asyncio.run(asyncio.wait_for(Reading(Loop(), run_file, lambda: NOW).finish(), 5))
+    assert run_file.info.trainings
+    assert "loops" in str(run_file.info.trainings.problem)
 
 
 @given(
@@ -187,12 +187,12 @@ def test_no_training_is_missed_however_the_list_grows_and_breaks_off(
 
     account = Trainings([training(i, i) for i in range(first)], size, breaks, grow)
     before = {each.id for each in account.trainings}
-    with TemporaryDirectory() as folder, new_ledger(Path(folder)) as ledger:
-        read(ledger, account)
+    with TemporaryDirectory() as folder, new_ledger(Path(folder)) as run_file:
+        read(run_file, account)
         at_second = {each.id for each in account.trainings}
         account.broken_page = None
-        done = read(ledger, account)
-        kept = {f"t{i}" for i in known(ledger, range(200))}
+        done = read(run_file, account)
+        kept = {f"t{i}" for i in known(run_file, range(200))}
         assert done.complete
         assert done.read == len(kept)
         assert before <= kept <= {each.id for each in account.trainings}
@@ -207,53 +207,53 @@ def test_without_a_date_the_list_is_read_back_to_a_day_before_the_oldest_record(
     assert start("2026-02-10T08:00:00Z", said) == said
 
 
-def filled(ledger: Ledger, *numbers: int) -> None:
+def filled(run_file: RunFile, *numbers: int) -> None:
     """Users whose records are those of their trainings."""
-    with ledger.loading():
+    with run_file.loading():
         for number in numbers:
             each = record(
                 user_id=f"u{number}",
                 replicate_model_id=f"acme/user-{number}",
                 replicate_version_id=digest(f"user {number}"),
             )
-            ledger.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
-        ledger.save_population(NOBODY)
+            run_file.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
+        run_file.save_population(NOBODY)
 
 
-def test_settled_users_are_not_pending_any_more(ledger: Ledger) -> None:
-    filled(ledger, 1, 2, 3)
-    read(ledger, Trainings([training(1), training(3)]))
-    judge = Judge(MINE, ledger.info.trainings, ledger.trainings)
-    assert settle(ledger, judge, 0, 5) == 2
-    assert list(ledger.pending()) == ["acme/user-2"]
-    assert ledger.count_by_training() == 2
-    assert settle(ledger, judge, 0, 5) == 0
+def test_settled_users_are_not_pending_any_more(run_file: RunFile) -> None:
+    filled(run_file, 1, 2, 3)
+    read(run_file, Trainings([training(1), training(3)]))
+    judge = Classifier(MINE, run_file.info.trainings, run_file.trainings)
+    assert settle(run_file, judge, 0, 5) == 2
+    assert list(run_file.pending()) == ["acme/user-2"]
+    assert run_file.count_by_training() == 2
+    assert settle(run_file, judge, 0, 5) == 0
 
 
 @pytest.mark.parametrize(("percent", "left"), [(0, 0), (0.0001, 1), (100, 1500), (10, 150)])
-def test_the_sample_stays_pending(ledger: Ledger, percent: float, left: int) -> None:
-    filled(ledger, *range(1500))
-    read(ledger, Trainings([training(i) for i in range(1500)], size=500))
-    settle(ledger, Judge(MINE, ledger.info.trainings, ledger.trainings), percent, 5)
-    pending = ledger.count_pending()
+def test_the_sample_stays_pending(run_file: RunFile, percent: float, left: int) -> None:
+    filled(run_file, *range(1500))
+    read(run_file, Trainings([training(i) for i in range(1500)], size=500))
+    settle(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), percent, 5)
+    pending = run_file.count_pending()
     assert pending == left if percent != 10 else 100 <= pending <= 200
 
 
-def test_of_a_model_that_two_have_nobody_is_settled(ledger: Ledger) -> None:
-    with ledger.loading():
+def test_of_a_model_that_two_have_nobody_is_settled(run_file: RunFile) -> None:
+    with run_file.loading():
         for name in ("u1", "u2"):
             each = record(user_id=name, replicate_model_id="acme/user-1", replicate_version_id=digest("user 1"))
-            ledger.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
-        ledger.save_population(NOBODY)
-    read(ledger, Trainings([training(1)]))
-    assert settle(ledger, Judge(MINE, ledger.info.trainings, ledger.trainings), 0, 5) == 0
+            run_file.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
+        run_file.save_population(NOBODY)
+    read(run_file, Trainings([training(1)]))
+    assert settle(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), 0, 5) == 0
 
 
-def test_the_newest_training_is_the_one_that_ended_last(ledger: Ledger) -> None:
+def test_the_newest_training_is_the_one_that_ended_last(run_file: RunFile) -> None:
     first = training(1, 2)
     overtaken = msgspec.structs.replace(first, id="t-slow", completed_at=text(NOW), version=digest("slow"))
     late = msgspec.structs.replace(first, id="t-quick", created_at=text(NOW - timedelta(hours=1)))
-    read(ledger, Trainings([late, overtaken]))
-    newest = ledger.trainings.newest("ACME/User-1")
+    read(run_file, Trainings([late, overtaken]))
+    newest = run_file.trainings.newest("ACME/User-1")
     assert newest
     assert newest.id == "t-slow"

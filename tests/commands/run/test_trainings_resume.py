@@ -13,11 +13,11 @@ import pytest
 
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Refused, Slow
-from audit.demo.fake_replicate.server import Rules, StandIn
+from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.model.codes import ExitCode
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
 from tests.support.audits import Place, Shell, new_database
 from tests.support.crowd import OddlyTrained
@@ -40,11 +40,11 @@ class Arena:
 
     dsn: str
     crowd: OddlyTrained
-    standin: StandIn
+    fake: FakeReplicate
     whole: dict[tuple[str, ...], dict[str, Any]]
 
-    def environ(self, standin: StandIn | None = None) -> dict[str, str]:
-        return Place(self.dsn, standin or self.standin).environ | {
+    def environ(self, fake: FakeReplicate | None = None) -> dict[str, str]:
+        return Place(self.dsn, fake or self.fake).environ | {
             "SYNC_AUDIT_TIMEOUT": "20",
             "SYNC_AUDIT_CONCURRENCY": "4",
         }
@@ -56,8 +56,8 @@ def arena(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     dsn = asyncio.run(new_database(postgres_server, "trainings_resume"))
     asyncio.run(load(dsn, crowd))
     rules = Rules(sizes=PageSizes(trainings=20), faults=(Slow(low=0.01, high=0.02),))
-    with in_thread(StandIn(crowd, rules)) as standin, ExitStack() as cleanup:
-        arena = Arena(dsn, crowd, standin, {})
+    with in_thread(FakeReplicate(crowd, rules)) as fake, ExitStack() as cleanup:
+        arena = Arena(dsn, crowd, fake, {})
         for command in (FAST, FULL):
             shell = Shell(tmp_path_factory.mktemp("whole"), arena.environ(), cleanup)
             assert shell(*command).code == ExitCode.INCOMPLETE
@@ -74,9 +74,9 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 def killed(shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int) -> int:
     """End a run after so many requests."""
-    before = arena.standin.seen.requests
+    before = arena.fake.seen.requests
     process = shell.start(*command)
-    wait_until(lambda: arena.standin.seen.requests >= before + requests, process)
+    wait_until(lambda: arena.fake.seen.requests >= before + requests, process)
     process.send_signal(number)
     process.communicate(timeout=30)
     return process.returncode
@@ -99,8 +99,8 @@ def test_a_run_that_was_stopped_at_any_moment_comes_to_the_same(
 def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: Shell, arena: Arena) -> None:
     shell.environ = arena.environ()
     killed(shell, arena, FAST, 10, signal.SIGKILL)
-    with Ledger.open(shell.folder / "run.sqlite") as ledger:
-        read = ledger.info.trainings
+    with RunFile.open(shell.folder / "run.sqlite") as run_file:
+        read = run_file.info.trainings
     assert read
     assert 5 <= read.pages <= 10
     assert read.next
@@ -108,7 +108,7 @@ def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: She
 
 def test_a_list_that_breaks_off_means_more_questions_and_no_wrong_verdict(shell: Shell, arena: Arena) -> None:
     rules = Rules(sizes=PageSizes(trainings=20), faults=(Refused(status=500, on=("trainings",), times=None),))
-    with in_thread(StandIn(arena.crowd, rules)) as broken:
+    with in_thread(FakeReplicate(arena.crowd, rules)) as broken:
         shell.environ = arena.environ(broken)
         done = shell(*FAST)
     report = json.loads((shell.folder / "report.json").read_text())

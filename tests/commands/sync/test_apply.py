@@ -21,12 +21,12 @@ import pytest
 from audit.commands.sync.rules import PlanCode
 from audit.commands.sync.tally import RepairCode
 from audit.demo.fake_replicate.faults import Fault, Refused
-from audit.demo.fake_replicate.server import StandIn, Trouble
+from audit.demo.fake_replicate.server import FakeReplicate, Trouble
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.model.repair import Outcome, State
 from audit.model.replies import Version
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Place, Shell, new_database
 from tests.support.audits import audit as audited
@@ -112,8 +112,8 @@ class Product:
 
     def states(self) -> dict[int, State]:
         """The journal."""
-        with Ledger.open(self.shell.folder / "run.sqlite") as ledger:
-            return {int(entry.change.model_row_id): entry.state for entry in ledger.journal.entries()}
+        with RunFile.open(self.shell.folder / "run.sqlite") as run_file:
+            return {int(entry.change.model_row_id): entry.state for entry in run_file.journal.entries()}
 
     def alone(self) -> None:
         """Wait until the server has noticed that nobody is there any more."""
@@ -133,8 +133,8 @@ def place(postgres_server: str) -> Iterator[tuple[Place, Moving]]:
         await connection.close()
 
     asyncio.run(fill())
-    with in_thread(StandIn(crowd)) as standin:
-        yield Place(dsn, standin), crowd
+    with in_thread(FakeReplicate(crowd)) as fake:
+        yield Place(dsn, fake), crowd
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +391,7 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
 
 
 def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tried_again(product: Product) -> None:
-    with trouble(product.place.standin, Refused(status=500, times=2)):
+    with trouble(product.place.fake, Refused(status=500, times=2)):
         done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
     failed = named(done, State.FAILED)
     assert len(failed) == 2
@@ -400,18 +400,18 @@ def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tri
 
 
 @contextlib.contextmanager
-def trouble(standin: StandIn, fault: Fault) -> Iterator[None]:
+def trouble(fake: FakeReplicate, fault: Fault) -> Iterator[None]:
     """So answers the stand-in within the block."""
-    before, standin._trouble = standin._trouble, Trouble((fault,), None)
+    before, fake._trouble = fake._trouble, Trouble((fault,), None)
     try:
         yield
     finally:
-        standin._trouble = before
+        fake._trouble = before
 
 
 def test_a_service_that_is_down_ends_it_with_nothing_tried(product: Product) -> None:
     digest = product.digest
-    with trouble(product.place.standin, Refused(status=500)):
+    with trouble(product.place.fake, Refused(status=500)):
         done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
     assert "Replicate does not answer" in done.err
     assert f"0 rows changed, {CHANGES} not come to" in done.err
@@ -557,9 +557,9 @@ def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) 
     back, edited, *done = product.rows[:8]
     product.sql(PUT_BACK.format(back))
     product.sql(f"UPDATE user_models SET replicate_version_id = 'edited' WHERE id = {edited};")
-    with Ledger.resume(product.shell.folder / "run.sqlite") as ledger:
-        entries = [ledger.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
-        ledger.journal.write([Entry(each.change, State.BEGUN, Outcome()) for each in entries if each])
+    with RunFile.resume(product.shell.folder / "run.sqlite") as run_file:
+        entries = [run_file.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
+        run_file.journal.write([Entry(each.change, State.BEGUN, Outcome()) for each in entries if each])
     ended = ends(product(*APPLY), RepairCode.INCOMPLETE)
     assert "1 row changed, 6 found to be changed before a kill, 1 skipped" in ended.err
     assert named(ended, State.SKIPPED) == {edited: "replicate_version_id is edited now"}

@@ -29,7 +29,7 @@ from audit.demo.users import People
 from audit.model.codes import Reason, Status
 from audit.model.repair import Change, LeftOut, Outcome, State, Weights, WhyLeftOut
 from audit.model.times import utc_now
-from audit.runfile import Entry, Ledger
+from audit.runfile import Entry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Place, Shell
 from tests.support.audits import audit as audited
@@ -85,8 +85,8 @@ def edited(path: Path, *statements: str) -> None:
 
 def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: Shell) -> None:
     document = plan(sync)
-    with Ledger.open(sync.folder / "run.sqlite") as ledger:
-        need = [user.record.model_row_id for user in ledger.users(Status.NEEDS_SYNC)]
+    with RunFile.open(sync.folder / "run.sqlite") as run_file:
+        need = [user.record.model_row_id for user in run_file.users(Status.NEEDS_SYNC)]
     assert sorted(ids(document["changes"]) + ids(document["left_out"])) == sorted(need)
     assert {each["reason"] for each in document["changes"]} == {Reason.OUTDATED_VERSION, Reason.NO_VERSION_RECORDED}
     assert {each["why"] for each in document["left_out"]} == set(WhyLeftOut) - {WhyLeftOut.TOO_OLD}
@@ -257,9 +257,9 @@ def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> 
 def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
     outdated = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
     ids_wanted = [f"{number:04}" for number in range(1203)]
-    with Ledger.create(shell.folder / "run.sqlite", run_info()) as ledger, ledger.loading():
+    with RunFile.create(shell.folder / "run.sqlite", run_info()) as run_file, run_file.loading():
         for row_id in ids_wanted:
-            ledger.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
+            run_file.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
     assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
     undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
     assert [edit.model_row_id for edit in read(undo, "x", "undo")] == ids_wanted
@@ -279,8 +279,8 @@ def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(sync:
         Entry(skipped, State.SKIPPED, Outcome(why="edited")),
         Entry(undone, State.UNDONE, Outcome()),
     ]
-    with Ledger.resume(sync.folder / "run.sqlite") as ledger:
-        ledger.journal.write(entries)
+    with RunFile.resume(sync.folder / "run.sqlite") as run_file:
+        run_file.journal.write(entries)
     document = plan(sync)
     assert ids(document["changes"]) == [each.model_row_id for each in (begun, skipped, undone, *rest)]
     assert document["summary"]["done_already"] == 1
@@ -290,8 +290,8 @@ def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(sync:
 
 
 def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, changes: list[Change]) -> None:
-    with Ledger.resume(sync.folder / "run.sqlite") as ledger:
-        ledger.journal.write(Entry(each, State.DONE, Outcome()) for each in changes)
+    with RunFile.resume(sync.folder / "run.sqlite") as run_file:
+        run_file.journal.write(Entry(each, State.DONE, Outcome()) for each in changes)
     ended = sync("sync", "run.sqlite")
     ends(ended, NOTHING)
     assert f"{len(changes)} more changed already by an earlier --apply" in ended.out
@@ -314,9 +314,9 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
 ) -> None:
     await load(database, cast)
     before = await table(database)
-    settings = Place(database, stage.standin).settings(tmp_path)
-    with await app.audit(settings, Silent(), Stop()) as ledger:
-        every = Plan(ledger, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
+    settings = Place(database, stage.fake).settings(tmp_path)
+    with await app.audit(settings, Silent(), Stop()) as run_file:
+        every = Plan(run_file, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
         planned = app_sync.make(every, settings.run_file)
         changed = {change.model_row_id for change in every.changes()}
     assert planned.apply_file
@@ -325,9 +325,9 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     after = await table(database)
     assert {row_id for row_id, row in after.items() if row != before[row_id]} == changed
     again = replace(settings, run_file=tmp_path / "again.sqlite")
-    with await app.audit(again, Silent(), Stop()) as ledger:
-        needing = {user.record.model_row_id for user in ledger.users(Status.NEEDS_SYNC)}
-        right = {user.record.model_row_id for user in ledger.users(Status.UP_TO_DATE)}
+    with await app.audit(again, Silent(), Stop()) as run_file:
+        needing = {user.record.model_row_id for user in run_file.users(Status.NEEDS_SYNC)}
+        right = {user.record.model_row_id for user in run_file.users(Status.UP_TO_DATE)}
     assert not changed & needing
     assert changed <= right
     assert psql.run(database, planned.undo_file).stdout.count("UPDATE 1") == len(changed)

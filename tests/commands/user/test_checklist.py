@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.user.checklist import Point, points
+from audit.commands.user.checklist import Item, points
 from audit.commands.user.evidence import Evidence
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
 from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
@@ -20,13 +20,13 @@ TRAINING = Training(id="t1", status="succeeded", version=NEW, weights=WEIGHTS, t
 REPLY = Found((Version(NEW, "2026-03-01T00:00:00Z"), Version(OLD, "2026-01-02T00:00:00Z")))
 
 
-def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) -> Point:
+def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) -> Item:
     """One point for a user whom `changes` tell from one without any trouble."""
     training = changes.pop("training", TRAINING)
     others = changes.pop("others", ())
     mine = record(**changes)
     absent: Any = frozenset(filter(None, (missing,)))
-    user = AuditedUser(mine, classify(mine, reply, Circumstances(missing_columns=absent)))
+    user = AuditedUser(mine, classify(mine, reply, RunContext(missing_columns=absent)))
     given = Evidence(
         person=Person(user_id="u1"),
         rows=judged((*others, training_row()), "1", Rules(order_by="updated_at")),
@@ -53,7 +53,7 @@ def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
     words: str,
 ) -> None:
     mine = record(training_id=None)
-    finding = classify(mine, REPLY, Circumstances())
+    finding = classify(mine, REPLY, RunContext())
     notes = () if traced.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
     user = AuditedUser(mine, replace(finding, traced=traced, notes=notes))
     given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
@@ -64,7 +64,7 @@ def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
 
 def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
     mine = record()
-    user = AuditedUser(mine, classify(mine, REPLY, Circumstances()))
+    user = AuditedUser(mine, classify(mine, REPLY, RunContext()))
     given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
     found = next(each for each in points(user, given) if each.code == "weights_url")
     assert (found.good, "not among those that were read" in found.verdict) == (None, True)

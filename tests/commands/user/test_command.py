@@ -13,7 +13,7 @@ import pytest
 
 from audit.commands.user.case import UserCode
 from audit.commands.user.last_training import Outcome
-from audit.demo.fake_replicate.server import TOKEN, StandIn
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.stage import load
 from audit.findings.rows import RowVerdict
@@ -244,8 +244,8 @@ def test_one_user_of_100_000_is_shown_in_under_two_seconds(shell: Shell, postgre
     crowd = Crowd(100_000)
     dsn = asyncio.run(new_database(postgres_server, "many"))
     asyncio.run(load(dsn, crowd))
-    with in_thread(StandIn(crowd)) as standin:
-        shell.environ = Place(dsn, standin).environ
+    with in_thread(FakeReplicate(crowd)) as fake:
+        shell.environ = Place(dsn, fake).environ
         for who in ("user77777@example.com", crowd.user_id(77_777), crowd.model_name(77_777), "USER77777@EXAMPLE"):
             took = []
             for _ in range(3):  # the best of three: others use this machine too

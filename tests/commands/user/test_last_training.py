@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from audit.commands.user.evidence import Evidence, askable_training
 from audit.commands.user.last_training import Outcome, last_training
-from audit.findings.classify import Circumstances, classify
+from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
@@ -42,7 +42,7 @@ def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | 
     """Ann's row that counts records `recorded`; `found` is what Replicate has."""
     mine = record(replicate_version_id=recorded, shared_with_count=more.pop("shared", 0))
     rows = (*others, training_row(replicate_version_id=recorded))
-    user = AuditedUser(mine, classify(mine, found, Circumstances()))
+    user = AuditedUser(mine, classify(mine, found, RunContext()))
     plain: dict[str, Any] = {
         "person": ANN,
         "rows": judged(rows, "1", Rules(order_by="updated_at")),
@@ -204,7 +204,7 @@ def test_every_outcome_has_a_case_and_a_title() -> None:
 )
 def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: str, outcome: Outcome) -> None:
     mine = record(replicate_version_id=recorded, **changes)
-    user = AuditedUser(mine, classify(mine, TWO, Circumstances()))
+    user = AuditedUser(mine, classify(mine, TWO, RunContext()))
     assert last_training(Evidence(person=ANN, rows=None, user=user)).outcome is outcome
 
 
@@ -222,7 +222,7 @@ def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: s
 )
 def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any, outcome: Outcome, words: str) -> None:
     mine = record(replicate_version_id=NEW, later_training_id="t2", retraining_in_progress=True)
-    finding = classify(mine, TWO, Circumstances())
+    finding = classify(mine, TWO, RunContext())
     user = AuditedUser(mine, replace(finding, traced=Traced(later=Training(id="t2", **training))))
     last = last_training(Evidence(person=ANN, rows=None, user=user))
     assert last.outcome is outcome
@@ -232,7 +232,7 @@ def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any,
 def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
     mine = record(replicate_version_id=OLD)
     made = Training(id="t9", status="succeeded", version=NEW)
-    user = AuditedUser(mine, replace(classify(mine, TWO, Circumstances()), traced=Traced(latest=made)))
+    user = AuditedUser(mine, replace(classify(mine, TWO, RunContext()), traced=Traced(latest=made)))
     last = last_training(Evidence(person=ANN, rows=None, user=user))
     assert last.outcome is Outcome.NOT_RECORDED
     assert last.why.endswith("Training t9 made it and succeeded on Replicate.")

@@ -14,7 +14,7 @@ from audit.errors import ReplicateError
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
 from audit.postgres.user import Several
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from tests.support.audits import Place, audit
 from tests.support.crowd import Crowd
 
@@ -131,8 +131,8 @@ def test_a_user_without_a_row_that_counts_is_told_what_would_count(cases: Mappin
 def test_the_account_of_the_token_is_named(cases: Mapping[str, UserCase], run_file: Path) -> None:
     owen = named(cases, "owen.davies")
     assert Note.OWNER_DIFFERS_FROM_ACCOUNT in owen.notes
-    with Ledger.open(run_file) as ledger:
-        then = look_in_run(ledger, owen.user_id)
+    with RunFile.open(run_file) as opened:
+        then = look_in_run(opened, owen.user_id)
     assert isinstance(then, UserCase)
     assert owen.account == then.account == "acme-photos"
 
@@ -140,8 +140,8 @@ def test_the_account_of_the_token_is_named(cases: Mapping[str, UserCase], run_fi
 def test_what_may_have_passed_is_asked_again_of_this_user_alone(cases: Mapping[str, UserCase], run_file: Path) -> None:
     stella = named(cases, "stella.rojas")
     assert stella.next_steps[-1] == f"Ask again: sync-audit user {stella.user_id}"
-    with Ledger.open(run_file) as ledger:
-        then = look_in_run(ledger, stella.user_id)
+    with RunFile.open(run_file) as opened:
+        then = look_in_run(opened, stella.user_id)
     assert isinstance(then, UserCase)
     assert "--resume" in then.next_steps[-1]
 
@@ -153,23 +153,23 @@ def test_no_step_tells_how_to_see_the_rows_that_are_shown(cases: Mapping[str, Us
 def test_a_run_file_gives_the_same_verdicts_and_says_what_it_lacks(
     cases: Mapping[str, UserCase], run_file: Path, cast: People
 ) -> None:
-    with Ledger.open(run_file) as ledger:
+    with RunFile.open(run_file) as opened:
         for user_id in cast.expected:
-            case = look_in_run(ledger, user_id)
+            case = look_in_run(opened, user_id)
             assert isinstance(case, UserCase)
             live = next(each for each in cases.values() if each.user_id == user_id)
             assert (case.reason, case.exit_code) == (live.reason, live.exit_code)
             assert set(case.notes) == cast.expected[user_id][1]
             assert case.rows is None
             assert any("training rows" in each for each in case.not_known)
-        chloe = look_in_run(ledger, "chloe.dubois@example.com")
+        chloe = look_in_run(opened, "chloe.dubois@example.com")
         assert isinstance(chloe, UserCase)
         assert any(each.startswith("55 older versions") for each in chloe.not_known)
 
 
 def test_a_run_file_has_the_trainings_that_the_run_read(run_file: Path) -> None:
-    with Ledger.open(run_file) as ledger:
-        case = look_in_run(ledger, "dmitri.volkov@example.com")
+    with RunFile.open(run_file) as opened:
+        case = look_in_run(opened, "dmitri.volkov@example.com")
     assert isinstance(case, UserCase)
     assert case.latest_training
     assert case.latest_training.weights
@@ -180,17 +180,17 @@ def test_a_run_file_has_the_trainings_that_the_run_read(run_file: Path) -> None:
 
 
 def test_a_run_that_read_no_trainings_says_so(stage: Place, tmp_path: Path) -> None:
-    with audit(stage.settings(tmp_path, trainings=None)) as ledger:
-        case = look_in_run(ledger, "dmitri.volkov@example.com")
+    with audit(stage.settings(tmp_path, trainings=None)) as run_file:
+        case = look_in_run(run_file, "dmitri.volkov@example.com")
     assert isinstance(case, UserCase)
     assert case.current_training is case.latest_training is case.later_training is None
     assert any("whose weights the URL leads to: the run did not ask" in each for each in case.not_known)
 
 
 def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(square: Place, tmp_path: Path) -> None:
-    with audit(square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))) as ledger:
-        user = next(user for user in ledger.users() if user.finding.evidence == "training")
-        case = look_in_run(ledger, user.record.user_id)
+    with audit(square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))) as run_file:
+        user = next(user for user in run_file.users() if user.finding.evidence == "training")
+        case = look_in_run(run_file, user.record.user_id)
     assert isinstance(case, UserCase)
     assert case.evidence == "training"
     assert "what the model's last training put out" in case.last_training.why
@@ -210,16 +210,16 @@ def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(square
     ],
 )
 def test_who_is_found_in_a_run_file_as_in_the_database(run_file: Path, who: str, count: int) -> None:
-    with Ledger.open(run_file) as ledger:
-        found = look_in_run(ledger, who)
+    with RunFile.open(run_file) as opened:
+        found = look_in_run(opened, who)
     assert (len(found.people) if isinstance(found, Several) else 1) >= min(count, 60)
     assert isinstance(found, UserCase) == (count == 1)
 
 
 def test_a_redacted_run_stays_redacted(stage: Place, tmp_path: Path) -> None:
-    with audit(stage.settings(tmp_path, redact=True)) as ledger:
-        case = look_in_run(ledger, "mara.lindqvist@example.com")
-        several = look_in_run(ledger, "50c1f7a2")
+    with audit(stage.settings(tmp_path, redact=True)) as run_file:
+        case = look_in_run(run_file, "mara.lindqvist@example.com")
+        several = look_in_run(run_file, "50c1f7a2")
     assert isinstance(case, UserCase)
     assert (case.email, case.display_name) == ("m***@***", "***")
     assert "lindqvist" not in repr(case).lower()

@@ -15,7 +15,7 @@ from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account, Training, TrainingsRead
 from audit.model.run import Filters
-from audit.model.text import visible
+from audit.model.text import escape_controls
 from audit.model.users import Population
 from audit.report import csv_report
 from audit.report.view import RunView
@@ -237,7 +237,7 @@ async def test_control_characters_are_spelled_out_in_the_table(opened: Open) -> 
     tab = await (await opened(SampleRun([up_to_date(1, email="a\x1b[2J\u202eb", trigger_word="\t=1")]))).ready()
     assert await tab.names() == ["a\\x1b[2J\\u202eb"]
     await tab.rows().first.click()
-    assert visible("\t=1") in await tab.page.locator("#sheet").inner_text()
+    assert escape_controls("\t=1") in await tab.page.locator("#sheet").inner_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Stand-ins for Replicate, ready to be asked. Registered by `pytest_plugins = ("tests.support.standin_fixtures",)`."""
+"""Fake Replicates, ready to be asked.
+
+Registered by `pytest_plugins = ("tests.support.fake_replicate_fixtures",)`.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -7,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from audit.demo.fake_replicate.server import TOKEN, Rules, StandIn, Times
+from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
 from audit.demo.fake_replicate.world import Model, SmallWorld, Training, World, version_hash
 from audit.model.replies import Account, Version
 
 OWNER = "acme-photos"
 ACCOUNT = Account(type="organization", username=OWNER)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-Serve = Callable[..., Awaitable[StandIn]]
+Serve = Callable[..., Awaitable[FakeReplicate]]
 
 
 def versions(count: int, name: str = "face") -> tuple[Version, ...]:
@@ -71,11 +74,11 @@ async def serve() -> AsyncIterator[Serve]:
     """`await serve(model(...), ..., rules=, times=)` or `await serve(world, ...)`: runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def start(*what: Model | World, rules: Rules | None = None, times: Times | None = None) -> StandIn:
+        async def start(*what: Model | World, rules: Rules | None = None, times: Times | None = None) -> FakeReplicate:
             models = [part for part in what if isinstance(part, Model)]
             worlds = [part for part in what if not isinstance(part, Model)]
             return await stack.enter_async_context(
-                StandIn(worlds[0] if worlds else small_world(*models), rules, times=times)
+                FakeReplicate(worlds[0] if worlds else small_world(*models), rules, times=times)
             )
 
         yield start
