@@ -2,9 +2,9 @@
 
 AuditError                      what happened, and the next step
 ├── SettingsError               an option, variable or file that the user gave           exit 2
-├── SourceError                 PostgreSQL: unreachable, refused, missing table, slow    exit 5
+├── DatabaseError                 PostgreSQL: unreachable, refused, missing table, slow    exit 5
 ├── ReplicateError              the API as a whole: token refused                        exit 5
-├── LedgerError                 the run file: unwritable, damaged, in use, too new       exit 5
+├── RunFileError                 the run file: unwritable, damaged, in use, too new       exit 5
 └── ReportError                 a report could not be written                            exit 5
 """
 

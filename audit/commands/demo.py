@@ -29,7 +29,7 @@ MODELS = 12
 
 
 class _StopAfter:
-    """An `asking.Watcher` that shows nothing and stops the run."""
+    """An `ProgressListener` that shows nothing and stops the run."""
 
     def __init__(self, models: int, stop: "Stop") -> None:
         self._left = models
@@ -44,7 +44,7 @@ class _StopAfter:
     def asking(self, models: int, asking: "Session") -> None:
         """Nothing to do."""
 
-    def settled(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - asking.Watcher's signature
+    def settled(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - ProgressListener's signature
         """Count down."""
         self._left -= 1
         if self._left == 0:

@@ -19,7 +19,7 @@ _MASKED = "***@***"
 def read(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     """Hand every user of the run at `path` to `keep`, and return what is known of the run itself.
 
-    `keep` is false where it has the user's id already. Raises LedgerError or ReportError, which name the file.
+    `keep` is false where it has the user's id already. Raises RunFileError or ReportError, which name the file.
     """
     try:
         with path.open("rb") as file:

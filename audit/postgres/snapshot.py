@@ -69,7 +69,7 @@ async def snapshot(
 ) -> AsyncIterator[Snapshot]:
     """Connect and look. Timeouts are seconds; a `connect_timeout` in the URL wins.
 
-    Raises `SourceError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
+    Raises `DatabaseError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
     is nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
     """
     async with session(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout) as (

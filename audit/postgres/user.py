@@ -131,7 +131,7 @@ async def find(
 ) -> OneUser | Several:
     """Look for `who`: user id, e-mail, model id, or else a part of any of them, in one snapshot.
 
-    Raises SourceError and SettingsError as `source.snapshot` does.
+    Raises DatabaseError and SettingsError as `source.snapshot` does.
     """
     async with session(database, statement_timeout=statement_timeout) as (connection, _):
         with border(database):
@@ -157,7 +157,7 @@ async def records_of(
 ) -> dict[str, ModelRecord]:
     """The records that an audit would judge now, by user id; whoever has no row that counts is missing.
 
-    Only among these users is a model found to be shared. Raises SourceError.
+    Only among these users is a model found to be shared. Raises DatabaseError.
     """
     async with session(database, statement_timeout=statement_timeout) as (connection, _):
         with border(database):

@@ -55,7 +55,7 @@ _SETTLE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, find
 class RunFile:
     """One open run file. Create it with `create` or `open`; close it, or use it as a context manager.
 
-    Every method raises `LedgerError`, which names the file, where SQLite or the disk fails.
+    Every method raises `RunFileError`, which names the file, where SQLite or the disk fails.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -60,7 +60,7 @@ class Tally(NamedTuple):
 class RunJoin:
     """Fill both sides with `add`, go through `pairs`, and give each back to `keep`.
 
-    Memory does not grow with the number of users. Every method raises LedgerError where the disk fails.
+    Memory does not grow with the number of users. Every method raises RunFileError where the disk fails.
     """
 
     def __init__(self) -> None:

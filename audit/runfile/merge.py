@@ -32,7 +32,7 @@ def untouched(path: Path) -> Iterator[RunFile]:
 def join(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
     """Fill the new run file `into` with everything that is known of users; returns how many were in two shards.
 
-    To be called within its `loading`. Raises LedgerError where a row is in a shard that it does not belong to.
+    To be called within its `loading`. Raises RunFileError where a row is in a shard that it does not belong to.
     """
     copies = into.copies
     rows = (_belonging(shard, run_file) for shard, run_file in shards.items())

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Copies:
-    """Part of an open run file. Every method raises `LedgerError` where SQLite or the disk fails.
+    """Part of an open run file. Every method raises `RunFileError` where SQLite or the disk fails.
 
     What takes over is to be called within a transaction; nothing here holds more than a row.
     """

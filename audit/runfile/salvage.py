@@ -23,7 +23,7 @@ _GIVE_UP_AFTER = 100_000
 def salvaged(path: Path) -> RunFile:
     """Every user of the run file at `path` that can be read, in a temporary run file.
 
-    Its run is "stopped", with the damage as the reason. Raises LedgerError where not even the run itself can be read.
+    Its run is "stopped", with the damage as the reason. Raises RunFileError where not even the run itself can be read.
     """
     damaged = storage.connect(path)
     # Nothing is written to it; but only so does SQLite read what there is of a file that has lost its end.

@@ -109,7 +109,7 @@ def create(path: Path) -> sqlite3.Connection:
 
 
 def check_free(path: Path) -> None:
-    """Find out before anything else whether `create` would find a file there. Raises `LedgerError`."""
+    """Find out before anything else whether `create` would find a file there. Raises `RunFileError`."""
     if path.exists():
         raise _taken(path)
 
@@ -183,7 +183,7 @@ def release(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """See that it is a run file which this version understands. Raises `LedgerError`."""
+    """See that it is a run file which this version understands. Raises `RunFileError`."""
     with translated(path):
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -222,7 +222,7 @@ def read(path: Path) -> Iterator[None]:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """The one border at which SQLite's errors become `LedgerError`."""
+    """The one border at which SQLite's errors become `RunFileError`."""
     try:
         yield
     except (sqlite3.Error, msgspec.MsgspecError) as error:

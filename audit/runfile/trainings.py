@@ -17,7 +17,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Trainings:
-    """Part of an open run file. Every method raises `LedgerError` where SQLite or the disk fails."""
+    """Part of an open run file. Every method raises `RunFileError` where SQLite or the disk fails."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path

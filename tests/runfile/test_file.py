@@ -207,15 +207,15 @@ def test_a_damaged_run_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 KILLED = """
     import os, signal, sys, time
     from pathlib import Path
-    from audit.runfile import Ledger
+    from audit.runfile import RunFile
     from audit.model.codes import Reason
     from tests.support.samples import finding, record, run_info
     from tests.runfile.test_file import filled, people
-    ledger = filled(Path(sys.argv[1]), people(*(f"a/{i}" for i in range(1000))))
+    run_file = filled(Path(sys.argv[1]), people(*(f"a/{i}" for i in range(1000))))
     for row_id in range(1, 411):
         if row_id == 400:
             time.sleep(0.15)
-        ledger.settle([(row_id, finding())], None, 0)
+        run_file.settle([(row_id, finding())], None, 0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

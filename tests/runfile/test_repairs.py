@@ -110,12 +110,12 @@ def test_a_file_of_schema_1_gets_its_journal_when_it_is_held(path: Path) -> None
 KILLED = f"""
 import os, sys
 from pathlib import Path
-from audit.runfile import Ledger
+from audit.runfile import RunFile
 from audit.model.repair import State
 from tests.runfile.test_repairs import entries
-ledger = Ledger.resume(Path(sys.argv[1]))
-ledger.journal.write(entries(State.BEGUN, 100))
-ledger.journal.write(entries(State.DONE, 50))
+run_file = RunFile.resume(Path(sys.argv[1]))
+run_file.journal.write(entries(State.BEGUN, 100))
+run_file.journal.write(entries(State.DONE, 50))
 os.kill(os.getpid(), {int(signal.SIGKILL)})
 """
 

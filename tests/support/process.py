@@ -43,7 +43,7 @@ class RemoteFakeReplicate:
         return count
 
     def spend(self, requests: int) -> None:
-        """See `StandIn.spend`."""
+        """See `FakeReplicate.spend`."""
         self._connection.send(requests)
 
 

@@ -49,7 +49,7 @@ def newest_run(folder: Path) -> Path | None:
 def accept(wish: Wish, run: Path | None, file: Path) -> Written:
     """Write down that the finding on one user is accepted; what `wish` leaves open, the run says.
 
-    Raises SettingsError where there is nothing to accept, LedgerError where the run file cannot be read.
+    Raises SettingsError where there is nothing to accept, RunFileError where the run file cannot be read.
     """
     user = _found(run, wish.who) if run else None
     if user and run:

@@ -34,7 +34,7 @@ __all__ = ["FORMATS", "check_outputs", "comparison", "write"]
 def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Iterator[DiffView]:
     """The two runs compared, for as long as the block lasts.
 
-    Memory does not grow with the number of users. Raises LedgerError or ReportError, which name the file.
+    Memory does not grow with the number of users. Raises RunFileError or ReportError, which name the file.
     """
     with RunJoin() as pairs:
         old = past_run.read(old_path, partial(pairs.add, 0))

@@ -48,7 +48,7 @@ def merge(settings: MergeSettings) -> Merged:
     """Write the new run file; whatever goes wrong, there is none then, and the inputs are as they were.
 
     Memory does not grow with the number of users. Raises SettingsError where the inputs do not belong together,
-    LedgerError where one cannot be read or the new one cannot be written.
+    RunFileError where one cannot be read or the new one cannot be written.
     """
     _check_paths(settings)
     with ExitStack() as stack:

@@ -81,7 +81,7 @@ def _keep_baseline(run_file: RunFile, path: Path) -> None:
 async def resume(
     run_file: RunFile, settings: ResumeSettings, listener: ProgressListener, stop: Stop, clock: Clock = utc_now
 ) -> RunFile:
-    """Finish the run of `ledger`: ask what is missing, and where it had come to its end, what had failed in passing.
+    """Finish the run of `run_file`: ask what is missing, and where it had come to its end, what had failed in passing.
 
     Raises AuditError as `audit` does; the run file is kept in any case.
     """

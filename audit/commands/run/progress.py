@@ -127,13 +127,13 @@ RECENT = 15.0
 
 
 class Shown(Protocol):
-    """`asking.Watcher`, and how to write a log line without tearing what is shown."""
+    """`ProgressListener`, and how to write a log line without tearing what is shown."""
 
-    def reading(self, records: int) -> None: ...  # noqa: D102 - see asking.Watcher
-    def listing(self, trainings: int) -> None: ...  # noqa: D102 - see asking.Watcher
-    def asking(self, models: int, asking: Session) -> None: ...  # noqa: D102 - see asking.Watcher
-    def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see asking.Watcher
-    def done(self) -> None: ...  # noqa: D102 - see asking.Watcher
+    def reading(self, records: int) -> None: ...  # noqa: D102 - see ProgressListener
+    def listing(self, trainings: int) -> None: ...  # noqa: D102 - see ProgressListener
+    def asking(self, models: int, asking: Session) -> None: ...  # noqa: D102 - see ProgressListener
+    def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see ProgressListener
+    def done(self) -> None: ...  # noqa: D102 - see ProgressListener
     def stopping(self) -> None:
         """The run was asked to end, and waits for the answers in flight."""
 

@@ -105,7 +105,7 @@ class Repair:
     def __init__(
         self, run_file: RunFile, plan: Plan, settings: RunSettings, terms: Terms, listener: ApplyListener
     ) -> None:
-        """`ledger` has to be held."""
+        """`run_file` has to be held."""
         self._ledger = run_file
         self._journal = run_file.journal
         self._plan = plan

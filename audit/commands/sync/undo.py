@@ -43,7 +43,7 @@ class UndoFile:
 def run_beside(file: Path) -> Iterator[RunFile | None]:
     """The run whose undo file `file` is, held; None where it does not lie beside the file any more.
 
-    Raises LedgerError where it cannot be held, and SettingsError where the file cannot be read.
+    Raises RunFileError where it cannot be held, and SettingsError where the file cannot be read.
     """
     match = _NAME.fullmatch(file.name)
     path = file.with_name(f"{match[1]}.sqlite") if match else None
@@ -65,7 +65,7 @@ class Undo:
         statement_timeout: float,
         listener: ApplyListener,
     ) -> None:
-        """`ledger` has to be held."""
+        """`run_file` has to be held."""
         self._file = file
         self._ledger = run_file
         self._database = database

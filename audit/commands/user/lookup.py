@@ -34,7 +34,7 @@ LATER_ASKED = 5
 async def look(settings: RunSettings, who: str) -> UserCase | Several:
     """Whom `who` means in the database, and everything about that user.
 
-    Raises SourceError and SettingsError as the source does, ReplicateError where the token is refused.
+    Raises DatabaseError and SettingsError as the source does, ReplicateError where the token is refused.
     """
     filters, tables = settings.filters, settings.database.tables
     found = await find(
@@ -75,7 +75,7 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
 
 
 def look_in_run(run_file: RunFile, who: str) -> UserCase | Several:
-    """The same from a run file: no network, and so less; the case says what is not known. Raises LedgerError."""
+    """The same from a run file: no network, and so less; the case says what is not known. Raises RunFileError."""
     info = run_file.info
     found = matching(run_file.users(), who)
     shown = [redacted_user(user) for user in found] if info.redacted else found

@@ -161,7 +161,7 @@ class Times(NamedTuple):
 
 
 class FakeReplicate:
-    """`async with StandIn(world) as standin:` serves at `standin.base_url` until the block ends.
+    """`async with FakeReplicate(world) as fake:` serves at `fake.base_url` until the block ends.
 
     Open requests are cut off when the block ends. It belongs to the event loop that entered it; `hosting.py` gives it
     a thread or a process of its own.
