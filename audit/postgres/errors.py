@@ -1,4 +1,4 @@
-"""What went wrong between us and PostgreSQL -> `DatabaseError`: one sentence with the database's label, and a next step.
+"""Errors of asyncpg and PostgreSQL translated into `DatabaseError`, each with what to do about it.
 
 One table by SQLSTATE, one by the words of poolers, one by Python type; each ends in a row for everything else. Server
 messages are quoted (they may be in any language, so nothing is read from them but from poolers, who speak English).
