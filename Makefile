@@ -65,13 +65,13 @@ wheel: .venv/.dev ## build the wheel, install it elsewhere and use it there
 	.ci/wheel
 
 .PHONY: example
-example: .venv/.test chromium ## write reports/example/ again, and the README's picture of it
+example: .venv/.test chromium ## write reports/example/ again, and the picture of it
 	$(PY) -m tests.docs.example reports/example
 	.ci/picture
 
 .PHONY: screens
-screens: .venv/.test ## draw the README's pictures of terminals again
-	$(PY) -m tests.docs.screens reports/example
+screens: .venv/.test ## draw the pictures of terminals again
+	$(PY) -m tests.docs.screens docs/pictures
 
 # All but the forecast, which takes long because it waits.
 QUICK := cost start rate memory trainings

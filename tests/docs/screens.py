@@ -1,4 +1,4 @@
-"""Makes the README's pictures of terminals: `doctor`, `run` and `user`, as they are.
+"""Makes the documents' pictures of terminals: `doctor`, `run` and `user`, as they are.
 
 `python -m tests.docs.screens FOLDER` writes them.
 

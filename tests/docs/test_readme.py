@@ -66,4 +66,4 @@ def test_the_number_of_users_in_the_demo_is_right() -> None:
 
 
 def test_the_picture_is_there_and_small() -> None:
-    assert 10_000 < (ROOT / "reports/example/demo.png").stat().st_size < 300_000
+    assert 10_000 < (ROOT / "docs/pictures/report.png").stat().st_size < 300_000
