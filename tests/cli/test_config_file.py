@@ -9,8 +9,8 @@ import pytest
 
 from audit.cli.config_file import LARGEST, find, read
 from audit.errors import SettingsError
-from tests import ROOT
 from tests.support.audits import Place, Shell
+from tests.support.documents import blocks
 
 
 def put(folder: Path, name: str, text: str) -> Path:
@@ -178,13 +178,22 @@ def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(she
     assert "maps tables or columns otherwise" in ended.err
 
 
-def test_the_example_in_the_readme_is_a_config_file(tmp_path: Path) -> None:
-    example, _ = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    config = read(put(tmp_path, "sync-audit.toml", example), "run")
-    assert config.values["output"] == (f"html={tmp_path}/reports/latest.html", f"{tmp_path}/reports/latest.json")
+def example_of(page: str) -> str:
+    """The first config file that a page shows."""
+    return next(block.text for block in blocks(Path(page)) if block.language == "toml")
+
+
+def test_the_example_on_the_page_about_tables_maps_tables(tmp_path: Path) -> None:
+    config = read(put(tmp_path, "sync-audit.toml", example_of("docs/how-to/tables.md")), "run")
     assert config.tables
     assert config.tables.user_models.sql == '"app"."Trainings"'
     assert config.tables.users.called("id") == "account_id"
+
+
+def test_the_example_on_the_page_about_settings_says_the_same_in_pyproject(tmp_path: Path) -> None:
+    example = "\n" + example_of("docs/how-to/settings.md")
+    config = read(put(tmp_path, "sync-audit.toml", example), "run")
+    assert config.values["output"] == (f"html={tmp_path}/reports/latest.html", f"{tmp_path}/reports/latest.json")
     below = re.sub(r"^\[", "[tool.sync-audit.", f"[tool.sync-audit]{example}", flags=re.MULTILINE)
     table = below.replace("[tool.sync-audit.tool.sync-audit]", "[tool.sync-audit]")
     assert read(put(tmp_path, "pyproject.toml", table), "run").values == config.values

@@ -9,27 +9,41 @@ from audit.cli import values as settings_values
 from audit.cli.settings import VARIABLES
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
-from audit.hints.table import HINTS
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model.codes import ExitCode
 from audit.model.shard import MOST
 from audit.replicate.url import DEFAULT_BASE_URL
 from tests import ROOT
 
 PATH = ROOT / "README.md"
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z ]+): from the code -->\n).*?(<!-- end -->)", re.DOTALL)
-_COLUMNS = 80
+_LONGEST = 200
+"""Characters of the sentence that says what a command does; none is cut."""
+PAGES = {
+    "run": "docs/how-to/run.md",
+    "demo": "docs/tutorial.md",
+    "render": "docs/how-to/reports.md",
+    "doctor": "docs/how-to/doctor.md",
+    "user": "docs/how-to/incident.md",
+    "explain": "docs/reference/reasons.md",
+    "sync": "docs/how-to/repair.md",
+    "merge": "docs/how-to/shards.md",
+    "diff": "docs/how-to/compare.md",
+    "accept": "docs/how-to/accept.md",
+}
+"""The page that says more about each command."""
 
 
 def blocks() -> Mapping[str, str]:
     """What stands between each pair of marks, by the name in the first one."""
-    helps = {f"{name} help": _help(name) for name in cli.list_commands(click.Context(cli))}
     return {
+        "commands": _table(("command", "does", "more"), _commands()),
         "exit codes": _table(("code", "meaning"), ((str(int(code)), code.meaning) for code in ExitCode)),
-        "reasons": _table(("status", "reason", "what it means"), _reasons()),
-        "notes": _table(("note", "what it means"), ((f"`{note}`", _meaning(note)) for note in Note)),
-        "settings": _table(("variable", "option", "default", ""), _settings()),
-        **helps,
     }
+
+
+def environment() -> str:
+    """The table of environment variables, which the reference has."""
+    return _table(("variable", "option", "default", ""), _settings())
 
 
 def current(text: str) -> str:
@@ -47,30 +61,18 @@ def block_names(text: str) -> list[str]:
     return [match["name"] for match in _BLOCK.finditer(text)]
 
 
-def _help(name: str) -> str:
-    context = click.Context(cli, info_name="sync-audit", terminal_width=_COLUMNS, **cli.context_settings)
-    command = cli.get_command(context, name)
-    assert command
-    child = click.Context(command, parent=context, info_name=name)
-    return f"```text\n{command.get_help(child)}\n```\n"
+def _commands() -> Iterator[tuple[str, ...]]:
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command
+        page = PAGES[name]
+        title = (ROOT / page).read_text().partition("# ")[2].partition("\n")[0]
+        yield f"`{name}`", command.get_short_help_str(_LONGEST), f"[{title}]({page})"
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
-
-
-def _reasons() -> Iterator[tuple[str, ...]]:
-    for status in Status:
-        shown = f"`{status}`"
-        for reason in Reason:
-            if reason.status is status:
-                yield shown, f"`{reason}`", _meaning(reason)
-                shown = ""
-
-
-def _meaning(code: Reason | Note) -> str:
-    return f"**{HINTS[code].title}.** {HINTS[code].meaning}"
 
 
 def _settings() -> Iterator[tuple[str, ...]]:

@@ -86,7 +86,11 @@ def _exit_codes() -> Iterator[str]:
     for codes in sorted(_code_enums(), key=lambda each: list(_CODES).index(each.__name__)):
         yield f"## {_CODES[codes.__name__]}\n"
         yield from table(("code", "meaning"), ((str(int(code)), getattr(code, "meaning")) for code in codes))  # noqa: B009 - not every IntEnum has it
-    yield "`--exit-zero` turns 3 into 0 and nothing else.\n"
+    yield "A code that is in no table of a command means what it means for `run`. `merge` also ends in 2 if the shards"
+    yield "are not one run, `user` in 2 if nobody matches or more than one user does, `sync` in 5 if nothing could be"
+    yield "begun.\n"
+    yield "`--exit-zero` and `--fail-on never` turn 3 into 0 and nothing else. What is accepted counts as if it were"
+    yield "not there.\n"
     yield "## What to do\n"
     yield from _explained(each for each in EXPLANATIONS if each.code.isdigit())
 
@@ -144,7 +148,7 @@ def _settings() -> Iterator[str]:
     yield "An option wins over its variable, the variable over the config file, the file over the default. An empty"
     yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
     yield "## Environment\n"
-    yield readme.blocks()["settings"]
+    yield readme.environment()
     yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`,"
     yield "`~/.pgpass` and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
     yield "## Config file\n"

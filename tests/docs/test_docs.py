@@ -28,7 +28,7 @@ NOT_RUN = {
     "python3 -m venv .venv": "installs packages; CI does so with the wheel",
     "pipx install": "installs packages",
     "export DATABASE_URL='postgresql://reader": "names a database that is not there",
-    "docker build": "there may be no container runtime; tests/test_container.py runs the steps",
+    "docker build": "there may be no container runtime; tests/examples/test_container.py runs the steps",
     "mkdir -p reports\ndocker": "the same",
 }
 """How the blocks begin that are not run, and why."""
@@ -39,7 +39,7 @@ NAMES = {
     "--limit 5 --apply": "--limit 5 --apply --yes",
     "sync --undo": "sync --yes --undo",
 }
-"""What stands for something in the README, and what there is of it in the tests; nobody is there to be asked."""
+"""What stands for something in a document, and what there is of it in the tests; nobody is there to be asked."""
 EARLIER = """
 sync-audit run --run-file reports/sync-audit-0.sqlite
 sync-audit render reports/sync-audit-0.sqlite -o reports/last.json
@@ -48,13 +48,14 @@ cp reports/last.json reports/tuesday.json
 cp reports/last.json monday.json
 cp reports/last.json tuesday.json
 """
-"""What the README takes to be there."""
+"""What documents take to be there."""
 VERDICTS = {"0", "3", "4"}
 """What a command ends in that did what was asked; the demo's users include some who cannot be checked."""
 WAIT = 'while [ -e "reports/sync-audit-$(date -u +%Y%m%dT%H%M%SZ).sqlite" ]; do sleep 0.1; done'
 """Runs are called after the second in which they begin, and nobody types two within one."""
 SLOW = ("ibrahim.toure@example.com", "stella.rojas@example.com")
 """Replicate makes everybody wait for the one, and never answers for the other; there are dozens of audits here."""
+NOT_COMMITTED = {"benchmarks/results/quick/"}
 _databases = count(1)
 
 
@@ -174,8 +175,8 @@ def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp
 
 def test_there_is_a_test_for_each_kind_of_example() -> None:
     kinds = {block.language for path in documents() for block in blocks(path)}
-    # run; read by the program; output; examples/ in tests/test_examples*.py; tests/test_completion.py; drawings
-    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish", ""}
+    # run; read by the program; output; examples/ in tests/examples; tests/cli/test_completion.py
+    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish"}
 
 
 @pytest.mark.parametrize("path", documents(), ids=str)
@@ -189,6 +190,19 @@ def test_links_lead_somewhere(path: Path) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file.relative_to(ROOT))):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize("path", [path for path in documents() if path.parts[0] == "docs"], ids=str)
+def test_a_page_needs_nothing_that_is_not_in_the_built_site(path: Path) -> None:
+    files = [(ROOT / path.parent / link).resolve() for link in links(path) if not re.match("https?://|#", link)]
+    assert [str(file) for file in files if not file.is_relative_to(ROOT / "docs")] == []
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_files_that_are_named_exist(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    named = set(re.findall(r"`((?:audit|tests|docs|benchmarks|examples|templates)/[\w./-]*)`", text))
+    assert {name for name in named if not (ROOT / name).exists()} <= NOT_COMMITTED
 
 
 @pytest.mark.parametrize("name", [name for name in reference.pages() if name != "licences.md"])
@@ -211,6 +225,7 @@ def test_the_design_names_tests_that_exist() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
-def test_every_page_is_in_the_table_of_contents() -> None:
-    listed = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text()))
-    assert listed == {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+def test_every_page_is_in_the_table_of_contents_and_on_the_first_page() -> None:
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text())) == pages
+    assert {link.partition("#")[0] for link in links(Path("docs/index.md")) if ".md" in link} == pages - {"index.md"}

@@ -73,6 +73,18 @@ async def test_no_page_asks_another_host(browser: Browser, pages: list[str], add
     assert tab.faults == []
 
 
+async def test_every_picture_is_shown(browser: Browser, pages: list[str], address: str) -> None:
+    page = await browser.new_page()
+    shown = 0
+    for name in pages:
+        await page.goto(address + name, wait_until="networkidle")
+        widths = await page.evaluate("[...document.querySelectorAll('article img')].map(each => each.naturalWidth)")
+        assert all(widths), name
+        shown += len(widths)
+    await page.close()
+    assert shown >= 5
+
+
 async def test_the_search_finds_pages(browser: Browser, address: str) -> None:
     page = await browser.new_page()
     await page.goto(address, wait_until="networkidle")

@@ -1,14 +1,21 @@
-"""The README says what the code does."""
+"""The README says what the code does, and so do the pages that it leads to."""
 
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import pytest
 
+from audit.commands import cli
 from tests import ROOT
 from tests.docs import readme
+from tests.support.documents import blocks, documents
 
 TEXT = readme.PATH.read_text()
+CODE = "".join(path.read_text() for path in (ROOT / "audit").glob("**/*.py"))
+_COMMAND = re.compile(r"(?:^|[ /|])sync-audit ([a-z]+)([^#|\n]*)")
 
 
 def variables(text: str) -> set[str]:
@@ -21,6 +28,28 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+def targets_named(path: Path) -> set[str]:
+    """What a document says that make can make."""
+    return set(re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / path).read_text(), re.MULTILINE))
+
+
+def options_used(path: Path) -> Iterator[tuple[str, str]]:
+    """Each command with each option that an example of the document gives it."""
+    for block in blocks(path):
+        if block.language == "sh":
+            for command, rest in _COMMAND.findall(block.text.replace("\\\n", "")):
+                for option in re.findall(r" (--?[a-z-]+)", rest):
+                    yield command, option
+
+
+def options(name: str) -> set[str]:
+    """What a command takes."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command, name
+    context = click.Context(command, **cli.context_settings)
+    return {option for parameter in command.get_params(context) for option in parameter.opts}
+
+
 def test_every_part_that_follows_from_the_code_is_there_once() -> None:
     assert sorted(readme.block_names(TEXT)) == sorted(readme.blocks())
 
@@ -30,34 +59,37 @@ def test_a_part_that_follows_from_the_code_is_current(name: str) -> None:
     assert readme.blocks()[name] in TEXT, "python -m tests.docs.readme puts it in place"
 
 
+def test_every_command_has_a_page_that_uses_it() -> None:
+    assert list(readme.PAGES) == cli.list_commands(click.Context(cli))
+    assert [name for name, page in readme.PAGES.items() if f"sync-audit {name}" not in (ROOT / page).read_text()] == []
+
+
 def test_all_environment_variables_of_the_program_are_explained_and_no_others() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "audit").glob("**/*.py"))
-    assert variables(TEXT) == variables(code)
+    assert variables((ROOT / "docs/reference/settings.md").read_text()) == variables(CODE)
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_no_document_names_an_environment_variable_that_the_program_does_not_know(path: Path) -> None:
+    assert variables((ROOT / path).read_text()) <= variables(CODE)
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_every_make_target_that_is_named_exists(path: Path) -> None:
+    assert targets_named(path) <= targets()
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
-def test_every_make_target_that_is_named_exists(name: str) -> None:
-    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / name).read_text(), re.MULTILINE))
-    assert {"demo", "test"} <= named <= targets()
+def test_the_two_commands_are_named(name: str) -> None:
+    assert {"demo", "test"} <= targets_named(Path(name))
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_into_the_repository_lead_somewhere(name: str) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", (ROOT / name).read_text())
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_options_that_the_examples_use_exist(path: Path) -> None:
+    assert [(name, option) for name, option in options_used(path) if option not in options(name)] == []
 
 
-def test_options_that_the_examples_use_exist() -> None:
-    helps = "".join(text for name, text in readme.blocks().items() if name.endswith(" help"))
-    examples = "".join(re.findall(r"^```sh$(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
-    used = {
-        option
-        for line in examples.splitlines()
-        if "sync-audit " in line
-        for option in re.findall(r" (--?[a-z-]+)", line)
-    }
-    assert len(used) >= 5
-    assert {option for option in used if option not in helps} == set()
+def test_examples_use_many_options() -> None:
+    assert len({used for path in documents() for used in options_used(path)}) > 30
 
 
 def test_the_number_of_users_in_the_demo_is_right() -> None:

@@ -1,7 +1,6 @@
 """The file of acceptances: what may stand in it, what is said of what may not, and how an entry gets into it."""
 
 import os
-import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -13,8 +12,8 @@ from audit.commands.accept.file import HEAD, NAME, block, edited, entries, find,
 from audit.errors import AuditError, SettingsError
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance
-from tests import ROOT
 from tests.findings.test_acceptance import entry
+from tests.support.documents import blocks
 from tests.support.report_hostile import HOSTILE, ids
 
 ENTRY = '[[accept]]\nuser = "u"\nreason = "timeout"\nbecause = "b"\nuntil = 2026-12-31\n'
@@ -43,11 +42,13 @@ def test_every_key_of_an_entry_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_the_example_in_the_readme_is_such_a_file(tmp_path: Path) -> None:
-    _, example = re.findall(r"^```toml$(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / NAME).write_text(example)
-    [found] = read(tmp_path / NAME).entries
-    assert (found.user, found.reason, found.author) == ("user-00007", Reason.OUTDATED_VERSION, "Bo")
+def test_the_example_in_the_documentation_is_such_a_file(tmp_path: Path) -> None:
+    [example] = [each for each in blocks(Path("docs/how-to/accept.md")) if each.language == "toml"]
+    assert example.title == NAME
+    (tmp_path / NAME).write_text(example.text)
+    one, other = read(tmp_path / NAME).entries
+    assert (one.user, one.reason, one.author) == ("user-00007", Reason.OUTDATED_VERSION, None)
+    assert (other.model, other.version is not None, other.author) == ("acme-photos/user-of-the-demo", True, "Dana")
 
 
 def test_an_empty_file_accepts_nothing(tmp_path: Path) -> None:
