@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from audit.cli.settings import VARIABLES, Said
 from audit.errors import SettingsError
-from audit.model.run import FailOn, Filters, Format, OrderBy, Shard
+from audit.model.codes import FailOn, Format, OrderBy
+from audit.model.run import Filters, Shard
 from audit.model.shard import parse as parse_shard
 from audit.postgres.url import Database, parse
 from audit.replicate.url import DEFAULT_BASE_URL, checked_base_url

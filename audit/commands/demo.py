@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from audit.commands.replicate import Session
     from audit.commands.settings import RunSettings
     from audit.demo.stage import Stage
+    from audit.model.codes import Format
     from audit.model.findings import Finding
-    from audit.model.run import Format
     from audit.runfile import RunFile
 
 MODELS = 12

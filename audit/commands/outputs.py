@@ -7,8 +7,9 @@ from pathlib import Path
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.acceptance import Accepted
 from audit.findings.exit_codes import News, Result, RunCode, ended
+from audit.model.codes import Format
 from audit.model.findings import Summary
-from audit.model.run import Format, RunInfo
+from audit.model.run import RunInfo
 from audit.report import writer
 from audit.report.view import AcceptancesBlock, RunView
 from audit.runfile import RunFile

@@ -29,9 +29,10 @@ from audit.cli.values import (
     token_from,
 )
 from audit.errors import SettingsError
+from audit.model.codes import FailOn, Format, Mode, OrderBy
 from audit.model.findings import Acceptances
-from audit.model.replies import Mode, TrainingsRead
-from audit.model.run import FailOn, Filters, Format, OrderBy, Shard
+from audit.model.replies import TrainingsRead
+from audit.model.run import Filters, Shard
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
 

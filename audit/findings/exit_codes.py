@@ -8,9 +8,8 @@ import msgspec
 
 from audit.findings.acceptance import Accepted
 from audit.findings.comparison import UserState, standing
-from audit.model.codes import ExitCode, Status
+from audit.model.codes import ExitCode, FailOn, Status
 from audit.model.findings import AuditedUser, BaselineState, Summary
-from audit.model.run import FailOn
 
 
 def exit_code(summary: Summary, *, complete: bool) -> ExitCode:

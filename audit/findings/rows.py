@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from audit.model.run import OrderBy
+from audit.model.codes import OrderBy
 from audit.model.tables import PLAIN
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc, to_minute

@@ -1,4 +1,4 @@
-"""Statuses, reasons and notes: the codes of a finding."""
+"""Words and numbers that stand for things: statuses, reasons, notes, exit codes, and what options choose among."""
 
 from enum import IntEnum, StrEnum
 from typing import Literal
@@ -81,6 +81,16 @@ class Note(StrEnum):
     WEIGHTS_URL_OF_ANOTHER_VERSION = "weights_url_of_another_version"
     TRIGGER_WORD_DIFFERS = "trigger_word_differs"
     VERSION_MADE_BY_HAND = "version_made_by_hand"
+
+
+Format = Literal["html", "csv", "json", "md", "junit"]
+"""Formats of reports, by the names that `-o` takes."""
+FailOn = Literal["any", "new", "never"]
+"""Which findings count for the exit code."""
+OrderBy = Literal["updated_at", "completed_at", "created_at"]
+"""The column that makes a training the latest."""
+Mode = Literal["versions", "trainings"]
+"""How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""
 
 
 class ExitCode(IntEnum):

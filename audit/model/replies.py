@@ -5,13 +5,11 @@ from typing import Literal
 
 import msgspec
 
-from audit.model.codes import FailureReason
+from audit.model.codes import FailureReason, Mode
 from audit.model.times import parse_utc
 
 Evidence = Literal["versions", "training"]
 """What a verdict rests on: the model's versions, or the training that made the recorded one."""
-Mode = Literal["versions", "trainings"]
-"""How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

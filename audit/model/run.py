@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.tables import PLAIN, Tables
@@ -16,12 +17,6 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     users: tuple[str, ...] = ()
     limit: int | None = None
     include_tests: bool = False
-
-
-Format = Literal["html", "csv", "json", "md", "junit"]
-"""Formats of reports, by the names that `-o` takes."""
-FailOn = Literal["new", "any", "never"]
-"""Which findings count for the exit code."""
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +35,6 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: FailOn = "any"
 
 
-OrderBy = Literal["updated_at", "completed_at", "created_at"]
 RunState = Literal["running", "complete", "interrupted", "stopped"]
 
 

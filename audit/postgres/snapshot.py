@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 
 from audit.errors import SettingsError
-from audit.model.run import Filters, OrderBy, Shard
+from audit.model.codes import OrderBy
+from audit.model.run import Filters, Shard
 from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Population
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql

@@ -8,7 +8,7 @@ quotes them.
 
 from dataclasses import dataclass
 
-from audit.model.run import OrderBy
+from audit.model.codes import OrderBy
 from audit.model.shard import HASHED
 from audit.model.users import SHARED_SHOWN
 from audit.postgres.columns import DATES, Columns

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audit.model.run import OrderBy
+from audit.model.codes import OrderBy
 from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Person, TrainingRow
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql

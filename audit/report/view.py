@@ -9,10 +9,10 @@ import msgspec
 
 from audit.findings.acceptance import Accepted, Entries, day_of
 from audit.findings.exit_codes import news
-from audit.model.codes import Reason, Status
+from audit.model.codes import Mode, OrderBy, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Summary
-from audit.model.replies import Account, Mode, Requests
-from audit.model.run import Baseline, Filters, OrderBy, RunInfo, Shard, ShardRun
+from audit.model.replies import Account, Requests
+from audit.model.run import Baseline, Filters, RunInfo, Shard, ShardRun
 from audit.model.shard import is_part
 from audit.model.times import parse_utc
 from audit.model.users import OptionalColumn, Population

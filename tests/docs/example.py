@@ -20,8 +20,8 @@ from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.demo.stage import stage
 from audit.model import times as instants
+from audit.model.codes import Format
 from audit.model.replies import Requests
-from audit.model.run import Format
 from audit.report.writer import Output
 from audit.runfile import RunFile
 

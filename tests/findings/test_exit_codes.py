@@ -4,9 +4,8 @@ import pytest
 
 from audit.findings.acceptance import Accepted
 from audit.findings.exit_codes import AcceptedCode, FailOnCode, News, Result, RunCode, ended, news
-from audit.model.codes import ExitCode, Reason, Status
+from audit.model.codes import ExitCode, FailOn, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
-from audit.model.run import FailOn
 from tests.support.samples import finding, record
 
 MARKS: dict[BaselineState, int] = {"new": 0, "known": 0, "resolved": 0}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from audit.findings.rows import RowVerdict, Rules, is_near_miss, judged
-from audit.model.run import OrderBy
+from audit.model.codes import OrderBy
 from tests.support.samples import training_row
 
 COUNTING = training_row(model_row_id="10", updated_at="2026-05-01T10:00:00Z", completed_at="2026-05-01T09:00:00Z")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.model.run import Filters, OrderBy
+from audit.model.codes import OrderBy
+from audit.model.run import Filters
 from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from tests.support.database_rows import execute, insert, read
 

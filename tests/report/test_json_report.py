@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 
 import audit.report
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.replies import Training
-from audit.model.run import Filters, OrderBy
+from audit.model.run import Filters
 from audit.model.users import OptionalColumn
 from audit.report.json_report import UserLine, render
 from audit.report.view import RunView

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from audit.errors import DatabaseError
-from audit.model.run import Filters, OrderBy
+from audit.model.codes import OrderBy
+from audit.model.run import Filters
 from audit.model.users import ModelRecord, Population
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse

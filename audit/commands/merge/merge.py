@@ -14,8 +14,8 @@ from audit.commands.merge import merged_run
 from audit.commands.merge import shards as shard_set
 from audit.commands.merge.shards import Allowed, Part
 from audit.errors import SettingsError
+from audit.model.codes import Format
 from audit.model.findings import Acceptances
-from audit.model.run import Format
 from audit.model.shard import lacking
 from audit.runfile import RunFile, check_free
 from audit.runfile import merge as shards

@@ -6,8 +6,9 @@ from datetime import timedelta
 import msgspec
 
 from audit.commands.merge.shards import Part, known
+from audit.model.codes import Format
 from audit.model.replies import Requests, TrainingsRead
-from audit.model.run import Choices, Format, RunInfo, ShardRun
+from audit.model.run import Choices, RunInfo, ShardRun
 from audit.model.shard import named
 from audit.model.times import epoch_seconds
 from audit.model.users import Population

@@ -16,10 +16,9 @@ from audit.findings.rows import JudgedRow, RowVerdict
 from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, origins
 from audit.model import replies as training
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model.codes import ExitCode, Note, OrderBy, Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import recorded_hash
-from audit.model.run import OrderBy
 from audit.model.tables import Tables
 from audit.model.text import backticked, escape_controls
 

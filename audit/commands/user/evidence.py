@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from audit.findings.rows import JudgedRow, RowVerdict
+from audit.model.codes import OrderBy
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
-from audit.model.run import OrderBy
 from audit.model.tables import PLAIN, Tables
 from audit.model.times import parse_utc
 from audit.model.users import OptionalColumn, Person, TrainingRow
