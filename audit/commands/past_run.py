@@ -7,6 +7,7 @@ from typing import BinaryIO
 from audit.errors import ReportError, RunFileError
 from audit.findings.comparison import ComparedRun, UserSnapshot, sighting_of
 from audit.model.shard import is_part
+from audit.model.text import os_cause
 from audit.report import json_reader
 from audit.runfile import RunFile
 
@@ -27,8 +28,7 @@ def read(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
             if not start.startswith(_SQLITE):
                 return _read_json(file, start, str(path), keep)
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise ReportError(f"{path} cannot be read: {cause}", _NEITHER) from error
+        raise ReportError(f"{path} cannot be read: {os_cause(error).lower()}", _NEITHER) from error
     return _read_run_file(path, keep)
 
 

@@ -27,6 +27,13 @@ def backticked(words: Iterable[str]) -> str:
     return " or ".join(f"`{escape_controls(word)}`" for word in words)
 
 
+def os_cause(error: OSError | UnicodeError) -> str:
+    """Why a file cannot be read or written, in a few words: "No space left on device"; safe to show."""
+    if isinstance(error, UnicodeError):
+        return "it is not text"
+    return escape_controls(error.strerror or str(error))
+
+
 def _spell(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)

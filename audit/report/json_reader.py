@@ -16,6 +16,7 @@ from audit.findings.comparison import ComparedRun, UserSnapshot
 from audit.model.replies import Account
 from audit.model.run import Filters, Shard
 from audit.model.shard import is_part
+from audit.model.text import os_cause
 from audit.report.json_report import SCHEMA_VERSION
 
 LARGEST = 1 << 24
@@ -195,7 +196,7 @@ class _Window:
             self._ended = not piece
             text = self._decoder.decode(piece, final=self._ended)
         except OSError as error:
-            raise ReportError(f"{self._path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise ReportError(f"{self._path} cannot be read: {os_cause(error).lower()}") from error
         except UnicodeDecodeError as error:
             raise ReportError(f"{self._path} is damaged or no JSON report: it is not UTF-8", _NO_REPORT) from error
         self._before += self._at

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from audit.errors import ReportError, SettingsError
-from audit.model.text import escape_controls
+from audit.model.text import escape_controls, os_cause
 from audit.report.view import RunView
 
 Renderer = Callable[[RunView, BinaryIO], None]
@@ -82,7 +82,7 @@ def check(outputs: Sequence[Output]) -> None:
                 check_path(output.path)
             except OSError as error:
                 raise ReportError(
-                    f"cannot write the {output.format} report to {_shown(output)}: {cause(error)}",
+                    f"cannot write the {output.format} report to {_shown(output)}: {os_cause(error)}",
                     f"Choose another place with -o {output.format}=PATH, or make this one writable.",
                 ) from error
 
@@ -104,7 +104,7 @@ def write_each(outputs: Sequence[Output], drawing: Drawing, stdout: BinaryIO | N
         try:
             put(output.path, drawing(output.format), stdout)
         except OSError as error:
-            failures.append(f"the {output.format} report to {_shown(output)}: {cause(error)}")
+            failures.append(f"the {output.format} report to {_shown(output)}: {os_cause(error)}")
             first_error = first_error or error
     if failures:
         raise ReportError(
@@ -156,13 +156,16 @@ def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None =
         with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
             render(file)
         return
-    with _replacing(target) as file:
+    with replacing(target) as file:
         render(file)
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file beside `target` that takes its place at the end, or is removed on any way out but that."""
+def replacing(target: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its place at the end, or is removed on any way out but that.
+
+    Its permissions are `mode`, by default 0600. Raises OSError.
+    """
     fd, name = _temporary(target)
     temporary = Path(name)
     try:
@@ -170,6 +173,8 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):  # the directory may be gone; the first error is the one to tell
@@ -228,8 +233,3 @@ def _quiet_when_closed(stream: BinaryIO) -> Iterator[None]:
 
 def _shown(output: Output) -> str:
     return "standard output" if output.path == STDOUT else escape_controls(output.path)
-
-
-def cause(error: OSError) -> str:
-    """Why, in a few words, safe to show."""
-    return escape_controls(error.strerror or str(error))

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from audit.errors import RunFileError
-from audit.model.text import escape_controls
+from audit.model.text import escape_controls, os_cause
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53594E41
@@ -91,7 +91,7 @@ def create(path: Path) -> sqlite3.Connection:
         raise _taken(path) from None
     except OSError as error:
         raise RunFileError(
-            f"the run file {path} cannot be created: {(error.strerror or str(error)).lower()}",
+            f"the run file {path} cannot be created: {os_cause(error).lower()}",
             "Name a place that can be written with --run-file.",
         ) from error
     connection = connect(path)

@@ -5,9 +5,7 @@ that is looked at.
 """
 
 import os
-import tempfile
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,7 +20,8 @@ from audit.errors import AuditError, SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
-from audit.model.text import shortened
+from audit.model.text import os_cause, shortened
+from audit.report.writer import replacing
 
 if TYPE_CHECKING:
     from audit.cli.settings import Said
@@ -210,10 +209,12 @@ def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | 
             f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
         )
     try:
-        _replace(target, after)
+        with replacing(target, _mode(target)) as file:
+            file.write(after.encode())
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise AuditError(f"{path} cannot be written: {cause}", "Name another file with --file.") from error
+        raise AuditError(
+            f"{path} cannot be written: {os_cause(error).lower()}", "Name another file with --file."
+        ) from error
     return replaced
 
 
@@ -223,23 +224,6 @@ def _entries(text: str, path: Path) -> tuple[Acceptance, ...]:
         return entries(document)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}", error.next_step or KIND.step) from error
-
-
-def _replace(target: Path, text: str) -> None:
-    """All of it or nothing; who may read it stays the same."""
-    fd, name = tempfile.mkstemp(prefix=".sync-audit-", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(_mode(target))
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _mode(target: Path) -> int:

@@ -17,7 +17,7 @@ from audit.commands.sync.sql import Header, Names, Purpose, read, script
 from audit.errors import ReportError, SettingsError
 from audit.model.repair import Change, Edit, LeftOut, edit
 from audit.model.run import RunInfo
-from audit.model.text import escape_controls
+from audit.model.text import escape_controls, os_cause
 from audit.model.times import utc_text
 from audit.report import writer
 from audit.report.redaction import redacted_text
@@ -33,9 +33,8 @@ def undo_edits(path: Path, names: Names) -> Iterator[Edit]:
         with path.open(encoding="utf-8", newline="\n") as lines:
             yield from read(lines, str(path), "undo", names)
     except (OSError, UnicodeError) as error:
-        cause = getattr(error, "strerror", None) or "it is not text"
         raise SettingsError(
-            f"{path} cannot be read: {cause.lower()}", "Name the ...-undo.sql that sync-audit has written."
+            f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
         ) from error
 
 
@@ -191,6 +190,6 @@ def _put(what: str, path: str, render: Callable[[BinaryIO], None]) -> None:
 def _unwritable(what: str, path: str, error: OSError) -> ReportError:
     where = "standard output" if path == writer.STDOUT else escape_controls(path)
     return ReportError(
-        f"cannot write {what} to {where}: {writer.cause(error)}",
+        f"cannot write {what} to {where}: {os_cause(error)}",
         "Make that place writable, or copy the run file to one that is.",
     )
