@@ -5,7 +5,7 @@
 and imports point down only (`lint-imports` holds them to it):
 
     L5  cli/                                     doorways: options -> Settings -> app -> exit code
-        demo/                                    beside cli: embedded Postgres + stand-in for Replicate
+        demo/                                    beside cli: embedded Postgres + fake Replicate
     L4  app, reporting, asking                   composition roots, the only modules that know every stage
     L3  source | ledger | replicate | auditor | report/      siblings: none imports another
     L2  wire | retry | pace | verdict | judge | hints        pure: no I/O, no clock, no asyncio

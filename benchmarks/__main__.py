@@ -11,23 +11,23 @@ from typing import Protocol
 from benchmarks import bodies, cost, forecast, formats, rate, scale, start, trainings
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.results import Figure, Results, conditions, save, table
-from benchmarks.stage import Stage, stage
-from tests.support.crowd import Crowd, OddlyTrained
+from benchmarks.workload import Workload, prepare
+from tests.support.synthetic_users import OddlyTrainedUsers, SyntheticUsers
 
 
 class _Measure(Protocol):
-    def __call__(self, place: Stage, rounds: int, /) -> Iterator[Figure]: ...
+    def __call__(self, place: Workload, rounds: int, /) -> Iterator[Figure]: ...
 
 
-PARTS: Mapping[str, tuple[type[Crowd], _Measure]] = {
-    "cost": (Crowd, lambda place, rounds: chain(cost.measure(place, rounds), formats.measure(place, rounds))),
-    "start": (Crowd, start.measure),
-    "rate": (Crowd, lambda place, _: rate.measure(place)),
-    "memory": (Crowd, lambda place, _: bodies.measure(place)),
-    "forecast": (Crowd, lambda place, _: forecast.measure(place)),
-    "trainings": (OddlyTrained, lambda place, _: trainings.measure(place)),
+PARTS: Mapping[str, tuple[type[SyntheticUsers], _Measure]] = {
+    "cost": (SyntheticUsers, lambda place, rounds: chain(cost.measure(place, rounds), formats.measure(place, rounds))),
+    "start": (SyntheticUsers, start.measure),
+    "rate": (SyntheticUsers, lambda place, _: rate.measure(place)),
+    "memory": (SyntheticUsers, lambda place, _: bodies.measure(place)),
+    "forecast": (SyntheticUsers, lambda place, _: forecast.measure(place)),
+    "trainings": (OddlyTrainedUsers, lambda place, _: trainings.measure(place)),
 }
-"""What is measured of a crowd of which kind."""
+"""What is measured of which kind of users."""
 
 
 def main() -> int:
@@ -65,10 +65,10 @@ def main() -> int:
 
 
 def _measured(users: int, rounds: int, parts: Sequence[str], largest: int) -> Iterator[Figure]:
-    for kind in (Crowd, OddlyTrained):
+    for kind in (SyntheticUsers, OddlyTrainedUsers):
         measures = [measure for name, (of, measure) in PARTS.items() if of is kind and name in parts]
         if measures:
-            with tempfile.TemporaryDirectory() as folder, stage(kind(users), Path(folder)) as place:
+            with tempfile.TemporaryDirectory() as folder, prepare(kind(users), Path(folder)) as place:
                 for measure in measures:
                     yield from measure(place, rounds)
     if sizes := scale.up_to(largest):

@@ -7,7 +7,7 @@ from audit.demo.fake_replicate.faults import Bomb, Fault, Huge
 from audit.demo.fake_replicate.server import Rules
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
-from benchmarks.stage import Stage
+from benchmarks.workload import Workload
 
 MORE = 40.0
 """Megabytes."""
@@ -15,16 +15,16 @@ MORE = 40.0
 _USERS = ("--limit", "50")
 
 
-def measure(stage: Stage) -> Iterator[Figure]:
+def measure(workload: Workload) -> Iterator[Figure]:
     """One of 50 models answers too much; peaks beside those of a run in which none does."""
-    some = partial(audit, stage, options=_USERS)
-    usual = met(stage, some).used.peak
+    some = partial(audit, workload, options=_USERS)
+    usual = met(workload, some).used.peak
     cases: tuple[tuple[str, Fault], ...] = (
         ("a body of 600 MB", Huge(times=1)),
         ("a gzip body of 300 MB", Bomb(times=1)),
     )
     for words, fault in cases:
-        with_it = met(stage, some, Rules(faults=(fault,)))
+        with_it = met(workload, some, Rules(faults=(fault,)))
         if not with_it.seen.faults:
             raise RuntimeError(f"nobody met {words}")
         yield Figure("memory", f"more for {words}", with_it.used.peak - usual, "MB", MORE)

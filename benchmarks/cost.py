@@ -7,7 +7,7 @@ from statistics import median
 from benchmarks.child import Used
 from benchmarks.contenders import CONCURRENCY, ONE_USER, Met, audit, client, met
 from benchmarks.results import Figure
-from benchmarks.stage import Stage
+from benchmarks.workload import Workload
 from tests.support.process import RemoteFakeReplicate
 
 WHOLE = 1.5
@@ -23,19 +23,19 @@ CLIENTS = ("bare", "fetch", "judge")
 OFFICIAL_MODELS = 300
 
 
-def measure(stage: Stage, rounds: int) -> Iterator[Figure]:
+def measure(workload: Workload, rounds: int) -> Iterator[Figure]:
     """Start-up is what the same command uses for a single user; it is taken off before anything is compared."""
-    with stage.replicate() as fake:
-        started = {name: _start(partial(client, name, stage, fake, 1), rounds) for name in CLIENTS}
-        started["audit"] = _start(partial(audit, stage, fake, ONE_USER), rounds)
-        official = _official(stage, fake, rounds)
+    with workload.replicate() as fake:
+        started = {name: _start(partial(client, name, workload, fake, 1), rounds) for name in CLIENTS}
+        started["audit"] = _start(partial(audit, workload, fake, ONE_USER), rounds)
+        official = _official(workload, fake, rounds)
     turns: dict[str, list[Met]] = {name: [] for name in started}
     for _ in range(rounds):
-        turns["audit"].append(met(stage, partial(audit, stage)))
+        turns["audit"].append(met(workload, partial(audit, workload)))
         for name in CLIENTS:
-            turns[name].append(met(stage, partial(client, name, stage)))
+            turns[name].append(met(workload, partial(client, name, workload)))
     costs = {
-        name: [(each.used.cpu - started[name]) / (stage.users - 1) * 1e6 for each in taken]
+        name: [(each.used.cpu - started[name]) / (workload.users - 1) * 1e6 for each in taken]
         for name, taken in turns.items()
     }
     mine, bare = costs["audit"], costs["bare"]
@@ -85,9 +85,9 @@ def _asked(turns: Mapping[str, list[Met]]) -> Iterator[Figure]:
     yield Figure("cost", "requests more or fewer than the bare loop's, /account aside", more, "", 0)
 
 
-def _official(stage: Stage, fake: RemoteFakeReplicate, rounds: int) -> float:
+def _official(workload: Workload, fake: RemoteFakeReplicate, rounds: int) -> float:
     """Microseconds per model beyond the first."""
-    models = min(OFFICIAL_MODELS, len(stage.models().read_text().split()))
-    start = _start(partial(client, "official", stage, fake, 1), rounds)
-    whole = median(client("official", stage, fake, models).cpu for _ in range(rounds))
+    models = min(OFFICIAL_MODELS, len(workload.models().read_text().split()))
+    start = _start(partial(client, "official", workload, fake, 1), rounds)
+    whole = median(client("official", workload, fake, models).cpu for _ in range(rounds))
     return (whole - start) / (models - 1) * 1e6

@@ -18,9 +18,9 @@ from audit.demo.fake_replicate.server import Rules
 from audit.model.codes import Reason
 from benchmarks.child import Child
 from benchmarks.results import Figure
-from benchmarks.stage import Stage
-from tests.support.crowd import Crowd
+from benchmarks.workload import Workload
 from tests.support.process import RemoteFakeReplicate
+from tests.support.synthetic_users import SyntheticUsers
 
 OFF = 10.0
 """Per cent; of fewer users than `USERS` nothing is demanded, as their runs end before chance evens out."""
@@ -62,32 +62,32 @@ class Met(NamedTuple):
     took: float
 
 
-def measure(stage: Stage) -> Iterator[Figure]:
+def measure(workload: Workload) -> Iterator[Figure]:
     """All at the same time, as they do little but wait. Early counts as late does."""
-    cases = list(_cases(stage.crowd))
-    limit = OFF if stage.users >= USERS else None
+    cases = list(_cases(workload.synthetic_users))
+    limit = OFF if workload.users >= USERS else None
     with ThreadPoolExecutor(len(cases)) as threads:
-        came = list(threads.map(partial(_made, stage), cases))
+        came = list(threads.map(partial(_made, workload), cases))
     for case, run in zip(cases, came, strict=True):
         told = forecast(replace(case.assumed, latency=run.latency, page_latency=run.page_latency))
         yield Figure(_PART, f"{case.words}: requests, off the forecast", _off(run.requests, told.requests), "%", limit)
         yield Figure(_PART, f"{case.words}: time, off the forecast", _off(run.seconds, told.seconds), "%", limit)
 
 
-def _cases(crowd: Crowd) -> Iterator[Case]:
-    first = sorted(range(crowd.n), key=lambda i: f"user{i}@example.com")[:USERS]  # whom `--limit` takes
-    reasons, everybody = Counter(map(crowd.reason, first)), Counter(crowd.reasons)
+def _cases(synthetic_users: SyntheticUsers) -> Iterator[Case]:
+    first = sorted(range(synthetic_users.n), key=lambda i: f"user{i}@example.com")[:USERS]  # whom `--limit` takes
+    reasons, everybody = Counter(map(synthetic_users.reason, first)), Counter(synthetic_users.reasons)
     some, few = _asked_for(reasons), ("--limit", str(USERS))
     yield Case("at the rate", some, few)
     yield Case("8 at once", replace(some, concurrency=8), few)
     yield Case("one in ten fails", replace(some, failing=0.1), few)
-    per_minute = min(12_000, max(3000, 3 * crowd.n))  # 20 seconds for up to 4000
+    per_minute = min(12_000, max(3000, 3 * synthetic_users.n))  # 20 seconds for up to 4000
     yield Case("two shards", replace(_asked_for(everybody), per_minute=per_minute, shards=2), ())
-    pages = math.ceil(len(crowd.trainings) / TRAININGS_PER_PAGE)
+    pages = math.ceil(len(synthetic_users.trainings) / TRAININGS_PER_PAGE)
     # Every user's last training is listed, so all who are up to date are settled.
     listed = replace(
         some,
-        trainings=len(crowd.trainings),
+        trainings=len(synthetic_users.trainings),
         page_latency=min(LONGEST_PAGE, LISTING / pages),
         settled=reasons[Reason.LATEST_VERSION] / some.models,
     )
@@ -101,14 +101,14 @@ def _asked_for(reasons: Counter[Reason]) -> Assumed:
     return Assumed(models=models, per_minute=3000, concurrency=32, latency=0.2, missing=missing)
 
 
-def _made(stage: Stage, case: Case) -> Came:
+def _made(workload: Workload, case: Case) -> Came:
     assumed = case.assumed
     answers = Slow(low=assumed.latency / 2, high=assumed.latency * 1.5, on=("account", "versions", "model"))
     pages = Slow(low=assumed.page_latency or assumed.latency, on=("trainings",))
     failures = Chaos(share=assumed.failing, faults=(Refused(status=503, on=("versions", "model")),))
-    folders = [stage.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
-    with stage.replicate(Rules(faults=(answers, pages), chaos=failures)) as fake:
-        runs = [_begun(stage, fake, case, folder) for folder in folders]
+    folders = [workload.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
+    with workload.replicate(Rules(faults=(answers, pages), chaos=failures)) as fake:
+        runs = [_begun(workload, fake, case, folder) for folder in folders]
         for run in runs:
             run.wait()
         requests = fake.usage().seen.requests
@@ -125,7 +125,7 @@ def _made(stage: Stage, case: Case) -> Came:
     )
 
 
-def _begun(stage: Stage, fake: RemoteFakeReplicate, case: Case, folder: Path) -> Child:
+def _begun(workload: Workload, fake: RemoteFakeReplicate, case: Case, folder: Path) -> Child:
     """A run in `folder`, whose name ends in the number of its shard."""
     assumed = case.assumed
     folder.mkdir()
@@ -133,7 +133,7 @@ def _begun(stage: Stage, fake: RemoteFakeReplicate, case: Case, folder: Path) ->
     arguments += ["--rate", f"{assumed.per_minute / assumed.shards:.0f}", "--concurrency", str(assumed.concurrency)]
     if assumed.shards > 1:
         arguments += ["--shard", f"{folder.name.split()[-1]}/{assumed.shards}"]
-    return Child.python(arguments, stage.environ(fake), folder)
+    return Child.python(arguments, workload.environ(fake), folder)
 
 
 def _met(log: Path) -> Iterator[Met]:

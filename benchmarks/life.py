@@ -1,8 +1,8 @@
 """The life of one run, from its database to its repair, at any size.
 
-A crowd is loaded, audited, killed halfway and resumed to the end; its reports are written again, it is compared with
+Users are loaded; the run is killed halfway and resumed to its end; its reports are written again, it is compared with
 what it was when it was killed, and its repair is planned. Each step is a process of its own, whose seconds and peak of
-memory are told; at the end every verdict is compared with the crowd's truth.
+memory are told; at the end every verdict is compared with the truth.
 """
 
 import filecmp
@@ -17,9 +17,9 @@ from benchmarks import truth
 from benchmarks.child import Child, Used, megabytes
 from benchmarks.contenders import CONCURRENCY, FORMATS
 from benchmarks.results import Figure
-from benchmarks.stage import UNHINDERED, Stage, stage
-from tests.support.crowd import Crowd
+from benchmarks.workload import UNHINDERED, Workload, prepare
 from tests.support.process import RemoteFakeReplicate
+from tests.support.synthetic_users import SyntheticUsers
 
 RUN = "run.sqlite"
 KILLED = "killed.sqlite"
@@ -43,14 +43,14 @@ class Life:
 
     users: int
     loading: float = 0
-    """Seconds in which the crowd was copied into PostgreSQL."""
+    """Seconds in which the users were copied into PostgreSQL."""
     steps: dict[str, Used] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of what it left."""
     opening: float = 0
     """Seconds until the first user is read from the run file."""
     fake: float = 0
-    """Megabytes that the stand-in needed at most."""
+    """Megabytes that the fake Replicate needed at most."""
     faults: dict[str, tuple[int, int]] = field(default_factory=dict)
     """What is not as it should be: how often, and how often it may be."""
 
@@ -58,7 +58,7 @@ class Life:
 class Living:
     """Leads one run through its life."""
 
-    def __init__(self, place: Stage, tell: Callable[[str], None]) -> None:
+    def __init__(self, place: Workload, tell: Callable[[str], None]) -> None:
         self._place = place
         self._folder = place.folder
         self._tell = tell
@@ -70,7 +70,7 @@ class Living:
             self._killed_halfway(fake)
             self._step("`run --resume`, three formats", ["run", "--resume", RUN], fake)
             usage = fake.usage()
-        asked = truth.asked(self._place.crowd, usage.seen)
+        asked = truth.asked(self._place.synthetic_users, usage.seen)
         self.life.fake = megabytes(usage.peak)
         self.life.faults["models that were never asked for"] = asked.never, 0
         self.life.faults["requests made again, as the kill lost their answers"] = asked.again, LOST
@@ -83,12 +83,18 @@ class Living:
         self._step("`diff`, JSON and CSV", ["diff", KILLED, RUN, "-o", "json=diff.json", "-o", "csv=diff.csv"])
         self._step("`sync`, the plan", ["sync", RUN, "--max-age", "1d"])
         self._weigh()
-        crowd = self._place.crowd
-        self.life.faults["users whose verdict is wrong"] = truth.wrong_verdicts(crowd, self._folder / "report.csv"), 0
-        self.life.faults["reasons whose count is wrong"] = truth.wrong_counts(crowd, self._folder / "report.json"), 0
+        synthetic_users = self._place.synthetic_users
+        self.life.faults["users whose verdict is wrong"] = (
+            truth.wrong_verdicts(synthetic_users, self._folder / "report.csv"),
+            0,
+        )
+        self.life.faults["reasons whose count is wrong"] = (
+            truth.wrong_counts(synthetic_users, self._folder / "report.json"),
+            0,
+        )
 
     def _killed_halfway(self, fake: RemoteFakeReplicate) -> None:
-        # So slow that a small crowd's run does not end before it is killed; a large one's is as fast as it can be.
+        # So slow that the run of few users does not end before it is killed; one of many is as fast as it can be.
         rate = min(20 * self._place.users, UNHINDERED)
         outputs = [argument for name in FORMATS for argument in ("-o", f"{name}=report.{name}")]
         fixed = ["--run-file", RUN, "--concurrency", str(CONCURRENCY), "--rate", str(rate)]
@@ -145,7 +151,7 @@ class Living:
 def live(users: int, folder: Path, tell: Callable[[str], None]) -> Life:
     """The life of a run of so many users; what it writes stays in `folder`."""
     began = time.monotonic()
-    with stage(Crowd(users), folder) as place:
+    with prepare(SyntheticUsers(users), folder) as place:
         living = Living(place, tell)
         living.life.loading = time.monotonic() - began
         tell(f"{users:,} users are in PostgreSQL: {living.life.loading:,.1f} s")
@@ -157,8 +163,8 @@ def figures(life: Life) -> Iterator[Figure]:
     """What there is to say of one life."""
     for name, used in life.steps.items():
         yield Figure("peak memory", name, used.peak, "MB", users=life.users)
-    yield Figure("peak memory", "the stand-in, which is none of the audit", life.fake, "MB", users=life.users)
-    yield Figure("time", "crowd into PostgreSQL", life.loading, "s", users=life.users)
+    yield Figure("peak memory", "the fake Replicate, which is none of the audit", life.fake, "MB", users=life.users)
+    yield Figure("time", "users into PostgreSQL", life.loading, "s", users=life.users)
     for name, used in life.steps.items():
         yield Figure("time", name, used.wall, "s", users=life.users)
     yield Figure("time", "until a run file's first user is read", life.opening * 1000, "ms", OPENING, users=life.users)

@@ -9,7 +9,7 @@ from audit.demo.fake_replicate.server import Rules
 from benchmarks.child import Child
 from benchmarks.contenders import audit_arguments
 from benchmarks.results import Figure
-from benchmarks.stage import Stage
+from benchmarks.workload import Workload
 from tests.support.process import RemoteFakeReplicate
 
 PER_MINUTE = 3000
@@ -21,15 +21,15 @@ MODELS = 1000
 """20 seconds at the limit; fewer where there are fewer users."""
 
 _LOOK = 0.05
-"""Seconds between two looks at the stand-in's count."""
+"""Seconds between two looks at the fake Replicate's count."""
 
 
-def measure(stage: Stage) -> Iterator[Figure]:
-    """The stand-in enforces the limit exactly and answers late; the audit is told to use all of it."""
+def measure(workload: Workload) -> Iterator[Figure]:
+    """The fake Replicate enforces the limit exactly and answers late; the audit is told to use all of it."""
     rules = Rules(rate=Rate(PER_MINUTE, burst=60), faults=(Slow(low=LATENCY, on=()),))
-    with stage.replicate(rules) as fake:
-        arguments = audit_arguments(stage, ["--rate", str(PER_MINUTE), "--limit", str(MODELS)])
-        child = Child.python(arguments, stage.environ(fake), stage.folder)
+    with workload.replicate(rules) as fake:
+        arguments = audit_arguments(workload, ["--rate", str(PER_MINUTE), "--limit", str(MODELS)])
+        child = Child.python(arguments, workload.environ(fake), workload.folder)
         looks = list(_looks(fake, child))
         child.wait()
         refused = fake.usage().seen.refused

@@ -16,7 +16,7 @@ from typing import TextIO
 from audit.model.findings import AuditedUser
 from audit.report.html import render as html_report
 from audit.report.view import RunView
-from benchmarks.report_users import CrowdRun
+from benchmarks.report_users import SyntheticRun
 
 _HEAD = """<!DOCTYPE html><meta charset="utf-8"><title>x</title>
 <style>.far { content-visibility: auto; contain-intrinsic-size: auto 2400px } table { table-layout: fixed }</style>
@@ -37,7 +37,7 @@ document.documentElement.classList.add("ready");
 
 def write(kind: str, users: int, path: Path) -> None:
     """The page; `read` writes nothing."""
-    run = CrowdRun(users, trained=kind == "trained")
+    run = SyntheticRun(users, trained=kind == "trained")
     if kind == "read":
         run.summary()
         for user in run.users():

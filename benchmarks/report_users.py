@@ -13,17 +13,17 @@ from audit.model.findings import AuditedUser, Finding, Summary
 from audit.model.replies import Account, Traced, Training, TrainingsRead, Version
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord, Population
-from tests.support.crowd import NOW, Crowd
+from tests.support.synthetic_users import NOW, SyntheticUsers
 
 
-class CrowdRun:
-    """The crowd's audit, as a run file would tell it; one in ten is not up to date.
+class SyntheticRun:
+    """The audit of synthetic users, as a run file would tell it; one in ten is not up to date.
 
     With `trained` the account's trainings were read as well, and are known of everybody.
     """
 
     def __init__(self, users: int, *, trained: bool = False) -> None:
-        self._crowd = Crowd(users)
+        self._users = SyntheticUsers(users)
         self._trained = trained
         started = _text(NOW)
         self.info = RunInfo(
@@ -32,16 +32,16 @@ class CrowdRun:
             started_at=started,
             finished_at=started,
             state="complete",
-            database="localhost/crowd",
+            database="localhost/synthetic",
             base_url="https://api.replicate.com/v1",
-            account=Account("organization", "crowd-photos"),
+            account=Account("organization", "synthetic-photos"),
             trainings=TrainingsRead(mode="versions", read=users, complete=True) if trained else None,
         )
         self.population: Population | None = None
 
     def summary(self) -> Summary:
         """Counted anew."""
-        reasons = Counter(self._crowd.reasons)
+        reasons = Counter(self._users.reasons)
         statuses = Counter[Status]()
         for reason, count in reasons.items():
             statuses[reason.status] += count
@@ -52,20 +52,20 @@ class CrowdRun:
         return 0
 
     def count_answered(self) -> int:
-        """Not told by the crowd."""
+        """Synthetic users do not tell."""
         return 0
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
-        """By status, then in the crowd's order."""
+        """By status, then in the order of the users."""
         for wanted in (status,) if status else Status:
-            for number in range(self._crowd.n):
-                found = self._crowd.reason(number)
+            for number in range(self._users.n):
+                found = self._users.reason(number)
                 if found.status is wanted and reason in {None, found}:
                     yield self._user(number, found)
 
     def _user(self, number: int, reason: Reason) -> AuditedUser:
-        crowd = self._crowd
-        versions = crowd.versions(number)
+        synthetic_users = self._users
+        versions = synthetic_users.versions(number)
         latest, made = versions[0], versions[0].created_at
         recorded = {
             Reason.OUTDATED_VERSION: versions[1].id,
@@ -74,13 +74,13 @@ class CrowdRun:
             Reason.NO_VERSION_RECORDED: None,
         }.get(reason, latest.id)
         record = ModelRecord(
-            user_id=crowd.user_id(number),
+            user_id=synthetic_users.user_id(number),
             email=f"user{number}@example.com",
             display_name=f"User {number}",
             model_row_id=str(2 * number + 1),
-            replicate_model_id=f"crowd-photos/{crowd.model_name(number)}",
+            replicate_model_id=f"synthetic-photos/{synthetic_users.model_name(number)}",
             replicate_version_id=recorded,
-            training_id=crowd.made(number, 0).id,
+            training_id=synthetic_users.made(number, 0).id,
             trigger_word="TOK",
             lora_scale="1",
             lora_weights_url=f"https://replicate.delivery/xezq/{latest.id[:40]}/flux-lora.tar",

@@ -6,23 +6,23 @@ from audit.model.codes import Status
 from audit.runfile import RunFile
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
-from benchmarks.stage import Stage
-from tests.support.crowd import UNSEEN, OddlyTrained
+from benchmarks.workload import Workload
+from tests.support.synthetic_users import UNSEEN, OddlyTrainedUsers
 
 SINCE = ("--trainings-since", "2020-01-01")
 FILE = "other.sqlite"
 """Where `contenders` let an audit with options write its run file."""
 
 
-def measure(stage: Stage) -> Iterator[Figure]:
+def measure(workload: Workload) -> Iterator[Figure]:
     """The same odd users by versions and by trainings; every verdict but those that no list shows must be the same."""
-    crowd = stage.crowd
-    assert isinstance(crowd, OddlyTrained)
-    full = met(stage, lambda fake: audit(stage, fake, ["--trainings", *SINCE]))
-    right = _statuses(stage)
-    fast = met(stage, lambda fake: audit(stage, fake, ["--mode", "trainings", "--verify-sample", "0", *SINCE]))
-    quick = _statuses(stage)
-    unseen = {crowd.user_id(i) for i in range(crowd.n) if crowd.oddity(i) in UNSEEN}
+    synthetic_users = workload.synthetic_users
+    assert isinstance(synthetic_users, OddlyTrainedUsers)
+    full = met(workload, lambda fake: audit(workload, fake, ["--trainings", *SINCE]))
+    right = _statuses(workload)
+    fast = met(workload, lambda fake: audit(workload, fake, ["--mode", "trainings", "--verify-sample", "0", *SINCE]))
+    quick = _statuses(workload)
+    unseen = {synthetic_users.user_id(i) for i in range(synthetic_users.n) if synthetic_users.oddity(i) in UNSEEN}
     differ = {user for user in right if right[user] is not quick[user]}
     part = "trainings"
     yield Figure(part, "requests with --trainings", full.seen.requests, "")
@@ -36,6 +36,6 @@ def measure(stage: Stage) -> Iterator[Figure]:
     yield Figure(part, "verdicts that differ, of those", len(differ & unseen), "")
 
 
-def _statuses(stage: Stage) -> dict[str, Status]:
-    with RunFile.open(stage.folder / FILE) as run_file:
+def _statuses(workload: Workload) -> dict[str, Status]:
+    with RunFile.open(workload.folder / FILE) as run_file:
         return {user.record.user_id: user.finding.status for user in run_file.users()}

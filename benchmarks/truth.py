@@ -1,4 +1,4 @@
-"""Whether an audit of the crowd found what is so, and asked for nothing twice."""
+"""Whether an audit of synthetic users found what is so, and asked for nothing twice."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audit.demo.fake_replicate.server import Seen
 from audit.model.codes import Reason
-from tests.support.crowd import Crowd
+from tests.support.synthetic_users import SyntheticUsers
 
 _HEAD = 1 << 16
 """Bytes of a JSON report within which its summary lies; all users come after it."""
@@ -24,33 +24,37 @@ class Asked(NamedTuple):
     """Requests that had been made before."""
 
 
-def wrong_verdicts(crowd: Crowd, report: Path) -> int:
-    """Users of the crowd who are not once, with the right reason, in the CSV report."""
-    right = bytearray(crowd.n)
+def wrong_verdicts(synthetic_users: SyntheticUsers, report: Path) -> int:
+    """Users who are not once, with the right reason, in the CSV report."""
+    right = bytearray(synthetic_users.n)
     surplus = 0
     with report.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             number = int(row["user_id"].partition("-")[0])
-            if right[number] or crowd.user_id(number) != row["user_id"] or crowd.reason(number) != row["reason"]:
+            if (
+                right[number]
+                or synthetic_users.user_id(number) != row["user_id"]
+                or synthetic_users.reason(number) != row["reason"]
+            ):
                 surplus += 1
             right[number] = 1
     return surplus + right.count(0)
 
 
-def wrong_counts(crowd: Crowd, report: Path) -> int:
-    """Reasons that the JSON report's summary does not count as the crowd has them."""
+def wrong_counts(synthetic_users: SyntheticUsers, report: Path) -> int:
+    """Reasons that the JSON report's summary does not count as the users have them."""
     with report.open(encoding="utf-8") as file:
         head = file.read(_HEAD)
     name = '"summary":'
     summary, _ = json.JSONDecoder().raw_decode(head[head.index(name) + len(name) :].lstrip())
     told = Counter[str](summary["reasons"])
-    true = Counter(reason.value for reason in crowd.reasons)
-    return sum(told[reason] != true[reason] for reason in told | true) + int(summary["total"] != crowd.n)
+    true = Counter(reason.value for reason in synthetic_users.reasons)
+    return sum(told[reason] != true[reason] for reason in told | true) + int(summary["total"] != synthetic_users.n)
 
 
-def asked(crowd: Crowd, seen: Seen) -> Asked:
-    """From the stand-in's count of each path."""
-    askable = sum(reason not in _UNASKABLE for reason in crowd.reasons)
+def asked(synthetic_users: SyntheticUsers, seen: Seen) -> Asked:
+    """From the fake Replicate's count of each path."""
+    askable = sum(reason not in _UNASKABLE for reason in synthetic_users.reasons)
     models = {path: count for path, count in seen.paths.items() if path.startswith("/v1/models/")}
     versions = sum(path.endswith("/versions") for path in models)
     return Asked(askable - versions, sum(models.values()) - len(models))

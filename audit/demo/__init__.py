@@ -1,1 +1,1 @@
-"""An audit that needs nothing else: an embedded PostgreSQL and a stand-in for Replicate, both real."""
+"""An audit that needs nothing else: an embedded PostgreSQL and a fake Replicate, both real."""

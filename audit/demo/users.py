@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from audit.demo.cases import ACCOUNT, CAST, Case, More
 from audit.demo.fake_replicate.world import Model, SmallWorld, Training, training_id, version_hash, weights_url
 from audit.demo.rows import ModelRow, UserRow
+from audit.demo.scenarios import ACCOUNT, SCENARIOS, FurtherRow, Scenario
 from audit.model.codes import Note, Reason
 from audit.model.replies import Account, Version
 
@@ -19,7 +19,7 @@ _TRIGGER_WORD = "TOK"
 _STATUS_OF_TRAINING = {"pending": "starting", "training": "processing", "processing": "processing", "failed": "failed"}
 
 
-class People(msgspec.Struct, frozen=True):
+class DemoUsers(msgspec.Struct, frozen=True):
     """Everything the demo is made of."""
 
     users: tuple[UserRow, ...]
@@ -31,14 +31,14 @@ class People(msgspec.Struct, frozen=True):
     """Per user id, what this user is there for."""
 
 
-def people(now: datetime) -> People:
+def users_at(now: datetime) -> DemoUsers:
     """The demo's users as they are at `now`; for the same `now`, which has a time zone, always the very same."""
-    players = [_Player(case, now.astimezone(UTC)) for case in CAST]
+    players = [_DemoUser(case, now.astimezone(UTC)) for case in SCENARIOS]
     rows = [row for player in players for row in player.rows()]
     account = Account(type="organization", username=ACCOUNT)
     models = [player.model() for player in players if player.case.exists]
     trainings = {training.id: training for player in players for training in player.trainings()}
-    return People(
+    return DemoUsers(
         users=tuple(player.user for player in players),
         rows=tuple(row._replace(id=number) for number, row in enumerate(rows, 1)),
         world=SmallWorld(account, models, trainings.values()),
@@ -47,10 +47,10 @@ def people(now: datetime) -> People:
     )
 
 
-class _Player:
+class _DemoUser:
     """One case, with ids, hashes and dates."""
 
-    def __init__(self, case: Case, now: datetime) -> None:
+    def __init__(self, case: Scenario, now: datetime) -> None:
         self.case = case
         self._now = now
         self.user = _user(case)
@@ -105,7 +105,7 @@ class _Player:
         row = row._replace(training_id=training_id(made_by), lora_weights_url=weights_url(made_by))
         return row._replace(**self._changes(case.row))
 
-    def _another(self, more: More) -> ModelRow:
+    def _another(self, more: FurtherRow) -> ModelRow:
         digest = self._hash(more.recorded)
         row = self._dated(more.status, self._now - timedelta(days=more.days), digest)
         if digest:
@@ -157,7 +157,7 @@ class _Player:
         return text and text.format(*self._hashes, model=self._model_id, name=self._name)
 
 
-def _user(case: Case) -> UserRow:
+def _user(case: Scenario) -> UserRow:
     digest = hashlib.sha256(f"user {case.name}".encode()).hexdigest()
     digest = case.id_begins + digest[len(case.id_begins) :]
     user_id = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))

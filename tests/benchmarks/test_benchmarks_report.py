@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from audit.model.codes import Reason, Status
-from benchmarks.report_users import CrowdRun
+from benchmarks.report_users import SyntheticRun
 from tests.support.benchmark_runs import benchmark
 
 
@@ -17,7 +17,7 @@ def test_ten_users_give_a_table() -> None:
 
 
 def test_the_made_up_run_counts_the_users_that_it_tells_of() -> None:
-    run = CrowdRun(500)
+    run = SyntheticRun(500)
     summary, users = run.summary(), list(run.users())
     assert Counter(user.finding.reason for user in users) == summary.reasons
     assert [user.finding.status for user in users] == sorted(

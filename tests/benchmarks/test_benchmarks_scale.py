@@ -13,9 +13,9 @@ from audit.model.codes import Reason
 from benchmarks import truth
 from benchmarks.scale import up_to
 from tests.support.benchmark_runs import benchmark
-from tests.support.crowd import Crowd
+from tests.support.synthetic_users import SyntheticUsers
 
-CROWD = Crowd(60, oddities=0.5)
+USERS = SyntheticUsers(60, oddities=0.5)
 Row = tuple[str, str]
 
 
@@ -23,7 +23,7 @@ Row = tuple[str, str]
 def test_a_run_of_three_hundred_users_is_killed_resumed_rendered_compared_and_right(tmp_path: Path) -> None:
     done = benchmark("benchmarks.scale", "--users", "300", "--folder", str(tmp_path))
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
-    peaks = [float(value) for part, what, value, *_ in lines if part == "peak memory" and "stand-in" not in what]
+    peaks = [float(value) for part, what, value, *_ in lines if part == "peak memory" and "fake Replicate" not in what]
     assert len(peaks) == 7
     assert min(peaks) > 10
     truths = {what: mark for part, what, *_, mark in lines if part == "truth"}
@@ -33,7 +33,7 @@ def test_a_run_of_three_hundred_users_is_killed_resumed_rendered_compared_and_ri
 
 
 def rows() -> list[Row]:
-    return [(CROWD.user_id(number), reason.value) for number, reason in enumerate(CROWD.reasons)]
+    return [(USERS.user_id(number), reason.value) for number, reason in enumerate(USERS.reasons)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_wrong_verdict_is_counted(changed: Callable[[list[Row]], list[Row]], w
     report = tmp_path / "report.csv"
     with report.open("w", newline="") as file:
         csv.writer(file).writerows([("user_id", "reason"), *changed(rows())])
-    assert truth.wrong_verdicts(CROWD, report) == wrong
+    assert truth.wrong_verdicts(USERS, report) == wrong
 
 
 @pytest.mark.parametrize(
@@ -65,23 +65,23 @@ def test_a_wrong_verdict_is_counted(changed: Callable[[list[Row]], list[Row]], w
 )
 def test_a_wrong_count_is_seen(more: dict[str, int], total: int, wrong: int, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    reasons = Counter(reason.value for reason in CROWD.reasons) + Counter(more)
+    reasons = Counter(reason.value for reason in USERS.reasons) + Counter(more)
     report.write_text(json.dumps({"run": {}, "summary": {"total": total, "reasons": reasons}, "users": []}))
-    assert truth.wrong_counts(CROWD, report) == wrong
+    assert truth.wrong_counts(USERS, report) == wrong
 
 
 def test_models_left_out_and_asked_for_again_are_counted() -> None:
     askable = [
         number
-        for number, reason in enumerate(CROWD.reasons)
+        for number, reason in enumerate(USERS.reasons)
         if reason not in {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID}
     ]
-    models = [f"/v1/models/{CROWD.account.username}/{CROWD.model_name(number)}" for number in askable]
+    models = [f"/v1/models/{USERS.account.username}/{USERS.model_name(number)}" for number in askable]
     paths = Counter({f"{model}/versions": 1 for model in models}) + Counter({models[0]: 1, "/v1/account": 2})
-    assert truth.asked(CROWD, Seen(paths=paths)) == (0, 0)
+    assert truth.asked(USERS, Seen(paths=paths)) == (0, 0)
     paths[f"{models[0]}/versions"] = 3
     del paths[f"{models[1]}/versions"]
-    assert truth.asked(CROWD, Seen(paths=paths)) == (1, 2)
+    assert truth.asked(USERS, Seen(paths=paths)) == (1, 2)
 
 
 def test_the_usual_sizes_stop_at_the_largest() -> None:

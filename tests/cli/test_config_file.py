@@ -9,7 +9,7 @@ import pytest
 
 from audit.cli.config_file import LARGEST, find, read
 from audit.errors import SettingsError
-from tests.support.audits import Place, Shell
+from tests.support.audits import Servers, Shell
 from tests.support.documents import blocks
 
 
@@ -157,9 +157,9 @@ def test_hostile_text_in_the_file_does_nothing_to_the_terminal(shell: Shell, com
     assert ended.last_line == "exit 2: usage: an option or setting is wrong or missing"
 
 
-def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(shell: Shell, stage: Place) -> None:
-    shell.environ = stage.environ | {"SYNC_AUDIT_RATE": "", "REPLICATE_API_TOKEN": ""}
-    put(shell.folder, "token", stage.environ["REPLICATE_API_TOKEN"])
+def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(shell: Shell, servers: Servers) -> None:
+    shell.environ = servers.environ | {"SYNC_AUDIT_RATE": "", "REPLICATE_API_TOKEN": ""}
+    put(shell.folder, "token", servers.environ["REPLICATE_API_TOKEN"])
     text = 'rate = 100_000\ntoken-file = "token"\noutput = "json=out/a.json"\nrun-file = "run.sqlite"\nlimit = 2\n'
     put(shell.folder, "sync-audit.toml", text + 'quiet = true\nredact = true\n[render]\noutput = "again.json"\n')
     (shell.folder / "out").mkdir()

@@ -12,7 +12,7 @@ from audit.cli.logs import KEYS, Formatter, Secrecy, set_up
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model.codes import ExitCode
 from tests import ROOT
-from tests.support.audits import Place, Shell
+from tests.support.audits import Servers, Shell
 
 PASSWORD = "s3cr3t/pa:ss@wörd \"+%'\\~"
 
@@ -136,8 +136,8 @@ def test_each_v_shows_more(lines: list[str], verbosity: int, levels: str) -> Non
     assert "".join(line[0] for line in lines) == levels
 
 
-def test_verbose_names_also_those_who_could_not_be_asked_about(shell: Shell, stage: Place) -> None:
-    shell.environ = stage.environ
+def test_verbose_names_also_those_who_could_not_be_asked_about(shell: Shell, servers: Servers) -> None:
+    shell.environ = servers.environ
     err = shell("run", "-v", "-o", "x.json", "--no-progress").err
     assert "info: 72 users with a completed model found" in err
     assert len(re.findall(r"could not be checked: missing_model_id: replicate_model_id is (?:null|blank)", err)) == 2
@@ -147,13 +147,13 @@ def test_verbose_names_also_those_who_could_not_be_asked_about(shell: Shell, sta
         assert err.count(words) == report["summary"][status]
 
 
-def test_a_bug_shows_its_traceback_without_secrets(shell: Shell, stage: Place) -> None:
+def test_a_bug_shows_its_traceback_without_secrets(shell: Shell, servers: Servers) -> None:
     (shell.folder / "sitecustomize.py").write_text(
         "import audit.commands.run.audit\ndef audit_(settings, *_):\n"
         "    raise RuntimeError(settings.token + ' hunt%65r2 hunter2')\n"
         "audit.commands.run.audit.audit = audit_\n"
     )
-    shell.environ = stage.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1/x"}
+    shell.environ = servers.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1/x"}
     ended = shell("run", PYTHONPATH=f"{shell.folder}:{ROOT}")
     assert ended.code == ExitCode.BUG
     assert "RuntimeError: (secret) (secret) (secret)" in ended.err

@@ -16,20 +16,20 @@ from audit.commands.run.summary import fitted
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model.codes import ExitCode
 from tests import ROOT
-from tests.support.audits import Ended, Place, Shell
+from tests.support.audits import Ended, Servers, Shell
 
 
 @pytest.fixture
-def run(shell: Shell, stage: Place) -> Shell:
+def run(shell: Shell, servers: Servers) -> Shell:
     """A shell with everything set that an audit of the demo's users needs."""
-    shell.environ = stage.environ
+    shell.environ = servers.environ
     return shell
 
 
 @pytest.fixture
-def crowded(shell: Shell, square: Place) -> Shell:
-    """The same for the crowd."""
-    shell.environ = square.environ
+def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
+    """The same for the synthetic users."""
+    shell.environ = synthetic_servers.environ
     return shell
 
 
@@ -138,22 +138,22 @@ def test_a_missing_setting_is_named_and_ends_in_2(run: Shell, missing: str) -> N
     assert missing in ended.err
 
 
-def test_an_output_that_cannot_be_written_is_found_before_anything_is_asked(run: Shell, stage: Place) -> None:
+def test_an_output_that_cannot_be_written_is_found_before_anything_is_asked(run: Shell, servers: Servers) -> None:
     (run.folder / "taken.html").mkdir()
-    before = stage.fake.seen.requests
+    before = servers.fake.seen.requests
     ended = run("run", "-o", "taken.html")
     ends(ended, ExitCode.COULD_NOT_RUN)
     assert "taken.html" in ended.err
-    assert stage.fake.seen.requests == before
+    assert servers.fake.seen.requests == before
 
 
-def test_a_run_file_in_an_impossible_place_is_found_before_anything_is_asked(run: Shell, stage: Place) -> None:
+def test_a_run_file_in_an_impossible_place_is_found_before_anything_is_asked(run: Shell, servers: Servers) -> None:
     (run.folder / "file").write_text("")
-    before = stage.fake.seen.requests
+    before = servers.fake.seen.requests
     ended = run("run", "--run-file", "file/r.sqlite")
     ends(ended, ExitCode.COULD_NOT_RUN)
     assert "file/r.sqlite" in ended.err
-    assert stage.fake.seen.requests == before
+    assert servers.fake.seen.requests == before
 
 
 def test_a_refused_token_ends_in_5_and_shows_no_token(run: Shell) -> None:
@@ -218,8 +218,8 @@ def test_the_token_is_in_nothing_that_a_run_leaves(run: Shell) -> None:
         assert TOKEN.encode() not in path.read_bytes()
 
 
-def test_a_closed_pipe_is_no_failure(crowded: Shell) -> None:
-    process = crowded.start("run", "-o", "csv=-", "-q")
+def test_a_closed_pipe_is_no_failure(synthetic_shell: Shell) -> None:
+    process = synthetic_shell.start("run", "-o", "csv=-", "-q")
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

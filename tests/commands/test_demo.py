@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.demo.users import People
+from audit.demo.users import DemoUsers
 from audit.model.codes import ExitCode
 from tests.support.audits import Shell
 from tests.support.ordinary_users import as_nobody
@@ -27,7 +27,7 @@ def nobody(shell: Shell) -> Iterator[Shell]:
         yield shell
 
 
-def check(shell: Shell, cast: People) -> None:
+def check(shell: Shell, demo_users: DemoUsers) -> None:
     """Run the demo; everything is as promised."""
     ended = shell("demo")
     assert ended.code == ExitCode.INCOMPLETE, ended.err
@@ -42,18 +42,18 @@ def check(shell: Shell, cast: People) -> None:
     assert "Not checked" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
-    assert got == dict(cast.expected)
+    assert got == dict(demo_users.expected)
 
 
 @pytest.mark.slow
-def test_the_demo_works_twice_in_a_row_and_finds_what_it_should(shell: Shell, cast: People) -> None:
-    check(shell, cast)
-    check(shell, cast)
+def test_the_demo_works_twice_in_a_row_and_finds_what_it_should(shell: Shell, demo_users: DemoUsers) -> None:
+    check(shell, demo_users)
+    check(shell, demo_users)
 
 
 @pytest.mark.slow
-def test_the_demo_works_for_an_ordinary_user(nobody: Shell, cast: People) -> None:
-    check(nobody, cast)
+def test_the_demo_works_for_an_ordinary_user(nobody: Shell, demo_users: DemoUsers) -> None:
+    check(nobody, demo_users)
 
 
 def test_outputs_can_be_chosen_and_stdout_carries_nothing_else(shell: Shell) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in for Replicate, asked over real sockets."""
+"""The fake Replicate, asked over real sockets."""
 
 import asyncio
 import base64
@@ -57,10 +57,10 @@ from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Missing, NoVersions, Version
 from tests import ROOT
 from tests.support import fake_replicate_fixtures
-from tests.support.crowd import Crowd
 from tests.support.fake_replicate_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
 
 manual_time, serve, session = (
@@ -447,7 +447,7 @@ async def test_a_hanging_request_ends_with_its_client(serve: Serve, session: Ses
     await until(lambda: fake.seen.in_flight == 0)
 
 
-async def test_a_stand_in_ends_at_once_whatever_hangs_or_drips() -> None:
+async def test_a_fake_replicate_ends_at_once_whatever_hangs_or_drips() -> None:
     faults = (model(faults=(Hang(),)), model("drip", faults=(Drip(),)), model("slow", faults=(Slow(low=60),)))
     begun = time.monotonic()
     async with FakeReplicate(small_world(*faults)) as fake:
@@ -518,7 +518,7 @@ async def test_a_foreign_next_leads_away(serve: Serve, session: Session, form: A
     assert following.startswith(expected.format(port=fake.port, other_port=fake.port - 1) + f"/v1/{LISTED}?cursor=")
 
 
-async def test_a_foreign_next_can_lead_to_a_second_stand_in(serve: Serve, session: Session) -> None:
+async def test_a_foreign_next_can_lead_to_a_second_fake_replicate(serve: Serve, session: Session) -> None:
     other = await serve(model())
     fake = await serve(model(faults=(Paging(to=other.origin),)))
     following = (await get(session, fake, LISTED)).json["next"]
@@ -656,12 +656,12 @@ def test_a_thread_that_cannot_serve_says_why() -> None:
         pass
 
 
-def make_standin() -> FakeReplicate:
+def make_fake() -> FakeReplicate:
     return FakeReplicate(small_world(model()))
 
 
 def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
-    with in_process(make_standin) as remote:
+    with in_process(make_fake) as remote:
         assert ask_plainly(remote.origin) == 3
         usage = remote.usage()
         answered = remote.answered()
@@ -673,10 +673,10 @@ def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
 ORPHAN = """
 import os, signal
 from tests.support.process import in_process
-from tests.demo.test_fake_replicate import make_standin
+from tests.demo.test_fake_replicate import make_fake
 
 if __name__ == "__main__":
-    with in_process(make_standin) as remote:
+    with in_process(make_fake) as remote:
         print(remote.origin, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -701,7 +701,7 @@ def test_a_process_ends_with_its_parent_however_that_dies(tmp_path: Path) -> Non
             if probe.connect_ex(("127.0.0.1", port)):
                 return
         time.sleep(0.02)
-    pytest.fail("the stand-in outlived its parent by 2 s")
+    pytest.fail("the fake Replicate outlived its parent by 2 s")
 
 
 # The official client
@@ -745,12 +745,12 @@ def test_the_official_client_gets_proper_errors(token: str, status: int) -> None
     assert raised.value.detail
 
 
-# A crowd
-async def test_a_crowd_is_served_without_being_stored(serve: Serve, session: Session) -> None:
-    crowd = Crowd(1_000_000, oddities=0.0)
-    fake = await serve(crowd)
-    got = await get(session, fake, f"models/crowd-photos/{crowd.model_name(987_654)}/versions")
-    assert [v["id"] for v in got.json["results"]] == [v.id for v in crowd.versions(987_654)]
+# Synthetic users
+async def test_synthetic_users_are_served_without_being_stored(serve: Serve, session: Session) -> None:
+    synthetic_users = SyntheticUsers(1_000_000, oddities=0.0)
+    fake = await serve(synthetic_users)
+    got = await get(session, fake, f"models/synthetic-photos/{synthetic_users.model_name(987_654)}/versions")
+    assert [v["id"] for v in got.json["results"]] == [v.id for v in synthetic_users.versions(987_654)]
     page = (await get(session, fake, "trainings")).json
     again = (await get(session, fake, f"trainings/{page['results'][42]['id']}")).json
     assert again == page["results"][42]

@@ -7,20 +7,20 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from audit.demo.cases import ACCOUNT
 from audit.demo.rows import ModelRow, UserRow
-from audit.demo.stage import load
-from audit.demo.users import People, people
+from audit.demo.scenarios import ACCOUNT
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers, users_at
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Failed, Found
 from audit.model.users import TRIMMED, ModelRecord
-from tests.support.crowd import Crowd
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DEMO = people(NOW)
+DEMO = users_at(NOW)
 
 
 def test_every_reason_but_stopped_and_every_note_is_shown() -> None:
@@ -30,7 +30,7 @@ def test_every_reason_but_stopped_and_every_note_is_shown() -> None:
 
 
 def test_the_same_moment_gives_the_same_people_and_another_moment_the_same_verdicts() -> None:
-    again, later = people(NOW), people(NOW + timedelta(days=500, seconds=1.5))
+    again, later = users_at(NOW), users_at(NOW + timedelta(days=500, seconds=1.5))
     assert (again.users, again.rows, again.expected) == (DEMO.users, DEMO.rows, DEMO.expected)
     assert list(again.world.trainings) == list(DEMO.world.trainings)
     assert (later.users, later.expected) == (DEMO.users, DEMO.expected)
@@ -53,7 +53,7 @@ def test_nothing_lies_in_the_future() -> None:
     assert all(datetime.fromisoformat(training.created_at) <= NOW for training in DEMO.world.trainings)
 
 
-def counting_rows(data: People) -> dict[str, ModelRow]:
+def counting_rows(data: DemoUsers) -> dict[str, ModelRow]:
     """The contract's choice of one row per user, in the slowest and most obvious way."""
     chosen: dict[str, ModelRow] = {}
     never = datetime.min.replace(tzinfo=UTC)
@@ -63,7 +63,7 @@ def counting_rows(data: People) -> dict[str, ModelRow]:
     return chosen
 
 
-def record(data: People, row: ModelRow, chosen: dict[str, ModelRow]) -> ModelRecord:
+def record(data: DemoUsers, row: ModelRow, chosen: dict[str, ModelRow]) -> ModelRecord:
     """What a reader of the tables would say about a user, again the slow way."""
     others = [other for other in data.rows if other.user_id == row.user_id and other.id != row.id]
     completed = [other for other in others if other.training_status == "completed" and not other.is_test]
@@ -178,9 +178,9 @@ async def test_tables_are_loaded_as_they_are(database: str) -> None:
     assert indexed == 1
 
 
-async def test_a_crowd_is_loaded_by_copy(database: str) -> None:
+async def test_synthetic_users_are_loaded_by_copy(database: str) -> None:
     begun = time.monotonic()
-    await load(database, Crowd(5_000))
+    await load(database, SyntheticUsers(5_000))
     assert time.monotonic() - begun < 5
     connection = await asyncpg.connect(database)
     try:
@@ -194,17 +194,17 @@ async def test_a_crowd_is_loaded_by_copy(database: str) -> None:
 
 
 @pytest.mark.parametrize("oddities", [0.0, 0.1, 1.0])
-def test_a_crowds_rows_and_world_lead_to_its_verdicts(oddities: float) -> None:
-    crowd = Crowd(300, seed=5, oddities=oddities)
+def test_the_synthetic_users_rows_and_world_lead_to_its_verdicts(oddities: float) -> None:
+    synthetic_users = SyntheticUsers(300, seed=5, oddities=oddities)
     chosen: dict[str, ModelRow] = {}
-    for row in crowd.rows:
+    for row in synthetic_users.rows:
         best = chosen.get(row.user_id)
         if not best or (row.updated_at and best.updated_at and row.updated_at > best.updated_at):
             chosen[row.user_id] = row
-    for i, reason in enumerate(crowd.reasons):
-        row = chosen[crowd.user_id(i)]
+    for i, reason in enumerate(synthetic_users.reasons):
+        row = chosen[synthetic_users.user_id(i)]
         model = askable_model(row.replicate_model_id)
-        reply = truth(crowd, model) if model else Failed(Reason.BAD_RESPONSE, "never asked")
+        reply = truth(synthetic_users, model) if model else Failed(Reason.BAD_RESPONSE, "never asked")
         bare = ModelRecord(
             user_id=row.user_id,
             email=None,
@@ -219,9 +219,9 @@ def test_a_crowds_rows_and_world_lead_to_its_verdicts(oddities: float) -> None:
         assert classify(bare, reply, RunContext()).reason is reason
 
 
-def test_a_crowd_follows_its_seed_and_has_the_share_of_oddities_it_was_told() -> None:
-    first, same, other = Crowd(2_000), Crowd(2_000), Crowd(2_000, seed=2)
+def test_synthetic_users_follow_the_seed_and_have_the_share_of_oddities_that_was_asked_for() -> None:
+    first, same, other = SyntheticUsers(2_000), SyntheticUsers(2_000), SyntheticUsers(2_000, seed=2)
     assert list(first.rows) == list(same.rows)
     assert set(first.rows).isdisjoint(other.rows)
-    odd = Counter(reason is not Reason.LATEST_VERSION for reason in Crowd(20_000).reasons)[True]
+    odd = Counter(reason is not Reason.LATEST_VERSION for reason in SyntheticUsers(20_000).reasons)[True]
     assert 1_800 <= odd <= 2_200

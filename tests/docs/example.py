@@ -18,7 +18,7 @@ from audit.commands import outputs as reporting
 from audit.commands.demo import demo_settings
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.demo.stage import stage
+from audit.demo.servers import demo_servers
 from audit.model import times as instants
 from audit.model.codes import Format
 from audit.model.replies import Requests
@@ -43,7 +43,7 @@ FILES: dict[str, Format] = {
 
 def write(folder: Path) -> None:
     """Audit, and write all `FILES` into `folder`."""
-    with tempfile.TemporaryDirectory() as scratch, stage(NOW) as staged:
+    with tempfile.TemporaryDirectory() as scratch, demo_servers(NOW) as staged:
 
         async def audit() -> RunFile:
             return await app.audit(

@@ -3,7 +3,7 @@
 `python -m tests.docs.screens FOLDER` writes them.
 
 The commands are real ones, run on the demo's servers at a fixed moment; what differs from machine to machine (the
-stand-in's port, milliseconds, the server's version) is set here.
+fake Replicate's port, milliseconds, the server's version) is set here.
 """
 
 import os
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from audit.demo.stage import stage
+from audit.demo.servers import demo_servers
 from tests import ROOT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def write(folder: Path) -> None:
 
 def screens() -> dict[str, str]:
     """What each command prints on a terminal with colours, after the command itself."""
-    with tempfile.TemporaryDirectory() as scratch, stage(NOW) as staged:
+    with tempfile.TemporaryDirectory() as scratch, demo_servers(NOW) as staged:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         environ = kept | {
             "PYTHONPATH": str(ROOT),

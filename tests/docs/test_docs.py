@@ -15,11 +15,11 @@ from audit.commands.accept import file as accept_file
 from audit.demo import postgres
 from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
-from audit.demo.users import People
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers
 from tests import ROOT
 from tests.docs import licences, reference
-from tests.support.audits import Place, Shell, new_database
+from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import execute
 from tests.support.documents import Block, anchors, blocks, documents, links
 
@@ -74,13 +74,13 @@ def skipped(block: Block) -> bool:
 
 
 @pytest.fixture
-def place(postgres_server: str, cast: People) -> Iterator[Place]:
+def place(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     """The demo's users, for one document alone: examples may change them."""
     dsn = asyncio.run(new_database(postgres_server, f"docs_{next(_databases)}"))
-    asyncio.run(load(dsn, cast))
+    asyncio.run(load(dsn, demo_users))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(FakeReplicate(cast.world)) as fake:
-        yield Place(dsn, fake)
+    with in_thread(FakeReplicate(demo_users.world)) as fake:
+        yield Servers(dsn, fake)
 
 
 def script(path: Path, folder: Path) -> str:
@@ -108,7 +108,7 @@ def script(path: Path, folder: Path) -> str:
         for path in with_examples()
     ],
 )
-def test_the_examples_of_a_document_run(path: Path, place: Place, shell: Shell) -> None:
+def test_the_examples_of_a_document_run(path: Path, place: Servers, shell: Shell) -> None:
     programs = shell.folder / "bin"
     programs.mkdir()
     command = programs / "sync-audit"

@@ -12,7 +12,7 @@ import pytest
 
 from tests import ROOT
 from tests.examples.workflows import Runner, parsed
-from tests.support.audits import Place, Shell
+from tests.support.audits import Servers, Shell
 
 ACTION = parsed(ROOT / "action.yml")
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"]}
@@ -34,10 +34,10 @@ def program(shell: Shell, place: str = "bin") -> Path:
 
 
 @pytest.fixture
-def runner(stage: Place, shell: Shell) -> Runner:
+def runner(servers: Servers, shell: Shell) -> Runner:
     """A job that uses the action."""
     program(shell, "sync-audit/bin")
-    environ = stage.environ | {
+    environ = servers.environ | {
         "SYNC_AUDIT_RETRIES": "0",
         "GITHUB_ACTIONS": "true",
         "GITHUB_STEP_SUMMARY": str(shell.folder / "summary.md"),
@@ -168,10 +168,10 @@ def test_the_examples_name_the_version_that_comes_next() -> None:
     assert GITLAB["variables"]["SYNC_AUDIT_PACKAGE"] == f"replicate-sync-audit=={version}"
 
 
-def test_the_gitlab_job_leaves_its_artifacts(stage: Place, shell: Shell) -> None:
+def test_the_gitlab_job_leaves_its_artifacts(servers: Servers, shell: Shell) -> None:
     program(shell)
     line = GITLAB["script"][-1].replace("/tmp/sync-audit/bin/", "bin/")
-    environ = shell.all_environ(stage.environ | {"SYNC_AUDIT_RETRIES": "0"})
+    environ = shell.all_environ(servers.environ | {"SYNC_AUDIT_RETRIES": "0"})
     done = subprocess.run(["bash", "-c", line], cwd=shell.folder, env=environ, capture_output=True, check=False)
     assert done.returncode == 4, done.stderr
     artifacts = [*GITLAB["artifacts"]["paths"], GITLAB["artifacts"]["reports"]["junit"]]
@@ -179,10 +179,10 @@ def test_the_gitlab_job_leaves_its_artifacts(stage: Place, shell: Shell) -> None
 
 
 @pytest.fixture
-def nightly(stage: Place, shell: Shell) -> Shell:
+def nightly(servers: Servers, shell: Shell) -> Shell:
     """The cron script's folder, with its settings."""
     bin_folder = program(shell)
-    settings = stage.environ | {"SYNC_AUDIT_RETRIES": "0"}
+    settings = servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
     (shell.folder / "env").write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
     shell.environ = {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
@@ -197,12 +197,12 @@ def night(nightly: Shell) -> subprocess.CompletedProcess[str]:
     return subprocess.run([NIGHTLY], env=nightly.all_environ({}), capture_output=True, text=True, check=False)
 
 
-def test_the_nightly_script_says_what_is_to_be_done(nightly: Shell, stage: Place) -> None:
+def test_the_nightly_script_says_what_is_to_be_done(nightly: Shell, servers: Servers) -> None:
     done = night(nightly)
     assert done.returncode == 4
     assert "Outdated version" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("exit 4: ")
-    assert stage.environ["REPLICATE_API_TOKEN"] not in done.stdout + done.stderr
+    assert servers.environ["REPLICATE_API_TOKEN"] not in done.stdout + done.stderr
     assert {path.stat().st_mode & 0o077 for path in (nightly.folder / "reports").iterdir()} == {0}
 
 

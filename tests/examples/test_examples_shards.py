@@ -17,14 +17,14 @@ import pytest
 from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.model.codes import ExitCode, Reason
 from tests import ROOT
 from tests.examples.schedulers import batch_says, ended, install
 from tests.examples.test_examples import program
 from tests.examples.workflows import Runner, parsed
-from tests.support.audits import Place, Shell, new_database
-from tests.support.crowd import Crowd
+from tests.support.audits import Servers, Shell, new_database
+from tests.support.synthetic_users import SyntheticUsers
 
 EXAMPLES = ROOT / "examples"
 SHARDS = 4
@@ -32,11 +32,11 @@ GITHUB = parsed(EXAMPLES / "github/sync-audit-shards.yml")
 GITLAB = parsed(EXAMPLES / "gitlab/shards.gitlab-ci.yml")
 
 
-class Crew(Crowd):
+class Crew(SyntheticUsers):
     """Everybody can be checked, and every fifth needs a sync."""
 
     def reason(self, i: int) -> Reason:
-        """See `Crowd`."""
+        """See `SyntheticUsers`."""
         return Reason.LATEST_VERSION if i % 5 else Reason.OUTDATED_VERSION
 
 
@@ -52,10 +52,10 @@ def crew_dsn(postgres_server: str) -> str:
 
 
 @pytest.fixture
-def crew(crew_dsn: str) -> Iterator[Place]:
+def crew(crew_dsn: str) -> Iterator[Servers]:
     """The crew, and a Replicate that fails once: in the first shard that asks."""
     with in_thread(FakeReplicate(CREW, Rules(faults=(Refused(status=502, times=1),)))) as fake:
-        yield Place(crew_dsn, fake)
+        yield Servers(crew_dsn, fake)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,7 @@ def single(crew_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> dict[bool
     """The table of a single run, masked or not."""
     shell = Shell(tmp_path_factory.mktemp("single"))
     with in_thread(FakeReplicate(CREW)) as fake:
-        shell.environ = Place(crew_dsn, fake).environ
+        shell.environ = Servers(crew_dsn, fake).environ
         assert shell("run", "--run-file", "run.sqlite", "-oclear.csv").code == 3
     shell("render", "run.sqlite", "--redact", "-omasked.csv")
     return {masked: (shell.folder / f"{name}.csv").read_text() for masked, name in ((False, "clear"), (True, "masked"))}
@@ -118,7 +118,7 @@ def equipped(shell: Shell, run: str) -> Machine:
 
 
 @pytest.fixture
-def machine(shell: Shell, crew: Place) -> Machine:
+def machine(shell: Shell, crew: Servers) -> Machine:
     """A machine from which the crew can be audited."""
     shell.environ = crew.environ | {"SYNC_AUDIT_RETRIES": "0"}
     return equipped(shell, 'exec real-sync-audit "$@"')
@@ -199,7 +199,7 @@ def kept(runner: Runner) -> Path:
     return path
 
 
-def killed(machine: Machine, crew: Place, folder: Path, number: int) -> None:
+def killed(machine: Machine, crew: Servers, folder: Path, number: int) -> None:
     """A run of one shard that is killed before it is through; what it knows is in the log beside its file."""
     shell = Shell(folder, machine.shell.environ, machine.shell.cleanup)
     process = shell.start(
@@ -215,7 +215,7 @@ def killed(machine: Machine, crew: Place, folder: Path, number: int) -> None:
 
 
 def test_github_resumes_a_failed_shard_also_in_another_attempt_and_merges(
-    machine: Machine, crew: Place, single: dict[bool, str]
+    machine: Machine, crew: Servers, single: dict[bool, str]
 ) -> None:
     lost = github(machine, "lost", 1)
     killed(machine, crew, lost.folder, 1)

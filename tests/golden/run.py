@@ -23,13 +23,13 @@ from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import FakeReplicate, Trouble
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.postgres import embedded_postgres
-from audit.demo.stage import load
-from audit.demo.users import people
+from audit.demo.servers import load
+from audit.demo.users import users_at
 from audit.model.times import utc_text
 from audit.runfile import RunFile
 from tests import ROOT
 from tests.support import psql
-from tests.support.audits import Ended, Place, Shell, new_database
+from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import execute
 
 EARLIER = ROOT / "tests/fixtures/report-0.1.0.json"
@@ -96,15 +96,15 @@ def make(folder: Path) -> None:
     The latter are the rows of `user_models` that the undo file of the run's plan names: after psql has run the plan's
     apply file, and after it has run the undo file.
     """
-    cast = people(NOW)
+    demo_users = users_at(NOW)
     with (
         tempfile.TemporaryDirectory() as scratch,
         embedded_postgres(None) as server,
-        in_thread(FakeReplicate(cast.world)) as fake,
+        in_thread(FakeReplicate(demo_users.world)) as fake,
     ):
         dsn = asyncio.run(new_database(server, DATABASE))
-        asyncio.run(load(dsn, cast))
-        shell = Shell(Path(scratch), Place(dsn, fake).environ)
+        asyncio.run(load(dsn, demo_users))
+        shell = Shell(Path(scratch), Servers(dsn, fake).environ)
         _since_earlier(dsn)
         _audit(shell)
         _repair(shell, dsn, fake)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.golden import files as golden
 from tests.golden import run as golden_run
-from tests.support.audits import Place, Shell, new_database
+from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import MODELS, USERS, execute, insert
 
 AGAIN = "python -m tests.golden.files tests/fixtures/golden"
@@ -80,8 +80,8 @@ replicate, duration, an audit: models requests seconds per_minute bound
 """Group, name, title and keys of `data`. Figures depend on the machine."""
 
 
-def test_the_json_of_doctor_has_the_same_checks_and_keys_as_before(stage: Place, shell: Shell) -> None:
-    document = json.loads(shell("doctor", "--json", **stage.environ).out)
+def test_the_json_of_doctor_has_the_same_checks_and_keys_as_before(servers: Servers, shell: Shell) -> None:
+    document = json.loads(shell("doctor", "--json", **servers.environ).out)
     assert list(document) == ["schema_version", "tool", "exit_code", "summary", "checks"]
     assert {tuple(check) for check in document["checks"]} == {
         ("group", "name", "title", "state", "figure", "next_step", "data")

@@ -19,9 +19,9 @@ from audit.model.run import Shard
 from audit.model.shard import named, number_of, parse, share
 from audit.model.users import TRIMMED
 from audit.postgres import sql as source_sql
-from tests.support.crowd import Crowd
 from tests.support.database_rows import execute
 from tests.support.samples import record
+from tests.support.synthetic_users import SyntheticUsers
 
 ENVIRON = {"DATABASE_URL": "postgresql://db.example.com/shop", "REPLICATE_API_TOKEN": "r8_" + "x" * 37}
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,11 +69,11 @@ def test_the_shard_of_a_user_never_changes_between_releases(model: str | None, u
 
 @pytest.mark.parametrize("of", [2, 4, 7, 100])
 def test_shards_are_about_equally_large(of: int) -> None:
-    crowd = Crowd(20_000)
-    ids = [f"crowd-photos/{crowd.model_name(i)}" for i in range(crowd.n)]
+    synthetic_users = SyntheticUsers(20_000)
+    ids = [f"synthetic-photos/{synthetic_users.model_name(i)}" for i in range(synthetic_users.n)]
     sizes = Counter(number_of(record(replicate_model_id=model), of) for model in ids)
     assert sorted(sizes) == list(range(1, of + 1))
-    even = crowd.n / of
+    even = synthetic_users.n / of
     assert all(abs(size - even) < 5 * even**0.5 for size in sizes.values())
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from audit.demo.stage import load
-from audit.demo.users import People
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError
 from audit.model.run import Filters
 from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, literal, quoted
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import Database, parse
 from tests.support import psql
-from tests.support.audits import Place, Shell, new_database
+from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import execute
 
 HOSTILE = [
@@ -45,7 +45,7 @@ def toml(text: str) -> str:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The stage's rows, in tables and columns that are called otherwise."""
+    """The demo users' rows, in tables and columns that are called otherwise."""
 
     dsn: str
     tables: Tables
@@ -95,19 +95,19 @@ async def rename(dsn: str, tables: Tables) -> None:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(postgres_server: str, cast: People) -> Elsewhere:
+def elsewhere(postgres_server: str, demo_users: DemoUsers) -> Elsewhere:
     dsn = asyncio.run(new_database(postgres_server, "elsewhere"))
-    asyncio.run(load(dsn, cast))
+    asyncio.run(load(dsn, demo_users))
     tables = Tables(users=renamed("users"), user_models=renamed("user_models"), completed=(WORD,))
     asyncio.run(rename(dsn, tables))
     return Elsewhere(dsn, tables)
 
 
 @pytest.fixture
-def other(shell: Shell, stage: Place, elsewhere: Elsewhere) -> Shell:
+def other(shell: Shell, servers: Servers, elsewhere: Elsewhere) -> Shell:
     """A shell with a config file, and beside it a folder without."""
     (shell.folder / "sync-audit.toml").write_text(elsewhere.toml)
-    shell.environ = stage.environ | {"DATABASE_URL": elsewhere.dsn}
+    shell.environ = servers.environ | {"DATABASE_URL": elsewhere.dsn}
     return shell
 
 
@@ -116,14 +116,14 @@ def document(text: str) -> dict[str, Any]:
     return loaded
 
 
-def test_an_audit_comes_to_the_same(other: Shell, stage: Place) -> None:
+def test_an_audit_comes_to_the_same(other: Shell, servers: Servers) -> None:
     outputs = ("-o", "a.json", "-o", "a.csv", "-o", "a.html", "--run-file", "a.sqlite", "--quiet")
     there = other("run", *outputs)
     folder = other.folder
     texts = {name: (folder / name).read_text() for name in ("a.json", "a.csv", "a.html")}
     for name in (*texts, "a.sqlite"):
         (folder / name).unlink()
-    here = other("run", "--no-config", *outputs, DATABASE_URL=stage.dsn)
+    here = other("run", "--no-config", *outputs, DATABASE_URL=servers.dsn)
     assert there.code == here.code == 4, there.err
     mapped, plain = document(texts["a.json"]), document((folder / "a.json").read_text())
     counts = mapped["population"]["training_status"]
@@ -159,13 +159,13 @@ def with_tables(dsn: str, tables: Tables) -> Database:
 
 
 def test_one_user_is_found_by_all_names_and_the_query_for_the_rows_runs(
-    other: Shell, stage: Place, elsewhere: Elsewhere, cast: People
+    other: Shell, servers: Servers, elsewhere: Elsewhere, demo_users: DemoUsers
 ) -> None:
-    rows = [row for row in cast.rows if row.replicate_model_id and "/" in row.replicate_model_id]
-    user = next(each for each in cast.users if each.id == rows[0].user_id)
+    rows = [row for row in demo_users.rows if row.replicate_model_id and "/" in row.replicate_model_id]
+    user = next(each for each in demo_users.users if each.id == rows[0].user_id)
     for who in (str(user.email).upper(), str(rows[0].replicate_model_id)):
         mapped = document(other("user", who, "--json").out)
-        plain = document(other("user", who, "--json", "--no-config", DATABASE_URL=stage.dsn).out)
+        plain = document(other("user", who, "--json", "--no-config", DATABASE_URL=servers.dsn).out)
         sql = mapped["links"].pop("rows_sql")
         for each in (mapped, plain):
             each["links"].pop("rows_sql", None)
@@ -184,9 +184,9 @@ async def fetched(dsn: str, sql: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-def test_doctor_finds_the_same_and_names_what_is_there(other: Shell, stage: Place, elsewhere: Elsewhere) -> None:
+def test_doctor_finds_the_same_and_names_what_is_there(other: Shell, servers: Servers, elsewhere: Elsewhere) -> None:
     mapped = {each["name"]: each for each in document(other("doctor", "--json").out)["checks"]}
-    plain_out = other("doctor", "--json", "--no-config", DATABASE_URL=stage.dsn).out
+    plain_out = other("doctor", "--json", "--no-config", DATABASE_URL=servers.dsn).out
     plain = {each["name"]: each for each in document(plain_out)["checks"]}
     assert {name: mapped[name]["state"] for name in plain} == {name: each["state"] for name, each in plain.items()}
     sql = elsewhere.tables.user_models.sql
@@ -256,14 +256,14 @@ async def everything(dsn: str, table: str) -> str:
 
 
 def test_a_repair_changes_the_rows_there_and_is_undone_byte_for_byte(
-    shell: Shell, stage: Place, postgres_server: str, cast: People
+    shell: Shell, servers: Servers, postgres_server: str, demo_users: DemoUsers
 ) -> None:
     dsn = asyncio.run(new_database(postgres_server, "elsewhere_repaired"))
-    asyncio.run(load(dsn, cast))
+    asyncio.run(load(dsn, demo_users))
     tables = Tables(users=renamed("users"), user_models=renamed("user_models"), completed=(WORD,))
     asyncio.run(rename(dsn, tables))
     (shell.folder / "sync-audit.toml").write_text(Elsewhere(dsn, tables).toml)
-    shell.environ = stage.environ | {"DATABASE_URL": dsn}
+    shell.environ = servers.environ | {"DATABASE_URL": dsn}
     before = asyncio.run(everything(dsn, tables.user_models.sql))
 
     assert shell("run", "--trainings", "-o", "a.json", "--run-file", "a.sqlite", "-q").code == 4

@@ -12,7 +12,7 @@ from audit.postgres import sql as source_sql
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse
 from audit.postgres.user import AT_MOST, OneUser, Several, find, user_statements
-from tests.support.audits import Place
+from tests.support.audits import Servers
 from tests.support.database_rows import MODELS, USERS, Row, execute, insert, model
 
 PEOPLE: list[Row] = [
@@ -146,12 +146,12 @@ async def test_ids_of_any_type_are_found_and_other_words_are_no_error(
     assert await ids(database, "99999999999999999999999") == []
 
 
-async def test_the_record_is_the_one_that_a_run_judges(stage: Place) -> None:
-    async with snapshot(parse(stage.dsn), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+async def test_the_record_is_the_one_that_a_run_judges(servers: Servers) -> None:
+    async with snapshot(parse(servers.dsn), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
         records = [record async for record in taken.records()]
     assert len(records) > 50
     for record in records:
-        found = await one(stage.dsn, record.user_id)
+        found = await one(servers.dsn, record.user_id)
         assert found.record == record
 
 

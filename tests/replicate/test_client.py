@@ -40,9 +40,9 @@ from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Rep
 from audit.replicate import Replicate, Target, connect
 from audit.replicate.transport import _ERRORS, LARGEST_BODY
 from tests.support.clock import MadeUpTime
-from tests.support.crowd import Crowd
 from tests.support.odd_bodies import ODD_BODIES, ODD_VERSION
 from tests.support.samples import digest
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
 
 
@@ -246,9 +246,9 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
 
 
 async def test_trainings_come_page_by_page_newest_first() -> None:
-    crowd = Crowd(250)
+    synthetic_users = SyntheticUsers(250)
     async with (
-        FakeReplicate(crowd) as fake,
+        FakeReplicate(synthetic_users) as fake,
         connect(target(fake.base_url), MadeUpTime().ticking) as replicate,
     ):
         read: list[Training] = []
@@ -259,8 +259,8 @@ async def test_trainings_come_page_by_page_newest_first() -> None:
             read += page.trainings
             following, pages = page.next, pages + 1
     assert pages == 3
-    assert [each.id for each in read] == [each.id for each in crowd.trainings]
-    assert read[0].weights == crowd.trainings[0].weights
+    assert [each.id for each in read] == [each.id for each in synthetic_users.trainings]
+    assert read[0].weights == synthetic_users.trainings[0].weights
 
 
 async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:

@@ -16,7 +16,7 @@ import trustme
 
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model.codes import ExitCode
-from tests.support.audits import Place, Shell
+from tests.support.audits import Servers, Shell
 
 T = TypeVar("T")
 HOST = "api.replicate.test"
@@ -116,7 +116,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Front:
-    """TLS in front of the stand-in, with a certificate for `localhost` and HOST."""
+    """TLS in front of the fake Replicate, with a certificate for `localhost` and HOST."""
 
     port: int
     ca: Path
@@ -125,7 +125,7 @@ class Front:
 
 
 @pytest.fixture(scope="module")
-def front(square: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def front(synthetic_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("certificates")
     authority, other = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -134,7 +134,7 @@ def front(square: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     authority.issue_cert("localhost", HOST).configure_cert(context)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await piped((reader, writer), await asyncio.open_connection("127.0.0.1", square.fake.port))
+        await piped((reader, writer), await asyncio.open_connection("127.0.0.1", synthetic_servers.fake.port))
 
     with in_thread(listening(handle, context)) as port:
         yield Front(port, folder / "ca.pem", folder / "other.pem")
@@ -147,9 +147,9 @@ def serving(proxy: Proxy) -> Iterator[int]:
 
 
 @pytest.fixture
-def run(shell: Shell, square: Place, front: Front) -> Shell:
-    """A shell in which five of the crowd are audited over TLS."""
-    shell.environ = square.environ | {
+def run(shell: Shell, synthetic_servers: Servers, front: Front) -> Shell:
+    """A shell in which five synthetic users are audited over TLS."""
+    shell.environ = synthetic_servers.environ | {
         "REPLICATE_BASE_URL": f"https://localhost:{front.port}",
         "SSL_CERT_FILE": str(front.ca),
         "SYNC_AUDIT_TIMEOUT": "5",
@@ -176,43 +176,43 @@ def test_a_certificate_of_the_authority_in_ssl_cert_file_is_trusted(run: Shell) 
 
 @pytest.mark.parametrize("trusted", ["other_ca", None], ids=["another authority", "the system's"])
 def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so_and_no_token_goes_out(
-    run: Shell, front: Front, square: Place, trusted: str | None
+    run: Shell, front: Front, synthetic_servers: Servers, trusted: str | None
 ) -> None:
     run.environ["SSL_CERT_FILE"] = str(getattr(front, trusted)) if trusted else ""
-    before = square.fake.seen.requests
+    before = synthetic_servers.fake.seen.requests
     done = run(*RUN)
     assert done.code == ExitCode.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
     assert "the server's TLS certificate is not trusted" in (run.folder / "report.json").read_text()
-    assert square.fake.seen.requests == before
+    assert synthetic_servers.fake.seen.requests == before
 
 
-def test_a_certificate_for_another_name_is_not_trusted(run: Shell, front: Front, square: Place) -> None:
-    before = square.fake.seen.requests
+def test_a_certificate_for_another_name_is_not_trusted(run: Shell, front: Front, synthetic_servers: Servers) -> None:
+    before = synthetic_servers.fake.seen.requests
     done = run(*RUN, REPLICATE_BASE_URL=f"https://127.0.0.1:{front.port}")
     assert done.code == ExitCode.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
-    assert square.fake.seen.requests == before
+    assert synthetic_servers.fake.seen.requests == before
 
 
-def test_a_server_without_tls_is_an_error_that_says_so(run: Shell, square: Place) -> None:
-    done = run(*RUN, REPLICATE_BASE_URL=f"https://localhost:{square.fake.port}")
+def test_a_server_without_tls_is_an_error_that_says_so(run: Shell, synthetic_servers: Servers) -> None:
+    done = run(*RUN, REPLICATE_BASE_URL=f"https://localhost:{synthetic_servers.fake.port}")
     assert done.code == ExitCode.INCOMPLETE
     assert "no TLS connection could be agreed on" in done.err
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 def test_all_goes_through_the_proxy_which_sees_neither_token_nor_question(
-    run: Shell, front: Front, square: Place, name: str
+    run: Shell, front: Front, synthetic_servers: Servers, name: str
 ) -> None:
     proxy = Proxy({f"{HOST}:{front.port}": front.port}, f"ci:{PASSWORD}")
-    before = square.fake.seen.requests
+    before = synthetic_servers.fake.seen.requests
     with serving(proxy) as port:
         where = {name: f"http://ci:{PASSWORD}@127.0.0.1:{port}", "REPLICATE_BASE_URL": f"https://{HOST}:{front.port}"}
         done = run(*RUN, **where)
     assert "up to date" in done.err
     assert "network_error" not in (run.folder / "report.json").read_text()
-    assert square.fake.seen.requests - before >= 5
+    assert synthetic_servers.fake.seen.requests - before >= 5
     assert set(proxy.asked) == {f"CONNECT {HOST}:{front.port} HTTP/1.1"}
     for secret in (TOKEN.encode(), b"/v1/models", b"Bearer"):
         assert secret not in proxy.passed
@@ -254,26 +254,26 @@ def test_a_host_in_no_proxy_is_asked_directly(run: Shell, front: Front, no_proxy
     assert "the host name cannot be resolved" in done.err
 
 
-def test_this_machine_is_never_asked_through_a_proxy(run: Shell, front: Front, square: Place) -> None:
+def test_this_machine_is_never_asked_through_a_proxy(run: Shell, front: Front, synthetic_servers: Servers) -> None:
     proxy = Proxy({})
     with serving(proxy) as port:
         names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
         where = dict.fromkeys(names, f"http://127.0.0.1:{port}")
-        for url in (square.fake.base_url, f"https://localhost:{front.port}"):
+        for url in (synthetic_servers.fake.base_url, f"https://localhost:{front.port}"):
             done = run(*RUN, REPLICATE_BASE_URL=url, **where)
             assert "up to date" in done.err, done.err
             (run.folder / "run.sqlite").unlink()
     assert proxy.asked == []
 
 
-def test_a_netrc_does_not_take_the_tokens_place(run: Shell, square: Place, front: Front) -> None:
+def test_a_netrc_does_not_take_the_tokens_place(run: Shell, synthetic_servers: Servers, front: Front) -> None:
     (run.folder / ".netrc").write_text(
         f"machine localhost login me password {PASSWORD}\nmachine 127.0.0.1 login me password {PASSWORD}\n"
     )
     (run.folder / ".netrc").chmod(0o600)
-    before = square.fake.seen.tokens.copy()
-    for url in (square.fake.base_url, f"https://localhost:{front.port}"):
+    before = synthetic_servers.fake.seen.tokens.copy()
+    for url in (synthetic_servers.fake.base_url, f"https://localhost:{front.port}"):
         where = {"HOME": str(run.folder), "NETRC": str(run.folder / ".netrc"), "REPLICATE_BASE_URL": url}
         assert "up to date" in run(*RUN, **where).err
         (run.folder / "run.sqlite").unlink()
-    assert (square.fake.seen.tokens - before).keys() == {"valid"}
+    assert (synthetic_servers.fake.seen.tokens - before).keys() == {"valid"}

@@ -11,12 +11,12 @@ import asyncpg
 from audit.commands import outputs as reporting
 from audit.report.csv_report import COLUMNS
 from audit.report.writer import Output
-from tests.support.audits import Place, audit, new_database
+from tests.support.audits import Servers, audit, new_database
 
 
-def reports(stage: Place, folder: Path) -> tuple[bytes, list[dict[str, str]]]:
+def reports(servers: Servers, folder: Path) -> tuple[bytes, list[dict[str, str]]]:
     """The CSV and the JSON of one run."""
-    with audit(stage.settings(folder)) as run_file:
+    with audit(servers.settings(folder)) as run_file:
         reporting.report(run_file, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
     return (folder / "r.csv").read_bytes(), json.loads((folder / "r.json").read_text())["users"]
 
@@ -32,8 +32,8 @@ async def read_by_postgres(dsn: str, content: bytes) -> list[dict[str, str]]:
         await connection.close()
 
 
-def test_postgres_reads_the_same_cells_as_python(stage: Place, postgres_server: str, tmp_path: Path) -> None:
-    content, users = reports(stage, tmp_path)
+def test_postgres_reads_the_same_cells_as_python(servers: Servers, postgres_server: str, tmp_path: Path) -> None:
+    content, users = reports(servers, tmp_path)
     dsn = asyncio.run(new_database(postgres_server, "csv_elsewhere"))
     theirs = asyncio.run(read_by_postgres(dsn, content))
     ours = list(csv.DictReader(StringIO(content.decode(), newline=""), strict=True))

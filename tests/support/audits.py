@@ -1,4 +1,4 @@
-"""Whole audits on real servers: a database with the demo's users, a stand-in for Replicate, a command that runs."""
+"""Whole audits on real servers: a database with the demo's users, a fake Replicate, a command that runs."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ from audit.demo.fake_replicate.faults import Refused, Throttled
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import Model, World
-from audit.demo.stage import load
-from audit.demo.users import People, people
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers, users_at
 from audit.model.replies import TrainingsRead
 from audit.postgres.url import parse
 from audit.runfile import RunFile
 from tests import ROOT
-from tests.support.crowd import Crowd
 from tests.support.forks import PYTHON, Forks, forkable
+from tests.support.synthetic_users import SyntheticUsers
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _KEPT = {"PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG"}
@@ -41,7 +41,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class Servers:
     """A database and what Replicate has to say about it."""
 
     dsn: str
@@ -92,12 +92,12 @@ async def new_database(server: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def cast() -> People:
+def demo_users() -> DemoUsers:
     """The demo's users at a fixed moment."""
-    return people(NOW)
+    return users_at(NOW)
 
 
-class Prompt:
+class WorldWithoutWaits:
     """A world in which nobody is told to wait: 503 in place of 429, and what passes has passed."""
 
     def __init__(self, world: World) -> None:
@@ -117,37 +117,37 @@ class Prompt:
 
 
 @pytest.fixture(scope="session")
-def stage(postgres_server: str, cast: People) -> Iterator[Place]:
+def servers(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     """The demo's users, to be read only, and a Replicate that takes little time for them: nothing is retried.
 
     Dozens of tests audit them all. One time-out is left; `troubled` has the rest.
     """
-    dsn = asyncio.run(new_database(postgres_server, "stage"))
-    asyncio.run(load(dsn, cast))
-    with in_thread(FakeReplicate(Prompt(cast.world))) as fake:
-        yield Place(dsn, fake, retries=0)
+    dsn = asyncio.run(new_database(postgres_server, "servers"))
+    asyncio.run(load(dsn, demo_users))
+    with in_thread(FakeReplicate(WorldWithoutWaits(demo_users.world))) as fake:
+        yield Servers(dsn, fake, retries=0)
 
 
 @pytest.fixture(scope="session")
-def troubled(stage: Place, cast: People) -> Iterator[Place]:
+def faulty_servers(servers: Servers, demo_users: DemoUsers) -> Iterator[Servers]:
     """The demo's users with all that Replicate does to them: it makes everybody wait, and is well the second time."""
-    with in_thread(FakeReplicate(cast.world)) as fake:
-        yield Place(stage.dsn, fake)
+    with in_thread(FakeReplicate(demo_users.world)) as fake:
+        yield Servers(servers.dsn, fake)
 
 
 @pytest.fixture(scope="session")
-def crowd() -> Crowd:
+def synthetic_users() -> SyntheticUsers:
     """Users by the hundred, one in five of them odd."""
-    return Crowd(300, oddities=0.2)
+    return SyntheticUsers(300, oddities=0.2)
 
 
 @pytest.fixture(scope="session")
-def square(postgres_server: str, crowd: Crowd) -> Iterator[Place]:
-    """The crowd, to be read only."""
+def synthetic_servers(postgres_server: str, synthetic_users: SyntheticUsers) -> Iterator[Servers]:
+    """Servers with the synthetic users, to be read only."""
     dsn = asyncio.run(new_database(postgres_server, "square"))
-    asyncio.run(load(dsn, crowd))
-    with in_thread(FakeReplicate(crowd)) as fake:
-        yield Place(dsn, fake)
+    asyncio.run(load(dsn, synthetic_users))
+    with in_thread(FakeReplicate(synthetic_users)) as fake:
+        yield Servers(dsn, fake)
 
 
 def audit(settings: RunSettings) -> RunFile:

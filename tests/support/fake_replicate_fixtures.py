@@ -47,7 +47,7 @@ class ManualTime:
 
     @property
     def times(self) -> Times:
-        """For a stand-in."""
+        """For a fake Replicate."""
         return Times(clock=lambda: self.seconds, now=self.now, sleep=self.sleep)
 
     def now(self) -> datetime:

@@ -13,7 +13,7 @@ from audit.demo.fake_replicate.thread import _START_SECONDS
 
 
 class Usage(NamedTuple):
-    """What a stand-in in a process of its own has counted and used."""
+    """What a fake Replicate in a process of its own has counted and used."""
 
     seen: Seen
     cpu_seconds: float
@@ -23,7 +23,7 @@ class Usage(NamedTuple):
 
 
 class RemoteFakeReplicate:
-    """A stand-in in another process, as far as it can be reached from here."""
+    """A fake Replicate in another process, as far as it can be reached from here."""
 
     def __init__(self, connection: Connection, origin: str) -> None:
         self._connection = connection
@@ -56,12 +56,12 @@ def in_process(make: Callable[[], FakeReplicate]) -> Iterator[RemoteFakeReplicat
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(make, there), name="stand-in", daemon=True)
+    process = context.Process(target=_serve, args=(make, there), name="fake Replicate", daemon=True)
     process.start()
     there.close()
     try:
         if not here.poll(_START_SECONDS):
-            raise TimeoutError(f"The stand-in did not start within {_START_SECONDS:.0f} s.")
+            raise TimeoutError(f"The fake Replicate did not start within {_START_SECONDS:.0f} s.")
         yield RemoteFakeReplicate(here, here.recv())
     finally:
         here.close()

@@ -100,7 +100,7 @@ class Paging(Fault, frozen=True, kw_only=True):
     """A `next` that must not be followed, on an otherwise right page.
 
     `host`, `port` and `scheme` lead away from this server, `loop` to the page itself, `loop2` to and fro between two,
-    `endless` always to one more page; `to` is an origin of one's own to lead to, such as a second stand-in's.
+    `endless` always to one more page; `to` is an origin of one's own to lead to, such as a second fake Replicate's.
     """
 
     form: Literal["host", "port", "scheme", "loop", "loop2", "endless"] = "host"

@@ -1,4 +1,4 @@
-"""A stand-in for Replicate's HTTP API: a real server on a loopback port that answers from a `World`.
+"""A fake of Replicate's HTTP API: a real server on a loopback port that answers from a `World`.
 
 It answers as Replicate does (`answers.py`, `refusals.py`), errs as Replicate, its edge and the network in between do
 (`faults.py`), and counts what it is asked (`seen.py`). It can be read, not changed: anything but GET gets 405. It logs
@@ -95,7 +95,7 @@ class Seen:
 
 
 class Trouble:
-    """Chaos first, then the faults of the whole stand-in, then the model's own; the first that applies spoils alone."""
+    """Chaos first, then the server's faults, then the model's own; the first that applies spoils alone."""
 
     def __init__(self, everywhere: tuple[Fault, ...], chaos: Chaos | None) -> None:
         self._everywhere = everywhere
@@ -139,7 +139,7 @@ _UNLIMITED = (2999, 60)
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the whole stand-in behaves; what a single model does wrong stands in its data."""
+    """How the whole fake Replicate behaves; what a single model does wrong stands in its data."""
 
     sizes: PageSizes = PageSizes()
     rate: Rate | None = None

@@ -1,4 +1,4 @@
-"""A stand-in away from the caller's event loop: in a thread (the demo) or in a process (benchmarks)."""
+"""A fake Replicate away from the caller's event loop: in a thread (the demo) or in a process (benchmarks)."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ _START_SECONDS = 30.0
 def in_thread(fake: FakeReplicate) -> Iterator[FakeReplicate]:
     """Serves from a thread with an event loop of its own. What fails at the start is raised here.
 
-    `standin.seen` may be read meanwhile; everything else belongs to that thread.
+    `fake.seen` may be read meanwhile; everything else belongs to that thread.
     """
     loop = asyncio.new_event_loop()
     ended = asyncio.Event()
@@ -35,7 +35,7 @@ def in_thread(fake: FakeReplicate) -> Iterator[FakeReplicate]:
             loop.close()
             started.set()
 
-    thread = threading.Thread(target=run, name="stand-in", daemon=True)
+    thread = threading.Thread(target=run, name="fake Replicate", daemon=True)
     thread.start()
     started.wait(_START_SECONDS)
     if failure:

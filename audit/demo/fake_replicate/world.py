@@ -1,4 +1,4 @@
-"""What the stand-in for Replicate knows: an account, models with their versions, trainings. Plain data, no server."""
+"""What the fake Replicate knows: an account, models with their versions, trainings. Plain data, no server."""
 
 import base64
 import hashlib

@@ -22,7 +22,7 @@ from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.run import Shard
 from audit.report.writer import Output
 from audit.runfile import RunFile, salvaged
-from tests.support.audits import Place, Shell, audit
+from tests.support.audits import Servers, Shell, audit
 from tests.support.run_files import run_file_of
 
 BEHIND = "beatriz.costa@example.com"
@@ -34,10 +34,10 @@ OVER = (TODAY - timedelta(days=1)).isoformat()
 
 
 @pytest.fixture(scope="module")
-def run_file(stage: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_file(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run, made without acceptances; not to be changed."""
     folder = tmp_path_factory.mktemp("run")
-    settings = stage.settings(folder, outputs=())
+    settings = servers.settings(folder, outputs=())
     audit(settings).close()
     return settings.run_file
 
@@ -52,9 +52,9 @@ def at_home(shell: Shell, run_file: Path) -> Shell:
 
 
 @pytest.fixture
-def on_stage(shell: Shell, stage: Place) -> Shell:
-    """A folder, and what a command needs to audit the stage."""
-    shell.environ = stage.environ
+def demo_shell(shell: Shell, servers: Servers) -> Shell:
+    """A folder, and what a command needs to audit the demo users."""
+    shell.environ = servers.environ
     return shell
 
 
@@ -181,7 +181,7 @@ def test_who_is_not_in_a_shard_is_looked_for_in_the_merged_run(shell: Shell) -> 
     assert "Name the merged run file with --run." in ended.err
 
 
-def stopped(place: Place, folder: Path, **changes: Any) -> RunFile:
+def stopped(place: Servers, folder: Path, **changes: Any) -> RunFile:
     """A run that ends after its first answer."""
     stop = Stop()
 
@@ -193,8 +193,8 @@ def stopped(place: Place, folder: Path, **changes: Any) -> RunFile:
     return asyncio.run(app.audit(settings, Impatient(), stop))
 
 
-def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(stage: Place, shell: Shell) -> None:
-    with stopped(stage, shell.folder) as run_file:
+def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(servers: Servers, shell: Shell) -> None:
+    with stopped(servers, shell.folder) as run_file:
         first, reached = (next(run_file.users(status)).record.user_id for status in (Status.NOT_CHECKED, Status.ERROR))
         entries = [
             entry(each.record.user_id, each.finding.reason)
@@ -215,9 +215,9 @@ def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(st
 
 
 # What it does to a run
-def test_run_reads_the_file_that_it_finds_and_the_exit_code_follows(stage: Place, shell: Shell) -> None:
+def test_run_reads_the_file_that_it_finds_and_the_exit_code_follows(servers: Servers, shell: Shell) -> None:
     (shell.folder / NAME).write_text(text(entry(BEHIND)))
-    shell.environ = stage.environ
+    shell.environ = servers.environ
     ended = shell("run", "--user", BEHIND, "-o", "a.json", "--run-file", "run.sqlite")
     assert ended.code == 0, ended.err
     assert ended.last_line == "exit 0: some users need attention, and all of them are accepted"
@@ -247,9 +247,9 @@ def test_run_reads_the_file_that_it_finds_and_the_exit_code_follows(stage: Place
     ids=["accepted", "never", "--no-accept", "expired", "another reason", "an error", "not the error", "both"],
 )
 def test_what_is_accepted_does_not_count(
-    entries: list[Acceptance], options: tuple[str, ...], code: int, words: str, on_stage: Shell
+    entries: list[Acceptance], options: tuple[str, ...], code: int, words: str, demo_shell: Shell
 ) -> None:
-    shell = on_stage
+    shell = demo_shell
     (shell.folder / NAME).write_text(text(*entries))
     ended = shell("run", "--user", BEHIND, "-o", "a.json", *options)
     assert ended.code == code, ended.err
@@ -316,12 +316,12 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
 
 
 @pytest.mark.slow
-def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(stage: Place, shell: Shell) -> None:
+def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(servers: Servers, shell: Shell) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND),))
-    with stopped(stage, shell.folder, acceptances=kept) as run_file:
+    with stopped(servers, shell.folder, acceptances=kept) as run_file:
         assert run_file.info.acceptances == kept
     (shell.folder / NAME).write_text(text(entry(WELL)))
-    shell.environ = stage.environ
+    shell.environ = servers.environ
     assert shell("run", "--resume", "run.sqlite", "-o", "a.json").code == 4
     assert reported(shell.folder)["run"]["acceptances"]["accepted"] == 1
     assert shell("run", "--resume", "run.sqlite", "-o", "a.json", "--accept", NAME).code == 4
@@ -329,15 +329,15 @@ def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(stage: Plac
     assert (block["file"], block["accepted"], block["unmatched"][0]["user"]) == (NAME, 0, WELL)
 
 
-def test_resuming_by_settings_alone_changes_nothing(run_file: Path, stage: Place) -> None:
+def test_resuming_by_settings_alone_changes_nothing(run_file: Path, servers: Servers) -> None:
     with RunFile.open(run_file) as opened:
-        again = resume_settings(Said({}, stage.environ), opened.info, opened.choices)
+        again = resume_settings(Said({}, servers.environ), opened.info, opened.choices)
     assert (again.judged_anew, again.acceptances) == (False, None)
 
 
-def test_what_is_left_of_a_damaged_run_can_be_judged_too(stage: Place, tmp_path: Path) -> None:
+def test_what_is_left_of_a_damaged_run_can_be_judged_too(servers: Servers, tmp_path: Path) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND),))
-    settings = stage.settings(tmp_path, outputs=(), acceptances=kept)
+    settings = servers.settings(tmp_path, outputs=(), acceptances=kept)
     audit(settings).close()
     with salvaged(settings.run_file) as rest:
         assert reporting.report(rest, []).accepted.total == 1
@@ -345,8 +345,8 @@ def test_what_is_left_of_a_damaged_run_can_be_judged_too(stage: Place, tmp_path:
         assert reporting.report(rest, []).accepted.total == 0
 
 
-def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place, tmp_path: Path) -> None:
-    first = stage.settings(tmp_path, outputs=(("json", str(tmp_path / "old.json")),))
+def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Servers, tmp_path: Path) -> None:
+    first = servers.settings(tmp_path, outputs=(("json", str(tmp_path / "old.json")),))
     with audit(first) as run_file:
         reporting.report(run_file, [Output("json", str(tmp_path / "old.json"))])
     document = reported(tmp_path, "old.json")
@@ -355,7 +355,7 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place
     (tmp_path / "old.json").write_text(json.dumps(document))
     both = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(GONE, Reason.MODEL_NOT_FOUND)))
     changes = {"baseline": tmp_path / "old.json", "fail_on": "new", "outputs": ()}
-    with audit(stage.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as run_file:
+    with audit(servers.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as run_file:
         outcome = reporting.report(run_file, [])
         marks = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
         assert (marks[BEHIND], marks[GONE]) == (("new", True), ("new", True))
@@ -363,10 +363,10 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(stage: Place
         assert (outcome.news.marks["new"], outcome.news.needs_sync, outcome.news.errors) == (2, 0, 0)
 
 
-def test_every_format_is_written_again_byte_for_byte(stage: Place, tmp_path: Path) -> None:
+def test_every_format_is_written_again_byte_for_byte(servers: Servers, tmp_path: Path) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(WELL), entry(GONE, until="2026-01-01")))
     formats = ("html", "csv", "json", "md", "junit")
-    with audit(stage.settings(tmp_path, outputs=(), acceptances=kept)) as run_file:
+    with audit(servers.settings(tmp_path, outputs=(), acceptances=kept)) as run_file:
         reporting.report(run_file, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
         reporting.report(run_file, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])

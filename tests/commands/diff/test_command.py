@@ -22,17 +22,17 @@ from audit.commands.diff.csv_format import COLUMNS
 from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.findings.comparison import Change
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.run import Filters
 from tests import ROOT
-from tests.support.audits import Place, new_database
+from tests.support.audits import Servers, new_database
 from tests.support.audits import audit as audited
-from tests.support.crowd import OWNER, Crowd
 from tests.support.run_files import run_file_of
 from tests.support.samples import NEW, OLD, finding, record
+from tests.support.synthetic_users import OWNER, SyntheticUsers
 
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "diff-schema-1.json").read_text())
 FIRST_JSON, FIRST_RUN = ROOT / "tests/fixtures/report-0.1.0.json", ROOT / "tests/fixtures/run-0.1.0.sqlite"
@@ -63,9 +63,9 @@ def by_change(document: dict[str, Any]) -> dict[str, set[str]]:
 
 @dataclass
 class Days:
-    """Audits of one crowd: at first, the day after, and while Replicate was down; each as run file and JSON."""
+    """Audits of the same users: at first, the day after, and while Replicate was down; each as run file and JSON."""
 
-    crowd: Crowd
+    synthetic_users: SyntheticUsers
     folder: Path
 
     def run(self, name: str) -> Path:
@@ -77,45 +77,45 @@ class Days:
 
 @pytest.fixture(scope="module")
 def days(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Days:
-    crowd, folder = Crowd(60, oddities=0.5), tmp_path_factory.mktemp("days")
+    synthetic_users, folder = SyntheticUsers(60, oddities=0.5), tmp_path_factory.mktemp("days")
     dsn = asyncio.run(new_database(postgres_server, "days"))
-    asyncio.run(load(dsn, crowd))
-    with in_thread(FakeReplicate(crowd)) as fake:
-        place = Place(dsn, fake)
+    asyncio.run(load(dsn, synthetic_users))
+    with in_thread(FakeReplicate(synthetic_users)) as fake:
+        place = Servers(dsn, fake)
         audited(place.settings(folder / "first", outputs=())).close()
-        asyncio.run(overnight(dsn, crowd))
+        asyncio.run(overnight(dsn, synthetic_users))
         audited(place.settings(folder / "second", outputs=())).close()
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503),)))) as fake:
-        audited(Place(dsn, fake).settings(folder / "down", outputs=(), retries=0)).close()
-    made = Days(crowd, folder)
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503),)))) as fake:
+        audited(Servers(dsn, fake).settings(folder / "down", outputs=(), retries=0)).close()
+    made = Days(synthetic_users, folder)
     for name in ("first", "second", "down"):
         CliRunner().invoke(cli, ["render", str(made.run(name)), "-o", str(made.report(name))], standalone_mode=False)
     return made
 
 
-def who(crowd: Crowd, reason: Reason, place: int = 0) -> str:
+def who(synthetic_users: SyntheticUsers, reason: Reason, place: int = 0) -> str:
     """The id of a user of whom `reason` is the right verdict."""
-    return [crowd.user_id(i) for i in range(crowd.n) if crowd.reason(i) is reason][place]
+    return [synthetic_users.user_id(i) for i in range(synthetic_users.n) if synthetic_users.reason(i) is reason][place]
 
 
-async def overnight(dsn: str, crowd: Crowd) -> None:
+async def overnight(dsn: str, synthetic_users: SyntheticUsers) -> None:
     """One is repaired, one broken, one changed for the worse, one gone, one has come."""
-    newest = {crowd.user_id(i): crowd.versions(i) for i in range(crowd.n)}
+    newest = {synthetic_users.user_id(i): synthetic_users.versions(i) for i in range(synthetic_users.n)}
     set_version = "UPDATE user_models SET replicate_version_id = $2 WHERE user_id = $1"
     connection = await asyncpg.connect(dsn)
     try:
-        repaired = who(crowd, Reason.OUTDATED_VERSION)
+        repaired = who(synthetic_users, Reason.OUTDATED_VERSION)
         await connection.execute(set_version, repaired, newest[repaired][0].id)
-        broken = who(crowd, Reason.LATEST_VERSION)
+        broken = who(synthetic_users, Reason.LATEST_VERSION)
         await connection.execute(set_version, broken, newest[broken][1].id)
-        await connection.execute(set_version, who(crowd, Reason.OUTDATED_VERSION, 1), "latest")
-        gone = who(crowd, Reason.LATEST_VERSION, 1)
+        await connection.execute(set_version, who(synthetic_users, Reason.OUTDATED_VERSION, 1), "latest")
+        gone = who(synthetic_users, Reason.LATEST_VERSION, 1)
         await connection.execute("DELETE FROM user_models WHERE user_id = $1", gone)
         await connection.execute("INSERT INTO users (id, email) VALUES ('zoe', 'zoe@example.com')")
         await connection.execute(
             "INSERT INTO user_models (user_id, training_status, replicate_model_id, updated_at)"
             " VALUES ('zoe', 'completed', $1, now())",
-            f"{OWNER}/{crowd.model_name(0)}",
+            f"{OWNER}/{synthetic_users.model_name(0)}",
         )
     finally:
         await connection.close()
@@ -125,15 +125,15 @@ async def overnight(dsn: str, crowd: Crowd) -> None:
 @pytest.mark.parametrize("new", ["run", "report"])
 def test_what_happened_overnight_is_told_whichever_kinds_of_files_are_compared(days: Days, old: str, new: str) -> None:
     document = compared(getattr(days, old)("first"), getattr(days, new)("second"))
-    crowd = days.crowd
+    synthetic_users = days.synthetic_users
     assert by_change(document) == {
-        "new": {who(crowd, Reason.LATEST_VERSION), "zoe"},
-        "changed": {who(crowd, Reason.OUTDATED_VERSION, 1)},
-        "resolved": {who(crowd, Reason.OUTDATED_VERSION)},
-        "left": {who(crowd, Reason.LATEST_VERSION, 1)},
+        "new": {who(synthetic_users, Reason.LATEST_VERSION), "zoe"},
+        "changed": {who(synthetic_users, Reason.OUTDATED_VERSION, 1)},
+        "resolved": {who(synthetic_users, Reason.OUTDATED_VERSION)},
+        "left": {who(synthetic_users, Reason.LATEST_VERSION, 1)},
     }
     assert (document["exit_code"], document["warnings"]) == (3, [])
-    assert document["summary"]["total"] == crowd.n + 1
+    assert document["summary"]["total"] == synthetic_users.n + 1
     changed = next(user for user in document["users"] if user["change"] == "changed")
     assert changed["differs"] == ["reason", "current_version"]
     assert (changed["old"]["reason"], changed["new"]["reason"]) == ("outdated_version", "malformed_version")
@@ -144,15 +144,15 @@ def test_a_run_while_replicate_was_down_resolves_nobody_and_cannot_tell(days: Da
     summary = document["summary"]
     assert (summary["resolved"], summary["new"], document["exit_code"]) == (0, 0, 4)
     assert summary["not_compared"] >= summary["maybe_worse"] > 0
-    due = {who(days.crowd, Reason.UNKNOWN_VERSION), who(days.crowd, Reason.LATEST_VERSION)}
+    due = {who(days.synthetic_users, Reason.UNKNOWN_VERSION), who(days.synthetic_users, Reason.LATEST_VERSION)}
     assert due <= by_change(document)["not_compared"]
 
 
 def test_back_again_is_the_other_way_round(days: Days) -> None:
-    crowd = days.crowd
+    synthetic_users = days.synthetic_users
     document = compared(days.run("second"), days.run("first"))
-    assert by_change(document)["resolved"] == {who(crowd, Reason.LATEST_VERSION)}
-    assert by_change(document)["new"] == {who(crowd, Reason.OUTDATED_VERSION)}
+    assert by_change(document)["resolved"] == {who(synthetic_users, Reason.LATEST_VERSION)}
+    assert by_change(document)["new"] == {who(synthetic_users, Reason.OUTDATED_VERSION)}
     assert by_change(document)["left"] == {"zoe"}
     assert "OLD is newer than NEW" in document["warnings"][0]
 

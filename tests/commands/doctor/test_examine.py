@@ -18,7 +18,7 @@ from audit.demo.fake_replicate.world import Model
 from audit.demo.rows import INDEX
 from audit.model.replies import Version
 from tests.support import fake_replicate_fixtures
-from tests.support.audits import Ended, Place, Shell
+from tests.support.audits import Ended, Servers, Shell
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.fake_replicate_fixtures import OWNER, Serve
 from tests.support.postgres_servers import PASSWORD, Bouncer, pgbouncer
@@ -89,8 +89,8 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
     assert "may read and not write" in check(diagnosis, "database_role").figure
 
 
-async def test_the_demos_users_have_what_the_doctor_warns_of(stage: Place) -> None:
-    diagnosis = await seen(stage.dsn, stage.fake)
+async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
+    diagnosis = await seen(servers.dsn, servers.fake)
     assert not_ok(diagnosis) == dict.fromkeys(("database_role", "training_status", "model_ids", "owners"), "warn")
     assert diagnosis.code is DoctorCode.WARNINGS
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
@@ -301,8 +301,8 @@ def ends(ended: Ended, code: DoctorCode) -> None:
     assert ended.err == f"exit {int(code)}: {code.meaning}\n"
 
 
-def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, stage: Place) -> None:
-    shell.environ = stage.environ
+def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, servers: Servers) -> None:
+    shell.environ = servers.environ
     ended = shell("doctor", SYNC_AUDIT_RATE="2400")
     ends(ended, DoctorCode.WARNINGS)
     lines = ended.out.splitlines()
@@ -313,8 +313,8 @@ def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, stage: P
     assert TOKEN not in ended.out
 
 
-def test_the_command_prints_json_for_programs(shell: Shell, stage: Place) -> None:
-    shell.environ = stage.environ
+def test_the_command_prints_json_for_programs(shell: Shell, servers: Servers) -> None:
+    shell.environ = servers.environ
     ended = shell("doctor", "--json", REPLICATE_API_TOKEN="r8_wrong")
     ends(ended, DoctorCode.FAILED)
     document = json.loads(ended.out)
@@ -332,8 +332,10 @@ def test_the_command_prints_json_for_programs(shell: Shell, stage: Place) -> Non
     [({"PYTHONIOENCODING": "cp1252"}, "->"), ({"COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1"}, "→")],
     ids=["Windows code page", "narrow and dumb"],
 )
-def test_the_command_prints_on_any_terminal(shell: Shell, stage: Place, environ: dict[str, str], arrow: str) -> None:
-    shell.environ = stage.environ | environ
+def test_the_command_prints_on_any_terminal(
+    shell: Shell, servers: Servers, environ: dict[str, str], arrow: str
+) -> None:
+    shell.environ = servers.environ | environ
     process = shell.start("doctor")
     out, err = process.communicate(timeout=60)
     assert process.returncode == DoctorCode.WARNINGS, err

@@ -1,4 +1,4 @@
-"""What a forecast says, and whether runs keep to it: the real client against the real stand-in, in quick time."""
+"""What a forecast says, and whether runs keep to it: the real client against the real fake Replicate, in quick time."""
 
 import asyncio
 import random
@@ -30,9 +30,9 @@ from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
 from audit.runfile import RunFile
 from tests.support import quick_time
-from tests.support.crowd import Crowd
 from tests.support.run_files import population
 from tests.support.samples import record, run_info
+from tests.support.synthetic_users import SyntheticUsers
 
 USUAL = Assumed(models=100_000, per_minute=2400, concurrency=32, latency=0.3)
 ASKED: tuple[Endpoint, ...] = ("versions", "model")
@@ -134,9 +134,9 @@ class Measured:
     """Models for which trainings were enough."""
 
 
-def records(crowd: Crowd, shard: int, shards: int) -> Iterator[ModelRecord]:
+def records(synthetic_users: SyntheticUsers, shard: int, shards: int) -> Iterator[ModelRecord]:
     """What the source makes of the rows of every so manyth user."""
-    for row in crowd.rows:
+    for row in synthetic_users.rows:
         if row.id % 2 and row.id // 2 % shards == shard:
             yield record(
                 user_id=row.user_id,
@@ -145,13 +145,13 @@ def records(crowd: Crowd, shard: int, shards: int) -> Iterator[ModelRecord]:
             )
 
 
-def book(path: Path, crowd: Crowd, shard: tuple[int, int], read: TrainingsRead | None) -> RunFile:
+def book(path: Path, synthetic_users: SyntheticUsers, shard: tuple[int, int], read: TrainingsRead | None) -> RunFile:
     """A run file with everybody in it, still to be asked for."""
     run_file = RunFile.create(path, run_info(trainings=read))
     with run_file.loading():
-        for each in records(crowd, *shard):
+        for each in records(synthetic_users, *shard):
             run_file.add(each, askable_model(each.replicate_model_id), classify(each, NotAsked(), RunContext()))
-        run_file.save_population(population(crowd.n))
+        run_file.save_population(population(synthetic_users.n))
     return run_file
 
 
@@ -182,13 +182,15 @@ async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int)
         return Measured(replicate.requests.sent, loop.time(), settled)
 
 
-def measured(crowd: Crowd, rules: Rules, assumed: Assumed, folder: Path, read: TrainingsRead | None = None) -> Measured:
-    """A run, or as many at once as there are shards, against one stand-in."""
+def measured(
+    synthetic_users: SyntheticUsers, rules: Rules, assumed: Assumed, folder: Path, read: TrainingsRead | None = None
+) -> Measured:
+    """A run, or as many at once as there are shards, against one fake Replicate."""
 
     async def run() -> Measured:
         loop, shards = asyncio.get_running_loop(), range(assumed.shards)
-        async with FakeReplicate(crowd, rules, times=Times(clock=loop.time)) as fake:
-            ledgers = [book(folder / f"{i}.sqlite", crowd, (i, assumed.shards), read) for i in shards]
+        async with FakeReplicate(synthetic_users, rules, times=Times(clock=loop.time)) as fake:
+            ledgers = [book(folder / f"{i}.sqlite", synthetic_users, (i, assumed.shards), read) for i in shards]
             runs = await asyncio.gather(*(audited(ledgers[i], fake.base_url, assumed, i) for i in shards))
             for run_file in ledgers:
                 run_file.close()
@@ -199,10 +201,14 @@ def measured(crowd: Crowd, rules: Rules, assumed: Assumed, folder: Path, read: T
     return quick_time.run(run())
 
 
-def known(crowd: Crowd, **more: Any) -> Assumed:
-    """Of this crowd, whose records say what will be asked for and what is there."""
-    askable = [i for i in range(crowd.n) if crowd.reason(i) not in {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID}]
-    reasons = Counter(crowd.reason(i) for i in askable)
+def known(synthetic_users: SyntheticUsers, **more: Any) -> Assumed:
+    """Of these users, whose records say what will be asked for and what is there."""
+    askable = [
+        i
+        for i in range(synthetic_users.n)
+        if synthetic_users.reason(i) not in {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID}
+    ]
+    reasons = Counter(synthetic_users.reason(i) for i in askable)
     missing = reasons[Reason.MODEL_NOT_FOUND] / len(askable)
     return replace(USUAL, models=len(askable), missing=missing, **more)
 
@@ -220,7 +226,7 @@ def slow(latency: float) -> Slow:
     return Slow(low=latency / 2, high=latency * 1.5, on=())
 
 
-CROWD = Crowd(500, oddities=0.2)
+USERS = SyntheticUsers(500, oddities=0.2)
 CORNERS: list[tuple[str, dict[str, Any], Bound]] = [
     ("at the rate", {"latency": 0.3}, "rate"),
     ("slow answers", {"latency": 2.0}, "concurrency"),
@@ -243,35 +249,35 @@ CORNERS: list[tuple[str, dict[str, Any], Bound]] = [
 def test_a_run_takes_as_many_requests_and_as_long_as_forecast(
     changes: dict[str, Any], bound: Bound, tmp_path: Path
 ) -> None:
-    assumed = known(CROWD, **changes)
+    assumed = known(USERS, **changes)
     chaos = Chaos(share=assumed.failing, faults=(Refused(status=503, on=ASKED),))
     rules = Rules(faults=(slow(assumed.latency),), chaos=chaos)
-    assert_kept(measured(CROWD, rules, assumed, tmp_path), assumed, bound)
+    assert_kept(measured(USERS, rules, assumed, tmp_path), assumed, bound)
 
 
 def test_versions_on_several_pages_take_as_long_as_forecast(tmp_path: Path) -> None:
-    crowd = Crowd(300, oddities=0)
-    pages = sum(len(crowd.versions(i)) for i in range(crowd.n)) / crowd.n
-    assumed = known(crowd, pages=pages)
+    synthetic_users = SyntheticUsers(300, oddities=0)
+    pages = sum(len(synthetic_users.versions(i)) for i in range(synthetic_users.n)) / synthetic_users.n
+    assumed = known(synthetic_users, pages=pages)
     rules = Rules(sizes=PageSizes(versions=1), faults=(slow(0.3),))
-    assert_kept(measured(crowd, rules, assumed, tmp_path), assumed, "rate")
+    assert_kept(measured(synthetic_users, rules, assumed, tmp_path), assumed, "rate")
 
 
 @pytest.mark.parametrize(("page_latency", "bound"), [(2.0, "trainings"), (0.1, "rate")])
 def test_a_run_by_trainings_takes_as_long_as_forecast(page_latency: float, bound: Bound, tmp_path: Path) -> None:
-    crowd = Crowd(1000, oddities=0.1)
+    synthetic_users = SyntheticUsers(1000, oddities=0.1)
     faults = Slow(low=0.3, on=("account", *ASKED)), Slow(low=page_latency, on=("trainings",))
     read = TrainingsRead(mode="trainings", since="2020-01-01T00:00:00Z", sample=1.0)
-    assumed = known(crowd, trainings=len(crowd.trainings), page_latency=page_latency, sample=0.01)
-    came = measured(crowd, Rules(faults=faults), assumed, tmp_path, read)
+    assumed = known(synthetic_users, trainings=len(synthetic_users.trainings), page_latency=page_latency, sample=0.01)
+    came = measured(synthetic_users, Rules(faults=faults), assumed, tmp_path, read)
     settled = came.settled / assumed.models / (1 - assumed.sample)
     assert settled > 0.8
     assert_kept(came, replace(assumed, settled=settled), bound)
 
 
 def test_an_account_with_less_left_than_the_rate_holds_a_run_up_as_forecast(tmp_path: Path) -> None:
-    assumed = known(CROWD, allowed=1200)
+    assumed = known(USERS, allowed=1200)
     rules = Rules(rate=Rate(1200, burst=60), faults=(slow(0.3),))
-    told, came = forecast(assumed), measured(CROWD, rules, assumed, tmp_path)
+    told, came = forecast(assumed), measured(USERS, rules, assumed, tmp_path)
     assert came.requests == pytest.approx(told.requests, rel=0.1)
     assert came.seconds == pytest.approx(told.seconds, rel=0.15)

@@ -31,8 +31,8 @@ from audit.demo.fake_replicate.faults import Slow
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import SmallWorld
-from audit.demo.stage import load
-from audit.demo.users import People
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.comparison import Change
 from audit.model.codes import ExitCode, Reason, Status
@@ -46,12 +46,12 @@ from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
 from tests.docs.test_docs import SLOW
 from tests.report.test_json_report import SCHEMA
-from tests.support.audits import Place, Shell, new_database
-from tests.support.crowd import Crowd, OddlyTrained
+from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.report_hostile import CONTROLS, FORMULAS, HTML, PLANES, QUOTES
 from tests.support.run_files import run_file_of
 from tests.support.samples import finding, record, run_info
+from tests.support.synthetic_users import OddlyTrainedUsers, SyntheticUsers
 
 KINDS = ("json", "csv")
 
@@ -69,7 +69,7 @@ class Reports(NamedTuple):
         return self.report, self.csv
 
 
-def whole_and_shards(place: Place, folder: Path, of: int, **changes: Any) -> list[Path]:
+def whole_and_shards(place: Servers, folder: Path, of: int, **changes: Any) -> list[Path]:
     """The run file of everybody, then those of all shards, audited at the same time."""
     shards = [None, *(Shard(number, of) for number in range(1, of + 1))]
     names = ["whole", *(f"shard-{number}" for number in range(1, of + 1))]
@@ -106,7 +106,7 @@ def reports_of(path: Path) -> Reports:
         return reports(run_file)
 
 
-def compared(place: Place, folder: Path, of: int, **changes: Any) -> tuple[Reports, Reports]:
+def compared(place: Servers, folder: Path, of: int, **changes: Any) -> tuple[Reports, Reports]:
     """The run of everybody, and the one that is merged from shards."""
     whole, *shards = whole_and_shards(place, folder, of, **changes)
     with merge(list(reversed(shards)), folder / "all.sqlite").run_file as run_file:
@@ -118,21 +118,21 @@ def digests(paths: Sequence[Path]) -> list[str]:
 
 
 class Parted(NamedTuple):
-    """The crowd's run, whole and in four shards."""
+    """The run of the synthetic users, whole and in four shards."""
 
     whole: Path
     shards: list[Path]
 
 
 @pytest.fixture(scope="module")
-def slow(square: Place, crowd: Crowd) -> Iterator[Place]:
-    """The crowd, whose answers take their time."""
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.02, high=0.04),)))) as fake:
-        yield Place(square.dsn, fake)
+def slow(synthetic_servers: Servers, synthetic_users: SyntheticUsers) -> Iterator[Servers]:
+    """A fake Replicate whose answers take their time."""
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.02, high=0.04),)))) as fake:
+        yield Servers(synthetic_servers.dsn, fake)
 
 
 @pytest.fixture(scope="module")
-def parted(slow: Place, tmp_path_factory: pytest.TempPathFactory) -> Parted:
+def parted(slow: Servers, tmp_path_factory: pytest.TempPathFactory) -> Parted:
     whole, *shards = whole_and_shards(slow, tmp_path_factory.mktemp("parted"), 4, trainings=None)
     return Parted(whole, shards)
 
@@ -149,7 +149,7 @@ SHARDS = tuple(f"shard-{number}.sqlite" for number in (1, 2, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def killed(slow: Place, parted: Parted, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def killed(slow: Servers, parted: Parted, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What a run of shard 2 has left that was killed after some answers: the run file and its log."""
     folder = tmp_path_factory.mktemp("killed")
     with ExitStack() as cleanup:
@@ -183,16 +183,16 @@ def changed(old: Path, new: Path) -> dict[Change, int]:
 
 
 @pytest.fixture
-def quick(postgres_server: str, cast: People) -> Iterator[Place]:
+def quick(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     """The demo's users but for those whom Replicate keeps waiting."""
     dsn = asyncio.run(new_database(postgres_server, "quick_cast"))
-    asyncio.run(load(dsn, cast))
+    asyncio.run(load(dsn, demo_users))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(FakeReplicate(cast.world)) as fake:
-        yield Place(dsn, fake)
+    with in_thread(FakeReplicate(demo_users.world)) as fake:
+        yield Servers(dsn, fake)
 
 
-def test_four_shards_of_the_cast_make_the_run_that_one_would_have_made(quick: Place, tmp_path: Path) -> None:
+def test_four_shards_of_the_demo_users_make_the_run_that_one_would_have_made(quick: Servers, tmp_path: Path) -> None:
     """Shared models, rows without a model id or with a wrong one, and nearly every failure are among them."""
     whole, merged = compared(quick, tmp_path, 4, trainings=None)
     assert merged.findings == whole.findings
@@ -216,7 +216,7 @@ async def test_hostile_people_are_in_one_shard_each_and_come_out_in_the_same_ord
     await insert(database, "users", people)
     await insert(database, "user_models", rows)
     with in_thread(FakeReplicate(SmallWorld(Account("user", "acme"), []))) as fake:
-        whole, merged = await asyncio.to_thread(compared, Place(database, fake), tmp_path, 3, trainings=None)
+        whole, merged = await asyncio.to_thread(compared, Servers(database, fake), tmp_path, 3, trainings=None)
     assert merged.findings == whole.findings
     assert len(merged.report["users"]) == len(texts)
     accounts = 2  # shards that ask who they are, beyond the one run
@@ -224,7 +224,7 @@ async def test_hostile_people_are_in_one_shard_each_and_come_out_in_the_same_ord
 
 
 @pytest.mark.parametrize("mode", ["trainings", "versions"])
-def test_trainings_come_to_the_same_in_shards(trained: Place, tmp_path: Path, mode: Any) -> None:
+def test_trainings_come_to_the_same_in_shards(trained: Servers, tmp_path: Path, mode: Any) -> None:
     whole, merged = compared(trained, tmp_path, 3, trainings=TrainingsRead(mode=mode))
     assert merged.findings == whole.findings
     settled = merged.run["trainings"]["users_settled"]
@@ -235,16 +235,18 @@ def test_trainings_come_to_the_same_in_shards(trained: Place, tmp_path: Path, mo
 
 
 @pytest.fixture
-def trained(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[Place]:
-    crowd = OddlyTrained(200, oddities=0.2, odd_trainings=0.15)
+def trained(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[Servers]:
+    synthetic_users = OddlyTrainedUsers(200, oddities=0.2, odd_trainings=0.15)
     name = "trained_" + hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
     dsn = asyncio.run(new_database(postgres_server, name))
-    asyncio.run(load(dsn, crowd))
-    with in_thread(FakeReplicate(crowd, Rules(sizes=PageSizes(trainings=50)))) as fake:
-        yield Place(dsn, fake)
+    asyncio.run(load(dsn, synthetic_users))
+    with in_thread(FakeReplicate(synthetic_users, Rules(sizes=PageSizes(trainings=50)))) as fake:
+        yield Servers(dsn, fake)
 
 
-def test_the_marks_of_a_baseline_are_those_of_one_run(square: Place, parted: Parted, tmp_path: Path) -> None:
+def test_the_marks_of_a_baseline_are_those_of_one_run(
+    synthetic_servers: Servers, parted: Parted, tmp_path: Path
+) -> None:
     earlier = reports_of(parted.whole)
     users = [user for n, user in enumerate(earlier.report["users"]) if n % 3]
     for n, user in enumerate(users):
@@ -252,13 +254,13 @@ def test_the_marks_of_a_baseline_are_those_of_one_run(square: Place, parted: Par
             user.update(status="needs_sync", reason="outdated_version")
     path = tmp_path / "earlier.json"
     path.write_text(json.dumps(earlier.report | {"run": earlier.run, "users": users, "summary": {}}))
-    whole, merged = compared(square, tmp_path, 2, trainings=None, baseline=path)
+    whole, merged = compared(synthetic_servers, tmp_path, 2, trainings=None, baseline=path)
     assert merged.findings == whole.findings
     assert all(merged.report["summary"]["baseline"][mark] for mark in ("new", "known", "resolved"))
 
 
-def test_a_shard_is_no_baseline_for_others(square: Place, parted: Parted, tmp_path: Path) -> None:
-    settings = square.settings(tmp_path, baseline=parted.shards[0], shard=Shard(2, 4))
+def test_a_shard_is_no_baseline_for_others(synthetic_servers: Servers, parted: Parted, tmp_path: Path) -> None:
+    settings = synthetic_servers.settings(tmp_path, baseline=parted.shards[0], shard=Shard(2, 4))
     with pytest.raises(ReportError, match=r"--baseline: .*shard-1.sqlite is shard 1 of 4"):
         asyncio.run(app.audit(settings, Silent(), Stop()))
 
@@ -273,16 +275,16 @@ def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: 
     assert (tmp_path / "all.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-def test_every_user_of_the_crowd_is_in_one_shard(parted: Parted, crowd: Crowd) -> None:
+def test_every_synthetic_user_is_in_one_shard(parted: Parted, synthetic_users: SyntheticUsers) -> None:
     seen = []
     for number, path in enumerate(parted.shards, 1):
         with RunFile.open(path) as run_file:
             users = [user.record for user in run_file.users()]
             assert run_file.population
-            assert run_file.population.users_with_completed_model == crowd.n
+            assert run_file.population.users_with_completed_model == synthetic_users.n
         assert {number_of(each, 4) for each in users} == {number}
         seen += [each.user_id for each in users]
-    assert sorted(seen) == [crowd.user_id(i) for i in range(crowd.n)]
+    assert sorted(seen) == [synthetic_users.user_id(i) for i in range(synthetic_users.n)]
 
 
 def test_a_killed_shard_is_refused_and_as_good_as_any_other_when_it_was_resumed(

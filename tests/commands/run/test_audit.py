@@ -15,51 +15,55 @@ from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.users import People
+from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.model.codes import ExitCode, Note, Reason, Status
 from audit.model.run import Filters
 from audit.report.writer import Output
 from audit.runfile import RunFile
-from tests.support.audits import Place, audit
-from tests.support.crowd import Crowd
+from tests.support.audits import Servers, audit
+from tests.support.synthetic_users import SyntheticUsers
 
 
-def report(place: Place, folder: Path, **changes: Any) -> dict[str, Any]:
+def report(place: Servers, folder: Path, **changes: Any) -> dict[str, Any]:
     """Audit and read the JSON report."""
     with audit(place.settings(folder, **changes)) as run_file:
         reporting.report(run_file, [Output("json", str(folder / "report.json"))])
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 
 
-def test_every_demo_user_gets_the_verdict_that_the_data_call_for(troubled: Place, cast: People, tmp_path: Path) -> None:
-    with audit(troubled.settings(tmp_path)) as run_file:
+def test_every_demo_user_gets_the_verdict_that_the_data_call_for(
+    faulty_servers: Servers, demo_users: DemoUsers, tmp_path: Path
+) -> None:
+    with audit(faulty_servers.settings(tmp_path)) as run_file:
         got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in run_file.users()}
-    assert got == dict(cast.expected)
+    assert got == dict(demo_users.expected)
 
 
-def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(cast: People) -> None:
-    reasons = {reason for reason, _ in cast.expected.values()}
-    notes = {note for _, notes in cast.expected.values() for note in notes}
+def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(demo_users: DemoUsers) -> None:
+    reasons = {reason for reason, _ in demo_users.expected.values()}
+    notes = {note for _, notes in demo_users.expected.values() for note in notes}
     assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES}
     assert notes == set(Note)
 
 
-def test_a_crowd_gets_the_verdicts_that_its_data_call_for(square: Place, crowd: Crowd, tmp_path: Path) -> None:
-    with audit(square.settings(tmp_path)) as run_file:
+def test_synthetic_users_get_the_verdicts_that_their_data_call_for(
+    synthetic_servers: Servers, synthetic_users: SyntheticUsers, tmp_path: Path
+) -> None:
+    with audit(synthetic_servers.settings(tmp_path)) as run_file:
         got = {user.record.user_id: user.finding.reason for user in run_file.users()}
         summary = run_file.summary()
-    expected = {crowd.user_id(i): crowd.reason(i) for i in range(crowd.n)}
+    expected = {synthetic_users.user_id(i): synthetic_users.reason(i) for i in range(synthetic_users.n)}
     assert got == expected
     assert summary.reasons == Counter(expected.values())
-    assert summary.total == crowd.n == sum(summary.statuses.values())
+    assert summary.total == synthetic_users.n == sum(summary.statuses.values())
 
 
 def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
-    crowd: Crowd, square: Place, tmp_path: Path
+    synthetic_users: SyntheticUsers, synthetic_servers: Servers, tmp_path: Path
 ) -> None:
-    with in_thread(FakeReplicate(crowd)) as fake:
-        audit(Place(square.dsn, fake).settings(tmp_path, concurrency=5)).close()
+    with in_thread(FakeReplicate(synthetic_users)) as fake:
+        audit(Servers(synthetic_servers.dsn, fake).settings(tmp_path, concurrency=5)).close()
         asked = Counter(path for path in fake.seen.paths.elements() if path.endswith("/versions"))
         assert set(asked.values()) == {1}
         assert fake.seen.peak_sockets <= 5
@@ -68,54 +72,54 @@ def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
 
 
 @pytest.mark.slow
-def test_two_runs_differ_in_nothing_but_the_run_block(troubled: Place, tmp_path: Path) -> None:
+def test_two_runs_differ_in_nothing_but_the_run_block(faulty_servers: Servers, tmp_path: Path) -> None:
     reports = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        reports.append(report(troubled, tmp_path / name, concurrency=1 if name == "one" else 16))
+        reports.append(report(faulty_servers, tmp_path / name, concurrency=1 if name == "one" else 16))
     runs = [each.pop("run") for each in reports]
     assert runs[0]["id"] != runs[1]["id"]
     assert reports[0] == reports[1]
 
 
-def test_the_run_block_says_what_was_asked_of_whom(troubled: Place, tmp_path: Path) -> None:
-    run = report(troubled, tmp_path)["run"]
+def test_the_run_block_says_what_was_asked_of_whom(faulty_servers: Servers, tmp_path: Path) -> None:
+    run = report(faulty_servers, tmp_path)["run"]
     assert run["state"] == "complete"
     assert run["account"] == {"type": "organization", "username": "acme-photos"}
-    assert run["database"] == "socket/stage"
-    assert run["base_url"] == troubled.fake.base_url
+    assert run["database"] == "socket/servers"
+    assert run["base_url"] == faulty_servers.fake.base_url
     assert run["requests"]["sent"] > run["requests"]["retried"] > 0
     assert run["requests"]["throttled"] > 0
 
 
 def test_a_user_can_be_audited_alone_and_still_sees_who_shares_the_model(
-    stage: Place, cast: People, tmp_path: Path
+    servers: Servers, demo_users: DemoUsers, tmp_path: Path
 ) -> None:
-    user_id = next(user for user, (_, notes) in cast.expected.items() if Note.SHARED_MODEL in notes)
-    alone = report(stage, tmp_path, filters=Filters(users=(user_id,)))
+    user_id = next(user for user, (_, notes) in demo_users.expected.items() if Note.SHARED_MODEL in notes)
+    alone = report(servers, tmp_path, filters=Filters(users=(user_id,)))
     assert [user["user_id"] for user in alone["users"]] == [user_id]
     assert len(alone["users"][0]["shared_with"]) == 1
-    assert alone["population"]["users"] == len(cast.users)
+    assert alone["population"]["users"] == len(demo_users.users)
 
 
-def test_a_limit_takes_the_first_users(stage: Place, tmp_path: Path) -> None:
-    assert report(stage, tmp_path, filters=Filters(limit=3))["summary"]["total"] == 3
+def test_a_limit_takes_the_first_users(servers: Servers, tmp_path: Path) -> None:
+    assert report(servers, tmp_path, filters=Filters(limit=3))["summary"]["total"] == 3
 
 
-def test_a_user_whom_nobody_knows_is_an_error_and_leaves_no_run_file(stage: Place, tmp_path: Path) -> None:
+def test_a_user_whom_nobody_knows_is_an_error_and_leaves_no_run_file(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nobody@example"):
-        audit(stage.settings(tmp_path, filters=Filters(users=("nobody@example",))))
+        audit(servers.settings(tmp_path, filters=Filters(users=("nobody@example",))))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refused_token_ends_the_run_before_the_database_is_read(stage: Place, tmp_path: Path) -> None:
+def test_a_refused_token_ends_the_run_before_the_database_is_read(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(ReplicateError, match="refuses the API token"):
-        audit(stage.settings(tmp_path, token="r8_wrong"))
+        audit(servers.settings(tmp_path, token="r8_wrong"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_that_is_down_leaves_no_run_file(stage: Place, tmp_path: Path) -> None:
-    nowhere = Place("postgresql://u:hunter2@127.0.0.1:9/shop", stage.fake)
+def test_a_database_that_is_down_leaves_no_run_file(servers: Servers, tmp_path: Path) -> None:
+    nowhere = Servers("postgresql://u:hunter2@127.0.0.1:9/shop", servers.fake)
     with pytest.raises(DatabaseError) as caught:
         audit(nowhere.settings(tmp_path))
     assert "127.0.0.1/shop" in str(caught.value)
@@ -123,20 +127,20 @@ def test_a_database_that_is_down_leaves_no_run_file(stage: Place, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_run_file_may_not_be_one_of_the_reports(stage: Place, tmp_path: Path) -> None:
+def test_the_run_file_may_not_be_one_of_the_reports(servers: Servers, tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with pytest.raises(SettingsError, match="same path"):
-        audit(stage.settings(tmp_path, outputs=(("json", str(path)),), run_file=path))
+        audit(servers.settings(tmp_path, outputs=(("json", str(path)),), run_file=path))
 
 
-def test_an_existing_run_file_is_not_overwritten(stage: Place, tmp_path: Path) -> None:
+def test_an_existing_run_file_is_not_overwritten(servers: Servers, tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").write_text("precious")
     with pytest.raises(RunFileError, match="exists already"):
-        audit(stage.settings(tmp_path))
+        audit(servers.settings(tmp_path))
     assert (tmp_path / "run.sqlite").read_text() == "precious"
 
 
-def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_names_those_who_were_not_checked(synthetic_servers: Servers, tmp_path: Path) -> None:
     async def stopped() -> RunFile:
         stop = Stop()
 
@@ -149,7 +153,7 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, t
                 if self.count == 50:
                     stop.request("interrupted", "stopped by SIGINT")
 
-        return await app.audit(square.settings(tmp_path), After50(), stop)
+        return await app.audit(synthetic_servers.settings(tmp_path), After50(), stop)
 
     with asyncio.run(stopped()) as run_file:
         outcome = reporting.report(run_file, [])
@@ -159,8 +163,8 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(square: Place, t
     assert outcome.code is ExitCode.INCOMPLETE
 
 
-def test_no_secret_is_in_the_run_file(stage: Place, tmp_path: Path) -> None:
-    audit(stage.settings(tmp_path)).close()
+def test_no_secret_is_in_the_run_file(servers: Servers, tmp_path: Path) -> None:
+    audit(servers.settings(tmp_path)).close()
     content = (tmp_path / "run.sqlite").read_bytes()
     assert b"r8_" not in content
-    assert subprocess.run(["grep", "-c", "r8_Stand", tmp_path / "run.sqlite"], check=False).returncode == 1
+    assert subprocess.run(["grep", "-c", "r8_Fake", tmp_path / "run.sqlite"], check=False).returncode == 1

@@ -28,7 +28,7 @@ from audit.model.run import Baseline, Choices
 from audit.report.writer import Output
 from audit.runfile import RunFile, salvaged
 from tests.report.test_json_report import SCHEMA
-from tests.support.audits import Place, Shell, audit
+from tests.support.audits import Servers, Shell, audit
 from tests.support.report_browser import Open, browser, opened
 from tests.support.report_samples import SampleRun, narrowed, outdated, up_to_date
 
@@ -36,10 +36,10 @@ __all__ = ["browser", "opened"]
 
 
 @pytest.fixture(scope="module")
-def plain(square: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The JSON report of the crowd, without a baseline."""
+def plain(synthetic_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The JSON report on the synthetic users, without a baseline."""
     folder = tmp_path_factory.mktemp("plain")
-    with audit(square.settings(folder)) as run_file:
+    with audit(synthetic_servers.settings(folder)) as run_file:
         reporting.report(run_file, [Output("json", str(folder / "report.json"))])
     document: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return document
@@ -63,12 +63,12 @@ def ids(plain: dict[str, Any], status: Status) -> list[str]:
 
 
 def test_every_report_marks_what_is_new_known_and_resolved(
-    square: Place, plain: dict[str, Any], tmp_path: Path
+    synthetic_servers: Servers, plain: dict[str, Any], tmp_path: Path
 ) -> None:
     due, fine, wrong = ids(plain, Status.NEEDS_SYNC), ids(plain, Status.UP_TO_DATE), ids(plain, Status.ERROR)
     was = {due[0]: "latest_version", due[1]: None, fine[0]: "outdated_version", wrong[0]: "latest_version"}
     path = earlier(plain, tmp_path, was)
-    with audit(square.settings(tmp_path, baseline=path)) as run_file:
+    with audit(synthetic_servers.settings(tmp_path, baseline=path)) as run_file:
         path.unlink()  # the run file has all that is needed
         outputs = [Output(kind, str(tmp_path / f"a.{kind}")) for kind in ("json", "csv", "html")]
         outcome = reporting.report(run_file, outputs)
@@ -91,11 +91,11 @@ def test_every_report_marks_what_is_new_known_and_resolved(
 
 
 def test_a_report_rendered_again_has_the_same_marks_and_the_same_code(
-    square: Place, plain: dict[str, Any], tmp_path: Path
+    synthetic_servers: Servers, plain: dict[str, Any], tmp_path: Path
 ) -> None:
     path = earlier(plain, tmp_path, {ids(plain, Status.NEEDS_SYNC)[0]: None})
     first, again = tmp_path / "first.json", tmp_path / "again.json"
-    with audit(square.settings(tmp_path, baseline=path, fail_on="new")) as run_file:
+    with audit(synthetic_servers.settings(tmp_path, baseline=path, fail_on="new")) as run_file:
         code = reporting.report(run_file, [Output("json", str(first))]).code
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
         assert reporting.report(run_file, [Output("json", str(again))]).code is code
@@ -123,41 +123,45 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_exit_code_follows_the_marks(case: Case, square: Place, plain: dict[str, Any], shell: Shell) -> None:
+def test_the_exit_code_follows_the_marks(
+    case: Case, synthetic_servers: Servers, plain: dict[str, Any], shell: Shell
+) -> None:
     path = earlier(plain, shell.folder, {ids(plain, case.gone)[0]: None} if case.gone else {})
-    shell.environ = square.environ
+    shell.environ = synthetic_servers.environ
     ended = shell("run", "--baseline", path.name, "-o", "a.json", *case.options)
     assert ended.code == case.code, ended.err
     assert case.words in ended.last_line
     assert f"{1 if case.gone else 0} new since earlier.json" in ended.err
 
 
-def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(square: Place, shell: Shell) -> None:
+def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(
+    synthetic_servers: Servers, shell: Shell
+) -> None:
     (shell.folder / "old.json").write_text("{")
-    shell.environ = square.environ
+    shell.environ = synthetic_servers.environ
     ended = shell("run", "--baseline", "old.json", "--run-file", "run.sqlite")
     assert ended.code == 5
     assert "Error: --baseline: old.json is damaged: it ends in the middle" in ended.err
     assert not (shell.folder / "run.sqlite").exists()
 
 
-def test_a_resumed_run_keeps_its_baseline(square: Place, plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_baseline(synthetic_servers: Servers, plain: dict[str, Any], tmp_path: Path) -> None:
     due = ids(plain, Status.NEEDS_SYNC)[0]
     path = earlier(plain, tmp_path, {due: None})
-    with audit(square.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as run_file:
+    with audit(synthetic_servers.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as run_file:
         before = {user.record.user_id: user.baseline for user in run_file.users()}
     path.unlink()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
-        again = resume_settings(Said({}, square.environ), run_file.info, run_file.choices)
+        again = resume_settings(Said({}, synthetic_servers.environ), run_file.info, run_file.choices)
         asyncio.run(app.resume(run_file, again, Silent(), Stop()))
         assert {user.record.user_id: user.baseline for user in run_file.users()} == before
         assert (again.fail_on, before[due]) == ("new", "new")
 
 
-def test_what_counts_may_be_said_anew_and_is_remembered(square: Place, tmp_path: Path) -> None:
-    audit(square.settings(tmp_path, outputs=())).close()
+def test_what_counts_may_be_said_anew_and_is_remembered(synthetic_servers: Servers, tmp_path: Path) -> None:
+    audit(synthetic_servers.settings(tmp_path, outputs=())).close()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
-        again = resume_settings(Said({"fail_on": "never"}, square.environ), run_file.info, run_file.choices)
+        again = resume_settings(Said({"fail_on": "never"}, synthetic_servers.environ), run_file.info, run_file.choices)
         asyncio.run(app.resume(run_file, again, Silent(), Stop()))
         assert run_file.choices
         assert run_file.choices.fail_on == "never"
@@ -185,10 +189,10 @@ def test_a_choice_that_an_older_run_file_lacks_is_the_default() -> None:
 
 @pytest.mark.parametrize("table", ["audited", "baseline"])
 def test_what_is_left_of_a_damaged_run_is_marked_by_what_is_left_of_its_baseline(
-    table: str, square: Place, plain: dict[str, Any], tmp_path: Path
+    table: str, synthetic_servers: Servers, plain: dict[str, Any], tmp_path: Path
 ) -> None:
     due = ids(plain, Status.NEEDS_SYNC)[0]
-    settings = square.settings(tmp_path, baseline=earlier(plain, tmp_path, {due: None}), outputs=())
+    settings = synthetic_servers.settings(tmp_path, baseline=earlier(plain, tmp_path, {due: None}), outputs=())
     audit(settings).close()
     with closing(sqlite3.connect(settings.run_file)) as file, file:
         file.execute("DELETE FROM audited WHERE id = 1" if table == "audited" else "DROP TABLE baseline")

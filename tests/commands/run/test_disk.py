@@ -20,7 +20,7 @@ import pytest
 
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model.codes import ExitCode
-from tests.support.audits import Ended, Place, Shell
+from tests.support.audits import Ended, Servers, Shell
 from tests.support.ordinary_users import as_nobody
 from tests.support.run_files import finished_run_file
 
@@ -68,8 +68,8 @@ class Small:
 
 
 @pytest.fixture(params=KINDS)
-def small(request: pytest.FixtureRequest, shell: Shell, square: Place) -> Iterator[Small]:
-    shell.environ = square.environ | PATIENT
+def small(request: pytest.FixtureRequest, shell: Shell, synthetic_servers: Servers) -> Iterator[Small]:
+    shell.environ = synthetic_servers.environ | PATIENT
     if request.param != "small disk":
         yield Small(shell, request.param, ("the disk reports an error", "File too large"))
         return
@@ -102,10 +102,10 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(square: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def whole(synthetic_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report of an audit that has room enough."""
     folder = tmp_path_factory.mktemp("whole")
-    assert Shell(folder, square.environ | PATIENT)(*RUN).code == ExitCode.INCOMPLETE
+    assert Shell(folder, synthetic_servers.environ | PATIENT)(*RUN).code == ExitCode.INCOMPLETE
     return report(folder)
 
 
@@ -142,11 +142,11 @@ def test_a_disk_that_gets_full_while_asking_keeps_the_run_which_is_finished_late
 
 
 def test_a_file_that_may_not_grow_while_asking_keeps_the_run_which_is_finished_later(
-    shell: Shell, square: Place, whole: dict[str, Any]
+    shell: Shell, synthetic_servers: Servers, whole: dict[str, Any]
 ) -> None:
-    shell.environ = square.environ | PATIENT | {"SYNC_AUDIT_RATE": "3000"}
+    shell.environ = synthetic_servers.environ | PATIENT | {"SYNC_AUDIT_RATE": "3000"}
     (shell.folder / "report.json").write_text("of an earlier run")
-    process = asking(shell, square, *RUN)
+    process = asking(shell, synthetic_servers, *RUN)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1024, 1024))
     fails(ended(process), "the run file run.sqlite ", "the disk reports an error", "--resume run.sqlite")
     is_finished_later(shell, whole)
@@ -174,9 +174,9 @@ def test_a_disk_that_gets_full_while_a_report_is_written_leaves_the_old_one(smal
 
 
 @pytest.fixture
-def run(shell: Shell, square: Place) -> Shell:
-    """A shell in which the crowd is audited in about a second."""
-    shell.environ = square.environ | PATIENT | {"SYNC_AUDIT_RATE": "24000"}
+def run(shell: Shell, synthetic_servers: Servers) -> Shell:
+    """A shell in which the synthetic users are audited in about a second."""
+    shell.environ = synthetic_servers.environ | PATIENT | {"SYNC_AUDIT_RATE": "24000"}
     return shell
 
 
@@ -187,7 +187,7 @@ def test_one_report_that_does_not_fit_keeps_no_other_from_being_written(run: She
     assert run("render", "run.sqlite", "-oreport.csv").code == ExitCode.INCOMPLETE
 
 
-def asking(shell: Shell, place: Place, *arguments: str) -> "subprocess.Popen[bytes]":
+def asking(shell: Shell, place: Servers, *arguments: str) -> "subprocess.Popen[bytes]":
     before = place.fake.seen.requests
     process = shell.start(*arguments)
     while place.fake.seen.requests < before + 20:
@@ -202,17 +202,19 @@ def ended(process: "subprocess.Popen[bytes]") -> Ended:
 
 
 def test_a_directory_of_reports_that_is_removed_leaves_the_run_to_be_rendered(
-    run: Shell, square: Place, whole: dict[str, Any]
+    run: Shell, synthetic_servers: Servers, whole: dict[str, Any]
 ) -> None:
-    process = asking(run, square, "run", "--run-file", "run.sqlite", "-oout/report.json")
+    process = asking(run, synthetic_servers, "run", "--run-file", "run.sqlite", "-oout/report.json")
     shutil.rmtree(run.folder / "out")
     fails(ended(process), "out/report.json: No such file or directory", "sync-audit render run.sqlite -o")
     assert run("render", "run.sqlite", "-oreport.json").code == ExitCode.INCOMPLETE
     assert report(run.folder) == whole
 
 
-def test_a_directory_that_is_removed_with_the_run_file_is_said_to_be_gone(run: Shell, square: Place) -> None:
-    process = asking(run, square, "run", "--run-file", "out/run.sqlite", "-oout/report.json")
+def test_a_directory_that_is_removed_with_the_run_file_is_said_to_be_gone(
+    run: Shell, synthetic_servers: Servers
+) -> None:
+    process = asking(run, synthetic_servers, "run", "--run-file", "out/run.sqlite", "-oout/report.json")
     shutil.rmtree(run.folder / "out")
     done = ended(process)
     fails(done, "the run file out/run.sqlite is gone", "Start a new run")
@@ -237,11 +239,13 @@ def read_only(folder: Path) -> Iterator[None]:
         folder.chmod(0o700)
 
 
-def test_a_directory_that_becomes_read_only_leaves_the_old_report_and_the_run(ordinary: Shell, square: Place) -> None:
+def test_a_directory_that_becomes_read_only_leaves_the_old_report_and_the_run(
+    ordinary: Shell, synthetic_servers: Servers
+) -> None:
     assert ordinary(*RUN[:-1], "-oout/report.json", "--limit", "1").code in {0, 3, 4}
     (ordinary.folder / "run.sqlite").unlink()
     before = (ordinary.folder / "out/report.json").read_bytes()
-    process = asking(ordinary, square, "run", "--run-file", "run.sqlite", "-oout/report.json")
+    process = asking(ordinary, synthetic_servers, "run", "--run-file", "run.sqlite", "-oout/report.json")
     with read_only(ordinary.folder / "out"):
         fails(ended(process), "out/report.json: Permission denied", "sync-audit render run.sqlite -o")
     assert (ordinary.folder / "out/report.json").read_bytes() == before
@@ -262,9 +266,9 @@ def test_a_finished_run_can_be_rendered_from_a_read_only_place_and_not_resumed(o
 
 
 def test_a_run_that_was_killed_in_a_place_that_is_now_read_only_is_an_error_in_words(
-    ordinary: Shell, square: Place
+    ordinary: Shell, synthetic_servers: Servers
 ) -> None:
-    process = asking(ordinary, square, "run", "--run-file", "kept/run.sqlite", "-oreport.json")
+    process = asking(ordinary, synthetic_servers, "run", "--run-file", "kept/run.sqlite", "-oreport.json")
     process.kill()
     process.communicate()
     with read_only(ordinary.folder / "kept"):

@@ -8,30 +8,30 @@ import pytest
 
 from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
-from tests.support.audits import Place, audit, new_database
-from tests.support.crowd import UNSEEN, Oddity, OddlyTrained
+from tests.support.audits import Servers, audit, new_database
+from tests.support.synthetic_users import UNSEEN, Oddity, OddlyTrainedUsers
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 FAST = TrainingsRead(mode="trainings", since=LONG_AGO)
 
 
 @pytest.fixture(scope="module")
-def odd() -> OddlyTrained:
+def odd() -> OddlyTrainedUsers:
     """Users of whom every kind of oddity is there several times."""
-    return OddlyTrained(800, oddities=0.2, odd_trainings=0.15)
+    return OddlyTrainedUsers(800, oddities=0.2, odd_trainings=0.15)
 
 
 @pytest.fixture(scope="module")
-def place(postgres_server: str, odd: OddlyTrained) -> Iterator[Place]:
+def place(postgres_server: str, odd: OddlyTrainedUsers) -> Iterator[Servers]:
     """Servers with them."""
     dsn = asyncio.run(new_database(postgres_server, "odd_trainings"))
     asyncio.run(load(dsn, odd))
     with in_thread(FakeReplicate(odd)) as fake:
-        yield Place(dsn, fake)
+        yield Servers(dsn, fake)
 
 
 def reasons(run_file: RunFile) -> dict[str, Reason]:
@@ -39,17 +39,19 @@ def reasons(run_file: RunFile) -> dict[str, Reason]:
     return {user.record.user_id: user.finding.reason for user in run_file.users()}
 
 
-def test_every_oddity_is_there(odd: OddlyTrained) -> None:
+def test_every_oddity_is_there(odd: OddlyTrainedUsers) -> None:
     assert {odd.oddity(i) for i in range(odd.n)} == {None, *Oddity}
 
 
-def test_with_all_versions_asked_for_every_verdict_is_right(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
+def test_with_all_versions_asked_for_every_verdict_is_right(
+    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
+) -> None:
     with audit(place.settings(tmp_path, timeout=20)) as run_file:
         assert reasons(run_file) == {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
 
 
 def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_else(
-    odd: OddlyTrained, place: Place, tmp_path: Path
+    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
 ) -> None:
     right = {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
@@ -63,7 +65,7 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
     assert requests <= odd.n - by_training + len(odd.trainings) // 100 + 100
 
 
-def test_trainings_older_than_the_window_settle_nobody(place: Place, tmp_path: Path) -> None:
+def test_trainings_older_than_the_window_settle_nobody(place: Servers, tmp_path: Path) -> None:
     with audit(
         place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z"))
     ) as run_file:
@@ -73,7 +75,7 @@ def test_trainings_older_than_the_window_settle_nobody(place: Place, tmp_path: P
 
 
 def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
-    odd: OddlyTrained, place: Place, tmp_path: Path
+    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
 ) -> None:
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
     every = TrainingsRead(mode="trainings", since=LONG_AGO, sample=100)
@@ -86,7 +88,7 @@ def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
     assert "by its trainings" in detail
 
 
-def test_a_sample_is_never_empty_unless_none_is_wanted(place: Place, tmp_path: Path) -> None:
+def test_a_sample_is_never_empty_unless_none_is_wanted(place: Servers, tmp_path: Path) -> None:
     with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
         without = run_file.count_by_training()
     tiny = TrainingsRead(mode="trainings", since=LONG_AGO, sample=0.0001)
@@ -94,7 +96,7 @@ def test_a_sample_is_never_empty_unless_none_is_wanted(place: Place, tmp_path: P
         assert run_file.count_by_training() == without - 1
 
 
-def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrained, place: Place, tmp_path: Path) -> None:
+def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrainedUsers, place: Servers, tmp_path: Path) -> None:
     with audit(
         place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="versions", since=LONG_AGO))
     ) as run_file:

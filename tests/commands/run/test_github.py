@@ -11,7 +11,7 @@ from audit.errors import SettingsError
 from audit.model.codes import ExitCode, Reason
 from audit.report.markdown import LEAST, LIMIT
 from audit.report.view import RunView
-from tests.support.audits import Place, Shell
+from tests.support.audits import Servers, Shell
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
@@ -199,10 +199,13 @@ def test_elsewhere_nothing_is_written(said: str, tmp_path: Path, capsys: pytest.
 
 
 @pytest.fixture
-def step(shell: Shell, stage: Place) -> Shell:
+def step(shell: Shell, servers: Servers) -> Shell:
     """A step of a workflow, with an empty summary."""
     (shell.folder / "summary.md").touch()
-    shell.environ = stage.environ | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(shell.folder / "summary.md")}
+    shell.environ = servers.environ | {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(shell.folder / "summary.md"),
+    }
     return shell
 
 

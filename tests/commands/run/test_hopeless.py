@@ -12,17 +12,17 @@ from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode
 from tests import ROOT
-from tests.support.audits import Ended, Place, Shell
-from tests.support.crowd import Crowd
+from tests.support.audits import Ended, Servers, Shell
+from tests.support.synthetic_users import SyntheticUsers
 
 RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--concurrency", "8")
 ASKING: tuple[Endpoint, ...] = ("versions", "model")
 
 
 @pytest.fixture
-def run(shell: Shell, square: Place) -> Shell:
-    """A shell that audits the crowd; whoever serves it is the test's choice."""
-    shell.environ = square.environ | {"SYNC_AUDIT_RETRIES": "0", "SYNC_AUDIT_TIMEOUT": "20"}
+def run(shell: Shell, synthetic_servers: Servers) -> Shell:
+    """A shell that audits the synthetic users; whoever serves them is the test's choice."""
+    shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0", "SYNC_AUDIT_TIMEOUT": "20"}
     return shell
 
 
@@ -38,17 +38,19 @@ def check(done: Ended, code: ExitCode) -> None:
     assert TOKEN not in done.err
 
 
-def finished(run: Shell, crowd: Crowd, port: int) -> None:
+def finished(run: Shell, synthetic_users: SyntheticUsers, port: int) -> None:
     """Once all is well again, resuming comes to what the data say."""
-    with in_thread(FakeReplicate(crowd, port=port)):
+    with in_thread(FakeReplicate(synthetic_users, port=port)):
         done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
     check(done, ExitCode.INCOMPLETE)
     reasons = {user["user_id"]: user["reason"] for user in report(run)["users"]}
-    assert reasons == {crowd.user_id(i): crowd.reason(i).value for i in range(crowd.n)}
+    assert reasons == {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
 
 
-def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_known(run: Shell, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(revoked_after=100))) as fake:
+def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_known(
+    run: Shell, synthetic_users: SyntheticUsers
+) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(revoked_after=100))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
         assert fake.seen.requests <= 100 + 3 + 2 * 8
     check(done, ExitCode.INCOMPLETE)
@@ -59,17 +61,17 @@ def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_
     assert content["summary"]["not_checked"] > 100
     assert content["summary"]["up_to_date"] > 50
     assert content["summary"]["reasons"]["unauthorized"] <= 8 + 3
-    finished(run, crowd, fake.port)
+    finished(run, synthetic_users, fake.port)
 
 
 @pytest.mark.parametrize("account", [200, 500, 403])
 def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_is_kept(
-    run: Shell, crowd: Crowd, account: int
+    run: Shell, synthetic_users: SyntheticUsers, account: int
 ) -> None:
     faults: tuple[Fault, ...] = (Refused(status=401, on=ASKING),)
     if account != 200:
         faults += (Refused(status=account, on=("account",)),)
-    with in_thread(FakeReplicate(crowd, Rules(faults=faults))) as fake:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=faults))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
         assert fake.seen.requests <= 1 + 3 + 2 * 8
     check(done, ExitCode.COULD_NOT_RUN)
@@ -77,20 +79,20 @@ def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_i
     assert "REPLICATE_API_TOKEN" in done.err
     assert "sync-audit run --resume run.sqlite" in done.err
     assert not (run.folder / "report.json").exists()
-    finished(run, crowd, fake.port)
+    finished(run, synthetic_users, fake.port)
 
 
 @pytest.mark.parametrize(
     "fault", [Refused(status=502, body="html", on=ASKING), Hang(on=ASKING)], ids=lambda fault: type(fault).__name__
 )
 def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
-    run: Shell, crowd: Crowd, fault: Fault
+    run: Shell, synthetic_users: SyntheticUsers, fault: Fault
 ) -> None:
     # Two minutes in less than one second: the intervals are the only thing that is not as in production.
     (run.folder / "sitecustomize.py").write_text(
         "import audit.commands.run.auditor\naudit.commands.run.auditor.PROBES = (0.05, 0.1, 0.2)\n"
     )
-    with in_thread(FakeReplicate(crowd, Rules(faults=(fault,)))) as fake:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(fault,)))) as fake:
         where = {"REPLICATE_BASE_URL": fake.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
         done = run(*RUN, SYNC_AUDIT_TIMEOUT="0.2", **where)
         assert 50 < fake.seen.requests <= 1 + 50 + 7 + 3
@@ -100,11 +102,11 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
     assert content["run"]["state"] == "stopped"
     assert content["run"]["stop_reason"].startswith("Replicate did not answer for ")
     assert content["summary"]["not_checked"] > 150
-    finished(run, crowd, fake.port)
+    finished(run, synthetic_users, fake.port)
 
 
-def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as fake:
+def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, synthetic_users: SyntheticUsers) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
     check(done, ExitCode.INCOMPLETE)
     assert "Replicate is not answering" in done.err
@@ -115,8 +117,8 @@ def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, crowd: Crow
     assert content["summary"]["reasons"]["server_error"] <= 57
 
 
-def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=502, on=ASKING),)))) as fake:
+def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, synthetic_users: SyntheticUsers) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=502, on=ASKING),)))) as fake:
         process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
         while fake.seen.requests < 58:
             assert process.poll() is None

@@ -23,9 +23,9 @@ from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode
 from audit.runfile import RunFile
-from tests.support.audits import Ended, Place, Shell
-from tests.support.crowd import Crowd
+from tests.support.audits import Ended, Servers, Shell
 from tests.support.run_files import finished_run_file
+from tests.support.synthetic_users import SyntheticUsers
 
 CODES = {
     signal.SIGKILL: -signal.SIGKILL,
@@ -48,9 +48,9 @@ def moments(count: int) -> list[Any]:
 
 @dataclass(frozen=True)
 class Arena:
-    """A slow server, a crowd that takes a second and a half to audit, and what an audit must come to."""
+    """A slow server, users who take a second and a half to audit, and what an audit must come to."""
 
-    place: Place
+    place: Servers
     users: int
     report: dict[str, Any]
     csv: bytes
@@ -64,25 +64,27 @@ class Arena:
 
 
 @pytest.fixture(scope="module")
-def arena(square: Place, crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.01, high=0.03),)))) as fake:
-        place = Place(square.dsn, fake)
+def arena(
+    synthetic_servers: Servers, synthetic_users: SyntheticUsers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Arena]:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.01, high=0.03),)))) as fake:
+        place = Servers(synthetic_servers.dsn, fake)
         with contextlib.ExitStack() as cleanup:
             undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(place), cleanup)
             began = time.monotonic()
             assert undisturbed(*RUN).code == ExitCode.INCOMPLETE
             seconds = time.monotonic() - began
             report, csv = outcome(undisturbed)
-        yield Arena(place, crowd.n, report, csv, seconds)
+        yield Arena(place, synthetic_users.n, report, csv, seconds)
 
 
-def environ(place: Place) -> dict[str, str]:
+def environ(place: Servers) -> dict[str, str]:
     return place.environ | {"SYNC_AUDIT_RATE": "24000", "SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_CONCURRENCY": "8"}
 
 
 @pytest.fixture
 def run(shell: Shell, arena: Arena) -> Shell:
-    """A shell in which the crowd can be audited."""
+    """A shell in which the synthetic users can be audited."""
     shell.environ = environ(arena.place)
     return shell
 

@@ -14,8 +14,8 @@ from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode, Reason
 from audit.model.findings import Finding
 from audit.model.replies import Requests
-from tests.support.audits import Place, Shell
-from tests.support.crowd import Crowd
+from tests.support.audits import Servers, Shell
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
 
 NEEDS = Finding(reason=Reason.OUTDATED_VERSION)
@@ -133,10 +133,13 @@ def test_a_log_says_how_the_list_of_trainings_is_read_at_first_and_every_ten_sec
 
 
 @pytest.fixture
-def slow(shell: Shell, square: Place, crowd: Crowd) -> Iterator[Shell]:
+def slow(shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers) -> Iterator[Shell]:
     """An audit that takes a few seconds."""
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.02, high=0.06),)))) as fake:
-        shell.environ = Place(square.dsn, fake).environ | {"SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_CONCURRENCY": "4"}
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.02, high=0.06),)))) as fake:
+        shell.environ = Servers(synthetic_servers.dsn, fake).environ | {
+            "SYNC_AUDIT_TIMEOUT": "20",
+            "SYNC_AUDIT_CONCURRENCY": "4",
+        }
         yield shell
 
 
@@ -156,9 +159,11 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
         assert not window.cursor_hidden
 
 
-def test_on_a_terminal_the_list_of_trainings_is_counted(shell: Shell, square: Place, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Slow(low=0.1, high=0.3, on=("trainings",)),)))) as fake:
-        shell.environ = Place(square.dsn, fake).environ
+def test_on_a_terminal_the_list_of_trainings_is_counted(
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
+) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.1, high=0.3, on=("trainings",)),)))) as fake:
+        shell.environ = Servers(synthetic_servers.dsn, fake).environ
         with terminal(shell, "run", "--trainings", "-o", "x.json", "--limit", "5") as window:
             window.to_the_end()
             assert re.search(rb"reading the list of trainings: [1-9]\d*00\b", window.raw)
@@ -188,9 +193,11 @@ def test_ctrl_c_in_the_middle_says_so_at_once_and_leaves_a_tidy_terminal(slow: S
     assert json.loads((slow.folder / "x.json").read_text())["run"]["state"] == "interrupted"
 
 
-def test_a_wait_for_the_rate_limit_counts_down(shell: Shell, square: Place, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(rate=Rate(per_minute=60, burst=20)))) as fake:
-        shell.environ = Place(square.dsn, fake).environ
+def test_a_wait_for_the_rate_limit_counts_down(
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
+) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(rate=Rate(per_minute=60, burst=20)))) as fake:
+        shell.environ = Servers(synthetic_servers.dsn, fake).environ
         with terminal(shell, "run", "-o", "x.json", SYNC_AUDIT_RETRIES="4") as window:
             window.until(lambda lines: any("s: rate limit" in line for line in lines))
             window.type(b"\x03")

@@ -27,10 +27,10 @@ from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Choices, Filters
 from audit.report.view import RunView
 from audit.runfile import DamagedError, RunFile, salvaged
-from tests.support.audits import Ended, Place, Shell, audit
-from tests.support.crowd import Crowd
+from tests.support.audits import Ended, Servers, Shell, audit
 from tests.support.run_files import finished_run_file
 from tests.support.samples import run_info
+from tests.support.synthetic_users import SyntheticUsers
 
 INFO = run_info(filters=Filters(users=("ann@example.com",), limit=5))
 CHOSEN = Choices(outputs=(("html", "/r/a.html"), ("csv", "-")), concurrency=3, per_minute=70, timeout=1.5, retries=2)
@@ -148,9 +148,9 @@ def test_what_is_no_run_file_of_this_version_is_refused_and_left_alone(
 
 
 @pytest.fixture
-def crowded(shell: Shell, square: Place) -> Shell:
-    """A shell with everything set that an audit of the crowd needs."""
-    shell.environ = square.environ
+def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
+    """A shell with everything set that an audit of the synthetic users needs."""
+    shell.environ = synthetic_servers.environ
     return shell
 
 
@@ -162,7 +162,7 @@ def refused(ended: Ended, code: ExitCode, *words: str) -> None:
         assert each in ended.err
 
 
-def asking(shell: Shell, place: Place, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
+def asking(shell: Shell, place: Servers, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
     """A run that has asked so often, and will need some seconds more."""
     before = place.fake.seen.requests
     process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
@@ -172,24 +172,30 @@ def asking(shell: Shell, place: Place, asked: int = 20, **environ: str) -> subpr
     return process
 
 
-def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(crowded: Shell, square: Place) -> None:
+def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(
+    synthetic_shell: Shell, synthetic_servers: Servers
+) -> None:
     # It needs a minute; and it ends at once when it is told to, for nobody else waits for a turn.
-    process = asking(crowded, square, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
+    process = asking(synthetic_shell, synthetic_servers, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
     for command in (("run", "--resume", "run.sqlite"), ("render", "run.sqlite")):
-        refused(crowded(*command), ExitCode.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on")
+        refused(
+            synthetic_shell(*command), ExitCode.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on"
+        )
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED
 
 
-def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(crowded: Shell, square: Place) -> None:
-    process = asking(crowded, square)
+def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(
+    synthetic_shell: Shell, synthetic_servers: Servers
+) -> None:
+    process = asking(synthetic_shell, synthetic_servers)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert {path.name for path in crowded.folder.iterdir()} == {"run.sqlite", "run.sqlite-wal"}
-    (crowded.folder / "run.sqlite-shm").write_bytes(b"")  # of a reader that was killed too
-    assert crowded("run", "--resume", "run.sqlite", "--rate", "99999").code == ExitCode.INCOMPLETE
-    assert {path.name for path in crowded.folder.iterdir()} == {"run.sqlite", "report.json"}
+    assert {path.name for path in synthetic_shell.folder.iterdir()} == {"run.sqlite", "run.sqlite-wal"}
+    (synthetic_shell.folder / "run.sqlite-shm").write_bytes(b"")  # of a reader that was killed too
+    assert synthetic_shell("run", "--resume", "run.sqlite", "--rate", "99999").code == ExitCode.INCOMPLETE
+    assert {path.name for path in synthetic_shell.folder.iterdir()} == {"run.sqlite", "report.json"}
 
 
 def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell) -> None:
@@ -223,10 +229,10 @@ AILING = Chaos(
 
 
 def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else(
-    shell: Shell, square: Place, crowd: Crowd
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
-    shell.environ = square.environ | {"SYNC_AUDIT_RETRIES": "0"}
-    with in_thread(FakeReplicate(crowd, Rules(chaos=AILING))) as ailing:
+    shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
+    with in_thread(FakeReplicate(synthetic_users, Rules(chaos=AILING))) as ailing:
         shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
         assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == ExitCode.INCOMPLETE
         port = ailing.port
@@ -237,35 +243,35 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
     assert len(again) > 30
     assert len(kept) > 3
-    with in_thread(FakeReplicate(crowd, port=port)) as well:
+    with in_thread(FakeReplicate(synthetic_users, port=port)) as well:
         del shell.environ["DATABASE_URL"]
         done = shell("run", "--resume", "run.sqlite", "-otwo.json", SYNC_AUDIT_TIMEOUT="20")
         assert well.seen.models.keys() - unsure == again
     second = users(shell.folder / "two.json")
-    right = {crowd.user_id(i): crowd.reason(i).value for i in range(crowd.n)}
+    right = {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
     for who, user in second.items():
         assert user == first[who] if who in kept else user["reason"] == right[who]
     assert done.code == ExitCode.INCOMPLETE
     run = json.loads((shell.folder / "two.json").read_text())["run"]
     assert run["state"] == "complete"
-    assert run["requests"]["sent"] > crowd.n * 0.8  # those of both times
+    assert run["requests"]["sent"] > synthetic_users.n * 0.8  # those of both times
 
 
 def users(path: Path) -> dict[str, dict[str, Any]]:
     return {user["user_id"]: user for user in json.loads(path.read_text())["users"]}
 
 
-def test_resuming_elsewhere_writes_the_runs_own_outputs_and_needs_no_database(crowded: Shell) -> None:
-    assert crowded("run", "--run-file", "run.sqlite", "-oa.json", "-ocsv=-").code == ExitCode.INCOMPLETE
-    (crowded.folder / "a.json").unlink()
-    (crowded.folder / "deeper").mkdir()
-    del crowded.environ["DATABASE_URL"]
-    crowded.folder = crowded.folder / "deeper"
-    done = crowded("run", "--resume", "../run.sqlite")
+def test_resuming_elsewhere_writes_the_runs_own_outputs_and_needs_no_database(synthetic_shell: Shell) -> None:
+    assert synthetic_shell("run", "--run-file", "run.sqlite", "-oa.json", "-ocsv=-").code == ExitCode.INCOMPLETE
+    (synthetic_shell.folder / "a.json").unlink()
+    (synthetic_shell.folder / "deeper").mkdir()
+    del synthetic_shell.environ["DATABASE_URL"]
+    synthetic_shell.folder = synthetic_shell.folder / "deeper"
+    done = synthetic_shell("run", "--resume", "../run.sqlite")
     assert done.code == ExitCode.INCOMPLETE, done.err
     assert done.out.startswith("status,reason,user_id,")
-    assert len(users(crowded.folder.parent / "a.json")) == 300
-    assert list(crowded.folder.iterdir()) == []
+    assert len(users(synthetic_shell.folder.parent / "a.json")) == 300
+    assert list(synthetic_shell.folder.iterdir()) == []
 
 
 # A run file that a full disk or a bad one has damaged.
@@ -361,8 +367,10 @@ def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_
         salvaged(path)
 
 
-def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(square: Place, tmp_path: Path) -> None:
-    settings = square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
+def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(
+    synthetic_servers: Servers, tmp_path: Path
+) -> None:
+    settings = synthetic_servers.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
     with audit(settings) as run_file:
         before = RunView(run_file).run.trainings
     with salvaged(settings.run_file) as rest:

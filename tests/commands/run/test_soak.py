@@ -37,11 +37,11 @@ from audit.model.replies import NotAsked, Requests
 from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
 from audit.runfile import RunFile
-from tests.support.crowd import Crowd
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
 from tests.support.run_files import population
 from tests.support.samples import record, run_info
+from tests.support.synthetic_users import SyntheticUsers
 
 BOTH: tuple[Endpoint, ...] = ("versions", "model")
 PASSING: tuple[Fault, ...] = (
@@ -77,12 +77,12 @@ FASTER = 100.0
 def fake(users: int, seed: int) -> FakeReplicate:
     """Fails one answer in five. Each lasting fault is as frequent as each passing one; each costly one is rare."""
     faults = (*PASSING * 4, *LASTING * 4, *COSTLY) if users > 1000 else (*PASSING, *LASTING)
-    return FakeReplicate(Crowd(users, oddities=0.2), Rules(chaos=Chaos(share=0.2, faults=faults, seed=seed)))
+    return FakeReplicate(SyntheticUsers(users, oddities=0.2), Rules(chaos=Chaos(share=0.2, faults=faults, seed=seed)))
 
 
-def records(crowd: Crowd) -> Iterator[ModelRecord]:
-    """What the source makes of the crowd's rows."""
-    newest = [row for row in crowd.rows if row.id % 2]
+def records(synthetic_users: SyntheticUsers) -> Iterator[ModelRecord]:
+    """What the source makes of the rows of synthetic users."""
+    newest = [row for row in synthetic_users.rows if row.id % 2]
     for row in newest:
         yield record(
             user_id=row.user_id,
@@ -95,48 +95,48 @@ def fast() -> Ticking:
     return Ticking(monotonic=lambda: time.monotonic() * FASTER, sleep=lambda seconds: asyncio.sleep(seconds / FASTER))
 
 
-async def audited(crowd: Crowd, base_url: str, path: Path) -> tuple[dict[str, Finding], Requests]:
+async def audited(synthetic_users: SyntheticUsers, base_url: str, path: Path) -> tuple[dict[str, Finding], Requests]:
     """The findings by user id, as an audit writes them into its run file, and what it says about its requests."""
     target = Target(base_url, TOKEN, "soak", concurrency=128, per_minute=3_000_000, timeout=1.5, retries=3)
     with RunFile.create(path, run_info()) as run_file:
         with run_file.loading():
-            for each in records(crowd):
+            for each in records(synthetic_users):
                 first = classify(each, NotAsked(), RunContext())
                 run_file.add(each, askable_model(each.replicate_model_id), first)
-            run_file.save_population(population(crowd.n))
+            run_file.save_population(population(synthetic_users.n))
         async with connect(target, fast()) as replicate:
             # The account is known, so that a single 401 is one model's.
-            auditor = Auditor(replicate, run_file, Classifier(RunContext(crowd.account)), lambda _: None)
+            auditor = Auditor(replicate, run_file, Classifier(RunContext(synthetic_users.account)), lambda _: None)
             stop = Stop()
             await auditor.run(target.concurrency, stop)
             assert stop.state is None, stop.reason
         return {user.record.user_id: user.finding for user in run_file.users()}, replicate.requests
 
 
-def check(crowd: Crowd, findings: dict[str, Finding], seen: Seen) -> None:
+def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], seen: Seen) -> None:
     """Every verdict is the right one, or an error that the server is to blame for."""
-    assert len(findings) == crowd.n
+    assert len(findings) == synthetic_users.n
     wrong = []
     errors = 0
-    for i in range(crowd.n):
-        finding, right = findings[crowd.user_id(i)], crowd.reason(i)
-        model = f"{crowd.account.username}/{crowd.model_name(i)}"
+    for i in range(synthetic_users.n):
+        finding, right = findings[synthetic_users.user_id(i)], synthetic_users.reason(i)
+        model = f"{synthetic_users.account.username}/{synthetic_users.model_name(i)}"
         if finding.reason is right:
             continue
         errors += 1
         if finding.status is not Status.ERROR or finding.reason not in seen.causes[model]:
             wrong.append((i, right, finding.reason, finding.detail, seen.causes[model]))
     assert wrong == []
-    assert crowd.n * 0.03 < errors < crowd.n * 0.2  # else nothing was tried, or nothing was retried
+    assert synthetic_users.n * 0.03 < errors < synthetic_users.n * 0.2  # else nothing was tried, or nothing was retried
     assert Reason.STOPPED not in {finding.reason for finding in findings.values()}
 
 
 def soak(users: int, seed: int, path: Path) -> None:
-    crowd = Crowd(users, oddities=0.2)
+    synthetic_users = SyntheticUsers(users, oddities=0.2)
     with in_process(partial(fake, users, seed)) as server:
-        findings, requests = asyncio.run(audited(crowd, server.base_url, path))
+        findings, requests = asyncio.run(audited(synthetic_users, server.base_url, path))
         seen = server.usage().seen
-    check(crowd, findings, seen)
+    check(synthetic_users, findings, seen)
     # One in a thousand meets a socket that the server is just closing, and never arrives; more where machines are busy.
     assert 0 <= requests.sent - seen.requests <= users // 100
     assert 0 <= seen.throttled - requests.throttled <= users // 100  # one that comes late is a time-out

@@ -13,17 +13,17 @@ from audit.demo.fake_replicate.thread import in_thread
 from audit.model.codes import ExitCode, Reason
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
-from tests.support.audits import Place, Shell
-from tests.support.crowd import Crowd
+from tests.support.audits import Servers, Shell
 from tests.support.run_files import population
 from tests.support.samples import finding, record, run_info
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
 
 
 @pytest.fixture
-def run(shell: Shell, stage: Place) -> Shell:
+def run(shell: Shell, servers: Servers) -> Shell:
     """A shell with everything set that an audit of the demo's users needs."""
-    shell.environ = stage.environ
+    shell.environ = servers.environ
     return shell
 
 
@@ -76,8 +76,8 @@ def test_where_nobody_had_to_be_asked_for_nothing_is_said_of_the_list(run: Shell
     assert "Trainings incomplete" not in (run.folder / "x.html").read_text()
 
 
-def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) -> None:
-    shell.environ = square.environ
+def test_the_summary_says_whom_trainings_settled(shell: Shell, synthetic_servers: Servers) -> None:
+    shell.environ = synthetic_servers.environ
     options = ("--no-progress", "--mode", "trainings", "--verify-sample", "10", "--limit", "60", "-o", "x.json")
     said = shell("run", *options).err.splitlines()[1]
     counts = re.fullmatch(
@@ -89,9 +89,11 @@ def test_the_summary_says_whom_trainings_settled(shell: Shell, square: Place) ->
     assert run["users_settled"] > 20
 
 
-def test_a_list_that_was_not_read_to_its_end_says_why(shell: Shell, square: Place, crowd: Crowd) -> None:
-    with in_thread(FakeReplicate(crowd, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as fake:
-        shell.environ = Place(square.dsn, fake).environ
+def test_a_list_that_was_not_read_to_its_end_says_why(
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
+) -> None:
+    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as fake:
+        shell.environ = Servers(synthetic_servers.dsn, fake).environ
         lines = shell("run", "--no-progress", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
     said = next(line for line in lines if "trainings read" in line)
     assert said.startswith("0 trainings read, and not as far as wanted: ")

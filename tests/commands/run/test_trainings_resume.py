@@ -15,12 +15,12 @@ from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Refused, Slow
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.model.codes import ExitCode
 from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
-from tests.support.audits import Place, Shell, new_database
-from tests.support.crowd import OddlyTrained
+from tests.support.audits import Servers, Shell, new_database
+from tests.support.synthetic_users import OddlyTrainedUsers
 
 RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--trainings-since", "2020-01-01")
 FAST = (*RUN, "--mode", "trainings", "--verify-sample", "0")
@@ -39,12 +39,12 @@ class Arena:
     """Servers that take their time, and what runs that nobody disturbs come to."""
 
     dsn: str
-    crowd: OddlyTrained
+    synthetic_users: OddlyTrainedUsers
     fake: FakeReplicate
     whole: dict[tuple[str, ...], dict[str, Any]]
 
     def environ(self, fake: FakeReplicate | None = None) -> dict[str, str]:
-        return Place(self.dsn, fake or self.fake).environ | {
+        return Servers(self.dsn, fake or self.fake).environ | {
             "SYNC_AUDIT_TIMEOUT": "20",
             "SYNC_AUDIT_CONCURRENCY": "4",
         }
@@ -52,12 +52,12 @@ class Arena:
 
 @pytest.fixture(scope="module")
 def arena(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    crowd = OddlyTrained(300, oddities=0.2, odd_trainings=0.1)
+    synthetic_users = OddlyTrainedUsers(300, oddities=0.2, odd_trainings=0.1)
     dsn = asyncio.run(new_database(postgres_server, "trainings_resume"))
-    asyncio.run(load(dsn, crowd))
+    asyncio.run(load(dsn, synthetic_users))
     rules = Rules(sizes=PageSizes(trainings=20), faults=(Slow(low=0.01, high=0.02),))
-    with in_thread(FakeReplicate(crowd, rules)) as fake, ExitStack() as cleanup:
-        arena = Arena(dsn, crowd, fake, {})
+    with in_thread(FakeReplicate(synthetic_users, rules)) as fake, ExitStack() as cleanup:
+        arena = Arena(dsn, synthetic_users, fake, {})
         for command in (FAST, FULL):
             shell = Shell(tmp_path_factory.mktemp("whole"), arena.environ(), cleanup)
             assert shell(*command).code == ExitCode.INCOMPLETE
@@ -108,11 +108,11 @@ def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: She
 
 def test_a_list_that_breaks_off_means_more_questions_and_no_wrong_verdict(shell: Shell, arena: Arena) -> None:
     rules = Rules(sizes=PageSizes(trainings=20), faults=(Refused(status=500, on=("trainings",), times=None),))
-    with in_thread(FakeReplicate(arena.crowd, rules)) as broken:
+    with in_thread(FakeReplicate(arena.synthetic_users, rules)) as broken:
         shell.environ = arena.environ(broken)
         done = shell(*FAST)
     report = json.loads((shell.folder / "report.json").read_text())
     assert done.code == ExitCode.INCOMPLETE
     assert {user["evidence"] for user in report["users"]} <= {"versions", None}
-    right = {arena.crowd.user_id(i): arena.crowd.verdict(i) for i in range(arena.crowd.n)}
+    right = {arena.synthetic_users.user_id(i): arena.synthetic_users.verdict(i) for i in range(arena.synthetic_users.n)}
     assert {user["user_id"]: user["reason"] for user in report["users"]} == right

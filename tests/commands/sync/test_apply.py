@@ -23,21 +23,21 @@ from audit.commands.sync.tally import RepairCode
 from audit.demo.fake_replicate.faults import Fault, Refused
 from audit.demo.fake_replicate.server import FakeReplicate, Trouble
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.model.repair import Outcome, State
 from audit.model.replies import Version
 from audit.runfile import Entry, RunFile
 from tests.support import psql
-from tests.support.audits import Ended, Place, Shell, new_database
+from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
-from tests.support.crowd import Crowd
+from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
 
 INCLUDE = ("--include", "unknown_version", "--include", "malformed_version")
 APPLY = ("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
 UNDO = ("sync", "--undo", "run-undo.sql", "--yes")
 CHANGES = 264
-"""Of the crowd below: three batches."""
+"""Of the users below: three batches."""
 KEEP = """
 UPDATE user_models SET lora_weights_url = 'https://replicate.delivery/old.tar' WHERE id % 8 = 1;
 UPDATE user_models SET updated_at = NULL WHERE id % 50 = 1;
@@ -59,8 +59,8 @@ SLOW = TRIGGER.format(does="IF current_setting('application_name') = 'sync-audit
 DATING = TRIGGER.format(does="NEW.updated_at = clock_timestamp()")
 
 
-class Moving(Crowd):
-    """A crowd of which some have just been trained again."""
+class Moving(SyntheticUsers):
+    """Synthetic users of whom some have just been trained again."""
 
     def __init__(self, n: int) -> None:
         super().__init__(n, oddities=0.5)
@@ -76,8 +76,8 @@ class Moving(Crowd):
 class Product:
     """A database, Replicate, and a finished run of it in the shell's folder."""
 
-    place: Place
-    crowd: Moving
+    place: Servers
+    synthetic_users: Moving
     shell: Shell
     rows: list[int]
     """Ids of the rows that the plan changes, in its order."""
@@ -122,23 +122,23 @@ class Product:
 
 
 @pytest.fixture(scope="module")
-def place(postgres_server: str) -> Iterator[tuple[Place, Moving]]:
-    crowd = Moving(900)
+def place(postgres_server: str) -> Iterator[tuple[Servers, Moving]]:
+    synthetic_users = Moving(900)
     dsn = asyncio.run(new_database(postgres_server, "product"))
 
     async def fill() -> None:
-        await load(dsn, crowd)
+        await load(dsn, synthetic_users)
         connection = await asyncpg.connect(dsn)
         await connection.execute(KEEP)
         await connection.close()
 
     asyncio.run(fill())
-    with in_thread(FakeReplicate(crowd)) as fake:
-        yield Place(dsn, fake), crowd
+    with in_thread(FakeReplicate(synthetic_users)) as fake:
+        yield Servers(dsn, fake), synthetic_users
 
 
 @pytest.fixture(scope="module")
-def planned(place: tuple[Place, Moving], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def planned(place: tuple[Servers, Moving], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the audit of them, trainings read, and the files of its plan."""
     folder = tmp_path_factory.mktemp("planned")
     audited(place[0].settings(folder, timeout=10.0, outputs=())).close()
@@ -147,7 +147,7 @@ def planned(place: tuple[Place, Moving], tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def product(place: tuple[Place, Moving], planned: Path, shell: Shell) -> Product:
+def product(place: tuple[Servers, Moving], planned: Path, shell: Shell) -> Product:
     """The table as it was when it was audited, and its plan."""
     for file in ("run.sqlite", "run-apply.sql", "run-undo.sql"):
         shutil.copy(planned / file, shell.folder)
@@ -379,7 +379,7 @@ def test_touched_rows_are_put_back_after_kills(product: Product) -> None:
 
 def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_wanted(product: Product) -> None:
     users = [row["user_id"] for row in map(product.table().get, product.rows[:3]) if row]
-    product.crowd.retrained = {int(user_id[:8]) for user_id in users}
+    product.synthetic_users.retrained = {int(user_id[:8]) for user_id in users}
     done = ends(product(*APPLY), RepairCode.INCOMPLETE)
     skipped = named(done, State.SKIPPED)
     assert set(skipped) == set(product.rows[:3])
@@ -401,7 +401,7 @@ def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tri
 
 @contextlib.contextmanager
 def trouble(fake: FakeReplicate, fault: Fault) -> Iterator[None]:
-    """So answers the stand-in within the block."""
+    """So answers the fake Replicate within the block."""
     before, fake._trouble = fake._trouble, Trouble((fault,), None)
     try:
         yield
@@ -516,7 +516,7 @@ USAGE = {
 
 @pytest.mark.parametrize(("command", "environ", "words"), USAGE.values(), ids=USAGE)
 def test_what_makes_no_sense_is_a_usage_error_that_says_so(
-    place: tuple[Place, Moving], planned: Path, command: tuple[str, ...], environ: dict[str, str], words: str
+    place: tuple[Servers, Moving], planned: Path, command: tuple[str, ...], environ: dict[str, str], words: str
 ) -> None:
     ended = Shell(planned, place[0].environ)(*command, **environ)
     assert ended.code == 2

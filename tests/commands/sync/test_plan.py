@@ -24,14 +24,14 @@ from audit.commands.sync.plan import Plan
 from audit.commands.sync.rules import PlanCode
 from audit.commands.sync.settings import INCLUDABLE, PlanSettings
 from audit.commands.sync.sql import read
-from audit.demo.stage import load
-from audit.demo.users import People
+from audit.demo.servers import load
+from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
 from audit.model.repair import Change, LeftOut, Outcome, State, Weights, WhyLeftOut
 from audit.model.times import utc_now
 from audit.runfile import Entry, RunFile
 from tests.support import psql
-from tests.support.audits import Ended, Place, Shell
+from tests.support.audits import Ended, Servers, Shell
 from tests.support.audits import audit as audited
 from tests.support.samples import NEW, OLD, finding, record, run_info
 
@@ -40,10 +40,10 @@ NOTHING, SOMETHING = PlanCode.NOTHING_TO_DO, PlanCode.SOMETHING_TO_DO
 
 
 @pytest.fixture(scope="session")
-def run_file(stage: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_file(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An audit of the demo's users, trainings read."""
     folder = tmp_path_factory.mktemp("audited")
-    audited(stage.settings(folder)).close()
+    audited(servers.settings(folder)).close()
     return folder / "run.sqlite"
 
 
@@ -310,11 +310,11 @@ async def table(dsn: str) -> dict[str, tuple[object, ...]]:
 
 
 async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_it(
-    database: str, stage: Place, cast: People, tmp_path: Path
+    database: str, servers: Servers, demo_users: DemoUsers, tmp_path: Path
 ) -> None:
-    await load(database, cast)
+    await load(database, demo_users)
     before = await table(database)
-    settings = Place(database, stage.fake).settings(tmp_path)
+    settings = Servers(database, servers.fake).settings(tmp_path)
     with await app.audit(settings, Silent(), Stop()) as run_file:
         every = Plan(run_file, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
         planned = app_sync.make(every, settings.run_file)

@@ -15,20 +15,20 @@ from audit.commands.user.case import UserCode
 from audit.commands.user.last_training import Outcome
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.findings.rows import RowVerdict
 from tests import ROOT
-from tests.support.audits import Ended, Place, Shell, new_database
-from tests.support.crowd import Crowd
+from tests.support.audits import Ended, Servers, Shell, new_database
+from tests.support.synthetic_users import SyntheticUsers
 
 LIMIT = 2.0
 """Seconds that one user of 100,000 may take; connections to servers on this machine cost next to nothing."""
 
 
 @pytest.fixture
-def user(shell: Shell, stage: Place) -> Shell:
+def user(shell: Shell, servers: Servers) -> Shell:
     """A shell with everything set that a look at the demo's users needs."""
-    shell.environ = stage.environ
+    shell.environ = servers.environ
     return shell
 
 
@@ -186,9 +186,9 @@ def test_what_stands_in_the_way_is_said_without_secrets(
     assert TOKEN not in ended.err + ended.out
 
 
-def test_a_missing_table_is_named(shell: Shell, stage: Place, postgres_server: str) -> None:
+def test_a_missing_table_is_named(shell: Shell, servers: Servers, postgres_server: str) -> None:
     dsn = asyncio.run(new_database(postgres_server, "without_tables"))
-    ended = shell("user", "mara", **(stage.environ | {"DATABASE_URL": dsn}))
+    ended = shell("user", "mara", **(servers.environ | {"DATABASE_URL": dsn}))
     ends(ended, 5, "could not start or write: database, token, output path")
     assert "has no table users" in ended.err
 
@@ -240,16 +240,21 @@ def test_colours_are_for_terminals_that_want_them(user: Shell, environ: dict[str
 
 @pytest.mark.slow
 def test_one_user_of_100_000_is_shown_in_under_two_seconds(shell: Shell, postgres_server: str, tmp_path: Path) -> None:
-    crowd = Crowd(100_000)
+    synthetic_users = SyntheticUsers(100_000)
     dsn = asyncio.run(new_database(postgres_server, "many"))
-    asyncio.run(load(dsn, crowd))
-    with in_thread(FakeReplicate(crowd)) as fake:
-        shell.environ = Place(dsn, fake).environ
-        for who in ("user77777@example.com", crowd.user_id(77_777), crowd.model_name(77_777), "USER77777@EXAMPLE"):
+    asyncio.run(load(dsn, synthetic_users))
+    with in_thread(FakeReplicate(synthetic_users)) as fake:
+        shell.environ = Servers(dsn, fake).environ
+        for who in (
+            "user77777@example.com",
+            synthetic_users.user_id(77_777),
+            synthetic_users.model_name(77_777),
+            "USER77777@EXAMPLE",
+        ):
             took = []
             for _ in range(3):  # the best of three: others use this machine too
                 began = time.monotonic()
                 ended = shell("user", who, "--json")
                 took.append(time.monotonic() - began)
-                assert json.loads(ended.out)["user_id"] == crowd.user_id(77_777)
+                assert json.loads(ended.out)["user_id"] == synthetic_users.user_id(77_777)
             assert min(took) < LIMIT, f"{who}: {took}"

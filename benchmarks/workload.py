@@ -1,4 +1,4 @@
-"""What every contender meets: the same users in PostgreSQL, the same models behind a stand-in, fresh each time."""
+"""What every contender meets: the same users in PostgreSQL and behind a fake Replicate that is fresh each time."""
 
 import asyncio
 import os
@@ -11,31 +11,31 @@ from pathlib import Path
 
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.postgres import embedded_postgres
-from audit.demo.stage import load
+from audit.demo.servers import load
 from audit.model.ids import askable_model
-from tests.support.crowd import Crowd
 from tests.support.process import RemoteFakeReplicate, in_process
+from tests.support.synthetic_users import SyntheticUsers
 
 UNHINDERED = 1_000_000
 """Requests a minute, the most that can be asked for: the pace then costs what it costs and holds nobody up."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A crowd, loaded; contenders may write below `folder`."""
+class Workload:
+    """Synthetic users, loaded; contenders may write below `folder`."""
 
-    crowd: Crowd
+    synthetic_users: SyntheticUsers
     dsn: str
     folder: Path
 
     @property
     def users(self) -> int:
         """How many there are."""
-        return self.crowd.n
+        return self.synthetic_users.n
 
     def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteFakeReplicate]:
-        """A stand-in in a process of its own, with nothing seen yet."""
-        return in_process(partial(FakeReplicate, self.crowd, rules))
+        """A fake Replicate in a process of its own, with nothing seen yet."""
+        return in_process(partial(FakeReplicate, self.synthetic_users, rules))
 
     def environ(self, fake: RemoteFakeReplicate) -> dict[str, str]:
         """The audit's settings, and nothing of the caller's but the way to Python."""
@@ -58,7 +58,7 @@ class Stage:
 
     def _asked(self, limit: int | None) -> Iterator[tuple[str, str]]:
         # Every other row is an older one of the same user, which does not count.
-        rows = islice(self.crowd.rows, 0, None, 2)
+        rows = islice(self.synthetic_users.rows, 0, None, 2)
         asked = ((askable_model(row.replicate_model_id), row.replicate_version_id or "") for row in rows)
         return islice(((model, version) for model, version in asked if model), limit)
 
@@ -69,9 +69,9 @@ class Stage:
 
 
 @contextmanager
-def stage(crowd: Crowd, folder: Path) -> Iterator[Stage]:
+def prepare(synthetic_users: SyntheticUsers, folder: Path) -> Iterator[Workload]:
     """Both tables filled; the server is gone when the block ends."""
     binaries = os.environ.get("SYNC_AUDIT_PG_BIN")
     with embedded_postgres(Path(binaries) if binaries else None) as dsn:
-        asyncio.run(load(dsn, crowd))
-        yield Stage(crowd, dsn, folder)
+        asyncio.run(load(dsn, synthetic_users))
+        yield Workload(synthetic_users, dsn, folder)

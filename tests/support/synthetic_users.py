@@ -1,4 +1,4 @@
-"""A crowd whose trainings are odd in every way in which an account's list of trainings is."""
+"""Synthetic users, any number of them, made while they are read: rows, models, trainings and the right verdicts."""
 
 import hashlib
 import zlib
@@ -15,9 +15,9 @@ from audit.demo.rows import ModelRow, UserRow
 from audit.model.codes import Reason
 from audit.model.replies import Account, Version
 
-OWNER: Final = "crowd-photos"
+OWNER: Final = "synthetic-photos"
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
-"""Newest date of the crowd; it does not follow the clock, so that two runs have the same bytes."""
+"""Newest date of the users; it does not follow the clock, so that two runs have the same bytes."""
 ODDITIES: Final = (
     Reason.OUTDATED_VERSION,
     Reason.OUTDATED_VERSION,
@@ -31,7 +31,7 @@ ODDITIES: Final = (
 )
 
 
-class Crowd:
+class SyntheticUsers:
     """`n` users with two rows each, and the `World` to match; `oddities` is the share that is not up to date."""
 
     def __init__(self, n: int, seed: int = 1, oddities: float = 0.1) -> None:
@@ -166,13 +166,13 @@ class Crowd:
 
 
 class _Trainings(Sequence[Training]):
-    """The crowd's trainings, made when they are looked at."""
+    """The trainings of synthetic users, made when they are looked at."""
 
-    def __init__(self, crowd: Crowd) -> None:
-        self._crowd = crowd
+    def __init__(self, synthetic_users: SyntheticUsers) -> None:
+        self._users = synthetic_users
 
     def __len__(self) -> int:
-        return self._crowd.n + (self._crowd.n + 4) // 5
+        return self._users.n + (self._users.n + 4) // 5
 
     @overload
     def __getitem__(self, place: int) -> Training: ...
@@ -181,8 +181,8 @@ class _Trainings(Sequence[Training]):
     def __getitem__(self, place: int | slice) -> Training | Sequence[Training]:
         if isinstance(place, slice):
             return [self[each] for each in range(len(self))[place]]
-        number, n = range(len(self))[place], self._crowd.n
-        return self._crowd.made(number, 0) if number < n else self._crowd.made((number - n) * 5, 1)
+        number, n = range(len(self))[place], self._users.n
+        return self._users.made(number, 0) if number < n else self._users.made((number - n) * 5, 1)
 
 
 def made_at(i: int, age: int) -> datetime:
@@ -228,8 +228,8 @@ _STILL_AT_THE_FIRST = {*_NO_RESULT, Oddity.ANOTHER_OWNER}
 """The version before the last training is the newest one, and recorded."""
 
 
-class OddlyTrained(Crowd):
-    """As `Crowd`; of those whose record is right, about `odd_trainings` (a share) have an `Oddity` each.
+class OddlyTrainedUsers(SyntheticUsers):
+    """As `SyntheticUsers`; of those whose record is right, about `odd_trainings` (a share) have an `Oddity` each.
 
     They are among every fifth user, whose last two trainings are listed.
     """

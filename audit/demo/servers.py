@@ -13,7 +13,7 @@ from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.postgres import embedded_postgres
 from audit.demo.rows import INDEX, SCHEMA, ModelRow, Tables, UserRow
-from audit.demo.users import people
+from audit.demo.users import users_at
 
 _NEXT_ID = "SELECT setval('user_models_id_seq', coalesce((SELECT max(id) FROM user_models), 0) + 1, false)"
 
@@ -37,7 +37,7 @@ async def load(dsn: str, tables: Tables) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoServers:
     """How to reach both servers."""
 
     dsn: str
@@ -50,12 +50,12 @@ class Stage:
 
 
 @contextmanager
-def stage(now: datetime, binaries: Path | None = None) -> Iterator[Stage]:
+def demo_servers(now: datetime, binaries: Path | None = None) -> Iterator[DemoServers]:
     """Servers with the demo's users as they are at `now`, until the context ends.
 
     `binaries` are PostgreSQL's, in place of the wheel's. Call it outside any event loop.
     """
-    cast = people(now)
-    with embedded_postgres(binaries) as dsn, in_thread(FakeReplicate(cast.world)) as fake:
-        asyncio.run(load(dsn, cast))
-        yield Stage(dsn, fake.base_url, fake.origin)
+    demo_users = users_at(now)
+    with embedded_postgres(binaries) as dsn, in_thread(FakeReplicate(demo_users.world)) as fake:
+        asyncio.run(load(dsn, demo_users))
+        yield DemoServers(dsn, fake.base_url, fake.origin)
