@@ -13,7 +13,7 @@ from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.tables import COLUMNS, PLAIN, Table, Tables
 from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord
+from audit.model.users import ModelRecord, email_or_id
 
 __all__ = [
     "HINTS",
@@ -130,7 +130,7 @@ class _Values(dict[str, str]):
 
 
 _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
-    "who": lambda user: user.record.email or user.record.user_id,
+    "who": lambda user: email_or_id(user.record),
     "model": lambda user: user.record.replicate_model_id or "(none)",
     "recorded": lambda user: user.record.replicate_version_id or "(none)",
     "latest": lambda user: user.finding.latest_version or "(not known)",

@@ -1,6 +1,6 @@
 """What the database says of a user and of the population."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -86,6 +86,24 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str | None = None
     in_users: bool = True
     """False where only `user_models` has this user id: no audit ever looks at such rows."""
+
+
+class Named(Protocol):
+    """A record, a person, a change: whatever has a user's id and e-mail."""
+
+    @property
+    def user_id(self) -> str:
+        """Never empty."""
+
+    @property
+    def email(self) -> str | None:
+        """None or blank where there is none; `a***@***` where it is masked."""
+
+
+def email_or_id(user: Named, *, redacted: bool = False) -> str:
+    """What to call a user: the e-mail, or the id where there is none or where it is masked (`a***@***` is nobody)."""
+    email = "" if redacted else user.email or ""
+    return email if email.strip() else user.user_id
 
 
 class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, AuditedUser
 from audit.model.text import escape_controls
+from audit.model.users import email_or_id
 from audit.report.facts import model_page
 from audit.report.markdown_text import NOTHING, code, code_in_text, prose
 from audit.report.view import ATTENTION, RunView
@@ -119,9 +120,8 @@ _NUMBERS = frozenset({"behind"})
 
 
 def who(user: AuditedUser, *, redacted: bool) -> str:
-    """The e-mail, or the id where there is none or where it is masked: `a***@***` says of nobody who it is."""
-    record = user.record
-    return code(record.user_id if redacted or not (record.email or "").strip() else record.email)
+    """The e-mail, or the id where there is none or where it is masked, as code."""
+    return code(email_or_id(user.record, redacted=redacted))
 
 
 def _model(user: AuditedUser) -> str:

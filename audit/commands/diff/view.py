@@ -11,6 +11,7 @@ from audit import __version__
 from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode, UserSnapshot
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
+from audit.model.users import email_or_id
 from audit.report.words import counted, short_hash
 
 CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
@@ -98,7 +99,7 @@ def unchanged(view: DiffView) -> str:
 
 def who(user: Compared) -> str:
     """What a person calls the user."""
-    return user.last.email or user.last.user_id
+    return email_or_id(user.last)
 
 
 def state(side: UserSnapshot | None) -> str:

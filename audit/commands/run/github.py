@@ -19,7 +19,7 @@ from audit.errors import AuditError
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import ExitCode, Reason, Status
 from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord
+from audit.model.users import ModelRecord, email_or_id
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import counted, exit_meaning, headline, stale
 
@@ -94,9 +94,7 @@ def _names(view: RunView, reason: Reason) -> str:
 
 
 def _name(record: ModelRecord, *, redacted: bool) -> str:
-    """The e-mail, or the id where there is none or where it is masked."""
-    masked = redacted or not (record.email or "").strip()
-    return shortened(escape_controls(record.user_id if masked else record.email or ""), _ROOM_FOR_A_NAME)
+    return shortened(escape_controls(email_or_id(record, redacted=redacted)), _ROOM_FOR_A_NAME)
 
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from audit.model.findings import AuditedUser, Summary
 from audit.model.run import RunInfo
 from audit.model.shard import missing, named, share, spelled
 from audit.model.text import escape_controls, shortened
+from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
 from audit.report.words import stale
 from audit.report.writer import STDOUT
@@ -247,10 +248,10 @@ def fitted(names: Sequence[str], count: int, width: int) -> str:
 
 def _name(user: AuditedUser, *, redact: bool) -> str:
     record = redacted_user(user).record if redact else user.record
-    return shortened(escape_controls(record.user_id if redact or not record.email else record.email), 60)
+    return shortened(escape_controls(email_or_id(record, redacted=redact)), 60)
 
 
 def _handle(user: AuditedUser, *, redact: bool) -> str:
     """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
-    email = user.record.email
-    return escape_controls(user.record.user_id) if redact or not email or escape_controls(email) != email else email
+    name = email_or_id(user.record, redacted=redact)
+    return name if escape_controls(name) == name else escape_controls(user.record.user_id)

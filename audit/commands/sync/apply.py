@@ -26,7 +26,7 @@ from audit.model.repair import Change, Column, Outcome, State, edit
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
-from audit.model.users import ModelRecord
+from audit.model.users import ModelRecord, email_or_id
 from audit.postgres.repair import Repairer, repairer, why_not
 from audit.postgres.user import records_of
 from audit.replicate import Replicate, Ticking, connect
@@ -255,7 +255,7 @@ class Repair:
 
     def _told(self, entry: Entry, why: str | None) -> Told:
         change = entry.change
-        user = change.user_id if self._plan.redacted else change.email or change.user_id
+        user = email_or_id(change, redacted=self._plan.redacted)
         return Told(change.model_row_id, user, entry.state, why)
 
 

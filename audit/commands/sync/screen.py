@@ -15,6 +15,7 @@ from audit.model.ids import recorded_hash
 from audit.model.repair import Change, LeftOut, State, Weights
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
+from audit.model.users import email_or_id
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
@@ -161,9 +162,7 @@ def _pasted(argument: object) -> str:
 
 
 def _name(user: Change | LeftOut, width: int, *, redacted: bool) -> str:
-    """Masked e-mails all look the same."""
-    name = escape_controls(user.user_id if redacted or not user.email else user.email)
-    return _cut(name, width)
+    return _cut(escape_controls(email_or_id(user, redacted=redacted)), width)
 
 
 def _version(recorded: str | None) -> str:

@@ -13,6 +13,7 @@ from audit.commands.sync.tally import Tally, Told
 from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, State
 from audit.model.tables import Tables
+from audit.model.users import email_or_id
 from audit.postgres.repair import ALREADY, Became, repairer
 from audit.postgres.url import Database
 from audit.runfile import Entry, RunFile
@@ -112,4 +113,4 @@ class Undo:
     def _name(self, entry: Entry | None) -> str | None:
         if entry is None or self._ledger is None:
             return None
-        return entry.change.user_id if self._ledger.info.redacted else entry.change.email or entry.change.user_id
+        return email_or_id(entry.change, redacted=self._ledger.info.redacted)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding, Summary
 from audit.model.times import parse_utc
+from audit.model.users import email_or_id
 from audit.report.html.words import anchor, generic, head
 from audit.report.words import STATUS_TITLES, counted, days
 
@@ -118,7 +119,7 @@ def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]
             continue
         by_days[bisect_right(_DAY_STEPS, lag)] += 1
         by_day[int(lag)] += 1
-        entry = (lag, -place, record.email or record.user_id)
+        entry = (lag, -place, email_or_id(record))
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     if not sum(by_versions):
         return ()

@@ -14,7 +14,7 @@ from audit.hints.filled import HINTS, Hint
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.shard import spelled
-from audit.model.users import Population
+from audit.model.users import Population, email_or_id
 from audit.report.html.charts import Chart, Segment, lag_charts, reasons_chart, split, split_text
 from audit.report.html.data import Listed, packed
 from audit.report.html.users import ACCEPTED_SHOWN, Placed, accepted, placed, shown, tables
@@ -368,7 +368,7 @@ def _survey(
                 notes.update(user.finding.notes)
                 named = firsts.setdefault(reason, ())
                 if len(named) < NAMED:
-                    firsts[reason] = (*named, (anchor(place), head(user.record.email or user.record.user_id)))
+                    firsts[reason] = (*named, (anchor(place), head(email_or_id(user.record))))
                 if reason is Reason.OUTDATED_VERSION:
                     yield place, user
 
