@@ -10,8 +10,9 @@ from audit.model.codes import Note, Reason
 from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
 from audit.model.ids import _HASH, _blank, _unqualified, askable_model
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
+from audit.model.tables import Column
 from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord, OptionalColumn
+from audit.model.users import ModelRecord
 
 _HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 USUAL_LORA_SCALE = (0.5, 1.5)
@@ -22,7 +23,7 @@ class RunContext(msgspec.Struct, frozen=True):
     """What is the same for all users of a run and is needed to judge each."""
 
     account: Account | None = None
-    missing_columns: frozenset[OptionalColumn] = frozenset()
+    missing_columns: frozenset[Column] = frozenset()
 
 
 def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:

@@ -11,7 +11,7 @@ from audit.hints.trainings import TrainingLine, origins
 from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, recorded_hash
-from audit.model.tables import COLUMNS, PLAIN, Table, Tables
+from audit.model.tables import COLUMNS, DATES, PLAIN, Table, Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord, email_or_id
 
@@ -55,9 +55,8 @@ def rows_sql(record: ModelRecord, tables: Tables = PLAIN) -> str:
 
 @cache
 def _around_user(models: Table) -> tuple[str, str]:
-    own = {name: escape_controls(models.column(name)) for name in COLUMNS["user_models"]}
-    dates = ("updated_at", "completed_at", "created_at")
-    shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *dates)
+    own: dict[str, str] = {name: escape_controls(models.column(name)) for name in COLUMNS["user_models"]}
+    shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *DATES)
     columns = ", ".join(own[name] for name in shown)
     order = f"{own['updated_at']} DESC NULLS LAST, {own['completed_at']} DESC NULLS LAST, {own['id']} DESC"
     # Text for a person: names and the id are quoted, and nothing here runs it.

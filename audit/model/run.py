@@ -7,8 +7,7 @@ import msgspec
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
 from audit.model.replies import Account, Requests, TrainingsRead
-from audit.model.tables import PLAIN, Tables
-from audit.model.users import OptionalColumn
+from audit.model.tables import PLAIN, Column, Tables
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters = Filters()
     redacted: bool = False
     """`--redact` was given: every report of this run masks e-mail and name."""
-    missing_columns: tuple[OptionalColumn, ...] = ()
+    missing_columns: tuple[Column, ...] = ()
     """Optional columns that the database does not have, so that nothing is concluded from their absence."""
     requests: Requests = Requests()
     trainings: TrainingsRead | None = None

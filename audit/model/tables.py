@@ -1,25 +1,60 @@
-"""What the database calls that which the audit calls `users`, `user_models`, their columns, and completed.
+"""The two tables that the audit reads: their columns, and what the database calls them and a completed training.
 
 A name that is not mapped stands in SQL as it is; one that is mapped is quoted there always, so its case and whatever
 else is in it are kept, and it can be nothing but a name.
 """
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, Self, get_args
 
 import msgspec
 
+from audit.model.codes import OrderBy
+from audit.model.sql import literal, quoted
+
 TableName = Literal["users", "user_models"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
-COLUMNS: dict[TableName, tuple[str, ...]] = {
-    "users": ("id", "email", "display_name"),
-    "user_models": (
-        *("id", "user_id", "training_status", "replicate_model_id", "replicate_version_id"),
-        *("updated_at", "completed_at", "created_at"),
-        *("training_id", "trigger_word", "lora_scale", "lora_weights_url", "is_test", "model_name", "failure_reason"),
-        "display_name",
-    ),
+
+
+class Column(StrEnum):
+    """A column of either table, by the audit's name, with what is lost where the database has no such column."""
+
+    lost: str
+    """Empty for a column that every audit needs."""
+
+    def __new__(cls, name: str, lost: str = "") -> Self:  # noqa: D102 - a member is made from name and loss
+        column = str.__new__(cls, name)
+        column._value_ = name
+        column.lost = lost
+        return column
+
+    ID = "id"
+    EMAIL = "email"
+    USER_ID = "user_id"
+    TRAINING_STATUS = "training_status"
+    MODEL_ID = "replicate_model_id"
+    VERSION_ID = "replicate_version_id"
+    UPDATED_AT = "updated_at"
+    COMPLETED_AT = "completed_at"
+    CREATED_AT = "created_at"
+    TRAINING_ID = "training_id", "reports cannot name the training"
+    TRIGGER_WORD = "trigger_word", "missing trigger words are not noticed"
+    LORA_SCALE = "lora_scale", "unusual LoRA scales are not noticed"
+    LORA_WEIGHTS_URL = "lora_weights_url", "missing and made-up weights URLs are not noticed"
+    IS_TEST = "is_test", "test rows cannot be told apart and count like any other"
+    MODEL_NAME = "model_name", "reports cannot name the model as the product does"
+    FAILURE_REASON = "failure_reason", "why a later training failed is not said"
+    DISPLAY_NAME = "display_name", "reports show no names"
+
+
+COLUMNS: Mapping[TableName, tuple[Column, ...]] = {
+    "users": (Column.ID, Column.EMAIL, Column.DISPLAY_NAME),
+    "user_models": tuple(column for column in Column if column is not Column.EMAIL),
 }
-"""All that are read, by the audit's names."""
+"""The columns of each table. A `display_name` in one of them is enough."""
+DATES = tuple(map(Column, get_args(OrderBy)))
+"""Columns that have to be dates: those that rows may be ordered by."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -38,7 +73,7 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def own_name(self) -> str:
-        """Without schema and quotes."""
+        """The name alone, without schema and quotes."""
         return self.path[-1] if self.path else self.name
 
     def called(self, column: str) -> str:
@@ -74,17 +109,3 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
 
 PLAIN = Tables()
 """Everything is called as the audit calls it."""
-
-
-def quoted(name: str) -> str:
-    """`name` as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """`text` as a literal that means the same whatever `standard_conforming_strings` says."""
-    doubled = text.replace("'", "''")
-    if "\\" not in doubled:
-        return f"'{doubled}'"
-    spelled = doubled.replace("\\", "\\\\")
-    return f"E'{spelled}'"

@@ -1,6 +1,6 @@
 """What the database says of a user and of the population."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -41,18 +41,6 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """User ids of others whose row that counts names the same model: the first `SHARED_SHOWN`, sorted."""
     shared_with_count: int = 0
     """How many others there are in all, also those that `--user` and `--limit` leave out."""
-
-
-OptionalColumn = Literal[
-    "training_id",
-    "trigger_word",
-    "lora_scale",
-    "lora_weights_url",
-    "is_test",
-    "model_name",
-    "failure_reason",
-    "display_name",
-]
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):

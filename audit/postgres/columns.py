@@ -2,27 +2,10 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import get_args
 
 from audit.errors import DatabaseError
-from audit.model.tables import COLUMNS, Table, TableName, Tables
-from audit.model.users import OptionalColumn
+from audit.model.tables import COLUMNS, DATES, Column, Table, TableName, Tables
 
-DATES = ("updated_at", "completed_at", "created_at")
-"""Columns that have to be dates."""
-_REQUIRED: Mapping[TableName, tuple[str, ...]] = {
-    "users": ("id", "email"),
-    "user_models": (
-        "id",
-        "user_id",
-        "training_status",
-        "replicate_model_id",
-        "replicate_version_id",
-        "updated_at",
-        "completed_at",
-        "created_at",
-    ),
-}
 LOOK_UP = """
 SELECT wanted.name, found.id IS NOT NULL AS present,
     CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
@@ -60,16 +43,17 @@ class Columns(dict[str, str]):
         return self.table.column(column)
 
 
-def missing_columns(users: Columns, models: Columns) -> tuple[OptionalColumn, ...]:
+def missing_columns(users: Columns, models: Columns) -> tuple[Column, ...]:
     """Optional columns that there are not. A `display_name` of either table will do."""
-    present = {*models, "display_name"} if "display_name" in users else set(models)
-    return tuple(name for name in get_args(OptionalColumn) if name not in present)
+    present = {*models, Column.DISPLAY_NAME} if Column.DISPLAY_NAME in users else set(models)
+    return tuple(column for column in Column if column.lost and column not in present)
 
 
 def check_columns(label: str, columns: Columns) -> None:
     """Raises `DatabaseError` for a column that is required or mapped and missing, or is no date where one is needed."""
     table = columns.table
-    for name in dict.fromkeys((*_REQUIRED[table.name], *dict(table.mapped))):
+    required = (column for column in COLUMNS[table.name] if not column.lost)
+    for name in dict.fromkeys((*required, *dict(table.mapped))):
         own = table.called(name)
         needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
         if name not in columns:

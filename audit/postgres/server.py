@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from audit.errors import AuditError
 from audit.model.ids import askable_model
-from audit.model.tables import TABLES
-from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Population
+from audit.model.tables import TABLES, Column
+from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.postgres import columns as source_columns
 from audit.postgres import connection as source
 from audit.postgres import sql as source_sql
@@ -46,7 +46,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class TableShape(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the two tables."""
 
-    missing: tuple[OptionalColumn, ...]
+    missing: tuple[Column, ...]
     rows: int
     """Of `user_models`, counted where they could be, else as the planner estimates."""
     is_view: bool

@@ -10,7 +10,8 @@ import asyncpg
 from audit.errors import SettingsError
 from audit.model.codes import OrderBy
 from audit.model.run import Filters, Shard
-from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Population
+from audit.model.tables import Column
+from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql
 from audit.postgres.connection import Connection, border, columns, session
@@ -25,7 +26,7 @@ class Snapshot:
     """What the database says at one moment; usable within the `async with` that gave it."""
 
     population: Population
-    missing_columns: tuple[OptionalColumn, ...]
+    missing_columns: tuple[Column, ...]
     server_version: str
     """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
     _connection: Connection = field(repr=False)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
 from audit.model.shard import HASHED
+from audit.model.tables import COLUMNS, DATES, Column
 from audit.model.users import SHARED_SHOWN
-from audit.postgres.columns import DATES, Columns
+from audit.postgres.columns import Columns
 
-_TEXTS = (
-    *("replicate_model_id", "replicate_version_id", "training_id", "trigger_word", "lora_scale", "lora_weights_url"),
-    *("model_name", "failure_reason", "display_name"),
+_TEXTS = tuple(
+    column
+    for column in COLUMNS["user_models"]
+    if column not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, *DATES}
 )
 _TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 _NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
@@ -185,10 +187,10 @@ def users_as_read(users: Columns, models: Columns, persons: str | None = None) -
 
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
     """`user_models` as the statements want it: texts as text, dates as timestamps in UTC, null where absent."""
-    dates = {name: _utc(models.sql(name), models[name]) for name in DATES}
+    dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
     person = person_of_model(users, models)
     status = models.sql("training_status") + ("" if models["training_status"] in _TEXT_TYPES else "::text")
-    columns = {
+    columns: dict[str, str] = {
         "person": person,
         "id": _ordered(models.sql("id"), models["id"]),
         "status": status,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
-from audit.model.users import TRIMMED, ModelRecord, OptionalColumn, Person, TrainingRow
+from audit.model.tables import Column
+from audit.model.users import TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql
 from audit.postgres.columns import Columns
@@ -123,7 +124,7 @@ class OneUser:
     """The latest first, in the order that decides which completed one counts."""
     record: ModelRecord | None
     """The very record that an audit judges; None where no row counts."""
-    missing_columns: tuple[OptionalColumn, ...]
+    missing_columns: tuple[Column, ...]
 
 
 async def find(

@@ -14,8 +14,9 @@ from audit.model.findings import Acceptance, AuditedUser, Summary
 from audit.model.replies import Account, Requests
 from audit.model.run import Baseline, Filters, RunInfo, Shard, ShardRun
 from audit.model.shard import is_part
+from audit.model.tables import Column
 from audit.model.times import parse_utc
-from audit.model.users import OptionalColumn, Population
+from audit.model.users import Population
 from audit.report.redaction import redacted_entry, redacted_filters, redacted_text, redacted_user
 
 
@@ -86,7 +87,7 @@ class RunBlock(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters
     redacted: bool
     requests: Requests
-    missing_columns: tuple[OptionalColumn, ...]
+    missing_columns: tuple[Column, ...]
     trainings: TrainingsBlock | None
     """Null where trainings were not read."""
     baseline: Baseline | None

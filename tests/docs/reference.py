@@ -13,7 +13,7 @@ from audit.cli import config_file as config_values
 from audit.cli.table_names import OTHER_STATUSES
 from audit.commands import cli
 from audit.hints.explain import EXPLANATIONS, Explanation
-from audit.model.tables import COLUMNS, TABLES
+from audit.model.tables import COLUMNS, TABLES, Column
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from tests import ROOT
 from tests.docs import licences, readme, schema_fields
@@ -164,7 +164,13 @@ def _settings() -> Iterator[str]:
     yield f"{', '.join(f'`{word}`' for word in OTHER_STATUSES)}). `[database.tables]` has {_named(TABLES)}."
     yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"
     yield "`[database.columns.users]` and `[database.columns.user_models]`:\n"
-    yield from table(("table", "columns"), ((f"`{name}`", _named(COLUMNS[name])) for name in TABLES))
+    yield from table(
+        ("column", "table", "without it"),
+        (
+            (f"`{column}`", _named(name for name in TABLES if column in COLUMNS[name]), column.lost or "no audit")
+            for column in Column
+        ),
+    )
     yield "Refused, because a file is shared and committed, or because they are about one run:\n"
     yield from table(("key", "why"), ((f"`{key}`", why) for key, why in config.REFUSED.items()))
 

@@ -12,6 +12,7 @@ from audit.model.codes import ExitCode, Note, Reason, Status
 from audit.model.findings import Summary
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, Version, newest_first
+from audit.model.tables import Column
 from audit.model.times import parse_utc
 from tests.support.samples import NEW, OLD, digest, found, record
 
@@ -274,7 +275,7 @@ def test_notes_are_given_to_findings_of_every_kind() -> None:
 
 def test_nothing_is_concluded_from_columns_that_the_database_does_not_have() -> None:
     bare = record(trigger_word=None, lora_weights_url=None)
-    absent = RunContext(missing_columns=frozenset(("trigger_word", "lora_weights_url")))
+    absent = RunContext(missing_columns=frozenset((Column.TRIGGER_WORD, Column.LORA_WEIGHTS_URL)))
     assert classify(bare, BOTH, absent).notes == ()
 
 

@@ -9,6 +9,7 @@ from audit.findings.trainings import disagreeing, in_sample, settled, traced
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Found, Reply, Training, TrainingsRead
+from audit.model.tables import Column
 from tests.support.samples import NEW, OLD, digest, found, record
 
 MINE = RunContext(Account(type="user", username="acme"))
@@ -146,7 +147,7 @@ SILENT: dict[str, tuple[tuple[Training, ...], dict[str, Any], Note]] = {
     "nobody knows whose token it is": ((), {"seen": RunContext()}, Note.VERSION_MADE_BY_HAND),
     "a column that is not there": (
         (training(NEW, trigger_word="ANN"),),
-        {"seen": RunContext(MINE.account, frozenset({"trigger_word"}))},
+        {"seen": RunContext(MINE.account, frozenset({Column.TRIGGER_WORD}))},
         Note.TRIGGER_WORD_DIFFERS,
     ),
 }

@@ -12,7 +12,8 @@ from audit.demo.servers import load
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError
 from audit.model.run import Filters
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, literal, quoted
+from audit.model.sql import literal, quoted
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import Database, parse
 from tests.support import psql

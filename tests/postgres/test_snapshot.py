@@ -7,6 +7,7 @@ import pytest
 
 from audit.errors import SettingsError
 from audit.model.run import Filters
+from audit.model.tables import Column
 from audit.model.users import SHARED_SHOWN, ModelRecord
 from audit.postgres.snapshot import _AT_ONCE, snapshot
 from audit.postgres.url import parse
@@ -177,10 +178,7 @@ async def test_columns_of_unexpected_types_are_read_as_text(tables: str) -> None
     assert (population.test_models_left_out, population.training_status) == (1, {"completed": 3, "failed": 1})
 
 
-OPTIONAL = (
-    *("training_id", "trigger_word", "lora_scale", "lora_weights_url", "is_test", "model_name", "failure_reason"),
-    "display_name",
-)
+OPTIONAL = tuple(column for column in Column if column.lost)
 
 
 async def test_missing_optional_columns_are_read_as_null_and_told(tables: str) -> None:

@@ -13,7 +13,7 @@ import audit.report
 from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.replies import Training
 from audit.model.run import Filters
-from audit.model.users import OptionalColumn
+from audit.model.tables import Column
 from audit.report.json_report import UserLine, render
 from audit.report.view import RunView
 from tests.support.report_hostile import HOSTILE, ids
@@ -101,7 +101,7 @@ def test_the_schema_knows_exactly_the_codes_of_the_program(name: str, values: li
 def test_the_schema_knows_the_run_fields_choices() -> None:
     properties = SCHEMA["$defs"]["run"]["properties"]
     assert properties["order_by"]["enum"] == list(get_args(OrderBy))
-    assert properties["missing_columns"]["items"]["enum"] == list(get_args(OptionalColumn))
+    assert properties["missing_columns"]["items"]["enum"] == [column for column in Column if column.lost]
 
 
 def test_every_user_has_every_key_in_the_contracts_order() -> None:

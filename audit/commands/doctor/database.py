@@ -8,23 +8,12 @@ from audit.errors import AuditError
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls
 from audit.model.times import milliseconds
-from audit.model.users import OptionalColumn
 from audit.postgres.server import Server, TableShape
 
 INDEX_WANTED_FROM = 1000
 """Rows. Below that, reading the whole table is as quick."""
 SLOW_ROUND_TRIP = 0.5
 """Seconds."""
-LOST: dict[OptionalColumn, str] = {
-    "training_id": "reports cannot name the training",
-    "trigger_word": "missing trigger words are not noticed",
-    "lora_scale": "unusual LoRA scales are not noticed",
-    "lora_weights_url": "missing and made-up weights URLs are not noticed",
-    "is_test": "test rows cannot be told apart and count like any other",
-    "model_name": "reports cannot name the model as the product does",
-    "failure_reason": "why a later training failed is not said",
-    "display_name": "reports show no names",
-}
 _REACHABLE = ("database_reachable", "database")
 _SERVER_CHECKS = (("database_tls", "encryption"), ("database_role", "role"), ("database_pooler", "pooler"))
 _CLOCK = ("database_clock", "its clock")
@@ -152,17 +141,18 @@ def clock(group: Group, check: tuple[str, str], server: Server) -> Result:
 
 def _columns(shape: TableShape, tables: Tables) -> Result:
     missing = shape.missing
+    lost = "; ".join(f"{column}: {column.lost}" for column in missing)
     return Result(
         group=Group.DATABASE,
         name="optional_columns",
         title="columns",
         state=State.WARN if missing else State.OK,
-        figure="without " + "; ".join(f"{name}: {LOST[name]}" for name in missing) if missing else "all optional ones",
+        figure=f"without {lost}" if missing else "all optional ones",
         next_step="Nothing, if the product has no such data; else say in [database.columns] of the config file how "
         f"they are called, or have a view add them to {escape_controls(tables.user_models.sql)}."
         if missing
         else "",
-        data={"missing": list(missing), "lost": {name: LOST[name] for name in missing}},
+        data={"missing": list(missing), "lost": {column: column.lost for column in missing}},
     )
 
 

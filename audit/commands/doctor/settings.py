@@ -14,7 +14,8 @@ from audit.cli import values
 from audit.cli.settings import Origin, Said, option
 from audit.cli.values import outputs_from
 from audit.errors import SettingsError
-from audit.model.tables import PLAIN, Tables, quoted
+from audit.model.sql import quoted
+from audit.model.tables import PLAIN, Tables
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
 

@@ -11,7 +11,8 @@ from audit.model.codes import ExitCode, Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
 from audit.model.repair import Change, LeftOut, Weights, WhyLeftOut
-from audit.model.users import TRIMMED, OptionalColumn
+from audit.model.tables import Column
+from audit.model.users import TRIMMED
 
 WHY: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.SHARED_MODEL: "other users have the same model, and its latest version may show one of them",
@@ -72,7 +73,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Older findings are left out."""
     include: frozenset[Reason] = frozenset()
     """Reasons that are left out unless they are named here."""
-    missing_columns: frozenset[OptionalColumn] = frozenset()
+    missing_columns: frozenset[Column] = frozenset()
 
 
 def planned(user: AuditedUser, checked_at: datetime, terms: Terms) -> Change | LeftOut | None:

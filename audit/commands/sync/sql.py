@@ -1,7 +1,6 @@
-r"""A repair as SQL that psql runs as it is, and the one reader of what it has written. Pure.
+"""A repair as SQL that psql runs as it is, and the one reader of what it has written. Pure.
 
-One statement is one line, whatever the values hold: what could end a literal or a line, or act on a reader, is spelled
-out as an escape of E'...'. Literals have no type, so that the columns may have any.
+One statement is one line, whatever the values hold; see `literal`.
 """
 
 import re
@@ -14,22 +13,13 @@ import msgspec
 
 from audit.errors import SettingsError
 from audit.model.repair import Edit
+from audit.model.sql import LITERAL, literal, literal_value
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls, shortened
 
 Purpose = Literal["apply", "undo"]
 LOCK_TIMEOUT = "5s"
 """A row that somebody else holds for longer ends the whole transaction, rather than keeping all rows locked."""
-# Beside what `visible` spells out: blanks that look like others, and what is not seen at all. A fixed list, as what
-# counts as printable differs from one Python to the next, and a file that one has written must be one to all of them.
-_SPELLED = re.compile(
-    "[\x00-\x1f\\\\\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPE = re.compile(r"\\(?:([\\nrt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
-_PLAIN = {short[1]: char for char, short in _SHORT.items()}
-_LITERAL = r"NULL|E?'(?:[^']++|'')*+'"
 _BEGIN = (
     "\\set ON_ERROR_STOP on",
     "SET client_encoding = 'UTF8';",
@@ -102,17 +92,8 @@ def statement(edit: Edit, names: Names = NAMES) -> str:
     changes = ", ".join(f"{name} = {literal(value)}" for name, value in sets)
     unchanged = " AND ".join(f"{name} IS NOT DISTINCT FROM {literal(value)}" for name, value in guards)
     row = f"{names.row_id} = {literal(edit.model_row_id)}"
-    # Every value is a literal made below; the names are ours.
+    # Every value is a literal; the names are ours.
     return f"UPDATE {names.table} SET {changes} WHERE {row} AND {unchanged} AND {names.completed};"  # noqa: S608
-
-
-def literal(value: str | None) -> str:
-    """`value` as SQL that means the same whatever the server's and psql's settings are."""
-    if value is None:
-        return "NULL"
-    quoted = value.replace("'", "''")
-    spelled = _SPELLED.sub(_spell, quoted)
-    return f"'{quoted}'" if spelled == quoted else f"E'{spelled}'"
 
 
 def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = NAMES) -> Iterator[Edit]:
@@ -198,32 +179,15 @@ def _pattern(names: Names) -> re.Pattern[str]:
     escaped = {column: re.escape(name) for column, name in columns.items() if name is not None}
 
     def optional(when: str, before: str, between: str) -> str:
-        pieces = {c: f"{before}{name}{between}(?P<{when}_{c}>{_LITERAL})" for c, name in escaped.items()}
+        pieces = {c: f"{before}{name}{between}(?P<{when}_{c}>{LITERAL})" for c, name in escaped.items()}
         version = pieces.pop("version").removeprefix(", ")
         return version + "".join(f"(?:{piece})?" for piece in pieces.values())
 
     sets, guards = optional("new", ", ", " = "), optional("old", " AND ", " IS NOT DISTINCT FROM ")
     table, row_id, completed = map(re.escape, (names.table, names.row_id, names.completed))
-    where = f"{row_id} = (?P<id>{_LITERAL}){guards} AND {completed}"
+    where = f"{row_id} = (?P<id>{LITERAL}){guards} AND {completed}"
     return re.compile(f"UPDATE {table} SET {sets} WHERE {where};")  # noqa: S608 - a pattern
 
 
 def _value(written: str | None) -> str | None:
-    """What a literal of ours means; what others might write comes out as anything, and not as it was written."""
-    if written is None or written == "NULL":
-        return None
-    text = written[written.index("'") + 1 : -1].replace("''", "'")
-    return _ESCAPE.sub(_unspell, text) if written[0] == "E" else text
-
-
-def _spell(match: re.Match[str]) -> str:
-    char = match[0]
-    code = ord(char)
-    spelled = f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return _SHORT.get(char) or spelled
-
-
-def _unspell(match: re.Match[str]) -> str:
-    short, *numbers = match.groups()
-    code = int(next(filter(None, numbers), "0"), 16)
-    return _PLAIN[short] if short else chr(code) if code < 0x110000 else ""
+    return literal_value(written) if written else None

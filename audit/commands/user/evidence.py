@@ -10,9 +10,9 @@ from audit.findings.rows import JudgedRow, RowVerdict
 from audit.model.codes import OrderBy
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
-from audit.model.tables import PLAIN, Tables
+from audit.model.tables import PLAIN, Column, Tables
 from audit.model.times import parse_utc
-from audit.model.users import OptionalColumn, Person, TrainingRow
+from audit.model.users import Person, TrainingRow
 
 _TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 TrainingReply = Training | Missing | Failed
@@ -32,7 +32,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What Replicate says of them, by their ids."""
     trainings_listed: bool = False
     """They are from the account's list of trainings; else they were asked for one by one."""
-    missing_columns: frozenset[OptionalColumn] = frozenset()
+    missing_columns: frozenset[Column] = frozenset()
     order_by: OrderBy = "updated_at"
     tables: Tables = PLAIN
     account: Account | None = None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.commands.sync.sql import NAMES, Header, Purpose, literal, read, script, statement
+from audit.commands.sync.sql import NAMES, Header, Purpose, read, script, statement
 from audit.errors import SettingsError
 from audit.model.repair import Change, Edit, Outcome, edit, undoing
 from tests.support import psql
@@ -102,19 +102,6 @@ def test_without_the_column_there_is_nothing_about_weights(one: Edit) -> None:
     written = list(script(HEADER, [without], msgspec.structs.replace(NAMES, weights=None)))
     assert not [line for line in written if "lora_weights_url" in line]
     assert list(read(written, "x.sql", "undo")) == [without]
-
-
-@given(text)
-def test_a_literal_is_one_line_in_which_nothing_acts_on_a_reader(value: str | None) -> None:
-    written = literal(value)
-    assert written.splitlines() == [written]
-    assert not [char for char in written if char < " " or "\x7f" <= char <= "\xa0" or "\u200b" <= char <= "\u200f"]
-
-
-def test_literals_are_plain_where_they_can_be() -> None:
-    assert literal("it's æ") == "'it''s æ'"
-    assert literal("a\\b\n'\u202e\U000e0041") == "E'a\\\\b\\n''\\u202e\\U000e0041'"
-    assert literal(None) == "NULL"
 
 
 def test_a_statement_says_all_that_it_takes_for_granted() -> None:
