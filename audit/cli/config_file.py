@@ -16,7 +16,7 @@ from typing import Literal
 from audit.cli.table_names import mapping
 from audit.errors import SettingsError
 from audit.model.tables import Tables
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 
 ValueKind = Literal["text", "texts", "url", "number", "flag", "count", "path", "outputs"]
 Keys = Mapping[str, ValueKind | tuple[str, ...]]
@@ -74,7 +74,7 @@ def _url(value: object, _folder: Path | None) -> str | None:
     """Raises SettingsError where it holds a password; whether it is right is found out when it is used."""
     if not isinstance(value, str):
         return None
-    database = parse(value)
+    database = parse_database_url(value)
     if database.password is not None or "sslpassword" in dict(database.tls):
         raise SettingsError(
             "database-url holds a password, which has no place in a config file",

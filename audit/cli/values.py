@@ -13,7 +13,7 @@ from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.run import Filters, Shard
 from audit.model.shard import parse as parse_shard
-from audit.postgres.url import Database, parse
+from audit.postgres.url import Database, parse_database_url
 from audit.replicate.url import DEFAULT_BASE_URL, checked_base_url
 
 
@@ -75,7 +75,7 @@ def database_from(said: Said) -> Database:
             "Set DATABASE_URL=postgresql://user:password@host/name; to look around without one: sync-audit demo",
         )
     with said.blaming("database_url"):
-        return replace(parse(url), tables=said.tables)
+        return replace(parse_database_url(url), tables=said.tables)
 
 
 def base_url_from(said: Said) -> str:

@@ -79,10 +79,10 @@ def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]"
     """Settings of an audit of the demo's users."""
     from audit.commands.settings import RunSettings
     from audit.model.replies import TrainingsRead
-    from audit.postgres.url import parse
+    from audit.postgres.url import parse_database_url
 
     return RunSettings(
-        database=parse(staged.dsn),
+        database=parse_database_url(staged.dsn),
         token=staged.token,
         base_url=staged.base_url,
         proxy=None,

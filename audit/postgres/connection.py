@@ -36,7 +36,7 @@ _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClien
 
 
 @asynccontextmanager
-async def session(
+async def read_transaction(
     database: Database, *, statement_timeout: float, connect_timeout: float = 10.0
 ) -> AsyncIterator[tuple[Connection, str]]:
     """A connection in its one read-only transaction, and the server's version. For source modules alone.
@@ -45,18 +45,20 @@ async def session(
     """
     connection = await connect(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout)
     try:
-        with border(database):
+        with translate_errors(database):
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            version = await set_locally(connection, limits(database, statement_timeout) | _READING)
+            version = await set_for_transaction(
+                connection, transaction_settings(database, statement_timeout) | _READING
+            )
         yield connection, version
     finally:
-        await leave(connection)
+        await close(connection)
 
 
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
     """A connection without a transaction, to be given to `leave` in the end. For source modules alone."""
     _check_files(database)
-    with border(database):
+    with translate_errors(database):
         return await asyncpg.connect(
             **database.arguments,
             timeout=database.connect_timeout or connect_timeout,
@@ -65,7 +67,7 @@ async def connect(database: Database, *, statement_timeout: float, connect_timeo
         )
 
 
-def limits(database: Database, statement_timeout: float) -> dict[str, str]:
+def transaction_settings(database: Database, statement_timeout: float) -> dict[str, str]:
     """Settings of every transaction of ours."""
     lock_timeout = min(_LOCK_TIMEOUT, statement_timeout / 2)
     return {
@@ -76,14 +78,16 @@ def limits(database: Database, statement_timeout: float) -> dict[str, str]:
     }
 
 
-async def set_locally(connection: Connection, settings: dict[str, str]) -> str:
+async def set_for_transaction(connection: Connection, settings: dict[str, str]) -> str:
     """Until the end of the transaction. Returns the server's version."""
     row = await connection.fetchrow(source_sql.SETTINGS, list(settings), list(settings.values()))
     assert row  # noqa: S101 - an aggregate has a row
     return str(row["current_setting"])
 
 
-async def columns(connection: Connection, database: Database) -> tuple[source_columns.Columns, source_columns.Columns]:
+async def read_columns(
+    connection: Connection, database: Database
+) -> tuple[source_columns.Columns, source_columns.Columns]:
     """Columns of `users` and `user_models`. Raises DatabaseError where one that is needed is missing."""
     found: dict[str, source_columns.Columns] = {}
     tables = [database.tables[name] for name in TABLES]
@@ -101,7 +105,7 @@ async def columns(connection: Connection, database: Database) -> tuple[source_co
         found[table.name] = source_columns.Columns(database.tables, table.name, types)
         source_columns.check_columns(database.label, found[table.name])
         if row["row_security"]:
-            raise source_errors.row_security(database.label, table.sql)
+            raise source_errors.row_security_error(database.label, table.sql)
     return found["users"], found["user_models"]
 
 
@@ -118,15 +122,15 @@ def _check_files(database: Database) -> None:
 
 
 @contextmanager
-def border(database: Database) -> Iterator[None]:
+def translate_errors(database: Database) -> Iterator[None]:
     """The one place where foreign errors become ours."""
     try:
         yield
     except _FOREIGN as error:
-        raise source_errors.source_error(error, database.label, database.tables) from error
+        raise source_errors.database_error(error, database.label, database.tables) from error
 
 
-async def leave(connection: Connection) -> None:
+async def close(connection: Connection) -> None:
     """End transaction and connection. What goes wrong here has lost nothing: what was wanted is read or committed."""
     try:
         with suppress(*_FOREIGN):

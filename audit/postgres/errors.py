@@ -17,102 +17,108 @@ from audit.model.text import escape_controls, shortened
 URL = "--database-url (DATABASE_URL)"
 
 
-class Case(NamedTuple):
+class Message(NamedTuple):
     """How to say it: "database LABEL " + `what` + what the server or system said."""
 
     what: str
     next_step: str
 
 
-_UNREACHABLE = Case(
+_UNREACHABLE = Message(
     "cannot be reached",
     f"Check host and port in {URL}, and that the server runs and lets this machine in (firewall, VPN, allow list).",
 )
-_UNKNOWN_HOST = Case(
+_UNKNOWN_HOST = Message(
     "cannot be reached: its host name is not known", f"Check the host in {URL} and this machine's DNS."
 )
-_TIMEOUT = Case(
+_TIMEOUT = Message(
     "did not answer in time",
     "Check that host and port are right and no firewall drops the packets; then try again, or raise "
     "--statement-timeout or the URL's connect_timeout.",
 )
-_PASSWORD = Case(
+_PASSWORD = Message(
     "refuses user or password",
     f"Check user and password in {URL}; special characters in them have to be percent-encoded.",
 )
-_NOT_LET_IN = Case(
+_NOT_LET_IN = Message(
     "does not let this user in from here",
     f"Check the user in {URL}; where the server speaks of encryption or SSL, add sslmode=require to the URL.",
 )
-_NO_DATABASE = Case("does not exist", f"Check the name after the last slash of {URL}.")
-_NO_TLS = Case(
+_NO_DATABASE = Message("does not exist", f"Check the name after the last slash of {URL}.")
+_NO_TLS = Message(
     "does not offer TLS, which sslmode demands",
     "Ask for the server's TLS to be turned on; only on a network you trust set sslmode=prefer in the URL.",
 )
-_NEEDS_TLS = Case("takes connections with TLS only", "Add sslmode=require, or better sslmode=verify-full, to the URL.")
-_CERTIFICATE = Case(
+_NEEDS_TLS = Message(
+    "takes connections with TLS only", "Add sslmode=require, or better sslmode=verify-full, to the URL."
+)
+_CERTIFICATE = Message(
     "shows a certificate that cannot be trusted",
     "Name the authority's certificate in the URL with sslrootcert=FILE (or sslrootcert=system for a public one), and "
     "use the very host name that the certificate is for.",
 )
-_TLS = Case("and this machine could not agree on TLS", "Check sslmode, sslrootcert, sslcert and sslkey in the URL.")
-_FULL = Case("has no connection left", "Try again later, or use the pooler's URL; the audit needs one connection.")
-_DENIED = Case(
+_TLS = Message("and this machine could not agree on TLS", "Check sslmode, sslrootcert, sslcert and sslkey in the URL.")
+_FULL = Message("has no connection left", "Try again later, or use the pooler's URL; the audit needs one connection.")
+_DENIED = Message(
     "does not let this role read what the audit needs",
     "Have an owner run: GRANT SELECT ON {tables} TO <role>; and GRANT USAGE on their schema.",
 )
-_ROW_SECURITY = Case(
+_ROW_SECURITY = Message(
     "would hide rows from this role: row-level security is on",
     "Use a role with BYPASSRLS, or the tables' owner; otherwise users would be missing from the report unnoticed.",
 )
-_CANCELED = Case(
+_CANCELED = Message(
     "ended a query, most often because it took too long",
     "Try again when the database is less busy, or raise --statement-timeout (SYNC_AUDIT_STATEMENT_TIMEOUT).",
 )
-_LOCKED = Case(
+_LOCKED = Message(
     "has locked a table that the audit needs",
     "Somebody changes the table right now (a migration?): try again when that is over.",
 )
-_NO_TABLE = Case(
+_NO_TABLE = Message(
     "has not the tables or columns that the audit needs",
     "Check that the URL names the right database; schema=NAME in the URL chooses another schema.",
 )
-_GONE = Case(
+_GONE = Message(
     "closed the connection", "Try again; if it happens again, ask what ends connections: restart, pooler, limit."
 )
-_NOT_NOW = Case("does not take connections at the moment", "It is starting, stopping or failing over: try again soon.")
-_REPLICA = Case("dropped the query in favour of replication", "Try again, or use the primary server's URL.")
-_POOLER = Case(
+_NOT_NOW = Message(
+    "does not take connections at the moment", "It is starting, stopping or failing over: try again soon."
+)
+_REPLICA = Message("dropped the query in favour of replication", "Try again, or use the primary server's URL.")
+_POOLER = Message(
     "is behind a pooler that could not serve us",
     "Look at the pooler's log, or use the URL that leads to the server directly.",
 )
-_PARAMETER = Case(
+_PARAMETER = Message(
     "is behind a pooler that refuses a parameter of the URL",
     f"Remove that parameter from {URL}, or list it in the pooler's ignore_startup_parameters.",
 )
-_READ_ONLY = Case(
+_READ_ONLY = Message(
     "takes no changes: it is read-only",
     f"Name the primary server in {URL}, and a role whose default_transaction_read_only is off.",
 )
-_REFUSED = Case(
+_REFUSED = Message(
     "refuses a change",
     "A constraint or trigger of the table, or the length of a column, stands against it: ask who looks after them.",
 )
-_RESOURCES = Case("has run out of memory, disk space or another resource", "Try again later; tell who runs the server.")
-_SOCKET = Case(
+_RESOURCES = Message(
+    "has run out of memory, disk space or another resource", "Try again later; tell who runs the server."
+)
+_SOCKET = Message(
     "cannot be reached through its socket",
     f"Check the directory in host=... of {URL}, its permissions, and that the server runs.",
 )
-_ROOTS = Case(
+_ROOTS = Message(
     "cannot be used with these settings",
     f"Correct {URL}; sslmode=verify-full needs sslrootcert=FILE, or sslrootcert=system for a public authority.",
 )
-_NOT_TEXT = Case(
+_NOT_TEXT = Message(
     "holds or sent text that is not valid in its encoding",
     "Check the server's encoding (it should be UTF8), and the host in the URL.",
 )
-_PROTOCOL = Case("does not speak as PostgreSQL does", f"Check that host and port in {URL} are PostgreSQL's.")
-_OTHER = Case("could not be read", "Run `sync-audit doctor`; if this stays, report it with the text above.")
+_PROTOCOL = Message("does not speak as PostgreSQL does", f"Check that host and port in {URL} are PostgreSQL's.")
+_OTHER = Message("could not be read", "Run `sync-audit doctor`; if this stays, report it with the text above.")
 _BY_STATE = {
     "08": _GONE,
     "08001": _UNREACHABLE,
@@ -158,7 +164,7 @@ _BY_WORDS = tuple(
     )
 )
 _WORDED = ("08P01", "XX000", "42501")
-_BY_TYPE: tuple[tuple[type[BaseException], Case], ...] = (
+_BY_TYPE: tuple[tuple[type[BaseException], Message], ...] = (
     (ssl.SSLCertVerificationError, _CERTIFICATE),
     (ssl.SSLError, _TLS),
     (socket.gaierror, _UNKNOWN_HOST),
@@ -174,7 +180,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], Case], ...] = (
 )
 _BY_NAME = {
     "ClientConfigurationError": _ROOTS,
-    "TargetServerAttributeNotMatched": Case(
+    "TargetServerAttributeNotMatched": Message(
         "has no server of the kind that target_session_attrs asks for", "Change or drop that parameter of the URL."
     ),
     "ProtocolError": _PROTOCOL,
@@ -183,7 +189,7 @@ _BY_NAME = {
 """asyncpg's own, which have no SQLSTATE; by name, because `source` alone says asyncpg."""
 
 
-def source_error(error: BaseException, label: str, tables: Tables) -> DatabaseError:
+def database_error(error: BaseException, label: str, tables: Tables) -> DatabaseError:
     """`error` in words for a person. To be raised `from` it."""
     case = _case(error)
     said = _said(error)
@@ -198,12 +204,12 @@ def is_about_a_row(error: BaseException | None) -> bool:
     return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "P0")
 
 
-def row_security(label: str, table: str) -> DatabaseError:
+def row_security_error(label: str, table: str) -> DatabaseError:
     """For a table that says beforehand that it would hide rows."""
     return DatabaseError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)
 
 
-def _case(error: BaseException) -> Case:
+def _case(error: BaseException) -> Message:
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         if state in _WORDED:

@@ -25,7 +25,7 @@ _SHOWN = 80
 """Characters of a value in a sentence."""
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """What the table holds of one row; times as in `models`."""
 
     model_row_id: str
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     updated_at: str | None
 
 
-Became = Mapping[str, tuple[State, Outcome]]
+Outcomes = Mapping[str, tuple[State, Outcome]]
 """By the row's id: done, skipped or failed."""
 
 
@@ -51,7 +51,7 @@ class Repairer:
     async def check(self, columns: Sequence[Column]) -> None:
         """See that `columns` may be set by this role, here and now. Raises DatabaseError with what would help."""
         async with self._transaction() as connection:
-            _, models = await source.columns(connection, self._database)
+            _, models = await source.read_columns(connection, self._database)
             wanted = [models.table.called(name) for name in columns if name in models]
             row = await connection.fetchrow(RIGHTS, wanted, models.table.sql)
         assert row  # noqa: S101 - there is no WHERE
@@ -75,12 +75,12 @@ class Repairer:
                 f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {row['role']};",
             )
 
-    async def look(self, ids: Sequence[str]) -> dict[str, Row]:
+    async def look(self, ids: Sequence[str]) -> dict[str, StoredRow]:
         """The rows that there are, by their ids, as they are now."""
         async with self._transaction() as connection:
-            return {row["model_row_id"]: Row(**row) for row in await connection.fetch(self._statements.look, ids)}
+            return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(self._statements.look, ids)}
 
-    async def write(self, edits: Sequence[Edit]) -> Became:
+    async def write(self, edits: Sequence[Edit]) -> Outcomes:
         """Make those that are still right, in one transaction, and say of each what became of it.
 
         Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
@@ -99,16 +99,16 @@ class Repairer:
             became |= await self.write([edit])
         return became
 
-    async def _write(self, edits: Sequence[Edit]) -> Became:
+    async def _write(self, edits: Sequence[Edit]) -> Outcomes:
         ids = [edit.model_row_id for edit in edits]
         async with self._transaction() as connection:
             sql = self._statements
-            held = {row["model_row_id"]: Row(**row) for row in await connection.fetch(sql.hold, ids)}
-            done: dict[str, Row] = {}
+            held = {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(sql.hold, ids)}
+            done: dict[str, StoredRow] = {}
             mine = sorted((edit for edit in edits if edit.model_row_id in held), key=lambda edit: edit.columns)
             for columns, group in groupby(mine, lambda edit: edit.columns):
                 some = list(group)
-                rows = [Row(**row) for row in await connection.fetch(sql.update[columns], *_parameters(some))]
+                rows = [StoredRow(**row) for row in await connection.fetch(sql.update[columns], *_parameters(some))]
                 self._check_written(some, rows)
                 done |= {row.model_row_id: row for row in rows}
             missing = [row_id for row_id in ids if row_id not in held]
@@ -124,10 +124,10 @@ class Repairer:
                 became[row_id] = (State.SKIPPED, Outcome(why=why))
         return became
 
-    def _why_not(self, edit: Edit, row: Row | None) -> str:
+    def _why_not(self, edit: Edit, row: StoredRow | None) -> str:
         return why_not(edit, row, self._database.tables)
 
-    def _check_written(self, edits: Sequence[Edit], rows: Sequence[Row]) -> None:
+    def _check_written(self, edits: Sequence[Edit], rows: Sequence[StoredRow]) -> None:
         """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
         wanted = {edit.model_row_id: (edit.new_version, edit.new_weights) for edit in edits}
         if len(rows) > len({row.model_row_id for row in rows}):
@@ -154,9 +154,9 @@ class Repairer:
             self._connection = await source.connect(self._database, statement_timeout=self._timeout)
         connection = self._connection
         try:
-            with source.border(self._database):
+            with source.translate_errors(self._database):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                await source.set_locally(connection, source.limits(self._database, self._timeout))
+                await source.set_for_transaction(connection, source.transaction_settings(self._database, self._timeout))
                 yield connection
                 await connection.execute("COMMIT")
         except BaseException:
@@ -166,7 +166,7 @@ class Repairer:
     async def close(self) -> None:
         """Leave the database; may be called twice."""
         if self._connection is not None:
-            await source.leave(self._connection)
+            await source.close(self._connection)
             self._connection = None
 
 
@@ -183,7 +183,7 @@ async def repairer(
         await table.close()
 
 
-def why_not(edit: Edit, row: Row | None, tables: Tables = PLAIN) -> str:
+def why_not(edit: Edit, row: StoredRow | None, tables: Tables = PLAIN) -> str:
     """Why `edit` is not right for `row` of `tables`, for a person."""
     if row is None:
         return "the row is gone"

@@ -62,7 +62,7 @@ class Owner(msgspec.Struct, frozen=True):
     users: int
 
 
-class People(msgspec.Struct, frozen=True, kw_only=True):
+class AuditableUsers(msgspec.Struct, frozen=True, kw_only=True):
     """Who would be audited."""
 
     population: Population
@@ -144,21 +144,21 @@ class Inspection:
 
     server: Server | None = None
     tables: TableShape | None = None
-    people: People | None = None
+    people: AuditableUsers | None = None
     error: AuditError | None = None
 
 
-async def look(
+async def inspect_database(
     database: Database, *, account: str | None, statement_timeout: float, now: Callable[[], datetime]
 ) -> Inspection:
     """Look at server, tables and people, in this order, as far as the database lets us. Raises nothing of its own."""
     looked = Inspection()
     try:
-        async with source.session(database, statement_timeout=statement_timeout) as (connection, version):
-            with source.border(database):
+        async with source.read_transaction(database, statement_timeout=statement_timeout) as (connection, version):
+            with source.translate_errors(database):
                 server = await _server(connection, database, version, now)
                 looked = Inspection(server=server)
-                users, models = await source.columns(connection, database)
+                users, models = await source.read_columns(connection, database)
                 tables = await _tables(connection, users, models)
                 looked = Inspection(server=server, tables=tables)
                 people = await _people(connection, users, models, account)
@@ -218,7 +218,7 @@ async def _tables(
 
 async def _people(
     connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns, account: str | None
-) -> People:
+) -> AuditableUsers:
     words = {
         "askable": _ASKABLE,
         "users": source_sql.users_as_read(users, models),
@@ -231,8 +231,8 @@ async def _people(
     owners = await connection.fetch(_OWNERS.format_map(words), TRIMMED, account)
     recent = await connection.fetch(_RECENT_ROWS.format_map(words))
     totals = dict(owners[0]) if owners else {}
-    sql = source_sql.statements(users, models, "updated_at", include_tests=False)
-    return People(
+    sql = source_sql.snapshot_statements(users, models, "updated_at", include_tests=False)
+    return AuditableUsers(
         population=await population(connection, sql),
         null_model_ids=ids["null"]["rows"] if "null" in ids else 0,
         blank_model_ids=ids["blank"]["rows"] if "blank" in ids else 0,

@@ -14,7 +14,7 @@ from audit.model.tables import Column
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql
-from audit.postgres.connection import Connection, border, columns, session
+from audit.postgres.connection import Connection, read_columns, read_transaction, translate_errors
 from audit.postgres.url import Database
 
 _AT_ONCE = 1000
@@ -40,13 +40,13 @@ class Snapshot:
         With `shard` only those of it; what they say of others is said over everybody. A batch is in memory at a time.
         To be read by one reader at a time; read again, it begins again.
         """
-        with border(self._database):
+        with translate_errors(self._database):
             await self._connection.execute("CLOSE ALL")
             query = self._sql.records_of_shard if shard else self._sql.records
             parameters = (*self._parameters, shard.number - 1, shard.of) if shard else self._parameters
             await self._connection.execute(f"DECLARE records NO SCROLL CURSOR FOR {query}", *parameters)
         while True:
-            with border(self._database):
+            with translate_errors(self._database):
                 rows = await self._connection.fetch(f"FETCH {_AT_ONCE} FROM records")
             for row in rows:
                 yield as_record(row)
@@ -55,7 +55,7 @@ class Snapshot:
 
     async def oldest_completed(self) -> str | None:
         """The earliest `completed_at` of all records, whichever shards they are in; None where none has one."""
-        with border(self._database):
+        with translate_errors(self._database):
             oldest: str | None = await self._connection.fetchval(self._sql.oldest, *self._parameters[:2])
             return oldest
 
@@ -74,11 +74,11 @@ async def snapshot(
     Raises `DatabaseError` for whatever the database does, here or in `records`, and `SettingsError` for a `--user` that
     is nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
     """
-    async with session(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout) as (
+    async with read_transaction(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout) as (
         connection,
         version,
     ):
-        with border(database):
+        with translate_errors(database):
             taken = await _look(connection, database, version, order_by, filters)
         yield taken
 
@@ -86,8 +86,8 @@ async def snapshot(
 async def _look(
     connection: Connection, database: Database, version: str, order_by: OrderBy, filters: Filters
 ) -> Snapshot:
-    users, models = await columns(connection, database)
-    sql = source_sql.statements(users, models, order_by, include_tests=filters.include_tests)
+    users, models = await read_columns(connection, database)
+    sql = source_sql.snapshot_statements(users, models, order_by, include_tests=filters.include_tests)
     words = [word.strip() for word in filters.users] or None
     if words:
         await _check_words(connection, sql.unmatched, words)

@@ -129,7 +129,7 @@ class Statements:
     """$1 to $5: the same, without those of other shards."""
 
 
-def statements(
+def snapshot_statements(
     users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool, persons: str | None = None
 ) -> Statements:
     """The SQL for tables of these columns, all required ones among them.

@@ -104,7 +104,7 @@ class Database:
         return f"Database({self.label!r})"
 
 
-def parse(url: str) -> Database:
+def parse_database_url(url: str) -> Database:
     """The database that `url` names. Raises `SettingsError`, which says what is wrong and never quotes the URL."""
     match = _SCHEME.fullmatch(url)
     if not match:

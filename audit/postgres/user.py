@@ -10,7 +10,7 @@ from audit.model.users import TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres import columns as source_columns
 from audit.postgres import sql as source_sql
 from audit.postgres.columns import Columns
-from audit.postgres.connection import Connection, border, columns, session
+from audit.postgres.connection import Connection, read_columns, read_transaction, translate_errors
 from audit.postgres.snapshot import as_record
 from audit.postgres.sql import (
     dates_as_texts,
@@ -22,7 +22,7 @@ from audit.postgres.sql import (
 )
 from audit.postgres.url import Database
 
-AT_MOST = 101
+SEARCH_LIMIT = 101
 """Persons that a search returns: more than anybody reads."""
 _TEXT_TYPES = frozenset(("text", "varchar", "bpchar", "citext", "name"))
 _WHOLE_TYPES = frozenset(("int2", "int4", "int8", "numeric"))
@@ -78,7 +78,7 @@ def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
     owner, model_id = models.sql("user_id"), models.sql("replicate_model_id")
     from_users = f"SELECT {user}::text AS person FROM {users.table.sql}"  # noqa: S608 - names of `tables`
     from_models = f"SELECT {model}::text AS person FROM {models.table.sql}"  # noqa: S608 - the same
-    limit = f"ORDER BY person LIMIT {AT_MOST}"
+    limit = f"ORDER BY person LIMIT {SEARCH_LIMIT}"
     if _castable(users["id"], typed):
         yield f"{from_users} WHERE {user_id} = $1::text::{_kind(users['id'])}"
     yield f"{from_users} WHERE {email} = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(users['email'])}[])"
@@ -106,7 +106,7 @@ def _castable(kind: str, typed: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Several:
+class Candidates:
     """WHO may mean each of these, or nobody."""
 
     people: tuple[Person, ...]
@@ -127,24 +127,26 @@ class OneUser:
     missing_columns: tuple[Column, ...]
 
 
-async def find(
+async def find_user(
     database: Database, who: str, *, order_by: OrderBy, include_tests: bool, statement_timeout: float
-) -> OneUser | Several:
+) -> OneUser | Candidates:
     """Look for `who`: user id, e-mail, model id, or else a part of any of them, in one snapshot.
 
     Raises DatabaseError and SettingsError as `source.snapshot` does.
     """
-    async with session(database, statement_timeout=statement_timeout) as (connection, _):
-        with border(database):
-            users, models = await columns(connection, database)
+    async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
+        with translate_errors(database):
+            users, models = await read_columns(connection, database)
             sql = user_statements(users, models, order_by, who)
             found = await _people(connection, sql, who)
             if len(found) != 1:
                 people = sorted(found.values(), key=lambda each: (each.email is None, each.email or "", each.user_id))
-                return Several(tuple(people[: AT_MOST - 1]), more=len(people) >= AT_MOST)
+                return Candidates(tuple(people[: SEARCH_LIMIT - 1]), more=len(people) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
-            records = source_sql.statements(users, models, order_by, include_tests=include_tests, persons="$4").records
+            records = source_sql.snapshot_statements(
+                users, models, order_by, include_tests=include_tests, persons="$4"
+            ).records
             return OneUser(
                 person=person,
                 rows=rows,
@@ -160,10 +162,10 @@ async def records_of(
 
     Only among these users is a model found to be shared. Raises DatabaseError.
     """
-    async with session(database, statement_timeout=statement_timeout) as (connection, _):
-        with border(database):
-            users, models = await columns(connection, database)
-            sql = source_sql.statements(users, models, order_by, include_tests=include_tests, persons="$4")
+    async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
+        with translate_errors(database):
+            users, models = await read_columns(connection, database)
+            sql = source_sql.snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4")
             persons = list({text for user_id in user_ids for text in (user_id, user_id.lower())})
             records = map(as_record, await connection.fetch(sql.records, TRIMMED, None, None, persons))
             return {record.user_id: record for record in records if record.user_id in set(user_ids)}

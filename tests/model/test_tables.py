@@ -15,7 +15,7 @@ from audit.model.run import Filters
 from audit.model.sql import literal, quoted
 from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables
 from audit.postgres.snapshot import snapshot
-from audit.postgres.url import Database, parse
+from audit.postgres.url import Database, parse_database_url
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import execute
@@ -156,7 +156,7 @@ def users_of(elsewhere: Elsewhere) -> list[str]:
 
 
 def with_tables(dsn: str, tables: Tables) -> Database:
-    return replace(parse(dsn), tables=tables)
+    return replace(parse_database_url(dsn), tables=tables)
 
 
 def test_one_user_is_found_by_all_names_and_the_query_for_the_rows_runs(

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from tests.support.audits import new_database
 from tests.support.database_rows import MODELS, USERS, execute, failure, insert, model, read
 from tests.support.postgres_servers import Bouncer, pgbouncer
@@ -49,7 +49,7 @@ async def test_many_audits_at_once_share_a_pool_in_transaction_mode(plain: Bounc
             assert [record.user_id for record in records] == [f"p{i:04}" for i in range(1500)]
             assert population.users == 1500
     # Nothing of ours stays on the pooled connections.
-    connection = await asyncpg.connect(**parse(url).arguments, statement_cache_size=0)
+    connection = await asyncpg.connect(**parse_database_url(url).arguments, statement_cache_size=0)
     for kind in ("prepared_statements", "cursors"):
         assert await connection.fetchval(f"SELECT count(*) FROM pg_{kind} WHERE name <> ''") == 0
     assert await connection.fetchval("SHOW row_security") == "on"

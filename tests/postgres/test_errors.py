@@ -17,7 +17,7 @@ from audit.model.tables import PLAIN
 from audit.postgres import connection as source
 from audit.postgres import errors as source_errors
 from audit.postgres.snapshot import snapshot
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from tests.support.database_rows import execute, failure, insert, model, read
 from tests.support.postgres_servers import PASSWORD
 
@@ -99,7 +99,9 @@ async def test_statement_that_takes_too_long_is_ended(tables: str) -> None:
 async def test_connection_that_is_cut_while_reading_is_told(tables: str) -> None:
     await insert(tables, "user_models", [model()])
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sync-audit'"
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
         await execute(tables, cut)
         with pytest.raises(DatabaseError, match="closed the connection") as caught:
             await anext(taken.records())
@@ -124,7 +126,7 @@ async def wait_until_asked_for_password(role: str, dsn: str) -> None:
 @pytest.fixture
 async def reader(tables: str) -> str:
     """DSN of a role that has no right yet, and a password that the server asks for."""
-    name = f"reader_{parse(tables).name}"
+    name = f"reader_{parse_database_url(tables).name}"
     await execute(tables, f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
     connection = await asyncpg.connect(tables)
     ask_for_password(Path(await connection.fetchval("SHOW hba_file")), name)
@@ -136,7 +138,7 @@ async def reader(tables: str) -> str:
 
 
 async def test_role_with_nothing_but_select_can_audit(tables: str, reader: str) -> None:
-    await execute(tables, f"GRANT SELECT ON users, user_models TO {parse(reader).user}")
+    await execute(tables, f"GRANT SELECT ON users, user_models TO {parse_database_url(reader).user}")
     await insert(tables, "user_models", [model()])
     records, population = await read(reader)
     assert (len(records), population.users) == (1, 1)
@@ -149,7 +151,7 @@ async def test_missing_right_names_the_table_and_the_grant(reader: str) -> None:
 
 
 async def test_row_level_security_is_an_error_and_never_hides_users(tables: str, reader: str) -> None:
-    role = parse(reader).user
+    role = parse_database_url(reader).user
     await insert(tables, "user_models", [model()])
     await execute(
         tables,
@@ -182,7 +184,7 @@ async def test_wrong_password_is_told_without_it(reader: str) -> None:
 
 async def test_unknown_database_is_told(database: str) -> None:
     assert "socket/nowhere does not exist" in str(
-        await failure(database.replace(f"/{parse(database).name}", "/nowhere"))
+        await failure(database.replace(f"/{parse_database_url(database).name}", "/nowhere"))
     )
 
 
@@ -243,10 +245,10 @@ def made(kind: type[BaseException]) -> BaseException:
 
 def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -> None:
     assert len(FOREIGN) > 250
-    database = parse("postgresql://u:p@db/shop")
+    database = parse_database_url("postgresql://u:p@db/shop")
     for kind in FOREIGN:
         error = made(kind)
-        with pytest.raises(DatabaseError) as caught, source.border(database):
+        with pytest.raises(DatabaseError) as caught, source.translate_errors(database):
             raise error
         assert caught.value.__cause__ is error, kind
         assert str(caught.value).startswith("database db/shop "), kind
@@ -286,7 +288,7 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], words: str) -> None:
-    assert words in str(source_errors.source_error(made(kind), "db/shop", PLAIN))
+    assert words in str(source_errors.database_error(made(kind), "db/shop", PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -305,4 +307,4 @@ def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], wo
 )
 def test_poolers_are_understood_by_their_words(said: str, words: str) -> None:
     error = asyncpg.ProtocolViolationError(said)
-    assert words in str(source_errors.source_error(error, "db/shop", PLAIN))
+    assert words in str(source_errors.database_error(error, "db/shop", PLAIN))

@@ -9,8 +9,8 @@ import pytest
 
 from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, Outcome, State
-from audit.postgres.repair import ALREADY, Became, repairer
-from audit.postgres.url import parse
+from audit.postgres.repair import ALREADY, Outcomes, repairer
+from audit.postgres.url import parse_database_url
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.postgres_servers import pgbouncer
 from tests.support.report_hostile import HOSTILE
@@ -34,8 +34,8 @@ def edit(row_id: str = "1", **changes: Any) -> Edit:
     return Edit(**(plain | changes))
 
 
-async def write(dsn: str, *edits: Edit, columns: tuple[Column, ...] = BOTH) -> Became:
-    async with repairer(parse(dsn), statement_timeout=5, columns=columns) as table:
+async def write(dsn: str, *edits: Edit, columns: tuple[Column, ...] = BOTH) -> Outcomes:
+    async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns) as table:
         return await table.write(edits)
 
 
@@ -49,12 +49,12 @@ async def rows(dsn: str) -> list[dict[str, Any]]:
 
 async def refusal(dsn: str, *columns: Column) -> DatabaseError:
     with pytest.raises(DatabaseError) as caught:
-        async with repairer(parse(dsn), statement_timeout=5, columns=columns or BOTH):
+        async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns or BOTH):
             pass
     return caught.value
 
 
-def whys(became: Became) -> dict[str, str | None]:
+def whys(became: Outcomes) -> dict[str, str | None]:
     assert all(state is State.SKIPPED for state, _ in became.values())
     return {row_id: outcome.why for row_id, (_, outcome) in became.items()}
 
@@ -329,7 +329,7 @@ async def test_a_simple_view_is_as_good_as_a_table(database: str) -> None:
 
 async def test_a_connection_lost_between_two_batches_is_made_anew(anna: str) -> None:
     await insert(anna, "user_models", [model(id=2)])
-    async with repairer(parse(anna), statement_timeout=5, columns=BOTH) as table:
+    async with repairer(parse_database_url(anna), statement_timeout=5, columns=BOTH) as table:
         await table.write([edit("1")])
         await execute(anna, END_OTHERS)
         await asyncio.sleep(0.05)

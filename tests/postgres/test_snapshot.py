@@ -10,7 +10,7 @@ from audit.model.run import Filters
 from audit.model.tables import Column
 from audit.model.users import SHARED_SHOWN, ModelRecord
 from audit.postgres.snapshot import _AT_ONCE, snapshot
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model, read
 
 
@@ -38,7 +38,9 @@ async def test_every_field_of_the_record_is_read(tables: str) -> None:
 
 
 async def test_server_version_and_missing_columns_are_told(tables: str) -> None:
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=9) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=9
+    ) as taken:
         assert taken.server_version.partition(".")[0].isdigit()
         assert taken.missing_columns == ()
 
@@ -65,7 +67,7 @@ DATES = [
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "UTC"])
 async def test_dates_are_texts_in_utc_and_null_outside_of_the_calendar(tables: str, zone: str) -> None:
-    name = parse(tables).name
+    name = parse_database_url(tables).name
     await execute(
         tables, f"ALTER DATABASE {name} SET TimeZone = '{zone}'", f"ALTER DATABASE {name} SET DateStyle = 'German'"
     )
@@ -78,7 +80,7 @@ async def test_dates_are_texts_in_utc_and_null_outside_of_the_calendar(tables: s
 
 
 async def test_plain_timestamps_are_taken_as_utc(tables: str) -> None:
-    zone = f"ALTER DATABASE {parse(tables).name} SET TimeZone = 'Asia/Tokyo'"
+    zone = f"ALTER DATABASE {parse_database_url(tables).name} SET TimeZone = 'Asia/Tokyo'"
     await execute(
         tables,
         *(
@@ -185,7 +187,9 @@ async def test_missing_optional_columns_are_read_as_null_and_told(tables: str) -
     await execute(tables, *(f"ALTER TABLE user_models DROP {name}" for name in OPTIONAL if name != "display_name"))
     await execute(tables, "ALTER TABLE users DROP display_name")
     await insert(tables, "user_models", [{k: v for k, v in model().items() if k not in OPTIONAL}])
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=9) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=9
+    ) as taken:
         [record] = [record async for record in taken.records()]
         assert taken.missing_columns == OPTIONAL
     assert {getattr(record, name) for name in OPTIONAL if hasattr(record, name)} == {None}
@@ -194,7 +198,9 @@ async def test_missing_optional_columns_are_read_as_null_and_told(tables: str) -
 async def test_display_name_of_the_models_table_serves_where_users_has_none(tables: str) -> None:
     await execute(tables, "ALTER TABLE users DROP display_name", "ALTER TABLE user_models ADD display_name text")
     await insert(tables, "user_models", [model(display_name="Anna B.")])
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=9) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=9
+    ) as taken:
         assert [record.display_name async for record in taken.records()] == ["Anna B."]
         assert taken.missing_columns == ()
 
@@ -303,7 +309,9 @@ async def test_more_rows_than_one_batch_all_come_once_and_can_be_read_again(tabl
     many = 2 * _AT_ONCE
     await insert(tables, "users", [{"id": f"n{i:05}", "email": None} for i in range(many)])
     await insert(tables, "user_models", [model(user_id=f"n{i:05}") for i in range(many)])
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
         async for _ in taken.records():
             break
         seen = [record.user_id async for record in taken.records()]
@@ -312,14 +320,18 @@ async def test_more_rows_than_one_batch_all_come_once_and_can_be_read_again(tabl
 
 async def test_all_is_read_of_one_moment(tables: str) -> None:
     await insert(tables, "user_models", [model()])
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
         await execute(tables, "UPDATE user_models SET training_status = 'failed'", "DELETE FROM user_models")
         records = [record async for record in taken.records()]
     assert (len(records), taken.population.users_with_completed_model) == (1, 1)
 
 
 async def test_transaction_can_only_read(tables: str) -> None:
-    async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             await taken._connection.execute("DELETE FROM users")
 
@@ -330,5 +342,5 @@ class OwnError(OSError):
 
 async def test_errors_of_the_block_pass_unchanged_and_leave_no_connection(tables: str) -> None:
     with pytest.raises(OwnError):
-        async with snapshot(parse(tables), order_by="updated_at", filters=Filters(), statement_timeout=20):
+        async with snapshot(parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20):
             raise OwnError

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.errors import SettingsError
-from audit.postgres.url import Database, parse
+from audit.postgres.url import Database, parse_database_url
 
 SECRET = "s3cr3t-p%w"
 QUOTED = "s3cr3t-p%25w"
 
 
 def tls(url: str) -> dict[str, str]:
-    return dict(parse(url).tls)
+    return dict(parse_database_url(url).tls)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def tls(url: str) -> dict[str, str]:
     ["postgres", "postgresql", "PostgreSQL", "postgresql+asyncpg", "postgresql+psycopg2", "postgres+psycopg"],
 )
 def test_every_usual_scheme_names_the_same_database(scheme: str) -> None:
-    found = parse(f"  {scheme}://app:{QUOTED}@db.example.com:6543/shop\n")
+    found = parse_database_url(f"  {scheme}://app:{QUOTED}@db.example.com:6543/shop\n")
     assert found == Database(hosts=("db.example.com",), ports=(6543,), name="shop", user="app", password=SECRET)
 
 
@@ -42,28 +42,28 @@ def test_every_usual_scheme_names_the_same_database(scheme: str) -> None:
     ],
 )
 def test_label_is_host_and_name(url: str, label: str) -> None:
-    assert parse(url).label == label
+    assert parse_database_url(url).label == label
 
 
 def test_repr_and_text_show_the_label_alone() -> None:
-    database = parse(f"postgresql://app_user:{QUOTED}@db/shop?sslpassword={QUOTED}&options=project%3Dabc")
+    database = parse_database_url(f"postgresql://app_user:{QUOTED}@db/shop?sslpassword={QUOTED}&options=project%3Dabc")
     assert repr(database) == str(database) == f"{database}" == "Database('db/shop')"
 
 
 @pytest.mark.parametrize("password", ["p@ss", "p/ss", "p#ss", "p:ss", "a+b", "p@:/#x", "ü"])
 def test_password_with_unescaped_characters_is_understood(password: str) -> None:
-    database = parse(f"postgresql://app:{password}@db:1/shop")
+    database = parse_database_url(f"postgresql://app:{password}@db:1/shop")
     assert (database.user, database.password, database.hosts, database.ports) == ("app", password, ("db",), (1,))
 
 
 def test_ports_may_be_a_list_like_hosts() -> None:
-    assert parse("postgresql://a:1,b,c:3/x").ports == (1, 5432, 3)
-    assert parse("postgresql:///x?host=a,b&port=6000").ports == (6000, 6000)
-    assert parse("postgresql:///x?host=a,b&port=6000,6001").ports == (6000, 6001)
+    assert parse_database_url("postgresql://a:1,b,c:3/x").ports == (1, 5432, 3)
+    assert parse_database_url("postgresql:///x?host=a,b&port=6000").ports == (6000, 6000)
+    assert parse_database_url("postgresql:///x?host=a,b&port=6000,6001").ports == (6000, 6001)
 
 
 def test_parameters_of_the_query_win_over_the_address_as_in_libpq() -> None:
-    database = parse(f"postgresql://a:b@c:1/d?host=%2Frun&user=u&password={QUOTED}&dbname=n")
+    database = parse_database_url(f"postgresql://a:b@c:1/d?host=%2Frun&user=u&password={QUOTED}&dbname=n")
     assert database == Database(hosts=("/run",), ports=(5432,), name="n", user="u", password=SECRET)
 
 
@@ -86,14 +86,14 @@ def test_other_drivers_words_for_tls_are_understood(query: str, mode: str) -> No
 
 
 def test_certificates_reach_asyncpg_in_a_dsn_that_holds_nothing_else() -> None:
-    arguments = parse(
+    arguments = parse_database_url(
         f"postgresql://app:{QUOTED}@db/x?sslmode=verify-full&sslrootcert=%2Fa%20b%2Bc%26.pem&sslcert=c&sslkey=k"
     ).arguments
     assert arguments["dsn"] == "postgresql://?sslmode=verify-full&sslrootcert=%2Fa%20b%2Bc%26.pem&sslcert=c&sslkey=k"
 
 
 def test_system_roots_mean_the_machines_own_and_full_verification() -> None:
-    database = parse("postgresql://db/x?sslrootcert=system")
+    database = parse_database_url("postgresql://db/x?sslrootcert=system")
     assert database.arguments["ssl"] is True
     assert "dsn" not in database.arguments
     assert database.files == ()
@@ -112,7 +112,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("query", FOREIGN)
 def test_foreign_parameters_never_become_startup_parameters(query: str) -> None:
-    arguments = parse(f"postgresql://u:p@db/x?{query}").arguments
+    arguments = parse_database_url(f"postgresql://u:p@db/x?{query}").arguments
     assert arguments["server_settings"] is None
     assert set(arguments) <= {"dsn", "host", "port", "database", "user", "password", "server_settings"}
     assert arguments.get("dsn", "postgresql://?sslmode=require") == "postgresql://?sslmode=require"
@@ -120,7 +120,7 @@ def test_foreign_parameters_never_become_startup_parameters(query: str) -> None:
 
 @pytest.mark.parametrize("word", ["endpoint=ep-cool-1", "project=ep-cool-1", "reference=abc"])
 def test_options_that_only_a_proxy_reads_are_passed_on(word: str) -> None:
-    database = parse(f"postgresql://db/x?options=-c%20geqo%3Doff%20{word.replace('=', '%3D')}")
+    database = parse_database_url(f"postgresql://db/x?options=-c%20geqo%3Doff%20{word.replace('=', '%3D')}")
     assert database.arguments["server_settings"] == {"options": word}
 
 
@@ -138,12 +138,12 @@ def test_options_that_only_a_proxy_reads_are_passed_on(word: str) -> None:
     ],
 )
 def test_schema_is_kept_for_the_transaction(query: str, path: str | None) -> None:
-    assert parse(f"postgresql://db/x?{query}").search_path == path
+    assert parse_database_url(f"postgresql://db/x?{query}").search_path == path
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("5", 5.0), ("0", None), ("-1", None), ("", None)])
 def test_connect_timeout_is_honoured_but_never_means_for_ever(text: str, seconds: float | None) -> None:
-    assert parse(f"postgresql://db/x?connect_timeout={text}").connect_timeout == seconds
+    assert parse_database_url(f"postgresql://db/x?connect_timeout={text}").connect_timeout == seconds
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_connect_timeout_is_honoured_but_never_means_for_ever(text: str, seconds
 )
 def test_what_cannot_be_read_is_said_without_the_url(url: str, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        parse(url)
+        parse_database_url(url)
     error = caught.value
     assert words in str(error)
     assert str(error).startswith("--database-url (DATABASE_URL) ")
@@ -192,7 +192,7 @@ def test_what_cannot_be_read_is_said_without_the_url(url: str, words: str) -> No
 def test_any_text_is_a_database_or_a_settings_error(text: str) -> None:
     for url in (text, f"postgresql://{text}", f"postgresql://u:p@h/d?{text}"):
         try:
-            database = parse(url)
+            database = parse_database_url(url)
         except SettingsError:
             continue
         assert database.hosts
@@ -205,7 +205,7 @@ async def test_address_comes_from_the_url_alone_whatever_the_environment_says(
 ) -> None:
     for name, value in {"PGHOST": "elsewhere", "PGPORT": "1", "PGDATABASE": "other", "PGOPTIONS": "--x=y"}.items():
         monkeypatch.setenv(name, value)
-    parsed = parse(database)
+    parsed = parse_database_url(database)
     arguments: dict[str, Any] = parsed.arguments
     connection = await asyncpg.connect(**arguments)
     assert await connection.fetchval("SELECT current_database()") == parsed.name

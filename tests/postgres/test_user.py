@@ -10,8 +10,8 @@ from audit.model.users import TRIMMED
 from audit.postgres import connection as source
 from audit.postgres import sql as source_sql
 from audit.postgres.snapshot import snapshot
-from audit.postgres.url import parse
-from audit.postgres.user import AT_MOST, OneUser, Several, find, user_statements
+from audit.postgres.url import parse_database_url
+from audit.postgres.user import SEARCH_LIMIT, Candidates, OneUser, find_user, user_statements
 from tests.support.audits import Servers
 from tests.support.database_rows import MODELS, USERS, Row, execute, insert, model
 
@@ -23,9 +23,9 @@ PEOPLE: list[Row] = [
 ]
 
 
-async def look(dsn: str, who: str, **changes: Any) -> OneUser | Several:
+async def look(dsn: str, who: str, **changes: Any) -> OneUser | Candidates:
     plain: dict[str, Any] = {"order_by": "updated_at", "include_tests": False, "statement_timeout": 20.0}
-    return await find(parse(dsn), who, **(plain | changes))
+    return await find_user(parse_database_url(dsn), who, **(plain | changes))
 
 
 async def one(dsn: str, who: str, **changes: Any) -> OneUser:
@@ -36,7 +36,7 @@ async def one(dsn: str, who: str, **changes: Any) -> OneUser:
 
 async def ids(dsn: str, who: str) -> list[str]:
     found = await look(dsn, who)
-    return [each.user_id for each in (found.people if isinstance(found, Several) else (found.person,))]
+    return [each.user_id for each in (found.people if isinstance(found, Candidates) else (found.person,))]
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ async def test_all_rows_come_the_latest_first_with_every_field(people: str) -> N
 
 
 async def test_more_matches_than_anybody_reads_are_cut(people: str) -> None:
-    await insert(people, "users", [{"id": f"many{i:04}", "email": None} for i in range(AT_MOST + 20)])
+    await insert(people, "users", [{"id": f"many{i:04}", "email": None} for i in range(SEARCH_LIMIT + 20)])
     found = await look(people, "many")
-    assert isinstance(found, Several)
-    assert (len(found.people), found.more) == (AT_MOST - 1, True)
+    assert isinstance(found, Candidates)
+    assert (len(found.people), found.more) == (SEARCH_LIMIT - 1, True)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,9 @@ async def test_ids_of_any_type_are_found_and_other_words_are_no_error(
 
 
 async def test_the_record_is_the_one_that_a_run_judges(servers: Servers) -> None:
-    async with snapshot(parse(servers.dsn), order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(servers.dsn), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
         records = [record async for record in taken.records()]
     assert len(records) > 50
     for record in records:
@@ -173,11 +175,11 @@ async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: s
         "CREATE INDEX ON user_models (replicate_model_id)",
         "ANALYZE",
     )
-    database = parse(people)
-    async with source.session(database, statement_timeout=20) as (connection, _):
-        users, models = await source.columns(connection, database)
+    database = parse_database_url(people)
+    async with source.read_transaction(database, statement_timeout=20) as (connection, _):
+        users, models = await source.read_columns(connection, database)
         sql = user_statements(users, models, "updated_at", "m77")
-        record = source_sql.statements(users, models, "updated_at", include_tests=False, persons="$4").records
+        record = source_sql.snapshot_statements(users, models, "updated_at", include_tests=False, persons="$4").records
         by_id, by_email, orphan, by_model, *others = sql.searches
         assert len(others) == 2
         exact: list[tuple[str, tuple[Any, ...]]] = [

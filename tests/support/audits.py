@@ -28,7 +28,7 @@ from audit.demo.fake_replicate.world import Model, World
 from audit.demo.servers import load
 from audit.demo.users import DemoUsers, users_at
 from audit.model.replies import TrainingsRead
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.forks import PYTHON, Forks, forkable
@@ -51,7 +51,7 @@ class Servers:
     def settings(self, folder: Path, **changes: Any) -> RunSettings:
         """A quick audit of this place into `folder`."""
         plain: dict[str, Any] = {
-            "database": parse(self.dsn),
+            "database": parse_database_url(self.dsn),
             "token": TOKEN,
             "base_url": self.fake.base_url,
             "proxy": None,

@@ -13,7 +13,7 @@ from audit.model.codes import OrderBy
 from audit.model.run import Filters
 from audit.model.users import ModelRecord, Population
 from audit.postgres.snapshot import snapshot
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from tests.support.postgres_servers import PASSWORD
 
 USERS = "CREATE TABLE users (id text PRIMARY KEY, email text UNIQUE, display_name text);"
@@ -77,7 +77,9 @@ async def read(
     dsn: str, *, order_by: OrderBy = "updated_at", filters: Filters | None = None
 ) -> tuple[list[ModelRecord], Population]:
     """Everything, in order."""
-    async with snapshot(parse(dsn), order_by=order_by, filters=filters or Filters(), statement_timeout=20) as taken:
+    async with snapshot(
+        parse_database_url(dsn), order_by=order_by, filters=filters or Filters(), statement_timeout=20
+    ) as taken:
         return [record async for record in taken.records()], taken.population
 
 
@@ -85,13 +87,13 @@ async def failure(dsn: str, **options: Any) -> DatabaseError:
     """The error that reading everything ends in; it shows no password anywhere."""
     settings: dict[str, Any] = {"order_by": "updated_at", "filters": Filters(), "statement_timeout": 20.0} | options
     with pytest.raises(DatabaseError) as caught:
-        async with snapshot(parse(dsn), **settings) as taken:
+        async with snapshot(parse_database_url(dsn), **settings) as taken:
             _ = [record async for record in taken.records()]
     error = caught.value
     text = "".join(traceback.format_exception(error)) + repr(vars(error)) + repr(error.__cause__)
     for secret in (PASSWORD, quote(PASSWORD, safe=""), "wrong-secret"):
         assert secret not in text
-    assert parse(dsn).label in str(error)
+    assert parse_database_url(dsn).label in str(error)
     assert error.next_step
     assert "\n" not in str(error)
     return error

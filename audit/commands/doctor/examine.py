@@ -14,7 +14,7 @@ from audit.findings.classify import RunContext, classify
 from audit.model.replies import Account, Failed, Missing
 from audit.model.tables import PLAIN
 from audit.model.times import Clock, utc_now
-from audit.postgres.server import Inspection, People, look
+from audit.postgres.server import AuditableUsers, Inspection, inspect_database
 from audit.replicate import Replicate, Target, Ticking, connect
 
 PATIENCE = 10.0
@@ -68,10 +68,12 @@ async def _look(settings: DoctorSettings, account: Account | Failed | None, cloc
     if settings.database is None:
         return Inspection()
     name = account.username if isinstance(account, Account) else None
-    return await look(settings.database, account=name, statement_timeout=settings.statement_timeout, now=clock)
+    return await inspect_database(
+        settings.database, account=name, statement_timeout=settings.statement_timeout, now=clock
+    )
 
 
-async def _try(replicate: Replicate, account: Account | Failed, people: People | None) -> tuple[Trial, ...]:
+async def _try(replicate: Replicate, account: Account | Failed, people: AuditableUsers | None) -> tuple[Trial, ...]:
     """Ask for real models, the latest first, until one is there."""
     if people is None or isinstance(account, Failed):
         return ()

@@ -6,7 +6,7 @@ from audit.findings.rows import OTHERS, is_near_miss
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.users import Population
-from audit.postgres.server import People
+from audit.postgres.server import AuditableUsers
 
 _PEOPLE_CHECKS = (
     ("population", "users"),
@@ -16,7 +16,7 @@ _PEOPLE_CHECKS = (
 )
 
 
-def people(found: People | None, error: AuditError | None, tables: Tables = PLAIN) -> list[Result]:
+def people(found: AuditableUsers | None, error: AuditError | None, tables: Tables = PLAIN) -> list[Result]:
     """Who would be audited; `error` is what kept us from counting them."""
     if found is None:
         if error is None:
@@ -87,7 +87,7 @@ def _statuses(population: Population, completed: tuple[str, ...]) -> Result:
     )
 
 
-def _model_ids(found: People) -> Result:
+def _model_ids(found: AuditableUsers) -> Result:
     faults = (
         (found.null_model_ids, "null"),
         (found.blank_model_ids, "blank"),

@@ -13,7 +13,7 @@ from audit.model.replies import Account, Failed, Missing, NoVersions, Reply
 from audit.model.text import escape_controls, shortened
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord
-from audit.postgres.server import People, Server
+from audit.postgres.server import AuditableUsers, Server
 from audit.replicate.transport import ResponseMetadata
 
 LIMIT = 3000
@@ -59,7 +59,7 @@ class Speed(msgspec.Struct, frozen=True):
     concurrency: int
 
 
-def replicate(asked: Asked | None, people: People | None, server: Server | None) -> list[Result]:
+def replicate(asked: Asked | None, people: AuditableUsers | None, server: Server | None) -> list[Result]:
     """All checks about Replicate but the duration; `asked` is None where token or base URL cannot be used."""
     group = Group.REPLICATE
     if asked is None:
@@ -148,7 +148,7 @@ def _rate(signs: ResponseMetadata) -> Result:
     return _result(_RATE, State.OK, figure, "", **data)
 
 
-def _owners(asked: Asked, people: People | None) -> Result:
+def _owners(asked: Asked, people: AuditableUsers | None) -> Result:
     if people is None or not people.owners:
         return skipped(Group.REPLICATE, [_OWNERS], "not compared: no model ids from the database")[0]
     listed = ", ".join(f"{escape_controls(owner.name)} {owner.users:,}" for owner in people.owners)
@@ -179,7 +179,7 @@ def _was_found(reply: Reply) -> bool:
     return not isinstance(reply, Missing | Failed)
 
 
-def _model(asked: Asked, people: People | None) -> Result:
+def _model(asked: Asked, people: AuditableUsers | None) -> Result:
     if not asked.trials:
         why = "not asked: " + (
             "the database has no model that could be asked for"
@@ -206,7 +206,7 @@ def _model(asked: Asked, people: People | None) -> Result:
     return _result(_MODEL, State.FAIL, figure, f"sync-audit explain {finding.reason.value}", **data)
 
 
-def audit_time(asked: Asked | None, people: People | None, speed: Speed) -> Result:
+def audit_time(asked: Asked | None, people: AuditableUsers | None, speed: Speed) -> Result:
     """How long an audit of everybody will take, what holds it up, and where that is long, a way that may be shorter."""
     if people is None:
         return skipped(Group.REPLICATE, [_DURATION], "not known without the database")[0]

@@ -17,7 +17,7 @@ from audit.commands.settings import ResumeSettings
 from audit.errors import SettingsError
 from audit.model.run import Choices, RunInfo, Shard
 from audit.model.shard import spelled
-from audit.postgres.url import parse
+from audit.postgres.url import parse_database_url
 from audit.replicate.url import checked_base_url, proxy_for
 
 STILL_HEARD = ("token_file", "redact")
@@ -66,7 +66,7 @@ def _refuse_other_audit(said: Said, info: RunInfo) -> None:
         )
     url, base_url, filters = said.text("database_url"), said.text("base_url"), filters_from(said)
     compared = (
-        ("--database-url (DATABASE_URL)", parse(url).label if url else None, info.database),
+        ("--database-url (DATABASE_URL)", parse_database_url(url).label if url else None, info.database),
         ("--base-url (REPLICATE_BASE_URL)", checked_base_url(base_url) if base_url else None, info.base_url),
         ("--order-by", said.text("order_by"), info.order_by),
         ("--user", filters.users or None, info.filters.users),

@@ -14,7 +14,7 @@ from audit.errors import DatabaseError
 from audit.model.repair import Column, Edit, State
 from audit.model.tables import Tables
 from audit.model.users import email_or_id
-from audit.postgres.repair import ALREADY, Became, repairer
+from audit.postgres.repair import ALREADY, Outcomes, repairer
 from audit.postgres.url import Database
 from audit.runfile import Entry, RunFile
 
@@ -94,7 +94,7 @@ class Undo:
         tally.stopped = stop.reason
         return tally
 
-    def _take_down(self, became: Became) -> None:
+    def _take_down(self, became: Outcomes) -> None:
         tally, undone = self._tally, []
         for row_id, (state, outcome) in became.items():
             entry = self._ledger.journal.entry(row_id) if self._ledger else None

@@ -12,7 +12,7 @@ from audit.cli import settings as told
 if TYPE_CHECKING:
     from audit.cli.settings import Said
     from audit.commands.user.case import UserCase, UserCode
-    from audit.commands.user.lookup import Several
+    from audit.commands.user.lookup import Candidates
 
 NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
 """Options that say where to look, which a run file has decided already."""
@@ -53,7 +53,7 @@ def command(who: str, run_file: str | None, **given: object) -> "UserCode":
     return _shown(case, who, as_json=said.flag("as_json"), in_run=run_file is not None)
 
 
-def _live(who: str, said: "Said") -> "UserCase | Several":
+def _live(who: str, said: "Said") -> "UserCase | Candidates":
     from audit.cli import logs
     from audit.cli.terminal import busy
     from audit.commands.settings import run_settings
@@ -66,7 +66,7 @@ def _live(who: str, said: "Said") -> "UserCase | Several":
         return asyncio.run(app_user.look(settings, who))
 
 
-def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Several":
+def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Candidates":
     from audit.commands.user import lookup as app_user
     from audit.errors import SettingsError
     from audit.runfile import RunFile
@@ -79,7 +79,7 @@ def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Sever
         return app_user.look_in_run(run_file, who)
 
 
-def _shown(case: "UserCase | Several", who: str, *, as_json: bool, in_run: bool) -> "UserCode":
+def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bool) -> "UserCode":
     """Print what was found. Raises SettingsError where it is not exactly one user."""
     from audit.commands.user.case import UserCase
     from audit.errors import SettingsError
@@ -100,7 +100,7 @@ def _nobody(*, in_run: bool) -> str:
     return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
 
 
-def _json(case: "UserCase | Several") -> str:
+def _json(case: "UserCase | Candidates") -> str:
     """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
     import json
 
@@ -119,7 +119,7 @@ def _json(case: "UserCase | Several") -> str:
     return json.dumps(document, indent=1)
 
 
-def _print(case: "UserCase | Several", *, as_json: bool) -> None:
+def _print(case: "UserCase | Candidates", *, as_json: bool) -> None:
     from audit.cli.terminal import Page, screen
     from audit.commands.user.case import UserCase
     from audit.commands.user.screen import show, show_several

@@ -20,31 +20,31 @@ from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
 from audit.model.who import KEPT, matching
-from audit.postgres.user import OneUser, Several, find
+from audit.postgres.user import Candidates, OneUser, find_user
 from audit.replicate import Replicate, Ticking, connect
 from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
-__all__ = ["Several", "look", "look_in_run", "matching"]
+__all__ = ["Candidates", "look", "look_in_run", "matching"]
 _NO_LIST = TrainingsRead(mode="versions")
 LATER_ASKED = 5
 """So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
 
 
-async def look(settings: RunSettings, who: str) -> UserCase | Several:
+async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
     """Whom `who` means in the database, and everything about that user.
 
     Raises DatabaseError and SettingsError as the source does, ReplicateError where the token is refused.
     """
     filters, tables = settings.filters, settings.database.tables
-    found = await find(
+    found = await find_user(
         settings.database,
         who,
         order_by=settings.order_by,
         include_tests=filters.include_tests,
         statement_timeout=settings.statement_timeout,
     )
-    if isinstance(found, Several):
+    if isinstance(found, Candidates):
         return found
     rows = judged(
         found.rows,
@@ -74,13 +74,13 @@ async def look(settings: RunSettings, who: str) -> UserCase | Several:
     return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
 
 
-def look_in_run(run_file: RunFile, who: str) -> UserCase | Several:
+def look_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
     """The same from a run file: no network, and so less; the case says what is not known. Raises RunFileError."""
     info = run_file.info
     found = matching(run_file.users(), who)
     shown = [redacted_user(user) for user in found] if info.redacted else found
     if len(shown) != 1:
-        return Several(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
+        return Candidates(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
     [user] = shown
     evidence = Evidence(
         person=_person(user.record),

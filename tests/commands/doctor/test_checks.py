@@ -16,7 +16,7 @@ from audit.model.replies import Account, Failed, Found, Version
 from audit.model.tables import Column, Table, Tables
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord, Population
-from audit.postgres.server import Owner, People, Server, TableShape
+from audit.postgres.server import AuditableUsers, Owner, Server, TableShape
 from audit.replicate.transport import ResponseMetadata
 
 SERVER = Server(
@@ -44,7 +44,7 @@ POPULATION = Population(
     models_without_user=0,
     training_status={"completed": 95},
 )
-PEOPLE = People(
+PEOPLE = AuditableUsers(
     population=POPULATION,
     null_model_ids=0,
     blank_model_ids=0,

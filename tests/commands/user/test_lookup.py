@@ -13,7 +13,7 @@ from audit.demo.users import DemoUsers
 from audit.errors import ReplicateError
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
-from audit.postgres.user import Several
+from audit.postgres.user import Candidates
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
 from tests.support.synthetic_users import SyntheticUsers
@@ -26,7 +26,7 @@ def cases(
     """The case of everybody in the demo, by name as it stands in the e-mail."""
     settings = faulty_servers.settings(tmp_path_factory.mktemp("cases"))
 
-    async def everybody() -> list[UserCase | Several]:
+    async def everybody() -> list[UserCase | Candidates]:
         return await asyncio.gather(*(look(settings, user.id) for user in demo_users.users))
 
     found = asyncio.run(everybody())
@@ -216,7 +216,7 @@ def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(
 def test_who_is_found_in_a_run_file_as_in_the_database(run_file: Path, who: str, count: int) -> None:
     with RunFile.open(run_file) as opened:
         found = look_in_run(opened, who)
-    assert (len(found.people) if isinstance(found, Several) else 1) >= min(count, 60)
+    assert (len(found.people) if isinstance(found, Candidates) else 1) >= min(count, 60)
     assert isinstance(found, UserCase) == (count == 1)
 
 
@@ -228,7 +228,7 @@ def test_a_redacted_run_stays_redacted(servers: Servers, tmp_path: Path) -> None
     assert (case.email, case.display_name) == ("m***@***", "***")
     assert "lindqvist" not in repr(case).lower()
     assert case.current_training, "trainings are told all the same"
-    assert isinstance(several, Several)
+    assert isinstance(several, Candidates)
     assert "stone" not in repr(several).lower()
 
 
