@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audit.demo.fake_replicate.world import weights_url
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, Finding, Summary
-from audit.model.replies import Account, Traced, Training, TrainingsRead, Version
+from audit.model.replies import Account, Lineage, Training, TrainingsRead, Version
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord, Population
 from tests.support.synthetic_users import NOW, SyntheticUsers
@@ -91,10 +91,10 @@ class SyntheticRun:
         if reason.status is Status.ERROR:
             return AuditedUser(record, Finding(reason=reason, detail="what Replicate said"))
         finding = _compared(reason, versions)
-        return AuditedUser(record, replace(finding, traced=_traced(record, finding)) if self._trained else finding)
+        return AuditedUser(record, replace(finding, lineage=_lineage(record, finding)) if self._trained else finding)
 
 
-def _traced(record: ModelRecord, finding: Finding) -> Traced:
+def _lineage(record: ModelRecord, finding: Finding) -> Lineage:
     """The recorded training is that of the recorded version, and one that is not recorded made any other latest one."""
     made = finding.latest_version_created_at
     recorded = Training(
@@ -106,10 +106,10 @@ def _traced(record: ModelRecord, finding: Finding) -> Traced:
         completed_at=made,
     )
     if finding.reason is Reason.LATEST_VERSION:
-        return Traced(latest=recorded)
+        return Lineage(latest=recorded)
     digest = finding.latest_version or ""
     newer = replace(recorded, id=_letters(digest, 26), weights=weights_url(digest[::-1]))
-    return Traced(current=recorded, latest=newer)
+    return Lineage(current=recorded, latest=newer)
 
 
 def _letters(digest: str, count: int) -> str:

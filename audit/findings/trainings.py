@@ -11,7 +11,7 @@ from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.ids import askable_model, recorded_hash
-from audit.model.replies import NotAsked, Reply, Traced, Training, TrainingsRead
+from audit.model.replies import Lineage, NotAsked, Reply, Training, TrainingsRead
 from audit.model.times import parse_utc
 from audit.model.users import TRIMMED, ModelRecord
 
@@ -32,7 +32,7 @@ DOUBTFUL = frozenset(
 """Notes with which a training alone does not settle what the latest version is."""
 
 
-def traced(
+def with_lineage(
     record: ModelRecord,
     finding: Finding,
     about: Iterable[Training],
@@ -59,7 +59,7 @@ def traced(
     return msgspec.structs.replace(
         finding,
         notes=(*finding.notes, *(note for note, holds in applies if holds)),
-        traced=Traced(current=None if recorded == latest else current, latest=newest, later=later),
+        lineage=Lineage(current=None if recorded == latest else current, latest=newest, later=later),
     )
 
 
@@ -161,12 +161,12 @@ class Classifier:
             return finding
         if self._read.mode == "trainings" and (by_training := self._settled(record)):
             finding = disagreeing(finding, by_training)
-        return self._traced(record, finding)
+        return self._with_lineage(record, finding)
 
     def settled(self, record: ModelRecord) -> Finding | None:
         """The verdict where trainings are enough for one, else None."""
         by_training = self._settled(record)
-        return by_training and self._traced(record, by_training)
+        return by_training and self._with_lineage(record, by_training)
 
     def _settled(self, record: ModelRecord) -> Finding | None:
         model = askable_model(record.replicate_model_id)
@@ -174,8 +174,8 @@ class Classifier:
             return None
         return settled(record, self._trainings.newest(model), self._read, self.context)
 
-    def _traced(self, record: ModelRecord, finding: Finding) -> Finding:
+    def _with_lineage(self, record: ModelRecord, finding: Finding) -> Finding:
         if self._read is None or self._trainings is None:
             return finding
         about = self._trainings.about(record, finding.latest_version)
-        return traced(record, finding, about, self._read, self.context)
+        return with_lineage(record, finding, about, self._read, self.context)

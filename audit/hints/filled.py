@@ -7,7 +7,7 @@ import msgspec
 
 from audit.hints.population import population_answers
 from audit.hints.table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
-from audit.hints.trainings import TrainingLine, origins
+from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, recorded_hash
@@ -141,10 +141,10 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "weights": lambda user: user.record.lora_weights_url or "(none recorded)",
     "others": lambda user: _others(user.record),
     "failure": lambda user: user.record.later_failure_reason or "(no reason recorded)",
-    "made_latest": lambda user: _of(origins(user).latest, "id"),
-    "real_weights": lambda user: _of(origins(user).latest, "weights"),
-    "current_weights": lambda user: _of(origins(user).current, "weights"),
-    "trained_trigger": lambda user: _of(origins(user).current, "trigger_word"),
+    "made_latest": lambda user: _of(shown_trainings(user).latest, "id"),
+    "real_weights": lambda user: _of(shown_trainings(user).latest, "weights"),
+    "current_weights": lambda user: _of(shown_trainings(user).current, "weights"),
+    "trained_trigger": lambda user: _of(shown_trainings(user).current, "trigger_word"),
 }
 
 

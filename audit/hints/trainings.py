@@ -1,6 +1,7 @@
-"""Where a user's versions come from: the trainings behind a finding, in the words that every format shares. Pure."""
+"""The trainings behind a user's versions, and the words that every format has for them."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from audit.model.replies import Evidence, Training
 
 
 class TrainingLine(msgspec.Struct, frozen=True):
-    """A training as every format tells of it; in JSON with every key."""
+    """A training as JSON has it: every key is there, null or not."""
 
     id: str
     status: str
@@ -22,14 +23,15 @@ class TrainingLine(msgspec.Struct, frozen=True):
     completed_at: str | None
 
 
-class Origins(NamedTuple):
+class ShownTrainings(NamedTuple):
     """Each is None where it is not known."""
 
     current: TrainingLine | None
-    """It made the recorded version, also where that is the latest one."""
+    """Made the recorded version, also where that is the latest one: it is the same object as `latest` then."""
     latest: TrainingLine | None
+    """Made the latest version."""
     later: TrainingLine | None
-    """The one that a newer row than the one that counts names."""
+    """Named by a row that is newer than the one that counts."""
 
 
 BASIS: Mapping[Evidence, str] = {
@@ -47,48 +49,39 @@ WENT: Mapping[str, str] = {
     "failed": f"{LATER}, which failed",
     "canceled": f"{LATER}, which was canceled",
 }
-"""By its status; any other one has not ended."""
+"""The later training, by its status; with any other one it has not ended."""
 GOING_ON = f"{LATER}, which had not ended"
 NONE_MADE = "Of the trainings that were read, none made the recorded or the latest version."
 
 
-def origins(user: AuditedUser) -> Origins:
+def shown_trainings(user: AuditedUser) -> ShownTrainings:
     """The trainings behind the finding; all None where trainings were not read."""
-    traced = user.finding.traced
-    if traced is None:
-        return _NOTHING
-    latest = _line(traced.latest)
+    lineage = user.finding.lineage
+    if lineage is None:
+        return _NONE
+    latest = _line(lineage.latest)
     recorded = recorded_hash(user.record.replicate_version_id)
     is_latest = recorded is not None and recorded == user.finding.latest_version
-    return Origins(latest if is_latest else _line(traced.current), latest, _line(traced.later))
+    return ShownTrainings(latest if is_latest else _line(lineage.current), latest, _line(lineage.later))
 
 
-def labelled(found: Origins) -> tuple[tuple[str, TrainingLine], ...]:
+def labelled(trainings: ShownTrainings) -> tuple[tuple[str, TrainingLine], ...]:
     """Each training that is known, once, with what it did."""
-    current, latest, later = found
-    told: list[tuple[str, TrainingLine]] = []
+    current, latest, later = trainings
     if current and current is latest:
-        told.append((MADE_BOTH, current))
+        found = [(MADE_BOTH, current)]
     else:
-        told += [(MADE_CURRENT, current)] if current else []
-        told += [(MADE_LATEST, latest)] if latest else []
-    if later and later.id not in {training.id for _, training in told}:
-        told.append((WENT.get(later.status, GOING_ON), later))
-    return tuple(told)
+        found = [(label, each) for label, each in ((MADE_CURRENT, current), (MADE_LATEST, latest)) if each]
+    if later and later.id not in {training.id for _, training in found}:
+        found.append((WENT.get(later.status, GOING_ON), later))
+    return tuple(found)
 
 
-_NOTHING = Origins(None, None, None)
+_NONE = ShownTrainings(None, None, None)
+
+
+_fields = attrgetter(*TrainingLine.__struct_fields__)
 
 
 def _line(training: Training | None) -> TrainingLine | None:
-    if training is None:
-        return None
-    return TrainingLine(
-        training.id,
-        training.status,
-        training.weights,
-        training.trigger_word,
-        training.error,
-        training.created_at,
-        training.completed_at,
-    )
+    return None if training is None else TrainingLine(*_fields(training))

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from audit.model.codes import Note, Reason, Status
-from audit.model.replies import Evidence, Traced, Version
+from audit.model.replies import Evidence, Lineage, Version
 from audit.model.users import ModelRecord
 
 VERSIONS_SHOWN = 5
@@ -30,8 +30,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[Note, ...] = ()
     evidence: Evidence | None = None
     """What the verdict rests on; null where Replicate has said nothing certain."""
-    traced: Traced | None = None
-    """Null where trainings were not read."""
+    lineage: Lineage | None = msgspec.field(default=None, name="traced")  # so it is called in run files since 0.1
+    """The trainings behind the versions; null where trainings were not read."""
 
     @property
     def status(self) -> Status:

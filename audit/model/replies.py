@@ -35,7 +35,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.status == "succeeded" and self.version is not None
 
 
-class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the list of trainings says of one user; each is null where the part of the list that was read has none."""
 
     current: Training | None = None

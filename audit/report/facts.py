@@ -1,7 +1,7 @@
 """What is recorded of one user, and what is known of the trainings behind it, as labels and values."""
 
 from audit.hints import filled as hints
-from audit.hints.trainings import NONE_MADE, TrainingLine, labelled, origins
+from audit.hints.trainings import NONE_MADE, TrainingLine, labelled, shown_trainings
 from audit.model.findings import AuditedUser, Finding
 from audit.model.users import ModelRecord
 from audit.report.words import instant
@@ -73,11 +73,11 @@ def training_facts(training: TrainingLine) -> list[tuple[str, str]]:
 def brief_trainings(user: AuditedUser) -> list[tuple[str, str]]:
     """The same in a line for each training: what differs from what is recorded. Nothing where none were read."""
     record, finding = user.record, user.finding
-    if finding.traced is None:
+    if finding.lineage is None:
         return []
     basis = [("Verdict rests on", "its training")] if finding.evidence == "training" else []
     told = []
-    for label, training in labelled(origins(user)):
+    for label, training in labelled(shown_trainings(user)):
         recorded = (record.training_id, record.trigger_word, record.lora_weights_url)
         parts = [
             f"{name} {value}".lstrip()

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit.hints import filled as hints
-from audit.hints.trainings import TrainingLine, origins
+from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
 from audit.model.replies import Evidence, Version
@@ -132,7 +132,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.shared_with,
         record.shared_with_count,
         finding.evidence,
-        *origins(user),
+        *shown_trainings(user),
         user.baseline,
         _accepted(user.accepted),
     )

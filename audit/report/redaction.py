@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.repair import Change, LeftOut
-from audit.model.replies import Traced, Training
+from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
 from audit.model.users import ModelRecord
 
@@ -173,14 +173,14 @@ def _cleaner(personal: list[str]) -> Callable[[str], str]:
 
 def _redacted_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
     changes: dict[str, object] = {"detail": clean(finding.detail)} if finding.detail else {}
-    if finding.traced:
-        changes["traced"] = _redacted_traced(finding.traced, clean)
+    if finding.lineage:
+        changes["lineage"] = _redacted_lineage(finding.lineage, clean)
     return replace(finding, **changes)
 
 
-def _redacted_traced(traced: Traced, clean: Callable[[str], str]) -> Traced:
-    found = {name: getattr(traced, name) for name in Traced.__struct_fields__}
-    return Traced(**{name: training and _redacted_training(training, clean) for name, training in found.items()})
+def _redacted_lineage(lineage: Lineage, clean: Callable[[str], str]) -> Lineage:
+    found = {name: getattr(lineage, name) for name in Lineage.__struct_fields__}
+    return Lineage(**{name: training and _redacted_training(training, clean) for name, training in found.items()})
 
 
 def _redacted_training(training: Training, clean: Callable[[str], str]) -> Training:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from audit.findings.classify import RunContext, classify
-from audit.findings.trainings import disagreeing, in_sample, settled, traced
+from audit.findings.trainings import disagreeing, in_sample, settled, with_lineage
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Found, Reply, Training, TrainingsRead
@@ -37,27 +37,27 @@ def look(
 ) -> Finding:
     """The finding on `record(**row)` with the trainings `about` it."""
     mine = record(**row)
-    return traced(mine, classify(mine, reply or found(NEW, OLD), seen), about, read, seen)
+    return with_lineage(mine, classify(mine, reply or found(NEW, OLD), seen), about, read, seen)
 
 
 def test_the_trainings_of_both_versions_are_named() -> None:
     finding = look(training(OLD), training(NEW), replicate_version_id=OLD)
-    assert finding.traced
-    assert (finding.traced.current, finding.traced.latest) == (training(OLD), training(NEW))
+    assert finding.lineage
+    assert (finding.lineage.current, finding.lineage.latest) == (training(OLD), training(NEW))
 
 
 def test_where_the_latest_version_is_recorded_its_training_is_named_once() -> None:
     finding = look(training(OLD), training(NEW))
-    assert finding.traced
-    assert (finding.traced.current, finding.traced.latest) == (None, training(NEW))
+    assert finding.lineage
+    assert (finding.lineage.current, finding.lineage.latest) == (None, training(NEW))
     assert finding.notes == ()
 
 
 def test_the_training_that_a_later_row_names_tells_what_became_of_it() -> None:
     failed = training(None, id="t-later", status="failed", model=None, error="out of memory", completed_at=None)
     finding = look(failed, training(NEW), later_training_id="t-later")
-    assert finding.traced
-    assert finding.traced.later == failed
+    assert finding.lineage
+    assert finding.lineage.later == failed
 
 
 OTHER = digest("another")

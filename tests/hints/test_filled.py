@@ -13,7 +13,7 @@ from audit.hints.population import population_answers
 from audit.hints.table import HINTS, ONE_LINE
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding, Summary
-from audit.model.replies import Traced, Training
+from audit.model.replies import Lineage, Training
 from audit.model.tables import Table, Tables
 from audit.model.users import Population
 from tests.support.samples import NEW, OLD, digest, found, record
@@ -130,8 +130,8 @@ def test_the_checklist_knows_what_trainings_have_shown() -> None:
 
 
 def test_the_own_weights_are_never_those_of_another_version() -> None:
-    traced = Traced(latest=Training(id="t9", status="succeeded", weights="https://of.the/latest"))
-    user = AuditedUser(BEHIND.record, replace(BEHIND.finding, traced=traced))
+    lineage = Lineage(latest=Training(id="t9", status="succeeded", weights="https://of.the/latest"))
+    user = AuditedUser(BEHIND.record, replace(BEHIND.finding, lineage=lineage))
     own = filled(Note.WEIGHTS_URL_OF_ANOTHER_VERSION, user).steps[1]
     assert own == "The recorded version's own weights: (not known)"
 

@@ -56,13 +56,13 @@ def test_redaction_keeps_what_identifies_a_row() -> None:
 
 def test_redaction_clears_the_trainings_in_every_text() -> None:
     user = next(RunView(anna(), redact=True).users())
-    assert user.finding.traced
-    latest = user.finding.traced.latest
+    assert user.finding.lineage
+    latest = user.finding.lineage.latest
     assert latest
     assert latest.error == "no face in the photos of *** <***>"
     assert (latest.trigger_word, latest.model, latest.status) == ("***", "acme/***", "succeeded")
     assert latest.version == HERS.version
-    assert "muster" not in repr(user.finding.traced).casefold()
+    assert "muster" not in repr(user.finding.lineage).casefold()
 
 
 def test_redaction_masks_the_filters_that_name_a_person_and_keeps_ids() -> None:

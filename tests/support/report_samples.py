@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineState, Finding, Summary
 from audit.model.ids import recorded_hash
-from audit.model.replies import Account, Requests, Traced, Training, TrainingsRead, Version
+from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version
 from audit.model.run import Baseline, Filters, RunInfo
 from audit.model.users import ModelRecord, Population
 
@@ -160,7 +160,7 @@ def trained(user: AuditedUser, later: Training | None = None, **changes: object)
     }
     latest = Training(**(fields | changes))  # type: ignore[arg-type]  # a table of fields, checked by each test
     evidence = finding.evidence or "versions"
-    return AuditedUser(record, replace(finding, evidence=evidence, traced=Traced(latest=latest, later=later)))
+    return AuditedUser(record, replace(finding, evidence=evidence, lineage=Lineage(latest=latest, later=later)))
 
 
 def settled(number: int, **changes: object) -> AuditedUser:
@@ -196,18 +196,18 @@ def with_trainings() -> list[AuditedUser]:
     failed_later = Training(id="tr-later", status="failed", error="CUDA out of memory")
     behind = trained(outdated(501), failed_later, trigger_word="OTHER", **unrecorded)
     older = Training(id="tr-older", status="succeeded", weights="https://replicate.delivery/old", trigger_word="OLD")
-    traced = replace(behind.finding.traced or Traced(), current=older)
+    lineage = replace(behind.finding.lineage or Lineage(), current=older)
     disagreeing = failed(
         505, Reason.EVIDENCE_DISAGREES, "by its trainings one is the latest version; by its versions two is"
     )
     return [
-        AuditedUser(behind.record, replace(behind.finding, notes=notes, traced=traced)),
+        AuditedUser(behind.record, replace(behind.finding, notes=notes, lineage=lineage)),
         trained(outdated(502), Training(id="tr-stuck", status="processing"), **unrecorded),
         AuditedUser(
-            outdated(503).record, replace(outdated(503).finding, evidence="versions", traced=Traced(current=older))
+            outdated(503).record, replace(outdated(503).finding, evidence="versions", lineage=Lineage(current=older))
         ),
-        AuditedUser(outdated(504).record, replace(outdated(504).finding, evidence="versions", traced=Traced())),
-        AuditedUser(disagreeing.record, replace(disagreeing.finding, evidence="versions", traced=Traced())),
+        AuditedUser(outdated(504).record, replace(outdated(504).finding, evidence="versions", lineage=Lineage())),
+        AuditedUser(disagreeing.record, replace(disagreeing.finding, evidence="versions", lineage=Lineage())),
         failed(506, Reason.MISSING_MODEL_ID, "replicate_model_id is null", replicate_model_id=None),
         trained(up_to_date(510), Training(id="tr-canceled", status="canceled")),
         trained(up_to_date(511, notes=(Note.TRIGGER_WORD_DIFFERS,)), id="tr-other", trigger_word="OTHER", weights=None),
@@ -302,7 +302,7 @@ def anna() -> SampleRun:
         reason=Reason.INVALID_MODEL_ID,
         detail="not owner/name: acme/Anna Muster, asked for Anna.Muster@example.com",
         notes=(Note.SHARED_MODEL, Note.LATER_TRAINING_FAILED),
-        traced=Traced(current=HERS, latest=HERS, later=replace(HERS, id="tr-2", status="Anna.Muster@example.com")),
+        lineage=Lineage(current=HERS, latest=HERS, later=replace(HERS, id="tr-2", status="Anna.Muster@example.com")),
     )
     filters = Filters(users=("anna.muster@example.com", "user-00007"), limit=3)
     trainings = TrainingsRead(mode="versions", problem="no page for bert@example.com", began_at=INFO.started_at)

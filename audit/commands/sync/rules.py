@@ -135,7 +135,7 @@ def _weights(user: AuditedUser, terms: Terms) -> tuple[Weights, str | None]:
     recorded = user.record.lora_weights_url
     if "lora_weights_url" in terms.missing_columns:
         return "no_column", recorded
-    latest = user.finding.traced.latest if user.finding.traced else None
+    latest = user.finding.lineage.latest if user.finding.lineage else None
     url = latest.weights if latest else None
     if url is None or not url.isprintable() or not _URL.fullmatch(url):
         return "left_alone", recorded

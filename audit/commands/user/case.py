@@ -14,7 +14,7 @@ from audit.commands.user.last_training import LastTraining, last_training
 from audit.findings.exit_codes import exit_code
 from audit.findings.rows import JudgedRow, RowVerdict
 from audit.hints import filled as hints
-from audit.hints.trainings import TrainingLine, origins
+from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model import replies as training
 from audit.model.codes import ExitCode, Note, OrderBy, Reason, Status
 from audit.model.findings import AuditedUser, Summary
@@ -189,7 +189,7 @@ def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> User
     record, finding = user.record, user.finding
     reason = _explained(finding.reason, user, evidence)
     notes = (_explained(note, user, evidence) for note in finding.notes)
-    current, latest, later = origins(user)
+    current, latest, later = shown_trainings(user)
     return msgspec.structs.replace(
         case,
         status=finding.status,

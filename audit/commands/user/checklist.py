@@ -4,7 +4,7 @@ import msgspec
 
 from audit.commands.user.evidence import Evidence, askable_training
 from audit.findings.classify import USUAL_LORA_SCALE
-from audit.hints.trainings import origins
+from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
@@ -64,7 +64,7 @@ def _hash(user: AuditedUser) -> Item:
 
 def _trigger_word(user: AuditedUser, evidence: Evidence) -> Item:
     word = user.record.trigger_word
-    training = origins(user).current or evidence.training(user.record.training_id)
+    training = shown_trainings(user).current or evidence.training(user.record.training_id)
     used = training.trigger_word if training else None
     good: bool | None
     if "trigger_word" in evidence.missing_columns:
@@ -127,7 +127,7 @@ def _weights_verdict(user: AuditedUser, evidence: Evidence) -> tuple[bool | None
 
 def _by_origin(user: AuditedUser) -> tuple[bool, str] | None:
     """The verdict where the training that the row names says nothing, and the recorded version's own one is known."""
-    current = origins(user).current
+    current = shown_trainings(user).current
     if current and current.weights:
         if current.weights == (user.record.lora_weights_url or "").strip():
             return True, _ITS_OWN

@@ -6,7 +6,7 @@ import msgspec
 
 from audit.commands.user.evidence import Evidence
 from audit.findings.rows import UNFINISHED, JudgedRow, RowVerdict
-from audit.hints.trainings import origins
+from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
@@ -72,7 +72,7 @@ def _without_rows(evidence: Evidence) -> tuple[Outcome, str]:
         return Outcome.NO_TRAINING, "No row of this user counts."
     record = user.record
     if user.finding.status is not Status.NEEDS_SYNC:
-        later = user.finding.traced and user.finding.traced.later
+        later = user.finding.lineage and user.finding.lineage.later
         if later:
             return _listed(later, user)
         if record.retraining_in_progress:
@@ -138,7 +138,7 @@ def _compared(user: AuditedUser, evidence: Evidence) -> tuple[Outcome, str]:
         return Outcome.RECORDED, "The version of the row that counts is the newest one on Replicate."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         why = _unrecorded(finding.latest_version, finding.latest_version_created_at, evidence)
-        if made := origins(user).latest:
+        if made := shown_trainings(user).latest:
             why += f" Training {_short(made.id)} made it and succeeded on Replicate."
         if Note.SHARED_MODEL in finding.notes:
             return Outcome.UNKNOWN, f"{why} But the model is shared, so it may be the face of another user."

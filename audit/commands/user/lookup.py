@@ -11,8 +11,8 @@ from audit.commands.user.case import UserCase, user_case
 from audit.commands.user.evidence import Evidence, TrainingReply, askable_training
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
-from audit.findings.trainings import traced
-from audit.hints.trainings import origins
+from audit.findings.trainings import with_lineage
+from audit.hints.trainings import shown_trainings
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
 from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
@@ -67,7 +67,7 @@ async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
         finding = classify(found.record, reply, context)
         known = [training for training in trainings.values() if isinstance(training, Training)]
         # Of a list that was never read nothing is concluded but what single trainings show.
-        user = AuditedUser(found.record, traced(found.record, finding, known, _NO_LIST, context))
+        user = AuditedUser(found.record, with_lineage(found.record, finding, known, _NO_LIST, context))
     evidence = msgspec.structs.replace(
         before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
     )
@@ -132,7 +132,7 @@ def _not_said(evidence: Evidence) -> Iterator[str]:
         elif isinstance(reply, Missing):
             yield f"Training {training_id}: Replicate does not know it, or another account made it."
     user = evidence.user
-    if user and user.finding.latest_version and not origins(user).latest:
+    if user and user.finding.latest_version and not shown_trainings(user).latest:
         yield "Which training made the latest version: only trainings that the rows name are asked for."
     for column in sorted(evidence.missing_columns):
         yield f"{column}: the tables have no such column."

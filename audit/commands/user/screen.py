@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from audit.cli.terminal import BOLD, DIM, Page
 from audit.commands.user.case import CaseRow, CaseVersion, UserCase
 from audit.findings.rows import RowVerdict
-from audit.hints.trainings import BASIS, Origins, labelled
+from audit.hints.trainings import BASIS, ShownTrainings, labelled
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
 from audit.model.text import escape_controls, shortened
@@ -155,7 +155,7 @@ def _marks(version: CaseVersion) -> list[tuple[str, str]]:
 
 
 def _origins(case: UserCase, page: Page) -> None:
-    told = labelled(Origins(case.current_training, case.latest_training, case.later_training))
+    told = labelled(ShownTrainings(case.current_training, case.latest_training, case.later_training))
     if not told and case.evidence != "training":
         return
     page.heading("Where it comes from")

@@ -35,7 +35,7 @@ from audit.hints.trainings import (
     NONE_MADE,
     WENT,
     TrainingLine,
-    origins,
+    shown_trainings,
 )
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Finding
@@ -291,13 +291,13 @@ class _Packer:
             _same_date(finding.latest_version_created_at, dates),
             ITEM.join(self._others(ids, finding)),
             ITEM.join(_dates(dates)),
-            *(self._origins(user) if finding.traced else _NO_ORIGINS),
+            *(self._origins(user) if finding.lineage else _NO_ORIGINS),
             odd,
             ids[0] if ids else "",
         ]
 
     def _origins(self, user: AuditedUser) -> tuple[str, str, str, str]:
-        current, latest, later = origins(user)
+        current, latest, later = shown_trainings(user)
         if later and later.id in {each.id for each in (current, latest) if each}:
             later = None  # it is told already
         return (

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from audit.hints import filled as hints
 from audit.hints.filled import HINTS, Hint
-from audit.hints.trainings import BASIS, NONE_MADE, labelled, origins
+from audit.hints.trainings import BASIS, NONE_MADE, labelled, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.tables import Tables
@@ -96,7 +96,7 @@ class Sheet:
         self.user, self._tables = user, tables
         self.sql = hints.rows_sql(user.record, tables)
         self.hint = hints.one_line(user)
-        self.trainings = [(label, training_facts(each)) for label, each in labelled(origins(user))]
+        self.trainings = [(label, training_facts(each)) for label, each in labelled(shown_trainings(user))]
 
     @property
     def notes(self) -> Iterable[tuple[str, Hint]]:

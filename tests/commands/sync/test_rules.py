@@ -10,7 +10,7 @@ from audit.commands.sync.rules import WHY, Terms, planned
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import Change, LeftOut, WhyLeftOut
-from audit.model.replies import Traced, Training
+from audit.model.replies import Lineage, Training
 from audit.model.who import means
 from tests.support.samples import NEW, OLD, digest, finding, record
 
@@ -25,11 +25,11 @@ def terms(**changes: Any) -> Terms:
 
 def user(reason: Reason = Reason.OUTDATED_VERSION, weights: str | None = REAL, **fields: Any) -> AuditedUser:
     """Somebody who runs an old version, while a training has put out a new one."""
-    of_finding = {name: fields.pop(name) for name in ("notes", "latest_version", "traced") if name in fields}
-    traced = Traced(latest=Training(id="t", status="succeeded", version=NEW, weights=weights))
+    of_finding = {name: fields.pop(name) for name in ("notes", "latest_version", "lineage") if name in fields}
+    lineage = Lineage(latest=Training(id="t", status="succeeded", version=NEW, weights=weights))
     return AuditedUser(
         record(**({"replicate_version_id": OLD} | fields)),
-        finding(reason, **({"latest_version": NEW, "traced": traced} | of_finding)),
+        finding(reason, **({"latest_version": NEW, "lineage": lineage} | of_finding)),
     )
 
 
@@ -102,9 +102,9 @@ def test_only_a_real_url_that_is_known_replaces_the_recorded_one(weights: str | 
     assert planned_change.new_weights == (REAL if kind == "replaced" else record().lora_weights_url)
 
 
-@pytest.mark.parametrize("traced", [None, Traced()], ids=["trainings not read", "no training made it"])
-def test_without_a_training_the_weights_url_is_left_alone(traced: Traced | None) -> None:
-    assert change(user(traced=traced)).weights == "left_alone"
+@pytest.mark.parametrize("lineage", [None, Lineage()], ids=["trainings not read", "no training made it"])
+def test_without_a_training_the_weights_url_is_left_alone(lineage: Lineage | None) -> None:
+    assert change(user(lineage=lineage)).weights == "left_alone"
 
 
 def test_a_table_without_the_column_gets_no_weights_url() -> None:

@@ -11,7 +11,7 @@ from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
 from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
-from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Traced, Training, Version
+from audit.model.replies import Failed, Found, Lineage, Missing, NotAsked, Reply, Training, Version
 from audit.model.users import Person
 from tests.support.samples import NEW, OLD, digest, record, training_row
 
@@ -38,24 +38,24 @@ def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("traced", "good", "words"),
+    ("lineage", "good", "words"),
     [
-        pytest.param(Traced(latest=TRAINING), True, "what the training of the recorded", id="its own"),
+        pytest.param(Lineage(latest=TRAINING), True, "what the training of the recorded", id="its own"),
         pytest.param(
-            Traced(latest=replace(TRAINING, weights="https://x/y")), False, "another one: https://x/y", id="other"
+            Lineage(latest=replace(TRAINING, weights="https://x/y")), False, "another one: https://x/y", id="other"
         ),
-        pytest.param(Traced(), False, "the training of another version", id="only the owner of the URL is known"),
+        pytest.param(Lineage(), False, "the training of another version", id="only the owner of the URL is known"),
     ],
 )
 def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
-    traced: Traced,
+    lineage: Lineage,
     good: bool,  # noqa: FBT001 - a table's column
     words: str,
 ) -> None:
     mine = record(training_id=None)
     finding = classify(mine, REPLY, RunContext())
-    notes = () if traced.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
-    user = AuditedUser(mine, replace(finding, traced=traced, notes=notes))
+    notes = () if lineage.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
+    user = AuditedUser(mine, replace(finding, lineage=lineage, notes=notes))
     given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
     found = next(each for each in points(user, given) if each.code == "weights_url")
     assert found.good is good

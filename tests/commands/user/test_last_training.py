@@ -11,7 +11,7 @@ from audit.findings.classify import RunContext, classify
 from audit.findings.rows import Rules, judged
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
-from audit.model.replies import Failed, Found, Missing, Traced, Training, Version
+from audit.model.replies import Failed, Found, Lineage, Missing, Training, Version
 from audit.model.users import Person, TrainingRow
 from tests.support.samples import NEW, OLD, digest, record, training_row
 
@@ -223,7 +223,7 @@ def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: s
 def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any, outcome: Outcome, words: str) -> None:
     mine = record(replicate_version_id=NEW, later_training_id="t2", retraining_in_progress=True)
     finding = classify(mine, TWO, RunContext())
-    user = AuditedUser(mine, replace(finding, traced=Traced(later=Training(id="t2", **training))))
+    user = AuditedUser(mine, replace(finding, lineage=Lineage(later=Training(id="t2", **training))))
     last = last_training(Evidence(person=ANN, rows=None, user=user))
     assert last.outcome is outcome
     assert words in last.why
@@ -232,7 +232,7 @@ def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any,
 def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
     mine = record(replicate_version_id=OLD)
     made = Training(id="t9", status="succeeded", version=NEW)
-    user = AuditedUser(mine, replace(classify(mine, TWO, RunContext()), traced=Traced(latest=made)))
+    user = AuditedUser(mine, replace(classify(mine, TWO, RunContext()), lineage=Lineage(latest=made)))
     last = last_training(Evidence(person=ANN, rows=None, user=user))
     assert last.outcome is Outcome.NOT_RECORDED
     assert last.why.endswith("Training t9 made it and succeeded on Replicate.")

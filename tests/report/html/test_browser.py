@@ -266,12 +266,12 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
         own = () if finding.status is Status.UP_TO_DATE else expected.filled(finding.reason).steps
         cards = [fact for _, card in expected.trainings for fact in card]
         told = [*cards, *facts(user.record, finding)]
-        basis = BASIS[finding.evidence] if finding.evidence and finding.traced else ""
+        basis = BASIS[finding.evidence] if finding.evidence and finding.lineage else ""
         assert said["cards"] == [label for label, _ in expected.trainings]
         assert said["basis"] == ([f"The verdict rests on: {basis}"] if basis else [])
         assert said["hint"] == hints.one_line(user)
         assert said["steps"] == [*own, *(step for _, note in expected.notes for step in note.steps)]
-        assert said["none"] == ([NONE_MADE] if finding.traced and not cards else [])
+        assert said["none"] == ([NONE_MADE] if finding.lineage and not cards else [])
         assert said["notes"] == [f"{note.title} {code}" for code, note in expected.notes]
         assert said["sql"] == expected.sql
         assert said["labels"] == [label for label, _ in told]

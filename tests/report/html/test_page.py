@@ -539,7 +539,7 @@ def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -
 
 @pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
 def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUser) -> None:
-    plain = AuditedUser(user.record, replace(user.finding, traced=None, notes=()))
+    plain = AuditedUser(user.record, replace(user.finding, lineage=None, notes=()))
     words = Page(rendered(SampleRun([plain])).partition("<main")[2]).words  # the script has all words
     for said in ("The verdict rests on", "Real weights URL", "Ended as", "List of trainings", "tr-new"):
         assert said not in words
