@@ -1,35 +1,16 @@
 """How an error that ends a command is shown, and the exit code that it leads to."""
 
-from typing import Protocol, runtime_checkable
-
 import click
 
 from audit.errors import AuditError, SettingsError
+from audit.model.exit_status import COULD_NOT_RUN, RUN, USAGE, ExitStatus
 from audit.model.text import escape_controls
 
 
-@runtime_checkable
-class Code(Protocol):
-    """How a command ended: `models.ExitCode`, or an enum of the command's own."""
-
-    @property
-    def meaning(self) -> str:
-        """What the last line on stderr says of it."""
-
-    def __int__(self) -> int: ...
-
-
-def _meant(code: int) -> Code:
-    """`code` with its meaning; imported late, as all that is heavy."""
-    from audit.model.codes import ExitCode
-
-    return ExitCode(code)
-
-
-def failure(error: AuditError) -> Code:
+def failure(error: AuditError) -> ExitStatus:
     """Say what ended a command, and what it ends in."""
     show_error(error)
-    return _meant(2 if isinstance(error, SettingsError) else 5)
+    return RUN[USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN]
 
 
 def show_error(error: AuditError) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Literal, NoReturn
 
-from audit.model.codes import ExitCode
+from audit.model.exit_status import INTERRUPTED, TERMINATED
 
 
 class Stop:
@@ -35,7 +35,7 @@ class Stop:
         await self._event.wait()
 
 
-CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
 class Signals:
@@ -53,8 +53,8 @@ class Signals:
             self._pass_on()
 
     @property
-    def code(self) -> ExitCode | None:
-        """What a run that was stopped by a signal ends with."""
+    def code(self) -> int | None:
+        """The exit code where a signal came."""
         return CODES[self.first] if self.first else None
 
     def caught(self, number: int, _: FrameType | None) -> None:

@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from audit import __version__
-from audit.cli.errors import Code, _meant, failure
+from audit.cli.errors import failure
 from audit.errors import AuditError
+from audit.model.exit_status import BUG, RUN, USAGE, ExitStatus
 
 COMMANDS = {
     "run": "audit.commands.run.command",
@@ -61,18 +62,19 @@ def cli() -> None:
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
     ended = _run(prog_name)
-    if isinstance(ended, Code):
-        click.echo(f"exit {int(ended)}: {ended.meaning}", err=True)
-    sys.exit(int(ended))
+    if isinstance(ended, int):
+        sys.exit(ended)
+    click.echo(str(ended), err=True)
+    sys.exit(ended.code)
 
 
-def _run(prog_name: str) -> "int | Code":
-    """How it ended: a code with a meaning, which is to be said, or a plain int, which is not."""
+def _run(prog_name: str) -> int | ExitStatus:
+    """How it ended: a status, which is to be said, or a plain code, which is not."""
     try:
         result = cli.main(prog_name=prog_name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        return _meant(2)
+        return RUN[USAGE]
     except AuditError as error:
         return failure(error)
     except (click.Abort, KeyboardInterrupt):
@@ -85,9 +87,9 @@ def _run(prog_name: str) -> "int | Code":
         from audit.cli.logs import Secrecy
 
         click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
-        return _meant(1)
-    # Commands return a code with a meaning; a plain int comes from click itself, after --help and the like.
-    return result if isinstance(result, Code) else 0
+        return RUN[BUG]
+    # Commands return a status, or nothing; a plain int comes from click itself, after --help and the like.
+    return result if isinstance(result, ExitStatus) else 0
 
 
 def _secrets() -> list[str]:

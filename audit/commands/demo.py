@@ -15,12 +15,12 @@ from audit.cli import settings as told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audit.cli.errors import Code
     from audit.cli.signals import Stop
     from audit.commands.replicate import Session
     from audit.commands.settings import RunSettings
     from audit.demo.servers import DemoServers
     from audit.model.codes import Format
+    from audit.model.exit_status import ExitStatus
     from audit.model.findings import Finding
     from audit.runfile import RunFile
 
@@ -111,7 +111,7 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 @options.exit_zero
 @options.talk
 @told.config
-def command(**given: object) -> "Code":
+def command(**given: object) -> "ExitStatus":
     """Audit some 70 made-up users that show every status, reason and note.
 
     Needs nothing: starts an embedded PostgreSQL and a fake Replicate on this machine, does exactly what `run`
@@ -122,7 +122,7 @@ def command(**given: object) -> "Code":
     from audit.commands.run.command import perform
     from audit.commands.settings import REPORTS
     from audit.demo.servers import demo_servers
-    from audit.model.codes import ExitCode
+    from audit.model.exit_status import INCOMPLETE
     from audit.model.times import utc_now
 
     said = told.said("demo", given)
@@ -135,15 +135,15 @@ def command(**given: object) -> "Code":
     binaries = os.environ.get(PG_BIN)
     with demo_servers(utc_now(), Path(binaries) if binaries else None) as staged:
         settings = demo_settings(staged, files, run_file)
-        code = perform(settings, said)
-        if not wanted and code is ExitCode.INCOMPLETE:
+        status = perform(settings, said)
+        if not wanted and status.code == INCOMPLETE:
             interrupted(settings, Path(REPORTS, "demo-interrupted.html"))
             if not said.flag("quiet"):
                 shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
                 click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
         if said.flag("keep"):
             _keep(staged)
-    return code
+    return status
 
 
 def _keep(staged: "DemoServers") -> None:

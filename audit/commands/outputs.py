@@ -6,8 +6,9 @@ from pathlib import Path
 
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.acceptance import Accepted
-from audit.findings.exit_codes import News, Result, RunCode, ended
+from audit.findings.exit_codes import News, Result, run_exit_status
 from audit.model.codes import Format
+from audit.model.exit_status import ExitStatus
 from audit.model.findings import Summary
 from audit.model.run import RunInfo
 from audit.report import writer
@@ -21,7 +22,7 @@ class Outcome:
 
     info: RunInfo
     summary: Summary
-    code: RunCode
+    exit_status: ExitStatus
     """As the findings and the options say; signals are the caller's to add."""
     run_file: Path
     outputs: tuple[writer.Output, ...]
@@ -54,7 +55,7 @@ def report(
     return Outcome(
         info=info,
         summary=view.summary,
-        code=ended(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
+        exit_status=run_exit_status(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
         run_file=run_file.path,
         outputs=tuple(outputs),
         redacted=view.run.redacted,

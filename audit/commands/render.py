@@ -10,7 +10,7 @@ from audit.cli import settings as told
 from audit.cli.errors import show_error
 
 if TYPE_CHECKING:
-    from audit.cli.errors import Code
+    from audit.model.exit_status import ExitStatus
 
 
 @click.command("render")
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.redact
 @options.exit_zero
 @told.config
-def command(run_file: str, **given: object) -> "Code":
+def command(run_file: str, **given: object) -> "ExitStatus":
     """Write the reports of a run again, from its run file RUN.
 
     Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code; with --accept
@@ -55,4 +55,4 @@ def command(run_file: str, **given: object) -> "Code":
                     rest.judge_by(acceptances)
                 outcome = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
                 ending.show(outcome, rest)
-    return outcome.code
+    return outcome.exit_status

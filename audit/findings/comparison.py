@@ -6,12 +6,13 @@ its own, and no answer from Replicate never resolves anybody.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import cast, get_args
 
 import msgspec
 
 from audit.model.codes import FailureReason, Reason, Status
+from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.replies import Account
 from audit.model.run import Filters, Shard
@@ -145,23 +146,6 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
 
 
-class DiffCode(IntEnum):
-    """How `diff` ended. `meaning` is the sentence that the last line on stderr repeats."""
-
-    NOTHING_WORSE = 0
-    WORSE = 3
-    CANNOT_TELL = 4
-
-    @property
-    def meaning(self) -> str:
-        """In words."""
-        return {
-            DiffCode.NOTHING_WORSE: "nothing got worse",
-            DiffCode.WORSE: "at least one user needs attention who did not before",
-            DiffCode.CANNOT_TELL: "cannot tell: NEW did not find out about users who may have got worse",
-        }[self]
-
-
 class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One user in one run, under the names of the JSON report."""
 
@@ -256,11 +240,9 @@ def may_be_worse(change: Change, old: Status | None) -> bool:
     return change is Change.NOT_COMPARED and old is not Status.NEEDS_SYNC
 
 
-def diff_code(worse: int, maybe: int) -> DiffCode:
-    """`worse` users are new, `maybe` more may be: what is certain counts first."""
-    if worse:
-        return DiffCode.WORSE
-    return DiffCode.CANNOT_TELL if maybe else DiffCode.NOTHING_WORSE
+def diff_exit_status(worse: int, maybe: int) -> ExitStatus:
+    """How `diff` ends where `worse` users are new, and `maybe` more may be: what is certain counts first."""
+    return DIFF[3 if worse else 4 if maybe else 0]
 
 
 def marked(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:

@@ -5,7 +5,8 @@ import difflib
 import msgspec
 
 from audit.hints.table import HINTS
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Note, Reason, Status
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -44,23 +45,23 @@ _ANYBODY = {
     "current_weights": "<weights URL of the training that made the recorded version>",
     "trained_trigger": "<trigger word of that training>",
 }
-_EXITS: dict[ExitCode, tuple[str, tuple[str, ...]]] = {
-    ExitCode.OK: ("All is well", ("Nothing to do. After `doctor`: all checks are ok.",)),
-    ExitCode.BUG: (
+_EXITS: dict[int, tuple[str, tuple[str, ...]]] = {
+    exit_status.OK: ("All is well", ("Nothing to do. After `doctor`: all checks are ok.",)),
+    exit_status.BUG: (
         "A bug in this program",
         (
             "Report it with the traceback, in which there is no token and no password.",
             "A run file that was begun can be finished: sync-audit run --resume RUN",
         ),
     ),
-    ExitCode.USAGE: (
+    exit_status.USAGE: (
         "Wrong usage",
         (
             "The line above the last one names the option or variable and says what it takes.",
             "All options of a command: sync-audit COMMAND --help",
         ),
     ),
-    ExitCode.NEEDS_SYNC: (
+    exit_status.NEEDS_SYNC: (
         "Somebody needs a sync",
         (
             "Open the report: it names the users, and for each the steps.",
@@ -69,25 +70,25 @@ _EXITS: dict[ExitCode, tuple[str, tuple[str, ...]]] = {
             "After `doctor` it means warnings: each stands there with its next step.",
         ),
     ),
-    ExitCode.INCOMPLETE: (
+    exit_status.INCOMPLETE: (
         "Not everybody could be checked",
         (
             "Look at the reasons of the users in error: sync-audit explain REASON",
             "What had failed in passing, or was not reached, is asked again by: sync-audit run --resume RUN",
         ),
     ),
-    ExitCode.COULD_NOT_RUN: (
+    exit_status.COULD_NOT_RUN: (
         "Could not start or write",
         (
             "The lines above the last one name the cause and the next step.",
             "Find out what stands in the way: sync-audit doctor (where it means that a check failed)",
         ),
     ),
-    ExitCode.INTERRUPTED: (
+    exit_status.INTERRUPTED: (
         "Stopped by Ctrl-C",
         ("Finish the run, without asking again what is answered: sync-audit run --resume RUN",),
     ),
-    ExitCode.TERMINATED: (
+    exit_status.TERMINATED: (
         "Stopped from outside",
         (
             "Something sent SIGTERM: a time limit of the CI job, a container that was stopped, a machine shut down.",
@@ -118,7 +119,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     ),
     *_hints(list(Note), "Notes, which change no status"),
     *(
-        Explanation(str(int(code)), "Exit codes", title, f"{code.meaning[:1].upper()}{code.meaning[1:]}.", steps)
+        Explanation(str(code), "Exit codes", title, exit_status.RUN[code].sentence, steps)
         for code, (title, steps) in _EXITS.items()
     ),
 )

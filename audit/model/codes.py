@@ -1,6 +1,6 @@
-"""Words and numbers that stand for things: statuses, reasons, notes, exit codes, and what options choose among."""
+"""The words that stand for things: statuses, reasons, notes, and what options choose among."""
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Literal
 
 
@@ -91,33 +91,3 @@ OrderBy = Literal["updated_at", "completed_at", "created_at"]
 """The column that makes a training the latest."""
 Mode = Literal["versions", "trainings"]
 """How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""
-
-
-class ExitCode(IntEnum):
-    """How a command ended. `meaning` is the sentence that the last line on stderr repeats."""
-
-    OK = 0
-    BUG = 1
-    USAGE = 2
-    NEEDS_SYNC = 3
-    INCOMPLETE = 4
-    COULD_NOT_RUN = 5
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-    @property
-    def meaning(self) -> str:
-        """The contract's words for this code."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    ExitCode.OK: "every user was checked, nobody needs a sync",
-    ExitCode.BUG: "a bug in this program (traceback)",
-    ExitCode.USAGE: "usage: an option or setting is wrong or missing",
-    ExitCode.NEEDS_SYNC: "every user was checked, at least one needs a sync",
-    ExitCode.INCOMPLETE: "incomplete: at least one user is `error` or `not_checked`; wins over 3",
-    ExitCode.COULD_NOT_RUN: "could not start or write: database, token, output path",
-    ExitCode.INTERRUPTED: "stopped by SIGINT; the reports are written and say so",
-    ExitCode.TERMINATED: "stopped by SIGTERM; the reports are written and say so",
-}

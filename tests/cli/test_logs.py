@@ -10,7 +10,7 @@ import pytest
 
 from audit.cli.logs import KEYS, Formatter, Secrecy, set_up
 from audit.demo.fake_replicate.server import TOKEN
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests import ROOT
 from tests.support.audits import Servers, Shell
 
@@ -155,6 +155,6 @@ def test_a_bug_shows_its_traceback_without_secrets(shell: Shell, servers: Server
     )
     shell.environ = servers.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1/x"}
     ended = shell("run", PYTHONPATH=f"{shell.folder}:{ROOT}")
-    assert ended.code == ExitCode.BUG
+    assert ended.code == exit_status.BUG
     assert "RuntimeError: (secret) (secret) (secret)" in ended.err
-    assert ended.last_line == f"exit 1: {ExitCode.BUG.meaning}"
+    assert ended.last_line == str(exit_status.RUN[exit_status.BUG])

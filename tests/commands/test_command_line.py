@@ -14,7 +14,7 @@ import pytest
 from audit.commands import COMMANDS
 from audit.commands.run.summary import fitted
 from audit.demo.fake_replicate.server import TOKEN
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell
 
@@ -33,15 +33,15 @@ def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
     return shell
 
 
-def ends(ended: Ended, code: ExitCode) -> None:
+def ends(ended: Ended, code: int) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+    assert ended.last_line == str(exit_status.RUN[code])
     assert "Traceback" not in ended.err
 
 
 def test_run_writes_html_and_csv_and_says_where(run: Shell) -> None:
     ended = run("run")
-    ends(ended, ExitCode.INCOMPLETE)
+    ends(ended, exit_status.INCOMPLETE)
     assert ended.out == ""
     files = re.findall(r"(?:HTML report|CSV report|Run file): +(\S+)", ended.err)
     assert [Path(file).suffix for file in files] == [".html", ".csv", ".sqlite"]
@@ -70,14 +70,14 @@ def test_render_writes_the_same_bytes_again(run: Shell) -> None:
     for name in ("DATABASE_URL", "REPLICATE_API_TOKEN"):
         del run.environ[name]
     ended = run("render", "r.sqlite", *(f"-o{name}=again.{name}" for name in formats))
-    ends(ended, ExitCode.INCOMPLETE)
+    ends(ended, exit_status.INCOMPLETE)
     for name in formats:
         assert (run.folder / f"first.{name}").read_bytes() == (run.folder / f"again.{name}").read_bytes()
 
 
 def test_render_without_outputs_writes_beside_the_run_file(run: Shell) -> None:
     run("run", "--run-file", "deep/r.sqlite", "-o", "x.json")
-    ends(run("render", "deep/r.sqlite"), ExitCode.INCOMPLETE)
+    ends(run("render", "deep/r.sqlite"), exit_status.INCOMPLETE)
     assert sorted(path.name for path in (run.folder / "deep").iterdir()) == ["r.csv", "r.html", "r.sqlite"]
 
 
@@ -99,15 +99,15 @@ def test_redacted_names_are_not_on_the_terminal_either(run: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("user", "code"),
-    [("yusuf.demir@example.com", ExitCode.OK), ("beatriz.costa@example.com", ExitCode.NEEDS_SYNC)],
+    [("yusuf.demir@example.com", exit_status.OK), ("beatriz.costa@example.com", exit_status.NEEDS_SYNC)],
 )
-def test_the_exit_code_says_what_was_found(run: Shell, user: str, code: ExitCode) -> None:
+def test_the_exit_code_says_what_was_found(run: Shell, user: str, code: int) -> None:
     ends(run("run", "--user", user), code)
 
 
 def test_exit_zero_turns_3_into_0_and_leaves_4(run: Shell) -> None:
-    ends(run("run", "--exit-zero", "--user", "beatriz.costa@example.com"), ExitCode.OK)
-    ends(run("run", "--exit-zero", "--run-file", "b.sqlite"), ExitCode.INCOMPLETE)
+    ends(run("run", "--exit-zero", "--user", "beatriz.costa@example.com"), exit_status.OK)
+    ends(run("run", "--exit-zero", "--run-file", "b.sqlite"), exit_status.INCOMPLETE)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_exit_zero_turns_3_into_0_and_leaves_4(run: Shell) -> None:
 )
 def test_a_wrong_setting_is_named_and_ends_in_2(run: Shell, arguments: list[str], words: str) -> None:
     ended = run("run", *arguments)
-    ends(ended, ExitCode.USAGE)
+    ends(ended, exit_status.USAGE)
     assert words in ended.err
     assert "hunter2" not in ended.err
 
@@ -134,7 +134,7 @@ def test_a_wrong_setting_is_named_and_ends_in_2(run: Shell, arguments: list[str]
 @pytest.mark.parametrize("missing", ["DATABASE_URL", "REPLICATE_API_TOKEN"])
 def test_a_missing_setting_is_named_and_ends_in_2(run: Shell, missing: str) -> None:
     ended = run("run", **{missing: ""})
-    ends(ended, ExitCode.USAGE)
+    ends(ended, exit_status.USAGE)
     assert missing in ended.err
 
 
@@ -142,7 +142,7 @@ def test_an_output_that_cannot_be_written_is_found_before_anything_is_asked(run:
     (run.folder / "taken.html").mkdir()
     before = servers.fake.seen.requests
     ended = run("run", "-o", "taken.html")
-    ends(ended, ExitCode.COULD_NOT_RUN)
+    ends(ended, exit_status.COULD_NOT_RUN)
     assert "taken.html" in ended.err
     assert servers.fake.seen.requests == before
 
@@ -151,21 +151,21 @@ def test_a_run_file_in_an_impossible_place_is_found_before_anything_is_asked(run
     (run.folder / "file").write_text("")
     before = servers.fake.seen.requests
     ended = run("run", "--run-file", "file/r.sqlite")
-    ends(ended, ExitCode.COULD_NOT_RUN)
+    ends(ended, exit_status.COULD_NOT_RUN)
     assert "file/r.sqlite" in ended.err
     assert servers.fake.seen.requests == before
 
 
 def test_a_refused_token_ends_in_5_and_shows_no_token(run: Shell) -> None:
     ended = run("run", REPLICATE_API_TOKEN="r8_wrong_but_secret")
-    ends(ended, ExitCode.COULD_NOT_RUN)
+    ends(ended, exit_status.COULD_NOT_RUN)
     assert "refuses the API token" in ended.err
     assert "r8_wrong" not in ended.err
 
 
 def test_a_database_that_is_down_ends_in_5_with_the_host_and_no_password(run: Shell) -> None:
     ended = run("run", DATABASE_URL="postgresql://me:hunter2@127.0.0.1:9/shop")
-    ends(ended, ExitCode.COULD_NOT_RUN)
+    ends(ended, exit_status.COULD_NOT_RUN)
     assert "127.0.0.1/shop" in ended.err
     assert "hunter2" not in ended.err
 
@@ -173,7 +173,7 @@ def test_a_database_that_is_down_ends_in_5_with_the_host_and_no_password(run: Sh
 def test_a_run_file_that_is_none_ends_in_5(shell: Shell) -> None:
     (shell.folder / "x.sqlite").write_text("hello")
     ended = shell("render", "x.sqlite")
-    ends(ended, ExitCode.COULD_NOT_RUN)
+    ends(ended, exit_status.COULD_NOT_RUN)
     assert "x.sqlite is not a run file" in ended.err
 
 
@@ -224,7 +224,7 @@ def test_a_closed_pipe_is_no_failure(synthetic_shell: Shell) -> None:
     assert process.stderr is not None
     process.stdout.close()
     err = process.stderr.read().decode()
-    assert process.wait(30) == ExitCode.INCOMPLETE
+    assert process.wait(30) == exit_status.INCOMPLETE
     assert "Traceback" not in err
     assert "Broken" not in err
 
@@ -252,9 +252,9 @@ def test_a_bug_ends_in_1_with_its_traceback(run: Shell) -> None:
         "import audit.commands.run.audit\naudit.commands.run.audit.audit = None\n"
     )
     ended = run("run", PYTHONPATH=f"{run.folder}:{ROOT}")
-    assert ended.code == ExitCode.BUG
+    assert ended.code == exit_status.BUG
     assert "Traceback" in ended.err
-    assert ended.last_line == f"exit 1: {ExitCode.BUG.meaning}"
+    assert ended.last_line == str(exit_status.RUN[exit_status.BUG])
 
 
 @pytest.mark.parametrize(

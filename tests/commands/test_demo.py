@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from audit.demo.users import DemoUsers
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests.support.audits import Shell
 from tests.support.ordinary_users import as_nobody
 
@@ -30,8 +30,8 @@ def nobody(shell: Shell) -> Iterator[Shell]:
 def check(shell: Shell, demo_users: DemoUsers) -> None:
     """Run the demo; everything is as promised."""
     ended = shell("demo")
-    assert ended.code == ExitCode.INCOMPLETE, ended.err
-    assert ended.last_line == f"exit 4: {ExitCode.INCOMPLETE.meaning}"
+    assert ended.code == exit_status.INCOMPLETE, ended.err
+    assert ended.last_line == str(exit_status.RUN[exit_status.INCOMPLETE])
     assert "reports/demo.html" in ended.err
     assert ended.out == ""
     reports = sorted((shell.folder / "reports").iterdir())
@@ -101,11 +101,11 @@ def test_sigterm_leaves_no_server_and_no_directory(shell: Shell, moment: Moment)
     process.communicate(timeout=20)
     wait_until(lambda: not processes_in(directory) and not directory.exists())
     if moment is while_auditing:
-        assert process.returncode == ExitCode.TERMINATED
+        assert process.returncode == exit_status.TERMINATED
         run = json.loads((shell.folder / "reports/demo.json").read_text())["run"]
         assert (run["state"], run["stop_reason"]) == ("interrupted", "stopped by SIGTERM")
     else:
-        assert process.returncode in (-signal.SIGTERM, ExitCode.TERMINATED)  # shells call both 143
+        assert process.returncode in (-signal.SIGTERM, exit_status.TERMINATED)  # shells call both 143
 
 
 def wait_until(true: Callable[[], object]) -> None:

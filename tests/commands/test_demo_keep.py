@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from replicate.client import Client
 
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests.support.audits import Shell
 
 
@@ -22,7 +22,7 @@ def test_the_printed_lines_lead_to_both_servers_until_a_signal_ends_them(shell: 
 
     alike = ("--trainings", "--timeout", "1", "--retries", "1", "--rate", "12000")
     again = shell("run", "-o", "json=again.json", *alike, **settings)
-    assert again.code == ExitCode.INCOMPLETE
+    assert again.code == exit_status.INCOMPLETE
     first, second = (json.loads((shell.folder / name).read_text()) for name in ("demo.json", "again.json"))
     assert first["users"] == second["users"]
 
@@ -32,7 +32,7 @@ def test_the_printed_lines_lead_to_both_servers_until_a_signal_ends_them(shell: 
     client._client.close()
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == ExitCode.INCOMPLETE
+    assert process.wait(10) == exit_status.INCOMPLETE
     socket = settings["DATABASE_URL"].split("host=")[1].replace("%2F", "/")
     deadline = time.monotonic() + 5
     while Path(socket).exists() and time.monotonic() < deadline:
@@ -47,4 +47,4 @@ def test_ctrl_c_ends_it_too(shell: Shell) -> None:
     for _ in range(3):
         process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == ExitCode.INCOMPLETE
+    assert process.wait(10) == exit_status.INCOMPLETE

@@ -9,7 +9,7 @@ from audit.cli import values as settings_values
 from audit.cli.settings import VARIABLES
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
-from audit.model.codes import ExitCode
+from audit.model.exit_status import RUN
 from audit.model.shard import MOST
 from audit.replicate.url import DEFAULT_BASE_URL
 from tests import ROOT
@@ -37,7 +37,7 @@ def blocks() -> Mapping[str, str]:
     """What stands between each pair of marks, by the name in the first one."""
     return {
         "commands": _table(("command", "does", "more"), _commands()),
-        "exit codes": _table(("code", "meaning"), ((str(int(code)), code.meaning) for code in ExitCode)),
+        "exit codes": _table(("code", "meaning"), ((str(code), RUN[code].meaning) for code in RUN)),
     }
 
 

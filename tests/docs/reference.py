@@ -1,35 +1,21 @@
 """The pages of docs/reference/, which follow from the code. `python -m tests.docs.reference` writes them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import IntEnum
-from importlib import import_module
-from pkgutil import walk_packages
 
 import click
 
-import audit
 from audit.cli import config_file as config
 from audit.cli import config_file as config_values
 from audit.cli.table_names import OTHER_STATUSES
 from audit.commands import cli
 from audit.hints.explain import EXPLANATIONS, Explanation
+from audit.model import exit_status
 from audit.model.tables import COLUMNS, TABLES, Column
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from tests import ROOT
 from tests.docs import licences, readme, schema_fields
 
 FOLDER = ROOT / "docs" / "reference"
-_CODES = {
-    "ExitCode": "run, demo, render and merge",
-    "FailOnCode": "run with --fail-on",
-    "AcceptedCode": "run with accepted findings",
-    "DoctorCode": "doctor",
-    "UserCode": "user",
-    "DiffCode": "diff",
-    "PlanCode": "sync",
-    "RepairCode": "sync with --apply or --undo",
-}
-"""What ends in the codes of each enum."""
 MARK = "<!-- from the code: python -m tests.docs.reference -->\n"
 
 
@@ -83,9 +69,9 @@ def _escaped(text: str) -> str:
 def _exit_codes() -> Iterator[str]:
     yield "# Exit codes\n"
     yield "The last line on stderr repeats what the code means. 0, 3, 4 and 5 mean alike things everywhere.\n"
-    for codes in sorted(_code_enums(), key=lambda each: list(_CODES).index(each.__name__)):
-        yield f"## {_CODES[codes.__name__]}\n"
-        yield from table(("code", "meaning"), ((str(int(code)), getattr(code, "meaning")) for code in codes))  # noqa: B009 - not every IntEnum has it
+    for commands, statuses in exit_status.TABLES.items():
+        yield f"## {commands}\n"
+        yield from table(("code", "meaning"), ((str(each.code), each.meaning) for each in statuses.values()))
     yield "A code that is in no table of a command means what it means for `run`. `merge` also ends in 2 if the shards"
     yield "are not one run, `user` in 2 if nobody matches or more than one user does, `sync` in 5 if nothing could be"
     yield "begun.\n"
@@ -93,17 +79,6 @@ def _exit_codes() -> Iterator[str]:
     yield "not there.\n"
     yield "## What to do\n"
     yield from _explained(each for each in EXPLANATIONS if each.code.isdigit())
-
-
-def _code_enums() -> Iterator[type[IntEnum]]:
-    """Everything that commands end in, wherever it is."""
-    for module in walk_packages(audit.__path__, "audit."):
-        if module.name == "audit.__main__":
-            continue
-        for name, found in vars(import_module(module.name)).items():
-            is_code = isinstance(found, type) and issubclass(found, IntEnum) and hasattr(found, "meaning")
-            if is_code and found.__module__ == module.name and not name.startswith("_"):
-                yield found
 
 
 def _reasons() -> Iterator[str]:

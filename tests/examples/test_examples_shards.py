@@ -18,7 +18,8 @@ from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.servers import load
-from audit.model.codes import ExitCode, Reason
+from audit.model import exit_status
+from audit.model.codes import Reason
 from tests import ROOT
 from tests.examples.schedulers import batch_says, ended, install
 from tests.examples.test_examples import program
@@ -278,9 +279,9 @@ def test_gitlab_retries_a_job_resumes_its_run_file_from_the_cache_and_merges(
 
 
 # What follows runs no audit.
-VAIN = f"exit {int(ExitCode.USAGE)}"
-FAILS = f"exit {int(ExitCode.COULD_NOT_RUN)}"
-INCOMPLETE = f"exit {int(ExitCode.INCOMPLETE)}"
+VAIN = f"exit {exit_status.USAGE}"
+FAILS = f"exit {exit_status.COULD_NOT_RUN}"
+INCOMPLETE = f"exit {exit_status.INCOMPLETE}"
 
 
 @pytest.mark.parametrize(
@@ -324,8 +325,8 @@ def test_a_shard_on_github_is_tried_again_only_where_that_may_help(run: str, att
 
 
 def test_gitlab_tries_again_whatever_may_end_otherwise() -> None:
-    final = {ExitCode.OK, ExitCode.USAGE, ExitCode.NEEDS_SYNC}
-    assert {int(code) for code in ExitCode if code not in final} <= set(
+    final = {exit_status.OK, exit_status.USAGE, exit_status.NEEDS_SYNC}
+    assert {code for code in exit_status.RUN if code not in final} <= set(
         GITLAB["sync-audit-shard"]["retry"]["exit_codes"]
     )
     assert not final & set(GITLAB["sync-audit-shard"]["retry"]["exit_codes"])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from audit.findings.classify import RunContext, classify, wrong_account
 from audit.findings.exit_codes import exit_code
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Summary
 from audit.model.ids import askable_model, recorded_hash
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, Version, newest_first
@@ -290,16 +291,16 @@ def test_the_recorded_hash_is_what_predictions_would_be_given(recorded: str | No
 @pytest.mark.parametrize(
     ("counts", "complete", "code"),
     [
-        ({}, True, ExitCode.OK),
-        ({Status.UP_TO_DATE: 3}, True, ExitCode.OK),
-        ({Status.NEEDS_SYNC: 1, Status.UP_TO_DATE: 3}, True, ExitCode.NEEDS_SYNC),
-        ({Status.ERROR: 1}, True, ExitCode.INCOMPLETE),
-        ({Status.NOT_CHECKED: 1}, True, ExitCode.INCOMPLETE),
-        ({Status.NEEDS_SYNC: 9, Status.ERROR: 1}, True, ExitCode.INCOMPLETE),
-        ({Status.UP_TO_DATE: 3}, False, ExitCode.INCOMPLETE),
+        ({}, True, exit_status.OK),
+        ({Status.UP_TO_DATE: 3}, True, exit_status.OK),
+        ({Status.NEEDS_SYNC: 1, Status.UP_TO_DATE: 3}, True, exit_status.NEEDS_SYNC),
+        ({Status.ERROR: 1}, True, exit_status.INCOMPLETE),
+        ({Status.NOT_CHECKED: 1}, True, exit_status.INCOMPLETE),
+        ({Status.NEEDS_SYNC: 9, Status.ERROR: 1}, True, exit_status.INCOMPLETE),
+        ({Status.UP_TO_DATE: 3}, False, exit_status.INCOMPLETE),
     ],
 )
-def test_the_exit_code_says_what_the_findings_say(counts: dict[Status, int], complete: bool, code: ExitCode) -> None:  # noqa: FBT001
+def test_the_exit_code_says_what_the_findings_say(counts: dict[Status, int], complete: bool, code: int) -> None:  # noqa: FBT001
     assert exit_code(Summary(dict.fromkeys(Status, 0) | counts, {}, {}), complete=complete) is code
 
 

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from audit.findings.comparison import (
     Change,
     ComparedRun,
-    DiffCode,
     UserSnapshot,
     UserState,
     compare,
-    diff_code,
+    diff_exit_status,
     doubts,
     marked,
     may_be_worse,
@@ -22,6 +21,7 @@ from audit.findings.comparison import (
     standing,
 )
 from audit.model.codes import FailureReason, Reason, Status
+from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account
 from audit.model.run import Filters
@@ -143,11 +143,11 @@ def test_a_resolved_user_is_new_the_other_way_round(one: UserSnapshot, other: Us
 
 
 @pytest.mark.parametrize(
-    ("worse", "maybe", "code"),
-    [(0, 0, DiffCode.NOTHING_WORSE), (1, 0, DiffCode.WORSE), (0, 1, DiffCode.CANNOT_TELL), (1, 1, DiffCode.WORSE)],
+    ("worse", "maybe", "status"),
+    [(0, 0, DIFF[0]), (1, 0, DIFF[3]), (0, 1, DIFF[4]), (1, 1, DIFF[3])],
 )
-def test_what_is_certain_counts_before_what_is_not_known(worse: int, maybe: int, code: DiffCode) -> None:
-    assert diff_code(worse, maybe) is code
+def test_what_is_certain_counts_before_what_is_not_known(worse: int, maybe: int, status: ExitStatus) -> None:
+    assert diff_exit_status(worse, maybe) == status
 
 
 @pytest.mark.parametrize("old", [None, *Status])

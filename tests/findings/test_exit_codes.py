@@ -3,8 +3,9 @@
 import pytest
 
 from audit.findings.acceptance import Accepted
-from audit.findings.exit_codes import AcceptedCode, FailOnCode, News, Result, RunCode, ended, news
-from audit.model.codes import ExitCode, FailOn, Reason, Status
+from audit.findings.exit_codes import News, Result, news, run_exit_status
+from audit.model.codes import FailOn, Reason, Status
+from audit.model.exit_status import ACCEPTED, FAIL_ON, INCOMPLETE, NEEDS_SYNC, OK, RUN, ExitStatus
 from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
 from tests.support.samples import finding, record
 
@@ -31,72 +32,72 @@ OLD_NEWS, NEW_DUE, NEW_ERROR, UNKNOWN = since(), since(needs_sync=1), since(need
 
 
 @pytest.mark.parametrize(
-    ("found", "fail_on", "baseline", "code"),
+    ("found", "fail_on", "baseline", "status"),
     [
-        (0, "any", None, ExitCode.OK),
-        (3, "any", None, ExitCode.NEEDS_SYNC),
-        (4, "any", None, ExitCode.INCOMPLETE),
-        (3, "any", OLD_NEWS, ExitCode.NEEDS_SYNC),
-        (4, "any", OLD_NEWS, ExitCode.INCOMPLETE),
-        (0, "never", None, ExitCode.OK),
-        (3, "never", None, FailOnCode.NOBODY_COUNTS),
-        (3, "never", NEW_DUE, FailOnCode.NOBODY_COUNTS),
-        (4, "never", OLD_NEWS, ExitCode.INCOMPLETE),
-        (0, "new", OLD_NEWS, ExitCode.OK),
-        (3, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
-        (3, "new", NEW_DUE, FailOnCode.NEW),
-        (4, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
-        (4, "new", NEW_DUE, FailOnCode.NEW),
-        (4, "new", NEW_ERROR, FailOnCode.INCOMPLETE),
-        (4, "new", UNKNOWN, FailOnCode.INCOMPLETE),
+        (0, "any", None, RUN[OK]),
+        (3, "any", None, RUN[NEEDS_SYNC]),
+        (4, "any", None, RUN[INCOMPLETE]),
+        (3, "any", OLD_NEWS, RUN[NEEDS_SYNC]),
+        (4, "any", OLD_NEWS, RUN[INCOMPLETE]),
+        (0, "never", None, RUN[OK]),
+        (3, "never", None, FAIL_ON[OK]),
+        (3, "never", NEW_DUE, FAIL_ON[OK]),
+        (4, "never", OLD_NEWS, RUN[INCOMPLETE]),
+        (0, "new", OLD_NEWS, RUN[OK]),
+        (3, "new", OLD_NEWS, FAIL_ON[OK]),
+        (3, "new", NEW_DUE, FAIL_ON[NEEDS_SYNC]),
+        (4, "new", OLD_NEWS, FAIL_ON[OK]),
+        (4, "new", NEW_DUE, FAIL_ON[NEEDS_SYNC]),
+        (4, "new", NEW_ERROR, FAIL_ON[INCOMPLETE]),
+        (4, "new", UNKNOWN, FAIL_ON[INCOMPLETE]),
     ],
 )
 def test_a_complete_run_ends_as_the_rule_says(
-    found: int, fail_on: FailOn, baseline: News | None, code: RunCode
+    found: int, fail_on: FailOn, baseline: News | None, status: ExitStatus
 ) -> None:
-    ending = ended(result(found, baseline), fail_on)
-    assert (ending, type(ending)) == (code, type(code))
+    assert run_exit_status(result(found, baseline), fail_on) == status
 
 
 BOTH = {Status.NEEDS_SYNC: 2, Status.ERROR: 1}
 
 
 @pytest.mark.parametrize(
-    ("found", "fail_on", "baseline", "code"),
+    ("found", "fail_on", "baseline", "status"),
     [
-        (0, "any", None, AcceptedCode.ALL),
-        (3, "any", None, AcceptedCode.NOT_ALL),
-        (4, "any", None, ExitCode.INCOMPLETE),
-        (0, "never", None, AcceptedCode.ALL),
-        (3, "never", None, FailOnCode.NOBODY_COUNTS),
-        (0, "new", OLD_NEWS, AcceptedCode.ALL),
-        (3, "new", NEW_DUE, FailOnCode.NEW),
-        (3, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
-        (4, "new", OLD_NEWS, FailOnCode.NOBODY_COUNTS),
-        (4, "new", NEW_ERROR, FailOnCode.INCOMPLETE),
+        (0, "any", None, ACCEPTED[OK]),
+        (3, "any", None, ACCEPTED[NEEDS_SYNC]),
+        (4, "any", None, RUN[INCOMPLETE]),
+        (0, "never", None, ACCEPTED[OK]),
+        (3, "never", None, FAIL_ON[OK]),
+        (0, "new", OLD_NEWS, ACCEPTED[OK]),
+        (3, "new", NEW_DUE, FAIL_ON[NEEDS_SYNC]),
+        (3, "new", OLD_NEWS, FAIL_ON[OK]),
+        (4, "new", OLD_NEWS, FAIL_ON[OK]),
+        (4, "new", NEW_ERROR, FAIL_ON[INCOMPLETE]),
     ],
 )
 def test_what_is_accepted_counts_as_if_it_were_not_there(
-    found: int, fail_on: FailOn, baseline: News | None, code: RunCode
+    found: int, fail_on: FailOn, baseline: News | None, status: ExitStatus
 ) -> None:
-    ending = ended(result(found, baseline, accepted=BOTH), fail_on)
-    assert (ending, type(ending)) == (code, type(code))
+    assert run_exit_status(result(found, baseline, accepted=BOTH), fail_on) == status
 
 
 @pytest.mark.parametrize("accepted", [None, BOTH], ids=["nothing accepted", "some accepted"])
 @pytest.mark.parametrize(("found", "code"), [(0, 0), (3, 0), (4, 4)])
 def test_exit_zero_makes_three_zero_and_nothing_else(found: int, code: int, accepted: dict[Status, int] | None) -> None:
-    assert ended(result(found, accepted=accepted), "any", exit_zero=True) == code
+    assert run_exit_status(result(found, accepted=accepted), "any", exit_zero=True).code == code
 
 
 def test_exit_zero_goes_for_new_ones_too() -> None:
-    assert ended(result(3, NEW_DUE), "new", exit_zero=True) is ExitCode.OK
+    assert run_exit_status(result(3, NEW_DUE), "new", exit_zero=True) == RUN[OK]
 
 
 @pytest.mark.parametrize("fail_on", ["any", "new", "never"])
 def test_an_incomplete_run_is_never_anything_else(fail_on: FailOn) -> None:
     for found in (0, 3, 4):
-        assert ended(result(found, OLD_NEWS, complete=False, accepted=BOTH), fail_on, exit_zero=True) == 4
+        assert (
+            run_exit_status(result(found, OLD_NEWS, complete=False, accepted=BOTH), fail_on, exit_zero=True).code == 4
+        )
 
 
 def marked(reason: Reason, mark: BaselineState | None, *, accepted: bool = False) -> AuditedUser:

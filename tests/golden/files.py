@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from audit.model.codes import ExitCode, Note, Reason
+from audit.model import exit_status
+from audit.model.codes import Note, Reason
 from tests import ROOT
 from tests.golden import run as golden_run
 from tests.support.audits import Ended, Shell
@@ -38,7 +39,7 @@ _USERS = {
     "hostile": "mallory.ansi@example.org",
     "several": "mallory",
 }
-_CODES = (*Reason, *Note, *(str(int(code)) for code in ExitCode))
+_CODES = (*Reason, *Note, *map(str, exit_status.RUN))
 
 COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "render": [(*_RENDER, "-o", "report.html", *_REPORTS)],

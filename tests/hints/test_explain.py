@@ -3,12 +3,13 @@
 import pytest
 
 from audit.hints.explain import EXPLANATIONS, explanation, nearest, of_status
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Note, Reason, Status
 
 
 def test_every_reason_note_and_exit_code_has_exactly_one_entry() -> None:
     codes = [each.code for each in EXPLANATIONS]
-    assert sorted(codes) == sorted([*Reason, *Note, *(str(int(code)) for code in ExitCode)])
+    assert sorted(codes) == sorted([*Reason, *Note, *map(str, exit_status.RUN)])
 
 
 def test_every_entry_is_whole_and_names_nobody() -> None:

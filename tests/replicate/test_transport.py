@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from audit.demo.fake_replicate.server import TOKEN
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests.support.audits import Servers, Shell
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ def everything(shell: Shell, err: str) -> bytes:
 
 def test_a_certificate_of_the_authority_in_ssl_cert_file_is_trusted(run: Shell) -> None:
     done = run(*RUN)
-    assert done.code in {ExitCode.OK, ExitCode.NEEDS_SYNC, ExitCode.INCOMPLETE}, done.err
+    assert done.code in {exit_status.OK, exit_status.NEEDS_SYNC, exit_status.INCOMPLETE}, done.err
     assert "up to date" in done.err
     assert "network_error" not in (run.folder / "report.json").read_text()
     assert TOKEN.encode() not in everything(run, done.err)
@@ -181,7 +181,7 @@ def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so_and_no_t
     run.environ["SSL_CERT_FILE"] = str(getattr(front, trusted)) if trusted else ""
     before = synthetic_servers.fake.seen.requests
     done = run(*RUN)
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
     assert "the server's TLS certificate is not trusted" in (run.folder / "report.json").read_text()
     assert synthetic_servers.fake.seen.requests == before
@@ -190,14 +190,14 @@ def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so_and_no_t
 def test_a_certificate_for_another_name_is_not_trusted(run: Shell, front: Front, synthetic_servers: Servers) -> None:
     before = synthetic_servers.fake.seen.requests
     done = run(*RUN, REPLICATE_BASE_URL=f"https://127.0.0.1:{front.port}")
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
     assert synthetic_servers.fake.seen.requests == before
 
 
 def test_a_server_without_tls_is_an_error_that_says_so(run: Shell, synthetic_servers: Servers) -> None:
     done = run(*RUN, REPLICATE_BASE_URL=f"https://localhost:{synthetic_servers.fake.port}")
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     assert "no TLS connection could be agreed on" in done.err
 
 
@@ -236,7 +236,7 @@ def test_a_proxy_that_fails_is_said_to_fail_without_its_password(
     with serving(proxy) as port:
         where = f"http://ci:{PASSWORD}@127.0.0.1:{port if credentials else 9}"
         done = run(*RUN, HTTPS_PROXY=where, REPLICATE_BASE_URL=f"https://{HOST}:{front.port}")
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     assert words in done.err
     assert words in (run.folder / "report.json").read_text()
     said = everything(run, done.err)

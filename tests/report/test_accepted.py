@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 from playwright.async_api import expect
 
-from audit.model.codes import ExitCode, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptances, AuditedUser
 from audit.model.text import escape_controls, shortened
 from audit.report import csv_report, json_report
@@ -231,7 +232,7 @@ def test_annotations_are_about_what_is_open() -> None:
 
 
 def test_where_all_is_accepted_there_is_a_notice_and_no_warning() -> None:
-    assert test_github.levels(test_github.told(ALL, ExitCode.OK)) == ["notice"]
+    assert test_github.levels(test_github.told(ALL, exit_status.OK)) == ["notice"]
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *test_github.TRICKS], ids=ids([*TEXTS, *test_github.TRICKS]))

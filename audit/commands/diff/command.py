@@ -11,7 +11,7 @@ from audit.cli import settings as told
 
 if TYPE_CHECKING:
     from audit.commands.diff.view import DiffView
-    from audit.findings.comparison import DiffCode
+    from audit.model.exit_status import ExitStatus
 
 OUTPUT_HELP = (
     "Write the comparison; repeatable. FORMAT is text, json, md, html or csv; it may be left out where PATH ends in "
@@ -25,7 +25,7 @@ OUTPUT_HELP = (
 @click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=options.files, help=OUTPUT_HELP)
 @options.redact
 @told.config
-def command(old: str, new: str, **given: object) -> "DiffCode":
+def command(old: str, new: str, **given: object) -> "ExitStatus":
     """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
     Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
@@ -50,7 +50,7 @@ def command(old: str, new: str, **given: object) -> "DiffCode":
             app_diff.write(wanted, view)
         else:
             _show(view)
-    return view.code
+    return view.exit_status
 
 
 def _show(view: "DiffView") -> None:

@@ -18,7 +18,7 @@ from audit.findings.comparison import (
     ComparedRun,
     UserSnapshot,
     compare,
-    diff_code,
+    diff_exit_status,
     doubts,
     may_be_worse,
 )
@@ -54,7 +54,7 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
             new=_masked_run(new) if redacted else new,
             doubts=doubts(old, new),
             counts=counts,
-            code=diff_code(counts.changes[Change.NEW], counts.maybe_worse),
+            exit_status=diff_exit_status(counts.changes[Change.NEW], counts.maybe_worse),
             redacted=redacted,
             changes=changes,
         )

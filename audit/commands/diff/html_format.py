@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 from markupsafe import Markup
 
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, unchanged, versions, who
-from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode
+from audit.findings.comparison import Change, Compared, ComparedRun
 from audit.model.codes import Status
 from audit.report.html.render import environment, own, policy
 from audit.report.html.words import head, time_element
@@ -16,7 +16,7 @@ from audit.report.words import counted
 
 SHOWN = 1_000
 """Rows of each change; CSV and JSON have them all."""
-_VERDICTS = {DiffCode.NOTHING_WORSE: "ok", DiffCode.WORSE: "needs_sync", DiffCode.CANNOT_TELL: "error"}
+_VERDICTS = {0: "ok", 3: "needs_sync", 4: "error"}  # by exit code
 _TONES = {
     Change.NEW: Status.NEEDS_SYNC,
     Change.NOT_COMPARED: Status.ERROR,
@@ -89,9 +89,9 @@ def render(view: DiffView, out: BinaryIO) -> None:
 def _page(view: DiffView) -> Page:
     changes = view.counts.changes
     return Page(
-        verdict=_VERDICTS[view.code],
+        verdict=_VERDICTS[view.exit_status.code],
         headline=headline(view),
-        exit_meaning=f"{view.code.meaning[0].upper()}{view.code.meaning[1:]}.",
+        exit_meaning=view.exit_status.sentence,
         redacted=view.redacted,
         doubts=view.doubts,
         counts=tuple((each.value, _tone(each), TITLES[each][0], changes[each]) for each in CHANGES),

@@ -24,7 +24,7 @@ def render(view: DiffView, out: BinaryIO) -> None:
         "new": _run(view.new),
         "redacted": view.redacted,
         "warnings": view.doubts,
-        "exit_code": int(view.code),
+        "exit_code": view.exit_status.code,
         "summary": _summary(view),
     }
     encode = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
 from audit.commands.diff.view import versions as versions_of
 from audit.commands.diff.view import who as who_is
-from audit.findings.comparison import Change, Compared, DiffCode
+from audit.findings.comparison import Change, Compared
 from audit.model.text import escape_controls, shortened
 from audit.report.words import instant
 
@@ -18,10 +18,10 @@ SHOWN = 20
 """Users of each change that are named; CSV and JSON have them all."""
 Line = tuple[str, str]
 """A line and its style, one of rich's or ""."""
-_STYLES = {
-    DiffCode.NOTHING_WORSE: "bold green",
-    DiffCode.WORSE: "bold yellow",
-    DiffCode.CANNOT_TELL: "bold magenta",
+_STYLES = {  # by exit code
+    0: "bold green",
+    3: "bold yellow",
+    4: "bold magenta",
 }
 _NAME, _TEXT = 60, 300
 """Characters of an e-mail address, of a cause."""
@@ -38,7 +38,7 @@ def lines(view: DiffView, width: int) -> Iterator[Line]:
         yield f"{name}  {escape_controls(instant(run.started_at))}  {escape_controls(run.path)}", ""
         yield f"     {escape_controls(run_line(run))}", "dim"
     yield "", ""
-    yield headline(view), _STYLES[view.code]
+    yield headline(view), _STYLES[view.exit_status.code]
     yield from _wrapped(tally(view), width)
     if same := unchanged(view):
         yield from _wrapped(f"Unchanged: {same}", width)

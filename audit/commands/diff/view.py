@@ -8,9 +8,10 @@ from typing import BinaryIO, cast
 import msgspec
 
 from audit import __version__
-from audit.findings.comparison import Change, Compared, ComparedRun, DiffCode, UserSnapshot
+from audit.findings.comparison import Change, Compared, ComparedRun, UserSnapshot
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
+from audit.model.exit_status import ExitStatus
 from audit.model.users import email_or_id
 from audit.report.words import counted, short_hash
 
@@ -66,7 +67,7 @@ class DiffView:
     new: ComparedRun
     doubts: tuple[str, ...]
     counts: DiffCounts
-    code: DiffCode
+    exit_status: ExitStatus
     redacted: bool
     changes: Callable[[Change], Iterator[Compared]]
     """The users of one change in report order, streamed: last known status, e-mail with null last, user id."""

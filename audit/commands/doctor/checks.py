@@ -1,12 +1,13 @@
 """The nouns of `doctor`: results, each ok, warn, fail or skip, and what all of them together come to."""
 
 from collections.abc import Iterable, Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from audit.errors import AuditError
+from audit.model.exit_status import DOCTOR, ExitStatus
 from audit.model.text import escape_controls
 from audit.model.times import duration
 
@@ -31,26 +32,6 @@ class Group(StrEnum):
     DATABASE = "database"
     PEOPLE = "people"
     REPLICATE = "replicate"
-
-
-class DoctorCode(IntEnum):
-    """How `doctor` ends: in numbers that a pipeline reads as it reads those of `run`."""
-
-    OK = 0
-    WARNINGS = 3
-    FAILED = 5
-
-    @property
-    def meaning(self) -> str:
-        """For the last line on stderr."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    DoctorCode.OK: "all checks are ok",
-    DoctorCode.WARNINGS: "an audit can run; at least one check is a warning",
-    DoctorCode.FAILED: "at least one check failed",
-}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +61,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
         return {state: sum(each.state is state for each in self.results) for state in State}
 
     @property
-    def code(self) -> DoctorCode:
+    def exit_status(self) -> ExitStatus:
         """The worst check decides."""
         counts = self.counts
-        if counts[State.FAIL]:
-            return DoctorCode.FAILED
-        return DoctorCode.WARNINGS if counts[State.WARN] else DoctorCode.OK
+        return DOCTOR[5 if counts[State.FAIL] else 3 if counts[State.WARN] else 0]
 
 
 def skipped(group: Group, names: Iterable[tuple[str, str]], why: str) -> list[Result]:

@@ -12,7 +12,8 @@ from audit.cli import settings as told
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from audit.commands.doctor.checks import Diagnosis, DoctorCode, Result
+    from audit.commands.doctor.checks import Diagnosis, Result
+    from audit.model.exit_status import ExitStatus
 
 
 @click.command("doctor")
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @options.statement_timeout
 @options.as_json
 @told.config
-def command(**given: object) -> "DoctorCode":
+def command(**given: object) -> "ExitStatus":
     """Say whether an audit can run, and if nobody shows up, why.
 
     Looks at settings, database, people and Replicate, asks for one real model, and goes on after a failure where it
@@ -52,7 +53,7 @@ def command(**given: object) -> "DoctorCode":
         click.echo(_json(diagnosis))
     else:
         _show(diagnosis)
-    return diagnosis.code
+    return diagnosis.exit_status
 
 
 def _json(diagnosis: "Diagnosis") -> bytes:
@@ -63,7 +64,7 @@ def _json(diagnosis: "Diagnosis") -> bytes:
     document = {
         "schema_version": 1,
         "tool": {"name": "sync-audit", "version": __version__},
-        "exit_code": int(diagnosis.code),
+        "exit_code": diagnosis.exit_status.code,
         "summary": diagnosis.counts,
         "checks": diagnosis.results,
     }

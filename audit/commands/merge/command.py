@@ -9,9 +9,9 @@ from audit.cli import options
 from audit.cli import settings as told
 
 if TYPE_CHECKING:
-    from audit.cli.errors import Code
     from audit.cli.settings import Said
     from audit.commands.merge.merge import MergeSettings
+    from audit.model.exit_status import ExitStatus
 
 
 @click.command("merge")
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @options.redact
 @options.exit_zero
 @told.config
-def command(shards: tuple[str, ...], **given: object) -> "Code":
+def command(shards: tuple[str, ...], **given: object) -> "ExitStatus":
     """Make one run of the run files of all shards (run --shard K/N), and write its reports.
 
     Needs neither database nor token, and changes no shard. The reports are those of a single run, but for what they say
@@ -57,7 +57,7 @@ def command(shards: tuple[str, ...], **given: object) -> "Code":
         with merged.run_file as run_file:
             outcome = reporting.report(run_file, wanted, exit_zero=said.flag("exit_zero"))
             ending.show(outcome, run_file, doubts=merged.doubts)
-    return outcome.code
+    return outcome.exit_status
 
 
 def _settings(inputs: tuple[Path, ...], said: "Said") -> "MergeSettings":

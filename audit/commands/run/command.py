@@ -11,7 +11,7 @@ import click
 
 from audit.cli import options
 from audit.cli import settings as told
-from audit.cli.errors import Code, failure, show_error
+from audit.cli.errors import failure, show_error
 from audit.errors import AuditError
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from audit.commands.replicate import ProgressListener
     from audit.commands.run.progress import Shown
     from audit.commands.settings import ResumeSettings, RunSettings
-    from audit.model.codes import ExitCode
+    from audit.model.exit_status import ExitStatus
     from audit.report.view import RunView
     from audit.runfile import RunFile
 
     Work: TypeAlias = Callable[[ProgressListener, Stop], Awaitable[RunFile]]
-    Tell: TypeAlias = Callable[[RunView, ExitCode], None]
+    Tell: TypeAlias = Callable[[RunView, int], None]
 
 
 @click.command("run")
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 @options.github
 @options.talk
 @told.config
-def command(**given: object) -> "Code":
+def command(**given: object) -> "ExitStatus":
     """Audit all users and write reports.
 
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
@@ -91,7 +91,7 @@ def command(**given: object) -> "Code":
             return failure(error)
 
 
-def _run(said: "Said", tell: "Tell") -> "Code":
+def _run(said: "Said", tell: "Tell") -> "ExitStatus":
     if said.options.get("resume") is not None:
         return _resume(Path(str(said.options["resume"])), said, tell)
     from audit.commands.accept.file import acceptances_for
@@ -102,7 +102,7 @@ def _run(said: "Said", tell: "Tell") -> "Code":
     return perform(settings, said, tell)
 
 
-def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "Code":
+def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -> "ExitStatus":
     """Audit as `settings` say and report; what `run` and `demo` share. `said` is asked about stderr and exit code.
 
     `tell` is given the run and what it ends in, when the reports are written.
@@ -112,7 +112,7 @@ def perform(settings: "RunSettings", said: "Said", tell: "Tell | None" = None) -
     return _conduct(settings, said, lambda listener, stop: app.audit(settings, listener, stop), tell)
 
 
-def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
+def _resume(path: Path, said: "Said", tell: "Tell") -> "ExitStatus":
     from audit.commands.accept.file import acceptances_for, judges_anew
     from audit.commands.run import audit as app
     from audit.commands.run.resume import resume_settings
@@ -126,7 +126,7 @@ def _resume(path: Path, said: "Said", tell: "Tell") -> "Code":
 
 def _conduct(
     settings: "RunSettings | ResumeSettings", said: "Said", work: "Work", tell: "Tell | None" = None
-) -> "Code":
+) -> "ExitStatus":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
     from audit.cli import logs
     from audit.cli.signals import Stop, signals
@@ -134,7 +134,7 @@ def _conduct(
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
     from audit.commands.run.progress import progress
-    from audit.model.codes import ExitCode
+    from audit.model.exit_status import INCOMPLETE, RUN
     from audit.report.view import RunView
     from audit.report.writer import Output
 
@@ -160,15 +160,16 @@ def _conduct(
             run_file = asyncio.run(conducted())
         except StoppedError as error:
             show_error(error)
-            raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None  # there is no report to be announced
+            raise SystemExit(caught.code or INCOMPLETE) from None  # there is no report to be announced
         with run_file:
             outputs = [Output(*each) for each in settings.outputs]
             outcome = reporting.report(run_file, outputs, exit_zero=said.flag("exit_zero"))
             ending.show(outcome, run_file, advise="resume" in said.options)  # the demo's servers will be gone
-            code = caught.code if outcome.info.state == "interrupted" and caught.code is not None else outcome.code
+            interrupted = outcome.info.state == "interrupted"
+            status = RUN[caught.code] if interrupted and caught.code else outcome.exit_status
             if tell:
-                tell(RunView(run_file), ExitCode(int(code)))
-    return code
+                tell(RunView(run_file), status.code)
+    return status
 
 
 async def _announce(stop: "Stop", shown: "Shown") -> None:

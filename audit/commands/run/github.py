@@ -17,14 +17,14 @@ import click
 
 from audit.errors import AuditError
 from audit.hints.explain import EXPLANATIONS
-from audit.model.codes import ExitCode, Reason, Status
+from audit.model.codes import Reason, Status
+from audit.model.exit_status import OK
 from audit.model.text import escape_controls, shortened
 from audit.model.users import ModelRecord, email_or_id
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import counted, exit_meaning, headline, stale
 
 if TYPE_CHECKING:
-    from audit.model.codes import ExitCode
     from audit.report.view import RunView
 
 Level = Literal["error", "warning", "notice"]
@@ -37,11 +37,11 @@ _ROOM = 4000
 _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 
-def annotations(view: RunView, code: ExitCode) -> Iterator[str]:
+def annotations(view: RunView, code: int) -> Iterator[str]:
     """The outcome, an error where `code` ends the step as failed; then the reasons, gravest first, as warnings."""
     _, sentence = headline(view)
     needed = any(view.open[status] for status in ATTENTION)
-    level: Level = "error" if code is not ExitCode.OK else "warning" if needed else "notice"
+    level: Level = "error" if code != OK else "warning" if needed else "notice"
     yield command(level, f"sync-audit: {sentence}", " ".join(_outcome(view)))
     counts = view.open_reasons
     reasons = sorted((each for each in counts if each is not Reason.LATEST_VERSION), key=_gravity)
@@ -123,7 +123,7 @@ class Workflow:
             for line in self._said:
                 click.echo(line, err=True)
 
-    def tell(self, view: "RunView", code: "ExitCode") -> None:
+    def tell(self, view: "RunView", code: int) -> None:
         """Add the run to the annotations and to the step's summary; where that fails, a warning is all."""
         if not self._here:
             return

@@ -10,8 +10,8 @@ from audit.cli import options
 from audit.cli import settings as told
 
 if TYPE_CHECKING:
-    from audit.cli.errors import Code
     from audit.commands.sync.settings import PlanSettings
+    from audit.model.exit_status import ExitStatus
 
 OF_THE_PLAN = ("output", "include", "max_age", "user", "limit", "redact")
 OF_ASKING = ("no_recheck", "touch", "token_file", "concurrency", "rate", "timeout", "retries")
@@ -56,7 +56,7 @@ OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
 @options.retries
 @options.statement_timeout
 @told.config
-def command(run_file: str | None, output: str | None, apply: bool, undo: str | None, **given: object) -> "Code":  # noqa: FBT001 - click
+def command(run_file: str | None, output: str | None, apply: bool, undo: str | None, **given: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
@@ -96,7 +96,7 @@ def _refuse(names: tuple[str, ...], given: Mapping[str, object], where: str) -> 
             raise SettingsError(f"--{name.replace('_', '-')} has no meaning {where}")
 
 
-def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "Code":
+def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus":
     from audit.cli.signals import leaving
     from audit.cli.terminal import Page, screen
     from audit.commands.sync import files as app_sync
@@ -108,4 +108,4 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "Code":
     with leaving(), RunFile.open(path) as run_file:
         planned = app_sync.make(app_plan.Plan(run_file, wanted, utc_now()), path, output)
     show(planned, Page(screen(stderr=output == "-")))
-    return planned.code
+    return planned.exit_status

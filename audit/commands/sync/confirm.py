@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import click
 from rich.console import Console
@@ -23,21 +23,17 @@ from audit.commands.replicate import StoppedError
 from audit.commands.sync.apply import Repair, Terms
 from audit.commands.sync.files import make, sql_file
 from audit.commands.sync.plan import Plan
-from audit.commands.sync.rules import PlanCode
 from audit.commands.sync.screen import rows, show, show_end
 from audit.commands.sync.settings import PlanSettings, database_of, repair_settings
-from audit.commands.sync.tally import RepairCode, Tally, Told
+from audit.commands.sync.tally import Tally, Told
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
-from audit.model.codes import ExitCode
+from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
 from audit.model.repair import State
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
 from audit.runfile import RunFile
-
-if TYPE_CHECKING:
-    from audit.cli.errors import Code
 
 Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
 
@@ -71,7 +67,7 @@ class Shown:
             self._spinner.stop()
 
 
-def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "Code":
+def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> ExitStatus:
     """Plan, ask, and make the changes of the run file `path`."""
     _check_somebody_is_there("--apply", said)
     with RunFile.resume(path) as run_file:
@@ -83,10 +79,10 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "
         show(planned, page, advise=False)
         count = planned.tally.summary.changes
         if not count and not run_file.journal.counts()[State.BEGUN]:
-            return planned.code
+            return planned.exit_status
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
-        if count and (refused := _refused(question, said, PlanCode.SOMETHING_TO_DO)):
+        if count and (refused := _refused(question, said, PLAN[NEEDS_SYNC])):
             return refused
         terms = Terms(recheck=not said.flag("no_recheck"), touch=utc_text(now) if said.flag("touch") else None)
 
@@ -103,7 +99,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> "
     return _code(tally, signal)
 
 
-def take_back(path: Path, said: Said) -> "Code":
+def take_back(path: Path, said: Said) -> ExitStatus:
     """Read the undo file `path` through, ask, and put everything back."""
     _check_somebody_is_there("--undo", said)
     timeout = number_from(STATEMENT_TIMEOUT, said)
@@ -112,7 +108,7 @@ def take_back(path: Path, said: Said) -> "Code":
         database = database_of(said, run_file.info if run_file else None)
         file = UndoFile(path, database.tables)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
-        if file.rows and (refused := _refused(question, said, RepairCode.INCOMPLETE)):
+        if file.rows and (refused := _refused(question, said, REPAIR[INCOMPLETE])):
             return refused
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
@@ -135,16 +131,16 @@ def _check_somebody_is_there(option: str, said: Said) -> None:
         )
 
 
-def _refused(question: str, said: Said, otherwise: "Code") -> "Code | None":
+def _refused(question: str, said: Said, otherwise: ExitStatus) -> ExitStatus | None:
     """How to end where somebody does not want it; None to go on."""
     try:
         return None if said.flag("yes") or click.confirm(escape_controls(question), err=True) else otherwise
     except click.Abort:
         click.echo(err=True)
-        return RepairCode.INTERRUPTED
+        return REPAIR[INTERRUPTED]
 
 
-def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, ExitCode | None]:
+def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, int | None]:
     """Do `work`, and the signal that has come meanwhile."""
     shown = Shown(screen(stderr=True))
     logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, shown.line)
@@ -160,7 +156,7 @@ def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, ExitCode | No
                 return asyncio.run(conducted()), caught.code
         except StoppedError as error:
             show_error(error)
-            raise SystemExit(int(caught.code or ExitCode.INCOMPLETE)) from None
+            raise SystemExit(caught.code or INCOMPLETE) from None
 
 
 @contextmanager
@@ -171,5 +167,5 @@ def _shown(shown: Shown) -> Iterator[None]:
         shown.done()
 
 
-def _code(tally: Tally, signal: ExitCode | None) -> RepairCode:
-    return RepairCode(signal) if signal and tally.left else tally.code
+def _code(tally: Tally, signal: int | None) -> ExitStatus:
+    return REPAIR[signal] if signal and tally.left else tally.exit_status

@@ -12,9 +12,9 @@ from typing import BinaryIO
 from audit import __version__
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, Tally
-from audit.commands.sync.rules import PlanCode
 from audit.commands.sync.sql import Header, Names, Purpose, read, script
 from audit.errors import ReportError, SettingsError
+from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.repair import Change, Edit, LeftOut, edit
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls, os_cause
@@ -83,9 +83,9 @@ class Planned:
     redacted: bool
 
     @property
-    def code(self) -> PlanCode:
+    def exit_status(self) -> ExitStatus:
         """How the command ends."""
-        return PlanCode.SOMETHING_TO_DO if self.tally.weights else PlanCode.NOTHING_TO_DO
+        return PLAN[NEEDS_SYNC if self.tally.weights else OK]
 
 
 def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import IntEnum
 
 import msgspec
 
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
 from audit.model.repair import Change, LeftOut, Weights, WhyLeftOut
@@ -45,24 +44,6 @@ _TOLD = frozenset(
     }
 )
 _URL = re.compile(r"https?://\S+")
-
-
-class PlanCode(IntEnum):
-    """How `sync-audit sync` ends where it plans: the codes of a run, said of a plan."""
-
-    NOTHING_TO_DO = ExitCode.OK
-    SOMETHING_TO_DO = ExitCode.NEEDS_SYNC
-
-    @property
-    def meaning(self) -> str:
-        """What the last line on stderr says."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    PlanCode.NOTHING_TO_DO: "there is nothing to change",
-    PlanCode.SOMETHING_TO_DO: "planned, and nothing changed yet: at least one row is to be changed",
-}
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,37 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import NamedTuple
 
 from audit.errors import AuditError
-from audit.model.codes import ExitCode, Status
+from audit.model.codes import Status
+from audit.model.exit_status import INCOMPLETE, OK, REPAIR, ExitStatus
 from audit.model.repair import State
 
 SAMPLE = 5
 """So many are kept to be named at the end."""
-
-
-class RepairCode(IntEnum):
-    """How `sync --apply` and `sync --undo` end."""
-
-    DONE = ExitCode.OK
-    INCOMPLETE = ExitCode.INCOMPLETE
-    INTERRUPTED = ExitCode.INTERRUPTED
-    TERMINATED = ExitCode.TERMINATED
-
-    @property
-    def meaning(self) -> str:
-        """What the last line on stderr says."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    RepairCode.DONE: "all that was to be changed is changed",
-    RepairCode.INCOMPLETE: "incomplete: at least one row was skipped, failed, or was not come to",
-    RepairCode.INTERRUPTED: "stopped by SIGINT; what was done is known",
-    RepairCode.TERMINATED: "stopped by SIGTERM; what was done is known",
-}
 
 
 class Told(NamedTuple):
@@ -84,7 +62,7 @@ class Tally:
         return self.total - self.tried
 
     @property
-    def code(self) -> RepairCode:
+    def exit_status(self) -> ExitStatus:
         """Without signals, which are the caller's to add."""
         whole = self.states[State.DONE] + self.already >= self.total and not self.error
-        return RepairCode.DONE if whole else RepairCode.INCOMPLETE
+        return REPAIR[OK if whole else INCOMPLETE]

@@ -4,7 +4,6 @@ The fields of `UserCase`, in this order, are the keys of `--json`: they are only
 """
 
 import shlex
-from enum import IntEnum
 
 import msgspec
 
@@ -16,31 +15,12 @@ from audit.findings.rows import JudgedRow, RowVerdict
 from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model import replies as training
-from audit.model.codes import ExitCode, Note, OrderBy, Reason, Status
+from audit.model.codes import Note, OrderBy, Reason, Status
+from audit.model.exit_status import INCOMPLETE, USER, ExitStatus
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import recorded_hash
 from audit.model.tables import Tables
 from audit.model.text import backticked, escape_controls
-
-
-class UserCode(IntEnum):
-    """How `sync-audit user` ends where it found one user: the codes of a run, said of a single user."""
-
-    UP_TO_DATE = ExitCode.OK
-    NEEDS_SYNC = ExitCode.NEEDS_SYNC
-    NOT_JUDGED = ExitCode.INCOMPLETE
-
-    @property
-    def meaning(self) -> str:
-        """What the last line on stderr says."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    UserCode.UP_TO_DATE: "this user is up to date",
-    UserCode.NEEDS_SYNC: "this user needs a sync",
-    UserCode.NOT_JUDGED: "this user could not be checked, or has no training that counts",
-}
 
 
 class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,11 +118,11 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     later_training: TrainingLine | None = None
 
     @property
-    def exit_code(self) -> UserCode:
-        """What a run of this user alone would end with; a user whom no run judges was not checked."""
+    def exit_status(self) -> ExitStatus:
+        """With the code of a run of this user alone; a user whom no run judges was not checked."""
         if self.status is None:
-            return UserCode.NOT_JUDGED
-        return UserCode(exit_code(Summary({each: int(each is self.status) for each in Status}, {}, {}), complete=True))
+            return USER[INCOMPLETE]
+        return USER[exit_code(Summary({each: int(each is self.status) for each in Status}, {}, {}), complete=True)]
 
 
 def user_case(evidence: Evidence, source: str, not_known: tuple[str, ...] = ()) -> UserCase:

@@ -11,8 +11,9 @@ from audit.cli import settings as told
 
 if TYPE_CHECKING:
     from audit.cli.settings import Said
-    from audit.commands.user.case import UserCase, UserCode
+    from audit.commands.user.case import UserCase
     from audit.commands.user.lookup import Candidates
+    from audit.model.exit_status import ExitStatus
 
 NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
 """Options that say where to look, which a run file has decided already."""
@@ -37,7 +38,7 @@ NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "s
 @options.include_tests
 @options.as_json
 @told.config
-def command(who: str, run_file: str | None, **given: object) -> "UserCode":
+def command(who: str, run_file: str | None, **given: object) -> "ExitStatus":
     """Show everything about one user: every row, every version, the verdict and why.
 
     WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Ends in 0 if the
@@ -79,14 +80,14 @@ def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Candi
         return app_user.look_in_run(run_file, who)
 
 
-def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bool) -> "UserCode":
+def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bool) -> "ExitStatus":
     """Print what was found. Raises SettingsError where it is not exactly one user."""
     from audit.commands.user.case import UserCase
     from audit.errors import SettingsError
 
     if isinstance(case, UserCase):
         _print(case, as_json=as_json)
-        return case.exit_code
+        return case.exit_status
     if not case.people:
         raise SettingsError(f"nobody matches {who!r}", _nobody(in_run=in_run))
     _print(case, as_json=as_json)
@@ -108,14 +109,14 @@ def _json(case: "UserCase | Candidates") -> str:
 
     from audit import __version__
     from audit.commands.user.case import UserCase
-    from audit.model.codes import ExitCode
+    from audit.model.exit_status import USAGE
 
     head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
     if isinstance(case, UserCase):
-        document = {**head, "exit_code": int(case.exit_code), **msgspec.to_builtins(case)}
+        document = {**head, "exit_code": case.exit_status.code, **msgspec.to_builtins(case)}
     else:
         found = {"matches": msgspec.to_builtins(case.people), "more_matches": case.more}
-        document = {**head, "exit_code": int(ExitCode.USAGE), **found}
+        document = {**head, "exit_code": USAGE, **found}
     return json.dumps(document, indent=1)
 
 

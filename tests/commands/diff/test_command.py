@@ -39,7 +39,7 @@ FIRST_JSON, FIRST_RUN = ROOT / "tests/fixtures/report-0.1.0.json", ROOT / "tests
 
 
 def diff(*arguments: object) -> Result:
-    """The command in this process; `return_value` is its code."""
+    """The command in this process; `return_value` is its exit status."""
     return CliRunner().invoke(cli, ["diff", *map(str, arguments)], standalone_mode=False)
 
 
@@ -49,7 +49,7 @@ def compared(old: object, new: object, *options: str) -> dict[str, Any]:
     assert ended.exception is None, ended.exception
     document: dict[str, Any] = json.loads(ended.stdout)
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
-    assert document["exit_code"] == int(ended.return_value)
+    assert document["exit_code"] == ended.return_value.code
     return document
 
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from audit.commands.doctor import database as diagnosis_database
 from audit.commands.doctor import people as diagnosis_people
 from audit.commands.doctor import replicate as diagnosis_replicate
-from audit.commands.doctor.checks import Diagnosis, DoctorCode, Group, Result, State, skipped
+from audit.commands.doctor.checks import Diagnosis, Group, Result, State, skipped
 from audit.commands.doctor.replicate import Asked, Speed, Trial
 from audit.model.codes import Reason
+from audit.model.exit_status import DOCTOR
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Found, Version
 from audit.model.tables import Column, Table, Tables
@@ -89,7 +90,7 @@ def test_facts_without_a_flaw_are_ok() -> None:
     results = [*database().values(), *replicate(ASKED).values(), *diagnosis_people.people(PEOPLE, None)]
     results.append(diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED))
     assert {each.state for each in results} == {State.OK}
-    assert Diagnosis(tuple(results)).code is DoctorCode.OK
+    assert Diagnosis(tuple(results)).exit_status is DOCTOR[0]
 
 
 @pytest.mark.parametrize(
@@ -193,8 +194,8 @@ def test_the_worst_check_decides() -> None:
         for state in (State.OK, State.WARN, State.FAIL)
     )
     (skip,) = skipped(Group.DATABASE, [("x", "x")], "why")
-    codes = [Diagnosis(each).code for each in ((ok, skip), (ok, warn), (warn, fail, ok))]
-    assert codes == [DoctorCode.OK, DoctorCode.WARNINGS, DoctorCode.FAILED]
+    codes = [Diagnosis(each).exit_status for each in ((ok, skip), (ok, warn), (warn, fail, ok))]
+    assert codes == [DOCTOR[0], DOCTOR[3], DOCTOR[5]]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from audit.cli.settings import Said
-from audit.commands.doctor.checks import Diagnosis, DoctorCode, Result, State
+from audit.commands.doctor.checks import Diagnosis, Result, State
 from audit.commands.doctor.examine import examine
 from audit.commands.doctor.settings import doctor_settings
 from audit.demo.fake_replicate.rate import Rate
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
 from audit.demo.fake_replicate.world import Model
 from audit.demo.rows import INDEX
+from audit.model.exit_status import DOCTOR, ExitStatus
 from audit.model.replies import Version
 from tests.support import fake_replicate_fixtures
 from tests.support.audits import Ended, Servers, Shell
@@ -80,7 +81,7 @@ def not_ok(diagnosis: Diagnosis) -> dict[str, str]:
 async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve) -> None:
     diagnosis = await seen(tidy, await serve(FACE))
     assert not_ok(diagnosis) == {}
-    assert diagnosis.code is DoctorCode.OK
+    assert diagnosis.exit_status is DOCTOR[0]
     assert check(diagnosis, "population").figure == "1 of 1 users have a completed model"
     assert check(diagnosis, "token").figure == f"valid, and belongs to {OWNER} (organization)"
     assert check(diagnosis, "model").data["reason"] == "latest_version"
@@ -92,7 +93,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
 async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
     diagnosis = await seen(servers.dsn, servers.fake)
     assert not_ok(diagnosis) == dict.fromkeys(("database_role", "training_status", "model_ids", "owners"), "warn")
-    assert diagnosis.code is DoctorCode.WARNINGS
+    assert diagnosis.exit_status is DOCTOR[3]
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
     assert check(diagnosis, "model_ids").data == {"null": 1, "blank": 1, "malformed": 5}
     assert check(diagnosis, "test_rows").data["test_models_left_out"] == 2
@@ -107,7 +108,7 @@ async def test_a_wrong_password_is_named_and_replicate_is_asked_all_the_same(bou
     assert "refuses user or password" in reached.figure
     assert check(diagnosis, "token").state is State.OK
     assert check(diagnosis, "population").state is State.SKIP
-    assert diagnosis.code is DoctorCode.FAILED
+    assert diagnosis.exit_status is DOCTOR[5]
 
 
 async def test_a_pooler_is_recognised(bouncer: Bouncer, serve: Serve) -> None:
@@ -128,7 +129,7 @@ async def test_missing_tables_fail_and_what_builds_on_them_is_skipped(database: 
     assert "no table users" in check(diagnosis, "tables").figure
     assert {check(diagnosis, name).state for name in ("optional_columns", "population", "model")} == {State.SKIP}
     assert check(diagnosis, "token").state is State.OK
-    assert diagnosis.code is DoctorCode.FAILED
+    assert diagnosis.exit_status is DOCTOR[5]
 
 
 async def test_empty_tables_say_why_nobody_shows_up(database: str, serve: Serve) -> None:
@@ -296,15 +297,15 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
         assert secret in settings.secrets
 
 
-def ends(ended: Ended, code: DoctorCode) -> None:
-    assert ended.code == code, ended.err
-    assert ended.err == f"exit {int(code)}: {code.meaning}\n"
+def ends(ended: Ended, status: ExitStatus) -> None:
+    assert ended.code == status.code, ended.err
+    assert ended.err == f"{status}\n"
 
 
 def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, servers: Servers) -> None:
     shell.environ = servers.environ
     ended = shell("doctor", SYNC_AUDIT_RATE="2400")
-    ends(ended, DoctorCode.WARNINGS)
+    ends(ended, DOCTOR[3])
     lines = ended.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
@@ -316,7 +317,7 @@ def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, servers:
 def test_the_command_prints_json_for_programs(shell: Shell, servers: Servers) -> None:
     shell.environ = servers.environ
     ended = shell("doctor", "--json", REPLICATE_API_TOKEN="r8_wrong")
-    ends(ended, DoctorCode.FAILED)
+    ends(ended, DOCTOR[5])
     document = json.loads(ended.out)
     assert document["schema_version"] == 1
     assert document["exit_code"] == 5
@@ -338,7 +339,7 @@ def test_the_command_prints_on_any_terminal(
     shell.environ = servers.environ | environ
     process = shell.start("doctor")
     out, err = process.communicate(timeout=60)
-    assert process.returncode == DoctorCode.WARNINGS, err
+    assert process.returncode == 3, err
     text = out.decode(environ.get("PYTHONIOENCODING", "utf-8"))
     assert f"{arrow} Better use a role" in text
     assert max(map(len, text.splitlines())) <= int(environ.get("COLUMNS", "80"))

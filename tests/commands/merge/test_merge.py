@@ -35,7 +35,8 @@ from audit.demo.servers import load
 from audit.demo.users import DemoUsers
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.comparison import Change
-from audit.model.codes import ExitCode, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Shard
@@ -334,7 +335,7 @@ def test_without_a_shard_the_run_is_never_complete_and_resolves_nobody(parted: P
 
 def test_a_person_is_told_loudly_what_is_missing_and_how_to_get_it(beside: Shell) -> None:
     done = beside("merge", *(name for name in SHARDS if "3" not in name), "--partial", "--run-file", "all.sqlite")
-    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert done.code == exit_status.INCOMPLETE, done.err
     assert "Merged from 3 of 4 shards: many users are in no count" in done.err
     assert "The run ended early: shard 3 of 4 is missing, and nothing is known of its users" in done.err
     assert "sync-audit run --shard 3/4" in done.err
@@ -462,7 +463,7 @@ def test_a_file_that_is_there_is_never_replaced(beside: Shell) -> None:
     with pytest.raises(SettingsError, match=r"shard-2\.sqlite is one of the run files to be merged"):
         merge(shards, shards[1])
     done = beside("merge", *SHARDS, "--run-file", "new.sqlite", "-o", "json=shard-2.sqlite")
-    assert (done.code, "shard-2.sqlite is a run file to be read" in done.err) == (ExitCode.USAGE, True)
+    assert (done.code, "shard-2.sqlite is a run file to be read" in done.err) == (exit_status.USAGE, True)
     assert digests([mine, *shards]) == before
 
 

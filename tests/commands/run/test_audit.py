@@ -17,7 +17,8 @@ from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
-from audit.model.codes import ExitCode, Note, Reason, Status
+from audit.model import exit_status
+from audit.model.codes import Note, Reason, Status
 from audit.model.run import Filters
 from audit.report.writer import Output
 from audit.runfile import RunFile
@@ -160,7 +161,7 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(synthetic_server
     assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
     assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
     assert outcome.summary.statuses[Status.UP_TO_DATE] > 30
-    assert outcome.code is ExitCode.INCOMPLETE
+    assert outcome.exit_status.code == exit_status.INCOMPLETE
 
 
 def test_no_secret_is_in_the_run_file(servers: Servers, tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def test_a_report_rendered_again_has_the_same_marks_and_the_same_code(
     path = earlier(plain, tmp_path, {ids(plain, Status.NEEDS_SYNC)[0]: None})
     first, again = tmp_path / "first.json", tmp_path / "again.json"
     with audit(synthetic_servers.settings(tmp_path, baseline=path, fail_on="new")) as run_file:
-        code = reporting.report(run_file, [Output("json", str(first))]).code
+        status = reporting.report(run_file, [Output("json", str(first))]).exit_status
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
-        assert reporting.report(run_file, [Output("json", str(again))]).code is code
+        assert reporting.report(run_file, [Output("json", str(again))]).exit_status == status
     assert again.read_bytes() == first.read_bytes()
-    assert (int(code), code.meaning) == (3, "at least one user needs a sync who did not in the baseline")
+    assert (status.code, status.meaning) == (3, "at least one user needs a sync who did not in the baseline")
 
 
 class Case(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from audit.demo.fake_replicate.server import TOKEN
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests.support.audits import Ended, Servers, Shell
 from tests.support.ordinary_users import as_nobody
 from tests.support.run_files import finished_run_file
@@ -89,8 +89,8 @@ RUN = ("run", "--run-file", "run.sqlite", "-oreport.json")
 
 def fails(ended: Ended, *words: str) -> None:
     """In 5, with one message that a person can act on."""
-    assert ended.code == ExitCode.COULD_NOT_RUN, ended.err
-    assert ended.last_line == f"exit 5: {ExitCode.COULD_NOT_RUN.meaning}"
+    assert ended.code == exit_status.COULD_NOT_RUN, ended.err
+    assert ended.last_line == str(exit_status.RUN[exit_status.COULD_NOT_RUN])
     assert "Traceback" not in ended.err
     assert ended.err.count("Error: ") == 1
     for each in words:
@@ -105,7 +105,7 @@ def names(folder: Path) -> set[str]:
 def whole(synthetic_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report of an audit that has room enough."""
     folder = tmp_path_factory.mktemp("whole")
-    assert Shell(folder, synthetic_servers.environ | PATIENT)(*RUN).code == ExitCode.INCOMPLETE
+    assert Shell(folder, synthetic_servers.environ | PATIENT)(*RUN).code == exit_status.INCOMPLETE
     return report(folder)
 
 
@@ -120,12 +120,12 @@ def is_finished_later(shell: Shell, whole: dict[str, Any]) -> None:
     assert (shell.folder / "report.json").read_text() == "of an earlier run"
     assert "run.sqlite" in names(shell.folder)
     render = shell("render", "run.sqlite", "-oreport.json")
-    assert render.code == ExitCode.INCOMPLETE
+    assert render.code == exit_status.INCOMPLETE
     summary = json.loads((shell.folder / "report.json").read_text())["summary"]
     assert summary["total"] == 300
     assert summary["not_checked"] > 0
     resumed = shell("run", "--resume", "run.sqlite", "--rate", "99999")
-    assert resumed.code == ExitCode.INCOMPLETE, resumed.err
+    assert resumed.code == exit_status.INCOMPLETE, resumed.err
     assert report(shell.folder) == whole
     assert names(shell.folder) == {"run.sqlite", "report.json"}
 
@@ -169,7 +169,7 @@ def test_a_disk_that_gets_full_while_a_report_is_written_leaves_the_old_one(smal
         fails(shell(*render), "the json report to report.json", small.full[1], f"render {tmp_path}/finished.sqlite")
     assert (shell.folder / "report.json").read_text() == "of an earlier run"
     assert not list(shell.folder.glob(".sync-audit-*"))
-    assert shell(*render).code == ExitCode.OK
+    assert shell(*render).code == exit_status.OK
     assert json.loads((shell.folder / "report.json").read_text())["summary"]["total"] == 300
 
 
@@ -184,7 +184,7 @@ def test_one_report_that_does_not_fit_keeps_no_other_from_being_written(run: She
     ended = run(*RUN, "-ocsv=/dev/full")
     fails(ended, "the csv report to /dev/full: No space left on device", "sync-audit render run.sqlite -o")
     assert report(run.folder) == whole
-    assert run("render", "run.sqlite", "-oreport.csv").code == ExitCode.INCOMPLETE
+    assert run("render", "run.sqlite", "-oreport.csv").code == exit_status.INCOMPLETE
 
 
 def asking(shell: Shell, place: Servers, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -207,7 +207,7 @@ def test_a_directory_of_reports_that_is_removed_leaves_the_run_to_be_rendered(
     process = asking(run, synthetic_servers, "run", "--run-file", "run.sqlite", "-oout/report.json")
     shutil.rmtree(run.folder / "out")
     fails(ended(process), "out/report.json: No such file or directory", "sync-audit render run.sqlite -o")
-    assert run("render", "run.sqlite", "-oreport.json").code == ExitCode.INCOMPLETE
+    assert run("render", "run.sqlite", "-oreport.json").code == exit_status.INCOMPLETE
     assert report(run.folder) == whole
 
 
@@ -249,17 +249,17 @@ def test_a_directory_that_becomes_read_only_leaves_the_old_report_and_the_run(
     with read_only(ordinary.folder / "out"):
         fails(ended(process), "out/report.json: Permission denied", "sync-audit render run.sqlite -o")
     assert (ordinary.folder / "out/report.json").read_bytes() == before
-    assert ordinary("render", "run.sqlite", "-oout/report.json").code == ExitCode.INCOMPLETE
+    assert ordinary("render", "run.sqlite", "-oout/report.json").code == exit_status.INCOMPLETE
 
 
 def test_a_finished_run_can_be_rendered_from_a_read_only_place_and_not_resumed(ordinary: Shell) -> None:
-    assert ordinary("run", "--run-file", "kept/run.sqlite", "-oreport.json").code == ExitCode.INCOMPLETE
+    assert ordinary("run", "--run-file", "kept/run.sqlite", "-oreport.json").code == exit_status.INCOMPLETE
     ordinary.environ["REPLICATE_API_TOKEN"] = TOKEN
     path = ordinary.folder / "kept/run.sqlite"
     before = path.read_bytes()
     path.chmod(0o400)
     with read_only(path.parent):
-        assert ordinary("render", "kept/run.sqlite", "-oagain.json").code == ExitCode.INCOMPLETE
+        assert ordinary("render", "kept/run.sqlite", "-oagain.json").code == exit_status.INCOMPLETE
         fails(ordinary("run", "--resume", "kept/run.sqlite"), "kept/run.sqlite cannot be written", "read-only")
     assert path.read_bytes() == before
     assert (ordinary.folder / "again.json").read_bytes() == (ordinary.folder / "report.json").read_bytes()
@@ -274,4 +274,4 @@ def test_a_run_that_was_killed_in_a_place_that_is_now_read_only_is_an_error_in_w
     with read_only(ordinary.folder / "kept"):
         for command in (("render", "kept/run.sqlite", "-oreport.json"), ("run", "--resume", "kept/run.sqlite")):
             fails(ordinary(*command), "kept/run.sqlite cannot be ")
-    assert ordinary("run", "--resume", "kept/run.sqlite").code == ExitCode.INCOMPLETE
+    assert ordinary("run", "--resume", "kept/run.sqlite").code == exit_status.INCOMPLETE

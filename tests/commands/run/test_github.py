@@ -8,7 +8,8 @@ import pytest
 
 from audit.commands.run.github import MOST, Workflow, annotations, command, failure
 from audit.errors import SettingsError
-from audit.model.codes import ExitCode, Reason
+from audit.model import exit_status
+from audit.model.codes import Reason
 from audit.report.markdown import LEAST, LIMIT
 from audit.report.view import RunView
 from tests.support.audits import Servers, Shell
@@ -59,7 +60,7 @@ def heard(log: str) -> list[Heard]:
     return found
 
 
-def told(run: SampleRun, code: ExitCode = ExitCode.INCOMPLETE, *, redact: bool = False) -> list[Heard]:
+def told(run: SampleRun, code: int = exit_status.INCOMPLETE, *, redact: bool = False) -> list[Heard]:
     lines = list(annotations(RunView(run, redact=redact), code))
     found = heard("\n".join(lines))
     assert len(found) == len(lines)
@@ -96,14 +97,14 @@ def test_a_command_is_one_line_and_carries_its_texts_unchanged(text: str) -> Non
 @pytest.mark.parametrize(
     ("run", "code", "level"),
     [
-        (SampleRun([up_to_date(1)]), ExitCode.OK, "notice"),
-        (SampleRun([outdated(1)]), ExitCode.NEEDS_SYNC, "error"),
-        (SampleRun([outdated(1)]), ExitCode.OK, "warning"),
-        (SampleRun([failed(1, Reason.TIMEOUT)]), ExitCode.INCOMPLETE, "error"),
+        (SampleRun([up_to_date(1)]), exit_status.OK, "notice"),
+        (SampleRun([outdated(1)]), exit_status.NEEDS_SYNC, "error"),
+        (SampleRun([outdated(1)]), exit_status.OK, "warning"),
+        (SampleRun([failed(1, Reason.TIMEOUT)]), exit_status.INCOMPLETE, "error"),
     ],
     ids=["well", "behind", "behind, with --exit-zero", "incomplete"],
 )
-def test_the_first_annotation_is_the_outcome(run: SampleRun, code: ExitCode, level: str) -> None:
+def test_the_first_annotation_is_the_outcome(run: SampleRun, code: int, level: str) -> None:
     first, *others = told(run, code)
     assert first.name == level
     assert first.properties["title"].startswith("sync-audit: ")
@@ -111,7 +112,7 @@ def test_the_first_annotation_is_the_outcome(run: SampleRun, code: ExitCode, lev
 
 
 def test_each_reason_names_its_first_users_and_counts_the_others() -> None:
-    _, reason = told(SampleRun([outdated(n) for n in range(8)]), ExitCode.NEEDS_SYNC)
+    _, reason = told(SampleRun([outdated(n) for n in range(8)]), exit_status.NEEDS_SYNC)
     assert reason.properties["title"] == "Outdated version: 8 users"
     assert reason.data.startswith("user00000@example.com, user00001@example.com, ")
     assert "user00004@example.com and 3 more. The model was trained again" in reason.data
@@ -130,7 +131,7 @@ def test_of_no_level_there_are_more_than_github_shows_and_no_reason_is_forgotten
 
 
 def test_of_warnings_there_are_no_more_than_github_shows_where_the_outcome_is_one_too() -> None:
-    assert levels(told(SampleRun(everything()), ExitCode.OK)) == ["warning"] * MOST
+    assert levels(told(SampleRun(everything()), exit_status.OK)) == ["warning"] * MOST
 
 
 def test_with_a_baseline_the_outcome_says_how_many_are_new() -> None:
@@ -159,7 +160,7 @@ DUE = SampleRun([outdated(1)])
 
 def tell(environ: dict[str, str], run: SampleRun = DUE) -> None:
     with Workflow({"GITHUB_ACTIONS": "true"} | environ, wanted=True) as workflow:
-        workflow.tell(RunView(run), ExitCode.NEEDS_SYNC)
+        workflow.tell(RunView(run), exit_status.NEEDS_SYNC)
 
 
 def test_what_is_in_the_summary_already_stays_and_the_next_run_adds_to_it(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def summary(step: Shell) -> str:
 
 def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
     ended = step("run", "--user", BEHIND, "-o", "report.md", "-o", "csv=-")
-    assert ended.code == ExitCode.NEEDS_SYNC
+    assert ended.code == exit_status.NEEDS_SYNC
     assert summary(step) == (step.folder / "report.md").read_text()
     assert levels(heard(ended.err)) == ["error", "warning"]
     assert "::error" not in ended.out
@@ -224,7 +225,7 @@ def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
 
 def test_off_is_off_for_run_and_resuming_has_a_summary_and_rendering_none(step: Shell) -> None:
     ended = step("run", "--run-file", "r.sqlite", "--user", BEHIND, "--github", "off")
-    assert ended.code == ExitCode.NEEDS_SYNC
+    assert ended.code == exit_status.NEEDS_SYNC
     assert "::" not in ended.err + step("render", "r.sqlite").err
     assert summary(step) == ""
     assert levels(heard(step("run", "--resume", "r.sqlite").err)) == ["error", "warning"]
@@ -244,7 +245,7 @@ def test_with_exit_zero_the_outcome_is_a_warning(step: Shell) -> None:
 
 def test_a_run_that_cannot_start_is_an_annotation_and_ends_as_it_would(step: Shell) -> None:
     ended = step("run", REPLICATE_API_TOKEN="")
-    assert ended.code == ExitCode.USAGE
+    assert ended.code == exit_status.USAGE
     assert [each.data[:12] for each in heard(ended.err)] == ["no API token"]
     assert "Error: no API token" in ended.err
     assert summary(step) == ""

@@ -10,7 +10,7 @@ import pytest
 from audit.demo.fake_replicate.faults import Endpoint, Fault, Hang, Refused
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell
 from tests.support.synthetic_users import SyntheticUsers
@@ -31,9 +31,9 @@ def report(shell: Shell) -> dict[str, Any]:
     return decoded
 
 
-def check(done: Ended, code: ExitCode) -> None:
+def check(done: Ended, code: int) -> None:
     assert done.code == code, done.err
-    assert done.last_line == f"exit {int(code)}: {code.meaning}"
+    assert done.last_line == str(exit_status.RUN[code])
     assert "Traceback" not in done.err
     assert TOKEN not in done.err
 
@@ -42,7 +42,7 @@ def finished(run: Shell, synthetic_users: SyntheticUsers, port: int) -> None:
     """Once all is well again, resuming comes to what the data say."""
     with in_thread(FakeReplicate(synthetic_users, port=port)):
         done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
-    check(done, ExitCode.INCOMPLETE)
+    check(done, exit_status.INCOMPLETE)
     reasons = {user["user_id"]: user["reason"] for user in report(run)["users"]}
     assert reasons == {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
 
@@ -53,7 +53,7 @@ def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_
     with in_thread(FakeReplicate(synthetic_users, Rules(revoked_after=100))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
         assert fake.seen.requests <= 100 + 3 + 2 * 8
-    check(done, ExitCode.INCOMPLETE)
+    check(done, exit_status.INCOMPLETE)
     assert "The run ended early: Replicate refuses the API token (HTTP 401: " in done.err
     content = report(run)
     assert content["run"]["state"] == "stopped"
@@ -74,7 +74,7 @@ def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_i
     with in_thread(FakeReplicate(synthetic_users, Rules(faults=faults))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
         assert fake.seen.requests <= 1 + 3 + 2 * 8
-    check(done, ExitCode.COULD_NOT_RUN)
+    check(done, exit_status.COULD_NOT_RUN)
     assert "Replicate refuses the API token" in done.err
     assert "REPLICATE_API_TOKEN" in done.err
     assert "sync-audit run --resume run.sqlite" in done.err
@@ -96,7 +96,7 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
         where = {"REPLICATE_BASE_URL": fake.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
         done = run(*RUN, SYNC_AUDIT_TIMEOUT="0.2", **where)
         assert 50 < fake.seen.requests <= 1 + 50 + 7 + 3
-    check(done, ExitCode.INCOMPLETE)
+    check(done, exit_status.INCOMPLETE)
     assert done.err.count("Replicate is not answering") == 3
     content = report(run)
     assert content["run"]["state"] == "stopped"
@@ -108,7 +108,7 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
 def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, synthetic_users: SyntheticUsers) -> None:
     with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
-    check(done, ExitCode.INCOMPLETE)
+    check(done, exit_status.INCOMPLETE)
     assert "Replicate is not answering" in done.err
     assert "Replicate is answering again" in done.err
     content = report(run)
@@ -125,5 +125,5 @@ def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, sy
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=20)[1].decode()
-    assert process.returncode == ExitCode.INTERRUPTED, err
+    assert process.returncode == exit_status.INTERRUPTED, err
     assert report(run)["run"]["stop_reason"] == "stopped by SIGINT"

@@ -21,7 +21,7 @@ import pytest
 from audit.demo.fake_replicate.faults import Slow
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from audit.runfile import RunFile
 from tests.support.audits import Ended, Servers, Shell
 from tests.support.run_files import finished_run_file
@@ -29,8 +29,8 @@ from tests.support.synthetic_users import SyntheticUsers
 
 CODES = {
     signal.SIGKILL: -signal.SIGKILL,
-    signal.SIGINT: int(ExitCode.INTERRUPTED),
-    signal.SIGTERM: int(ExitCode.TERMINATED),
+    signal.SIGINT: exit_status.INTERRUPTED,
+    signal.SIGTERM: exit_status.TERMINATED,
 }
 SIGNALS = pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 POLITE = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -72,7 +72,7 @@ def arena(
         with contextlib.ExitStack() as cleanup:
             undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(place), cleanup)
             began = time.monotonic()
-            assert undisturbed(*RUN).code == ExitCode.INCOMPLETE
+            assert undisturbed(*RUN).code == exit_status.INCOMPLETE
             seconds = time.monotonic() - began
             report, csv = outcome(undisturbed)
         yield Arena(place, synthetic_users.n, report, csv, seconds)
@@ -135,7 +135,7 @@ def after_requests(shell: Shell, arena: Arena, count: int, *arguments: str) -> s
 def check_interrupted(done: Ended, shell: Shell, arena: Arena, number: signal.Signals) -> None:
     """The reports say what is known, who was not checked, and why."""
     assert done.code == CODES[number], done.err
-    assert done.last_line == f"exit {done.code}: {ExitCode(done.code).meaning}"
+    assert done.last_line == str(exit_status.RUN[done.code])
     assert f"The run ended early: stopped by {number.name}" in done.err
     report = json.loads((shell.folder / "report.json").read_text())
     assert (report["run"]["state"], report["run"]["stop_reason"]) == ("interrupted", f"stopped by {number.name}")
@@ -150,7 +150,7 @@ def check_resumed(shell: Shell, arena: Arena) -> None:
     """What was missing is asked for, nothing else is, and nobody can tell from the reports."""
     known, before = answered(shell.folder), arena.seen
     done = shell(*RESUME)
-    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert done.code == exit_status.INCOMPLETE, done.err
     assert outcome(shell) == (arena.report, arena.csv)
     asked = arena.seen - before
     assert not asked.keys() & known
@@ -206,14 +206,14 @@ def test_a_run_killed_at_any_time_of_its_life_is_finished_or_can_be_begun_again(
     time.sleep(moment)
     process.send_signal(number)
     done = ended(process)
-    assert done.code in {CODES[number], -number, ExitCode.INCOMPLETE}, done.err
-    if done.code == ExitCode.INCOMPLETE:
+    assert done.code in {CODES[number], -number, exit_status.INCOMPLETE}, done.err
+    if done.code == exit_status.INCOMPLETE:
         assert outcome(run) == (arena.report, arena.csv)
         return
     file = run.folder / "run.sqlite"
     if not file.exists() or begun_in_vain(run):
         file.unlink(missing_ok=True)
-        assert run(*RUN).code == ExitCode.INCOMPLETE
+        assert run(*RUN).code == exit_status.INCOMPLETE
         assert outcome(run) == (arena.report, arena.csv)
     else:
         check_resumed(run, arena)
@@ -228,7 +228,7 @@ def begun_in_vain(shell: Shell) -> bool:
         empty = True
     if empty:
         done = shell(*RESUME)
-        assert done.code == ExitCode.COULD_NOT_RUN
+        assert done.code == exit_status.COULD_NOT_RUN
         assert "Traceback" not in done.err
         assert "Start a new run" in done.err
     return empty
@@ -299,7 +299,7 @@ def test_a_run_killed_while_the_database_is_read_leaves_nothing_that_could_be_ta
     if number is signal.SIGKILL:
         for command in (RESUME, ("render", "run.sqlite", "-oreport.json")):
             refused = run(*command)
-            assert refused.code == ExitCode.COULD_NOT_RUN
+            assert refused.code == exit_status.COULD_NOT_RUN
             assert "was ended before the database had been read" in refused.err
     else:
         assert "before anything was asked" in done.err
@@ -355,7 +355,7 @@ def test_a_kill_while_a_report_is_written_leaves_the_old_one_and_the_run(many: S
     process.kill()
     assert ended(process).code == -signal.SIGKILL
     assert (many.folder / "report.json").read_text() == "of an earlier run"
-    assert many("render", "run.sqlite", "-oreport.json").code == ExitCode.OK
+    assert many("render", "run.sqlite", "-oreport.json").code == exit_status.OK
     assert json.loads((many.folder / "report.json").read_text())["summary"]["total"] == MANY
 
 
@@ -364,7 +364,7 @@ def test_one_signal_while_reports_are_written_lets_them_be_finished(many: Shell,
     process = writing(many, *RESUME, "-oreport.json")
     process.send_signal(number)
     done = ended(process)
-    assert done.code == ExitCode.OK, done.err  # nothing was interrupted
+    assert done.code == exit_status.OK, done.err  # nothing was interrupted
     assert json.loads((many.folder / "report.json").read_text())["summary"]["total"] == MANY
     assert temporaries(many) == []
 

@@ -11,7 +11,8 @@ from audit.demo.fake_replicate.faults import Slow
 from audit.demo.fake_replicate.rate import Rate
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.model.codes import ExitCode, Reason
+from audit.model import exit_status
+from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Requests
 from tests.support.audits import Servers, Shell
@@ -153,7 +154,7 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
         window.resize(100)
         assert window.process.stdout is not None
         assert json.load(window.process.stdout)["schema_version"] == 1
-        assert window.to_the_end() == ExitCode.INCOMPLETE
+        assert window.to_the_end() == exit_status.INCOMPLETE
         assert not [line for line in window.lines if "━" in line or "/min" in line]
         assert window.lines[-1].startswith("exit 4: ")
         assert not window.cursor_hidden
@@ -184,7 +185,7 @@ def test_ctrl_c_in_the_middle_says_so_at_once_and_leaves_a_tidy_terminal(slow: S
     with terminal(slow, "run", "-o", "x.json") as window:
         window.until(lambda lines: lines and re.search(r"[1-9]\d*/2\d\d", lines[-1]))
         window.type(b"\x03")
-        assert window.to_the_end() == ExitCode.INTERRUPTED
+        assert window.to_the_end() == exit_status.INTERRUPTED
         assert b"stopping: waiting for the answers in flight" in window.raw
         assert "The run ended early: stopped by SIGINT" in "\n".join(window.lines)
         assert window.lines[-1].startswith("exit 130: ")
@@ -201,7 +202,7 @@ def test_a_wait_for_the_rate_limit_counts_down(
         with terminal(shell, "run", "-o", "x.json", SYNC_AUDIT_RETRIES="4") as window:
             window.until(lambda lines: any("s: rate limit" in line for line in lines))
             window.type(b"\x03")
-            assert window.to_the_end() == ExitCode.INTERRUPTED
+            assert window.to_the_end() == exit_status.INTERRUPTED
 
 
 @pytest.mark.parametrize("quiet", [["-q"], ["--no-progress"]])

@@ -22,7 +22,8 @@ from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.fake_replicate.world import SmallWorld
 from audit.errors import AuditError, RunFileError, SettingsError
-from audit.model.codes import ExitCode, Reason
+from audit.model import exit_status
+from audit.model.codes import Reason
 from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Choices, Filters
 from audit.report.view import RunView
@@ -154,9 +155,9 @@ def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
     return shell
 
 
-def refused(ended: Ended, code: ExitCode, *words: str) -> None:
+def refused(ended: Ended, code: int, *words: str) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+    assert ended.last_line == str(exit_status.RUN[code])
     assert "Traceback" not in ended.err
     for each in words:
         assert each in ended.err
@@ -179,11 +180,11 @@ def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(
     process = asking(synthetic_shell, synthetic_servers, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
     for command in (("run", "--resume", "run.sqlite"), ("render", "run.sqlite")):
         refused(
-            synthetic_shell(*command), ExitCode.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on"
+            synthetic_shell(*command), exit_status.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on"
         )
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert process.returncode == ExitCode.INTERRUPTED
+    assert process.returncode == exit_status.INTERRUPTED
 
 
 def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(
@@ -194,7 +195,7 @@ def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(
     process.communicate()
     assert {path.name for path in synthetic_shell.folder.iterdir()} == {"run.sqlite", "run.sqlite-wal"}
     (synthetic_shell.folder / "run.sqlite-shm").write_bytes(b"")  # of a reader that was killed too
-    assert synthetic_shell("run", "--resume", "run.sqlite", "--rate", "99999").code == ExitCode.INCOMPLETE
+    assert synthetic_shell("run", "--resume", "run.sqlite", "--rate", "99999").code == exit_status.INCOMPLETE
     assert {path.name for path in synthetic_shell.folder.iterdir()} == {"run.sqlite", "report.json"}
 
 
@@ -204,7 +205,7 @@ def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell
         finished_run_file(path, 3, fake.base_url, account=Account("organization", "acme"))
         refused(
             shell("run", "--resume", "run.sqlite", "-oreport.json", **ENVIRON),
-            ExitCode.USAGE,
+            exit_status.USAGE,
             "mallory now",
             "acme in the run",
         )
@@ -234,7 +235,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
     with in_thread(FakeReplicate(synthetic_users, Rules(chaos=AILING))) as ailing:
         shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
-        assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == ExitCode.INCOMPLETE
+        assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
         port = ailing.port
     first = users(shell.folder / "one.json")
     again = {user["replicate_model_id"] for user in first.values() if user["reason"] in app.RETRYABLE}
@@ -251,7 +252,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     right = {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
     for who, user in second.items():
         assert user == first[who] if who in kept else user["reason"] == right[who]
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     run = json.loads((shell.folder / "two.json").read_text())["run"]
     assert run["state"] == "complete"
     assert run["requests"]["sent"] > synthetic_users.n * 0.8  # those of both times
@@ -262,13 +263,13 @@ def users(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_resuming_elsewhere_writes_the_runs_own_outputs_and_needs_no_database(synthetic_shell: Shell) -> None:
-    assert synthetic_shell("run", "--run-file", "run.sqlite", "-oa.json", "-ocsv=-").code == ExitCode.INCOMPLETE
+    assert synthetic_shell("run", "--run-file", "run.sqlite", "-oa.json", "-ocsv=-").code == exit_status.INCOMPLETE
     (synthetic_shell.folder / "a.json").unlink()
     (synthetic_shell.folder / "deeper").mkdir()
     del synthetic_shell.environ["DATABASE_URL"]
     synthetic_shell.folder = synthetic_shell.folder / "deeper"
     done = synthetic_shell("run", "--resume", "../run.sqlite")
-    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert done.code == exit_status.INCOMPLETE, done.err
     assert done.out.startswith("status,reason,user_id,")
     assert len(users(synthetic_shell.folder.parent / "a.json")) == 300
     assert list(synthetic_shell.folder.iterdir()) == []
@@ -316,12 +317,12 @@ def test_a_damaged_run_file_is_not_resumed_and_what_can_be_read_is_rendered(
     path.write_bytes(content)
     refused(
         shell("run", "--resume", "run.sqlite", **ENVIRON),
-        ExitCode.COULD_NOT_RUN,
+        exit_status.COULD_NOT_RUN,
         "the run file run.sqlite is damaged",
         "sync-audit render run.sqlite",
     )
     done = shell("render", "run.sqlite", "-oreport.json")
-    refused(done, ExitCode.INCOMPLETE, "run.sqlite is damaged", "users could still be read")
+    refused(done, exit_status.INCOMPLETE, "run.sqlite is damaged", "users could still be read")
     report = json.loads((shell.folder / "report.json").read_text())
     assert report["run"]["state"] == "stopped"
     assert f"{report['summary']['total']} users could still be read" in report["run"]["stop_reason"]

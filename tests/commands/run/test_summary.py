@@ -10,7 +10,8 @@ import pytest
 from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
-from audit.model.codes import ExitCode, Reason
+from audit.model import exit_status
+from audit.model.codes import Reason
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
 from tests.support.audits import Servers, Shell
@@ -51,14 +52,14 @@ def test_every_command_that_is_proposed_can_be_pasted(run: Shell) -> None:
     assert [command[1] for command in proposed] == ["user", "explain", "run"]
     assert max(map(len, err.splitlines())) <= 80
     codes = [run(*command[1:]).code for command in proposed]
-    assert codes == [ExitCode.NEEDS_SYNC, ExitCode.OK, ExitCode.INCOMPLETE]
+    assert codes == [exit_status.NEEDS_SYNC, exit_status.OK, exit_status.INCOMPLETE]
 
 
 def test_a_user_is_named_by_id_where_names_may_not_be_shown(run: Shell) -> None:
     err = run("run", "--no-progress", "--redact", "--run-file", "a.sqlite").err
     assert "@" not in err
     user = commands(err)[0]
-    assert run(*user[1:]).code == ExitCode.NEEDS_SYNC
+    assert run(*user[1:]).code == exit_status.NEEDS_SYNC
 
 
 def test_where_trainings_were_not_read_nothing_is_said_of_them(run: Shell) -> None:

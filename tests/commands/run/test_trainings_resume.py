@@ -16,7 +16,7 @@ from audit.demo.fake_replicate.faults import Refused, Slow
 from audit.demo.fake_replicate.server import FakeReplicate, Rules
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.servers import load
-from audit.model.codes import ExitCode
+from audit.model import exit_status
 from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
 from tests.support.audits import Servers, Shell, new_database
@@ -60,7 +60,7 @@ def arena(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         arena = Arena(dsn, synthetic_users, fake, {})
         for command in (FAST, FULL):
             shell = Shell(tmp_path_factory.mktemp("whole"), arena.environ(), cleanup)
-            assert shell(*command).code == ExitCode.INCOMPLETE
+            assert shell(*command).code == exit_status.INCOMPLETE
             arena.whole[command] = outcome(shell.folder)
         yield arena
 
@@ -92,7 +92,7 @@ def test_a_run_that_was_stopped_at_any_moment_comes_to_the_same(
     shell.environ = arena.environ()
     assert killed(shell, arena, command, requests, number) != 0
     done = shell(*RESUME, "-oreport.json")
-    assert done.code == ExitCode.INCOMPLETE, done.err
+    assert done.code == exit_status.INCOMPLETE, done.err
     assert outcome(shell.folder) == arena.whole[command]
 
 
@@ -112,7 +112,7 @@ def test_a_list_that_breaks_off_means_more_questions_and_no_wrong_verdict(shell:
         shell.environ = arena.environ(broken)
         done = shell(*FAST)
     report = json.loads((shell.folder / "report.json").read_text())
-    assert done.code == ExitCode.INCOMPLETE
+    assert done.code == exit_status.INCOMPLETE
     assert {user["evidence"] for user in report["users"]} <= {"versions", None}
     right = {arena.synthetic_users.user_id(i): arena.synthetic_users.verdict(i) for i in range(arena.synthetic_users.n)}
     assert {user["user_id"]: user["reason"] for user in report["users"]} == right

@@ -18,12 +18,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from audit.commands.sync.rules import PlanCode
-from audit.commands.sync.tally import RepairCode
 from audit.demo.fake_replicate.faults import Fault, Refused
 from audit.demo.fake_replicate.server import FakeReplicate, Trouble
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.servers import load
+from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, OK, PLAN, REPAIR, ExitStatus
 from audit.model.repair import Outcome, State
 from audit.model.replies import Version
 from audit.runfile import Entry, RunFile
@@ -142,7 +141,7 @@ def planned(place: tuple[Servers, Moving], tmp_path_factory: pytest.TempPathFact
     """A folder with the audit of them, trainings read, and the files of its plan."""
     folder = tmp_path_factory.mktemp("planned")
     audited(place[0].settings(folder, timeout=10.0, outputs=())).close()
-    assert Shell(folder)("sync", "run.sqlite", *INCLUDE).code == PlanCode.SOMETHING_TO_DO
+    assert Shell(folder)("sync", "run.sqlite", *INCLUDE).code == NEEDS_SYNC
     return folder
 
 
@@ -168,9 +167,9 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None 
         time.sleep(0.005)
 
 
-def ends(ended: Ended, code: RepairCode | PlanCode) -> Ended:
-    assert ended.code == code, ended.err
-    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+def ends(ended: Ended, status: ExitStatus) -> Ended:
+    assert ended.code == status.code, ended.err
+    assert ended.last_line == str(status)
     assert "Traceback" not in ended.err
     return ended
 
@@ -183,7 +182,7 @@ def named(ended: Ended, state: State) -> dict[int, str]:
 
 def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(product: Product) -> None:
     before, old = product.digest, product.table()
-    done = ends(product(*APPLY), RepairCode.DONE)
+    done = ends(product(*APPLY), REPAIR[OK])
     assert f"{CHANGES} rows changed\n" in done.err
     assert f"Audited again: {CHANGES} of {CHANGES} users are up to date now" in done.err
     for row_id, row in product.table().items():
@@ -191,13 +190,13 @@ def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(produc
         assert changed <= {"replicate_version_id", "lora_weights_url"}
         assert ("replicate_version_id" in changed) == (row_id in product.rows)
     assert not (product.shell.folder / "run-undo-planned.sql").exists(), "the other one has all of it"
-    assert ends(product(*APPLY), PlanCode.NOTHING_TO_DO).err.count(f"{CHANGES} more changed already") == 1
-    undone = ends(product(*UNDO), RepairCode.DONE)
+    assert ends(product(*APPLY), PLAN[OK]).err.count(f"{CHANGES} more changed already") == 1
+    undone = ends(product(*UNDO), REPAIR[OK])
     assert f"{CHANGES} rows put back\n" in undone.err
     assert product.digest == before
     assert set(product.states().values()) == {State.UNDONE}
-    assert f"0 rows put back, {CHANGES} put back already" in ends(product(*UNDO), RepairCode.DONE).err
-    ends(product("sync", "run.sqlite"), PlanCode.SOMETHING_TO_DO)
+    assert f"0 rows put back, {CHANGES} put back already" in ends(product(*UNDO), REPAIR[OK]).err
+    ends(product("sync", "run.sqlite"), PLAN[NEEDS_SYNC])
 
 
 def test_psql_does_and_undoes_the_same(product: Product) -> None:
@@ -211,7 +210,7 @@ def test_psql_does_and_undoes_the_same(product: Product) -> None:
     assert psql.run(product.place.dsn, product.shell.folder / "after-undo.sql").returncode == 0
     assert product.digest == before
     psql.run(product.place.dsn, product.shell.folder / "run-apply.sql")
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
@@ -242,7 +241,7 @@ def test_no_edit_of_others_is_lost_and_all_rows_they_kept_are_named(product: Pro
     for row_id in reversed(during):
         product.sql(edit_of(row_id))
     out, err = process.communicate(timeout=60)
-    done = ends(Ended(process.returncode, out.decode(), err.decode()), RepairCode.INCOMPLETE)
+    done = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
     table, states, skipped = product.table(), product.states(), named(done, State.SKIPPED)
     assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
     assert gone not in table
@@ -252,7 +251,7 @@ def test_no_edit_of_others_is_lost_and_all_rows_they_kept_are_named(product: Pro
     assert {state for row_id, state in states.items() if row_id not in edited} == {State.DONE}
     assert f"{CHANGES - len(skipped)} rows changed, {len(skipped)} skipped" in done.err
     # And undoing leaves them alone as well.
-    undone = ends(product(*UNDO), RepairCode.INCOMPLETE)
+    undone = ends(product(*UNDO), REPAIR[INCOMPLETE])
     table = product.table()
     assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
     assert set(named(undone, State.SKIPPED)) == {row_id for row_id in during if states[row_id] is State.DONE}
@@ -286,7 +285,7 @@ def check_killed(product: Product, seed: int, *more: str) -> None:
         kill_in_the_middle(product, seed * 2 + again)
     product(*APPLY, *more)
     assert Counter(product.states().values()) == {State.DONE: CHANGES}
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
@@ -311,7 +310,7 @@ def test_undo_right_after_a_kill_takes_back_what_was_done(product: Product, seed
     before = product.digest
     product.sql(SLOW)
     kill_in_the_middle(product, 100 + seed)
-    assert product(*UNDO).code == RepairCode.DONE
+    assert product(*UNDO).code == OK
     assert product.digest == before
 
 
@@ -324,14 +323,14 @@ def test_a_signal_ends_it_between_two_batches_with_everything_known(product: Pro
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     ended = Ended(process.returncode, out.decode(), err.decode())
-    ends(ended, RepairCode(128 + number))
+    ends(ended, REPAIR[128 + number])
     done = list(product.states().values())
     assert set(done) == {State.DONE}
     assert f"{len(done)} rows changed, {CHANGES - len(done)} not come to" in ended.err
     assert f"It ended early: stopped by {number.name}" in ended.err
     undo_file = (product.shell.folder / "run-undo.sql").read_text()
     assert undo_file.count("\nUPDATE ") == len(done)
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
@@ -343,32 +342,32 @@ def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goe
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sync-audit'"
     wait_until(lambda: product.sql(f"{query} AND state = 'active'"), process)
     out, err = process.communicate(timeout=30)
-    ended = ends(Ended(process.returncode, out.decode(), err.decode()), RepairCode.INCOMPLETE)
+    ended = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
     assert "closed the connection" in ended.err
     assert "What is done stays done. To go on:\n  sync-audit sync run.sqlite" in ended.err
     states = Counter(product.states().values())
     assert states[State.BEGUN] == 100
     assert f"{states[State.DONE]} rows changed, 100 not known" in ended.err
-    ends(product(*APPLY), RepairCode.DONE)
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*APPLY), REPAIR[OK])
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
 def test_a_trigger_that_dates_every_change_does_not_stand_against_undoing(product: Product) -> None:
     old = product.table()
     product.sql(DATING)
-    ends(product(*APPLY), RepairCode.DONE)
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*APPLY), REPAIR[OK])
+    ends(product(*UNDO), REPAIR[OK])
     for row_id, row in product.table().items():
         assert {**row, "updated_at": None} == {**old[row_id], "updated_at": None}
 
 
 def test_touch_dates_all_rows_alike_and_undo_puts_the_old_dates_back(product: Product) -> None:
     before = product.digest
-    ends(product(*APPLY, "--touch"), RepairCode.DONE)
+    ends(product(*APPLY, "--touch"), REPAIR[OK])
     table = product.table()
     assert len({table[row_id]["updated_at"] for row_id in product.rows}) == 1
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
@@ -380,23 +379,23 @@ def test_touched_rows_are_put_back_after_kills(product: Product) -> None:
 def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_wanted(product: Product) -> None:
     users = [row["user_id"] for row in map(product.table().get, product.rows[:3]) if row]
     product.synthetic_users.retrained = {int(user_id[:8]) for user_id in users}
-    done = ends(product(*APPLY), RepairCode.INCOMPLETE)
+    done = ends(product(*APPLY), REPAIR[INCOMPLETE])
     skipped = named(done, State.SKIPPED)
     assert set(skipped) == set(product.rows[:3])
     assert all(why.startswith("another version is the latest by now") for why in skipped.values())
     assert f"{CHANGES - 3} of {CHANGES - 3} users are up to date now" in done.err
-    done = ends(product(*APPLY, "--no-recheck"), RepairCode.DONE)
+    done = ends(product(*APPLY, "--no-recheck"), REPAIR[OK])
     assert f"Audited again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
     assert "outdated_version: 1 newer version on Replicate" in done.err
 
 
 def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tried_again(product: Product) -> None:
     with trouble(product.place.fake, Refused(status=500, times=2)):
-        done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
+        done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     failed = named(done, State.FAILED)
     assert len(failed) == 2
     assert all("Replicate could not be asked again" in why for why in failed.values())
-    assert "2 rows changed" in ends(product(*APPLY), RepairCode.DONE).err
+    assert "2 rows changed" in ends(product(*APPLY), REPAIR[OK]).err
 
 
 @contextlib.contextmanager
@@ -412,7 +411,7 @@ def trouble(fake: FakeReplicate, fault: Fault) -> Iterator[None]:
 def test_a_service_that_is_down_ends_it_with_nothing_tried(product: Product) -> None:
     digest = product.digest
     with trouble(product.place.fake, Refused(status=500)):
-        done = ends(product(*APPLY, "--retries", "0"), RepairCode.INCOMPLETE)
+        done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     assert "Replicate does not answer" in done.err
     assert f"0 rows changed, {CHANGES} not come to" in done.err
     assert product.digest == digest
@@ -424,7 +423,7 @@ def test_a_role_that_may_not_update_can_plan_and_is_told_before_the_first_batch(
     product.sql("CREATE ROLE looker LOGIN; GRANT SELECT ON users, user_models TO looker;")
     before = product.digest
     url = urlsplit(product.place.dsn)._replace(netloc="looker@").geturl()
-    assert product("sync", "run.sqlite", DATABASE_URL=url).code == PlanCode.SOMETHING_TO_DO
+    assert product("sync", "run.sqlite", DATABASE_URL=url).code == NEEDS_SYNC
     for command in (APPLY, UNDO):
         ended = product(*command, DATABASE_URL=url)
         assert ended.code == 5
@@ -432,53 +431,53 @@ def test_a_role_that_may_not_update_can_plan_and_is_told_before_the_first_batch(
     assert product.states() == {}
     assert product.digest == before
     product.sql("GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO looker;")
-    ends(product(*APPLY, DATABASE_URL=url), RepairCode.DONE)
-    ends(product(*UNDO, DATABASE_URL=url), RepairCode.DONE)
+    ends(product(*APPLY, DATABASE_URL=url), REPAIR[OK])
+    ends(product(*UNDO, DATABASE_URL=url), REPAIR[OK])
     assert product.digest == before
     product.sql("DROP OWNED BY looker; DROP ROLE looker;")
 
 
 def test_limit_and_user_narrow_it_and_what_is_left_can_be_done_later(product: Product) -> None:
-    assert "2 rows changed\n" in ends(product(*APPLY, "--limit", "2"), RepairCode.DONE).err
+    assert "2 rows changed\n" in ends(product(*APPLY, "--limit", "2"), REPAIR[OK]).err
     row = product.table()[product.rows[9]]
-    one = ends(product(*APPLY, "--user", row["user_id"]), RepairCode.DONE)
+    one = ends(product(*APPLY, "--user", row["user_id"]), REPAIR[OK])
     assert "1 row changed\n" in one.err
     assert list(product.states()) == sorted(product.states(), key=str)
     assert set(product.states()) == {*product.rows[:2], product.rows[9]}
-    assert f"{CHANGES - 3} rows changed\n" in ends(product(*APPLY), RepairCode.DONE).err
+    assert f"{CHANGES - 3} rows changed\n" in ends(product(*APPLY), REPAIR[OK]).err
 
 
 def test_what_psql_has_done_by_an_earlier_plan_can_still_be_undone(product: Product) -> None:
     before = product.digest
     first, second = (product.table()[row_id]["user_id"] for row_id in product.rows[:2])
     (product.shell.folder / "run-undo.sql").unlink()
-    ends(product("sync", "run.sqlite", *INCLUDE, "--user", first), PlanCode.SOMETHING_TO_DO)
+    ends(product("sync", "run.sqlite", *INCLUDE, "--user", first), PLAN[NEEDS_SYNC])
     assert psql.run(product.place.dsn, product.shell.folder / "run-apply.sql").returncode == 0
-    ends(product(*APPLY, "--user", second), RepairCode.DONE)
-    assert "1 row put back\n" in ends(product(*UNDO), RepairCode.DONE).err, "exactly what --apply has done"
-    done = ends(product("sync", "--undo", "run-undo-planned.sql", "--yes"), RepairCode.DONE)
+    ends(product(*APPLY, "--user", second), REPAIR[OK])
+    assert "1 row put back\n" in ends(product(*UNDO), REPAIR[OK]).err, "exactly what --apply has done"
+    done = ends(product("sync", "--undo", "run-undo-planned.sql", "--yes"), REPAIR[OK])
     assert "1 row put back, 1 put back already" in done.err
     assert product.digest == before
 
 
 def test_undo_works_without_the_run_file_and_from_a_part_of_the_file(product: Product) -> None:
     before = product.digest
-    ends(product(*APPLY), RepairCode.DONE)
+    ends(product(*APPLY), REPAIR[OK])
     elsewhere = product.shell.folder / "mine.sql"
     lines = (product.shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
     updates = [line for line in lines if line.startswith("UPDATE")]
     elsewhere.write_text("".join(line for line in lines if line not in updates[:3]))
     (product.shell.folder / "run.sqlite").unlink()
-    done = ends(product("sync", "--undo", "mine.sql", "--yes"), RepairCode.DONE)
+    done = ends(product("sync", "--undo", "mine.sql", "--yes"), REPAIR[OK])
     assert f"{CHANGES - 3} rows put back\n" in done.err
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
 
 def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> None:
     before = product.digest
     label = "socket/product"
-    for answer, code in ((b"n\r", PlanCode.SOMETHING_TO_DO), (b"y\r", RepairCode.DONE)):
+    for answer, code in ((b"n\r", NEEDS_SYNC), (b"y\r", OK)):
         with terminal(product.shell, *APPLY[:-1]) as screen:
             seen = screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
             assert seen[-1] == f"Change {CHANGES} rows of user_models in {label}? [y/N]:"
@@ -487,12 +486,12 @@ def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> Non
     assert product.digest != before
     with terminal(product.shell, *UNDO[:-1]) as screen:
         screen.until(lambda lines: lines and lines[-1].endswith("[y/N]:"))
-        assert screen.interrupt() == RepairCode.INTERRUPTED
-        assert screen.lines[-1] == f"exit 130: {RepairCode.INTERRUPTED.meaning}"
+        assert screen.interrupt() == INTERRUPTED
+        assert screen.lines[-1] == str(REPAIR[INTERRUPTED])
     with terminal(product.shell, *UNDO[:-1]) as screen:
         screen.until(lambda lines: lines and lines[-1] == f"Put back {CHANGES} rows of user_models in {label}? [y/N]:")
         screen.type(b"y\r")
-        assert screen.to_the_end() == RepairCode.DONE
+        assert screen.to_the_end() == OK
     assert product.digest == before
 
 
@@ -540,7 +539,7 @@ def test_another_account_s_token_repairs_nothing(product: Product) -> None:
 
 def test_a_redacted_repair_names_no_e_mail(product: Product) -> None:
     product.sql(edit_of(product.rows[0]))
-    ended = ends(product(*APPLY, "--redact"), RepairCode.INCOMPLETE)
+    ended = ends(product(*APPLY, "--redact"), REPAIR[INCOMPLETE])
     assert "@example.com" not in ended.err + ended.out
     assert product.rows[0] in named(ended, State.SKIPPED)
 
@@ -553,16 +552,16 @@ FROM kept AS k WHERE k.id = m.id AND m.id = {};
 
 def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) -> None:
     before = product.digest
-    ends(product(*APPLY), RepairCode.DONE)
+    ends(product(*APPLY), REPAIR[OK])
     back, edited, *done = product.rows[:8]
     product.sql(PUT_BACK.format(back))
     product.sql(f"UPDATE user_models SET replicate_version_id = 'edited' WHERE id = {edited};")
     with RunFile.resume(product.shell.folder / "run.sqlite") as run_file:
         entries = [run_file.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
         run_file.journal.write([Entry(each.change, State.BEGUN, Outcome()) for each in entries if each])
-    ended = ends(product(*APPLY), RepairCode.INCOMPLETE)
+    ended = ends(product(*APPLY), REPAIR[INCOMPLETE])
     assert "1 row changed, 6 found to be changed before a kill, 1 skipped" in ended.err
     assert named(ended, State.SKIPPED) == {edited: "replicate_version_id is edited now"}
-    ends(product(*UNDO), RepairCode.DONE)
+    ends(product(*UNDO), REPAIR[OK])
     product.sql(PUT_BACK.format(edited))
     assert product.digest == before

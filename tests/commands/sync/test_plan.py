@@ -21,12 +21,12 @@ from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.commands.sync import files as app_sync
 from audit.commands.sync.plan import Plan
-from audit.commands.sync.rules import PlanCode
 from audit.commands.sync.settings import INCLUDABLE, PlanSettings
 from audit.commands.sync.sql import read
 from audit.demo.servers import load
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
+from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.repair import Change, LeftOut, Outcome, State, Weights, WhyLeftOut
 from audit.model.times import utc_now
 from audit.runfile import Entry, RunFile
@@ -36,7 +36,7 @@ from tests.support.audits import audit as audited
 from tests.support.samples import NEW, OLD, finding, record, run_info
 
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "sync-1.json").read_text())
-NOTHING, SOMETHING = PlanCode.NOTHING_TO_DO, PlanCode.SOMETHING_TO_DO
+NOTHING, SOMETHING = PLAN[OK], PLAN[NEEDS_SYNC]
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +54,9 @@ def sync(shell: Shell, run_file: Path) -> Shell:
     return shell
 
 
-def ends(ended: Ended, code: PlanCode) -> None:
-    assert ended.code == code, ended.err
-    assert ended.last_line == f"exit {int(code)}: {code.meaning}"
+def ends(ended: Ended, status: ExitStatus) -> None:
+    assert ended.code == status.code, ended.err
+    assert ended.last_line == str(status)
 
 
 def plan(sync: Shell, *options: str) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from audit.commands.user.case import UserCode
 from audit.commands.user.last_training import Outcome
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.servers import load
 from audit.findings.rows import RowVerdict
+from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.synthetic_users import SyntheticUsers
@@ -39,16 +39,16 @@ def ends(ended: Ended, code: int, last_line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "code"),
+    ("who", "status"),
     [
-        pytest.param("mara.lindqvist@example.com", UserCode.UP_TO_DATE, id="up to date"),
-        pytest.param("noah.kim", UserCode.NEEDS_SYNC, id="needs a sync"),
-        pytest.param("ruth.abrams", UserCode.NOT_JUDGED, id="error"),
-        pytest.param("paul.nguyen", UserCode.NOT_JUDGED, id="no training"),
+        pytest.param("mara.lindqvist@example.com", USER[OK], id="up to date"),
+        pytest.param("noah.kim", USER[NEEDS_SYNC], id="needs a sync"),
+        pytest.param("ruth.abrams", USER[INCOMPLETE], id="error"),
+        pytest.param("paul.nguyen", USER[INCOMPLETE], id="no training"),
     ],
 )
-def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, code: UserCode) -> None:
-    ends(user("user", who), int(code), code.meaning)
+def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, status: ExitStatus) -> None:
+    ends(user("user", who), status.code, status.meaning)
 
 
 def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
@@ -155,7 +155,7 @@ def test_a_run_file_answers_without_any_network(user: Shell) -> None:
     user("run", "--run-file", "r.sqlite", "-o", "r.json")
     user.environ = {}
     ended = user("user", "dmitri", "--run", "r.sqlite")
-    ends(ended, 3, UserCode.NEEDS_SYNC.meaning)
+    ends(ended, 3, USER[NEEDS_SYNC].meaning)
     assert "Not known\n" in ended.out
     assert "Training rows" not in ended.out
     assert json.loads(user("user", "dmitri", "--run", "r.sqlite", "--json").out)["rows"] is None

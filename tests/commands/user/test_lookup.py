@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from audit.commands.user.case import UserCase, UserCode
+from audit.commands.user.case import UserCase
 from audit.commands.user.last_training import Outcome
 from audit.commands.user.lookup import look, look_in_run
 from audit.demo.users import DemoUsers
 from audit.errors import ReplicateError
 from audit.model.codes import Note, Reason
+from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER
 from audit.model.replies import TrainingsRead
 from audit.postgres.user import Candidates
 from audit.runfile import RunFile
@@ -115,12 +116,12 @@ def test_the_weights_url_is_held_against_the_training_that_made_it(cases: Mappin
 
 
 def test_codes_are_those_of_a_run_of_that_one_user(cases: Mapping[str, UserCase]) -> None:
-    codes = {name: named(cases, name).exit_code for name in ("mara", "noah", "ruth", "paul")}
+    codes = {name: named(cases, name).exit_status for name in ("mara", "noah", "ruth", "paul")}
     assert codes == {
-        "mara": UserCode.UP_TO_DATE,
-        "noah": UserCode.NEEDS_SYNC,
-        "ruth": UserCode.NOT_JUDGED,
-        "paul": UserCode.NOT_JUDGED,
+        "mara": USER[OK],
+        "noah": USER[NEEDS_SYNC],
+        "ruth": USER[INCOMPLETE],
+        "paul": USER[INCOMPLETE],
     }
 
 
@@ -160,7 +161,7 @@ def test_a_run_file_gives_the_same_verdicts_and_says_what_it_lacks(
             case = look_in_run(opened, user_id)
             assert isinstance(case, UserCase)
             live = next(each for each in cases.values() if each.user_id == user_id)
-            assert (case.reason, case.exit_code) == (live.reason, live.exit_code)
+            assert (case.reason, case.exit_status) == (live.reason, live.exit_status)
             assert set(case.notes) == demo_users.expected[user_id][1]
             assert case.rows is None
             assert any("training rows" in each for each in case.not_known)
