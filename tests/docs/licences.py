@@ -50,8 +50,9 @@ def closure(names: list[str]) -> set[str]:
 
 def licence(package: Distribution) -> str:
     """As an SPDX expression where the package says so, else in its own words."""
-    said = {name: package.metadata[name] or "" for name in ("License-Expression", "License")}
-    classifiers = package.metadata.get_all("Classifier") or ()
+    # Asked with `[...]` for what is not there, the metadata warn since Python 3.12, and will raise.
+    said = {name: "".join(package.metadata.get_all(name, ())) for name in ("License-Expression", "License")}
+    classifiers = package.metadata.get_all("Classifier", ())
     named = ", ".join(each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License"))
     short = said["License"] if len(said["License"]) < 40 else ""  # some put the whole text there
     return said["License-Expression"] or short or named or "not said"
