@@ -11,6 +11,7 @@ with more rights than the server has.
 import importlib.util
 import os
 import pwd
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -28,6 +29,11 @@ _LONGEST_BASE = 70
 """Bytes of a temporary directory's path; the name of a socket in it may have 103 (macOS) or 107 (Linux) in all."""
 _SCRUBBED = ("PG", "LC_", "LANG")
 """Prefixes of variables that would change what initdb and the server do."""
+
+_HOSTILE = re.compile(r'[\x00-\x1f"$`\\\x7f\udc80-\udcff]')
+"""What a path must not have: initdb calls the server beside it through a shell, its path between double quotes; our
+shell reads and writes a path a line; and a DSN is UTF-8."""
+
 # Lines in: a directory of binaries, until one works. Lines out: the directory; per try its version or nothing; ready.
 _SHELL = r"""
 umask 077
@@ -105,27 +111,30 @@ def embedded_postgres(binaries: Path | None = None) -> Iterator[str]:
 
 def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
     """The directory of the server, once it answers."""
-    assert shell.stdin  # noqa: S101 - a pipe, which the type does not say
-    assert shell.stdout  # noqa: S101
-    answers = (os.fsdecode(line).rstrip("\n") for line in shell.stdout)
+    stdin, stdout = shell.stdin, shell.stdout
+    assert stdin  # noqa: S101 - a pipe, which the type does not say
+    assert stdout  # noqa: S101 - the same
+    answers = (os.fsdecode(line).rstrip("\n") for line in stdout)
     directory = next(answers, "")
     if not directory:
         places = ", ".join(map(str, _bases()))
         raise DatabaseError(
             f"the embedded PostgreSQL found no place for its data: cannot write to {places}",
-            "Point TMPDIR to a directory that every user may write to.",
+            "Point TMPDIR to a directory that every user may write to, with a short and plain path.",
         )
-    # Two tries: where the binaries lie, and a copy of them, for a virtual environment that nobody else may look into.
-    shell.stdin.write(os.fsencode(folder) + b"\n")
-    shell.stdin.flush()
-    if not next(answers, ""):
-        shell.stdin.write(os.fsencode(_copy(folder, directory, who)) + b"\n")
-        shell.stdin.flush()
-        if not next(answers, ""):
-            raise DatabaseError(
-                f"the PostgreSQL in {folder} does not run on this machine: {_last_words(directory)}",
-                "Set SYNC_AUDIT_PG_BIN to the directory that holds this machine's own initdb and postgres.",
-            )
+
+    def runs(binaries: Path) -> bool:
+        stdin.write(os.fsencode(binaries) + b"\n")
+        stdin.flush()
+        return bool(next(answers, ""))
+
+    # Two tries: where the binaries lie, and a copy of them, for a virtual environment that nobody else may look into
+    # or whose path initdb could not pass on.
+    if (_hostile(folder) or not runs(folder)) and not runs(_copy(folder, directory, who)):
+        raise DatabaseError(
+            f"the PostgreSQL in {folder} does not run on this machine: {_last_words(directory)}",
+            "Set SYNC_AUDIT_PG_BIN to the directory that holds this machine's own initdb and postgres.",
+        )
     if not next(answers, "").startswith("ready"):
         raise DatabaseError(
             f"the embedded PostgreSQL did not start: {_last_words(directory)}",
@@ -137,19 +146,27 @@ def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
 def _copy(folder: Path, directory: str, who: _Who) -> Path:
     """Copy what the server needs, read with our rights and written with the server's: hence through a pipe.
 
-    Wheels keep shared libraries beside the package and look for them from `bin`, so the copy has the same shape.
+    Wheels keep shared libraries beside the package and look for them from `bin`, so the copy has the same shape. Only
+    the name of their folder is looked for; the others are ours, as those we are given may be hostile.
     """
+    folder = folder.resolve()  # what lies beside a link is something else
     prefix, package = folder.parent, folder.parents[1]
-    parts = [folder, prefix / "lib", prefix / "share", package.parent / f"{package.name}.libs"]
+    libraries = f"{package.name}.libs"
+    parts = {
+        folder: "package/prefix/bin",
+        prefix / "lib": "package/prefix/lib",
+        prefix / "share": "package/prefix/share",
+        package.parent / libraries: libraries,
+    }
     command = ["tar", "-x", "-f", "-", "-C", directory]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", **who) as tar,  # noqa: S603
         tarfile.open(fileobj=tar.stdin, mode="w|") as archive,
     ):
-        for part in parts:
+        for part, name in parts.items():
             if part.is_dir():
-                archive.add(part, Path("copy", part.relative_to(package.parent)))
-    return Path(directory, "copy", folder.relative_to(package.parent))
+                archive.add(part, Path("copy", name))
+    return Path(directory, "copy", parts[folder])
 
 
 def _last_words(directory: str) -> str:
@@ -202,5 +219,11 @@ def _server_user() -> _Who:
 def _bases() -> list[str]:
     """Where to make the directory, best first."""
     bases = dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 - mktemp makes it
-    # A comma separates hosts for clients, and the server takes its directory between double quotes.
-    return [base for base in bases if len(os.fsencode(base)) <= _LONGEST_BASE and not set(base) & set(',"')]
+    # The binaries may have to be copied there; and a comma separates hosts for clients.
+    usable = (base for base in bases if "," not in base and not _hostile(base))
+    return [base for base in usable if len(os.fsencode(base)) <= _LONGEST_BASE]
+
+
+def _hostile(path: str | Path) -> bool:
+    """Whether it cannot be the path of the binaries, as we name it or as PostgreSQL does, which follows links."""
+    return bool(_HOSTILE.search(f"{path}{os.path.realpath(path)}"))

