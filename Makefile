@@ -8,6 +8,7 @@ PY := .venv/bin/python
 # pytest's choice of tests: all but the slow ones, or all with `make test SLOW=1`.
 SLOW ?=
 TESTS := $(if $(SLOW),"slow or not slow","not slow")
+PROGRAMS := pgbouncer chromium zsh fish $(if $(SLOW),debootstrap)
 
 .PHONY: help
 help: ## list the targets
@@ -19,7 +20,7 @@ demo: .venv/.demo ## audit made-up users on real servers; the last line is the r
 	@echo "$(CURDIR)/reports/demo.html"
 
 .PHONY: test
-test: .venv/.test pgbouncer chromium zsh fish ## run the tests; SLOW=1 runs the slow ones too
+test: .venv/.test $(PROGRAMS) ## run the tests; SLOW=1 runs the slow ones too
 	@$(PY) -m pytest -n 3 -m $(TESTS)
 
 .PHONY: test-all
@@ -27,7 +28,7 @@ test-all: ## run all tests
 	@$(MAKE) test SLOW=1
 
 .PHONY: coverage
-coverage: .venv/.test pgbouncer chromium zsh fish ## run the tests and say what they do not reach; SLOW=1 as with test
+coverage: .venv/.test $(PROGRAMS) ## run the tests and say what they do not reach; SLOW=1 as with test
 	@$(PY) -m coverage erase
 	@$(PY) -m coverage run -m pytest -n 3 -m $(TESTS)
 	@$(PY) -m coverage combine --quiet
@@ -100,3 +101,8 @@ pgbouncer:
 .PHONY: chromium zsh fish
 chromium zsh fish:
 	@command -v $@ >/dev/null || .ci/apt-install $@
+
+# Only root can make a Debian, so nobody else needs it.
+.PHONY: debootstrap
+debootstrap:
+	@[ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin" command -v $@ >/dev/null || .ci/apt-install $@
