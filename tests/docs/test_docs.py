@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from configparser import ConfigParser
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+import audit
 from audit.cli import config_file
 from audit.commands.accept import file as accept_file
 from audit.demo import postgres
@@ -223,6 +225,17 @@ def test_the_design_names_tests_that_exist() -> None:
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/design.md").read_text()))
     assert len(named) > 20
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_house_is_drawn_as_the_layers_contract_has_it() -> None:
+    contracts = ConfigParser()
+    contracts.read(ROOT / "setup.cfg")
+    layers = contracts["importlinter:contract:layers"]["layers"].split("\n")[1:]
+    drawing = [line[4:] for line in (audit.__doc__ or "").splitlines() if line.startswith("    ")]
+    way, *rooms = drawing
+    assert [re.split(r" {3,}", line)[0] for line in rooms] == layers
+    assert f"{way}\n```" in (design := (ROOT / "docs/design.md").read_text())
+    assert "\n".join(rooms) in design
 
 
 def test_every_page_is_in_the_table_of_contents_and_on_the_first_page() -> None:
