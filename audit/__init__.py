@@ -7,13 +7,13 @@ The data flows left to right, once:
 Imports point down only, and what stands on one line does not import each other (`lint-imports` checks it):
 
     __main__
-    commands                          one room per command; `run` puts the stages of an audit together
-    cli | demo                        options, settings, terminal, signals | embedded PostgreSQL, fake Replicate
-    report                            one view of a run, a module for each format, one writer
-    postgres | replicate | runfile    the product's database | the API | the run: each the border of one library
-    findings | hints                  pure: what follows from a record and a reply | what it means, what to do
-    model                             the nouns, frozen
-    errors                            what ends a run
+    commands                        one room per command
+    cli | demo                      settings, terminal, logs | servers and users
+    report                          one view, a module for each format, a writer
+    postgres | replicate | runfile  each the border of one library
+    findings | hints                pure: what follows | what it means, what to do
+    model                           the nouns, frozen
+    errors                          what ends a run
 
 Read `model`, `findings.classify`, `commands.run.auditor` and `commands.run.audit`, and you know the program.
 """
