@@ -19,6 +19,7 @@ from audit.demo.fake_replicate.server import FakeReplicate
 from audit.demo.fake_replicate.thread import in_thread
 from audit.demo.servers import load
 from audit.demo.users import DemoUsers
+from audit.model.tables import COLUMNS
 from tests import ROOT
 from tests.docs import licences, reference
 from tests.support.audits import Servers, Shell, new_database
@@ -236,6 +237,17 @@ def test_the_house_is_drawn_as_the_layers_contract_has_it() -> None:
     assert [line.partition("  ")[0] for line in rooms] == layers
     assert f"{way}\n```" in (design := (ROOT / "docs/design.md").read_text())
     assert "\n".join(rooms) in design
+
+
+def test_the_page_about_tables_has_every_column_that_is_read() -> None:
+    page = (ROOT / "docs/how-to/tables.md").read_text()
+    rows = re.findall(r"^\| (?:`(\w+)`)? *\| (.+) \| (required|read where).*\|$", page, re.MULTILINE)
+    needed: dict[str, dict[str, bool]] = {}
+    table = ""
+    for name, columns, how in rows:
+        table = name or table
+        needed.setdefault(table, {}).update(dict.fromkeys(re.findall(r"`(\w+)`", columns), how == "required"))
+    assert needed == {name: {column: not column.lost for column in columns} for name, columns in COLUMNS.items()}
 
 
 def test_every_page_is_in_the_table_of_contents_and_on_the_first_page() -> None:
