@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-from audit.demo.fake_replicate.faults import Bomb, Fault, Huge
-from audit.demo.fake_replicate.server import Rules
+from audit.demo.fake_replicate.faults import Fault
 from benchmarks.contenders import audit, met
 from benchmarks.results import Figure
 from benchmarks.workload import Workload
+from tests.support.faults import Bomb, Huge
+from tests.support.instrumented_replicate import Behaviour
 
 MORE = 40.0
 """Megabytes."""
@@ -24,7 +25,7 @@ def measure(workload: Workload) -> Iterator[Figure]:
         ("a gzip body of 300 MB", Bomb(times=1)),
     )
     for words, fault in cases:
-        with_it = met(workload, some, Rules(faults=(fault,)))
-        if not with_it.seen.faults:
+        with_it = met(workload, some, Behaviour(faults=(fault,)))
+        if not with_it.request_log.faults:
             raise RuntimeError(f"nobody met {words}")
         yield Figure("memory", f"more for {words}", with_it.used.peak - usual, "MB", MORE)

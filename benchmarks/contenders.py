@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from audit.demo.fake_replicate.server import Rules, Seen
 from benchmarks.child import Child, Used
 from benchmarks.workload import Workload
+from tests.support.instrumented_replicate import Behaviour, RequestLog
 from tests.support.process import RemoteFakeReplicate
 
 CONCURRENCY = 32
@@ -22,7 +22,7 @@ class Met(NamedTuple):
     """A contender's use, and what the fake Replicate saw of it."""
 
     used: Used
-    seen: Seen
+    request_log: RequestLog
 
 
 def audit_arguments(workload: Workload, options: Iterable[str] = ()) -> list[str]:
@@ -47,11 +47,11 @@ def client(name: str, workload: Workload, fake: RemoteFakeReplicate, limit: int 
     return Child.python(arguments, workload.environ(fake), workload.folder).wait()
 
 
-def met(workload: Workload, contend: Callable[[RemoteFakeReplicate], Used], rules: Rules | None = None) -> Met:
+def met(workload: Workload, contend: Callable[[RemoteFakeReplicate], Used], behaviour: Behaviour | None = None) -> Met:
     """One contender alone with a fake Replicate of its own."""
-    with workload.replicate(rules) as fake:
+    with workload.replicate(behaviour) as fake:
         used = contend(fake)
-        return Met(used, fake.usage().seen)
+        return Met(used, fake.usage().request_log)
 
 
 def command(workload: Workload, *arguments: str) -> Used:

@@ -70,15 +70,15 @@ def _ratio(mine: list[float], bare: list[float]) -> float:
 
 
 def _asked(turns: Mapping[str, list[Met]]) -> Iterator[Figure]:
-    sockets = max(each.seen.peak_sockets for each in turns["audit"])
+    sockets = max(each.request_log.peak_sockets for each in turns["audit"])
     yield Figure("cost", "sockets of the audit at once", sockets, "", CONCURRENCY)
     # A 404 for the versions is followed by one question about the model itself, so paths are counted, not models.
-    most = max(count for each in turns["audit"] for count in each.seen.paths.values())
+    most = max(count for each in turns["audit"] for count in each.request_log.paths.values())
     yield Figure("cost", "requests for one and the same thing, at most", most, "", 1)
-    bare = [each.seen.requests for each in turns["bare"]]
+    bare = [each.request_log.requests for each in turns["bare"]]
     beside = {"audit": 1, "judge": 1, "fetch": 0}
     more = max(
-        abs(each.seen.requests - beside[name] - there)
+        abs(each.request_log.requests - beside[name] - there)
         for name in beside
         for each, there in zip(turns[name], bare, strict=True)
     )

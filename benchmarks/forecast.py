@@ -13,12 +13,13 @@ from statistics import mean
 from typing import NamedTuple
 
 from audit.commands.doctor.forecast import TRAININGS_PER_PAGE, Assumed, forecast
-from audit.demo.fake_replicate.faults import Chaos, Refused, Slow
-from audit.demo.fake_replicate.server import Rules
+from audit.demo.fake_replicate.faults import Refused
 from audit.model.codes import Reason
 from benchmarks.child import Child
 from benchmarks.results import Figure
 from benchmarks.workload import Workload
+from tests.support.faults import Chaos, Slow
+from tests.support.instrumented_replicate import Behaviour
 from tests.support.process import RemoteFakeReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -107,11 +108,11 @@ def _made(workload: Workload, case: Case) -> Came:
     pages = Slow(low=assumed.page_latency or assumed.latency, on=("trainings",))
     failures = Chaos(share=assumed.failing, faults=(Refused(status=503, on=("versions", "model")),))
     folders = [workload.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
-    with workload.replicate(Rules(faults=(answers, pages), chaos=failures)) as fake:
+    with workload.replicate(Behaviour(faults=(answers, pages), chaos=failures)) as fake:
         runs = [_begun(workload, fake, case, folder) for folder in folders]
         for run in runs:
             run.wait()
-        requests = fake.usage().seen.requests
+        requests = fake.usage().request_log.requests
     met = [each for folder in folders for each in _met(folder / "said")]
     account, listing, asking = (
         [each for each in met if each.path.startswith(f"/v1/{start}")] for start in ("account", "trainings", "models")

@@ -70,7 +70,7 @@ class Living:
             self._killed_halfway(fake)
             self._step("`run --resume`, three formats", ["run", "--resume", RUN], fake)
             usage = fake.usage()
-        asked = truth.asked(self._place.synthetic_users, usage.seen)
+        asked = truth.asked(self._place.synthetic_users, usage.request_log)
         self.life.fake = megabytes(usage.peak)
         self.life.faults["models that were never asked for"] = asked.never, 0
         self.life.faults["requests made again, as the kill lost their answers"] = asked.again, LOST

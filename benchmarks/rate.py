@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import Rules
 from benchmarks.child import Child
 from benchmarks.contenders import audit_arguments
 from benchmarks.results import Figure
 from benchmarks.workload import Workload
+from tests.support.faults import Slow
+from tests.support.instrumented_replicate import Behaviour, Rate
 from tests.support.process import RemoteFakeReplicate
 
 PER_MINUTE = 3000
@@ -26,13 +25,13 @@ _LOOK = 0.05
 
 def measure(workload: Workload) -> Iterator[Figure]:
     """The fake Replicate enforces the limit exactly and answers late; the audit is told to use all of it."""
-    rules = Rules(rate=Rate(PER_MINUTE, burst=60), faults=(Slow(low=LATENCY, on=()),))
-    with workload.replicate(rules) as fake:
+    behaviour = Behaviour(rate=Rate(PER_MINUTE, burst=60), faults=(Slow(low=LATENCY, on=()),))
+    with workload.replicate(behaviour) as fake:
         arguments = audit_arguments(workload, ["--rate", str(PER_MINUTE), "--limit", str(MODELS)])
         child = Child.python(arguments, workload.environ(fake), workload.folder)
         looks = list(_looks(fake, child))
         child.wait()
-        refused = fake.usage().seen.refused
+        refused = fake.usage().request_log.refused
     share = _used_share(looks)
     yield Figure("rate", f"of {PER_MINUTE:,} a minute, used", share, "%", SHARE, at_least=True)
     yield Figure("rate", "answers 429", refused, "", 0)
@@ -41,7 +40,7 @@ def measure(workload: Workload) -> Iterator[Figure]:
 def _looks(fake: RemoteFakeReplicate, child: Child) -> Iterator[tuple[float, int]]:
     """Time and number of requests so far, while the audit runs."""
     while child.running:
-        yield time.monotonic(), fake.usage().seen.requests
+        yield time.monotonic(), fake.usage().request_log.requests
         time.sleep(_LOOK)
 
 

@@ -25,10 +25,13 @@ def measure(workload: Workload) -> Iterator[Figure]:
     unseen = {synthetic_users.user_id(i) for i in range(synthetic_users.n) if synthetic_users.oddity(i) in UNSEEN}
     differ = {user for user in right if right[user] is not quick[user]}
     part = "trainings"
-    yield Figure(part, "requests with --trainings", full.seen.requests, "")
-    yield Figure(part, "requests with --mode trainings", fast.seen.requests, "")
+    yield Figure(part, "requests with --trainings", full.request_log.requests, "")
+    yield Figure(part, "requests with --mode trainings", fast.request_log.requests, "")
     yield Figure(
-        part, "requests with --mode trainings, of those by versions", fast.seen.requests / full.seen.requests, "x"
+        part,
+        "requests with --mode trainings, of those by versions",
+        fast.request_log.requests / full.request_log.requests,
+        "x",
     )
     yield Figure(part, "CPU of --mode trainings, of the CPU by versions", fast.used.cpu / full.used.cpu, "x")
     yield Figure(part, "users whom no list of trainings shows to be outdated", len(unseen), "")

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.demo.fake_replicate.server import Seen
 from audit.model.codes import Reason
+from tests.support.instrumented_replicate import RequestLog
 from tests.support.synthetic_users import SyntheticUsers
 
 _HEAD = 1 << 16
@@ -52,7 +52,7 @@ def wrong_counts(synthetic_users: SyntheticUsers, report: Path) -> int:
     return sum(told[reason] != true[reason] for reason in told | true) + int(summary["total"] != synthetic_users.n)
 
 
-def asked(synthetic_users: SyntheticUsers, seen: Seen) -> Asked:
+def asked(synthetic_users: SyntheticUsers, seen: RequestLog) -> Asked:
     """From the fake Replicate's count of each path."""
     askable = sum(reason not in _UNASKABLE for reason in synthetic_users.reasons)
     models = {path: count for path, count in seen.paths.items() if path.startswith("/v1/models/")}

@@ -9,10 +9,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
+from audit.demo.database import load
+from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.postgres import embedded_postgres
-from audit.demo.servers import load
 from audit.model.ids import askable_model
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.process import RemoteFakeReplicate, in_process
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -33,9 +34,9 @@ class Workload:
         """How many there are."""
         return self.synthetic_users.n
 
-    def replicate(self, rules: Rules | None = None) -> AbstractContextManager[RemoteFakeReplicate]:
+    def replicate(self, behaviour: Behaviour | None = None) -> AbstractContextManager[RemoteFakeReplicate]:
         """A fake Replicate in a process of its own, with nothing seen yet."""
-        return in_process(partial(FakeReplicate, self.synthetic_users, rules))
+        return in_process(partial(InstrumentedReplicate, self.synthetic_users, behaviour))
 
     def environ(self, fake: RemoteFakeReplicate) -> dict[str, str]:
         """The audit's settings, and nothing of the caller's but the way to Python."""

@@ -7,15 +7,15 @@ from typing import Any, Final
 import msgspec
 
 from audit.demo.fake_replicate.faults import (
-    Dates,
     Fault,
+    ForeignNext,
     Hang,
     Odd,
-    Paging,
     Refused,
     Reset,
     Shuffled,
     Throttled,
+    Undated,
     UpperCase,
 )
 from audit.demo.fake_replicate.world import version_hash
@@ -320,7 +320,10 @@ _ON_REPLICATE = (
     ),
     Scenario(name="Anika Sharma", shows="the API lists hashes in upper case", versions=(22, 41), faults=(UpperCase(),)),
     Scenario(
-        name="Leo Fontaine", shows="versions without dates: the API's order counts", versions=(7, 21), faults=(Dates(),)
+        name="Leo Fontaine",
+        shows="versions without dates: the API's order counts",
+        versions=(7, 21),
+        faults=(Undated(),),
     ),
 )
 _SERVICE = (
@@ -350,7 +353,7 @@ _SERVICE = (
         shows="the next page is on another host: not followed, for the token would go there too",
         reason=Reason.BAD_RESPONSE,
         versions=tuple(range(1, 31)),
-        faults=(Paging(form="host"),),
+        faults=(ForeignNext(),),
     ),
 )
 _ROWS = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from audit.demo.fake_replicate.world import Model, SmallWorld, Training, training_id, version_hash, weights_url
-from audit.demo.rows import ModelRow, UserRow
+from audit.demo.database import ModelRow, UserRow
+from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, training_id, version_hash, weights_url
 from audit.demo.scenarios import ACCOUNT, SCENARIOS, FurtherRow, Scenario
 from audit.model.codes import Note, Reason
 from audit.model.replies import Account, Version
@@ -79,7 +79,7 @@ class _DemoUser:
         for more in self.case.more:
             yield self._another(more)
 
-    def trainings(self) -> Iterator[Training]:
+    def trainings(self) -> Iterator[FakeTraining]:
         """Every training of this user on our account: one per version, and those without a result."""
         case = self.case
         if case.owner != ACCOUNT:
@@ -134,9 +134,9 @@ class _DemoUser:
 
     def _training(
         self, status: str, moment: datetime, number: str, digest: str | None = None, error: str | None = None
-    ) -> Training:
+    ) -> FakeTraining:
         ended = status in ("succeeded", "failed")
-        return Training(
+        return FakeTraining(
             id=number,
             destination=self._model_id,
             status=status,

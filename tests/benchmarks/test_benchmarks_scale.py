@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from audit.demo.fake_replicate.server import Seen
 from audit.model.codes import Reason
 from benchmarks import truth
 from benchmarks.scale import up_to
 from tests.support.benchmark_runs import benchmark
+from tests.support.instrumented_replicate import RequestLog
 from tests.support.synthetic_users import SyntheticUsers
 
 USERS = SyntheticUsers(60, oddities=0.5)
@@ -78,10 +78,10 @@ def test_models_left_out_and_asked_for_again_are_counted() -> None:
     ]
     models = [f"/v1/models/{USERS.account.username}/{USERS.model_name(number)}" for number in askable]
     paths = Counter({f"{model}/versions": 1 for model in models}) + Counter({models[0]: 1, "/v1/account": 2})
-    assert truth.asked(USERS, Seen(paths=paths)) == (0, 0)
+    assert truth.asked(USERS, RequestLog(paths=paths)) == (0, 0)
     paths[f"{models[0]}/versions"] = 3
     del paths[f"{models[1]}/versions"]
-    assert truth.asked(USERS, Seen(paths=paths)) == (1, 2)
+    assert truth.asked(USERS, RequestLog(paths=paths)) == (1, 2)
 
 
 def test_the_usual_sizes_stop_at_the_largest() -> None:

@@ -140,20 +140,20 @@ def test_a_missing_setting_is_named_and_ends_in_2(run: Shell, missing: str) -> N
 
 def test_an_output_that_cannot_be_written_is_found_before_anything_is_asked(run: Shell, servers: Servers) -> None:
     (run.folder / "taken.html").mkdir()
-    before = servers.fake.seen.requests
+    before = servers.fake.request_log.requests
     ended = run("run", "-o", "taken.html")
     ends(ended, exit_status.COULD_NOT_RUN)
     assert "taken.html" in ended.err
-    assert servers.fake.seen.requests == before
+    assert servers.fake.request_log.requests == before
 
 
 def test_a_run_file_in_an_impossible_place_is_found_before_anything_is_asked(run: Shell, servers: Servers) -> None:
     (run.folder / "file").write_text("")
-    before = servers.fake.seen.requests
+    before = servers.fake.request_log.requests
     ended = run("run", "--run-file", "file/r.sqlite")
     ends(ended, exit_status.COULD_NOT_RUN)
     assert "file/r.sqlite" in ended.err
-    assert servers.fake.seen.requests == before
+    assert servers.fake.request_log.requests == before
 
 
 def test_a_refused_token_ends_in_5_and_shows_no_token(run: Shell) -> None:

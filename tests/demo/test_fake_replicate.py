@@ -27,37 +27,41 @@ from replicate.exceptions import ReplicateError
 from replicate.pagination import paginate
 
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.delivery import bomb
 from audit.demo.fake_replicate.faults import (
-    Bomb,
-    Chaos,
-    Dates,
-    Disguise,
-    Drip,
     Fault,
+    ForeignNext,
     Hang,
-    Huge,
-    Paging,
-    Redirected,
     Refused,
-    Repeated,
     Reset,
+    ResponseVariant,
     Shuffled,
-    Slow,
     Throttled,
-    Truncated,
     UpperCase,
-    reason_of,
 )
-from audit.demo.fake_replicate.rate import Bucket, Rate
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.fake_replicate.world import Model, Training, version_hash
+from audit.demo.fake_replicate.server import TOKEN, in_thread
+from audit.demo.fake_replicate.world import FakeTraining, Model, version_hash
 from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Missing, NoVersions, Version
 from tests import ROOT
 from tests.support import fake_replicate_fixtures
 from tests.support.fake_replicate_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
+from tests.support.faults import (
+    Bomb,
+    Chaos,
+    Dates,
+    Drip,
+    Huge,
+    Paging,
+    Redirected,
+    Repeated,
+    ResetMidway,
+    Slow,
+    ThrottledIn,
+    Truncated,
+    bomb,
+    reason_of,
+)
+from tests.support.instrumented_replicate import Behaviour, Bucket, InstrumentedReplicate, Rate
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
 from tests.support.synthetic_users import SyntheticUsers
@@ -83,14 +87,14 @@ class Got(NamedTuple):
         return json.loads(self.body)
 
 
-async def get(session: Session, fake: FakeReplicate, path: str, **options: Any) -> Got:
+async def get(session: Session, fake: InstrumentedReplicate, path: str, **options: Any) -> Got:
     url = path if path.startswith("http") else f"{fake.base_url}/{path}"
     async with session.get(url, allow_redirects=False, **options) as answer:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Got(answer.status, headers, await answer.read())
 
 
-async def raw_get(fake: FakeReplicate, path: str = LISTED, headers: str = "Connection: close\r\n") -> bytes:
+async def raw_get(fake: InstrumentedReplicate, path: str = LISTED, headers: str = "Connection: close\r\n") -> bytes:
     """Everything that the server sends, byte by byte, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
     writer.write(f"GET /v1/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{headers}\r\n".encode())
@@ -134,7 +138,7 @@ async def test_a_version_has_the_documented_fields_and_a_schema_of_9_to_12_kb(se
 async def test_every_answer_bears_date_and_rate_headers(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    fake = await serve(model(), times=manual_time.times)
+    fake = await serve(model(), time=manual_time.server_time)
     for path in ("account", LISTED, "nowhere"):
         headers = (await get(session, fake, path)).headers
         assert (headers["ratelimit-remaining"], headers["ratelimit-reset"]) == ("2999", "60")
@@ -142,7 +146,7 @@ async def test_every_answer_bears_date_and_rate_headers(
 
 
 async def test_versions_come_in_pages_that_lead_back_and_forth(serve: Serve, session: Session) -> None:
-    fake = await serve(model(count=7), rules=Rules(sizes=PageSizes(versions=3)))
+    fake = await serve(model(count=7), behaviour=Behaviour(sizes=PageSizes(versions=3)))
     pages = []
     url: str | None = LISTED
     while url:
@@ -209,7 +213,7 @@ async def test_a_model_tells_its_latest_version_or_null(serve: Serve, session: S
 
 async def test_trainings_come_a_hundred_a_page_most_recent_first(serve: Serve, session: Session) -> None:
     made = [
-        Training(
+        FakeTraining(
             id=f"t{age:03d}",
             destination=f"{OWNER}/face",
             status="succeeded",
@@ -247,11 +251,11 @@ async def test_a_wrong_token_is_401_as_a_problem_document(serve: Serve, header: 
         "detail": "You did not pass a valid authentication token",
         "status": 401,
     }
-    assert fake.seen.tokens == {"wrong" if header else "missing": 1}
+    assert fake.request_log.tokens == {"wrong" if header else "missing": 1}
 
 
 async def test_a_revoked_token_works_until_then_and_never_again(serve: Serve, session: Session) -> None:
-    fake = await serve(model(), rules=Rules(revoked_after=3))
+    fake = await serve(model(), behaviour=Behaviour(revoked_after=3))
     assert [(await get(session, fake, LISTED)).status for _ in range(5)] == [200, 200, 200, 401, 401]
 
 
@@ -260,7 +264,7 @@ async def test_requests_are_counted_per_path_and_per_model(serve: Serve, session
     fake = await serve(model(), model("other"))
     for path in (LISTED, LISTED, FACE, "models/acme-photos/other/versions", "account"):
         await get(session, fake, path)
-    seen = fake.seen
+    seen = fake.request_log
     assert seen.requests == 5
     assert seen.paths[f"/v1/{LISTED}"] == 2
     assert seen.models == {f"{OWNER}/face": 3, f"{OWNER}/other": 1}
@@ -269,13 +273,13 @@ async def test_requests_are_counted_per_path_and_per_model(serve: Serve, session
 
 
 async def test_open_sockets_and_requests_in_flight_are_counted_at_their_peak(serve: Serve) -> None:
-    fake = await serve(model(), rules=Rules(faults=(Slow(low=0.05),)))
+    fake = await serve(model(), behaviour=Behaviour(faults=(Slow(low=0.05),)))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=4)) as session:
         await asyncio.gather(*(get(session, fake, LISTED) for _ in range(9)))
-    assert (fake.seen.peak_sockets, fake.seen.peak_in_flight) == (4, 4)
-    assert fake.seen.in_flight == 0
-    await until(lambda: fake.seen.open_sockets == 0)
+    assert (fake.request_log.peak_sockets, fake.request_log.peak_in_flight) == (4, 4)
+    assert fake.request_log.in_flight == 0
+    await until(lambda: fake.request_log.open_sockets == 0)
 
 
 # The rate
@@ -334,7 +338,7 @@ def test_the_headers_tell_what_is_left_of_the_minute_and_of_the_others_on_the_ac
 async def test_past_the_rate_the_answer_is_429_and_says_how_long(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    fake = await serve(model(), rules=Rules(rate=Rate(per_minute=2, burst=1)), times=manual_time.times)
+    fake = await serve(model(), behaviour=Behaviour(rate=Rate(per_minute=2, burst=1)), time=manual_time.server_time)
     assert (await get(session, fake, LISTED)).headers["ratelimit-remaining"] == "1"
     got = await get(session, fake, LISTED)
     assert (got.status, got.headers["retry-after"]) == (429, "30")
@@ -343,8 +347,8 @@ async def test_past_the_rate_the_answer_is_429_and_says_how_long(
         "status": 429,
         "retry_after": 30,
     }
-    assert (fake.seen.refused, fake.seen.throttled) == (1, 1)
-    assert fake.seen.causes == {f"{OWNER}/face": {Reason.RATE_LIMITED}}
+    assert (fake.request_log.refused, fake.request_log.throttled) == (1, 1)
+    assert fake.request_log.causes == {f"{OWNER}/face": {Reason.RATE_LIMITED}}
 
 
 # Faults
@@ -362,7 +366,7 @@ async def test_past_the_rate_the_answer_is_429_and_says_how_long(
 async def test_429_comes_in_every_form(
     serve: Serve, session: Session, form: Any, header: str | None, fields: object
 ) -> None:
-    fake = await serve(model(faults=(Throttled(form=form, wait=7),)), times=ManualTime().times)
+    fake = await serve(model(faults=(ThrottledIn(form=form, wait=7),)), time=ManualTime().server_time)
     got = await get(session, fake, LISTED)
     assert (got.status, got.headers.get("retry-after")) == (429, header)
     assert (got.json if got.body else None) == fields
@@ -389,20 +393,21 @@ async def test_a_fault_goes_away_after_so_many_times_and_the_next_one_follows(se
     fake = await serve(model(faults=faults), model("fine"))
     assert [(await get(session, fake, LISTED)).status for _ in range(5)] == [502, 502, 429, 200, 200]
     assert (await get(session, fake, "models/acme-photos/fine/versions")).status == 200
-    assert fake.seen.faults == {f"/v1/{LISTED}": {"502": 2, "throttled": 1}}
-    assert fake.seen.causes == {f"{OWNER}/face": {Reason.SERVER_ERROR, Reason.RATE_LIMITED}}
+    assert fake.request_log.faults == {f"/v1/{LISTED}": {"502": 2, "throttled": 1}}
+    assert fake.request_log.causes == {f"{OWNER}/face": {Reason.SERVER_ERROR, Reason.RATE_LIMITED}}
 
 
 async def test_a_fault_keeps_to_its_endpoints(serve: Serve, session: Session) -> None:
     fake = await serve(
-        model(faults=(Refused(status=500, on=("model",)),)), rules=Rules(faults=(Refused(status=403, on=("account",)),))
+        model(faults=(Refused(status=500, on=("model",)),)),
+        behaviour=Behaviour(faults=(Refused(status=403, on=("account",)),)),
     )
     statuses = [(await get(session, fake, path)).status for path in (LISTED, FACE, "account", "trainings")]
     assert statuses == [200, 500, 403, 200]
 
 
 async def test_a_fault_everywhere_counts_all_requests_together(serve: Serve, session: Session) -> None:
-    fake = await serve(model(), model("b"), rules=Rules(faults=(Refused(status=503, times=3, on=()),)))
+    fake = await serve(model(), model("b"), behaviour=Behaviour(faults=(Refused(status=503, times=3, on=()),)))
     paths = ("account", LISTED, "models/acme-photos/b/versions", LISTED)
     assert [(await get(session, fake, path)).status for path in paths] == [503, 503, 503, 200]
 
@@ -411,14 +416,14 @@ async def test_latency_is_waited_through_the_injected_sleep(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
     faults = (Slow(low=3), Slow(low=10, high=20, times=1))
-    fake = await serve(model(faults=faults), times=manual_time.times)
+    fake = await serve(model(faults=faults), time=manual_time.server_time)
     assert [(await get(session, fake, LISTED)).status for _ in range(2)] == [200, 200]
     assert 13 <= manual_time.slept[0] <= 23
     assert manual_time.slept[1:] == [3]
 
 
 async def test_a_reset_is_a_reset_and_not_an_end(serve: Serve) -> None:
-    fake = await serve(model(faults=(Reset(),)), model("midway", faults=(Reset(midway=True),)))
+    fake = await serve(model(faults=(Reset(),)), model("midway", faults=(ResetMidway(),)))
     for path in (LISTED, "models/acme-photos/midway/versions"):
         with pytest.raises(ConnectionResetError):
             await raw_get(fake, path)
@@ -434,7 +439,7 @@ async def test_a_truncated_body_is_shorter_than_it_promises(serve: Serve) -> Non
 async def test_a_drip_sends_the_right_body_byte_by_byte(
     serve: Serve, session: Session, manual_time: ManualTime
 ) -> None:
-    fake = await serve(model(count=0, faults=(Drip(pause=2),)), times=manual_time.times)
+    fake = await serve(model(count=0, faults=(Drip(pause=2),)), time=manual_time.server_time)
     got = await get(session, fake, LISTED)
     assert got.json["results"] == []
     assert manual_time.slept == [2] * int(got.headers["content-length"])
@@ -444,16 +449,16 @@ async def test_a_hanging_request_ends_with_its_client(serve: Serve, session: Ses
     fake = await serve(model(faults=(Hang(),)))
     with pytest.raises(TimeoutError):
         await get(session, fake, LISTED, timeout=aiohttp.ClientTimeout(total=0.05))
-    await until(lambda: fake.seen.in_flight == 0)
+    await until(lambda: fake.request_log.in_flight == 0)
 
 
 async def test_a_fake_replicate_ends_at_once_whatever_hangs_or_drips() -> None:
     faults = (model(faults=(Hang(),)), model("drip", faults=(Drip(),)), model("slow", faults=(Slow(low=60),)))
     begun = time.monotonic()
-    async with FakeReplicate(small_world(*faults)) as fake:
+    async with InstrumentedReplicate(small_world(*faults)) as fake:
         names = ("face", "drip", "slow")
         asking = [asyncio.create_task(raw_get(fake, f"models/acme-photos/{name}/versions")) for name in names]
-        await until(lambda: fake.seen.in_flight == 3)
+        await until(lambda: fake.request_log.in_flight == 3)
     await asyncio.gather(*asking, return_exceptions=True)
     assert time.monotonic() - begun < 2
 
@@ -470,7 +475,7 @@ async def test_a_huge_body_is_not_made_beyond_what_the_client_reads(serve: Serve
     fake = await serve(model(faults=(Huge(size=10**15),)))
     async with session.get(f"{fake.base_url}/{LISTED}") as answer:
         assert await answer.content.readexactly(100_000)
-    await until(lambda: fake.seen.in_flight == 0)
+    await until(lambda: fake.request_log.in_flight == 0)
 
 
 async def test_a_bomb_is_small_on_the_wire_and_valid(serve: Serve, session: Session) -> None:
@@ -505,15 +510,15 @@ async def test_an_odd_body_comes_exactly_as_it_is(serve: Serve, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"),
+    ("fault", "expected"),
     [
-        ("host", "http://replicate.example"),
-        ("port", "http://127.0.0.1:{other_port}"),
-        ("scheme", "https://127.0.0.1:{port}"),
+        (ForeignNext(), "http://replicate.example"),
+        (Paging(form="port"), "http://127.0.0.1:{other_port}"),
+        (Paging(form="scheme"), "https://127.0.0.1:{port}"),
     ],
 )
-async def test_a_foreign_next_leads_away(serve: Serve, session: Session, form: Any, expected: str) -> None:
-    fake = await serve(model(faults=(Paging(form=form),)))
+async def test_a_foreign_next_leads_away(serve: Serve, session: Session, fault: Fault, expected: str) -> None:
+    fake = await serve(model(faults=(fault,)))
     following = (await get(session, fake, LISTED)).json["next"]
     assert following.startswith(expected.format(port=fake.port, other_port=fake.port - 1) + f"/v1/{LISTED}?cursor=")
 
@@ -523,14 +528,14 @@ async def test_a_foreign_next_can_lead_to_a_second_fake_replicate(serve: Serve, 
     fake = await serve(model(faults=(Paging(to=other.origin),)))
     following = (await get(session, fake, LISTED)).json["next"]
     assert (await get(session, fake, following)).status == 200
-    assert other.seen.requests == 1
+    assert other.request_log.requests == 1
 
 
 @pytest.mark.parametrize(
     ("form", "distinct"), [("loop", 1), ("loop2", 2), ("endless", 11)], ids=["to itself", "to and fro", "endless"]
 )
 async def test_next_loops_or_never_ends(serve: Serve, session: Session, form: Any, distinct: int) -> None:
-    fake = await serve(model(count=5, faults=(Paging(form=form),)), rules=Rules(sizes=PageSizes(versions=2)))
+    fake = await serve(model(count=5, faults=(Paging(form=form),)), behaviour=Behaviour(sizes=PageSizes(versions=2)))
     urls = [f"{fake.base_url}/{LISTED}"]
     for _ in range(10):
         page = (await get(session, fake, urls[-1])).json
@@ -539,7 +544,7 @@ async def test_next_loops_or_never_ends(serve: Serve, session: Session, form: An
     assert len(set(urls)) == distinct
 
 
-DISGUISES: dict[str, Disguise] = {
+VARIANTS: dict[str, ResponseVariant] = {
     "shuffled": Shuffled(),
     "dates null": Dates(),
     "dates missing": Dates(form="missing"),
@@ -551,12 +556,12 @@ DISGUISES: dict[str, Disguise] = {
 }
 
 
-@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
-async def test_a_disguise_changes_the_list_and_the_truth_says_how_to_read_it(
-    serve: Serve, session: Session, disguise: Disguise
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+async def test_a_response_variant_changes_the_list_and_the_truth_says_how_to_read_it(
+    serve: Serve, session: Session, variant: ResponseVariant
 ) -> None:
-    face = model(count=5, faults=(disguise,))
-    fake = await serve(face, rules=Rules(sizes=PageSizes(versions=2)))
+    face = model(count=5, faults=(variant,))
+    fake = await serve(face, behaviour=Behaviour(sizes=PageSizes(versions=2)))
     listed: list[dict[str, Any]] = []
     url: str | None = LISTED
     while url:
@@ -574,7 +579,7 @@ async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serv
     chaos = Chaos(share=0.2, faults=(Refused(status=500), Throttled()), seed=7)
     runs = []
     for _ in range(2):
-        fake = await serve(*(model(f"m{i}", 1) for i in range(200)), rules=Rules(chaos=chaos))
+        fake = await serve(*(model(f"m{i}", 1) for i in range(200)), behaviour=Behaviour(chaos=chaos))
         paths = [f"models/{OWNER}/m{i}/versions" for i in range(200)]
         runs.append([(await get(session, fake, path)).status for path in paths])
     assert runs[0] == runs[1]
@@ -583,8 +588,8 @@ async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serv
 
 
 async def test_chaos_can_make_answers_late(serve: Serve, session: Session, manual_time: ManualTime) -> None:
-    rules = Rules(chaos=Chaos(share=1.0, faults=(Slow(low=9),)))
-    fake = await serve(model(faults=(Refused(status=500, times=1),)), rules=rules, times=manual_time.times)
+    behaviour = Behaviour(chaos=Chaos(share=1.0, faults=(Slow(low=9),)))
+    fake = await serve(model(faults=(Refused(status=500, times=1),)), behaviour=behaviour, time=manual_time.server_time)
     assert [(await get(session, fake, path)).status for path in (LISTED, LISTED, FACE)] == [500, 200, 200]
     assert manual_time.slept == [9, 9]
 
@@ -642,22 +647,22 @@ def ask_plainly(origin: str) -> int:
 
 
 def test_a_thread_serves_a_caller_that_has_no_event_loop() -> None:
-    with in_thread(FakeReplicate(small_world(model()))) as fake:
+    with in_thread(InstrumentedReplicate(small_world(model()))) as fake:
         assert ask_plainly(fake.origin) == 3
-        assert fake.seen.requests == 2
+        assert fake.request_log.requests == 2
 
 
 def test_a_thread_that_cannot_serve_says_why() -> None:
     with (
-        in_thread(FakeReplicate(small_world())) as first,
+        in_thread(InstrumentedReplicate(small_world())) as first,
         pytest.raises(OSError, match="address already in use"),
-        in_thread(FakeReplicate(small_world(), port=first.port)),
+        in_thread(InstrumentedReplicate(small_world(), port=first.port)),
     ):
         pass
 
 
-def make_fake() -> FakeReplicate:
-    return FakeReplicate(small_world(model()))
+def make_fake() -> InstrumentedReplicate:
+    return InstrumentedReplicate(small_world(model()))
 
 
 def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
@@ -665,7 +670,7 @@ def test_a_process_serves_and_tells_what_it_saw_and_used() -> None:
         assert ask_plainly(remote.origin) == 3
         usage = remote.usage()
         answered = remote.answered()
-    assert usage.seen.requests == answered == 2
+    assert usage.request_log.requests == answered == 2
     assert 0 <= usage.cpu_seconds < 5
     assert usage.peak > 0
 
@@ -707,7 +712,7 @@ def test_a_process_ends_with_its_parent_however_that_dies(tmp_path: Path) -> Non
 # The official client
 def test_the_official_client_reads_account_models_versions_and_trainings() -> None:
     made = tuple(
-        Training(
+        FakeTraining(
             id=f"t{age:03d}",
             destination=f"{OWNER}/face",
             status="succeeded",
@@ -717,7 +722,7 @@ def test_the_official_client_reads_account_models_versions_and_trainings() -> No
         for age in range(120)
     )
     world = small_world(model(count=60), model("shown", public=True), trainings=made)
-    with in_thread(FakeReplicate(world)) as fake, official_client(fake.origin) as client:
+    with in_thread(InstrumentedReplicate(world)) as fake, official_client(fake.origin) as client:
         assert client.accounts.current().username == ACCOUNT.username
         assert [listed.id for listed in client.models.list().results] == [f"{OWNER}/shown"]
         face = client.models.get(f"{OWNER}/face")
@@ -736,7 +741,7 @@ def test_the_official_client_reads_account_models_versions_and_trainings() -> No
 @pytest.mark.parametrize(("token", "status"), [("r8_wrong", 401), (TOKEN, 404)], ids=["wrong token", "no such model"])
 def test_the_official_client_gets_proper_errors(token: str, status: int) -> None:
     with (
-        in_thread(FakeReplicate(small_world())) as fake,
+        in_thread(InstrumentedReplicate(small_world())) as fake,
         official_client(fake.origin, token) as client,
         pytest.raises(ReplicateError) as raised,
     ):

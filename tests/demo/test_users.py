@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from audit.demo.rows import ModelRow, UserRow
+from audit.demo.database import ModelRow, UserRow, load
 from audit.demo.scenarios import ACCOUNT
-from audit.demo.servers import load
 from audit.demo.users import DemoUsers, users_at
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason

@@ -15,9 +15,8 @@ import audit
 from audit.cli import config_file
 from audit.commands.accept import file as accept_file
 from audit.demo import postgres
-from audit.demo.fake_replicate.server import FakeReplicate
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.database import load
+from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.model.tables import COLUMNS
 from tests import ROOT
@@ -25,6 +24,7 @@ from tests.docs import licences, reference
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import execute
 from tests.support.documents import Block, anchors, blocks, documents, links
+from tests.support.instrumented_replicate import InstrumentedReplicate
 
 NOT_RUN = {
     "make demo": "sets up a virtual environment; CI runs it",
@@ -82,7 +82,7 @@ def place(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     dsn = asyncio.run(new_database(postgres_server, f"docs_{next(_databases)}"))
     asyncio.run(load(dsn, demo_users))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(FakeReplicate(demo_users.world)) as fake:
+    with in_thread(InstrumentedReplicate(demo_users.world)) as fake:
         yield Servers(dsn, fake)
 
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
 from tests import ROOT
@@ -25,6 +24,7 @@ from tests.examples.schedulers import batch_says, ended, install
 from tests.examples.test_examples import program
 from tests.examples.workflows import Runner, parsed
 from tests.support.audits import Servers, Shell, new_database
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 EXAMPLES = ROOT / "examples"
@@ -55,7 +55,7 @@ def crew_dsn(postgres_server: str) -> str:
 @pytest.fixture
 def crew(crew_dsn: str) -> Iterator[Servers]:
     """The crew, and a Replicate that fails once: in the first shard that asks."""
-    with in_thread(FakeReplicate(CREW, Rules(faults=(Refused(status=502, times=1),)))) as fake:
+    with in_thread(InstrumentedReplicate(CREW, Behaviour(faults=(Refused(status=502, times=1),)))) as fake:
         yield Servers(crew_dsn, fake)
 
 
@@ -63,7 +63,7 @@ def crew(crew_dsn: str) -> Iterator[Servers]:
 def single(crew_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, str]:
     """The table of a single run, masked or not."""
     shell = Shell(tmp_path_factory.mktemp("single"))
-    with in_thread(FakeReplicate(CREW)) as fake:
+    with in_thread(InstrumentedReplicate(CREW)) as fake:
         shell.environ = Servers(crew_dsn, fake).environ
         assert shell("run", "--run-file", "run.sqlite", "-oclear.csv").code == 3
     shell("render", "run.sqlite", "--redact", "-omasked.csv")
@@ -206,8 +206,8 @@ def killed(machine: Machine, crew: Servers, folder: Path, number: int) -> None:
     process = shell.start(
         "run", "--shard", f"{number}/{SHARDS}", "--run-file", f"shard-{number}.sqlite", SYNC_AUDIT_RATE="60"
     )
-    seen = crew.fake.seen.requests
-    while crew.fake.seen.requests < seen + 3:
+    seen = crew.fake.request_log.requests
+    while crew.fake.request_log.requests < seen + 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

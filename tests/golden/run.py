@@ -19,11 +19,10 @@ from typing import Any
 import asyncpg
 from msgspec.structs import replace
 
+from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import FakeReplicate, Trouble
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import in_thread
 from audit.demo.postgres import embedded_postgres
-from audit.demo.servers import load
 from audit.demo.users import users_at
 from audit.model.times import utc_text
 from audit.runfile import RunFile
@@ -31,6 +30,7 @@ from tests import ROOT
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import execute
+from tests.support.instrumented_replicate import InstrumentedReplicate
 
 EARLIER = ROOT / "tests/fixtures/report-0.1.0.json"
 """The baseline: a JSON report of the demo's users as release 0.1.0 wrote it."""
@@ -100,7 +100,7 @@ def make(folder: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
         embedded_postgres(None) as server,
-        in_thread(FakeReplicate(demo_users.world)) as fake,
+        in_thread(InstrumentedReplicate(demo_users.world)) as fake,
     ):
         dsn = asyncio.run(new_database(server, DATABASE))
         asyncio.run(load(dsn, demo_users))
@@ -147,14 +147,14 @@ def _audit(shell: Shell) -> None:
     _ends(shell("run", *read, "--fail-on", "new", "--run-file", "run.sqlite", "-o", "json=-"), 4)
 
 
-def _repair(shell: Shell, dsn: str, fake: FakeReplicate) -> None:
+def _repair(shell: Shell, dsn: str, fake: InstrumentedReplicate) -> None:
     """Leave two rows done, two undone, one failed, one skipped and one begun; the rest is not tried."""
 
     def apply(*names: str, code: int, more: tuple[str, ...] = ()) -> None:
         users = (word for name in names for word in ("--user", f"{name}@example.com"))
         _ends(shell("sync", "run.sqlite", "--apply", "--yes", *users, *more), code)
 
-    fake._trouble = Trouble((Refused(status=500, times=1),), None)
+    fake.inject(Refused(status=500, times=1))
     more = ("--include", "malformed_version", "--concurrency", "1", "--retries", "0")
     apply("aisha.bello", "marcus.johnson", code=4, more=more)
     _set(dsn, "ingrid.solberg@example.com", "replicate_version_id", "edited by somebody")

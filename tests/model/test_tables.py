@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from audit.demo.servers import load
+from audit.demo.database import load
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError
 from audit.model.run import Filters

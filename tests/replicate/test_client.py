@@ -15,31 +15,28 @@ import pytest
 from aioresponses import aioresponses
 
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.faults import (
-    Bomb,
-    Dates,
-    Drip,
-    Fault,
-    Hang,
-    Huge,
-    Odd,
-    Paging,
-    Redirected,
-    Refused,
-    Repeated,
-    Reset,
-    Shuffled,
-    Throttled,
-    Truncated,
-    UpperCase,
-)
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
+from audit.demo.fake_replicate.faults import Fault, ForeignNext, Hang, Refused, Reset, Shuffled, Throttled, UpperCase
+from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Training, Version
 from audit.replicate import Replicate, Target, connect
 from audit.replicate.transport import _ERRORS, LARGEST_BODY
 from tests.support.clock import MadeUpTime
+from tests.support.faults import (
+    Bomb,
+    Dates,
+    Drip,
+    Huge,
+    OddBody,
+    Paging,
+    Redirected,
+    Repeated,
+    ResetMidway,
+    ThrottledIn,
+    Truncated,
+)
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.odd_bodies import ODD_BODIES, ODD_VERSION
 from tests.support.samples import digest
 from tests.support.synthetic_users import SyntheticUsers
@@ -78,17 +75,17 @@ def target(base_url: str, **changes: Any) -> Target:
 
 @asynccontextmanager
 async def asking(
-    *models: Model, rules: Rules | None = None, time: MadeUpTime | None = None, **changes: Any
-) -> AsyncIterator[tuple[Replicate, FakeReplicate]]:
+    *models: Model, behaviour: Behaviour | None = None, time: MadeUpTime | None = None, **changes: Any
+) -> AsyncIterator[tuple[Replicate, InstrumentedReplicate]]:
     async with (
-        FakeReplicate(SmallWorld(ACME, models), rules) as fake,
+        InstrumentedReplicate(SmallWorld(ACME, models), behaviour) as fake,
         connect(target(fake.base_url, **changes), (time or MadeUpTime()).ticking) as replicate,
     ):
         yield replicate, fake
 
 
-async def answer(*faults: Fault, rules: Rules | None = None, **changes: Any) -> Reply:
-    async with asking(model("m", *faults), rules=rules, **changes) as (replicate, _):
+async def answer(*faults: Fault, behaviour: Behaviour | None = None, **changes: Any) -> Reply:
+    async with asking(model("m", *faults), behaviour=behaviour, **changes) as (replicate, _):
         return await replicate.ask("acme/m")
 
 
@@ -103,15 +100,15 @@ async def test_all_versions_of_a_model_come_in_the_apis_order() -> None:
 
 
 async def test_pages_are_followed_to_the_last_one() -> None:
-    async with asking(model("m"), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, fake):
+    async with asking(model("m"), behaviour=Behaviour(sizes=PageSizes(versions=2))) as (replicate, fake):
         assert await replicate.ask("acme/m") == Found(VERSIONS)
-        assert fake.seen.requests == 3
+        assert fake.request_log.requests == 3
 
 
 async def test_the_account_is_whose_token_it_is() -> None:
     async with asking() as (replicate, fake):
         assert await replicate.account() == ACME
-        assert fake.seen.tokens == {"valid": 1}
+        assert fake.request_log.tokens == {"valid": 1}
 
 
 async def test_a_wrong_token_is_unauthorized_and_asked_once() -> None:
@@ -119,13 +116,13 @@ async def test_a_wrong_token_is_unauthorized_and_asked_once() -> None:
         reply = await replicate.account()
         assert isinstance(reply, Failed)
         assert reply.reason is Reason.UNAUTHORIZED
-        assert fake.seen.requests == 1
+        assert fake.request_log.requests == 1
 
 
 async def test_a_model_that_is_gone_is_missing_after_two_questions() -> None:
     async with asking() as (replicate, fake):
         assert await replicate.ask("acme/gone") == Missing()
-        assert list(fake.seen.paths) == ["/v1/models/acme/gone/versions", "/v1/models/acme/gone"]
+        assert list(fake.request_log.paths) == ["/v1/models/acme/gone/versions", "/v1/models/acme/gone"]
 
 
 async def test_another_accounts_private_model_is_missing() -> None:
@@ -145,25 +142,25 @@ async def test_a_model_without_versions_has_none(lists: bool) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize(
-    "disguise",
+    "variant",
     [Shuffled(), Dates(form="null"), Dates(form="missing"), Dates(form="malformed"), UpperCase(), Repeated()],
     ids=lambda fault: f"{type(fault).__name__} {getattr(fault, 'form', '')}",
 )
-async def test_versions_listed_in_a_misleading_way_are_understood(disguise: Fault) -> None:
-    async with asking(model("m", disguise), rules=Rules(sizes=PageSizes(versions=2))) as (replicate, fake):
+async def test_versions_listed_in_a_misleading_way_are_understood(variant: Fault) -> None:
+    async with asking(model("m", variant), behaviour=Behaviour(sizes=PageSizes(versions=2))) as (replicate, fake):
         assert await replicate.ask("acme/m") == truth(fake.world, "acme/m")
 
 
 @pytest.mark.parametrize(
     ("fault", "reason", "words"),
     [
-        (Throttled(form="bare"), Reason.RATE_LIMITED, "HTTP 429"),
+        (ThrottledIn(form="bare"), Reason.RATE_LIMITED, "HTTP 429"),
         (Refused(status=500), Reason.SERVER_ERROR, "HTTP 500"),
         (Refused(status=502, body="html"), Reason.SERVER_ERROR, "HTTP 502"),
         (Refused(status=503, body="empty"), Reason.SERVER_ERROR, "HTTP 503"),
         (Refused(status=408), Reason.TIMEOUT, "HTTP 408"),
         (Reset(), Reason.NETWORK_ERROR, "connection"),
-        (Reset(midway=True), Reason.NETWORK_ERROR, "connection"),
+        (ResetMidway(), Reason.NETWORK_ERROR, "connection"),
         (Truncated(), Reason.NETWORK_ERROR, "in the middle of the answer"),
     ],
     ids=lambda value: repr(value)[:40],
@@ -175,7 +172,7 @@ async def test_what_may_pass_is_asked_again_and_then_said(fault: Fault, reason: 
         assert reply.reason is reason
         assert words in reply.detail
         assert reply.detail.endswith("(after 3 attempts)")
-        assert fake.seen.requests == replicate.requests.sent == 3
+        assert fake.request_log.requests == replicate.requests.sent == 3
         assert replicate.requests.retried == 2
 
 
@@ -196,9 +193,9 @@ async def test_an_attempt_ends_in_time_whatever_drips(fault: Fault) -> None:
         (Huge(size=50_000_000), Reason.BAD_RESPONSE, "larger than 16 MB"),
         (Huge(size=50_000_000, declared=True), Reason.BAD_RESPONSE, "larger than 16 MB"),
         (Bomb(size=50_000_000), Reason.BAD_RESPONSE, "larger than 16 MB"),
-        (Odd(content=b"plain", encoding="gzip"), Reason.BAD_RESPONSE, "says gzip and is not"),
-        (Odd(content=b"plain", encoding="br"), Reason.BAD_RESPONSE, "compressed in a way that was not asked for"),
-        (Paging(form="host"), Reason.BAD_RESPONSE, "leads to another place"),
+        (OddBody(content=b"plain", encoding="gzip"), Reason.BAD_RESPONSE, "says gzip and is not"),
+        (OddBody(content=b"plain", encoding="br"), Reason.BAD_RESPONSE, "compressed in a way that was not asked for"),
+        (ForeignNext(), Reason.BAD_RESPONSE, "leads to another place"),
         (Paging(form="port"), Reason.BAD_RESPONSE, "leads to another place"),
         (Paging(form="scheme"), Reason.BAD_RESPONSE, "leads to another place"),
         (Paging(form="loop"), Reason.BAD_RESPONSE, "loops"),
@@ -248,7 +245,7 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
 async def test_trainings_come_page_by_page_newest_first() -> None:
     synthetic_users = SyntheticUsers(250)
     async with (
-        FakeReplicate(synthetic_users) as fake,
+        InstrumentedReplicate(synthetic_users) as fake,
         connect(target(fake.base_url), MadeUpTime().ticking) as replicate,
     ):
         read: list[Training] = []
@@ -268,7 +265,7 @@ async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
         page = await replicate.trainings("https://elsewhere.example/v1/trainings?cursor=x")
         assert isinstance(page, Failed)
         assert "leads to another place, https://elsewhere.example" in page.detail
-        assert fake.seen.requests == 0
+        assert fake.request_log.requests == 0
 
 
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
@@ -279,11 +276,11 @@ async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
 
 
 async def test_nothing_ever_goes_to_another_host() -> None:
-    async with FakeReplicate(SmallWorld(ACME, [model("m")])) as other:
-        faults = [Redirected(to=f"{other.base_url}/models/acme/m/versions"), Paging(form="host", to=other.origin)]
+    async with InstrumentedReplicate(SmallWorld(ACME, [model("m")])) as other:
+        faults = [Redirected(to=f"{other.base_url}/models/acme/m/versions"), Paging(to=other.origin)]
         for fault in faults:
             assert (await failure(fault)).reason is Reason.BAD_RESPONSE
-        assert other.seen.requests == other.seen.sockets == 0
+        assert other.request_log.requests == other.request_log.sockets == 0
 
 
 @pytest.mark.parametrize(
@@ -291,7 +288,7 @@ async def test_nothing_ever_goes_to_another_host() -> None:
 )
 async def test_a_429_is_followed_by_the_silence_it_asks_for(form: Any, least: float) -> None:
     time = MadeUpTime(jitter=0.0)
-    async with asking(model("m", Throttled(form=form, wait=7, times=1)), time=time) as (replicate, _):
+    async with asking(model("m", ThrottledIn(form=form, wait=7, times=1)), time=time) as (replicate, _):
         assert await replicate.ask("acme/m") == Found(VERSIONS)
         assert replicate.requests.throttled == 1
     assert max(time.slept) >= least
@@ -318,7 +315,7 @@ async def test_no_more_sockets_are_opened_than_allowed() -> None:
     models = [model(f"m{i}") for i in range(40)]
     async with asking(*models, concurrency=3) as (replicate, fake):
         await asyncio.gather(*(replicate.ask(each.id) for each in models))
-        assert fake.seen.peak_sockets <= 3
+        assert fake.request_log.peak_sockets <= 3
 
 
 async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> None:

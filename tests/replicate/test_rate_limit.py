@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from audit.demo.fake_replicate.rate import Bucket, Rate
 from audit.replicate.rate_limit import CATCH_UP, RateLimit
+from tests.support.instrumented_replicate import Bucket, Rate
 
 
 def turns(pace: RateLimit, now: float, count: int) -> list[float]:

@@ -179,20 +179,20 @@ def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so_and_no_t
     run: Shell, front: Front, synthetic_servers: Servers, trusted: str | None
 ) -> None:
     run.environ["SSL_CERT_FILE"] = str(getattr(front, trusted)) if trusted else ""
-    before = synthetic_servers.fake.seen.requests
+    before = synthetic_servers.fake.request_log.requests
     done = run(*RUN)
     assert done.code == exit_status.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
     assert "the server's TLS certificate is not trusted" in (run.folder / "report.json").read_text()
-    assert synthetic_servers.fake.seen.requests == before
+    assert synthetic_servers.fake.request_log.requests == before
 
 
 def test_a_certificate_for_another_name_is_not_trusted(run: Shell, front: Front, synthetic_servers: Servers) -> None:
-    before = synthetic_servers.fake.seen.requests
+    before = synthetic_servers.fake.request_log.requests
     done = run(*RUN, REPLICATE_BASE_URL=f"https://127.0.0.1:{front.port}")
     assert done.code == exit_status.INCOMPLETE
     assert "the server's TLS certificate is not trusted" in done.err
-    assert synthetic_servers.fake.seen.requests == before
+    assert synthetic_servers.fake.request_log.requests == before
 
 
 def test_a_server_without_tls_is_an_error_that_says_so(run: Shell, synthetic_servers: Servers) -> None:
@@ -206,13 +206,13 @@ def test_all_goes_through_the_proxy_which_sees_neither_token_nor_question(
     run: Shell, front: Front, synthetic_servers: Servers, name: str
 ) -> None:
     proxy = Proxy({f"{HOST}:{front.port}": front.port}, f"ci:{PASSWORD}")
-    before = synthetic_servers.fake.seen.requests
+    before = synthetic_servers.fake.request_log.requests
     with serving(proxy) as port:
         where = {name: f"http://ci:{PASSWORD}@127.0.0.1:{port}", "REPLICATE_BASE_URL": f"https://{HOST}:{front.port}"}
         done = run(*RUN, **where)
     assert "up to date" in done.err
     assert "network_error" not in (run.folder / "report.json").read_text()
-    assert synthetic_servers.fake.seen.requests - before >= 5
+    assert synthetic_servers.fake.request_log.requests - before >= 5
     assert set(proxy.asked) == {f"CONNECT {HOST}:{front.port} HTTP/1.1"}
     for secret in (TOKEN.encode(), b"/v1/models", b"Bearer"):
         assert secret not in proxy.passed
@@ -271,9 +271,9 @@ def test_a_netrc_does_not_take_the_tokens_place(run: Shell, synthetic_servers: S
         f"machine localhost login me password {PASSWORD}\nmachine 127.0.0.1 login me password {PASSWORD}\n"
     )
     (run.folder / ".netrc").chmod(0o600)
-    before = synthetic_servers.fake.seen.tokens.copy()
+    before = synthetic_servers.fake.request_log.tokens.copy()
     for url in (synthetic_servers.fake.base_url, f"https://localhost:{front.port}"):
         where = {"HOME": str(run.folder), "NETRC": str(run.folder / ".netrc"), "REPLICATE_BASE_URL": url}
         assert "up to date" in run(*RUN, **where).err
         (run.folder / "run.sqlite").unlink()
-    assert (synthetic_servers.fake.seen.tokens - before).keys() == {"valid"}
+    assert (synthetic_servers.fake.request_log.tokens - before).keys() == {"valid"}

@@ -21,17 +21,17 @@ from audit.cli.signals import Stop
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.commands.settings import RunSettings
+from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused, Throttled
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import Model, World
-from audit.demo.servers import load
 from audit.demo.users import DemoUsers, users_at
 from audit.model.replies import TrainingsRead
 from audit.postgres.url import parse_database_url
 from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.forks import PYTHON, Forks, forkable
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -45,7 +45,7 @@ class Servers:
     """A database and what Replicate has to say about it."""
 
     dsn: str
-    fake: FakeReplicate
+    fake: InstrumentedReplicate
     retries: int = 1
 
     def settings(self, folder: Path, **changes: Any) -> RunSettings:
@@ -124,14 +124,14 @@ def servers(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     """
     dsn = asyncio.run(new_database(postgres_server, "servers"))
     asyncio.run(load(dsn, demo_users))
-    with in_thread(FakeReplicate(WorldWithoutWaits(demo_users.world))) as fake:
+    with in_thread(InstrumentedReplicate(WorldWithoutWaits(demo_users.world))) as fake:
         yield Servers(dsn, fake, retries=0)
 
 
 @pytest.fixture(scope="session")
 def faulty_servers(servers: Servers, demo_users: DemoUsers) -> Iterator[Servers]:
     """The demo's users with all that Replicate does to them: it makes everybody wait, and is well the second time."""
-    with in_thread(FakeReplicate(demo_users.world)) as fake:
+    with in_thread(InstrumentedReplicate(demo_users.world)) as fake:
         yield Servers(servers.dsn, fake)
 
 
@@ -146,7 +146,7 @@ def synthetic_servers(postgres_server: str, synthetic_users: SyntheticUsers) -> 
     """Servers with the synthetic users, to be read only."""
     dsn = asyncio.run(new_database(postgres_server, "square"))
     asyncio.run(load(dsn, synthetic_users))
-    with in_thread(FakeReplicate(synthetic_users)) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
         yield Servers(dsn, fake)
 
 

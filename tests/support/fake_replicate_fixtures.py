@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
-from audit.demo.fake_replicate.world import Model, SmallWorld, Training, World, version_hash
+from audit.demo.fake_replicate.server import TOKEN
+from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, World, version_hash
 from audit.model.replies import Account, Version
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, ServerTime
 
 OWNER = "acme-photos"
 ACCOUNT = Account(type="organization", username=OWNER)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-Serve = Callable[..., Awaitable[FakeReplicate]]
+Serve = Callable[..., Awaitable[InstrumentedReplicate]]
 
 
 def versions(count: int, name: str = "face") -> tuple[Version, ...]:
@@ -33,7 +34,7 @@ def model(name: str = "face", count: int = 3, **fields: object) -> Model:
     return Model(**{"owner": OWNER, "name": name, "versions": versions(count, name), **fields})  # type: ignore[arg-type] # fields are the test's
 
 
-def small_world(*models: Model, trainings: tuple[Training, ...] = ()) -> SmallWorld:
+def small_world(*models: Model, trainings: tuple[FakeTraining, ...] = ()) -> SmallWorld:
     """The account with these models."""
     return SmallWorld(ACCOUNT, models, trainings)
 
@@ -46,9 +47,9 @@ class ManualTime:
         self.slept: list[float] = []
 
     @property
-    def times(self) -> Times:
+    def server_time(self) -> ServerTime:
         """For a fake Replicate."""
-        return Times(clock=lambda: self.seconds, now=self.now, sleep=self.sleep)
+        return ServerTime(clock=lambda: self.seconds, now=self.now, sleep=self.sleep)
 
     def now(self) -> datetime:
         """The date."""
@@ -71,14 +72,16 @@ def manual_time() -> ManualTime:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """`await serve(model(...), ..., rules=, times=)` or `await serve(world, ...)`: runs until the test ends."""
+    """`await serve(model(...), ..., behaviour=, time=)` or `await serve(world, ...)`: runs until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def start(*what: Model | World, rules: Rules | None = None, times: Times | None = None) -> FakeReplicate:
+        async def start(
+            *what: Model | World, behaviour: Behaviour | None = None, time: ServerTime | None = None
+        ) -> InstrumentedReplicate:
             models = [part for part in what if isinstance(part, Model)]
             worlds = [part for part in what if not isinstance(part, Model)]
             return await stack.enter_async_context(
-                FakeReplicate(worlds[0] if worlds else small_world(*models), rules, times=times)
+                InstrumentedReplicate(worlds[0] if worlds else small_world(*models), behaviour, time=time)
             )
 
         yield start

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Literal, NamedTuple
 
-from audit.demo.fake_replicate.server import FakeReplicate, Seen
-from audit.demo.fake_replicate.thread import _START_SECONDS
+from audit.demo.fake_replicate.server import START_SECONDS
+from tests.support.instrumented_replicate import InstrumentedReplicate, RequestLog
 
 
 class Usage(NamedTuple):
     """What a fake Replicate in a process of its own has counted and used."""
 
-    seen: Seen
+    request_log: RequestLog
     cpu_seconds: float
     """Of the whole process, since it was ready."""
     peak: int
@@ -43,12 +43,12 @@ class RemoteFakeReplicate:
         return count
 
     def spend(self, requests: int) -> None:
-        """See `FakeReplicate.spend`."""
+        """See `InstrumentedReplicate.spend`."""
         self._connection.send(requests)
 
 
 @contextmanager
-def in_process(make: Callable[[], FakeReplicate]) -> Iterator[RemoteFakeReplicate]:
+def in_process(make: Callable[[], InstrumentedReplicate]) -> Iterator[RemoteFakeReplicate]:
     """Serves from a process of its own, so that its CPU time and memory are not the caller's.
 
     `make` is called there and has to be picklable: a function of a module, or a `functools.partial` of one. The
@@ -60,8 +60,8 @@ def in_process(make: Callable[[], FakeReplicate]) -> Iterator[RemoteFakeReplicat
     process.start()
     there.close()
     try:
-        if not here.poll(_START_SECONDS):
-            raise TimeoutError(f"The fake Replicate did not start within {_START_SECONDS:.0f} s.")
+        if not here.poll(START_SECONDS):
+            raise TimeoutError(f"The fake Replicate did not start within {START_SECONDS:.0f} s.")
         yield RemoteFakeReplicate(here, here.recv())
     finally:
         here.close()
@@ -72,11 +72,11 @@ def in_process(make: Callable[[], FakeReplicate]) -> Iterator[RemoteFakeReplicat
         process.close()
 
 
-def _serve(make: Callable[[], FakeReplicate], connection: Connection) -> None:
+def _serve(make: Callable[[], InstrumentedReplicate], connection: Connection) -> None:
     asyncio.run(_answer_parent(make(), connection))
 
 
-async def _answer_parent(fake: FakeReplicate, connection: Connection) -> None:
+async def _answer_parent(fake: InstrumentedReplicate, connection: Connection) -> None:
     parent_gone = asyncio.Event()
 
     def read() -> None:
@@ -87,9 +87,9 @@ async def _answer_parent(fake: FakeReplicate, connection: Connection) -> None:
             return
         if request == "usage":
             cpu, peak = _used()
-            connection.send(Usage(fake.seen, cpu - used_before, peak))
+            connection.send(Usage(fake.request_log, cpu - used_before, peak))
         elif request == "answered":
-            connection.send(fake.seen.statuses.total())
+            connection.send(fake.request_log.statuses.total())
         else:
             fake.spend(request)
 

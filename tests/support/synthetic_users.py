@@ -10,8 +10,8 @@ from typing import Final, overload
 
 import msgspec
 
-from audit.demo.fake_replicate.world import Model, Training, weights_url
-from audit.demo.rows import ModelRow, UserRow
+from audit.demo.database import ModelRow, UserRow
+from audit.demo.fake_replicate.world import FakeTraining, Model, weights_url
 from audit.model.codes import Reason
 from audit.model.replies import Account, Version
 
@@ -91,25 +91,25 @@ class SyntheticUsers:
         return Model(owner=owner, name=name, versions=() if reason is Reason.NO_VERSIONS else self.versions(i))
 
     @property
-    def trainings(self) -> Sequence[Training]:
+    def trainings(self) -> Sequence[FakeTraining]:
         """Of every user the last training, user 0's the most recent, and of every fifth the one before."""
         return _Trainings(self)
 
-    def training(self, training_id: str) -> Training | None:
+    def training(self, training_id: str) -> FakeTraining | None:
         """See `World`."""
         digits = training_id[-8:]
         i = int(digits) if digits.isascii() and digits.isdigit() else self.n
         ages = [age for age in (0, 1) if training_id == _training_id(i, age)]
         return self.made(i, ages[0]) if i < self.n and ages else None
 
-    def made(self, i: int, age: int) -> Training:
+    def made(self, i: int, age: int) -> FakeTraining:
         """The training that made user i's version of that age.
 
         A model that Replicate does not have was given a wrong name, so its training went to another one.
         """
         made, name = made_at(i, age), self.model_name(i)
         misnamed = self.reason(i) in {Reason.MODEL_NOT_FOUND, Reason.NO_VERSIONS}
-        return Training(
+        return FakeTraining(
             id=_training_id(i, age),
             destination=f"{OWNER}/{name}-2" if misnamed else f"{OWNER}/{name}",
             status="succeeded",
@@ -165,7 +165,7 @@ class SyntheticUsers:
         return hashlib.sha256(b"%d %d %d" % (self.seed, i, age)).hexdigest()
 
 
-class _Trainings(Sequence[Training]):
+class _Trainings(Sequence[FakeTraining]):
     """The trainings of synthetic users, made when they are looked at."""
 
     def __init__(self, synthetic_users: SyntheticUsers) -> None:
@@ -175,10 +175,10 @@ class _Trainings(Sequence[Training]):
         return self._users.n + (self._users.n + 4) // 5
 
     @overload
-    def __getitem__(self, place: int) -> Training: ...
+    def __getitem__(self, place: int) -> FakeTraining: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Training]: ...
-    def __getitem__(self, place: int | slice) -> Training | Sequence[Training]:
+    def __getitem__(self, place: slice) -> Sequence[FakeTraining]: ...
+    def __getitem__(self, place: int | slice) -> FakeTraining | Sequence[FakeTraining]:
         if isinstance(place, slice):
             return [self[each] for each in range(len(self))[place]]
         number, n = range(len(self))[place], self._users.n
@@ -271,7 +271,7 @@ class OddlyTrainedUsers(SyntheticUsers):
             case _:
                 return versions
 
-    def made(self, i: int, age: int) -> Training:
+    def made(self, i: int, age: int) -> FakeTraining:
         """The training that made user i's version of that age, or should have."""
         training = super().made(i, age)
         oddity = self.oddity(i)

@@ -1,20 +1,26 @@
-"""Question -> answer, as Replicate gives it when nothing goes wrong (but for a `next` that misleads)."""
+"""Question -> answer, as Replicate gives it when nothing goes wrong (but for lists and links that mislead)."""
 
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 from urllib.parse import parse_qs, quote, unquote
 
-from audit.demo.fake_replicate import bodies
-from audit.demo.fake_replicate.bodies import Body, Piece
-from audit.demo.fake_replicate.delivery import Answer
-from audit.demo.fake_replicate.faults import Endpoint, Paging, listed
-from audit.demo.fake_replicate.refusals import not_found
-from audit.demo.fake_replicate.world import Model, World, visible_model
-from audit.model.replies import Version
+import msgspec
+
+from audit.demo.fake_replicate.delivery import Answer, Body, Piece
+from audit.demo.fake_replicate.faults import Endpoint, Fault, ForeignNext, VersionFields, error
+from audit.demo.fake_replicate.schema import OPENAPI_SCHEMA
+from audit.demo.fake_replicate.world import TRAINER, FakeTraining, Model, World, version_hash, visible_model
+from audit.model.replies import Account, Version
 
 T = TypeVar("T")
+Parts: TypeAlias = list[bytes | Piece]
+"""The pieces of a JSON object."""
+_VERSION_END = Piece(b'"cog_version":"0.14.1","openapi_schema":' + msgspec.json.encode(OPENAPI_SCHEMA) + b"}")
+"""What all versions have in common, encoded once."""
+_TRAINER_VERSION = version_hash(TRAINER)
+_dumped = msgspec.json.encode
 
 
 class Question(NamedTuple):
@@ -67,88 +73,145 @@ class Answers:
         self._origin = origin
         self._sizes = sizes
 
-    def answer(self, asked: Question, paging: Paging | None = None) -> Answer:
-        """The right answer, or, with `paging`, one whose `next` must not be followed."""
+    def answer(self, asked: Question, fault: Fault | None = None) -> Answer:
+        """The right answer, or, with a `ForeignNext`, one whose `next` must not be followed."""
         match asked.endpoint:
             case "account":
-                account = self._world.account
-                return Answer(200, Body([bodies.account_body(account, account.username.replace("-", " ").title())]))
+                return Answer(200, Body(_dumped(account_fields(self._world.account))))
             case "models":
-                return self._page(asked, self._world.public_models, bodies.model_parts, self._sizes.models)
+                return self._page(asked, self._world.public_models, model_parts, self._sizes.models)
             case "trainings":
-                return self._page(
-                    asked,
-                    self._world.trainings,
-                    lambda training: bodies.training_parts(training, self._origin),
-                    self._sizes.trainings,
-                )
+                return self._page(asked, self._world.trainings, self._training, self._sizes.trainings)
             case "training":
                 training = self._world.training(asked.item)
-                return Answer(200, Body(bodies.training_parts(training, self._origin))) if training else not_found()
+                return Answer(200, Body(*self._training(training))) if training else not_found()
             case "nothing":
                 return not_found()
             case _:
                 model = visible_model(self._world, asked.model_id)
-                return self._about(asked, model, paging) if model else not_found()
+                return self._about(asked, model, fault) if model else not_found()
 
-    def _about(self, asked: Question, model: Model, paging: Paging | None) -> Answer:
+    def _about(self, asked: Question, model: Model, fault: Fault | None) -> Answer:
         if asked.endpoint == "model":
-            return Answer(200, Body(bodies.model_parts(model)))
+            return Answer(200, Body(*model_parts(model)))
         if not model.lists_versions:
             return not_found()
-        versions = model.versions
         if asked.endpoint == "version":
-            chosen = [version for version in versions if version.id == asked.item]
-            return Answer(200, Body(bodies.version_parts(chosen[0]))) if chosen else not_found()
-        for disguise in model.disguises if versions else ():
-            versions = listed(disguise, versions)
-        if paging:
-            return self._misleading_page(asked, versions, paging)
-        return self._page(asked, versions, bodies.version_parts, self._sizes.versions)
+            chosen = [version for version in model.versions if version.id == asked.item]
+            return Answer(200, Body(*version_parts(version_fields(chosen[0])))) if chosen else not_found()
+        versions = [version_fields(version) for version in model.versions]
+        for variant in model.variants if versions else ():
+            versions = variant.listed(versions)
+        misleading = fault if isinstance(fault, ForeignNext) else None
+        return self._page(asked, versions, version_parts, self._sizes.versions, misleading)
+
+    def _training(self, training: FakeTraining) -> Parts:
+        return [_dumped(training_fields(training, f"{self._origin}/v1/trainings/{training.id}"))]
 
     def _page(
-        self, asked: Question, items: Sequence[T], parts: Callable[[T], list[bytes | Piece]], size: int
+        self,
+        asked: Question,
+        items: Sequence[T],
+        parts_of: Callable[[T], Parts],
+        size: int,
+        misleading: ForeignNext | None = None,
     ) -> Answer:
         start = _offset(asked.cursor)
         if start is None:
-            return Answer(404, Body([bodies.refusal(404, "Invalid cursor")]))
+            return error(404, "Invalid cursor")
         here = self._origin + asked.path
-        previous = self._url(here, max(0, start - size)) if start else None
-        following = self._url(here, start + size) if start + size < len(items) else None
-        head = bodies.page_head(previous, following)
-        return Answer(200, bodies.page_body(head, map(parts, items[start : start + size])))
-
-    def _misleading_page(self, asked: Question, versions: Sequence[Version], paging: Paging) -> Answer:
-        here = self._origin + asked.path
-        start = _offset(asked.cursor) or 0
-        onwards = f"{asked.path}?cursor={quote(_cursor(start + self._sizes.versions))}"
-        scheme, _, host_and_port = self._origin.partition("://")
-        host, _, port = host_and_port.rpartition(":")
-        match paging.form:
-            case _ if paging.to is not None:
-                following = paging.to + onwards
-            case "host":
-                following = f"{scheme}://replicate.example{onwards}"
-            case "port":
-                following = f"{scheme}://{host}:{int(port) - 1}{onwards}"
-            case "scheme":
-                following = f"https://{host_and_port}{onwards}"
-            case "loop":
-                following = f"{here}?cursor={quote(asked.cursor)}" if asked.cursor else here
-            case "loop2":
-                following = here if start else self._url(here, self._sizes.versions)
-            case _:
-                following = self._origin + onwards
-        first = start % len(versions) if versions else 0
-        page = versions[first : first + self._sizes.versions]
-        return Answer(200, bodies.page_body(bodies.page_head(None, following), map(bodies.version_parts, page)))
-
-    def _url(self, here: str, start: int) -> str:
-        return f"{here}?cursor={quote(_cursor(start))}"
+        previous = _url(here, max(0, start - size)) if start else None
+        following = _url(here, start + size) if start + size < len(items) else None
+        if misleading:
+            this = f"{here}?cursor={quote(asked.cursor)}" if asked.cursor else here
+            following = misleading.next_url(this, _url(here, start + size))
+            start %= len(items) or 1  # a list without an end begins again
+        parts: Parts = [b'{"previous":' + _dumped(previous) + b',"next":' + _dumped(following) + b',"results":[']
+        for number, item in enumerate(items[start : start + size]):
+            if number:
+                parts.append(b",")
+            parts += parts_of(item)
+        parts.append(b"]}")
+        return Answer(200, Body(*parts))
 
 
-def _cursor(start: int) -> str:
-    return base64.urlsafe_b64encode(f"o={start}".encode()).decode()
+def not_found() -> Answer:
+    """404, in the API's words."""
+    return error(404, "The requested resource could not be found.")
+
+
+def account_fields(account: Account) -> dict[str, object]:
+    """The answer to `/account`."""
+    return {
+        "type": account.type,
+        "username": account.username,
+        "name": account.username.replace("-", " ").title(),
+        "github_url": None,
+        "avatar_url": None,
+    }
+
+
+def version_fields(version: Version) -> VersionFields:
+    """What differs between versions."""
+    return {"id": version.id, "created_at": version.created_at}
+
+
+def version_parts(fields: VersionFields) -> Parts:
+    """One version object."""
+    return [_dumped(fields)[:-1] + b",", _VERSION_END]
+
+
+def model_parts(model: Model) -> Parts:
+    """One model object, its latest version included."""
+    fields = {
+        "url": f"https://replicate.com/{model.id}",
+        "owner": model.owner,
+        "name": model.name,
+        "description": None,
+        "visibility": "public" if model.public else "private",
+        "github_url": None,
+        "paper_url": None,
+        "license_url": None,
+        "run_count": 17 * len(model.versions),
+        "cover_image_url": None,
+        "default_example": None,
+    }
+    head = _dumped(fields)[:-1] + b',"latest_version":'
+    if not model.versions:
+        return [head + b"null}"]
+    return [head, *version_parts(version_fields(model.versions[0])), b"}"]
+
+
+def training_fields(training: FakeTraining, url: str) -> dict[str, object]:
+    """One training object, which is at `url`."""
+    output = None
+    if training.output_version:
+        output = {"version": f"{training.destination}:{training.output_version}", "weights": training.weights}
+    return {
+        "id": training.id,
+        "model": TRAINER,
+        "version": _TRAINER_VERSION,
+        "status": training.status,
+        "source": training.source,
+        "input": {
+            "steps": 1000,
+            "lora_rank": 16,
+            "trigger_word": training.trigger_word,
+            "input_images": f"https://replicate.delivery/uploads/{training.id}/photos.zip",
+        },
+        "output": output,
+        "error": training.error,
+        "logs": "flux_train_replicate: 100%|##########| 1000/1000\n" if output else "",
+        "metrics": {"predict_time": 1043.62, "total_time": 1102.91} if training.completed_at else {},
+        "created_at": training.created_at,
+        "started_at": None if training.status == "starting" else training.created_at,
+        "completed_at": training.completed_at,
+        "urls": {"get": url, "cancel": f"{url}/cancel"},
+    }
+
+
+def _url(here: str, start: int) -> str:
+    return f"{here}?cursor={quote(base64.urlsafe_b64encode(f'o={start}'.encode()))}"
 
 
 def _offset(cursor: str) -> int | None:

@@ -1,28 +1,71 @@
-"""How an answer gets onto the wire: as it should, or cut off, dripping, endless.
+"""Answers as bytes, and how they get to the client.
 
-Answers are written byte by byte as we want them, without aiohttp's response classes: those would repair what is
-meant to be broken, and a prepared answer costs one write.
+They are written byte by byte as we want them, without aiohttp's response classes: those would repair what is meant to
+be broken, and a prepared answer costs one write.
+
+A version carries 9 KB of schema that is the same for all. It is compressed once, ended with a full flush, which makes
+it a whole number of bytes that may stand anywhere in a deflate stream (RFC 1951, zlib's Z_FULL_FLUSH); what differs
+stands between as stored blocks. So a gzip body costs one checksum instead of one compression.
 """
 
-import asyncio
-import functools
-import socket
 import struct
 import zlib
-from collections.abc import Awaitable, Callable
+from functools import cached_property
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from audit.demo.fake_replicate.bodies import Body
-from audit.demo.fake_replicate.faults import Bomb, Drip, Fault, Hang, Huge, Reset, Truncated
+_GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_LAST_BLOCK = b"\x01\x00\x00\xff\xff"
+_STORED_LIMIT = 0xFFFF
 
-Sleep = Callable[[float], Awaitable[None]]
-_PAGE_HEAD = b'{"previous":null,"next":null,"results":['
-_PAGE_END = b"]}"
-_CHUNK = 1 << 20
+
+class Piece:
+    """Bytes, and the same bytes as part of a deflate stream."""
+
+    __slots__ = ("deflated", "plain")
+
+    def __init__(self, plain: bytes) -> None:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self.plain = plain
+        self.deflated = packer.compress(plain) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+class Body:
+    """A body of prepared pieces and loose bytes, to be sent plain or as gzip."""
+
+    def __init__(self, *parts: bytes | Piece) -> None:
+        self._parts = parts
+
+    @cached_property
+    def plain(self) -> bytes:
+        """The body as it is."""
+        return b"".join([part if isinstance(part, bytes) else part.plain for part in self._parts])
+
+    def gzipped(self) -> bytes:
+        """The body as one gzip member, valid to the last checksum."""
+        out = [_GZIP_HEAD]
+        checksum = size = 0
+        for part in self._parts:
+            if isinstance(part, bytes):
+                out.append(_stored(part))
+                plain = part
+            else:
+                out.append(part.deflated)
+                plain = part.plain
+            checksum = zlib.crc32(plain, checksum)
+            size += len(plain)
+        out.append(_LAST_BLOCK)
+        out.append(struct.pack("<II", checksum, size & 0xFFFFFFFF))
+        return b"".join(out)
+
+
+def _stored(plain: bytes) -> bytes:
+    if len(plain) > _STORED_LIMIT:
+        return Piece(plain).deflated
+    return struct.pack("<BHH", 0, len(plain), len(plain) ^ 0xFFFF) + plain
 
 
 class Answer(NamedTuple):
@@ -32,8 +75,6 @@ class Answer(NamedTuple):
     body: Body
     content_type: str | None = "application/json"
     headers: str = ""
-    encoding: str | None = None
-    """Claimed for a body that is sent as it is; None lets the client choose between gzip and none."""
 
 
 class Sent(web.StreamResponse):
@@ -49,121 +90,44 @@ class Sent(web.StreamResponse):
         return self._reusable
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Does nothing: the head is out."""
+        """Do nothing: the head is out."""
         return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Does nothing: the body is out."""
+        """Do nothing: the body is out."""
 
 
 SENT = Sent(reusable=True)
 SENT_LAST = Sent(reusable=False)
 
 
-class Line:
-    """One request's way back to the client."""
+class ResponseWriter:
+    """The way back to the client of one request. `common` are the header lines of every answer."""
 
-    def __init__(self, request: web.BaseRequest, common: str, sleep: Sleep) -> None:
-        self._request = request
+    def __init__(self, request: web.BaseRequest, common: str) -> None:
+        self.request = request
         self._common = common
-        self._sleep = sleep
-        self._gzip = "gzip" in request.headers.get("Accept-Encoding", "")
 
-    async def send(self, answer: Answer, fault: Fault | None = None) -> Sent:
-        """Sends the answer in the way of the fault; returns what the handler has to return."""
-        match fault:
-            case Hang():
-                await asyncio.Event().wait()  # until the client goes, or the server: both cancel
-            case Reset():
-                return await self._reset(answer, midway=fault.midway)
-            case Truncated():
-                head, body = self._bytes(answer)
-                await self._write(head + body[: len(body) // 2])
-                return SENT_LAST
-            case Drip():
-                return await self._drip(answer, fault.pause)
-            case Huge():
-                return await self._huge(fault)
-            case Bomb():
-                return await self._bomb(fault)
-            case _:
-                head, body = self._bytes(answer)
-                await self._write(head if self._request.method == "HEAD" else head + body)
-        return SENT if self._request.keep_alive else SENT_LAST
+    async def send(self, answer: Answer) -> Sent:
+        """Send the whole answer; returns what aiohttp's handler has to return."""
+        head, body = self.encode(answer)
+        await self.write(head if self.request.method == "HEAD" else head + body)
+        return SENT if self.request.keep_alive else SENT_LAST
 
-    def _bytes(self, answer: Answer) -> tuple[bytes, bytes]:
-        encoding = answer.encoding
-        if encoding is None and self._gzip:
-            encoding, body = "gzip", answer.body.gzipped()
-        else:
-            body = answer.body.plain
-        return self._head(answer, f"Content-Length: {len(body)}\r\n", encoding), body
+    def encode(self, answer: Answer) -> tuple[bytes, bytes]:
+        """Head and body, as gzip where the client accepts it."""
+        packed = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        body = answer.body.gzipped() if packed else answer.body.plain
+        return self.head(answer, f"Content-Length: {len(body)}\r\n", "gzip" if packed else None), body
 
-    def _head(self, answer: Answer, length: str, encoding: str | None) -> bytes:
+    def head(self, answer: Answer, length: str, encoding: str | None) -> bytes:
+        """Status line and headers; `length` is the header line that says where the body ends."""
         kind = f"Content-Type: {answer.content_type}\r\n" if answer.content_type else ""
         packed = f"Content-Encoding: {encoding}\r\n" if encoding else ""
-        close = "" if self._request.keep_alive else "Connection: close\r\n"
-        status = HTTPStatus(answer.status)
+        close = "" if self.request.keep_alive else "Connection: close\r\n"
         lines = f"{kind}{length}{packed}{self._common}{answer.headers}{close}"
-        return f"HTTP/1.1 {answer.status} {status.phrase}\r\n{lines}\r\n".encode()
+        return f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n{lines}\r\n".encode()
 
-    async def _write(self, data: bytes) -> None:
-        await self._request.writer.write(data)
-
-    async def _reset(self, answer: Answer, *, midway: bool) -> Sent:
-        if midway:
-            head, body = self._bytes(answer)
-            await self._write(head + body[: len(body) // 2])
-        transport = self._request.transport
-        if transport is not None:
-            # Linger 0 makes closing send RST, which is what a client sees of a proxy that dies.
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        return SENT_LAST
-
-    async def _drip(self, answer: Answer, pause: float) -> Sent:
-        head, body = self._bytes(answer)
-        await self._write(head)
-        for at in range(len(body)):
-            await self._write(body[at : at + 1])
-            await self._sleep(pause)
-        return SENT
-
-    async def _huge(self, fault: Huge) -> Sent:
-        answer = Answer(200, Body(()))
-        length = f"Content-Length: {fault.size}\r\n" if fault.declared else "Connection: close\r\n"
-        await self._write(self._head(answer, length, None) + _PAGE_HEAD)
-        left = fault.size - len(_PAGE_HEAD) - len(_PAGE_END)
-        blanks = b" " * _CHUNK
-        while left > 0:
-            await self._write(blanks[:left])
-            left -= _CHUNK
-        await self._write(_PAGE_END)
-        return SENT_LAST
-
-    async def _bomb(self, fault: Bomb) -> Sent:
-        packed = await asyncio.to_thread(bomb, fault.size)  # a third of a second for 300 MB
-        await self._write(self._head(Answer(200, Body(())), f"Content-Length: {len(packed)}\r\n", "gzip"))
-        await self._write(packed)
-        return SENT_LAST
-
-
-@functools.lru_cache(maxsize=4)
-def bomb(size: int) -> bytes:
-    """A gzip member of a valid, empty page with blanks in it: `size` bytes or up to 1 MB more when decoded."""
-    blanks = b" " * _CHUNK
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    # Compressing the same megabyte again and again is slow, copying what came of it is not; the checksum needs no copy.
-    parts = [packer.compress(_PAGE_HEAD), packer.flush(zlib.Z_FULL_FLUSH)]
-    block_packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    block = block_packer.compress(blanks) + block_packer.flush(zlib.Z_FULL_FLUSH)
-    count = -(-size // _CHUNK)
-    checksum = zlib.crc32(_PAGE_HEAD)
-    for _ in range(count):
-        checksum = zlib.crc32(blanks, checksum)
-    end_packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    end = end_packer.compress(_PAGE_END) + end_packer.flush()
-    checksum = zlib.crc32(_PAGE_END, checksum)
-    length = len(_PAGE_HEAD) + count * _CHUNK + len(_PAGE_END)
-    return b"".join([*parts, block * count, end, struct.pack("<II", checksum, length & 0xFFFFFFFF)])
+    async def write(self, data: bytes) -> None:
+        """Send these bytes."""
+        await self.request.writer.write(data)

@@ -1,34 +1,80 @@
-"""What a model's versions look like under a `Disguise`: on the wire, and to a client that sees through it."""
+"""What goes wrong: each fault answers in its own way, or sends the right answer in a wrong one.
 
+A fault is part of the data of a model. `tests/support/faults.py` has more of them.
+"""
+
+import asyncio
 import random
-from typing import Literal
+import socket
+import struct
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
-from audit.model.codes import FailureReason, Reason
-from audit.model.replies import Version
+from audit.demo.fake_replicate.delivery import SENT_LAST, Answer, Body, ResponseWriter, Sent
 
 Endpoint = Literal["account", "models", "model", "versions", "version", "trainings", "training", "nothing"]
 """`nothing` is every path that the API does not have."""
+VersionFields: TypeAlias = dict[str, Any]
+"""`id` and `created_at` of a version in a page, as they go over the wire."""
+_EDGE_PAGE = b"""<!DOCTYPE html>
+<html lang="en-US"><head><title>api.replicate.com | %(status)d: Error</title></head>
+<body><h1>Error %(status)d</h1><p>The web server reported an error.</p>
+<p>Cloudflare Ray ID: <strong>8f1c0a2b3d4e5f60</strong></p>
+</body></html>
+"""
+_DETAILS = {
+    403: "You do not have permission to perform this action.",
+    408: "Request timeout.",
+    418: "I'm a teapot.",
+    422: "The request could not be processed.",
+}
+
+
+def error(status: int, detail: str, headers: str = "", **more: object) -> Answer:
+    """An error in the API's words; most of its errors have `detail` and `status`."""
+    body = msgspec.json.encode({"detail": detail, "status": status, **more})
+    return Answer(status, Body(body), headers=headers)
+
+
+def unauthenticated() -> Answer:
+    """401, in the API's words."""
+    detail = "You did not pass a valid authentication token"
+    body = msgspec.json.encode({"title": "Unauthenticated", "detail": detail, "status": 401})
+    return Answer(401, Body(body), "application/problem+json")
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module's docstring."""
+    """Something that goes wrong with requests to the endpoints `on` (empty for all), the first `times` of them or all.
+
+    This one leaves the answer alone.
+    """
 
     times: int | None = None
     on: tuple[Endpoint, ...] = ("versions",)
-    """Empty for all."""
 
-    def meets(self, endpoint: Endpoint) -> bool:
-        """Whether requests of this kind are spoiled."""
+    def affects(self, endpoint: Endpoint) -> bool:
+        """Whether requests of this kind meet the fault."""
         return not self.on or endpoint in self.on
+
+    def answer(self) -> Answer | None:
+        """The answer in the place of the right one; None leaves that alone."""
+        return None
+
+    async def send(self, writer: ResponseWriter, answer: Answer) -> Sent:
+        """Send the answer in the fault's way."""
+        return await writer.send(answer)
 
 
 class Throttled(Fault, frozen=True, kw_only=True):
-    """429, with the wait in one of the places where Replicate and its edge have put it."""
+    """429, with the seconds to wait in the body."""
 
-    form: Literal["seconds", "date", "body", "text", "old_text", "bare"] = "body"
     wait: int = 30
+
+    def answer(self) -> Answer:
+        """See `Fault`."""
+        return error(429, "Request was throttled.", retry_after=self.wait)
 
 
 class Refused(Fault, frozen=True, kw_only=True):
@@ -37,178 +83,91 @@ class Refused(Fault, frozen=True, kw_only=True):
     status: int
     body: Literal["json", "html", "empty"] = "json"
 
+    def answer(self) -> Answer:
+        """See `Fault`."""
+        if self.body == "html":
+            return Answer(self.status, Body(_EDGE_PAGE % {b"status": self.status}), "text/html; charset=UTF-8")
+        if self.body == "empty":
+            return Answer(self.status, Body(), None)
+        if self.status == 401:
+            return unauthenticated()
+        return error(
+            self.status, _DETAILS.get(self.status, "Internal server error." if self.status >= 500 else "Refused.")
+        )
+
 
 class Reset(Fault, frozen=True, kw_only=True):
-    """The connection is reset: before the first byte, or in the middle of the body."""
+    """The connection is reset before the first byte."""
 
-    midway: bool = False
-
-
-class Truncated(Fault, frozen=True, kw_only=True):
-    """Content-Length promises the whole body, half of it comes, then the connection is closed."""
-
-
-class Drip(Fault, frozen=True, kw_only=True):
-    """The right answer, one byte every `pause` seconds: no single read is ever late."""
-
-    pause: float = 1.0
+    async def send(self, writer: ResponseWriter, answer: Answer) -> Sent:  # noqa: ARG002 - nothing is sent
+        """See `Fault`."""
+        transport = writer.request.transport
+        if transport is not None:
+            # Linger 0 makes closing send RST, which is what a client sees of a proxy that dies.
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        return SENT_LAST
 
 
 class Hang(Fault, frozen=True, kw_only=True):
     """Takes the request and never answers."""
 
-
-class Huge(Fault, frozen=True, kw_only=True):
-    """A valid answer of this many bytes, made while it is sent. `declared` says so in Content-Length beforehand."""
-
-    size: int = 600_000_000
-    declared: bool = False
-
-
-class Bomb(Fault, frozen=True, kw_only=True):
-    """A valid gzip body that is a thousand times larger when decoded (`size` bytes)."""
-
-    size: int = 300_000_000
-
-
-class Redirected(Fault, frozen=True, kw_only=True):
-    """Sends the client away: to `to`, or, where that is "", to the very same URL."""
-
-    status: Literal[301, 302, 303, 307, 308] = 302
-    to: str = "https://replicate.example/v1/stolen"
+    async def send(self, writer: ResponseWriter, answer: Answer) -> Sent:  # noqa: ARG002 - nothing is sent
+        """See `Fault`."""
+        await asyncio.Event().wait()  # until the client goes, or the server: both cancel
+        raise AssertionError
 
 
 class Odd(Fault, frozen=True, kw_only=True):
-    """200 with a body of one's own; `ODD_BODIES` has those that servers have been seen to send."""
+    """200 with a body of one's own."""
 
     content: bytes
     content_type: str | None = "application/json"
-    encoding: str | None = None
-    """A Content-Encoding that is claimed, whatever the content is."""
-    harmless: bool = False
-    """True for what a good client must read all the same."""
+
+    def answer(self) -> Answer:
+        """See `Fault`."""
+        return Answer(200, Body(self.content), self.content_type)
 
 
-class Slow(Fault, frozen=True, kw_only=True):
-    """The right answer after `low` to `high` seconds."""
+class ForeignNext(Fault, frozen=True, kw_only=True):
+    """A page whose `next` leads to another host."""
 
-    low: float
-    high: float | None = None
-
-
-class Paging(Fault, frozen=True, kw_only=True):
-    """A `next` that must not be followed, on an otherwise right page.
-
-    `host`, `port` and `scheme` lead away from this server, `loop` to the page itself, `loop2` to and fro between two,
-    `endless` always to one more page; `to` is an origin of one's own to lead to, such as a second fake Replicate's.
-    """
-
-    form: Literal["host", "port", "scheme", "loop", "loop2", "endless"] = "host"
-    to: str | None = None
+    def next_url(self, this: str, following: str) -> str:  # noqa: ARG002 - subclasses lead back to it
+        """`next` of the page at the URL `this`, which `following` comes after."""
+        return urlsplit(following)._replace(netloc="replicate.example").geturl()
 
 
-class Disguise(Fault, frozen=True, kw_only=True):
-    """The same versions, listed in a way that misleads. Applies to every answer, whatever `times` says."""
+class ResponseVariant(Fault, frozen=True, kw_only=True):
+    """The right versions, listed in a way that misleads. Applies to every answer, whatever `times` says."""
+
+    def listed(self, versions: list[VersionFields]) -> list[VersionFields]:
+        """The list that is sent in the place of `versions`, of which there are some."""
+        raise NotImplementedError
 
 
-class Shuffled(Disguise, frozen=True, kw_only=True):
+class Shuffled(ResponseVariant, frozen=True, kw_only=True):
     """Not most recent first, as is documented, but in an order that follows from the seed."""
 
     seed: int = 1
 
-
-class Dates(Disguise, frozen=True, kw_only=True):
-    """`created_at` null, absent, no date at all, or the same everywhere; of the first `only` versions, or of all."""
-
-    form: Literal["null", "missing", "malformed", "equal"] = "null"
-    only: int | None = None
+    def listed(self, versions: list[VersionFields]) -> list[VersionFields]:
+        """See `ResponseVariant`."""
+        random.Random(self.seed).shuffle(versions)  # noqa: S311 - an order, not a secret
+        return versions
 
 
-class UpperCase(Disguise, frozen=True, kw_only=True):
+class Undated(ResponseVariant, frozen=True, kw_only=True):
+    """Every `created_at` is null."""
+
+    def listed(self, versions: list[VersionFields]) -> list[VersionFields]:
+        """See `ResponseVariant`."""
+        return [version | {"created_at": None} for version in versions]
+
+
+class UpperCase(ResponseVariant, frozen=True, kw_only=True):
     """Version ids in upper case."""
 
-
-class Repeated(Disguise, frozen=True, kw_only=True):
-    """Every version is listed twice, the second time one place later, as when a list moves while it is read."""
-
-
-class Chaos(msgspec.Struct, frozen=True, kw_only=True):
-    """Spoils a share of all requests, each with one of `faults` (no disguises).
-
-    The faults keep to their `on`, and their `times` means nothing here. Which requests are struck follows from the
-    seed, the path and how many times it was asked for before; so it is the same in every order of requests.
-    """
-
-    share: float
-    faults: tuple[Fault, ...]
-    seed: int = 1
-
-    def strikes(self, path: str, nth: int) -> Fault | None:
-        """The fault that meets the nth request for this path, or None."""
-        dice = random.Random(f"{self.seed} {nth} {path}")  # noqa: S311 (repeatable on purpose)
-        return dice.choice(self.faults) if dice.random() < self.share else None
-
-
-def reason_of(fault: Fault) -> FailureReason | None:
-    """What a client that never gets past this fault has to report; None where a good client gets its answer."""
-    match fault:
-        case Throttled():
-            return Reason.RATE_LIMITED
-        case Refused(status=status):
-            return _reason_of_status(status)
-        case Reset() | Truncated():
-            return Reason.NETWORK_ERROR
-        case Drip() | Hang():
-            return Reason.TIMEOUT
-        case Huge() | Bomb() | Redirected() | Odd(harmless=False) | Paging():
-            return Reason.BAD_RESPONSE
-        case _:
-            return None
-
-
-_REASONS: dict[int, FailureReason] = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 408: Reason.TIMEOUT}
-
-
-def _reason_of_status(status: int) -> FailureReason:
-    if status >= 500:
-        return Reason.SERVER_ERROR
-    return _REASONS.get(status, Reason.REJECTED)
-
-
-def label_of(fault: Fault) -> str:
-    """Names the fault in counts."""
-    return str(fault.status) if isinstance(fault, Refused) else type(fault).__name__.lower()
-
-
-MISSING = "missing"
-"""In place of a date: the field is left out."""
-Versions = tuple[Version, ...]
-
-
-def listed(disguise: Disguise, versions: Versions) -> Versions:
-    """The versions as they go over the wire."""
-    match disguise:
-        case Shuffled(seed=seed):
-            shuffled = list(versions)
-            random.Random(seed).shuffle(shuffled)  # noqa: S311 (an order, not a secret)
-            return tuple(shuffled)
-        case Dates(form="null"):
-            return _dated(disguise, versions, None)
-        case Dates(form="missing"):
-            return _dated(disguise, versions, MISSING)
-        case Dates(form="malformed"):
-            return _dated(disguise, versions, "last tuesday")
-        case Dates(form="equal"):
-            return _dated(disguise, versions, versions[0].created_at)
-        case UpperCase():
-            return tuple(Version(version.id.upper(), version.created_at) for version in versions)
-        case Repeated():
-            late = (versions[0], *versions[:-1])
-            return tuple(version for pair in zip(versions, late, strict=True) for version in pair) + versions[-1:]
-        case _:
-            return versions
-
-
-def _dated(disguise: Dates, versions: Versions, date: str | None) -> Versions:
-    count = len(versions) if disguise.only is None else disguise.only
-    return tuple(Version(version.id, date) for version in versions[:count]) + versions[count:]
+    def listed(self, versions: list[VersionFields]) -> list[VersionFields]:
+        """See `ResponseVariant`."""
+        return [version | {"id": version["id"].upper()} for version in versions]

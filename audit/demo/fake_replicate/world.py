@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from audit.demo.fake_replicate.faults import Disguise, Fault
+from audit.demo.fake_replicate.faults import Fault, ResponseVariant
 from audit.model.replies import Account, Version
 
 TRAINER = "ostris/flux-dev-lora-trainer"
@@ -32,12 +32,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.owner}/{self.name}"
 
     @property
-    def disguises(self) -> tuple[Disguise, ...]:
+    def variants(self) -> tuple[ResponseVariant, ...]:
         """The faults that change how versions are listed, not whether there is an answer."""
-        return tuple(fault for fault in self.faults if isinstance(fault, Disguise))
+        return tuple(fault for fault in self.faults if isinstance(fault, ResponseVariant))
 
 
-class Training(msgspec.Struct, frozen=True, kw_only=True):
+class FakeTraining(msgspec.Struct, frozen=True, kw_only=True):
     """One training of the account. Times are ISO 8601 in UTC."""
 
     id: str
@@ -70,31 +70,31 @@ class World(Protocol):
         """What `GET /models` lists."""
 
     @property
-    def trainings(self) -> Sequence[Training]:
+    def trainings(self) -> Sequence[FakeTraining]:
         """Most recent first."""
 
     def model(self, owner: str, name: str) -> Model | None:
         """The model of this name, whoever may see it."""
 
-    def training(self, training_id: str) -> Training | None:
+    def training(self, training_id: str) -> FakeTraining | None:
         """The training with this id."""
 
 
 class SmallWorld:
     """A world that is listed in full."""
 
-    def __init__(self, account: Account, models: Iterable[Model], trainings: Iterable[Training] = ()) -> None:
+    def __init__(self, account: Account, models: Iterable[Model], trainings: Iterable[FakeTraining] = ()) -> None:
         self.account = account
         self._models = {model.id: model for model in models}
         self.public_models: Sequence[Model] = [model for model in self._models.values() if model.public]
-        self.trainings: Sequence[Training] = sorted(trainings, key=lambda t: (t.created_at, t.id), reverse=True)
+        self.trainings: Sequence[FakeTraining] = sorted(trainings, key=lambda t: (t.created_at, t.id), reverse=True)
         self._by_training_id = {training.id: training for training in self.trainings}
 
     def model(self, owner: str, name: str) -> Model | None:
         """The model of this name, whoever may see it."""
         return self._models.get(f"{owner}/{name}")
 
-    def training(self, training_id: str) -> Training | None:
+    def training(self, training_id: str) -> FakeTraining | None:
         """The training with this id."""
         return self._by_training_id.get(training_id)
 

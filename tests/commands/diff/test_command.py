@@ -19,10 +19,9 @@ from click.testing import CliRunner, Result
 import audit.report
 from audit.commands import cli
 from audit.commands.diff.csv_format import COLUMNS
+from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.fake_replicate.server import in_thread
 from audit.findings.comparison import Change
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
@@ -30,6 +29,7 @@ from audit.model.run import Filters
 from tests import ROOT
 from tests.support.audits import Servers, new_database
 from tests.support.audits import audit as audited
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import run_file_of
 from tests.support.samples import NEW, OLD, finding, record
 from tests.support.synthetic_users import OWNER, SyntheticUsers
@@ -80,12 +80,12 @@ def days(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Days
     synthetic_users, folder = SyntheticUsers(60, oddities=0.5), tmp_path_factory.mktemp("days")
     dsn = asyncio.run(new_database(postgres_server, "days"))
     asyncio.run(load(dsn, synthetic_users))
-    with in_thread(FakeReplicate(synthetic_users)) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
         place = Servers(dsn, fake)
         audited(place.settings(folder / "first", outputs=())).close()
         asyncio.run(overnight(dsn, synthetic_users))
         audited(place.settings(folder / "second", outputs=())).close()
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503),)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Refused(status=503),)))) as fake:
         audited(Servers(dsn, fake).settings(folder / "down", outputs=(), retries=0)).close()
     made = Days(synthetic_users, folder)
     for name in ("first", "second", "down"):

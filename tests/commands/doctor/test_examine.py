@@ -12,16 +12,16 @@ from audit.cli.settings import Said
 from audit.commands.doctor.checks import Diagnosis, Result, State
 from audit.commands.doctor.examine import examine
 from audit.commands.doctor.settings import doctor_settings
-from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
+from audit.demo.database import INDEX
+from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import Model
-from audit.demo.rows import INDEX
 from audit.model.exit_status import DOCTOR, ExitStatus
 from audit.model.replies import Version
 from tests.support import fake_replicate_fixtures
 from tests.support.audits import Ended, Servers, Shell
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.fake_replicate_fixtures import OWNER, Serve
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate, ServerTime
 from tests.support.postgres_servers import PASSWORD, Bouncer, pgbouncer
 
 serve = fake_replicate_fixtures.serve
@@ -50,7 +50,7 @@ async def tidy(database: str) -> str:
     return database.replace("postgresql://postgres@", "postgresql://doctors_reader@")
 
 
-async def seen(dsn: str | None, fake: FakeReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
+async def seen(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
     """What the doctor says of these servers."""
     variables = {"SYNC_AUDIT_TIMEOUT": "2"} | environ
     if dsn:
@@ -212,7 +212,7 @@ async def test_a_refused_token_fails_and_the_database_is_looked_at_all_the_same(
 
 
 async def test_an_exhausted_rate_fails_at_once_and_says_how_long(tidy: str, serve: Serve) -> None:
-    fake = await serve(FACE, rules=Rules(rate=Rate(per_minute=60, burst=10)))
+    fake = await serve(FACE, behaviour=Behaviour(rate=Rate(per_minute=60, burst=10)))
     fake.spend(1000)
     began = time.monotonic()
     diagnosis = await seen(tidy, fake)
@@ -224,7 +224,7 @@ async def test_an_exhausted_rate_fails_at_once_and_says_how_long(tidy: str, serv
 
 
 async def test_a_rate_that_is_nearly_used_up_is_a_warning(tidy: str, serve: Serve) -> None:
-    fake = await serve(FACE, rules=Rules(rate=Rate(per_minute=3000, burst=3000)))
+    fake = await serve(FACE, behaviour=Behaviour(rate=Rate(per_minute=3000, burst=3000)))
     fake.spend(2700)
     rate = check(await seen(tidy, fake), "rate_left")
     assert rate.state is State.WARN
@@ -232,7 +232,7 @@ async def test_a_rate_that_is_nearly_used_up_is_a_warning(tidy: str, serve: Serv
 
 
 async def test_a_server_whose_clock_is_off_by_an_hour_is_named(tidy: str, serve: Serve) -> None:
-    late = Times(now=lambda: datetime.now(UTC) - timedelta(hours=1))
+    late = ServerTime(now=lambda: datetime.now(UTC) - timedelta(hours=1))
     diagnosis = await seen(tidy, await serve(FACE, times=late))
     assert not_ok(diagnosis) == {"replicate_clock": "warn"}
     assert "60 min behind this machine's" in check(diagnosis, "replicate_clock").figure

@@ -18,9 +18,8 @@ from audit.commands.doctor.forecast import Assumed, Bound, forecast
 from audit.commands.run import trainings as training_list
 from audit.commands.run.auditor import Auditor
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.faults import Chaos, Endpoint, Refused, Slow
-from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Times
+from audit.demo.fake_replicate.faults import Endpoint, Refused
+from audit.demo.fake_replicate.server import TOKEN
 from audit.findings.classify import RunContext, classify
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
@@ -30,6 +29,8 @@ from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
 from audit.runfile import RunFile
 from tests.support import quick_time
+from tests.support.faults import Chaos, Slow
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate, ServerTime
 from tests.support.run_files import population
 from tests.support.samples import record, run_info
 from tests.support.synthetic_users import SyntheticUsers
@@ -183,19 +184,23 @@ async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int)
 
 
 def measured(
-    synthetic_users: SyntheticUsers, rules: Rules, assumed: Assumed, folder: Path, read: TrainingsRead | None = None
+    synthetic_users: SyntheticUsers,
+    behaviour: Behaviour,
+    assumed: Assumed,
+    folder: Path,
+    read: TrainingsRead | None = None,
 ) -> Measured:
     """A run, or as many at once as there are shards, against one fake Replicate."""
 
     async def run() -> Measured:
         loop, shards = asyncio.get_running_loop(), range(assumed.shards)
-        async with FakeReplicate(synthetic_users, rules, times=Times(clock=loop.time)) as fake:
+        async with InstrumentedReplicate(synthetic_users, behaviour, time=ServerTime(clock=loop.time)) as fake:
             ledgers = [book(folder / f"{i}.sqlite", synthetic_users, (i, assumed.shards), read) for i in shards]
             runs = await asyncio.gather(*(audited(ledgers[i], fake.base_url, assumed, i) for i in shards))
             for run_file in ledgers:
                 run_file.close()
             requests = sum(each.requests for each in runs)
-            assert requests == fake.seen.requests
+            assert requests == fake.request_log.requests
             return Measured(requests, max(each.seconds for each in runs), sum(each.settled for each in runs))
 
     return quick_time.run(run())
@@ -251,16 +256,16 @@ def test_a_run_takes_as_many_requests_and_as_long_as_forecast(
 ) -> None:
     assumed = known(USERS, **changes)
     chaos = Chaos(share=assumed.failing, faults=(Refused(status=503, on=ASKED),))
-    rules = Rules(faults=(slow(assumed.latency),), chaos=chaos)
-    assert_kept(measured(USERS, rules, assumed, tmp_path), assumed, bound)
+    behaviour = Behaviour(faults=(slow(assumed.latency),), chaos=chaos)
+    assert_kept(measured(USERS, behaviour, assumed, tmp_path), assumed, bound)
 
 
 def test_versions_on_several_pages_take_as_long_as_forecast(tmp_path: Path) -> None:
     synthetic_users = SyntheticUsers(300, oddities=0)
     pages = sum(len(synthetic_users.versions(i)) for i in range(synthetic_users.n)) / synthetic_users.n
     assumed = known(synthetic_users, pages=pages)
-    rules = Rules(sizes=PageSizes(versions=1), faults=(slow(0.3),))
-    assert_kept(measured(synthetic_users, rules, assumed, tmp_path), assumed, "rate")
+    behaviour = Behaviour(sizes=PageSizes(versions=1), faults=(slow(0.3),))
+    assert_kept(measured(synthetic_users, behaviour, assumed, tmp_path), assumed, "rate")
 
 
 @pytest.mark.parametrize(("page_latency", "bound"), [(2.0, "trainings"), (0.1, "rate")])
@@ -269,7 +274,7 @@ def test_a_run_by_trainings_takes_as_long_as_forecast(page_latency: float, bound
     faults = Slow(low=0.3, on=("account", *ASKED)), Slow(low=page_latency, on=("trainings",))
     read = TrainingsRead(mode="trainings", since="2020-01-01T00:00:00Z", sample=1.0)
     assumed = known(synthetic_users, trainings=len(synthetic_users.trainings), page_latency=page_latency, sample=0.01)
-    came = measured(synthetic_users, Rules(faults=faults), assumed, tmp_path, read)
+    came = measured(synthetic_users, Behaviour(faults=faults), assumed, tmp_path, read)
     settled = came.settled / assumed.models / (1 - assumed.sample)
     assert settled > 0.8
     assert_kept(came, replace(assumed, settled=settled), bound)
@@ -277,7 +282,7 @@ def test_a_run_by_trainings_takes_as_long_as_forecast(page_latency: float, bound
 
 def test_an_account_with_less_left_than_the_rate_holds_a_run_up_as_forecast(tmp_path: Path) -> None:
     assumed = known(USERS, allowed=1200)
-    rules = Rules(rate=Rate(1200, burst=60), faults=(slow(0.3),))
-    told, came = forecast(assumed), measured(USERS, rules, assumed, tmp_path)
+    behaviour = Behaviour(rate=Rate(1200, burst=60), faults=(slow(0.3),))
+    told, came = forecast(assumed), measured(USERS, behaviour, assumed, tmp_path)
     assert came.requests == pytest.approx(told.requests, rel=0.1)
     assert came.seconds == pytest.approx(told.seconds, rel=0.15)

@@ -26,12 +26,10 @@ from audit.commands.run.progress import Silent
 from audit.commands.run.resume import resume_settings
 from audit.commands.sync.plan import Plan
 from audit.commands.sync.settings import PlanSettings
+from audit.demo.database import load
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
-from audit.demo.servers import load
 from audit.demo.users import DemoUsers
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.comparison import Change
@@ -49,6 +47,8 @@ from tests.docs.test_docs import SLOW
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.faults import Slow
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.report_hostile import CONTROLS, FORMULAS, HTML, PLANES, QUOTES
 from tests.support.run_files import run_file_of
 from tests.support.samples import finding, record, run_info
@@ -128,7 +128,7 @@ class Parted(NamedTuple):
 @pytest.fixture(scope="module")
 def slow(synthetic_servers: Servers, synthetic_users: SyntheticUsers) -> Iterator[Servers]:
     """A fake Replicate whose answers take their time."""
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.02, high=0.04),)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Slow(low=0.02, high=0.04),)))) as fake:
         yield Servers(synthetic_servers.dsn, fake)
 
 
@@ -155,9 +155,9 @@ def killed(slow: Servers, parted: Parted, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("killed")
     with ExitStack() as cleanup:
         environ = slow.environ | {"SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_RATE": "600"}  # seven seconds for all
-        asked = slow.fake.seen.requests
+        asked = slow.fake.request_log.requests
         process = Shell(folder, environ, cleanup).start("run", "--shard", "2/4", "--run-file", "shard-2.sqlite")
-        wait_until(lambda: slow.fake.seen.requests >= asked + 12, process)
+        wait_until(lambda: slow.fake.request_log.requests >= asked + 12, process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
     return [folder / "shard-2.sqlite", folder / "shard-2.sqlite-wal"]
@@ -189,7 +189,7 @@ def quick(postgres_server: str, demo_users: DemoUsers) -> Iterator[Servers]:
     dsn = asyncio.run(new_database(postgres_server, "quick_cast"))
     asyncio.run(load(dsn, demo_users))
     asyncio.run(execute(dsn, f"DELETE FROM user_models USING users WHERE user_id = users.id AND email IN {SLOW}"))
-    with in_thread(FakeReplicate(demo_users.world)) as fake:
+    with in_thread(InstrumentedReplicate(demo_users.world)) as fake:
         yield Servers(dsn, fake)
 
 
@@ -216,7 +216,7 @@ async def test_hostile_people_are_in_one_shard_each_and_come_out_in_the_same_ord
     await execute(database, USERS, MODELS)
     await insert(database, "users", people)
     await insert(database, "user_models", rows)
-    with in_thread(FakeReplicate(SmallWorld(Account("user", "acme"), []))) as fake:
+    with in_thread(InstrumentedReplicate(SmallWorld(Account("user", "acme"), []))) as fake:
         whole, merged = await asyncio.to_thread(compared, Servers(database, fake), tmp_path, 3, trainings=None)
     assert merged.findings == whole.findings
     assert len(merged.report["users"]) == len(texts)
@@ -241,7 +241,7 @@ def trained(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[Se
     name = "trained_" + hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
     dsn = asyncio.run(new_database(postgres_server, name))
     asyncio.run(load(dsn, synthetic_users))
-    with in_thread(FakeReplicate(synthetic_users, Rules(sizes=PageSizes(trainings=50)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(sizes=PageSizes(trainings=50)))) as fake:
         yield Servers(dsn, fake)
 
 

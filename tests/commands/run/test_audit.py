@@ -13,8 +13,7 @@ from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.demo.fake_replicate.server import FakeReplicate
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.model import exit_status
@@ -23,6 +22,7 @@ from audit.model.run import Filters
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 
@@ -63,13 +63,13 @@ def test_synthetic_users_get_the_verdicts_that_their_data_call_for(
 def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
     synthetic_users: SyntheticUsers, synthetic_servers: Servers, tmp_path: Path
 ) -> None:
-    with in_thread(FakeReplicate(synthetic_users)) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
         audit(Servers(synthetic_servers.dsn, fake).settings(tmp_path, concurrency=5)).close()
-        asked = Counter(path for path in fake.seen.paths.elements() if path.endswith("/versions"))
+        asked = Counter(path for path in fake.request_log.paths.elements() if path.endswith("/versions"))
         assert set(asked.values()) == {1}
-        assert fake.seen.peak_sockets <= 5
-        assert fake.seen.peak_in_flight <= 5
-        assert fake.seen.tokens.keys() == {"valid"}
+        assert fake.request_log.peak_sockets <= 5
+        assert fake.request_log.peak_in_flight <= 5
+        assert fake.request_log.tokens.keys() == {"valid"}
 
 
 @pytest.mark.slow

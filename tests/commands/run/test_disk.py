@@ -188,9 +188,9 @@ def test_one_report_that_does_not_fit_keeps_no_other_from_being_written(run: She
 
 
 def asking(shell: Shell, place: Servers, *arguments: str) -> "subprocess.Popen[bytes]":
-    before = place.fake.seen.requests
+    before = place.fake.request_log.requests
     process = shell.start(*arguments)
-    while place.fake.seen.requests < before + 20:
+    while place.fake.request_log.requests < before + 20:
         assert process.poll() is None
         time.sleep(0.001)
     return process

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from audit.demo.fake_replicate.server import FakeReplicate
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.database import load
+from audit.demo.fake_replicate.server import in_thread
 from audit.model.codes import Note, Reason
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit, new_database
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import UNSEEN, Oddity, OddlyTrainedUsers
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -30,7 +30,7 @@ def place(postgres_server: str, odd: OddlyTrainedUsers) -> Iterator[Servers]:
     """Servers with them."""
     dsn = asyncio.run(new_database(postgres_server, "odd_trainings"))
     asyncio.run(load(dsn, odd))
-    with in_thread(FakeReplicate(odd)) as fake:
+    with in_thread(InstrumentedReplicate(odd)) as fake:
         yield Servers(dsn, fake)
 
 

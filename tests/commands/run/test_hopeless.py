@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from audit.demo.fake_replicate.faults import Endpoint, Fault, Hang, Refused
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.model import exit_status
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--concurrency", "8")
@@ -40,7 +40,7 @@ def check(done: Ended, code: int) -> None:
 
 def finished(run: Shell, synthetic_users: SyntheticUsers, port: int) -> None:
     """Once all is well again, resuming comes to what the data say."""
-    with in_thread(FakeReplicate(synthetic_users, port=port)):
+    with in_thread(InstrumentedReplicate(synthetic_users, port=port)):
         done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
     check(done, exit_status.INCOMPLETE)
     reasons = {user["user_id"]: user["reason"] for user in report(run)["users"]}
@@ -50,9 +50,9 @@ def finished(run: Shell, synthetic_users: SyntheticUsers, port: int) -> None:
 def test_a_token_that_is_revoked_midway_stops_the_run_at_once_and_keeps_what_is_known(
     run: Shell, synthetic_users: SyntheticUsers
 ) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(revoked_after=100))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(revoked_after=100))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
-        assert fake.seen.requests <= 100 + 3 + 2 * 8
+        assert fake.request_log.requests <= 100 + 3 + 2 * 8
     check(done, exit_status.INCOMPLETE)
     assert "The run ended early: Replicate refuses the API token (HTTP 401: " in done.err
     content = report(run)
@@ -71,9 +71,9 @@ def test_a_token_that_is_refused_from_the_first_model_on_ends_in_5_and_the_run_i
     faults: tuple[Fault, ...] = (Refused(status=401, on=ASKING),)
     if account != 200:
         faults += (Refused(status=account, on=("account",)),)
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=faults))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=faults))) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
-        assert fake.seen.requests <= 1 + 3 + 2 * 8
+        assert fake.request_log.requests <= 1 + 3 + 2 * 8
     check(done, exit_status.COULD_NOT_RUN)
     assert "Replicate refuses the API token" in done.err
     assert "REPLICATE_API_TOKEN" in done.err
@@ -92,10 +92,10 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
     (run.folder / "sitecustomize.py").write_text(
         "import audit.commands.run.auditor\naudit.commands.run.auditor.PROBES = (0.05, 0.1, 0.2)\n"
     )
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(fault,)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(fault,)))) as fake:
         where = {"REPLICATE_BASE_URL": fake.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}
         done = run(*RUN, SYNC_AUDIT_TIMEOUT="0.2", **where)
-        assert 50 < fake.seen.requests <= 1 + 50 + 7 + 3
+        assert 50 < fake.request_log.requests <= 1 + 50 + 7 + 3
     check(done, exit_status.INCOMPLETE)
     assert done.err.count("Replicate is not answering") == 3
     content = report(run)
@@ -106,7 +106,9 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
 
 
 def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, synthetic_users: SyntheticUsers) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503, on=ASKING, times=57),)))) as fake:
+    with in_thread(
+        InstrumentedReplicate(synthetic_users, Behaviour(faults=(Refused(status=503, on=ASKING, times=57),)))
+    ) as fake:
         done = run(*RUN, REPLICATE_BASE_URL=fake.base_url)
     check(done, exit_status.INCOMPLETE)
     assert "Replicate is not answering" in done.err
@@ -118,9 +120,9 @@ def test_a_service_that_comes_back_is_asked_for_the_rest(run: Shell, synthetic_u
 
 
 def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, synthetic_users: SyntheticUsers) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=502, on=ASKING),)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Refused(status=502, on=ASKING),)))) as fake:
         process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
-        while fake.seen.requests < 58:
+        while fake.request_log.requests < 58:
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

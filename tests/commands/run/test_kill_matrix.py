@@ -18,12 +18,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.server import FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.runfile import RunFile
 from tests.support.audits import Ended, Servers, Shell
+from tests.support.faults import Slow
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import finished_run_file
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -60,14 +60,14 @@ class Arena:
     @property
     def seen(self) -> Counter[str]:
         """Questions per model since the beginning."""
-        return Counter(self.place.fake.seen.models)
+        return Counter(self.place.fake.request_log.models)
 
 
 @pytest.fixture(scope="module")
 def arena(
     synthetic_servers: Servers, synthetic_users: SyntheticUsers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Arena]:
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.01, high=0.03),)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Slow(low=0.01, high=0.03),)))) as fake:
         place = Servers(synthetic_servers.dsn, fake)
         with contextlib.ExitStack() as cleanup:
             undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(place), cleanup)
@@ -126,9 +126,9 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None 
 
 def after_requests(shell: Shell, arena: Arena, count: int, *arguments: str) -> subprocess.Popen[bytes]:
     """A process whose requests are being answered: `count` of them came in."""
-    before = arena.place.fake.seen.requests
+    before = arena.place.fake.request_log.requests
     process = shell.start(*arguments)
-    wait_until(lambda: arena.place.fake.seen.requests >= before + count, process)
+    wait_until(lambda: arena.place.fake.request_log.requests >= before + count, process)
     return process
 
 
@@ -253,10 +253,10 @@ def test_a_run_that_is_stopped_again_and_again_comes_to_the_same_end(run: Shell,
 def test_a_second_signal_ends_at_once_and_leaves_no_torn_file(run: Shell, arena: Arena, number: signal.Signals) -> None:
     for name in FILES:
         (run.folder / name).write_text("of an earlier run")
-    slow = Rules(faults=(Slow(low=60.0, on=("versions",)),))  # so that those in flight use up all of their grace
-    with in_thread(FakeReplicate(arena.place.fake.world, slow)) as fake:
+    slow = Behaviour(faults=(Slow(low=60.0, on=("versions",)),))  # so that those in flight use up all of their grace
+    with in_thread(InstrumentedReplicate(arena.place.fake.world, slow)) as fake:
         process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
-        wait_until(lambda: fake.seen.requests >= 9, process)
+        wait_until(lambda: fake.request_log.requests >= 9, process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
         assert process.poll() is None

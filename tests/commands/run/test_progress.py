@@ -7,15 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from audit.commands.run.progress import Counts, Lines, State, text
-from audit.demo.fake_replicate.faults import Slow
-from audit.demo.fake_replicate.rate import Rate
-from audit.demo.fake_replicate.server import FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Requests
 from tests.support.audits import Servers, Shell
+from tests.support.faults import Slow
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
 
@@ -136,7 +135,7 @@ def test_a_log_says_how_the_list_of_trainings_is_read_at_first_and_every_ten_sec
 @pytest.fixture
 def slow(shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers) -> Iterator[Shell]:
     """An audit that takes a few seconds."""
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.02, high=0.06),)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Slow(low=0.02, high=0.06),)))) as fake:
         shell.environ = Servers(synthetic_servers.dsn, fake).environ | {
             "SYNC_AUDIT_TIMEOUT": "20",
             "SYNC_AUDIT_CONCURRENCY": "4",
@@ -163,7 +162,9 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
 def test_on_a_terminal_the_list_of_trainings_is_counted(
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Slow(low=0.1, high=0.3, on=("trainings",)),)))) as fake:
+    with in_thread(
+        InstrumentedReplicate(synthetic_users, Behaviour(faults=(Slow(low=0.1, high=0.3, on=("trainings",)),)))
+    ) as fake:
         shell.environ = Servers(synthetic_servers.dsn, fake).environ
         with terminal(shell, "run", "--trainings", "-o", "x.json", "--limit", "5") as window:
             window.to_the_end()
@@ -197,7 +198,7 @@ def test_ctrl_c_in_the_middle_says_so_at_once_and_leaves_a_tidy_terminal(slow: S
 def test_a_wait_for_the_rate_limit_counts_down(
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(rate=Rate(per_minute=60, burst=20)))) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(rate=Rate(per_minute=60, burst=20)))) as fake:
         shell.environ = Servers(synthetic_servers.dsn, fake).environ
         with terminal(shell, "run", "-o", "x.json", SYNC_AUDIT_RETRIES="4") as window:
             window.until(lambda lines: any("s: rate limit" in line for line in lines))

@@ -17,9 +17,8 @@ from audit.cli.settings import Said
 from audit.commands import cli
 from audit.commands.run import audit as app
 from audit.commands.run.resume import resume_settings
-from audit.demo.fake_replicate.faults import Chaos, Hang, Odd, Redirected, Refused, Reset
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.faults import Hang, Odd, Refused, Reset
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
 from audit.errors import AuditError, RunFileError, SettingsError
 from audit.model import exit_status
@@ -29,6 +28,8 @@ from audit.model.run import Choices, Filters
 from audit.report.view import RunView
 from audit.runfile import DamagedError, RunFile, salvaged
 from tests.support.audits import Ended, Servers, Shell, audit
+from tests.support.faults import Chaos, Redirected
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import finished_run_file
 from tests.support.samples import run_info
 from tests.support.synthetic_users import SyntheticUsers
@@ -165,9 +166,9 @@ def refused(ended: Ended, code: int, *words: str) -> None:
 
 def asking(shell: Shell, place: Servers, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
     """A run that has asked so often, and will need some seconds more."""
-    before = place.fake.seen.requests
+    before = place.fake.request_log.requests
     process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
-    while place.fake.seen.requests < before + asked:
+    while place.fake.request_log.requests < before + asked:
         assert process.poll() is None
         time.sleep(0.001)
     return process
@@ -200,7 +201,7 @@ def test_what_a_killed_process_left_beside_the_file_is_no_obstacle(
 
 
 def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell) -> None:
-    with in_thread(FakeReplicate(SmallWorld(Account("user", "mallory"), ()))) as fake:
+    with in_thread(InstrumentedReplicate(SmallWorld(Account("user", "mallory"), ()))) as fake:
         path = shell.folder / "run.sqlite"
         finished_run_file(path, 3, fake.base_url, account=Account("organization", "acme"))
         refused(
@@ -233,7 +234,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
     shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
-    with in_thread(FakeReplicate(synthetic_users, Rules(chaos=AILING))) as ailing:
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(chaos=AILING))) as ailing:
         shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
         assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
         port = ailing.port
@@ -244,10 +245,10 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
     assert len(again) > 30
     assert len(kept) > 3
-    with in_thread(FakeReplicate(synthetic_users, port=port)) as well:
+    with in_thread(InstrumentedReplicate(synthetic_users, port=port)) as well:
         del shell.environ["DATABASE_URL"]
         done = shell("run", "--resume", "run.sqlite", "-otwo.json", SYNC_AUDIT_TIMEOUT="20")
-        assert well.seen.models.keys() - unsure == again
+        assert well.request_log.models.keys() - unsure == again
     second = users(shell.folder / "two.json")
     right = {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
     for who, user in second.items():

@@ -10,24 +10,8 @@ import pytest
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor
-from audit.demo.fake_replicate.faults import (
-    Bomb,
-    Chaos,
-    Drip,
-    Endpoint,
-    Fault,
-    Hang,
-    Huge,
-    Odd,
-    Paging,
-    Redirected,
-    Refused,
-    Reset,
-    Slow,
-    Throttled,
-    Truncated,
-)
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, Rules, Seen
+from audit.demo.fake_replicate.faults import Endpoint, Fault, ForeignNext, Hang, Odd, Refused, Reset
+from audit.demo.fake_replicate.server import TOKEN
 from audit.findings.classify import RunContext, classify
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason, Status
@@ -37,6 +21,8 @@ from audit.model.replies import NotAsked, Requests
 from audit.model.users import ModelRecord
 from audit.replicate import Target, Ticking, connect
 from audit.runfile import RunFile
+from tests.support.faults import Bomb, Chaos, Drip, Huge, Paging, Redirected, ResetMidway, Slow, ThrottledIn, Truncated
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, RequestLog
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
 from tests.support.run_files import population
@@ -44,18 +30,18 @@ from tests.support.samples import record, run_info
 from tests.support.synthetic_users import SyntheticUsers
 
 BOTH: tuple[Endpoint, ...] = ("versions", "model")
-PASSING: tuple[Fault, ...] = (
+TRANSIENT: tuple[Fault, ...] = (
     Refused(status=500, on=BOTH),
     Refused(status=502, body="html", on=BOTH),
     Refused(status=503, body="empty", on=BOTH),
     Refused(status=408, on=BOTH),
     Reset(on=BOTH),
-    Reset(midway=True, on=BOTH),
+    ResetMidway(on=BOTH),
     Truncated(on=BOTH),
     Hang(on=BOTH),
     Drip(pause=0.3, on=BOTH),
     Slow(low=0.01, high=0.2, on=BOTH),
-    *(Throttled(form=form, wait=2, on=BOTH) for form in ("seconds", "date", "body", "text", "old_text", "bare")),
+    *(ThrottledIn(form=form, wait=2, on=BOTH) for form in ("seconds", "date", "body", "text", "old_text", "bare")),
 )
 LASTING: tuple[Fault, ...] = (
     Refused(status=401),
@@ -63,7 +49,7 @@ LASTING: tuple[Fault, ...] = (
     Refused(status=418, body="empty", on=BOTH),
     Redirected(on=BOTH),
     Redirected(status=308, to="", on=BOTH),
-    Paging(form="host"),
+    ForeignNext(),
     Paging(form="scheme"),
     Paging(form="loop"),
     Odd(content=b'{"previous":null,"next":null,"results":[]', on=BOTH),
@@ -74,10 +60,12 @@ FASTER = 100.0
 """Times as fast passes the time in which waits are reckoned; only time-outs of an attempt are real seconds."""
 
 
-def fake(users: int, seed: int) -> FakeReplicate:
+def fake(users: int, seed: int) -> InstrumentedReplicate:
     """Fails one answer in five. Each lasting fault is as frequent as each passing one; each costly one is rare."""
-    faults = (*PASSING * 4, *LASTING * 4, *COSTLY) if users > 1000 else (*PASSING, *LASTING)
-    return FakeReplicate(SyntheticUsers(users, oddities=0.2), Rules(chaos=Chaos(share=0.2, faults=faults, seed=seed)))
+    faults = (*TRANSIENT * 4, *LASTING * 4, *COSTLY) if users > 1000 else (*TRANSIENT, *LASTING)
+    return InstrumentedReplicate(
+        SyntheticUsers(users, oddities=0.2), Behaviour(chaos=Chaos(share=0.2, faults=faults, seed=seed))
+    )
 
 
 def records(synthetic_users: SyntheticUsers) -> Iterator[ModelRecord]:
@@ -113,7 +101,7 @@ async def audited(synthetic_users: SyntheticUsers, base_url: str, path: Path) ->
         return {user.record.user_id: user.finding for user in run_file.users()}, replicate.requests
 
 
-def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], seen: Seen) -> None:
+def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], seen: RequestLog) -> None:
     """Every verdict is the right one, or an error that the server is to blame for."""
     assert len(findings) == synthetic_users.n
     wrong = []
@@ -135,7 +123,7 @@ def soak(users: int, seed: int, path: Path) -> None:
     synthetic_users = SyntheticUsers(users, oddities=0.2)
     with in_process(partial(fake, users, seed)) as server:
         findings, requests = asyncio.run(audited(synthetic_users, server.base_url, path))
-        seen = server.usage().seen
+        seen = server.usage().request_log
     check(synthetic_users, findings, seen)
     # One in a thousand meets a socket that the server is just closing, and never arrives; more where machines are busy.
     assert 0 <= requests.sent - seen.requests <= users // 100

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from audit.demo.fake_replicate.faults import Refused
-from audit.demo.fake_replicate.server import FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
+from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
 from tests.support.audits import Servers, Shell
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import population
 from tests.support.samples import finding, record, run_info
 from tests.support.synthetic_users import SyntheticUsers
@@ -93,7 +93,9 @@ def test_the_summary_says_whom_trainings_settled(shell: Shell, synthetic_servers
 def test_a_list_that_was_not_read_to_its_end_says_why(
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
-    with in_thread(FakeReplicate(synthetic_users, Rules(faults=(Refused(status=503, on=("trainings",)),)))) as fake:
+    with in_thread(
+        InstrumentedReplicate(synthetic_users, Behaviour(faults=(Refused(status=503, on=("trainings",)),)))
+    ) as fake:
         shell.environ = Servers(synthetic_servers.dsn, fake).environ
         lines = shell("run", "--no-progress", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
     said = next(line for line in lines if "trainings read" in line)

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
+from audit.demo.database import load
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.faults import Refused, Slow
-from audit.demo.fake_replicate.server import FakeReplicate, Rules
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.fake_replicate.faults import Refused
+from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until
 from tests.support.audits import Servers, Shell, new_database
+from tests.support.faults import Slow
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.synthetic_users import OddlyTrainedUsers
 
 RUN = ("run", "--run-file", "run.sqlite", "-oreport.json", "--trainings-since", "2020-01-01")
@@ -40,10 +41,10 @@ class Arena:
 
     dsn: str
     synthetic_users: OddlyTrainedUsers
-    fake: FakeReplicate
+    fake: InstrumentedReplicate
     whole: dict[tuple[str, ...], dict[str, Any]]
 
-    def environ(self, fake: FakeReplicate | None = None) -> dict[str, str]:
+    def environ(self, fake: InstrumentedReplicate | None = None) -> dict[str, str]:
         return Servers(self.dsn, fake or self.fake).environ | {
             "SYNC_AUDIT_TIMEOUT": "20",
             "SYNC_AUDIT_CONCURRENCY": "4",
@@ -55,8 +56,8 @@ def arena(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     synthetic_users = OddlyTrainedUsers(300, oddities=0.2, odd_trainings=0.1)
     dsn = asyncio.run(new_database(postgres_server, "trainings_resume"))
     asyncio.run(load(dsn, synthetic_users))
-    rules = Rules(sizes=PageSizes(trainings=20), faults=(Slow(low=0.01, high=0.02),))
-    with in_thread(FakeReplicate(synthetic_users, rules)) as fake, ExitStack() as cleanup:
+    behaviour = Behaviour(sizes=PageSizes(trainings=20), faults=(Slow(low=0.01, high=0.02),))
+    with in_thread(InstrumentedReplicate(synthetic_users, behaviour)) as fake, ExitStack() as cleanup:
         arena = Arena(dsn, synthetic_users, fake, {})
         for command in (FAST, FULL):
             shell = Shell(tmp_path_factory.mktemp("whole"), arena.environ(), cleanup)
@@ -74,9 +75,9 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 def killed(shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int) -> int:
     """End a run after so many requests."""
-    before = arena.fake.seen.requests
+    before = arena.fake.request_log.requests
     process = shell.start(*command)
-    wait_until(lambda: arena.fake.seen.requests >= before + requests, process)
+    wait_until(lambda: arena.fake.request_log.requests >= before + requests, process)
     process.send_signal(number)
     process.communicate(timeout=30)
     return process.returncode
@@ -107,8 +108,8 @@ def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: She
 
 
 def test_a_list_that_breaks_off_means_more_questions_and_no_wrong_verdict(shell: Shell, arena: Arena) -> None:
-    rules = Rules(sizes=PageSizes(trainings=20), faults=(Refused(status=500, on=("trainings",), times=None),))
-    with in_thread(FakeReplicate(arena.synthetic_users, rules)) as broken:
+    behaviour = Behaviour(sizes=PageSizes(trainings=20), faults=(Refused(status=500, on=("trainings",), times=None),))
+    with in_thread(InstrumentedReplicate(arena.synthetic_users, behaviour)) as broken:
         shell.environ = arena.environ(broken)
         done = shell(*FAST)
     report = json.loads((shell.folder / "report.json").read_text())

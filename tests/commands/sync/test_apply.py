@@ -18,10 +18,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Fault, Refused
-from audit.demo.fake_replicate.server import FakeReplicate, Trouble
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.fake_replicate.server import in_thread
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, OK, PLAN, REPAIR, ExitStatus
 from audit.model.repair import Outcome, State
 from audit.model.replies import Version
@@ -29,6 +28,7 @@ from audit.runfile import Entry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
 
@@ -132,7 +132,7 @@ def place(postgres_server: str) -> Iterator[tuple[Servers, Moving]]:
         await connection.close()
 
     asyncio.run(fill())
-    with in_thread(FakeReplicate(synthetic_users)) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
         yield Servers(dsn, fake), synthetic_users
 
 
@@ -390,7 +390,7 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
 
 
 def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tried_again(product: Product) -> None:
-    with trouble(product.place.fake, Refused(status=500, times=2)):
+    with injected(product.place.fake, Refused(status=500, times=2)):
         done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     failed = named(done, State.FAILED)
     assert len(failed) == 2
@@ -399,18 +399,18 @@ def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tri
 
 
 @contextlib.contextmanager
-def trouble(fake: FakeReplicate, fault: Fault) -> Iterator[None]:
-    """So answers the fake Replicate within the block."""
-    before, fake._trouble = fake._trouble, Trouble((fault,), None)
+def injected(fake: InstrumentedReplicate, fault: Fault) -> Iterator[None]:
+    """Every request meets the fault within the block."""
+    fake.inject(fault)
     try:
         yield
     finally:
-        fake._trouble = before
+        fake.inject()
 
 
 def test_a_service_that_is_down_ends_it_with_nothing_tried(product: Product) -> None:
     digest = product.digest
-    with trouble(product.place.fake, Refused(status=500)):
+    with injected(product.place.fake, Refused(status=500)):
         done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     assert "Replicate does not answer" in done.err
     assert f"0 rows changed, {CHANGES} not come to" in done.err

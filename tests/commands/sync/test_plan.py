@@ -23,7 +23,7 @@ from audit.commands.sync import files as app_sync
 from audit.commands.sync.plan import Plan
 from audit.commands.sync.settings import INCLUDABLE, PlanSettings
 from audit.commands.sync.sql import read
-from audit.demo.servers import load
+from audit.demo.database import load
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus

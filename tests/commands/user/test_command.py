@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from audit.commands.user.last_training import Outcome
-from audit.demo.fake_replicate.server import TOKEN, FakeReplicate
-from audit.demo.fake_replicate.thread import in_thread
-from audit.demo.servers import load
+from audit.demo.database import load
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowVerdict
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 LIMIT = 2.0
@@ -243,7 +243,7 @@ def test_one_user_of_100_000_is_shown_in_under_two_seconds(shell: Shell, postgre
     synthetic_users = SyntheticUsers(100_000)
     dsn = asyncio.run(new_database(postgres_server, "many"))
     asyncio.run(load(dsn, synthetic_users))
-    with in_thread(FakeReplicate(synthetic_users)) as fake:
+    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
         shell.environ = Servers(dsn, fake).environ
         for who in (
             "user77777@example.com",
