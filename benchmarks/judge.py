@@ -53,12 +53,12 @@ class Given:
             self._versions[model] = version
             yield model
 
-    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """See `auditor.Book`."""
         version = self._versions.pop(model)
         return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         """See `auditor.Book`."""
         if failure:
             raise RuntimeError(f"at {at}: {failure}")

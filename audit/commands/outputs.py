@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.findings.acceptance import Accepted
-from audit.findings.exit_codes import News, Result, run_exit_status
+from audit.findings.exit_codes import RunResult, SinceBaseline, run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
 from audit.model.findings import Summary
@@ -31,7 +31,7 @@ class Outcome:
     accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
     acceptances: AcceptancesBlock | None = None
     """Null without a file of them; masked where names must not be shown."""
-    news: News | None = None
+    since_baseline: SinceBaseline | None = None
     """Null without a baseline."""
 
 
@@ -50,7 +50,12 @@ def report(
             error.next_step.replace("RUN", str(run_file.path)) if here else f"{run_file.path} is gone, too."
         )
         raise
-    result = Result(summary=view.summary, complete=info.state == "complete", accepted=view.accepted, since=view.news)
+    result = RunResult(
+        summary=view.summary,
+        complete=info.state == "complete",
+        accepted=view.accepted,
+        since_baseline=view.since_baseline,
+    )
     choices = run_file.choices
     return Outcome(
         info=info,
@@ -61,7 +66,7 @@ def report(
         redacted=view.run.redacted,
         accepted=view.accepted,
         acceptances=view.run.acceptances,
-        news=view.news,
+        since_baseline=view.since_baseline,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
-from audit.findings.comparison import ComparedRun, UserSnapshot, sighting_of
+from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
 from audit.model.shard import is_part
 from audit.model.text import os_cause
 from audit.report import json_reader
@@ -59,7 +59,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
             raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")
         users = 0
         for user in run_file.users():
-            keep(sighting_of(user))
+            keep(snapshot_of(user))
             users += 1
     return ComparedRun(
         path=str(path),

@@ -33,7 +33,7 @@ def command(run_file: str, **given: object) -> "ExitStatus":
     from audit.commands.run import summary as ending
     from audit.commands.settings import outputs_beside
     from audit.report.writer import Output
-    from audit.runfile import DamagedError, RunFile, salvaged
+    from audit.runfile import DamagedError, RunFile, open_salvaged
 
     said = told.said("render", given)
     path, redact = Path(run_file), said.flag("redact")
@@ -45,14 +45,14 @@ def command(run_file: str, **given: object) -> "ExitStatus":
         try:
             with RunFile.open(path) as opened:
                 if anew:
-                    opened.judge_by(acceptances)
+                    opened.use_acceptances(acceptances)
                 outcome = reporting.report(opened, wanted, redact=redact, exit_zero=exit_zero)
                 ending.show(outcome, opened)
         except DamagedError as error:
             show_error(error)
-            with salvaged(path) as rest:
+            with open_salvaged(path) as rest:
                 if anew:
-                    rest.judge_by(acceptances)
+                    rest.use_acceptances(acceptances)
                 outcome = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
                 ending.show(outcome, rest)
     return outcome.exit_status

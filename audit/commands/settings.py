@@ -213,7 +213,7 @@ class ResumeSettings:
     retries: int
     redact: bool = False
     fail_on: FailOn = "any"
-    judged_anew: bool = False
+    replaces_acceptances: bool = False
     """Whether `acceptances` take the place of those of the run."""
     acceptances: Acceptances | None = None
 

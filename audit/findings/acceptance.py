@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from audit.findings.comparison import UserState, standing
+from audit.findings.comparison import UserState, user_state
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, Finding
 from audit.model.ids import recorded_hash
@@ -37,7 +37,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.statuses.values())
 
 
-class Entries:
+class AcceptanceMatcher:
     """The acceptances of a run, ready to be asked about its users."""
 
     def __init__(self, acceptances: Acceptances, day: str) -> None:
@@ -60,7 +60,7 @@ class Entries:
         return max(holding, key=lambda entry: entry.until, default=None)
 
     def about(self, record: ModelRecord) -> list[Acceptance]:
-        """Entries on this user or this model, whatever they say."""
+        """AcceptanceMatcher on this user or this model, whatever they say."""
         model = self._by_model.get((record.replicate_model_id or "").strip(TRIMMED), [])
         names = dict.fromkeys((folded(record.user_id), folded(record.email or "")))
         return [entry for name in names for entry in self._by_user.get(name, ()) if names_user(entry, record)] + model
@@ -74,7 +74,7 @@ class Entries:
             if user.accepted:
                 statuses[user.finding.status] += 1
                 reasons[user.finding.reason] += 1
-            nothing_known = standing(user.finding.status, user.finding.reason) in _NOTHING_KNOWN
+            nothing_known = user_state(user.finding.status, user.finding.reason) in _NOTHING_KNOWN
             met.update(
                 entry
                 for entry in self.about(user.record)
@@ -85,7 +85,7 @@ class Entries:
         return Accepted(statuses=statuses, reasons=reasons, expired=expired, unmatched=unmatched if whole else ())
 
 
-_NOTHING_KNOWN = frozenset({UserState.UNANSWERED, UserState.UNREACHED})
+_NOTHING_KNOWN = frozenset({UserState.UNCERTAIN_ERROR, UserState.NOT_CHECKED})
 """Of such a user nobody can say that an entry has become needless."""
 
 

@@ -52,7 +52,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.expected is None or self.users >= self.expected
 
 
-def doubts(old: ComparedRun, new: ComparedRun) -> tuple[str, ...]:
+def caveats(old: ComparedRun, new: ComparedRun) -> tuple[str, ...]:
     """What a reader has to know before believing the comparison, a sentence each, gravest first."""
     return (*_of_the_later(new), *_of_both(old, new), *_of_the_earlier(old))
 
@@ -118,14 +118,14 @@ class UserState(StrEnum):
     """What one run knows of one user. The order is that of the columns in `_TABLE`."""
 
     ABSENT = "absent"
-    FINE = "fine"
-    DUE = "due"
-    """Needs a sync: nothing is worse."""
-    FAULTY = "faulty"
+    UP_TO_DATE = "up_to_date"
+    NEEDS_SYNC = "needs_sync"
+    """Nothing is worse."""
+    CERTAIN_ERROR = "certain_error"
     """An error that is certain, such as a model that does not exist."""
-    UNANSWERED = "unanswered"
+    UNCERTAIN_ERROR = "uncertain_error"
     """An error after which nothing is certain, such as no answer from Replicate."""
-    UNREACHED = "unreached"
+    NOT_CHECKED = "not_checked"
     """The run ended before this user's turn."""
 
 
@@ -163,10 +163,10 @@ class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @property
     def standing(self) -> UserState:
         """What is known."""
-        return standing(self.status, self.reason)
+        return user_state(self.status, self.reason)
 
 
-class Compared(msgspec.Struct, frozen=True):
+class ComparedUser(msgspec.Struct, frozen=True):
     """One user in both runs; at least one side is there."""
 
     old: UserSnapshot | None
@@ -183,42 +183,42 @@ class Compared(msgspec.Struct, frozen=True):
 
 FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id")
 """What makes a user changed."""
-UNANSWERED: frozenset[str] = frozenset(get_args(FailureReason)) | {Reason.EVIDENCE_DISAGREES}
+UNCERTAIN: frozenset[str] = frozenset(get_args(FailureReason)) | {Reason.EVIDENCE_DISAGREES}
 """Reasons that say nothing certain about the user."""
 _SAME = "same"
 """Unchanged, or changed where one of `FIELDS` differs."""
 _NEW, _GONE, _BETTER, _OTHER = Change.NEW, Change.LEFT, Change.RESOLVED, Change.CHANGED
 _MISSED = Change.NOT_COMPARED
 _TABLE: Mapping[UserState, tuple[str, ...]] = {
-    # before:            now ABSENT  FINE             DUE    FAULTY  UNANSWERED  UNREACHED
+    # before: now ABSENT, UP_TO_DATE, NEEDS_SYNC, CERTAIN_ERROR, UNCERTAIN_ERROR, NOT_CHECKED
     UserState.ABSENT: (Change.UNCHANGED, Change.APPEARED, _NEW, _NEW, _MISSED, _MISSED),
-    UserState.FINE: (_GONE, _SAME, _NEW, _NEW, _MISSED, _MISSED),
-    UserState.DUE: (_GONE, _BETTER, _SAME, _OTHER, _MISSED, _MISSED),
-    UserState.FAULTY: (_GONE, _BETTER, _NEW, _SAME, _MISSED, _MISSED),
-    UserState.UNANSWERED: (_GONE, _BETTER, _NEW, _OTHER, _MISSED, _MISSED),
-    UserState.UNREACHED: (_GONE, _OTHER, _NEW, _NEW, _MISSED, _MISSED),
+    UserState.UP_TO_DATE: (_GONE, _SAME, _NEW, _NEW, _MISSED, _MISSED),
+    UserState.NEEDS_SYNC: (_GONE, _BETTER, _SAME, _OTHER, _MISSED, _MISSED),
+    UserState.CERTAIN_ERROR: (_GONE, _BETTER, _NEW, _SAME, _MISSED, _MISSED),
+    UserState.UNCERTAIN_ERROR: (_GONE, _BETTER, _NEW, _OTHER, _MISSED, _MISSED),
+    UserState.NOT_CHECKED: (_GONE, _OTHER, _NEW, _NEW, _MISSED, _MISSED),
 }
-_COLUMN = {standing: column for column, standing in enumerate(UserState)}
-_CALM = frozenset({UserState.ABSENT, UserState.FINE, UserState.UNREACHED})
+_COLUMN = {user_state: column for column, user_state in enumerate(UserState)}
+_CALM = frozenset({UserState.ABSENT, UserState.UP_TO_DATE, UserState.NOT_CHECKED})
 """Before: nothing was known that needs attention."""
 
 
-def standing(status: Status, reason: str) -> UserState:
+def user_state(status: Status, reason: str) -> UserState:
     """What a run knows that says this of a user."""
     match status:
         case Status.UP_TO_DATE:
-            return UserState.FINE
+            return UserState.UP_TO_DATE
         case Status.NEEDS_SYNC:
-            return UserState.DUE
+            return UserState.NEEDS_SYNC
         case Status.NOT_CHECKED:
-            return UserState.UNREACHED
+            return UserState.NOT_CHECKED
         case Status.ERROR:
-            return UserState.UNANSWERED if reason in UNANSWERED else UserState.FAULTY
+            return UserState.UNCERTAIN_ERROR if reason in UNCERTAIN else UserState.CERTAIN_ERROR
 
 
 def compare(
     old: UserSnapshot | None, new: UserSnapshot | None, *, complete: bool = True, whole: bool = True
-) -> Compared:
+) -> ComparedUser:
     """What became of a user.
 
     `complete`: the later run came to its end; one that did not resolves nobody. `whole`: it has all of its users; in
@@ -232,7 +232,7 @@ def compare(
         change = Change.CHANGED
     if change is Change.LEFT and not whole:
         change = Change.NOT_COMPARED
-    return Compared(old, new, change, differs)
+    return ComparedUser(old, new, change, differs)
 
 
 def may_be_worse(change: Change, old: Status | None) -> bool:
@@ -245,13 +245,13 @@ def diff_exit_status(worse: int, maybe: int) -> ExitStatus:
     return DIFF[3 if worse else 4 if maybe else 0]
 
 
-def marked(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:
+def baseline_state(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:
     """How a run's report marks a user, of whom the baseline knew `before`; None where there is nothing to mark."""
-    if now is UserState.FINE:
+    if now is UserState.UP_TO_DATE:
         return "resolved" if complete and _TABLE[before][_COLUMN[now]] == Change.RESOLVED else None
-    if now in {UserState.ABSENT, UserState.UNREACHED}:
+    if now in {UserState.ABSENT, UserState.NOT_CHECKED}:
         return None
-    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is UserState.UNANSWERED and before in _CALM)
+    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is UserState.UNCERTAIN_ERROR and before in _CALM)
     return "new" if found_new else "known"
 
 
@@ -259,7 +259,7 @@ def _standing(sighting: UserSnapshot | None) -> UserState:
     return sighting.standing if sighting else UserState.ABSENT
 
 
-def sighting_of(user: AuditedUser) -> UserSnapshot:
+def snapshot_of(user: AuditedUser) -> UserSnapshot:
     """What the run of `user` says, as the JSON report would."""
     record, finding = user.record, user.finding
     return UserSnapshot(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from audit.findings.acceptance import Accepted
-from audit.findings.comparison import UserState, standing
+from audit.findings.comparison import UserState, user_state
 from audit.model.codes import FailOn, Status
 from audit.model.exit_status import ACCEPTED, FAIL_ON, INCOMPLETE, NEEDS_SYNC, OK, RUN, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState, Summary
@@ -19,10 +19,10 @@ def exit_code(summary: Summary, *, complete: bool) -> int:
     return NEEDS_SYNC if summary.statuses[Status.NEEDS_SYNC] else OK
 
 
-class News(msgspec.Struct, frozen=True, kw_only=True):
+class SinceBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's findings are, compared with the baseline."""
 
-    marks: Mapping[BaselineState, int]
+    states: Mapping[BaselineState, int]
     """Every mark has a key."""
     needs_sync: int
     """New ones; in this and the next two, those that are accepted are left out."""
@@ -32,39 +32,41 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     """Users of whom nothing is known, new or not: no answer, or not their turn."""
 
 
-def news(users: Iterable[AuditedUser]) -> News:
+def since_baseline(users: Iterable[AuditedUser]) -> SinceBaseline:
     """The counts over all `users` of a run with a baseline."""
-    marks: dict[BaselineState, int] = {"new": 0, "known": 0, "resolved": 0}
+    states: dict[BaselineState, int] = {"new": 0, "known": 0, "resolved": 0}
     fresh: Counter[UserState] = Counter()
     unknown = 0
     for user in users:
-        now, counts = standing(user.finding.status, user.finding.reason.value), user.accepted is None
-        unknown += counts and now in {UserState.UNANSWERED, UserState.UNREACHED}
+        now, counts = user_state(user.finding.status, user.finding.reason.value), user.accepted is None
+        unknown += counts and now in {UserState.UNCERTAIN_ERROR, UserState.NOT_CHECKED}
         if user.baseline:
-            marks[user.baseline] += 1
+            states[user.baseline] += 1
             fresh[now] += counts and user.baseline == "new"
-    return News(marks=marks, needs_sync=fresh[UserState.DUE], errors=fresh[UserState.FAULTY], unknown=unknown)
+    return SinceBaseline(
+        states=states, needs_sync=fresh[UserState.NEEDS_SYNC], errors=fresh[UserState.CERTAIN_ERROR], unknown=unknown
+    )
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has found, as far as the exit code follows from it."""
 
     summary: Summary
     complete: bool
     """False where the run ended early, which no option and no acceptance makes good."""
     accepted: Accepted = Accepted()
-    since: News | None = None
+    since_baseline: SinceBaseline | None = None
     """There with a baseline."""
 
 
-def run_exit_status(result: Result, fail_on: FailOn, *, exit_zero: bool = False) -> ExitStatus:
+def run_exit_status(result: RunResult, fail_on: FailOn, *, exit_zero: bool = False) -> ExitStatus:
     """How a run ends, signals apart."""
     status = _counted(result, fail_on)
     return RUN[OK] if exit_zero and status.code == NEEDS_SYNC else status
 
 
-def _counted(result: Result, fail_on: FailOn) -> ExitStatus:
-    accepted, since = result.accepted, result.since
+def _counted(result: RunResult, fail_on: FailOn) -> ExitStatus:
+    accepted, since = result.accepted, result.since_baseline
     counts = {status: count - accepted.statuses.get(status, 0) for status, count in result.summary.statuses.items()}
     code = exit_code(Summary(counts, {}, {}), complete=result.complete)
     if fail_on == "never" and code == NEEDS_SYNC:

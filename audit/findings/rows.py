@@ -20,7 +20,7 @@ _MEANT_COMPLETED = frozenset(
 _TEXT_LIMIT = 300
 
 
-class RowVerdict(StrEnum):
+class RowClass(StrEnum):
     """What a row is to the audit; exactly one is `counts`, or none."""
 
     COUNTS = "counts"
@@ -32,16 +32,16 @@ class RowVerdict(StrEnum):
     NO_USER = "no_user"
 
 
-class JudgedRow(msgspec.Struct, frozen=True):
+class ClassifiedRow(msgspec.Struct, frozen=True):
     """A row and what becomes of it."""
 
     row: TrainingRow
-    verdict: RowVerdict
+    verdict: RowClass
     why: str
     """One clause for a person, control characters spelled out."""
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class RowRules(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a row count, as the audit was told."""
 
     order_by: OrderBy
@@ -49,7 +49,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     completed: tuple[str, ...] = PLAIN.completed
 
 
-def judged(rows: Sequence[TrainingRow], counting_id: str | None, rules: Rules) -> tuple[JudgedRow, ...]:
+def classify_rows(rows: Sequence[TrainingRow], counting_id: str | None, rules: RowRules) -> tuple[ClassifiedRow, ...]:
     """All `rows`, given newest first, with the reason for each. `counting_id` is the row that the audit has chosen.
 
     None means that the audit has chosen none; rows that could have counted then lack their user.
@@ -71,26 +71,26 @@ def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
     return dict.fromkeys(columns)
 
 
-def _judged(row: TrainingRow, counting: TrainingRow | None, rules: Rules) -> JudgedRow:
+def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> ClassifiedRow:
     status = row.training_status
     if status not in rules.completed:
-        verdict = RowVerdict.NEAR_MISS if is_near_miss(status, rules.completed) else RowVerdict.NOT_COMPLETED
-        return JudgedRow(row, verdict, _status(row, verdict, rules.completed))
+        verdict = RowClass.NEAR_MISS if is_near_miss(status, rules.completed) else RowClass.NOT_COMPLETED
+        return ClassifiedRow(row, verdict, _status(row, verdict, rules.completed))
     if row.is_test and not rules.include_tests:
-        return JudgedRow(row, RowVerdict.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
+        return ClassifiedRow(row, RowClass.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
     if counting is None:
-        return JudgedRow(row, RowVerdict.NO_USER, "its user is not in the table users, so no audit looks at it")
+        return ClassifiedRow(row, RowClass.NO_USER, "its user is not in the table users, so no audit looks at it")
     if row is counting:
-        return JudgedRow(row, RowVerdict.COUNTS, f"the latest completed row by {rules.order_by}")
-    return JudgedRow(row, RowVerdict.OLDER, _older(row, counting, rules.order_by))
+        return ClassifiedRow(row, RowClass.COUNTS, f"the latest completed row by {rules.order_by}")
+    return ClassifiedRow(row, RowClass.OLDER, _older(row, counting, rules.order_by))
 
 
-def _status(row: TrainingRow, verdict: RowVerdict, completed: tuple[str, ...]) -> str:
+def _status(row: TrainingRow, verdict: RowClass, completed: tuple[str, ...]) -> str:
     status = row.training_status
     if status is None:
         return "training_status is null"
     shown = shortened(escape_controls(status), _TEXT_LIMIT)
-    if verdict is RowVerdict.NEAR_MISS:
+    if verdict is RowClass.NEAR_MISS:
         return f"training_status is `{shown}`, not {backticked(completed)}, so audit and product miss it"
     if status not in OTHERS:
         return f"training_status is `{shown}`, which is none of the known ones"

@@ -9,11 +9,11 @@ from audit.model.codes import Note, Reason
 
 Weights = Literal["replaced", "same", "left_alone", "no_column"]
 """What happens to `lora_weights_url`. "left_alone": the latest version's own URL is not known."""
-Column = Literal["replicate_version_id", "lora_weights_url", "updated_at"]
+RepairColumn = Literal["replicate_version_id", "lora_weights_url", "updated_at"]
 """What a repair may set."""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `user_models`: what is in it, and what is to be. Times as in `models`."""
 
     user_id: str
@@ -63,7 +63,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     why: WhyLeftOut
 
 
-class State(StrEnum):
+class ChangeState(StrEnum):
     """How far a change has come, in the journal."""
 
     BEGUN = "begun"
@@ -76,7 +76,7 @@ class State(StrEnum):
     UNDONE = "undone"
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ChangeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a change."""
 
     why: str | None = None
@@ -87,7 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The change itself sets `updated_at`, and so undoing it puts the old one back."""
 
 
-class Edit(msgspec.Struct, frozen=True, kw_only=True):
+class RowUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be in one row, and what has to be in it until then. Everything else in it stays as it is."""
 
     model_row_id: str
@@ -104,16 +104,16 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     sets_updated_at: bool = False
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[RepairColumn, ...]:
         """Those that are set."""
-        weights: tuple[Column, ...] = ("lora_weights_url",) if self.sets_weights else ()
-        updated_at: tuple[Column, ...] = ("updated_at",) if self.sets_updated_at else ()
+        weights: tuple[RepairColumn, ...] = ("lora_weights_url",) if self.sets_weights else ()
+        updated_at: tuple[RepairColumn, ...] = ("updated_at",) if self.sets_updated_at else ()
         return ("replicate_version_id", *weights, *updated_at)
 
 
-def edit(change: Change, touch: str | None = None) -> Edit:
+def update_for(change: RowChange, touch: str | None = None) -> RowUpdate:
     """`change` as an UPDATE, which sets `updated_at` to `touch` where that is a time."""
-    return Edit(
+    return RowUpdate(
         model_row_id=change.model_row_id,
         old_version=change.old_version,
         new_version=change.new_version,
@@ -126,10 +126,10 @@ def edit(change: Change, touch: str | None = None) -> Edit:
     )
 
 
-def undoing(change: Change, outcome: Outcome | None) -> Edit:
+def undo_for(change: RowChange, outcome: ChangeOutcome | None) -> RowUpdate:
     """What takes `change` back, which came to `outcome`; None where that is not known yet."""
-    outcome, known = outcome or Outcome(), outcome is not None
-    return Edit(
+    outcome, known = outcome or ChangeOutcome(), outcome is not None
+    return RowUpdate(
         model_row_id=change.model_row_id,
         old_version=change.new_version,
         new_version=change.old_version,

@@ -9,7 +9,7 @@ KEPT = 100
 """Of those who match, so many are kept to be listed."""
 
 
-def matching(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
+def matching_users(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:
     """Those whom `who` names in the best way in which it names anybody; one more than `KEPT` at most."""
     best, found = len(_WAYS), list[AuditedUser]()
     folded = who.casefold()
@@ -35,7 +35,7 @@ _WAYS: tuple[Callable[[ModelRecord, str, str], bool], ...] = (
 """How a record may be named, the surest way first."""
 
 
-def means(who: str, record: ModelRecord) -> bool:
+def names_user(who: str, record: ModelRecord) -> bool:
     """Whether `who`, given with `--user`, names this user, as it does for a run."""
     folded = who.casefold()
     return (

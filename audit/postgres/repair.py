@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from audit.errors import DatabaseError
-from audit.model.repair import Column, Edit, Outcome, State
+from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowUpdate
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls, shortened
 from audit.postgres import connection as source
@@ -35,7 +35,7 @@ class StoredRow(NamedTuple):
     updated_at: str | None
 
 
-Outcomes = Mapping[str, tuple[State, Outcome]]
+Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
 """By the row's id: done, skipped or failed."""
 
 
@@ -48,7 +48,7 @@ class Repairer:
         self._connection: source.Connection | None = None
         self._sql: RepairStatements | None = None
 
-    async def check(self, columns: Sequence[Column]) -> None:
+    async def check(self, columns: Sequence[RepairColumn]) -> None:
         """See that `columns` may be set by this role, here and now. Raises DatabaseError with what would help."""
         async with self._transaction() as connection:
             _, models = await source.read_columns(connection, self._database)
@@ -80,7 +80,7 @@ class Repairer:
         async with self._transaction() as connection:
             return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(self._statements.look, ids)}
 
-    async def write(self, edits: Sequence[Edit]) -> Outcomes:
+    async def write(self, edits: Sequence[RowUpdate]) -> Outcomes:
         """Make those that are still right, in one transaction, and say of each what became of it.
 
         Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
@@ -93,13 +93,13 @@ class Repairer:
             if not is_about_a_row(error.__cause__):
                 raise
             if len(edits) == 1:
-                return {edits[0].model_row_id: (State.FAILED, Outcome(why=str(error)))}
-        became: dict[str, tuple[State, Outcome]] = {}
+                return {edits[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=str(error)))}
+        became: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         for edit in edits:
             became |= await self.write([edit])
         return became
 
-    async def _write(self, edits: Sequence[Edit]) -> Outcomes:
+    async def _write(self, edits: Sequence[RowUpdate]) -> Outcomes:
         ids = [edit.model_row_id for edit in edits]
         async with self._transaction() as connection:
             sql = self._statements
@@ -113,21 +113,21 @@ class Repairer:
                 done |= {row.model_row_id: row for row in rows}
             missing = [row_id for row_id in ids if row_id not in held]
             locked = {row["model_row_id"] for row in await connection.fetch(sql.present, missing)} if missing else set()
-        became: dict[str, tuple[State, Outcome]] = {}
+        became: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         for edit in edits:
             row_id = edit.model_row_id
             if row := done.get(row_id):
-                outcome = Outcome(updated_at=row.updated_at, touched=edit.sets_updated_at)
-                became[row_id] = (State.DONE, outcome)
+                outcome = ChangeOutcome(updated_at=row.updated_at, touched=edit.sets_updated_at)
+                became[row_id] = (ChangeState.DONE, outcome)
             else:
                 why = "somebody holds the row locked" if row_id in locked else self._why_not(edit, held.get(row_id))
-                became[row_id] = (State.SKIPPED, Outcome(why=why))
+                became[row_id] = (ChangeState.SKIPPED, ChangeOutcome(why=why))
         return became
 
-    def _why_not(self, edit: Edit, row: StoredRow | None) -> str:
+    def _why_not(self, edit: RowUpdate, row: StoredRow | None) -> str:
         return why_not(edit, row, self._database.tables)
 
-    def _check_written(self, edits: Sequence[Edit], rows: Sequence[StoredRow]) -> None:
+    def _check_written(self, edits: Sequence[RowUpdate], rows: Sequence[StoredRow]) -> None:
         """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
         wanted = {edit.model_row_id: (edit.new_version, edit.new_weights) for edit in edits}
         if len(rows) > len({row.model_row_id for row in rows}):
@@ -172,7 +172,7 @@ class Repairer:
 
 @asynccontextmanager
 async def repairer(
-    database: Database, *, statement_timeout: float, columns: Sequence[Column]
+    database: Database, *, statement_timeout: float, columns: Sequence[RepairColumn]
 ) -> AsyncIterator[Repairer]:
     """The table of `database`, where `columns` of it may be set. Raises DatabaseError as `Repairer` does."""
     table = Repairer(database, statement_timeout)
@@ -183,7 +183,7 @@ async def repairer(
         await table.close()
 
 
-def why_not(edit: Edit, row: StoredRow | None, tables: Tables = PLAIN) -> str:
+def why_not(edit: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) -> str:
     """Why `edit` is not right for `row` of `tables`, for a person."""
     if row is None:
         return "the row is gone"
@@ -204,7 +204,7 @@ def _said(value: str | None) -> str:
     return "null" if value is None else shortened(escape_controls(value), _SHOWN) if value.strip() else repr(value)
 
 
-def _parameters(edits: Sequence[Edit]) -> list[Sequence[str | bool | None]]:
+def _parameters(edits: Sequence[RowUpdate]) -> list[Sequence[str | bool | None]]:
     """In the order of the statement's numbers."""
     return [
         [edit.model_row_id for edit in edits],

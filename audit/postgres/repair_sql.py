@@ -8,15 +8,15 @@ and expressions of this file and `source_sql`, chosen by the columns' types.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.model.repair import Column
+from audit.model.repair import RepairColumn
 from audit.postgres.columns import Columns
 from audit.postgres.sql import as_iso, is_among
 
 ID = "id"
 STATUS = "training_status"
-VERSION: Column = "replicate_version_id"
-WEIGHTS: Column = "lora_weights_url"
-UPDATED_AT: Column = "updated_at"
+VERSION: RepairColumn = "replicate_version_id"
+WEIGHTS: RepairColumn = "lora_weights_url"
+UPDATED_AT: RepairColumn = "updated_at"
 RIGHTS = """
 SELECT current_setting('transaction_read_only') = 'on' AS read_only, pg_is_in_recovery() AS replica,
     format('%I', current_user) AS role, pg_relation_is_updatable(found.id, true) & 4 = 4 AS updatable,
@@ -37,7 +37,7 @@ class RepairStatements:
     """$1: ids that are in the table, locked or not."""
     look: str
     """$1: the rows as they are."""
-    update: dict[tuple[Column, ...], str]
+    update: dict[tuple[RepairColumn, ...], str]
     """$1 to $8, by the columns that are set: those that were, as they are then."""
 
 
@@ -53,7 +53,7 @@ def repair_statements(models: Columns) -> RepairStatements:
         f"m.{models.sql(VERSION)}::text AS version, {weights} AS weights, {updated_at} AS updated_at"
     )
     rows = f"SELECT {seen} FROM {table} AS m WHERE {mine}"  # noqa: S608 - see above
-    choices: list[tuple[Column, ...]] = [(VERSION,), (VERSION, UPDATED_AT)]
+    choices: list[tuple[RepairColumn, ...]] = [(VERSION,), (VERSION, UPDATED_AT)]
     if WEIGHTS in models:
         choices += [(VERSION, WEIGHTS), (VERSION, WEIGHTS, UPDATED_AT)]
     return RepairStatements(
@@ -77,7 +77,7 @@ RETURNING {seen}
 """
 
 
-def _update(models: Columns, columns: Sequence[Column], mine: str, seen: str) -> str:
+def _update(models: Columns, columns: Sequence[RepairColumn], mine: str, seen: str) -> str:
     values = {VERSION: "edit.new_version", WEIGHTS: "edit.new_weights", UPDATED_AT: "edit.new_updated_at"}
     return _UPDATE.format(
         table=models.table.sql,

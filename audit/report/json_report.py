@@ -81,7 +81,7 @@ def render(view: RunView, out: BinaryIO) -> None:
         "population": view.population and _population(view.population),
         "summary": {
             **_summary(view.summary),
-            "baseline": view.news and view.news.marks,
+            "baseline": view.since_baseline and view.since_baseline.states,
             "accepted": view.accepted.total,
         },
     }

@@ -171,8 +171,8 @@ def _head(view: RunView) -> Iterator[str]:
     yield f"| users | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"
-    if view.news and view.run.baseline:
-        marks, baseline = view.news.marks, view.run.baseline
+    if view.since_baseline and view.run.baseline:
+        marks, baseline = view.since_baseline.states, view.run.baseline
         since = f"{code_in_text(instant(baseline.started_at))} ({code_in_text(baseline.path, 200)})"
         yield f"\nSince the run of {since}: **{marks['new']:,} new**, {marks['known']:,} known, "
         yield f"{marks['resolved']:,} resolved.\n"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
-from audit.model.repair import Change, LeftOut
+from audit.model.repair import LeftOut, RowChange
 from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
 from audit.model.users import ModelRecord
@@ -105,7 +105,7 @@ def redacted_training(training: Training, record: ModelRecord) -> Training:
     return _redacted_training(training, _cleaner(_personal(record)))
 
 
-def redacted_change(change: Change, user: AuditedUser) -> Change:
+def redacted_change(change: RowChange, user: AuditedUser) -> RowChange:
     """The change of `user`, masked as the user is; good to be looked at, and not to be made."""
     record = redacted_user(user).record
     replaced = change.weights == "replaced"

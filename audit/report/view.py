@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from audit.findings.acceptance import Accepted, Entries, day_of
-from audit.findings.exit_codes import news
+from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
+from audit.findings.exit_codes import since_baseline
 from audit.model.codes import Mode, OrderBy, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Summary
 from audit.model.replies import Account, Requests
@@ -103,7 +103,7 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "accepted", "news", "population", "run", "summary", "tables", "tool_version")
+    __slots__ = ("_reader", "accepted", "population", "run", "since_baseline", "summary", "tables", "tool_version")
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
@@ -112,7 +112,7 @@ class RunView:
         self.tables = info.tables
         self.population = reader.population
         self.summary = reader.summary()
-        self.news = news(reader.users()) if info.baseline else None
+        self.since_baseline = since_baseline(reader.users()) if info.baseline else None
         self.accepted = _accepted(reader, info)
         self.run = _run_block(reader, self.accepted, redact=info.redacted or redact)
 
@@ -143,7 +143,7 @@ def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
         return Accepted()
     whole = info.state == "complete" and not is_part(info.filters, info.shard)
     users = chain.from_iterable(map(reader.users, ATTENTION))
-    return Entries(info.acceptances, day_of(info)).tally(users, whole=whole)
+    return AcceptanceMatcher(info.acceptances, day_of(info)).tally(users, whole=whole)
 
 
 def _acceptances(info: RunInfo, accepted: Accepted, *, redact: bool) -> AcceptancesBlock | None:

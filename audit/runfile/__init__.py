@@ -5,8 +5,8 @@ damaged one; `shards` makes one file of several, row by row, with `copies`.
 """
 
 from audit.runfile.file import RunFile
-from audit.runfile.repairs import Entry
-from audit.runfile.salvage import salvaged
+from audit.runfile.repairs import JournalEntry
+from audit.runfile.salvage import open_salvaged
 from audit.runfile.sqlite import ELSEWHERE, DamagedError, check_free
 
-__all__ = ["ELSEWHERE", "DamagedError", "Entry", "RunFile", "check_free", "salvaged"]
+__all__ = ["ELSEWHERE", "DamagedError", "JournalEntry", "RunFile", "check_free", "open_salvaged"]

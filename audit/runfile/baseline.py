@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from audit.findings.comparison import UserSnapshot, UserState, marked, standing
+from audit.findings.comparison import UserSnapshot, UserState, baseline_state, user_state
 from audit.model.codes import Status
 from audit.model.findings import BaselineState, Finding
 from audit.model.users import ModelRecord
@@ -34,8 +34,8 @@ def mark(
     """How a user compares with the earlier run; `complete` is false for a run that did not come to its end."""
     query = "SELECT status, reason FROM baseline WHERE user_id = ?"
     row = connection.execute(query, (record.user_id,)).fetchone()
-    before = standing(Status(row[0]), row[1]) if row else UserState.ABSENT
-    return marked(before, standing(finding.status, finding.reason.value), complete=complete)
+    before = user_state(Status(row[0]), row[1]) if row else UserState.ABSENT
+    return baseline_state(before, user_state(finding.status, finding.reason.value), complete=complete)
 
 
 def copied(damaged: sqlite3.Connection, copy: sqlite3.Connection) -> bool:

@@ -17,7 +17,7 @@ from typing import Literal, Self, TypeVar
 import msgspec
 
 from audit.errors import RunFileError
-from audit.findings.acceptance import Entries, day_of
+from audit.findings.acceptance import AcceptanceMatcher, day_of
 from audit.findings.comparison import UserSnapshot
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
@@ -99,13 +99,13 @@ class RunFile:
         """An existing run file, whole, held by this process as a new one would be."""
         run_file = cls.open(path)
         try:
-            run_file.hold()
+            run_file.lock()
         except BaseException:
             run_file.close()
             raise
         return run_file
 
-    def hold(self) -> None:
+    def lock(self) -> None:
         """Keep all other processes out until the file is closed, and see that it is whole."""
         with self._translated():
             storage.lock(self._db)
@@ -141,7 +141,7 @@ class RunFile:
             info = msgspec.json.decode(self._value("info") or "", type=RunInfo)
         return msgspec.structs.replace(info, acceptances=self._anew) if self._judged_anew else info
 
-    def judge_by(self, acceptances: Acceptances | None) -> None:
+    def use_acceptances(self, acceptances: Acceptances | None) -> None:
         """From now on read the run as if it had been made with these acceptances; the file stays as it is."""
         self._anew, self._judged_anew = acceptances, True
 
@@ -237,7 +237,7 @@ class RunFile:
             query = "SELECT count(*) FROM audited WHERE outcome = ?"
             return int(self._db.execute(query, (outcome,)).fetchone()[0])
 
-    def ask_again(self, failures: Iterable[Reason]) -> None:
+    def make_pending(self, failures: Iterable[Reason]) -> None:
         """Make models pending again whose question ended in one of `failures`; their findings stay until answered."""
         with self._translated():
             query = "UPDATE audited SET outcome = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
@@ -252,7 +252,7 @@ class RunFile:
                 self._ahead[model] = (row_id, record)
             yield model
 
-    def alone(self) -> Iterator[tuple[int, str, ModelRecord]]:
+    def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
         """Row id, model and record of all who wait for an answer and share their model with nobody."""
         query = (
             "SELECT id, model, record FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
@@ -260,12 +260,12 @@ class RunFile:
         )
         return self._paged(query, (), lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
 
-    def settle_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
+    def record_findings_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
         """Record findings for which no versions have to be asked, in one transaction."""
         with self.transaction():
             self._db.executemany(_SETTLE, [_settled(_BY_TRAINING, row_id, finding, at) for row_id, finding in findings])
 
-    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `settle` wants."""
         with self._read():
             ahead = self._ahead.pop(model, None)
@@ -273,7 +273,7 @@ class RunFile:
             rows = [ahead] if ahead else self._db.execute(query, (model,)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         """Record what one answer means for each record that waited for it; `at` is when it came, seconds since 1970.
 
         On disk with the first answer that comes a tenth of a second after those that are there, with every 32nd in any
@@ -326,7 +326,7 @@ class RunFile:
         Each is marked by the baseline, and by what accepts the finding.
         """
         info = self.info
-        accepted = Entries(info.acceptances, day_of(info)).holding if info.acceptances else None
+        accepted = AcceptanceMatcher(info.acceptances, day_of(info)).holding if info.acceptances else None
         mark = partial(marks.mark, self._db, complete=info.state == "complete") if info.baseline else None
         for each in (status,) if status else Status:
             where, values = "rank = ?", [str(_RANK[each])]
@@ -344,7 +344,7 @@ class RunFile:
                         accepted(record, finding) if accepted else None,
                     )
 
-    def answered(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
+    def checked_users(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.
 
         None where that was not written down, as in files of schema 1. Safe to write meanwhile.

@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit.model.repair import Change, Outcome, State
+from audit.model.repair import ChangeOutcome, ChangeState, RowChange
 from audit.runfile import sqlite as storage
 
 _PAGE = 500
-_CHANGE = msgspec.json.Decoder(Change)
-_OUTCOME = msgspec.json.Decoder(Outcome)
+_CHANGE = msgspec.json.Decoder(RowChange)
+_OUTCOME = msgspec.json.Decoder(ChangeOutcome)
 _ENCODER = msgspec.json.Encoder()
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """One change, and how far it has come."""
 
-    change: Change
-    state: State
-    outcome: Outcome
+    change: RowChange
+    state: ChangeState
+    outcome: ChangeOutcome
 
 
 class Journal:
@@ -37,7 +37,7 @@ class Journal:
         with storage.read(self._path):
             return bool(self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'repair'").fetchone())
 
-    def write(self, entries: Iterable[Entry]) -> None:
+    def write(self, entries: Iterable[JournalEntry]) -> None:
         """Put down what is known of these rows now, whole or not at all; on disk when this returns, if power fails too.
 
         The file has to be held.
@@ -50,7 +50,7 @@ class Journal:
             with storage.transaction(self._db):
                 self._db.executemany("INSERT OR REPLACE INTO repair VALUES (?, ?, ?, ?)", rows)
 
-    def entries(self, state: State | None = None) -> Iterator[Entry]:
+    def entries(self, state: ChangeState | None = None) -> Iterator[JournalEntry]:
         """All changes, or those of one state, in the order of their ids as texts; safe to write meanwhile."""
         after = ""
         where = "AND state = ?" if state else ""
@@ -64,23 +64,25 @@ class Journal:
             yield from entries
             after = entries[-1].change.model_row_id
 
-    def entry(self, model_row_id: str) -> Entry | None:
+    def entry(self, model_row_id: str) -> JournalEntry | None:
         """Of one row; None where nobody has tried to change it."""
         with storage.read(self._path):
             row = self._db.execute("SELECT * FROM repair WHERE model_row_id = ?", (model_row_id,)).fetchone()
             return _entry(row) if row else None
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[ChangeState, int]:
         """How many there are of each state; every state has a key."""
         with storage.read(self._path):
             found = dict(self._db.execute("SELECT state, count(*) FROM repair GROUP BY state").fetchall())
-            return {state: int(found.get(state.value, 0)) for state in State}
+            return {state: int(found.get(state.value, 0)) for state in ChangeState}
 
 
-def _entry(row: tuple[str, str, str, str | None]) -> Entry:
+def _entry(row: tuple[str, str, str, str | None]) -> JournalEntry:
     _, state, change, outcome = row
-    return Entry(_CHANGE.decode(change), State(state), _OUTCOME.decode(outcome) if outcome else Outcome())
+    return JournalEntry(
+        _CHANGE.decode(change), ChangeState(state), _OUTCOME.decode(outcome) if outcome else ChangeOutcome()
+    )
 
 
-def _text(noun: Change | Outcome) -> str:
+def _text(noun: RowChange | ChangeOutcome) -> str:
     return _ENCODER.encode(noun).decode()

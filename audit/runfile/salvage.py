@@ -20,7 +20,7 @@ _GIVE_UP_AFTER = 100_000
 """So many ids in a row without a row end the search where the largest id cannot be read."""
 
 
-def salvaged(path: Path) -> RunFile:
+def open_salvaged(path: Path) -> RunFile:
     """Every user of the run file at `path` that can be read, in a temporary run file.
 
     Its run is "stopped", with the damage as the reason. Raises RunFileError where not even the run itself can be read.

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies
 
-from audit.findings.acceptance import ACCEPTABLE, Accepted, Entries, day_of, holds
+from audit.findings.acceptance import ACCEPTABLE, AcceptanceMatcher, Accepted, day_of, holds
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.users import ModelRecord
@@ -72,7 +72,7 @@ def about_model(**changes: object) -> Acceptance:
 )
 def test_an_entry_holds_for_its_user_or_model_reason_version_and_days(accepting: Acceptance, is_held: bool) -> None:  # noqa: FBT001 - pytest's
     assert holds(accepting, USER.record, USER.finding, DAY) is is_held
-    found = Entries(Acceptances(file="a.toml", entries=(accepting,)), DAY).holding(USER.record, USER.finding)
+    found = AcceptanceMatcher(Acceptances(file="a.toml", entries=(accepting,)), DAY).holding(USER.record, USER.finding)
     assert found == (accepting if is_held else None)
 
 
@@ -101,7 +101,7 @@ def test_only_who_needs_a_sync_or_has_an_error_can_be_accepted(reason: Reason) -
 
 def test_of_several_entries_the_one_that_holds_the_longest_is_named() -> None:
     first, last, over = entry(until="2026-04-01"), about_model(until="2026-05-01"), entry(until="2026-01-01")
-    entries = Entries(Acceptances(file="a.toml", entries=(first, last, over)), DAY)
+    entries = AcceptanceMatcher(Acceptances(file="a.toml", entries=(first, last, over)), DAY)
     assert entries.holding(USER.record, USER.finding) is last
 
 
@@ -109,14 +109,14 @@ def test_of_several_entries_the_one_that_holds_the_longest_is_named() -> None:
 def test_any_texts_are_compared_without_a_fault(recorded: str, named: str, email: str | None) -> None:
     user = failed(7, Reason.MODEL_NOT_FOUND, replicate_version_id=recorded, email=email)
     accepting = entry(user=named, reason=Reason.MODEL_NOT_FOUND, version=named)
-    entries = Entries(Acceptances(file="a.toml", entries=(accepting,)), DAY)
+    entries = AcceptanceMatcher(Acceptances(file="a.toml", entries=(accepting,)), DAY)
     found = entries.holding(user.record, user.finding)
     assert (found is accepting) is holds(accepting, user.record, user.finding, DAY)
 
 
 def tally(entries: tuple[Acceptance, ...], *users: AuditedUser, whole: bool = True) -> Accepted:
     """As a view makes it: of those who are not up to date, each with what accepts it."""
-    known = Entries(Acceptances(file="a.toml", entries=entries), DAY)
+    known = AcceptanceMatcher(Acceptances(file="a.toml", entries=entries), DAY)
     marked = [
         AuditedUser(user.record, user.finding, None, known.holding(user.record, user.finding))
         for user in users
@@ -166,7 +166,7 @@ def test_in_a_run_without_everybody_nobody_can_say_that_an_entry_matches_nobody(
 
 def test_a_blank_model_id_or_e_mail_is_nobodys() -> None:
     nameless: ModelRecord = record(1, email="", replicate_model_id=" ")
-    entries = Entries(Acceptances(file="a.toml", entries=(entry(user="x"), entry(user=None, model="m"))), DAY)
+    entries = AcceptanceMatcher(Acceptances(file="a.toml", entries=(entry(user="x"), entry(user=None, model="m"))), DAY)
     assert entries.about(nameless) == []
 
 

@@ -12,13 +12,13 @@ from audit.findings.comparison import (
     ComparedRun,
     UserSnapshot,
     UserState,
+    baseline_state,
+    caveats,
     compare,
     diff_exit_status,
-    doubts,
-    marked,
     may_be_worse,
-    sighting_of,
-    standing,
+    snapshot_of,
+    user_state,
 )
 from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
@@ -28,30 +28,30 @@ from audit.model.run import Filters
 from tests.support.samples import NEW, OLD, finding, record
 
 EXAMPLES = {
-    UserState.FINE: Reason.LATEST_VERSION,
-    UserState.DUE: Reason.OUTDATED_VERSION,
-    UserState.FAULTY: Reason.MODEL_NOT_FOUND,
-    UserState.UNANSWERED: Reason.TIMEOUT,
-    UserState.UNREACHED: Reason.STOPPED,
+    UserState.UP_TO_DATE: Reason.LATEST_VERSION,
+    UserState.NEEDS_SYNC: Reason.OUTDATED_VERSION,
+    UserState.CERTAIN_ERROR: Reason.MODEL_NOT_FOUND,
+    UserState.UNCERTAIN_ERROR: Reason.TIMEOUT,
+    UserState.NOT_CHECKED: Reason.STOPPED,
 }
 
 
-def seen(reason: Reason, **fields: str) -> UserSnapshot:
+def snapshot(reason: Reason, **fields: str) -> UserSnapshot:
     return UserSnapshot(user_id="u1", status=reason.status, reason=reason.value, **fields)
 
 
 def side(what: UserState) -> UserSnapshot | None:
-    return seen(EXAMPLES[what]) if what in EXAMPLES else None
+    return snapshot(EXAMPLES[what]) if what in EXAMPLES else None
 
 
 TABLE = """
-before      absent        fine       due        faulty     unanswered    unreached
-absent      -             appeared   new        new        not_compared  not_compared
-fine        left          unchanged  new        new        not_compared  not_compared
-due         left          resolved   unchanged  changed    not_compared  not_compared
-faulty      left          resolved   new        unchanged  not_compared  not_compared
-unanswered  left          resolved   new        changed    not_compared  not_compared
-unreached   left          changed    new        new        not_compared  not_compared
+before           absent  up_to_date  needs_sync  certain_error  uncertain_error  not_checked
+absent           -       appeared    new         new            not_compared     not_compared
+up_to_date       left    unchanged   new         new            not_compared     not_compared
+needs_sync       left    resolved    unchanged   changed        not_compared     not_compared
+certain_error    left    resolved    new         unchanged      not_compared     not_compared
+uncertain_error  left    resolved    new         changed        not_compared     not_compared
+not_checked      left    changed     new         new            not_compared     not_compared
 """
 _LINES = [line.split() for line in TABLE.strip().splitlines()]
 PAIRS = {
@@ -71,20 +71,20 @@ def test_the_table_of_this_test_has_every_pair() -> None:
     assert set(PAIRS) == set(product(UserState, UserState)) - {(UserState.ABSENT, UserState.ABSENT)}
 
 
-CHANCE = {*get_args(FailureReason), Reason.EVIDENCE_DISAGREES}
+UNCERTAIN_REASONS = {*get_args(FailureReason), Reason.EVIDENCE_DISAGREES}
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_its_standing(reason: Reason) -> None:
-    found = standing(reason.status, reason.value)
-    assert (found is UserState.UNANSWERED) == (reason in CHANCE)
-    assert (found is UserState.FINE) == (reason is Reason.LATEST_VERSION)
-    assert (found is UserState.UNREACHED) == (reason is Reason.STOPPED)
-    assert (found is UserState.DUE) == (reason.status is Status.NEEDS_SYNC)
+def test_every_reason_has_its_user_state(reason: Reason) -> None:
+    found = user_state(reason.status, reason.value)
+    assert (found is UserState.UNCERTAIN_ERROR) == (reason in UNCERTAIN_REASONS)
+    assert (found is UserState.UP_TO_DATE) == (reason is Reason.LATEST_VERSION)
+    assert (found is UserState.NOT_CHECKED) == (reason is Reason.STOPPED)
+    assert (found is UserState.NEEDS_SYNC) == (reason.status is Status.NEEDS_SYNC)
 
 
 def test_an_error_of_a_later_version_of_this_program_is_a_certain_one() -> None:
-    assert standing(Status.ERROR, "moon_phase") is UserState.FAULTY
+    assert user_state(Status.ERROR, "moon_phase") is UserState.CERTAIN_ERROR
 
 
 @pytest.mark.parametrize(
@@ -97,30 +97,30 @@ def test_an_error_of_a_later_version_of_this_program_is_a_certain_one() -> None:
         pytest.param({"detail": "a", "email": "a@b"}, {}, (), id="words alone"),
     ],
 )
-def test_a_user_of_the_same_standing_is_changed_by_versions_and_model(
+def test_a_user_of_the_same_state_is_changed_by_versions_and_model(
     old: dict[str, str], new: dict[str, str], differs: tuple[str, ...]
 ) -> None:
     reason = Reason.OUTDATED_VERSION
-    found = compare(seen(reason, **old), seen(reason, **new))
+    found = compare(snapshot(reason, **old), snapshot(reason, **new))
     assert found.differs == differs
     assert found.change is (Change.CHANGED if differs else Change.UNCHANGED)
 
 
 def test_another_reason_of_the_same_status_is_a_change() -> None:
-    found = compare(seen(Reason.OUTDATED_VERSION), seen(Reason.UNKNOWN_VERSION))
+    found = compare(snapshot(Reason.OUTDATED_VERSION), snapshot(Reason.UNKNOWN_VERSION))
     assert (found.change, found.differs) == (Change.CHANGED, ("reason",))
 
 
 def test_an_incomplete_run_resolves_nobody() -> None:
-    found = compare(seen(Reason.OUTDATED_VERSION), seen(Reason.LATEST_VERSION), complete=False)
+    found = compare(snapshot(Reason.OUTDATED_VERSION), snapshot(Reason.LATEST_VERSION), complete=False)
     assert found.change is Change.CHANGED
 
 
 def test_nobody_has_left_a_run_that_has_lost_users() -> None:
-    assert compare(seen(Reason.LATEST_VERSION), None, whole=False).change is Change.NOT_COMPARED
+    assert compare(snapshot(Reason.LATEST_VERSION), None, whole=False).change is Change.NOT_COMPARED
 
 
-SIGHTINGS = st.builds(
+SNAPSHOTS = st.builds(
     lambda reason, current, latest: UserSnapshot(
         user_id="u", status=reason.status, reason=reason.value, current_version=current, latest_version=latest
     ),
@@ -130,12 +130,12 @@ SIGHTINGS = st.builds(
 )
 
 
-@given(SIGHTINGS)
+@given(SNAPSHOTS)
 def test_a_run_compared_with_itself_has_no_change(user: UserSnapshot) -> None:
     assert compare(user, user).change in {Change.UNCHANGED, Change.NOT_COMPARED}
 
 
-@given(SIGHTINGS, SIGHTINGS)
+@given(SNAPSHOTS, SNAPSHOTS)
 def test_a_resolved_user_is_new_the_other_way_round(one: UserSnapshot, other: UserSnapshot) -> None:
     back = compare(other, one).change
     if compare(one, other).change is Change.RESOLVED:
@@ -151,37 +151,37 @@ def test_what_is_certain_counts_before_what_is_not_known(worse: int, maybe: int,
 
 
 @pytest.mark.parametrize("old", [None, *Status])
-def test_who_was_due_already_cannot_have_got_worse_unseen(old: Status | None) -> None:
+def test_who_needed_a_sync_already_cannot_have_got_worse_unsnapshot(old: Status | None) -> None:
     assert may_be_worse(Change.NOT_COMPARED, old) == (old is not Status.NEEDS_SYNC)
     assert not may_be_worse(Change.LEFT, old)
 
 
-MARKS = """
-before      absent  fine      due    faulty  unanswered  unreached
-absent      -       -         new    new     new         -
-fine        -       -         new    new     new         -
-due         -       resolved  known  known   known       -
-faulty      -       resolved  new    known   known       -
-unanswered  -       resolved  new    known   known       -
-unreached   -       -         new    new     new         -
+BASELINE_STATES = """
+before           absent  up_to_date  needs_sync  certain_error  uncertain_error  not_checked
+absent           -       -           new         new            new              -
+up_to_date       -       -           new         new            new              -
+needs_sync       -       resolved    known       known          known            -
+certain_error    -       resolved    new         known          known            -
+uncertain_error  -       resolved    new         known          known            -
+not_checked      -       -           new         new            new              -
 """
-_MARK_LINES = [line.split() for line in MARKS.strip().splitlines()]
+_STATE_LINES = [line.split() for line in BASELINE_STATES.strip().splitlines()]
 
 
-@pytest.mark.parametrize("line", _MARK_LINES[1:], ids=[line[0] for line in _MARK_LINES[1:]])
-def test_every_pair_has_its_mark(line: list[str]) -> None:
-    before, *marks = line
-    found = [marked(UserState(before), now, complete=True) or "-" for now in UserState]
-    assert found == marks
+@pytest.mark.parametrize("line", _STATE_LINES[1:], ids=[line[0] for line in _STATE_LINES[1:]])
+def test_every_pair_has_its_baseline_state(line: list[str]) -> None:
+    before, *states = line
+    found = [baseline_state(UserState(before), now, complete=True) or "-" for now in UserState]
+    assert found == states
 
 
-def test_an_incomplete_run_marks_nobody_as_resolved() -> None:
-    assert marked(UserState.DUE, UserState.FINE, complete=False) is None
+def test_an_incomplete_run_calls_nobody_resolved() -> None:
+    assert baseline_state(UserState.NEEDS_SYNC, UserState.UP_TO_DATE, complete=False) is None
 
 
 def test_a_user_of_a_run_file_is_what_the_json_report_says() -> None:
     user = AuditedUser(record(), finding(Reason.OUTDATED_VERSION, latest_version=NEW))
-    found = sighting_of(user)
+    found = snapshot_of(user)
     assert (found.status, found.reason) == (Status.NEEDS_SYNC, "outdated_version")
     assert (found.current_version, found.latest_version, found.email) == (NEW, NEW, "ann@example.com")
 
@@ -226,7 +226,7 @@ def run(**changes: object) -> ComparedRun:
 def test_what_makes_two_runs_hard_to_compare_is_said(
     old: dict[str, object], new: dict[str, object], words: str
 ) -> None:
-    (doubt,) = doubts(run(id="a", **old) if "id" not in old else run(**old), run(**new))
+    (doubt,) = caveats(run(id="a", **old) if "id" not in old else run(**old), run(**new))
     assert words in doubt
 
 
@@ -242,4 +242,4 @@ def test_what_makes_two_runs_hard_to_compare_is_said(
     ids=["alike", "a moment earlier", "account not known", "narrowed", "one masked"],
 )
 def test_two_runs_of_the_same_place_raise_no_doubt(old: dict[str, object], new: dict[str, object]) -> None:
-    assert doubts(run(id="a", **old), run(**new)) == ()
+    assert caveats(run(id="a", **old), run(**new)) == ()

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from audit.findings.rows import RowVerdict, Rules, is_near_miss, judged
+from audit.findings.rows import RowClass, RowRules, classify_rows, is_near_miss
 from audit.model.codes import OrderBy
 from tests.support.samples import training_row
 
 COUNTING = training_row(model_row_id="10", updated_at="2026-05-01T10:00:00Z", completed_at="2026-05-01T09:00:00Z")
 
 
-def why(order_by: OrderBy = "updated_at", **changes: Any) -> tuple[RowVerdict, str]:
+def why(order_by: OrderBy = "updated_at", **changes: Any) -> tuple[RowClass, str]:
     row = training_row(**({"model_row_id": "9"} | changes))
-    other, verdict = judged((COUNTING, row), "10", Rules(order_by=order_by))
-    assert other.verdict is RowVerdict.COUNTS
+    other, verdict = classify_rows((COUNTING, row), "10", RowRules(order_by=order_by))
+    assert other.verdict is RowClass.COUNTS
     return verdict.verdict, verdict.why
 
 
@@ -73,15 +73,15 @@ def why(order_by: OrderBy = "updated_at", **changes: Any) -> tuple[RowVerdict, s
     ],
 )
 def test_an_older_row_says_by_which_column(order_by: OrderBy, changes: dict[str, Any], words: str) -> None:
-    assert why(order_by, **changes) == (RowVerdict.OLDER, words)
+    assert why(order_by, **changes) == (RowClass.OLDER, words)
 
 
 def test_two_dates_that_look_alike_are_shown_whole() -> None:
     text = "2026-05-01T10:00:00.000001Z"
-    _, old = judged(
+    _, old = classify_rows(
         (training_row(model_row_id="2", updated_at=text), training_row(updated_at="2026-05-01T10:00:00Z")),
         "2",
-        Rules(order_by="updated_at"),
+        RowRules(order_by="updated_at"),
     )
     assert old.why == f"updated_at 2026-05-01T10:00:00Z is before {text}"
 
@@ -89,25 +89,25 @@ def test_two_dates_that_look_alike_are_shown_whole() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict", "words"),
     [
-        pytest.param({"is_test": True}, RowVerdict.TEST_ROW, "a test row (is_test)", id="test row"),
-        pytest.param({"training_status": "training"}, RowVerdict.NOT_COMPLETED, "is training", id="running"),
+        pytest.param({"is_test": True}, RowClass.TEST_ROW, "a test row (is_test)", id="test row"),
+        pytest.param({"training_status": "training"}, RowClass.NOT_COMPLETED, "is training", id="running"),
         pytest.param(
             {"training_status": "failed", "failure_reason": "no face\x1b[2J"},
-            RowVerdict.NOT_COMPLETED,
+            RowClass.NOT_COMPLETED,
             "is failed: no face\\x1b[2J",
             id="failed, with the cause spelled out",
         ),
-        pytest.param({"training_status": "Completed"}, RowVerdict.NEAR_MISS, "`Completed`, not", id="capital"),
-        pytest.param({"training_status": "succeeded"}, RowVerdict.NEAR_MISS, "`succeeded`, not", id="succeeded"),
-        pytest.param({"training_status": " completed\n"}, RowVerdict.NEAR_MISS, "` completed\\n`", id="white space"),
-        pytest.param({"training_status": "archived"}, RowVerdict.NOT_COMPLETED, "none of the known", id="unknown"),
-        pytest.param({"training_status": None}, RowVerdict.NOT_COMPLETED, "is null", id="null"),
+        pytest.param({"training_status": "Completed"}, RowClass.NEAR_MISS, "`Completed`, not", id="capital"),
+        pytest.param({"training_status": "succeeded"}, RowClass.NEAR_MISS, "`succeeded`, not", id="succeeded"),
+        pytest.param({"training_status": " completed\n"}, RowClass.NEAR_MISS, "` completed\\n`", id="white space"),
+        pytest.param({"training_status": "archived"}, RowClass.NOT_COMPLETED, "none of the known", id="unknown"),
+        pytest.param({"training_status": None}, RowClass.NOT_COMPLETED, "is null", id="null"),
         pytest.param(
-            {"training_status": "failed", "is_test": True}, RowVerdict.NOT_COMPLETED, "is failed", id="failed test row"
+            {"training_status": "failed", "is_test": True}, RowClass.NOT_COMPLETED, "is failed", id="failed test row"
         ),
     ],
 )
-def test_a_row_that_never_could_count_says_why(changes: dict[str, Any], verdict: RowVerdict, words: str) -> None:
+def test_a_row_that_never_could_count_says_why(changes: dict[str, Any], verdict: RowClass, words: str) -> None:
     found, text = why(**changes)
     assert found is verdict
     assert words in text
@@ -115,13 +115,13 @@ def test_a_row_that_never_could_count_says_why(changes: dict[str, Any], verdict:
 
 def test_with_test_rows_taken_in_a_test_row_may_count() -> None:
     row = training_row(is_test=True)
-    [only] = judged((row,), "1", Rules(order_by="updated_at", include_tests=True))
-    assert only.verdict is RowVerdict.COUNTS
+    [only] = classify_rows((row,), "1", RowRules(order_by="updated_at", include_tests=True))
+    assert only.verdict is RowClass.COUNTS
 
 
 def test_completed_rows_of_somebody_who_is_no_user_count_for_nothing() -> None:
-    [only] = judged((training_row(),), None, Rules(order_by="updated_at"))
-    assert only.verdict is RowVerdict.NO_USER
+    [only] = classify_rows((training_row(),), None, RowRules(order_by="updated_at"))
+    assert only.verdict is RowClass.NO_USER
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "pending", "completing", "", None])
@@ -130,12 +130,12 @@ def test_only_other_spellings_of_completed_are_near_misses(status: str | None) -
 
 
 def test_other_words_may_mean_completed_and_the_usual_one_is_then_a_near_miss() -> None:
-    rules = Rules(order_by="updated_at", completed=("ready", "done"))
+    rules = RowRules(order_by="updated_at", completed=("ready", "done"))
     rows = tuple(
         training_row(model_row_id=status, training_status=status) for status in ("ready", "completed", "Ready")
     )
-    counts, usual, capital = judged(rows, "ready", rules)
-    assert counts.verdict is RowVerdict.COUNTS
+    counts, usual, capital = classify_rows(rows, "ready", rules)
+    assert counts.verdict is RowClass.COUNTS
     for each in (usual, capital):
-        assert each.verdict is RowVerdict.NEAR_MISS
+        assert each.verdict is RowClass.NEAR_MISS
         assert "not `ready` or `done`" in each.why

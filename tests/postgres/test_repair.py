@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from audit.errors import DatabaseError
-from audit.model.repair import Column, Edit, Outcome, State
+from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowUpdate
 from audit.postgres.repair import ALREADY, Outcomes, repairer
 from audit.postgres.url import parse_database_url
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
@@ -17,10 +17,10 @@ from tests.support.report_hostile import HOSTILE
 
 OLD, NEW = "f" * 64, "e" * 64
 WEIGHTS, BETTER = "https://replicate.delivery/a.tar", "https://replicate.delivery/b.tar"
-BOTH: tuple[Column, ...] = ("replicate_version_id", "lora_weights_url")
+BOTH: tuple[RepairColumn, ...] = ("replicate_version_id", "lora_weights_url")
 
 
-def edit(row_id: str = "1", **changes: Any) -> Edit:
+def edit(row_id: str = "1", **changes: Any) -> RowUpdate:
     """Of a row of `model()`."""
     plain: dict[str, Any] = {
         "model_row_id": row_id,
@@ -31,10 +31,10 @@ def edit(row_id: str = "1", **changes: Any) -> Edit:
         "sets_weights": False,
         "old_updated_at": "2026-02-01T00:00:00Z",
     }
-    return Edit(**(plain | changes))
+    return RowUpdate(**(plain | changes))
 
 
-async def write(dsn: str, *edits: Edit, columns: tuple[Column, ...] = BOTH) -> Outcomes:
+async def write(dsn: str, *edits: RowUpdate, columns: tuple[RepairColumn, ...] = BOTH) -> Outcomes:
     async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns) as table:
         return await table.write(edits)
 
@@ -47,7 +47,7 @@ async def rows(dsn: str) -> list[dict[str, Any]]:
         await connection.close()
 
 
-async def refusal(dsn: str, *columns: Column) -> DatabaseError:
+async def refusal(dsn: str, *columns: RepairColumn) -> DatabaseError:
     with pytest.raises(DatabaseError) as caught:
         async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns or BOTH):
             pass
@@ -55,7 +55,7 @@ async def refusal(dsn: str, *columns: Column) -> DatabaseError:
 
 
 def whys(became: Outcomes) -> dict[str, str | None]:
-    assert all(state is State.SKIPPED for state, _ in became.values())
+    assert all(state is ChangeState.SKIPPED for state, _ in became.values())
     return {row_id: outcome.why for row_id, (_, outcome) in became.items()}
 
 
@@ -69,7 +69,7 @@ async def anna(tables: str) -> str:
 async def test_a_row_that_is_as_it_was_gets_the_version_and_nothing_else(anna: str) -> None:
     [before] = await rows(anna)
     became = await write(anna, edit())
-    assert became == {"1": (State.DONE, Outcome(updated_at="2026-02-01T00:00:00Z"))}
+    assert became == {"1": (ChangeState.DONE, ChangeOutcome(updated_at="2026-02-01T00:00:00Z"))}
     assert await rows(anna) == [before | {"replicate_version_id": NEW}]
 
 
@@ -83,9 +83,9 @@ async def test_weights_are_set_where_they_are_replaced(anna: str) -> None:
 async def test_updated_at_is_set_to_the_time_that_is_given_and_put_back(anna: str) -> None:
     before = await rows(anna)
     touched = "2026-03-05T10:00:00.123456Z"
-    columns: tuple[Column, ...] = (*BOTH, "updated_at")
+    columns: tuple[RepairColumn, ...] = (*BOTH, "updated_at")
     became = await write(anna, edit(new_updated_at=touched, sets_updated_at=True), columns=columns)
-    assert became == {"1": (State.DONE, Outcome(updated_at=touched, touched=True))}
+    assert became == {"1": (ChangeState.DONE, ChangeOutcome(updated_at=touched, touched=True))}
     back = edit(
         old_version=NEW,
         new_version=OLD,
@@ -93,7 +93,7 @@ async def test_updated_at_is_set_to_the_time_that_is_given_and_put_back(anna: st
         new_updated_at="2026-02-01T00:00:00Z",
         sets_updated_at=True,
     )
-    assert (await write(anna, back, columns=columns))["1"][0] is State.DONE
+    assert (await write(anna, back, columns=columns))["1"][0] is ChangeState.DONE
     assert await rows(anna) == before
 
 
@@ -136,8 +136,8 @@ async def test_a_locked_row_is_skipped_and_the_others_are_done(anna: str) -> Non
         await other.execute("BEGIN; UPDATE user_models SET trigger_word = 'MINE' WHERE id = 1")
         async with asyncio.timeout(2):
             became = await write(anna, edit("1"), edit("2"))
-        assert became["1"] == (State.SKIPPED, Outcome(why="somebody holds the row locked"))
-        assert became["2"][0] is State.DONE
+        assert became["1"] == (ChangeState.SKIPPED, ChangeOutcome(why="somebody holds the row locked"))
+        assert became["2"][0] is ChangeState.DONE
         await other.execute("COMMIT")
     finally:
         await other.close()
@@ -148,7 +148,7 @@ async def test_no_updated_at_is_a_value_like_any_other(tables: str) -> None:
     empty = {"replicate_version_id": None, "lora_weights_url": None, "updated_at": None}
     await insert(tables, "user_models", [model(id=1, **empty)])
     nothing = edit(old_version=None, old_weights=None, old_updated_at=None, new_weights=BETTER, sets_weights=True)
-    assert (await write(tables, nothing))["1"] == (State.DONE, Outcome(updated_at=None))
+    assert (await write(tables, nothing))["1"] == (ChangeState.DONE, ChangeOutcome(updated_at=None))
     back = edit(
         old_version=NEW,
         new_version=None,
@@ -157,14 +157,14 @@ async def test_no_updated_at_is_a_value_like_any_other(tables: str) -> None:
         sets_weights=True,
         old_updated_at=None,
     )
-    assert (await write(tables, back))["1"][0] is State.DONE
+    assert (await write(tables, back))["1"][0] is ChangeState.DONE
     [row] = await rows(tables)
     assert (row["replicate_version_id"], row["lora_weights_url"]) == (None, None)
 
 
 async def test_a_time_that_nobody_knew_is_not_compared(anna: str) -> None:
     became = await write(anna, edit(old_updated_at=None, guards_updated_at=False))
-    assert became["1"][0] is State.DONE
+    assert became["1"][0] is ChangeState.DONE
 
 
 async def test_hostile_text_stays_text(tables: str) -> None:
@@ -177,7 +177,7 @@ async def test_hostile_text_stays_text(tables: str) -> None:
         for i, t in enumerate(texts)
     ]
     became = await write(tables, *edits)
-    assert {state for state, _ in became.values()} == {State.DONE}
+    assert {state for state, _ in became.values()} == {ChangeState.DONE}
     assert [(row["replicate_version_id"], row["lora_weights_url"]) for row in await rows(tables)] == [
         (t + "'", f'"{t}') for t in texts
     ]
@@ -200,7 +200,7 @@ async def test_ids_and_dates_of_any_type_serve(database: str, kind: str, row_id:
     await insert(database, "users", [ANNA])
     await insert(database, "user_models", [model(id=row_id)])
     became = await write(database, edit(row_id))
-    assert became == {row_id: (State.DONE, Outcome(updated_at="2026-02-01T00:00:00Z"))}
+    assert became == {row_id: (ChangeState.DONE, ChangeOutcome(updated_at="2026-02-01T00:00:00Z"))}
 
 
 async def test_the_primary_key_serves(tables: str) -> None:
@@ -223,7 +223,7 @@ async def test_a_table_without_a_weights_column_can_be_repaired(tables: str) -> 
     del row["lora_weights_url"]
     await insert(tables, "user_models", [row])
     became = await write(tables, edit(old_weights=None, new_weights=None))
-    assert became["1"][0] is State.DONE
+    assert became["1"][0] is ChangeState.DONE
 
 
 async def test_a_trigger_that_dates_rows_is_let_be_and_its_date_is_known(anna: str) -> None:
@@ -233,7 +233,7 @@ async def test_a_trigger_that_dates_rows_is_let_be_and_its_date_is_known(anna: s
     assert dated is not None
     assert dated > "2026-03"
     back = edit(old_version=NEW, new_version=OLD, old_updated_at=dated)
-    assert (await write(anna, back))["1"][0] is State.DONE
+    assert (await write(anna, back))["1"][0] is ChangeState.DONE
 
 
 DATING = """
@@ -252,15 +252,15 @@ async def test_a_row_that_a_trigger_refuses_has_failed_and_the_others_are_done(a
     await insert(anna, "user_models", [model(id=2)])
     await execute(anna, MEDDLING.format(does=does))
     became = await write(anna, edit("1"), edit("2"))
-    assert became["1"][0] is State.FAILED
+    assert became["1"][0] is ChangeState.FAILED
     assert "not this one" in (became["1"][1].why or "")
-    assert became["2"][0] is State.DONE
+    assert became["2"][0] is ChangeState.DONE
 
 
 async def test_a_version_too_long_for_its_column_has_failed(anna: str) -> None:
     await execute(anna, "ALTER TABLE user_models ALTER replicate_version_id TYPE varchar(64)")
     became = await write(anna, edit(new_version=f"acme/anna:{NEW}"))
-    assert became["1"][0] is State.FAILED
+    assert became["1"][0] is ChangeState.FAILED
     assert "too long" in (became["1"][1].why or "")
 
 
@@ -302,7 +302,7 @@ async def test_a_role_that_may_not_update_is_told_the_very_grant(anna: str) -> N
     grant = 'GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO "the reader";'
     assert grant in error.next_step
     await execute(anna, grant)
-    assert (await write(dsn, edit()))["1"][0] is State.DONE, "and that is all it takes"
+    assert (await write(dsn, edit()))["1"][0] is ChangeState.DONE, "and that is all it takes"
     error = await refusal(dsn, "replicate_version_id", "updated_at")
     assert "GRANT UPDATE (updated_at)" in error.next_step
     await execute(anna, 'DROP OWNED BY "the reader"; DROP ROLE "the reader"')
@@ -324,7 +324,7 @@ async def test_a_simple_view_is_as_good_as_a_table(database: str) -> None:
     await execute(database, USERS, MODELS.replace("TABLE user_models", "TABLE models"))
     await execute(database, "CREATE VIEW user_models AS SELECT * FROM models")
     await insert(database, "models", [model(id=1)])
-    assert (await write(database, edit()))["1"][0] is State.DONE
+    assert (await write(database, edit()))["1"][0] is ChangeState.DONE
 
 
 async def test_a_connection_lost_between_two_batches_is_made_anew(anna: str) -> None:
@@ -333,7 +333,7 @@ async def test_a_connection_lost_between_two_batches_is_made_anew(anna: str) -> 
         await table.write([edit("1")])
         await execute(anna, END_OTHERS)
         await asyncio.sleep(0.05)
-        assert (await table.write([edit("2")]))["2"][0] is State.DONE
+        assert (await table.write([edit("2")]))["2"][0] is ChangeState.DONE
 
 
 END_OTHERS = """
@@ -347,7 +347,7 @@ async def test_a_pooler_in_transaction_mode_may_stand_in_between(anna: str, post
         url = bouncer.url(urlsplit(anna).path[1:], "pgbouncer=true")
         await insert(anna, "user_models", [model(id=i) for i in range(2, 7)])
         became = await asyncio.gather(*(write(url, edit(str(i))) for i in range(1, 7)))
-        assert [state for each in became for state, _ in each.values()] == [State.DONE] * 6
+        assert [state for each in became for state, _ in each.values()] == [ChangeState.DONE] * 6
 
 
 async def test_two_repairs_at_once_change_each_row_once(tables: str) -> None:
@@ -355,4 +355,4 @@ async def test_two_repairs_at_once_change_each_row_once(tables: str) -> None:
     edits = [edit(str(i)) for i in range(1, 101)]
     first, second = await asyncio.gather(write(tables, *edits), write(tables, *edits))
     for row_id in first:
-        assert {first[row_id][0], second[row_id][0]} == {State.DONE, State.SKIPPED}
+        assert {first[row_id][0], second[row_id][0]} == {ChangeState.DONE, ChangeState.SKIPPED}

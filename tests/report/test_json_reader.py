@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.errors import ReportError
-from audit.findings.comparison import ComparedRun, UserSnapshot, sighting_of
+from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
 from audit.model.run import Filters
 from audit.report.json_reader import read
 from audit.report.json_report import render
@@ -44,7 +44,7 @@ def users_of(raw: bytes) -> tuple[ComparedRun, list[UserSnapshot]]:
 def test_our_own_report_comes_back_as_it_was_written() -> None:
     run, users = users_of(REPORT)
     assert sorted(users, key=lambda user: user.user_id) == sorted(
-        map(sighting_of, everything()), key=lambda user: user.user_id
+        map(snapshot_of, everything()), key=lambda user: user.user_id
     )
     assert (run.users, run.state, run.id) == (len(everything()), "complete", DOCUMENT["run"]["id"])
 

@@ -76,15 +76,15 @@ def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Pa
         seen = []
         for model in run_file.pending():
             seen.append(model)
-            run_file.settle([(row_id, finding()) for row_id, _ in run_file.sharing(model)], None, 0)
+            run_file.record_findings([(row_id, finding()) for row_id, _ in run_file.records_sharing(model)], None, 0)
         assert seen == models
         assert run_file.count_pending() == 0
 
 
 def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as run_file:
-        assert [each.user_id for _, each in run_file.sharing("a/1")] == ["u0", "u2"]
-        run_file.settle([(row_id, finding()) for row_id, _ in run_file.sharing("a/1")], None, 0)
+        assert [each.user_id for _, each in run_file.records_sharing("a/1")] == ["u0", "u2"]
+        run_file.record_findings([(row_id, finding()) for row_id, _ in run_file.records_sharing("a/1")], None, 0)
         assert list(run_file.pending()) == ["b/1"]
 
 
@@ -96,7 +96,9 @@ def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path
             "a/4": Reason.OUTDATED_VERSION,
             "a/5": Reason.TIMEOUT,
         }.items():
-            run_file.settle([(row_id, finding(reason)) for row_id, _ in run_file.sharing(model)], None, 0)
+            run_file.record_findings(
+                [(row_id, finding(reason)) for row_id, _ in run_file.records_sharing(model)], None, 0
+            )
         assert [user.record.user_id for user in run_file.users()] == ["u3", "u1", "u4", "u2", "u0"]
         assert [user.record.user_id for user in run_file.users(Status.ERROR)] == ["u1", "u4"]
         assert [user.record.user_id for user in run_file.users(Status.ERROR, Reason.SERVER_ERROR)] == []
@@ -105,7 +107,9 @@ def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path
 def test_the_summary_counts_statuses_reasons_and_notes(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3")) as run_file:
         both = finding(Reason.OUTDATED_VERSION, notes=(Note.UNDATED_ROW, Note.SHARED_MODEL))
-        run_file.settle([(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0)
+        run_file.record_findings(
+            [(1, both), (2, finding(Reason.OUTDATED_VERSION, notes=(Note.SHARED_MODEL,)))], None, 0
+        )
         summary = run_file.summary()
         assert summary.statuses == {
             Status.NEEDS_SYNC: 2,
@@ -215,7 +219,7 @@ KILLED = """
     for row_id in range(1, 411):
         if row_id == 400:
             time.sleep(0.15)
-        run_file.settle([(row_id, finding())], None, 0)
+        run_file.record_findings([(row_id, finding())], None, 0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -235,7 +239,7 @@ def test_a_killed_process_loses_a_tenth_of_a_second_at_most_and_leaves_no_lock(t
 def test_findings_are_json_that_other_tools_can_read(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with filled(path, people("a/1")) as run_file:
-        run_file.settle([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
+        run_file.record_findings([(1, finding(notes=(Note.SHARED_MODEL,)))], Reason.TIMEOUT, 0)
         run_file.finish(run_info())
     other = sqlite3.connect(path)
     row = other.execute("SELECT outcome, notes, finding FROM audited").fetchone()

@@ -40,7 +40,7 @@ def finished_run_file(path: Path, users: int, base_url: str, account: Account | 
         run_file.save_population(population(users))
     with RunFile.resume(path) as run_file:
         good = finding(Reason.LATEST_VERSION, latest_version=NEW, versions_behind=0, total_versions=1)
-        run_file.settle(((row_id, good) for row_id in range(1, users + 1)), None, 0)
+        run_file.record_findings(((row_id, good) for row_id in range(1, users + 1)), None, 0)
         run_file.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))
 
 

@@ -11,7 +11,7 @@ from audit.model.codes import Reason
 from audit.model.findings import Acceptance, AuditedUser
 from audit.model.shard import named
 from audit.model.text import escape_controls
-from audit.model.who import KEPT, matching
+from audit.model.who import KEPT, matching_users
 from audit.runfile import RunFile
 
 RUN_FILES = "sync-audit-*.sqlite"
@@ -78,7 +78,7 @@ def accept(wish: Wish, run: Path | None, file: Path) -> Written:
 
 def _found(run: Path, who: str) -> AuditedUser:
     with RunFile.open(run) as run_file:
-        users, shard = matching(run_file.users(), who), run_file.info.shard
+        users, shard = matching_users(run_file.users(), who), run_file.info.shard
     if len(users) == 1:
         return users[0]
     if not users and shard:

@@ -14,18 +14,18 @@ from audit.commands.diff.view import FORMATS, DiffCounts, DiffView
 from audit.errors import ReportError, SettingsError
 from audit.findings.comparison import (
     Change,
-    Compared,
     ComparedRun,
+    ComparedUser,
     UserSnapshot,
+    caveats,
     compare,
     diff_exit_status,
-    doubts,
     may_be_worse,
 )
 from audit.model.codes import Status
 from audit.report import writer
 from audit.report.redaction import redacted_sighting, redacted_text
-from audit.runfile.matching import RunJoin, Tally
+from audit.runfile.run_join import RunJoin, Transition
 
 __all__ = ["FORMATS", "check_outputs", "comparison", "write"]
 
@@ -40,19 +40,19 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
         old = past_run.read(old_path, partial(pairs.add, 0))
         new = past_run.read(new_path, partial(pairs.add, 1))
         redacted = redact or old.redacted or new.redacted
-        for user_id, before, now in pairs.pairs():
+        for user_id, before, now in pairs.users():
             one, other = (_masked(before), _masked(now)) if redacted else (before, now)
-            pairs.keep(user_id, compare(one, other, complete=new.complete, whole=new.whole))
-        counts = _counts(pairs.tallies)
+            pairs.record(user_id, compare(one, other, complete=new.complete, whole=new.whole))
+        counts = _counts(pairs.transitions)
 
-        def changes(change: Change) -> Iterator[Compared]:
+        def changes(change: Change) -> Iterator[ComparedUser]:
             for each in pairs.changes(change):
-                yield each if not redacted else Compared(_masked(each.old), _masked(each.new), change, each.differs)
+                yield each if not redacted else ComparedUser(_masked(each.old), _masked(each.new), change, each.differs)
 
         yield DiffView(
             old=_masked_run(old) if redacted else old,
             new=_masked_run(new) if redacted else new,
-            doubts=doubts(old, new),
+            doubts=caveats(old, new),
             counts=counts,
             exit_status=diff_exit_status(counts.changes[Change.NEW], counts.maybe_worse),
             redacted=redacted,
@@ -85,7 +85,7 @@ def _masked_run(run: ComparedRun) -> ComparedRun:
     return msgspec.structs.replace(run, stop_reason=run.stop_reason and redacted_text(run.stop_reason))
 
 
-def _counts(tallies: Counter[Tally]) -> DiffCounts:
+def _counts(tallies: Counter[Transition]) -> DiffCounts:
     changes, same, maybe = dict.fromkeys(Change, 0), dict.fromkeys(Status, 0), 0
     for tally, count in tallies.items():
         changes[tally.change] += count

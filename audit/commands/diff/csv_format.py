@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from audit.commands.diff.view import CHANGES, DiffView
-from audit.findings.comparison import Compared
+from audit.findings.comparison import ComparedUser
 from audit.report.csv_report import cell, write_table
 
 SIDES = ("status", "reason", "replicate_model_id", "current_version", "latest_version", "detail")
@@ -22,7 +22,7 @@ def render(view: DiffView, out: BinaryIO) -> None:
     write_table(COLUMNS, (_row(user) for change in CHANGES for user in view.changes(change)), out)
 
 
-def _row(user: Compared) -> list[str]:
+def _row(user: ComparedUser) -> list[str]:
     last = user.last
     sides = (getattr(side, field) if side else None for field in SIDES for side in (user.old, user.new))
     return [user.change.value, cell(last.user_id), cell(last.email), cell(last.display_name), *map(cell, sides)]

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 from markupsafe import Markup
 
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, unchanged, versions, who
-from audit.findings.comparison import Change, Compared, ComparedRun
+from audit.findings.comparison import Change, ComparedRun, ComparedUser
 from audit.model.codes import Status
 from audit.report.html.render import environment, own, policy
 from audit.report.html.words import head, time_element
@@ -110,7 +110,7 @@ def _section(view: DiffView, change: Change) -> Section:
     return Section(change.value, _tone(change), title, meaning, number, max(0, number - SHOWN), rows)
 
 
-def _row(user: Compared) -> Row:
+def _row(user: ComparedUser) -> Row:
     last = user.last
     why = cause(user)
     return Row(

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from audit.commands.diff.view import CHANGES, DiffView
-from audit.findings.comparison import Change, Compared, ComparedRun, UserSnapshot
+from audit.findings.comparison import Change, ComparedRun, ComparedUser, UserSnapshot
 from audit.report.json_report import escaped
 
 SCHEMA_VERSION = 1
@@ -65,7 +65,7 @@ def _summary(view: DiffView) -> dict[str, object]:
     }
 
 
-def _line(user: Compared) -> dict[str, object]:
+def _line(user: ComparedUser) -> dict[str, object]:
     last = user.last
     return {
         "user_id": last.user_id,

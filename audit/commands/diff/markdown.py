@@ -5,7 +5,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, tally, unchanged, versions, who
-from audit.findings.comparison import Change, Compared
+from audit.findings.comparison import Change, ComparedUser
 from audit.report.markdown_text import NOTHING, code, prose
 from audit.report.words import instant
 
@@ -46,7 +46,7 @@ def _section(view: DiffView, change: Change) -> Iterator[str]:
         yield f"\nAnd {count - SHOWN:,} more; `-o csv=PATH` has them all.\n"
 
 
-def _row(user: Compared) -> str:
+def _row(user: ComparedUser) -> str:
     details = [code(line) for line in versions(user)]
     if why := cause(user):
         details.append(code(why))

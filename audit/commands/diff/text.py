@@ -8,7 +8,7 @@ from typing import BinaryIO
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
 from audit.commands.diff.view import versions as versions_of
 from audit.commands.diff.view import who as who_is
-from audit.findings.comparison import Change, Compared
+from audit.findings.comparison import Change, ComparedUser
 from audit.model.text import escape_controls, shortened
 from audit.report.words import instant
 
@@ -61,7 +61,7 @@ def _section(view: DiffView, change: Change, width: int) -> Iterator[Line]:
         yield f"  and {count - SHOWN:,} more; all of them: -o csv=PATH", "dim"
 
 
-def _user(user: Compared, width: int) -> Iterator[Line]:
+def _user(user: ComparedUser, width: int) -> Iterator[Line]:
     name = f"  {shortened(escape_controls(who_is(user)), _NAME)}"
     what = escape_controls(_became(user))
     if len(name) + 2 + len(what) <= width:
@@ -75,7 +75,7 @@ def _user(user: Compared, width: int) -> Iterator[Line]:
         yield from _wrapped(f"      {escape_controls(shortened(why, _TEXT))}", width, "      ")
 
 
-def _became(user: Compared) -> str:
+def _became(user: ComparedUser) -> str:
     before, now = state(user.old), state(user.new)
     return before if before == now else f"{before} → {now}"
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from audit import __version__
-from audit.findings.comparison import Change, Compared, ComparedRun, UserSnapshot
+from audit.findings.comparison import Change, ComparedRun, ComparedUser, UserSnapshot
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import ExitStatus
@@ -69,7 +69,7 @@ class DiffView:
     counts: DiffCounts
     exit_status: ExitStatus
     redacted: bool
-    changes: Callable[[Change], Iterator[Compared]]
+    changes: Callable[[Change], Iterator[ComparedUser]]
     """The users of one change in report order, streamed: last known status, e-mail with null last, user id."""
     tool_version: str = __version__
 
@@ -98,7 +98,7 @@ def unchanged(view: DiffView) -> str:
     return ", ".join(f"{counted(count, *_STATUS_WORDS[status])}" for status, count in counts.items() if count)
 
 
-def who(user: Compared) -> str:
+def who(user: ComparedUser) -> str:
     """What a person calls the user."""
     return email_or_id(user.last)
 
@@ -108,7 +108,7 @@ def state(side: UserSnapshot | None) -> str:
     return _TITLES_OF_REASONS.get(side.reason, side.reason) if side else "not there"
 
 
-def versions(user: Compared) -> tuple[str, ...]:
+def versions(user: ComparedUser) -> tuple[str, ...]:
     """What became of versions and model, a line for each that differs."""
     return tuple(
         f"{words}: {_short(getattr(user.old, field))} → {_short(getattr(user.new, field))}"
@@ -117,7 +117,7 @@ def versions(user: Compared) -> tuple[str, ...]:
     )
 
 
-def cause(user: Compared) -> str:
+def cause(user: ComparedUser) -> str:
     """Why it could not be found out, or ""."""
     return user.new.detail or "" if user.new and user.change is Change.NOT_COMPARED else ""
 

@@ -77,6 +77,6 @@ def _settings(inputs: tuple[Path, ...], said: "Said") -> "MergeSettings":
         partial=said.flag("partial"),
         any_account=said.flag("any_account"),
         redact=said.flag("redact"),
-        judged_anew=anew,
+        replaces_acceptances=anew,
         acceptances=acceptances_for(said) if anew else None,
     )

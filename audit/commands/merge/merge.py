@@ -32,7 +32,7 @@ class MergeSettings:
     partial: bool = False
     any_account: bool = False
     redact: bool = False
-    judged_anew: bool = False
+    replaces_acceptances: bool = False
     """Whether `acceptances` take the place of those of the shards."""
     acceptances: Acceptances | None = None
 
@@ -58,7 +58,7 @@ def merge(settings: MergeSettings) -> Merged:
             for each in inputs
         ]
         allowed = Allowed(
-            partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.judged_anew
+            partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.replaces_acceptances
         )
         shard_set.check(parts, allowed)
         by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
@@ -71,7 +71,7 @@ def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, RunFile]]) ->
     parts = [part for part, _ in inputs]
     info = merged_run.merged(parts, secrets.token_hex(16))
     info = msgspec.structs.replace(info, state="running", redacted=info.redacted or settings.redact)
-    if settings.judged_anew:
+    if settings.replaces_acceptances:
         info = msgspec.structs.replace(info, acceptances=settings.acceptances)
     with suppress(OSError):  # creating the run file says it better
         settings.run_file.parent.mkdir(parents=True, exist_ok=True)

@@ -97,12 +97,12 @@ async def resume(
                 "Use the token of the same account, or start a new run without --resume.",
             )
         if before.state in {"complete", "stopped"}:
-            run_file.ask_again(sorted(RETRYABLE))
+            run_file.make_pending(sorted(RETRYABLE))
         redacted = before.redacted or settings.redact
         running = msgspec.structs.replace(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted
         )
-        if settings.judged_anew:
+        if settings.replaces_acceptances:
             running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         run_file.save_info(running)
         if choices := run_file.choices:

@@ -43,10 +43,10 @@ class Book(Protocol):
     def pending(self) -> Iterator[str]:
         """Models to ask for, each once."""
 
-    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records that wait for the answer about `model`."""
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         """Record what the answer, which came `at` seconds since 1970, means for each of them."""
 
 
@@ -158,10 +158,12 @@ class Auditor:
     def _settle(self, model: str, reply: Reply) -> None:
         users = [
             (row_id, AuditedUser(record, self._judge.finding(record, reply)))
-            for row_id, record in self._book.sharing(model)
+            for row_id, record in self._book.records_sharing(model)
         ]
         failure = reply.reason if isinstance(reply, Failed) else None
-        self._book.settle([(row_id, user.finding) for row_id, user in users], failure, int(self._ticking.time()))
+        self._book.record_findings(
+            [(row_id, user.finding) for row_id, user in users], failure, int(self._ticking.time())
+        )
         self._settled([user.finding for _, user in users])
         if log.isEnabledFor(logging.INFO):
             for _, user in users:

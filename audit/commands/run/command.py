@@ -120,7 +120,7 @@ def _resume(path: Path, said: "Said", tell: "Tell") -> "ExitStatus":
     with app.open_to_resume(path) as run_file:
         settings = resume_settings(said, run_file.info, run_file.choices)
         if judges_anew(said.asked_of_config()):
-            settings = replace(settings, judged_anew=True, acceptances=acceptances_for(said))
+            settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(said))
         return _conduct(settings, said, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell)
 
 

@@ -59,8 +59,8 @@ def annotations(view: RunView, code: int) -> Iterator[str]:
 
 def _outcome(view: RunView) -> Iterator[str]:
     yield exit_meaning(view)
-    if view.news:
-        marks = view.news.marks
+    if view.since_baseline:
+        marks = view.since_baseline.states
         yield f"Since the baseline: {marks['new']:,} new, {marks['known']:,} known, {marks['resolved']:,} resolved."
     yield from (f"{each.sentence}: {each.text}." for each in stale(view.run.acceptances))
     if view.run.state != "complete":

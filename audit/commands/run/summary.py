@@ -98,8 +98,8 @@ def _part(info: RunInfo) -> Iterator[Text]:
 
 
 def _since(outcome: Outcome) -> Iterator[Text]:
-    if outcome.news and outcome.info.baseline:
-        marks = outcome.news.marks
+    if outcome.since_baseline and outcome.info.baseline:
+        marks = outcome.since_baseline.states
         counts = f"{marks['new']:,} new since {escape_controls(outcome.info.baseline.path)}"
         yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
 

@@ -77,10 +77,10 @@ class Book(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing."""
 
-    def alone(self) -> Iterator[tuple[int, str, ModelRecord]]:
+    def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
         """Row id, model and record of all who wait for an answer and share their model with nobody."""
 
-    def settle_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
+    def record_findings_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
         """Record findings for which nothing has to be asked, in one transaction, `at` seconds since 1970."""
 
 
@@ -181,7 +181,7 @@ def settle(book: Book, judge: Classifier, percent: float, at: int) -> int:
     run_id = book.info.id
     settled, sampled = 0, percent == 0
     held: tuple[int, Finding] | None = None
-    waiting = book.alone()
+    waiting = book.pending_unshared()
     while rows := list(islice(waiting, _AT_ONCE)):
         batch = [held] if held else []
         held = None
@@ -194,10 +194,10 @@ def settle(book: Book, judge: Classifier, percent: float, at: int) -> int:
                 batch.append((row_id, finding))
         if not sampled and batch:
             held = batch.pop()
-        book.settle_by_training(batch, at)
+        book.record_findings_by_training(batch, at)
         settled += len(batch)
     if held and sampled:
-        book.settle_by_training([held], at)
+        book.record_findings_by_training([held], at)
         settled += 1
     return settled
 

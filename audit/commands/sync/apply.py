@@ -22,7 +22,7 @@ from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.ids import askable_model
-from audit.model.repair import Change, Column, Outcome, State, edit
+from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowChange, update_for
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
@@ -31,7 +31,7 @@ from audit.postgres.repair import Repairer, repairer, why_not
 from audit.postgres.user import records_of
 from audit.replicate import Replicate, Ticking, connect
 from audit.replicate.retry import is_of_the_service
-from audit.runfile import Entry, RunFile
+from audit.runfile import JournalEntry, RunFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Again:
     info: RunInfo
     """Of the run that was repaired: who counts is decided as it was then."""
 
-    async def judge(self, entries: Sequence[Entry]) -> list[tuple[Status, str | None]]:
+    async def judge(self, entries: Sequence[JournalEntry]) -> list[tuple[Status, str | None]]:
         """The status of each user now, and where it is not up to date, why. Raises DatabaseError."""
         records = await records_of(
             self.settings.database,
@@ -56,7 +56,9 @@ class Again:
         replies = await replies_to(self.replicate, filter(None, models), self.settings.concurrency)
         return [self._judged(entry, records.get(entry.change.user_id), replies) for entry in entries]
 
-    def _judged(self, entry: Entry, record: ModelRecord | None, replies: dict[str, Reply]) -> tuple[Status, str | None]:
+    def _judged(
+        self, entry: JournalEntry, record: ModelRecord | None, replies: dict[str, Reply]
+    ) -> tuple[Status, str | None]:
         if record is None:
             return Status.ERROR, "no completed row counts any more"
         context = RunContext(self.info.account, frozenset(self.info.missing_columns))
@@ -142,7 +144,7 @@ class Repair:
     async def _audit_again(self, again: Again, stop: Stop) -> None:
         tally = self._tally
         try:
-            for batch in batches(self._journal.entries(State.DONE)):
+            for batch in batches(self._journal.entries(ChangeState.DONE)):
                 self._watcher.doing(f"auditing again: {tally.now.total():,} users so far")
                 for entry, (status, why) in zip(batch, await cancel_on_stop(stop, again.judge(batch)), strict=True):
                     tally.now[status] += 1
@@ -153,11 +155,11 @@ class Repair:
         except DatabaseError as error:
             tally.unaudited = error
 
-    def _columns(self) -> tuple[Column, ...]:
+    def _columns(self) -> tuple[RepairColumn, ...]:
         """Those that are to be set."""
-        columns: dict[Column, None] = {"replicate_version_id": None}
+        columns: dict[RepairColumn, None] = {"replicate_version_id": None}
         for change in self._plan.changes():
-            columns |= dict.fromkeys(edit(change, self._terms.touch).columns)
+            columns |= dict.fromkeys(update_for(change, self._terms.touch).columns)
         return tuple(columns)
 
     async def _check_account(self, replicate: Replicate, stop: Stop) -> None:
@@ -173,26 +175,28 @@ class Repair:
 
     async def _settle(self, table: Repairer) -> None:
         """Find out what became of changes that were begun by a process that was killed."""
-        for batch in batches(self._journal.entries(State.BEGUN)):
+        for batch in batches(self._journal.entries(ChangeState.BEGUN)):
             rows = await table.look([entry.change.model_row_id for entry in batch])
             entries = []
             for entry in batch:
                 change, row = entry.change, rows.get(entry.change.model_row_id)
                 if row and (row.version, row.weights) == (change.new_version, change.new_weights):
                     outcome = msgspec.structs.replace(entry.outcome, updated_at=row.updated_at)
-                    entries.append(Entry(change, State.DONE, outcome))
+                    entries.append(JournalEntry(change, ChangeState.DONE, outcome))
                 elif row and (row.version, row.weights) == (change.old_version, change.old_weights):
-                    entries.append(Entry(change, State.FAILED, Outcome(why="it was not come to in time")))
+                    entries.append(
+                        JournalEntry(change, ChangeState.FAILED, ChangeOutcome(why="it was not come to in time"))
+                    )
                 else:
                     entries.append(
-                        Entry(
+                        JournalEntry(
                             change,
-                            State.SKIPPED,
-                            Outcome(why=why_not(edit(change), row, self._settings.database.tables)),
+                            ChangeState.SKIPPED,
+                            ChangeOutcome(why=why_not(update_for(change), row, self._settings.database.tables)),
                         )
                     )
             self._journal.write(entries)
-            self._tally.found_done += sum(entry.state is State.DONE for entry in entries)
+            self._tally.found_done += sum(entry.state is ChangeState.DONE for entry in entries)
 
     async def _all_batches(self, table: Repairer, replicate: Replicate, stop: Stop) -> None:
         tally = self._tally
@@ -213,7 +217,7 @@ class Repair:
                 raise
         tally.stopped = stop.reason
 
-    async def _recheck(self, replicate: Replicate, batch: Sequence[Change]) -> list[Change]:
+    async def _recheck(self, replicate: Replicate, batch: Sequence[RowChange]) -> list[RowChange]:
         """Those whose latest version is still what it was; the others are written down.
 
         Raises ReplicateError, with nothing written down, where nobody gets an answer.
@@ -234,26 +238,26 @@ class Repair:
         self._record(entries)
         return right
 
-    async def _change(self, table: Repairer, changes: Sequence[Change]) -> None:
+    async def _change(self, table: Repairer, changes: Sequence[RowChange]) -> None:
         if not changes:
             return
-        begun = Outcome(touched=self._terms.touch is not None)
-        self._journal.write(Entry(change, State.BEGUN, begun) for change in changes)
+        begun = ChangeOutcome(touched=self._terms.touch is not None)
+        self._journal.write(JournalEntry(change, ChangeState.BEGUN, begun) for change in changes)
         try:
-            became = await table.write([edit(change, self._terms.touch) for change in changes])
+            became = await table.write([update_for(change, self._terms.touch) for change in changes])
         except DatabaseError:
-            self._tally.states[State.BEGUN] += len(changes)
+            self._tally.states[ChangeState.BEGUN] += len(changes)
             raise
-        self._record([Entry(change, *became[change.model_row_id]) for change in changes])
+        self._record([JournalEntry(change, *became[change.model_row_id]) for change in changes])
 
-    def _record(self, entries: Sequence[Entry]) -> None:
+    def _record(self, entries: Sequence[JournalEntry]) -> None:
         self._journal.write(entries)
         self._tally.states.update(entry.state for entry in entries)
         for entry in entries:
-            if entry.state is not State.DONE:
+            if entry.state is not ChangeState.DONE:
                 self._watcher.told(self._told(entry, entry.outcome.why))
 
-    def _told(self, entry: Entry, why: str | None) -> Told:
+    def _told(self, entry: JournalEntry, why: str | None) -> Told:
         change = entry.change
         user = email_or_id(change, redacted=self._plan.redacted)
         return Told(change.model_row_id, user, entry.state, why)
@@ -266,7 +270,7 @@ def batches(items: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _rechecked(change: Change, reply: Reply) -> Entry | None:
+def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
     """None where the latest version is still the one that is to be recorded."""
     match reply:
         case Found():
@@ -274,12 +278,14 @@ def _rechecked(change: Change, reply: Reply) -> Entry | None:
             if latest == change.latest_version:
                 return None
             why = f"another version is the latest by now, {latest[:12]}...: audit again"
-            return Entry(change, State.SKIPPED, Outcome(why=why))
+            return JournalEntry(change, ChangeState.SKIPPED, ChangeOutcome(why=why))
         case Failed():
-            return Entry(change, State.FAILED, Outcome(why=f"Replicate could not be asked again: {reply.detail}"))
+            return JournalEntry(
+                change, ChangeState.FAILED, ChangeOutcome(why=f"Replicate could not be asked again: {reply.detail}")
+            )
         case _:
             why = "Replicate has no version of the model any more: audit again"
-            return Entry(change, State.SKIPPED, Outcome(why=why))
+            return JournalEntry(change, ChangeState.SKIPPED, ChangeOutcome(why=why))
 
 
 def _hopeless(reply: Failed) -> bool:

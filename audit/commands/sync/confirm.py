@@ -29,7 +29,7 @@ from audit.commands.sync.tally import Tally, Told
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
-from audit.model.repair import State
+from audit.model.repair import ChangeState
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
@@ -78,7 +78,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> E
         page = Page(screen(stderr=True))
         show(planned, page, advise=False)
         count = planned.tally.summary.changes
-        if not count and not run_file.journal.counts()[State.BEGUN]:
+        if not count and not run_file.journal.counts()[ChangeState.BEGUN]:
             return planned.exit_status
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
@@ -93,7 +93,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> E
         command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
         undo_file = sql_file(path, "undo")
         show_end(tally, page, applied=True, go_on=command)
-        if undo_file.exists() and run_file.journal.counts()[State.DONE]:
+        if undo_file.exists() and run_file.journal.counts()[ChangeState.DONE]:
             page.line("To undo what was done:")
             page.line((escape_controls(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
     return _code(tally, signal)

@@ -15,7 +15,7 @@ from audit.commands.sync.plan import Plan, Tally
 from audit.commands.sync.sql import Header, Names, Purpose, read, script
 from audit.errors import ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.repair import Change, Edit, LeftOut, edit
+from audit.model.repair import LeftOut, RowChange, RowUpdate, update_for
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls, os_cause
 from audit.model.times import utc_text
@@ -27,7 +27,7 @@ _AT_ONCE = 20_000
 """So many rows of an older file are held in memory."""
 
 
-def undo_edits(path: Path, names: Names) -> Iterator[Edit]:
+def undo_edits(path: Path, names: Names) -> Iterator[RowUpdate]:
     """What an undo file does. Raises SettingsError where it cannot be read, or is not what was written."""
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
@@ -53,7 +53,7 @@ def set_aside(path: Path, run_id: str) -> None:
         path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
 
 
-def with_earlier(path: Path, names: Names, edits: Callable[[], Iterable[Edit]]) -> Iterator[Edit]:
+def with_earlier(path: Path, names: Names, edits: Callable[[], Iterable[RowUpdate]]) -> Iterator[RowUpdate]:
     """`edits`, and what the undo file at `path`, where there is one, does to other rows than they.
 
     Nobody but psql knows whether an earlier plan was carried out: what takes it back is never lost to a later one.
@@ -104,7 +104,7 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     # First: nothing is ever there to be applied that cannot be undone.
     undo_file = write_undo(plan, undo_path, partial(with_earlier, undo_path, names_of(plan.info), plan.undo))
     changes = tally.weights.total()
-    apply_file = _write_sql(plan, apply_path, "apply", lambda: map(edit, plan.changes()), changes)
+    apply_file = _write_sql(plan, apply_path, "apply", lambda: map(update_for, plan.changes()), changes)
     if output is not None:
         _put("the plan", output, partial(_render, plan, tally.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
@@ -116,12 +116,14 @@ def sql_file(run_file: Path, purpose: Purpose) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
 
 
-def write_undo(plan: Plan, path: Path, edits: Callable[[], Iterable[Edit]]) -> Path | None:
+def write_undo(plan: Plan, path: Path, edits: Callable[[], Iterable[RowUpdate]]) -> Path | None:
     """Write the SQL that makes `edits` to `path`; None where there are none. Raises ReportError."""
     return _write_sql(plan, path, "undo", edits, sum(1 for _ in edits()))
 
 
-def _write_sql(plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[Edit]], rows: int) -> Path | None:
+def _write_sql(
+    plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[RowUpdate]], rows: int
+) -> Path | None:
     """One of the two files of SQL. One without rows is written only over an older one, which is wrong by now."""
     if not rows and not path.exists():
         return None
@@ -162,7 +164,7 @@ def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:
         "run": run,
         "planned_at": utc_text(plan.now),
     }
-    changes = (each for each in plan.shown() if isinstance(each, Change))
+    changes = (each for each in plan.shown() if isinstance(each, RowChange))
     left_out = (each for each in plan.shown() if isinstance(each, LeftOut))
     plan_json.render(head, changes, left_out, summary, out)
 

@@ -14,11 +14,11 @@ from audit.commands.sync.settings import PlanSettings
 from audit.errors import SettingsError
 from audit.model.codes import Note, Status
 from audit.model.findings import AuditedUser
-from audit.model.repair import Change, Edit, LeftOut, State, Weights, WhyLeftOut, undoing
+from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, undo_for
 from audit.model.times import parse_utc
-from audit.model.who import means
+from audit.model.who import names_user
 from audit.report.redaction import redacted_change, redacted_left_out
-from audit.runfile import Entry, RunFile
+from audit.runfile import JournalEntry, RunFile
 
 _T = TypeVar("_T")
 SAMPLE = 10
@@ -52,62 +52,62 @@ class Plan:
         )
         self._check_users()
 
-    def outcomes(self) -> Iterator[tuple[AuditedUser, Change | LeftOut | Rest]]:
+    def outcomes(self) -> Iterator[tuple[AuditedUser, RowChange | LeftOut | Rest]]:
         """Everybody whom the plan is about and who needs a sync, in report order."""
         began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         limit, changes = self._filters.limit, 0
-        for user, checked_at in self._ledger.answered(Status.NEEDS_SYNC):
+        for user, checked_at in self._ledger.checked_users(Status.NEEDS_SYNC):
             if not self._is_meant(user):
                 continue
             when = began if checked_at is None else datetime.fromtimestamp(checked_at, UTC)
-            outcome: Change | LeftOut | Rest | None = planned(user, when, self._terms)
+            outcome: RowChange | LeftOut | Rest | None = planned(user, when, self._terms)
             if self._is_done(user):
                 outcome = Rest.DONE_ALREADY
-            elif isinstance(outcome, Change):
+            elif isinstance(outcome, RowChange):
                 outcome = Rest.BEYOND_LIMIT if changes == limit else outcome
-                changes += isinstance(outcome, Change)
+                changes += isinstance(outcome, RowChange)
             if outcome is not None:
                 yield user, outcome
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[RowChange]:
         """Those to be made."""
-        return (outcome for _, outcome in self.outcomes() if isinstance(outcome, Change))
+        return (outcome for _, outcome in self.outcomes() if isinstance(outcome, RowChange))
 
-    def shown(self) -> Iterator[Change | LeftOut | Rest]:
+    def shown(self) -> Iterator[RowChange | LeftOut | Rest]:
         """As `outcomes`, masked where that is wanted."""
         for user, outcome in self.outcomes():
-            if self.redacted and isinstance(outcome, Change):
+            if self.redacted and isinstance(outcome, RowChange):
                 yield redacted_change(outcome, user)
             elif self.redacted and isinstance(outcome, LeftOut):
                 yield redacted_left_out(outcome, user)
             else:
                 yield outcome
 
-    def undo(self) -> Iterator[Edit]:
+    def undo(self) -> Iterator[RowUpdate]:
         """What takes back all that has been done, may have been done, and would be done."""
         begun = set[str]()
-        for entry in self._entries(State.DONE, State.BEGUN):
-            if entry.state is State.BEGUN:  # few: those of a batch
+        for entry in self._entries(ChangeState.DONE, ChangeState.BEGUN):
+            if entry.state is ChangeState.BEGUN:  # few: those of a batch
                 begun.add(entry.change.model_row_id)
-            yield undoing(entry.change, entry.outcome if entry.state is State.DONE else None)
+            yield undo_for(entry.change, entry.outcome if entry.state is ChangeState.DONE else None)
         for change in self.changes():
             if change.model_row_id not in begun:
-                yield undoing(change, None)
+                yield undo_for(change, None)
 
-    def _entries(self, *states: State) -> Iterable[Entry]:
+    def _entries(self, *states: ChangeState) -> Iterable[JournalEntry]:
         return chain.from_iterable(self._journal.entries(state) for state in states) if self._journal else ()
 
     def _is_done(self, user: AuditedUser) -> bool:
         entry = self._journal.entry(user.record.model_row_id) if self._journal else None
-        return entry is not None and entry.state is State.DONE
+        return entry is not None and entry.state is ChangeState.DONE
 
     def _is_meant(self, user: AuditedUser) -> bool:
-        return not self._filters.users or any(means(who, user.record) for who in self._filters.users)
+        return not self._filters.users or any(names_user(who, user.record) for who in self._filters.users)
 
     def _check_users(self) -> None:
         missing = list(self._filters.users)
         for user in self._ledger.users() if missing else ():
-            missing = [who for who in missing if not means(who, user.record)]
+            missing = [who for who in missing if not names_user(who, user.record)]
         if missing:
             raise SettingsError(
                 f"--user {missing[0]!r} matches no user of this run",
@@ -124,7 +124,7 @@ class Tally:
     why: Counter[WhyLeftOut] = field(default_factory=Counter)
     notes: Counter[Note] = field(default_factory=Counter)
     """Of those changes that leave the weights URL alone."""
-    changes: dict[Weights, list[Change]] = field(default_factory=dict)
+    changes: dict[Weights, list[RowChange]] = field(default_factory=dict)
     """The first `SAMPLE` of each kind."""
     left_out: dict[WhyLeftOut, list[LeftOut]] = field(default_factory=dict)
 
@@ -133,7 +133,7 @@ class Tally:
         """Count all of `plan`."""
         tally = cls()
         for outcome in plan.shown():
-            if isinstance(outcome, Change):
+            if isinstance(outcome, RowChange):
                 tally.weights[outcome.weights] += 1
                 tally.notes.update(outcome.notes if outcome.weights == "left_alone" else ())
                 _keep(tally.changes.setdefault(outcome.weights, []), outcome)

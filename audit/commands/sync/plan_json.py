@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from audit.model.repair import Change, LeftOut
+from audit.model.repair import LeftOut, RowChange
 from audit.report.json_report import escaped
 
 SCHEMA_VERSION = 1
@@ -44,7 +44,7 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(
     head: dict[str, object],
-    changes: Iterable[Change],
+    changes: Iterable[RowChange],
     left_out: Iterable[LeftOut],
     summary: PlanSummary,
     out: BinaryIO,
@@ -59,7 +59,7 @@ def render(
     out.write(b',\n  "summary": ' + msgspec.json.encode(summary) + b"\n}\n")
 
 
-def _lines(items: Iterable[Change | LeftOut], out: BinaryIO) -> None:
+def _lines(items: Iterable[RowChange | LeftOut], out: BinaryIO) -> None:
     encode = msgspec.json.Encoder().encode
     rest = iter(items)
     separator = b"\n    "

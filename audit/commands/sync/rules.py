@@ -9,7 +9,7 @@ import msgspec
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
-from audit.model.repair import Change, LeftOut, Weights, WhyLeftOut
+from audit.model.repair import LeftOut, RowChange, Weights, WhyLeftOut
 from audit.model.tables import Column
 from audit.model.users import TRIMMED
 
@@ -57,7 +57,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     missing_columns: frozenset[Column] = frozenset()
 
 
-def planned(user: AuditedUser, checked_at: datetime, terms: Terms) -> Change | LeftOut | None:
+def planned(user: AuditedUser, checked_at: datetime, terms: Terms) -> RowChange | LeftOut | None:
     """What is to be done about `user`, whose model was asked for at `checked_at`; None where no sync is needed."""
     record, finding = user.record, user.finding
     if finding.status is not Status.NEEDS_SYNC:
@@ -74,7 +74,7 @@ def planned(user: AuditedUser, checked_at: datetime, terms: Terms) -> Change | L
     latest = finding.latest_version
     assert latest is not None  # noqa: S101 - else the user is left out
     weights, url = _weights(user, terms)
-    return Change(
+    return RowChange(
         user_id=record.user_id,
         email=record.email,
         model_row_id=record.model_row_id,

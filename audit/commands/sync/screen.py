@@ -12,7 +12,7 @@ from audit.commands.sync.tally import Tally
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
-from audit.model.repair import Change, LeftOut, State, Weights
+from audit.model.repair import ChangeState, LeftOut, RowChange, Weights
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
 from audit.model.users import email_or_id
@@ -25,12 +25,12 @@ def show_end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
     """Everything but the last line, which names the exit code's meaning; `go_on` is the command to go on with."""
     done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
     counts = [
-        f"{rows(tally.states[State.DONE])} {done}",
+        f"{rows(tally.states[ChangeState.DONE])} {done}",
         f"{tally.already:,} {done} already" if tally.already else "",
         f"{tally.found_done:,} found to be {done} before a kill" if tally.found_done else "",
-        f"{tally.states[State.SKIPPED]:,} skipped" if tally.states[State.SKIPPED] else "",
-        f"{tally.states[State.FAILED]:,} failed" if tally.states[State.FAILED] else "",
-        f"{tally.states[State.BEGUN]:,} not known" if tally.states[State.BEGUN] else "",
+        f"{tally.states[ChangeState.SKIPPED]:,} skipped" if tally.states[ChangeState.SKIPPED] else "",
+        f"{tally.states[ChangeState.FAILED]:,} failed" if tally.states[ChangeState.FAILED] else "",
+        f"{tally.states[ChangeState.BEGUN]:,} not known" if tally.states[ChangeState.BEGUN] else "",
         f"{tally.left:,} not come to" if tally.left else "",
     ]
     page.line((", ".join(filter(None, counts)), BOLD))
@@ -50,9 +50,9 @@ def show_end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
             page.paragraph(escape_controls(error.next_step), indent=2)
     if tally.stopped and tally.left:
         page.line(f"It ended early: {tally.stopped}")
-    if tally.states[State.SKIPPED]:
+    if tally.states[ChangeState.SKIPPED]:
         page.paragraph(skipped)
-    if tally.error or tally.left or tally.states[State.FAILED]:
+    if tally.error or tally.left or tally.states[ChangeState.FAILED]:
         page.line("What is done stays done. To go on:")
         page.line((escape_controls(go_on), BOLD), indent=2)
 
@@ -104,7 +104,7 @@ def show(planned: Planned, page: Page, *, advise: bool = True) -> None:
         _next(planned, page)
 
 
-def _changes(title: str, changes: Sequence[Change], users: Sequence[str], page: Page) -> None:
+def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], page: Page) -> None:
     page.heading(title)
     rows = [_cut(escape_controls(change.model_row_id), _ROW) for change in changes]
     old = [_version(change.old_version) for change in changes]
@@ -161,7 +161,7 @@ def _pasted(argument: object) -> str:
     return shlex.quote(escape_controls(str(argument)))
 
 
-def _name(user: Change | LeftOut, width: int, *, redacted: bool) -> str:
+def _name(user: RowChange | LeftOut, width: int, *, redacted: bool) -> str:
     return _cut(escape_controls(email_or_id(user, redacted=redacted)), width)
 
 

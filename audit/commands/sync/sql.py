@@ -12,7 +12,7 @@ from typing import Literal, Self
 import msgspec
 
 from audit.errors import SettingsError
-from audit.model.repair import Edit
+from audit.model.repair import RowUpdate
 from audit.model.sql import LITERAL, literal, literal_value
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls, shortened
@@ -71,7 +71,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-def script(header: Header, edits: Iterable[Edit], names: Names = NAMES) -> Iterator[str]:
+def script(header: Header, edits: Iterable[RowUpdate], names: Names = NAMES) -> Iterator[str]:
     """The lines of a whole file, each with its end."""
     for line in (*_comments(header, names), *_BEGIN):
         yield f"{line}\n"
@@ -80,7 +80,7 @@ def script(header: Header, edits: Iterable[Edit], names: Names = NAMES) -> Itera
     yield f"{_END}\n"
 
 
-def statement(edit: Edit, names: Names = NAMES) -> str:
+def statement(edit: RowUpdate, names: Names = NAMES) -> str:
     """One line of SQL."""
     sets = [(names.version, edit.new_version)]
     guards = [(names.version, edit.old_version)]
@@ -96,7 +96,7 @@ def statement(edit: Edit, names: Names = NAMES) -> str:
     return f"UPDATE {names.table} SET {changes} WHERE {row} AND {unchanged} AND {names.completed};"  # noqa: S608
 
 
-def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = NAMES) -> Iterator[Edit]:
+def read(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names = NAMES) -> Iterator[RowUpdate]:
     """The edits of a file that `script` has written, some of which may have been deleted since.
 
     Raises SettingsError, which names the line, for whatever else has been done to it: at the first line that differs,
@@ -149,14 +149,14 @@ def _comments(header: Header, names: Names) -> Iterator[str]:
     yield "-- Lines may be deleted, but not changed."
 
 
-def _parsed(line: str, names: Names) -> Edit | None:
+def _parsed(line: str, names: Names) -> RowUpdate | None:
     """The edit that is written as exactly this line."""
     found = _pattern(names).fullmatch(line)
     match = found.groupdict() if found else {}
     if not found or (row_id := _value(match["id"])) is None:
         return None
     sets_weights, old_weights = bool(match["new_weights"]), _value(match["old_weights"])
-    edit = Edit(
+    edit = RowUpdate(
         model_row_id=row_id,
         old_version=_value(match["old_version"]),
         new_version=_value(match["new_version"]),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from audit.errors import AuditError
 from audit.model.codes import Status
 from audit.model.exit_status import INCOMPLETE, OK, REPAIR, ExitStatus
-from audit.model.repair import State
+from audit.model.repair import ChangeState
 
 SAMPLE = 5
 """So many are kept to be named at the end."""
@@ -19,7 +19,7 @@ class Told(NamedTuple):
     model_row_id: str
     user: str | None
     """E-mail or user id; None where only the row is known."""
-    state: State
+    state: ChangeState
     why: str | None
 
 
@@ -29,7 +29,7 @@ class Tally:
 
     total: int = 0
     """Rows that were to be changed."""
-    states: Counter[State] = field(default_factory=Counter)
+    states: Counter[ChangeState] = field(default_factory=Counter)
     """Of these: begun ones may or may not be done, which the next --apply finds out."""
     already: int = 0
     """Undoing: rows that were back before."""
@@ -49,7 +49,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Rows that were changed."""
-        return self.states[State.DONE] + self.found_done
+        return self.states[ChangeState.DONE] + self.found_done
 
     @property
     def tried(self) -> int:
@@ -64,5 +64,5 @@ class Tally:
     @property
     def exit_status(self) -> ExitStatus:
         """Without signals, which are the caller's to add."""
-        whole = self.states[State.DONE] + self.already >= self.total and not self.error
+        whole = self.states[ChangeState.DONE] + self.already >= self.total and not self.error
         return REPAIR[OK if whole else INCOMPLETE]

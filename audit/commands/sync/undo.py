@@ -11,12 +11,12 @@ from audit.commands.sync.files import run_of, undo_edits
 from audit.commands.sync.sql import Names
 from audit.commands.sync.tally import Tally, Told
 from audit.errors import DatabaseError
-from audit.model.repair import Column, Edit, State
+from audit.model.repair import ChangeState, RepairColumn, RowUpdate
 from audit.model.tables import Tables
 from audit.model.users import email_or_id
 from audit.postgres.repair import ALREADY, Outcomes, repairer
 from audit.postgres.url import Database
-from audit.runfile import Entry, RunFile
+from audit.runfile import JournalEntry, RunFile
 
 _NAME = re.compile(r"(.+)-undo(-planned)?\.sql")
 
@@ -29,13 +29,13 @@ class UndoFile:
         self.path = path
         self._names = Names.of(tables)
         self.rows = 0
-        columns: dict[Column, None] = {}
+        columns: dict[RepairColumn, None] = {}
         for edit in self.edits():
             columns |= dict.fromkeys(edit.columns)
             self.rows += 1
         self.columns = tuple(columns)
 
-    def edits(self) -> Iterator[Edit]:
+    def edits(self) -> Iterator[RowUpdate]:
         """What it does, row by row."""
         return undo_edits(self.path, self._names)
 
@@ -99,18 +99,18 @@ class Undo:
         for row_id, (state, outcome) in became.items():
             entry = self._ledger.journal.entry(row_id) if self._ledger else None
             already = outcome.why == ALREADY
-            if entry and (state is State.DONE or already):
-                undone.append(entry._replace(state=State.UNDONE))
+            if entry and (state is ChangeState.DONE or already):
+                undone.append(entry._replace(state=ChangeState.UNDONE))
             if already:
                 tally.already += 1
                 continue
             tally.states[state] += 1
-            if state is not State.DONE:
+            if state is not ChangeState.DONE:
                 self._watcher.told(Told(row_id, self._name(entry), state, outcome.why))
         if self._ledger:
             self._ledger.journal.write(undone)
 
-    def _name(self, entry: Entry | None) -> str | None:
+    def _name(self, entry: JournalEntry | None) -> str | None:
         if entry is None or self._ledger is None:
             return None
         return email_or_id(entry.change, redacted=self._ledger.info.redacted)

@@ -7,8 +7,8 @@ import msgspec
 
 from audit.commands.sync.files import names_of, sql_file, undo_edits, with_earlier, write_undo
 from audit.commands.sync.plan import Plan
-from audit.model.repair import Change, Edit, Outcome, State, undoing
-from audit.runfile import Entry, RunFile
+from audit.model.repair import ChangeOutcome, ChangeState, RowChange, RowUpdate, undo_for
+from audit.runfile import JournalEntry, RunFile
 
 
 class Undoable:
@@ -21,7 +21,7 @@ class Undoable:
         self._path = sql_file(run_file.path, "undo")
         self._kept = self._path.with_name(f"{self._path.stem}-planned.sql")
         self._names = names_of(plan.info)
-        self._begun = Outcome(touched=touched)
+        self._begun = ChangeOutcome(touched=touched)
 
     def keep_plan(self) -> None:
         """What plans have written there stays as `...-undo-planned.sql`: psql may have carried them out."""
@@ -35,22 +35,22 @@ class Undoable:
         if self._kept.is_file() and all(self._is_done(edit.model_row_id) for edit in edits):
             self._kept.unlink()
 
-    def write(self, ahead: Callable[[], Iterable[Change]] = tuple) -> None:
+    def write(self, ahead: Callable[[], Iterable[RowChange]] = tuple) -> None:
         """Cover what the journal says was done, or may have been, and the changes `ahead`, about to be made."""
 
-        def edits() -> Iterator[Edit]:
-            for state in (State.DONE, State.BEGUN):
+        def edits() -> Iterator[RowUpdate]:
+            for state in (ChangeState.DONE, ChangeState.BEGUN):
                 yield from map(_back, self._journal.entries(state))
-            yield from (_back(Entry(change, State.BEGUN, self._begun)) for change in ahead())
+            yield from (_back(JournalEntry(change, ChangeState.BEGUN, self._begun)) for change in ahead())
 
         write_undo(self._plan, self._path, edits)
 
     def _is_done(self, row_id: str) -> bool:
         entry = self._journal.entry(row_id)
-        return entry is not None and entry.state is State.DONE
+        return entry is not None and entry.state is ChangeState.DONE
 
 
-def _back(entry: Entry) -> Edit:
+def _back(entry: JournalEntry) -> RowUpdate:
     """What takes the change of `entry` back."""
-    back = undoing(entry.change, entry.outcome)
-    return back if entry.state is State.DONE else msgspec.structs.replace(back, guards_updated_at=False)
+    back = undo_for(entry.change, entry.outcome)
+    return back if entry.state is ChangeState.DONE else msgspec.structs.replace(back, guards_updated_at=False)

@@ -11,7 +11,7 @@ from audit.commands.user.checklist import Item, points
 from audit.commands.user.evidence import Evidence
 from audit.commands.user.last_training import LastTraining, last_training
 from audit.findings.exit_codes import exit_code
-from audit.findings.rows import JudgedRow, RowVerdict
+from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model import replies as training
@@ -28,7 +28,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
 
     model_row_id: str
     counts: bool
-    verdict: RowVerdict
+    verdict: RowClass
     why: str
     training_status: str | None
     replicate_model_id: str | None
@@ -151,16 +151,16 @@ def _steps_to_count(evidence: Evidence) -> tuple[str, ...]:
     verdicts = {each.verdict for each in evidence.rows or ()}
     if not verdicts:
         return ("Nothing: this user has trained no model yet.",)
-    if RowVerdict.NO_USER in verdicts:
+    if RowClass.NO_USER in verdicts:
         users = escape_controls(evidence.tables.users.sql)
         return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
-    if RowVerdict.NEAR_MISS in verdicts:
+    if RowClass.NEAR_MISS in verdicts:
         status = escape_controls(evidence.tables.user_models.called("training_status"))
         return (
             f"If that training did succeed, set its {status} to {backticked(evidence.tables.completed)}, exactly so.",
             "Find out what wrote it: the product's own code, or somebody by hand.",
         )
-    if RowVerdict.TEST_ROW in verdicts:
+    if RowClass.TEST_ROW in verdicts:
         return ("If a test user was meant, look again with --include-tests.",)
     return ("Wait for the training that is going on, or start the one that failed again.",)
 
@@ -205,10 +205,10 @@ def _explained(code: Reason | Note, user: AuditedUser, evidence: Evidence) -> Ex
     return Explained(code=code, title=hint.title, meaning=hint.meaning, steps=steps)
 
 
-def _row(judged: JudgedRow) -> CaseRow:
+def _row(judged: ClassifiedRow) -> CaseRow:
     row = judged.row
     return CaseRow(
-        counts=judged.verdict is RowVerdict.COUNTS,
+        counts=judged.verdict is RowClass.COUNTS,
         verdict=judged.verdict,
         why=judged.why,
         **msgspec.structs.asdict(row),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from audit.findings.rows import JudgedRow, RowVerdict
+from audit.findings.rows import ClassifiedRow, RowClass
 from audit.model.codes import OrderBy
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
@@ -22,7 +22,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What database and Replicate, or a run file, say."""
 
     person: Person
-    rows: tuple[JudgedRow, ...] | None
+    rows: tuple[ClassifiedRow, ...] | None
     """The latest first; None where it is not known which rows there are."""
     user: AuditedUser | None = None
     """The record that counts and the verdict on it; None where no row counts."""
@@ -48,16 +48,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def counting(self) -> TrainingRow | None:
         """The row that counts, where the rows are known."""
-        return next((each.row for each in self.rows or () if each.verdict is RowVerdict.COUNTS), None)
+        return next((each.row for each in self.rows or () if each.verdict is RowClass.COUNTS), None)
 
     @property
-    def later(self) -> tuple[JudgedRow, ...]:
+    def later(self) -> tuple[ClassifiedRow, ...]:
         """Trainings that began no earlier than the one that counts and are not recorded as completed, latest first.
 
         As in the audit's SQL, a row without any date is taken to be later. Where no row counts, all are.
         """
         counting = self.counting
-        unrecorded = (RowVerdict.NOT_COMPLETED, RowVerdict.NEAR_MISS)
+        unrecorded = (RowClass.NOT_COMPLETED, RowClass.NEAR_MISS)
         rows = [
             each
             for each in self.rows or ()

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from audit.commands.user.evidence import Evidence
-from audit.findings.rows import UNFINISHED, JudgedRow, RowVerdict
+from audit.findings.rows import UNFINISHED, ClassifiedRow, RowClass
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
@@ -95,7 +95,7 @@ def _listed(later: Training, user: AuditedUser) -> tuple[Outcome, str]:
     return Outcome.IN_PROGRESS, f"{name} was {_short(later.status)} when the run was made."
 
 
-def _after(last: JudgedRow, evidence: Evidence) -> tuple[Outcome, str]:
+def _after(last: ClassifiedRow, evidence: Evidence) -> tuple[Outcome, str]:
     """The training that began last is not the one that counts: what its row says, and what Replicate says of it."""
     row = last.row
     began = f", begun {to_minute(row.started_at)}," if row.started_at else ""
@@ -103,7 +103,7 @@ def _after(last: JudgedRow, evidence: Evidence) -> tuple[Outcome, str]:
     training = evidence.training(row.training_id)
     if training and training.version and training.version in _recorded(evidence):
         return Outcome.RECORDED, f"{name} says {status}, but the version of its training is the recorded one."
-    if last.verdict is RowVerdict.NEAR_MISS:
+    if last.verdict is RowClass.NEAR_MISS:
         words = backticked(evidence.tables.completed)
         return Outcome.NOT_RECORDED, f"{name} says `{status}`, which no program takes for {words}."
     if training and training.status == "succeeded":

@@ -10,7 +10,7 @@ from audit.commands.settings import RunSettings
 from audit.commands.user.case import UserCase, user_case
 from audit.commands.user.evidence import Evidence, TrainingReply, askable_training
 from audit.findings.classify import RunContext, classify
-from audit.findings.rows import Rules, judged
+from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
 from audit.hints.trainings import shown_trainings
 from audit.model.findings import AuditedUser
@@ -19,13 +19,13 @@ from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Trainin
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
-from audit.model.who import KEPT, matching
+from audit.model.who import KEPT, matching_users
 from audit.postgres.user import Candidates, OneUser, find_user
 from audit.replicate import Replicate, Ticking, connect
 from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
-__all__ = ["Candidates", "look", "look_in_run", "matching"]
+__all__ = ["Candidates", "look", "look_in_run", "matching_users"]
 _NO_LIST = TrainingsRead(mode="versions")
 LATER_ASKED = 5
 """So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
@@ -46,10 +46,10 @@ async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
     )
     if isinstance(found, Candidates):
         return found
-    rows = judged(
+    rows = classify_rows(
         found.rows,
         found.record.model_row_id if found.record else None,
-        Rules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed),
+        RowRules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed),
     )
     before = Evidence(
         person=found.person,
@@ -77,7 +77,7 @@ async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
 def look_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
     """The same from a run file: no network, and so less; the case says what is not known. Raises RunFileError."""
     info = run_file.info
-    found = matching(run_file.users(), who)
+    found = matching_users(run_file.users(), who)
     shown = [redacted_user(user) for user in found] if info.redacted else found
     if len(shown) != 1:
         return Candidates(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)

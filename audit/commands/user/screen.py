@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from audit.cli.terminal import BOLD, DIM, Page
 from audit.commands.user.case import CaseRow, CaseVersion, UserCase
-from audit.findings.rows import RowVerdict
+from audit.findings.rows import RowClass
 from audit.hints.trainings import BASIS, ShownTrainings, labelled
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
@@ -130,7 +130,7 @@ def _row(row: CaseRow, page: Page, width: int, *, other_model: bool) -> None:
     if other_model:
         page.paragraph(f"model {_shown(row.replicate_model_id) or '(none)'}", indent=indent, style=DIM)
     counts = "counts" if row.counts else "does not count"
-    style = "green" if row.counts else "bold yellow" if row.verdict is RowVerdict.NEAR_MISS else ""
+    style = "green" if row.counts else "bold yellow" if row.verdict is RowClass.NEAR_MISS else ""
     page.paragraph(f"{counts}: {row.why}", indent=indent, style=style)
 
 

@@ -62,7 +62,7 @@ def choices(view: RunView, listed: Listed, notes: Mapping[Note, int]) -> Choices
     summary, missing = view.summary, bool(listed.left_out)
     statuses = {s: n for s, n in summary.statuses.items() if n and not (missing and s is Status.UP_TO_DATE)}
     reasons = {r: n for r, n in summary.reasons.items() if not (missing and r.status is Status.UP_TO_DATE)}
-    marks = view.news.marks if view.news else {}
+    marks = view.since_baseline.states if view.since_baseline else {}
     return Choices(
         tuple(Choice(status.value, STATUS_TITLES[status], n) for status, n in statuses.items()),
         tuple(Choice(reason.value, HINTS[reason].title, n) for reason, n in reasons.items()),
@@ -181,8 +181,8 @@ def banners(view: RunView) -> Iterator[Banner]:
             f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
             "exist.",
         )
-    if view.news and run.baseline:
-        marks, since = view.news.marks, instant(run.baseline.started_at)
+    if view.since_baseline and run.baseline:
+        marks, since = view.since_baseline.states, instant(run.baseline.started_at)
         yield Banner(
             "needs_sync" if marks["new"] else "not_checked",
             f"{marks['new']:,} new since the baseline",

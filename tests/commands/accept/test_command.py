@@ -21,7 +21,7 @@ from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.run import Shard
 from audit.report.writer import Output
-from audit.runfile import RunFile, salvaged
+from audit.runfile import RunFile, open_salvaged
 from tests.support.audits import Servers, Shell, audit
 from tests.support.run_files import run_file_of
 
@@ -201,7 +201,7 @@ def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(se
             for each in run_file.users()
             if each.finding.status is not Status.UP_TO_DATE
         ]
-        run_file.judge_by(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
+        run_file.use_acceptances(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
         outcome = reporting.report(run_file, [], exit_zero=True)
         assert outcome.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
         assert (outcome.accepted.total > 0, outcome.exit_status.code) == (True, 4)
@@ -261,7 +261,7 @@ def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) 
     with RunFile.open(run_file) as opened:
         day = opened.info.started_at[:10]
         for until, total in ((day, 1), ("2026-01-01", 0)):
-            opened.judge_by(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
+            opened.use_acceptances(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
             outcome = reporting.report(opened, [])
             assert outcome.accepted.total == total
             assert len(outcome.accepted.expired) == 1 - total
@@ -332,16 +332,16 @@ def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(servers: Se
 def test_resuming_by_settings_alone_changes_nothing(run_file: Path, servers: Servers) -> None:
     with RunFile.open(run_file) as opened:
         again = resume_settings(Said({}, servers.environ), opened.info, opened.choices)
-    assert (again.judged_anew, again.acceptances) == (False, None)
+    assert (again.replaces_acceptances, again.acceptances) == (False, None)
 
 
 def test_what_is_left_of_a_damaged_run_can_be_judged_too(servers: Servers, tmp_path: Path) -> None:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND),))
     settings = servers.settings(tmp_path, outputs=(), acceptances=kept)
     audit(settings).close()
-    with salvaged(settings.run_file) as rest:
+    with open_salvaged(settings.run_file) as rest:
         assert reporting.report(rest, []).accepted.total == 1
-        rest.judge_by(None)
+        rest.use_acceptances(None)
         assert reporting.report(rest, []).accepted.total == 0
 
 
@@ -359,8 +359,12 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Ser
         outcome = reporting.report(run_file, [])
         marks = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
         assert (marks[BEHIND], marks[GONE]) == (("new", True), ("new", True))
-        assert outcome.news
-        assert (outcome.news.marks["new"], outcome.news.needs_sync, outcome.news.errors) == (2, 0, 0)
+        assert outcome.since_baseline
+        assert (
+            outcome.since_baseline.states["new"],
+            outcome.since_baseline.needs_sync,
+            outcome.since_baseline.errors,
+        ) == (2, 0, 0)
 
 
 def test_every_format_is_written_again_byte_for_byte(servers: Servers, tmp_path: Path) -> None:

@@ -400,7 +400,7 @@ def test_what_a_shard_does_not_accept_another_one_may(tmp_path: Path) -> None:
     with merge(shards, tmp_path / "all.sqlite").run_file as run_file:
         accepted = reports(run_file).run["acceptances"]
     assert (accepted["accepted"], [each["user"] for each in accepted["unmatched"]]) == (1, ["nobody"])
-    with merge(shards, tmp_path / "none.sqlite", judged_anew=True).run_file as run_file:
+    with merge(shards, tmp_path / "none.sqlite", replaces_acceptances=True).run_file as run_file:
         assert run_file.info.acceptances is None
 
 

@@ -31,10 +31,10 @@ class Book:
     def pending(self) -> Iterator[str]:
         yield from dict.fromkeys(str(each.replicate_model_id) for each in self.records)
 
-    def sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         return [(i, each) for i, each in enumerate(self.records) if each.replicate_model_id == model]
 
-    def settle(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
         if self.fails:
             raise RunFileError("the disk is full")
         for row_id, finding in findings:

@@ -26,7 +26,7 @@ from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.run import Baseline, Choices
 from audit.report.writer import Output
-from audit.runfile import RunFile, salvaged
+from audit.runfile import RunFile, open_salvaged
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, audit
 from tests.support.report_browser import Open, browser, opened
@@ -78,8 +78,8 @@ def test_every_report_marks_what_is_new_known_and_resolved(
     assert {user for user, mark in marks.items() if mark == "new"} == {due[0], due[1], wrong[0]}
     assert {user for user, mark in marks.items() if mark == "resolved"} == {fine[0]}
     assert {user for user, mark in marks.items() if mark == "known"} == {*due[2:], *wrong[1:]}
-    assert outcome.news
-    assert document["summary"]["baseline"] == outcome.news.marks
+    assert outcome.since_baseline
+    assert document["summary"]["baseline"] == outcome.since_baseline.states
     assert document["run"]["baseline"] == {
         "run_id": plain["run"]["id"],
         "started_at": plain["run"]["started_at"],
@@ -196,7 +196,7 @@ def test_what_is_left_of_a_damaged_run_is_marked_by_what_is_left_of_its_baseline
     audit(settings).close()
     with closing(sqlite3.connect(settings.run_file)) as file, file:
         file.execute("DELETE FROM audited WHERE id = 1" if table == "audited" else "DROP TABLE baseline")
-    with salvaged(settings.run_file) as rest:
+    with open_salvaged(settings.run_file) as rest:
         marks = {user.record.user_id: user.baseline for user in rest.users()}
         assert (rest.info.baseline is None) == (table == "baseline")
     assert marks[due] == (None if table == "baseline" else "new")

@@ -26,7 +26,7 @@ from audit.model.codes import Reason
 from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Choices, Filters
 from audit.report.view import RunView
-from audit.runfile import DamagedError, RunFile, salvaged
+from audit.runfile import DamagedError, RunFile, open_salvaged
 from tests.support.audits import Ended, Servers, Shell, audit
 from tests.support.faults import Chaos, Redirected
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
@@ -366,7 +366,7 @@ def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_
     with pytest.raises(DamagedError):
         app.open_to_resume(path)
     with pytest.raises(RunFileError, match=r"nothing can be read any more of the run file .*run.sqlite"):
-        salvaged(path)
+        open_salvaged(path)
 
 
 def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(
@@ -375,7 +375,7 @@ def test_what_is_read_of_a_damaged_file_still_says_whom_trainings_settled(
     settings = synthetic_servers.settings(tmp_path, trainings=TrainingsRead(mode="trainings"))
     with audit(settings) as run_file:
         before = RunView(run_file).run.trainings
-    with salvaged(settings.run_file) as rest:
+    with open_salvaged(settings.run_file) as rest:
         assert RunView(rest).run.trainings == before
     assert before
     assert before.users_settled > 100

@@ -22,9 +22,9 @@ from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Fault, Refused
 from audit.demo.fake_replicate.server import in_thread
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, OK, PLAN, REPAIR, ExitStatus
-from audit.model.repair import Outcome, State
+from audit.model.repair import ChangeOutcome, ChangeState
 from audit.model.replies import Version
-from audit.runfile import Entry, RunFile
+from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
@@ -109,7 +109,7 @@ class Product:
         """All rows by their ids."""
         return {row["id"]: dict(row) for row in self.sql("SELECT * FROM user_models")}
 
-    def states(self) -> dict[int, State]:
+    def states(self) -> dict[int, ChangeState]:
         """The journal."""
         with RunFile.open(self.shell.folder / "run.sqlite") as run_file:
             return {int(entry.change.model_row_id): entry.state for entry in run_file.journal.entries()}
@@ -174,7 +174,7 @@ def ends(ended: Ended, status: ExitStatus) -> Ended:
     return ended
 
 
-def named(ended: Ended, state: State) -> dict[int, str]:
+def named(ended: Ended, state: ChangeState) -> dict[int, str]:
     """Rows that were not changed, with the reason."""
     found = re.findall(rf"^{state.value} +\S+, row (\d+): (.*)$", ended.err, re.MULTILINE)
     return {int(row_id): why for row_id, why in found}
@@ -194,7 +194,7 @@ def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(produc
     undone = ends(product(*UNDO), REPAIR[OK])
     assert f"{CHANGES} rows put back\n" in undone.err
     assert product.digest == before
-    assert set(product.states().values()) == {State.UNDONE}
+    assert set(product.states().values()) == {ChangeState.UNDONE}
     assert f"0 rows put back, {CHANGES} put back already" in ends(product(*UNDO), REPAIR[OK]).err
     ends(product("sync", "run.sqlite"), PLAN[NEEDS_SYNC])
 
@@ -242,19 +242,21 @@ def test_no_edit_of_others_is_lost_and_all_rows_they_kept_are_named(product: Pro
         product.sql(edit_of(row_id))
     out, err = process.communicate(timeout=60)
     done = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
-    table, states, skipped = product.table(), product.states(), named(done, State.SKIPPED)
+    table, states, skipped = product.table(), product.states(), named(done, ChangeState.SKIPPED)
     assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
     assert gone not in table
     assert skipped[gone] == "the row is gone"
-    assert set(skipped) == {row_id for row_id, state in states.items() if state is State.SKIPPED}
+    assert set(skipped) == {row_id for row_id, state in states.items() if state is ChangeState.SKIPPED}
     assert {*before, gone} <= set(skipped) <= {*edited}
-    assert {state for row_id, state in states.items() if row_id not in edited} == {State.DONE}
+    assert {state for row_id, state in states.items() if row_id not in edited} == {ChangeState.DONE}
     assert f"{CHANGES - len(skipped)} rows changed, {len(skipped)} skipped" in done.err
     # And undoing leaves them alone as well.
     undone = ends(product(*UNDO), REPAIR[INCOMPLETE])
     table = product.table()
     assert [row_id for row_id in (*before, *during) if not is_edited(row_id, table[row_id])] == []
-    assert set(named(undone, State.SKIPPED)) == {row_id for row_id in during if states[row_id] is State.DONE}
+    assert set(named(undone, ChangeState.SKIPPED)) == {
+        row_id for row_id in during if states[row_id] is ChangeState.DONE
+    }
 
 
 def begun(product: Product) -> bool:
@@ -284,7 +286,7 @@ def check_killed(product: Product, seed: int, *more: str) -> None:
     for again in range(2):
         kill_in_the_middle(product, seed * 2 + again)
     product(*APPLY, *more)
-    assert Counter(product.states().values()) == {State.DONE: CHANGES}
+    assert Counter(product.states().values()) == {ChangeState.DONE: CHANGES}
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
 
@@ -325,7 +327,7 @@ def test_a_signal_ends_it_between_two_batches_with_everything_known(product: Pro
     ended = Ended(process.returncode, out.decode(), err.decode())
     ends(ended, REPAIR[128 + number])
     done = list(product.states().values())
-    assert set(done) == {State.DONE}
+    assert set(done) == {ChangeState.DONE}
     assert f"{len(done)} rows changed, {CHANGES - len(done)} not come to" in ended.err
     assert f"It ended early: stopped by {number.name}" in ended.err
     undo_file = (product.shell.folder / "run-undo.sql").read_text()
@@ -346,8 +348,8 @@ def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goe
     assert "closed the connection" in ended.err
     assert "What is done stays done. To go on:\n  sync-audit sync run.sqlite" in ended.err
     states = Counter(product.states().values())
-    assert states[State.BEGUN] == 100
-    assert f"{states[State.DONE]} rows changed, 100 not known" in ended.err
+    assert states[ChangeState.BEGUN] == 100
+    assert f"{states[ChangeState.DONE]} rows changed, 100 not known" in ended.err
     ends(product(*APPLY), REPAIR[OK])
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
@@ -380,7 +382,7 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
     users = [row["user_id"] for row in map(product.table().get, product.rows[:3]) if row]
     product.synthetic_users.retrained = {int(user_id[:8]) for user_id in users}
     done = ends(product(*APPLY), REPAIR[INCOMPLETE])
-    skipped = named(done, State.SKIPPED)
+    skipped = named(done, ChangeState.SKIPPED)
     assert set(skipped) == set(product.rows[:3])
     assert all(why.startswith("another version is the latest by now") for why in skipped.values())
     assert f"{CHANGES - 3} of {CHANGES - 3} users are up to date now" in done.err
@@ -392,7 +394,7 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
 def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tried_again(product: Product) -> None:
     with injected(product.place.fake, Refused(status=500, times=2)):
         done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
-    failed = named(done, State.FAILED)
+    failed = named(done, ChangeState.FAILED)
     assert len(failed) == 2
     assert all("Replicate could not be asked again" in why for why in failed.values())
     assert "2 rows changed" in ends(product(*APPLY), REPAIR[OK]).err
@@ -541,7 +543,7 @@ def test_a_redacted_repair_names_no_e_mail(product: Product) -> None:
     product.sql(edit_of(product.rows[0]))
     ended = ends(product(*APPLY, "--redact"), REPAIR[INCOMPLETE])
     assert "@example.com" not in ended.err + ended.out
-    assert product.rows[0] in named(ended, State.SKIPPED)
+    assert product.rows[0] in named(ended, ChangeState.SKIPPED)
 
 
 PUT_BACK = """
@@ -558,10 +560,12 @@ def test_what_a_kill_has_left_open_is_found_out_from_the_rows(product: Product) 
     product.sql(f"UPDATE user_models SET replicate_version_id = 'edited' WHERE id = {edited};")
     with RunFile.resume(product.shell.folder / "run.sqlite") as run_file:
         entries = [run_file.journal.entry(str(row_id)) for row_id in (back, edited, *done)]
-        run_file.journal.write([Entry(each.change, State.BEGUN, Outcome()) for each in entries if each])
+        run_file.journal.write(
+            [JournalEntry(each.change, ChangeState.BEGUN, ChangeOutcome()) for each in entries if each]
+        )
     ended = ends(product(*APPLY), REPAIR[INCOMPLETE])
     assert "1 row changed, 6 found to be changed before a kill, 1 skipped" in ended.err
-    assert named(ended, State.SKIPPED) == {edited: "replicate_version_id is edited now"}
+    assert named(ended, ChangeState.SKIPPED) == {edited: "replicate_version_id is edited now"}
     ends(product(*UNDO), REPAIR[OK])
     product.sql(PUT_BACK.format(edited))
     assert product.digest == before

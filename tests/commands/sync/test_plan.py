@@ -27,9 +27,9 @@ from audit.demo.database import load
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.repair import Change, LeftOut, Outcome, State, Weights, WhyLeftOut
+from audit.model.repair import ChangeOutcome, ChangeState, LeftOut, RowChange, Weights, WhyLeftOut
 from audit.model.times import utc_now
-from audit.runfile import Entry, RunFile
+from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell
 from tests.support.audits import audit as audited
@@ -76,7 +76,7 @@ def updates(path: Path) -> list[str]:
 
 
 def edited(path: Path, *statements: str) -> None:
-    """Change the run file behind the program's back."""
+    """RowChange the run file behind the program's back."""
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in statements:
         connection.execute(statement)
@@ -105,7 +105,7 @@ def test_counts_are_those_of_the_lists(sync: Shell) -> None:
 def test_the_schema_names_exactly_what_there_is() -> None:
     definitions = SCHEMA["$defs"]
     assert definitions["change"]["required"] == list(definitions["change"]["properties"])
-    assert definitions["change"]["required"] == [field.name for field in msgspec.structs.fields(Change)]
+    assert definitions["change"]["required"] == [field.name for field in msgspec.structs.fields(RowChange)]
     assert definitions["left_out"]["required"] == [field.name for field in msgspec.structs.fields(LeftOut)]
     assert definitions["why"]["enum"] == list(WhyLeftOut)
     assert definitions["weights"]["enum"] == list(get_args(Weights))
@@ -266,18 +266,20 @@ def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
 
 
 @pytest.fixture
-def changes(sync: Shell) -> list[Change]:
+def changes(sync: Shell) -> list[RowChange]:
     """Those of the plan, in its order."""
-    return [msgspec.convert(each, Change) for each in plan(sync)["changes"]]
+    return [msgspec.convert(each, RowChange) for each in plan(sync)["changes"]]
 
 
-def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(sync: Shell, changes: list[Change]) -> None:
+def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(
+    sync: Shell, changes: list[RowChange]
+) -> None:
     done, begun, skipped, undone, *rest = changes
     entries = [
-        Entry(done, State.DONE, Outcome(updated_at="2026-03-01T00:00:00Z")),
-        Entry(begun, State.BEGUN, Outcome()),
-        Entry(skipped, State.SKIPPED, Outcome(why="edited")),
-        Entry(undone, State.UNDONE, Outcome()),
+        JournalEntry(done, ChangeState.DONE, ChangeOutcome(updated_at="2026-03-01T00:00:00Z")),
+        JournalEntry(begun, ChangeState.BEGUN, ChangeOutcome()),
+        JournalEntry(skipped, ChangeState.SKIPPED, ChangeOutcome(why="edited")),
+        JournalEntry(undone, ChangeState.UNDONE, ChangeOutcome()),
     ]
     with RunFile.resume(sync.folder / "run.sqlite") as run_file:
         run_file.journal.write(entries)
@@ -289,9 +291,9 @@ def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(sync:
     assert [each.old_updated_at for each in undo if each.guards_updated_at] == ["2026-03-01T00:00:00Z"]
 
 
-def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, changes: list[Change]) -> None:
+def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, changes: list[RowChange]) -> None:
     with RunFile.resume(sync.folder / "run.sqlite") as run_file:
-        run_file.journal.write(Entry(each, State.DONE, Outcome()) for each in changes)
+        run_file.journal.write(JournalEntry(each, ChangeState.DONE, ChangeOutcome()) for each in changes)
     ended = sync("sync", "run.sqlite")
     ends(ended, NOTHING)
     assert f"{len(changes)} more changed already by an earlier --apply" in ended.out

@@ -9,9 +9,9 @@ import pytest
 from audit.commands.sync.rules import WHY, Terms, planned
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.repair import Change, LeftOut, WhyLeftOut
+from audit.model.repair import LeftOut, RowChange, WhyLeftOut
 from audit.model.replies import Lineage, Training
-from audit.model.who import means
+from audit.model.who import names_user
 from tests.support.samples import NEW, OLD, digest, finding, record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,9 +33,9 @@ def user(reason: Reason = Reason.OUTDATED_VERSION, weights: str | None = REAL, *
     )
 
 
-def change(of: AuditedUser, **of_terms: Any) -> Change:
+def change(of: AuditedUser, **of_terms: Any) -> RowChange:
     outcome = planned(of, NOW, terms(**of_terms))
-    assert isinstance(outcome, Change)
+    assert isinstance(outcome, RowChange)
     return outcome
 
 
@@ -46,7 +46,7 @@ def why(of: AuditedUser, checked_at: datetime = NOW, **of_terms: Any) -> WhyLeft
 
 def test_an_outdated_version_becomes_the_latest_and_its_weights_url_the_trainings() -> None:
     somebody = user()
-    assert change(somebody) == Change(
+    assert change(somebody) == RowChange(
         user_id="u1",
         email="ann@example.com",
         model_row_id="1",
@@ -180,4 +180,4 @@ def test_every_cause_is_said_in_words() -> None:
     ],
 )
 def test_a_user_is_named_as_for_a_run(who: str, *, is_meant: bool) -> None:
-    assert means(who, record()) is is_meant
+    assert names_user(who, record()) is is_meant

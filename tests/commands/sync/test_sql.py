@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audit.commands.sync.sql import NAMES, Header, Purpose, read, script, statement
 from audit.errors import SettingsError
-from audit.model.repair import Change, Edit, Outcome, edit, undoing
+from audit.model.repair import ChangeOutcome, RowChange, RowUpdate, undo_for, update_for
 from tests.support import psql
 from tests.support.database_rows import execute, insert
 from tests.support.report_hostile import HOSTILE
@@ -48,11 +48,11 @@ times = st.sampled_from([None, "2026-02-01T00:00:00Z", "2026-02-01T00:00:00.1234
 
 
 @st.composite
-def edits(draw: st.DrawFn) -> Edit:
+def edits(draw: st.DrawFn) -> RowUpdate:
     """Any edit that a change can come to."""
     sets_weights, guarded, touched = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
     old_weights = draw(text)
-    return Edit(
+    return RowUpdate(
         model_row_id=draw(text.filter(lambda each: each is not None)) or "",
         old_version=draw(text),
         new_version=draw(text),
@@ -66,10 +66,10 @@ def edits(draw: st.DrawFn) -> Edit:
     )
 
 
-def change(**changes: Any) -> Change:
+def change(**changes: Any) -> RowChange:
     """A change of an outdated version."""
     return msgspec.structs.replace(
-        Change(
+        RowChange(
             user_id="u1",
             email="anna@example.com",
             model_row_id="1",
@@ -87,17 +87,17 @@ def change(**changes: Any) -> Change:
     )
 
 
-def lines(*several: Edit, purpose: Purpose = "undo") -> list[str]:
+def lines(*several: RowUpdate, purpose: Purpose = "undo") -> list[str]:
     return list(script(msgspec.structs.replace(HEADER, purpose=purpose), several))
 
 
 @given(st.lists(edits(), max_size=3), st.sampled_from(get_args(Purpose)))
-def test_what_was_written_is_read_again(several: list[Edit], purpose: Purpose) -> None:
+def test_what_was_written_is_read_again(several: list[RowUpdate], purpose: Purpose) -> None:
     assert list(read(lines(*several, purpose=purpose), "x.sql", purpose)) == several
 
 
 @given(edits())
-def test_without_the_column_there_is_nothing_about_weights(one: Edit) -> None:
+def test_without_the_column_there_is_nothing_about_weights(one: RowUpdate) -> None:
     without = msgspec.structs.replace(one, old_weights=None, new_weights=None, sets_weights=False)
     written = list(script(HEADER, [without], msgspec.structs.replace(NAMES, weights=None)))
     assert not [line for line in written if "lora_weights_url" in line]
@@ -105,7 +105,7 @@ def test_without_the_column_there_is_nothing_about_weights(one: Edit) -> None:
 
 
 def test_a_statement_says_all_that_it_takes_for_granted() -> None:
-    assert statement(edit(change())) == (
+    assert statement(update_for(change())) == (
         f"UPDATE user_models SET replicate_version_id = '{NEW}', lora_weights_url = 'https://replicate.delivery/b.tar'"
         f" WHERE id = '1' AND replicate_version_id IS NOT DISTINCT FROM '{'f' * 64}'"
         " AND lora_weights_url IS NOT DISTINCT FROM 'https://replicate.delivery/a.tar'"
@@ -115,13 +115,15 @@ def test_a_statement_says_all_that_it_takes_for_granted() -> None:
 
 def test_a_weights_url_that_is_left_alone_is_guarded_and_not_set() -> None:
     left_alone = change(weights="left_alone", new_weights="https://replicate.delivery/a.tar")
-    for one in (edit(left_alone), undoing(left_alone, None)):
+    for one in (update_for(left_alone), undo_for(left_alone, None)):
         sets, _, guards = statement(one).partition(" WHERE ")
         assert "lora_weights_url" not in sets
         assert "lora_weights_url IS NOT DISTINCT FROM 'https://replicate.delivery/a.tar'" in guards
 
 
-WRITTEN = lines(undoing(change(), None), undoing(change(model_row_id="2"), Outcome(updated_at="2026-03-01T00:00:00Z")))
+WRITTEN = lines(
+    undo_for(change(), None), undo_for(change(model_row_id="2"), ChangeOutcome(updated_at="2026-03-01T00:00:00Z"))
+)
 UPDATE = next(line for line in WRITTEN if line.startswith("UPDATE"))
 
 
@@ -177,7 +179,7 @@ def test_a_file_that_ends_early_is_refused(kept: slice) -> None:
 
 def test_the_file_that_applies_is_not_taken_for_the_one_that_undoes() -> None:
     with pytest.raises(SettingsError, match=r"x\.sql is no undo file of sync-audit"):
-        list(read(lines(edit(change()), purpose="apply"), "x.sql", "undo"))
+        list(read(lines(update_for(change()), purpose="apply"), "x.sql", "undo"))
 
 
 def test_a_header_cannot_be_made_to_run_anything() -> None:
@@ -188,9 +190,9 @@ def test_a_header_cannot_be_made_to_run_anything() -> None:
 
 
 def test_files_are_read_and_written_line_by_line() -> None:
-    def endless() -> Iterator[Edit]:
+    def endless() -> Iterator[RowUpdate]:
         while True:
-            yield undoing(change(), None)
+            yield undo_for(change(), None)
 
     read_again = read(script(HEADER, endless()), "x.sql", "undo")
     assert [next(read_again).model_row_id for _ in range(3)] == ["1", "1", "1"]
@@ -228,17 +230,17 @@ def row(row_id: str, version: str | None, weights: str | None, **more: Any) -> d
     return plain | {"updated_at": "2026-02-01T00:00:00.123456Z", "trigger_word": "TOK"} | more
 
 
-def files(folder: Path, changes: list[Change]) -> tuple[Path, Path]:
+def files(folder: Path, changes: list[RowChange]) -> tuple[Path, Path]:
     """apply, undo"""
     apply_file, undo_file = folder / "run-apply.sql", folder / "run-undo.sql"
-    apply_file.write_bytes("".join(lines(*map(edit, changes), purpose="apply")).encode())
-    undo_file.write_bytes("".join(lines(*(undoing(each, None) for each in changes))).encode())
+    apply_file.write_bytes("".join(lines(*map(update_for, changes), purpose="apply")).encode())
+    undo_file.write_bytes("".join(lines(*(undo_for(each, None) for each in changes))).encode())
     return apply_file, undo_file
 
 
 def changed(
     several: list[dict[str, Any]], new: str = NEW, url: str = "https://replicate.delivery/b.tar"
-) -> list[Change]:
+) -> list[RowChange]:
     return [
         change(
             model_row_id=each["id"],
@@ -353,8 +355,8 @@ async def test_a_row_that_somebody_holds_ends_it_soon(database: str, tmp_path: P
 
 
 def test_the_header_says_how_to_run_it_and_names_nobody() -> None:
-    first = lines(undoing(change(), None))[:10]
+    first = lines(undo_for(change(), None))[:10]
     command = next(line for line in first if "psql" in line).partition("psql ")[2]
     assert shlex.split(command)[-2:] == ["-f", "run-undo.sql"]
     assert "2 rows of user_models" in "".join(first)
-    assert "anna" not in "".join(lines(undoing(change(), None)))
+    assert "anna" not in "".join(lines(undo_for(change(), None)))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from audit.commands.user.checklist import Item, points
 from audit.commands.user.evidence import Evidence
 from audit.findings.classify import RunContext, classify
-from audit.findings.rows import Rules, judged
+from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Note, Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Failed, Found, Lineage, Missing, NotAsked, Reply, Training, Version
@@ -29,7 +29,7 @@ def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) ->
     user = AuditedUser(mine, classify(mine, reply, RunContext(missing_columns=absent)))
     given = Evidence(
         person=Person(user_id="u1"),
-        rows=judged((*others, training_row()), "1", Rules(order_by="updated_at")),
+        rows=classify_rows((*others, training_row()), "1", RowRules(order_by="updated_at")),
         user=user,
         trainings={} if training is None else {"t1": training},
         missing_columns=absent,

@@ -14,7 +14,7 @@ import pytest
 from audit.commands.user.last_training import Outcome
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
-from audit.findings.rows import RowVerdict
+from audit.findings.rows import RowClass
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
@@ -144,7 +144,7 @@ def test_every_key_of_the_json_is_explained(user: Shell) -> None:
     nested = [key for value in document.values() for item in _objects(value) for key in item]
     assert [key for key in (*document, *nested) if f"`{key}`" not in section] == []
     assert [outcome for outcome in Outcome if f"`{outcome}`" not in section] == []
-    assert [verdict for verdict in RowVerdict if f"`{verdict}`" not in section] == []
+    assert [verdict for verdict in RowClass if f"`{verdict}`" not in section] == []
 
 
 def _objects(value: object) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from audit.commands.user.evidence import Evidence, askable_training
 from audit.commands.user.last_training import Outcome, last_training
 from audit.findings.classify import RunContext, classify
-from audit.findings.rows import Rules, judged
+from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Failed, Found, Lineage, Missing, Training, Version
@@ -45,7 +45,7 @@ def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | 
     user = AuditedUser(mine, classify(mine, found, RunContext()))
     plain: dict[str, Any] = {
         "person": ANN,
-        "rows": judged(rows, "1", Rules(order_by="updated_at")),
+        "rows": classify_rows(rows, "1", RowRules(order_by="updated_at")),
         "user": user,
         "found": found if isinstance(found, Found) else None,
     }
@@ -166,13 +166,15 @@ CASES = [
     ),
     pytest.param(Evidence(person=ANN, rows=()), Outcome.NO_TRAINING, "has no row", id="no row"),
     pytest.param(
-        Evidence(person=ANN, rows=judged((training_row(is_test=True),), None, Rules(order_by="updated_at"))),
+        Evidence(person=ANN, rows=classify_rows((training_row(is_test=True),), None, RowRules(order_by="updated_at"))),
         Outcome.NO_TRAINING,
         "No row of this user counts",
         id="only a test row",
     ),
     pytest.param(
-        Evidence(person=ANN, rows=judged((later(training_status="failed"),), None, Rules(order_by="updated_at"))),
+        Evidence(
+            person=ANN, rows=classify_rows((later(training_status="failed"),), None, RowRules(order_by="updated_at"))
+        ),
         Outcome.HAD_ISSUES,
         "says failed.",
         id="the only training failed",

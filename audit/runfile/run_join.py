@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from audit.errors import RunFileError
-from audit.findings.comparison import Change, Compared, UserSnapshot
+from audit.findings.comparison import Change, ComparedUser, UserSnapshot
 from audit.model.codes import Status
 
 # `seen` has row ids, so that texts are written one behind the other: ids come in no order, and each would otherwise
@@ -49,7 +49,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(UserSnapshot)
 
 
-class Tally(NamedTuple):
+class Transition(NamedTuple):
     """How many users went from one status to another; null is "not in that run"."""
 
     change: Change
@@ -67,7 +67,7 @@ class RunJoin:
         with _translated():
             self._db = sqlite3.connect("", isolation_level=None)
             self._db.executescript(_SCHEMA)
-        self.tallies: Counter[Tally] = Counter()
+        self.transitions: Counter[Transition] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -85,30 +85,30 @@ class RunJoin:
             done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (side, user.user_id, body))
             return done.rowcount > 0
 
-    def pairs(self) -> Iterator[tuple[str, UserSnapshot | None, UserSnapshot | None]]:
+    def users(self) -> Iterator[tuple[str, UserSnapshot | None, UserSnapshot | None]]:
         """The `user_id` of everybody who is in either run, and both sides; in no order that means anything."""
         with _translated():
             for user_id, old, new in self._db.execute(_BOTH):
                 yield user_id, _decoded(old), _decoded(new)
 
-    def keep(self, user_id: str, compared: Compared) -> None:
+    def record(self, user_id: str, compared: ComparedUser) -> None:
         """Count what became of a user, and remember it unless nothing did; safe while going through `pairs`.
 
         `user_id` is that of `pairs`; in `compared` it may be masked.
         """
         old, new, last = compared.old, compared.new, compared.last
-        self.tallies[Tally(compared.change, old.status if old else None, new.status if new else None)] += 1
+        self.transitions[Transition(compared.change, old.status if old else None, new.status if new else None)] += 1
         if compared.change is Change.UNCHANGED:
             return
         row = (user_id, compared.change.value, _RANK[last.status], last.email, ";".join(compared.differs))
         with _translated():
             self._db.execute("INSERT INTO compared VALUES (?, ?, ?, ?, ?)", row)
 
-    def changes(self, change: Change) -> Iterator[Compared]:
+    def changes(self, change: Change) -> Iterator[ComparedUser]:
         """The users of one change in report order: last known status, e-mail with null last, user id."""
         with _translated():
             for old, new, differs in self._db.execute(_CHANGED, (change.value,)):
-                yield Compared(_decoded(old), _decoded(new), change, tuple(filter(None, differs.split(";"))))
+                yield ComparedUser(_decoded(old), _decoded(new), change, tuple(filter(None, differs.split(";"))))
 
 
 def _decoded(body: str | None) -> UserSnapshot | None:
