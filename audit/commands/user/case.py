@@ -1,65 +1,154 @@
-"""One user as `sync-audit user` shows it: `Evidence` with all that follows from it, in strings ready to print. Pure.
+"""One user as `sync-audit user` shows it: what database and Replicate, or a run file, say, and what to do about it."""
 
-The fields of `UserCase`, in this order, are the keys of `--json`: they are only ever added to.
-"""
-
+import re
 import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
-from audit.commands.user.checklist import Item, points
-from audit.commands.user.evidence import Evidence
-from audit.commands.user.last_training import LastTraining, last_training
 from audit.findings.exit_codes import exit_code
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints import filled as hints
-from audit.hints.trainings import TrainingLine, shown_trainings
-from audit.model import replies as training
+from audit.hints.table import RERUN_STEP, ROWS_STEP, Hint
 from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.exit_status import INCOMPLETE, USER, ExitStatus
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import recorded_hash
-from audit.model.tables import Tables
+from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
+from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import backticked, escape_controls
+from audit.model.times import parse_utc
+from audit.model.users import Person, TrainingRow
+
+TrainingReply = Training | Missing | Failed
 
 
-class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A training row, whether it counts and why not."""
+class UserCase(msgspec.Struct, frozen=True, kw_only=True):
+    """What database and Replicate, or a run file, say of one user."""
 
-    model_row_id: str
-    counts: bool
-    verdict: RowClass
-    why: str
-    training_status: str | None
-    replicate_model_id: str | None
-    replicate_version_id: str | None
-    training_id: str | None
-    trigger_word: str | None
-    lora_scale: str | None
-    lora_weights_url: str | None
-    is_test: bool
-    failure_reason: str | None
-    created_at: str | None
-    updated_at: str | None
-    completed_at: str | None
+    source: str
+    """Host and name of the database, or the path of the run file."""
+    person: Person
+    rows: tuple[ClassifiedRow, ...] | None
+    """The latest first; None for a run file, which has only the row that counts."""
+    user: AuditedUser | None = None
+    """The record that counts and the finding on it; None where no row counts, so that no audit judges this user."""
+    found: Found | None = None
+    """Every version, where Replicate was asked and answered."""
+    trainings: Mapping[str, TrainingReply] = {}
+    """What Replicate says of them, by their ids."""
+    trainings_listed: bool = False
+    """They are from the account's list of trainings; else they were asked for one by one."""
+    missing_columns: frozenset[Column] = frozenset()
+    order_by: OrderBy = "updated_at"
+    tables: Tables = PLAIN
+    account: Account | None = None
+    """Whose token it is, where that is known."""
+    not_known: tuple[str, ...] = ()
+    """What all this cannot say, and why: one sentence each."""
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """With the code of a run of this user alone; a user whom no run judges was not checked."""
+        if self.user is None:
+            return USER[INCOMPLETE]
+        status = self.user.finding.status
+        return USER[exit_code(Summary({each: int(each is status) for each in Status}, {}, {}), complete=True)]
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """As many as are known, newest first."""
+        if self.found:
+            return newest_first(self.found.versions)
+        return self.user.finding.versions if self.user else ()
+
+    @property
+    def recorded(self) -> str | None:
+        """The hash that the row that counts records; None where there is none."""
+        return recorded_hash(self.user.record.replicate_version_id) if self.user else None
+
+    @property
+    def counting(self) -> TrainingRow | None:
+        """The row that counts, where the rows are known."""
+        return next((each.row for each in self.rows or () if each.verdict is RowClass.COUNTS), None)
+
+    @property
+    def later(self) -> tuple[ClassifiedRow, ...]:
+        """Trainings that began no earlier than the one that counts and are not recorded as completed, latest first.
+
+        As in the audit's SQL, a row without any date is taken to be later. Where no row counts, all are.
+        """
+        counting = self.counting
+        unrecorded = (RowClass.NOT_COMPLETED, RowClass.NEAR_MISS)
+        rows = [
+            each
+            for each in self.rows or ()
+            if each.verdict in unrecorded
+            and not each.row.is_test
+            and not (counting and _before(each.row.started_at, counting.started_at))
+        ]
+        undated = datetime.max.replace(tzinfo=UTC)
+        return tuple(sorted(rows, key=lambda each: parse_utc(each.row.started_at) or undated, reverse=True))
+
+    def training(self, training_id: str | None) -> Training | None:
+        """What Replicate says of this training, where it knows it."""
+        reply = self.trainings.get(askable_training(training_id) or "")
+        return reply if isinstance(reply, Training) else None
 
 
-class CaseVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version on Replicate."""
-
-    id: str
-    created_at: str | None
-    recorded: bool
-    latest: bool
+_TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 
 
-class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """A reason or a note in words, with this user's values in the steps."""
+def askable_training(training_id: str | None) -> str | None:
+    """The trimmed training id where it can be part of a URL as it stands, else None: any other is never sent."""
+    trimmed = (training_id or "").strip()
+    return trimmed if _TRAINING_ID.fullmatch(trimmed) else None
 
-    code: Reason | Note
-    title: str
-    meaning: str
-    steps: tuple[str, ...]
+
+def _before(text: str | None, other: str | None) -> bool:
+    first, second = parse_utc(text), parse_utc(other)
+    return first is not None and second is not None and first < second
+
+
+def explained(case: UserCase) -> dict[Reason | Note, Hint]:
+    """The reason, then the notes, each with this user's values in the steps; empty where no row counts."""
+    if case.user is None:
+        return {}
+    finding = case.user.finding
+    codes: tuple[Reason | Note, ...] = (finding.reason, *finding.notes)
+    return {code: _hint(code, case.user, case) for code in codes}
+
+
+def _hint(code: Reason | Note, user: AuditedUser, case: UserCase) -> Hint:
+    hint = hints.filled(code, user, case.tables)
+    if case.rows is None:
+        return hint
+    # All was asked just now: there is no run to go on with, and the rows are shown.
+    again = f"Ask again: sync-audit user {shlex.quote(escape_controls(user.record.user_id))}"
+    steps = (again if step == RERUN_STEP else step for step in hint.steps if not step.startswith(ROWS_STEP))
+    return msgspec.structs.replace(hint, steps=tuple(steps))
+
+
+def next_steps(case: UserCase) -> tuple[str, ...]:
+    """What to do, in order: the steps of the reason, or where no row counts what would make one count."""
+    if case.user:
+        return _hint(case.user.finding.reason, case.user, case).steps
+    verdicts = {each.verdict for each in case.rows or ()}
+    if not verdicts:
+        return ("Nothing: this user has trained no model yet.",)
+    if RowClass.NO_USER in verdicts:
+        users = escape_controls(case.tables.users.sql)
+        return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
+    if RowClass.NEAR_MISS in verdicts:
+        status = escape_controls(case.tables.user_models.called("training_status"))
+        return (
+            f"If that training did succeed, set its {status} to {backticked(case.tables.completed)}, exactly so.",
+            "Find out what wrote it: the product's own code, or somebody by hand.",
+        )
+    if RowClass.TEST_ROW in verdicts:
+        return ("If a test user was meant, look again with --include-tests.",)
+    return ("Wait for the training that is going on, or start the one that failed again.",)
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,167 +162,18 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     rows_sql: str
 
 
-class UserCase(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one user."""
-
-    source: str
-    """Host and name of the database, or the run file."""
-    account: str | None
-    """Whose token it is."""
-    order_by: OrderBy
-    user_id: str
-    email: str | None
-    display_name: str | None
-    in_users: bool
-    status: Status | None = None
-    """Null where no row counts, so that no audit judges this user."""
-    reason: Reason | None = None
-    detail: str | None = None
-    model_row_id: str | None = None
-    replicate_model_id: str | None = None
-    current_version: str | None = None
-    current_version_created_at: str | None = None
-    latest_version: str | None = None
-    latest_version_created_at: str | None = None
-    versions_behind: int | None = None
-    total_versions_on_replicate: int | None = None
-    last_training: LastTraining
-    rows: tuple[CaseRow, ...] | None
-    """The latest first; null where they are not known."""
-    versions: tuple[CaseVersion, ...]
-    """Newest first."""
-    next_steps: tuple[str, ...] = ()
-    """What to do, in order: the steps of the reason, or where no row counts what would make one count."""
-    notes: tuple[Note, ...] = ()
-    explained: tuple[Explained, ...] = ()
-    """The reason, then the notes."""
-    checklist: tuple[Item, ...] = ()
-    links: Links | None = None
-    not_known: tuple[str, ...] = ()
-    """What this cannot say, and why."""
-    evidence: training.Evidence | None = None
-    """What the verdict rests on; null where Replicate has said nothing certain."""
-    current_training: TrainingLine | None = None
-    latest_training: TrainingLine | None = None
-    later_training: TrainingLine | None = None
-
-    @property
-    def exit_status(self) -> ExitStatus:
-        """With the code of a run of this user alone; a user whom no run judges was not checked."""
-        if self.status is None:
-            return USER[INCOMPLETE]
-        return USER[exit_code(Summary({each: int(each is self.status) for each in Status}, {}, {}), complete=True)]
-
-
-def user_case(evidence: Evidence, source: str, not_known: tuple[str, ...] = ()) -> UserCase:
-    """The case of the user in `evidence`, which was found at `source`."""
-    person, user = evidence.person, evidence.user
-    case = UserCase(
-        source=source,
-        account=evidence.account.username if evidence.account else None,
-        order_by=evidence.order_by,
-        user_id=person.user_id,
-        email=person.email,
-        display_name=person.display_name,
-        in_users=person.in_users,
-        last_training=last_training(evidence),
-        rows=None if evidence.rows is None else tuple(map(_row, evidence.rows)),
-        versions=_versions(user, evidence),
-        not_known=not_known,
-    )
-    if user is None:
-        return msgspec.structs.replace(case, next_steps=_steps_to_count(evidence))
-    return _with_verdict(case, user, evidence)
-
-
-def _steps_to_count(evidence: Evidence) -> tuple[str, ...]:
-    """For a user of whom no row counts."""
-    verdicts = {each.verdict for each in evidence.rows or ()}
-    if not verdicts:
-        return ("Nothing: this user has trained no model yet.",)
-    if RowClass.NO_USER in verdicts:
-        users = escape_controls(evidence.tables.users.sql)
-        return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
-    if RowClass.NEAR_MISS in verdicts:
-        status = escape_controls(evidence.tables.user_models.called("training_status"))
-        return (
-            f"If that training did succeed, set its {status} to {backticked(evidence.tables.completed)}, exactly so.",
-            "Find out what wrote it: the product's own code, or somebody by hand.",
-        )
-    if RowClass.TEST_ROW in verdicts:
-        return ("If a test user was meant, look again with --include-tests.",)
-    return ("Wait for the training that is going on, or start the one that failed again.",)
-
-
-def _with_verdict(case: UserCase, user: AuditedUser, evidence: Evidence) -> UserCase:
-    record, finding = user.record, user.finding
-    reason = _explained(finding.reason, user, evidence)
-    notes = (_explained(note, user, evidence) for note in finding.notes)
-    current, latest, later = shown_trainings(user)
-    return msgspec.structs.replace(
-        case,
-        status=finding.status,
-        reason=finding.reason,
-        next_steps=reason.steps,
-        detail=finding.detail,
-        model_row_id=record.model_row_id,
-        replicate_model_id=record.replicate_model_id,
-        current_version=record.replicate_version_id,
-        current_version_created_at=finding.current_version_created_at,
-        latest_version=finding.latest_version,
-        latest_version_created_at=finding.latest_version_created_at,
-        versions_behind=finding.versions_behind,
-        total_versions_on_replicate=finding.total_versions,
-        notes=finding.notes,
-        explained=(reason, *notes),
-        checklist=points(user, evidence),
-        links=_links(user, evidence.tables),
-        evidence=finding.evidence,
-        current_training=current,
-        latest_training=latest,
-        later_training=later,
-    )
-
-
-def _explained(code: Reason | Note, user: AuditedUser, evidence: Evidence) -> Explained:
-    hint = hints.filled(code, user, evidence.tables)
-    steps = hint.steps
-    if evidence.rows is not None:  # seen just now: the rows stand there, and there is no run to go on with
-        again = f"Ask again: sync-audit user {shlex.quote(escape_controls(user.record.user_id))}"
-        steps = tuple(again if step == hints.RERUN_STEP else step for step in steps)
-        steps = tuple(step for step in steps if not step.startswith(hints.ROWS_STEP))
-    return Explained(code=code, title=hint.title, meaning=hint.meaning, steps=steps)
-
-
-def _row(judged: ClassifiedRow) -> CaseRow:
-    row = judged.row
-    return CaseRow(
-        counts=judged.verdict is RowClass.COUNTS,
-        verdict=judged.verdict,
-        why=judged.why,
-        **msgspec.structs.asdict(row),
-    )
-
-
-def _versions(user: AuditedUser | None, evidence: Evidence) -> tuple[CaseVersion, ...]:
-    recorded = recorded_hash(user.record.replicate_version_id) if user else None
-    latest = user.finding.latest_version if user else None
-    return tuple(
-        CaseVersion(id=each.id, created_at=each.created_at, recorded=each.id == recorded, latest=each.id == latest)
-        for each in evidence.versions
-    )
-
-
-def _links(user: AuditedUser, tables: Tables) -> Links:
-    page = hints.model_url(user.record)
-    recorded = recorded_hash(user.record.replicate_version_id)
-    latest = user.finding.latest_version
-    known = user.finding.versions_behind is not None
+def links(case: UserCase) -> Links | None:
+    """Pages on Replicate, and the query for the rows; None where no row counts."""
+    if case.user is None:
+        return None
+    record, finding = case.user.record, case.user.finding
+    page = hints.model_url(record)
+    on_replicate = case.recorded if finding.versions_behind is not None else None
     return Links(
         model=page,
         versions=page and f"{page}/versions",
-        recorded_version=f"{page}/versions/{recorded}" if page and recorded and known else None,
-        latest_version=f"{page}/versions/{latest}" if page and latest else None,
+        recorded_version=f"{page}/versions/{on_replicate}" if page and on_replicate else None,
+        latest_version=f"{page}/versions/{finding.latest_version}" if page and finding.latest_version else None,
         trainings="https://replicate.com/trainings",
-        rows_sql=hints.rows_sql(user.record, tables),
+        rows_sql=hints.rows_sql(record, case.tables),
     )

@@ -12,8 +12,8 @@ from audit.cli import settings as told
 if TYPE_CHECKING:
     from audit.cli.settings import Said
     from audit.commands.user.case import UserCase
-    from audit.commands.user.lookup import Candidates
     from audit.model.exit_status import ExitStatus
+    from audit.postgres.user import Candidates
 
 NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
 """Options that say where to look, which a run file has decided already."""
@@ -58,17 +58,17 @@ def _live(who: str, said: "Said") -> "UserCase | Candidates":
     from audit.cli import logs
     from audit.cli.terminal import busy
     from audit.commands.settings import run_settings
-    from audit.commands.user import lookup as app_user
+    from audit.commands.user.lookup import look_up
     from audit.model.times import utc_now
 
     settings = run_settings(said, utc_now())
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
     with busy("asking the database and Replicate"):
-        return asyncio.run(app_user.look(settings, who))
+        return asyncio.run(look_up(settings, who))
 
 
 def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Candidates":
-    from audit.commands.user import lookup as app_user
+    from audit.commands.user.lookup import look_up_in_run
     from audit.errors import SettingsError
     from audit.runfile import RunFile
 
@@ -77,7 +77,7 @@ def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Candi
             option = name.replace("_", "-")
             raise SettingsError(f"--{option} has no meaning with --run: the run file says how the run was made")
     with RunFile.open(path) as run_file:
-        return app_user.look_in_run(run_file, who)
+        return look_up_in_run(run_file, who)
 
 
 def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bool) -> "ExitStatus":
@@ -101,32 +101,15 @@ def _nobody(*, in_run: bool) -> str:
     return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
 
 
-def _json(case: "UserCase | Candidates") -> str:
-    """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
-    import json
-
-    import msgspec
-
-    from audit import __version__
-    from audit.commands.user.case import UserCase
-    from audit.model.exit_status import USAGE
-
-    head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
-    if isinstance(case, UserCase):
-        document = {**head, "exit_code": case.exit_status.code, **msgspec.to_builtins(case)}
-    else:
-        found = {"matches": msgspec.to_builtins(case.people), "more_matches": case.more}
-        document = {**head, "exit_code": USAGE, **found}
-    return json.dumps(document, indent=1)
-
-
 def _print(case: "UserCase | Candidates", *, as_json: bool) -> None:
     from audit.cli.terminal import Page, screen
     from audit.commands.user.case import UserCase
     from audit.commands.user.screen import show, show_several
 
     if as_json:
-        click.echo(_json(case))
+        from audit.commands.user.json_format import dumped
+
+        click.echo(dumped(case))
         return
     page = Page(screen())
     if isinstance(case, UserCase):

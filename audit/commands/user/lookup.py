@@ -1,4 +1,4 @@
-"""Composition root of `sync-audit user`: database and Replicate, or a run file, -> the case of one user."""
+"""Looks one user up, in the database and on Replicate or in a run file."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,8 +7,7 @@ import msgspec
 
 from audit.commands.replicate import account_of, target
 from audit.commands.settings import RunSettings
-from audit.commands.user.case import UserCase, user_case
-from audit.commands.user.evidence import Evidence, TrainingReply, askable_training
+from audit.commands.user.case import TrainingReply, UserCase, askable_training
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
@@ -20,21 +19,21 @@ from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
 from audit.model.who import KEPT, matching_users
-from audit.postgres.user import Candidates, OneUser, find_user
+from audit.postgres.user import Candidates, find_user
 from audit.replicate import Replicate, Ticking, connect
 from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
-__all__ = ["Candidates", "look", "look_in_run", "matching_users"]
-_NO_LIST = TrainingsRead(mode="versions")
 LATER_ASKED = 5
-"""So many of the later trainings are looked up on Replicate: the last ones, beside the one that counts."""
+"""Of the trainings after the one that counts, so many are looked up on Replicate, the last ones first."""
+_NO_LIST = TrainingsRead(mode="versions")
+"""Of a list that was never read nothing is concluded but what single trainings show."""
 
 
-async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
-    """Whom `who` means in the database, and everything about that user.
+async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
+    """Whom `who` means in the database, and everything about that user from database and Replicate.
 
-    Raises DatabaseError and SettingsError as the source does, ReplicateError where the token is refused.
+    Raises DatabaseError and SettingsError as `find_user` does, ReplicateError where the token is refused.
     """
     filters, tables = settings.filters, settings.database.tables
     found = await find_user(
@@ -46,43 +45,41 @@ async def look(settings: RunSettings, who: str) -> UserCase | Candidates:
     )
     if isinstance(found, Candidates):
         return found
-    rows = classify_rows(
-        found.rows,
-        found.record.model_row_id if found.record else None,
-        RowRules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed),
-    )
-    before = Evidence(
+    record = found.record
+    rules = RowRules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed)
+    case = UserCase(
+        source=settings.database.label,
         person=found.person,
-        rows=rows,
+        rows=classify_rows(found.rows, record.model_row_id if record else None, rules),
         missing_columns=frozenset(found.missing_columns),
         order_by=settings.order_by,
         tables=tables,
     )
     async with connect(target(settings), Ticking()) as replicate:
         account = await account_of(replicate)
-        reply, trainings = await asyncio.gather(_model(replicate, found.record), _trainings(replicate, before, found))
+        reply, trainings = await asyncio.gather(_model(replicate, record), _trainings(replicate, case, record))
     user = None
-    if found.record:
-        context = RunContext(account, before.missing_columns)
-        finding = classify(found.record, reply, context)
+    if record:
+        context = RunContext(account, case.missing_columns)
         known = [training for training in trainings.values() if isinstance(training, Training)]
-        # Of a list that was never read nothing is concluded but what single trainings show.
-        user = AuditedUser(found.record, with_lineage(found.record, finding, known, _NO_LIST, context))
-    evidence = msgspec.structs.replace(
-        before, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
+        finding = with_lineage(record, classify(record, reply, context), known, _NO_LIST, context)
+        user = AuditedUser(record, finding)
+    case = msgspec.structs.replace(
+        case, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
     )
-    return user_case(evidence, settings.database.label, tuple(_not_said(evidence)))
+    return msgspec.structs.replace(case, not_known=tuple(_not_asked(case)))
 
 
-def look_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
-    """The same from a run file: no network, and so less; the case says what is not known. Raises RunFileError."""
+def look_up_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
+    """The same from a run file alone, which holds less: `not_known` says what. Raises RunFileError."""
     info = run_file.info
     found = matching_users(run_file.users(), who)
     shown = [redacted_user(user) for user in found] if info.redacted else found
     if len(shown) != 1:
         return Candidates(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
     [user] = shown
-    evidence = Evidence(
+    return UserCase(
+        source=str(run_file.path),
         person=_person(user.record),
         rows=None,
         user=user,
@@ -92,8 +89,8 @@ def look_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
         account=info.account,
         trainings=_listed(run_file, found[0], redacted=info.redacted) if info.trainings else {},
         trainings_listed=info.trainings is not None,
+        not_known=tuple(_not_in_run(user, info)),
     )
-    return user_case(evidence, str(run_file.path), tuple(_not_in_run(user, info)))
 
 
 async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
@@ -101,11 +98,11 @@ async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
     return await replicate.ask(model) if model else NotAsked()
 
 
-async def _trainings(replicate: Replicate, evidence: Evidence, found: OneUser) -> dict[str, TrainingReply]:
+async def _trainings(replicate: Replicate, case: UserCase, counting: ModelRecord | None) -> dict[str, TrainingReply]:
     """What Replicate says of the training that counts and of the last ones after it, by their ids."""
-    of_rows = [each.row.training_id for each in evidence.later[:LATER_ASKED]]
-    if found.record:
-        of_rows.append(found.record.training_id)
+    of_rows = [each.row.training_id for each in case.later[:LATER_ASKED]]
+    if counting:
+        of_rows.append(counting.training_id)
     ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))
     return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
 
@@ -122,19 +119,19 @@ def _person(record: ModelRecord) -> Person:
     return Person(user_id=record.user_id, email=record.email, display_name=record.display_name)
 
 
-def _not_said(evidence: Evidence) -> Iterator[str]:
-    """What a look at database and Replicate has left open."""
-    if evidence.found and evidence.found.only_latest:
+def _not_asked(case: UserCase) -> Iterator[str]:
+    """What database and Replicate left open: nobody asked, or there was no answer."""
+    if case.found and case.found.only_latest:
         yield "Older versions: of an official model Replicate lists only the latest."
-    for training_id, reply in evidence.trainings.items():
+    for training_id, reply in case.trainings.items():
         if isinstance(reply, Failed):
             yield f"Training {training_id}: {reply.detail}."
         elif isinstance(reply, Missing):
             yield f"Training {training_id}: Replicate does not know it, or another account made it."
-    user = evidence.user
+    user = case.user
     if user and user.finding.latest_version and not shown_trainings(user).latest:
         yield "Which training made the latest version: only trainings that the rows name are asked for."
-    for column in sorted(evidence.missing_columns):
+    for column in sorted(case.missing_columns):
         yield f"{column}: the tables have no such column."
 
 

@@ -1,16 +1,20 @@
-"""The case of one user on the terminal, the verdict first."""
+"""One user on the terminal, the verdict first; or those among whom one has to be chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audit.cli.terminal import BOLD, DIM, Page
-from audit.commands.user.case import CaseRow, CaseVersion, UserCase
-from audit.findings.rows import RowClass
-from audit.hints.trainings import BASIS, ShownTrainings, labelled
-from audit.model.codes import Status
+from audit.commands.user.case import Links, UserCase, explained, links, next_steps
+from audit.commands.user.checklist import Item, checklist
+from audit.commands.user.last_training import last_training
+from audit.findings.rows import ClassifiedRow, RowClass
+from audit.hints.table import Hint
+from audit.hints.trainings import BASIS, labelled, shown_trainings
+from audit.model.codes import Note, Reason, Status
+from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
-from audit.model.users import Person
+from audit.model.users import Person, email_or_id
 
 HASH_SHOWN = 12
 LISTED = 20
@@ -25,20 +29,28 @@ _VERDICTS = {True: ("ok", "green"), False: ("bad", "bold red"), None: ("?", "bol
 
 
 def show(case: UserCase, page: Page) -> None:
-    """Everything but the last line, which names the exit code's meaning."""
+    """Print everything but the last line, which names the exit code's meaning."""
+    user = case.user
+    hints = explained(case)
     _who(case, page)
-    _verdict(case, page)
+    page.line()
+    if user:
+        _verdict(user, hints[user.finding.reason], page)
+    else:
+        page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
+    last = last_training(case)
     page.heading("The last training")
-    page.paragraph(case.last_training.title, indent=2, style=BOLD)
-    page.paragraph(case.last_training.why, indent=2)
+    page.paragraph(last.title, indent=2, style=BOLD)
+    page.paragraph(last.why, indent=2)
     if case.rows is not None:
-        _rows(case.rows, case.replicate_model_id, page)
-    if case.versions:
-        _versions(case, page)
-    _origins(case, page)
-    _to_do(case, page)
-    _checklist(case, page)
-    _links(case, page)
+        _rows(case.rows, user.record.replicate_model_id if user else None, page)
+    if user:
+        if case.versions:
+            _versions(case, user.finding, page)
+        _trainings(user, page)
+    _to_do(case, hints, page)
+    _checklist(checklist(case), page)
+    _links(links(case), page)
     if case.not_known:
         page.heading("Not known")
         for each in case.not_known:
@@ -63,40 +75,37 @@ def _bracketed(person: Person) -> str:
 
 
 def _who(case: UserCase, page: Page) -> None:
-    page.line(
-        (_shown(case.email or case.user_id), BOLD), *([f"  {_shown(case.display_name)}"] if case.display_name else [])
-    )
-    absent = "" if case.in_users else ", which is not in the table users"
-    page.paragraph(f"User id {_shown(case.user_id)}{absent}", style=DIM)
-    token = f"; token of {_shown(case.account)}" if case.account else ""
+    person = case.person
+    name = [f"  {_shown(person.display_name)}"] if person.display_name else []
+    page.line((_shown(email_or_id(person)), BOLD), *name)
+    absent = "" if person.in_users else ", which is not in the table users"
+    page.paragraph(f"User id {_shown(person.user_id)}{absent}", style=DIM)
+    token = f"; token of {_shown(case.account.username)}" if case.account else ""
     page.paragraph(f"From {_shown(case.source)}{token}", style=DIM)
 
 
-def _verdict(case: UserCase, page: Page) -> None:
-    page.line()
-    if case.status is None:
-        page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
-        return
-    status = case.status.value.replace("_", " ").upper()
-    reason = case.explained[0]
-    page.line((status, _COLOURS[case.status]), f"  {reason.title}  ", (f"({reason.code.value})", DIM), indent=2)
+def _verdict(user: AuditedUser, reason: Hint, page: Page) -> None:
+    finding = user.finding
+    status = finding.status.value.replace("_", " ").upper()
+    page.line((status, _COLOURS[finding.status]), f"  {reason.title}  ", (f"({finding.reason.value})", DIM), indent=2)
     page.paragraph(reason.meaning, indent=2)
-    if case.detail:
-        page.paragraph(f"Cause: {escape_controls(case.detail)}", indent=2)
+    if finding.detail:
+        page.paragraph(f"Cause: {escape_controls(finding.detail)}", indent=2)
     page.line()
-    page.facts((("Model", _shown(case.replicate_model_id) or "(none)"), *_both_versions(case)))
+    page.facts((("Model", _shown(user.record.replicate_model_id) or "(none)"), *_both_versions(user)))
 
 
-def _both_versions(case: UserCase) -> list[tuple[str, str]]:
-    recorded, latest, behind = case.current_version, case.latest_version, case.versions_behind
+def _both_versions(user: AuditedUser) -> list[tuple[str, str]]:
+    finding, recorded = user.finding, user.record.replicate_version_id
+    latest, behind = finding.latest_version, finding.versions_behind
     if latest and recorded == latest:
-        return [("Recorded", latest), ("", _dated(case.latest_version_created_at, "the latest version"))]
+        return [("Recorded", latest), ("", _dated(finding.latest_version_created_at, "the latest version"))]
     far = "the same" if behind == 0 else f"{behind} version{'s' * (behind != 1)} behind" if behind else ""
     return [
         ("Recorded", _shown(recorded) if (recorded or "").strip() else "(none)"),
-        ("", _dated(case.current_version_created_at, far)),
+        ("", _dated(finding.current_version_created_at, far)),
         ("Latest", latest or "(not known)"),
-        ("", _dated(case.latest_version_created_at, "")),
+        ("", _dated(finding.latest_version_created_at, "")),
     ]
 
 
@@ -104,22 +113,22 @@ def _dated(made: str | None, remark: str) -> str:
     return ", ".join(filter(None, (f"made {to_minute(made)} UTC" if made else "", remark)))
 
 
-def _rows(rows: Sequence[CaseRow], model: str | None, page: Page) -> None:
+def _rows(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
     page.heading(f"Training rows ({len(rows):,}, the latest first, times in UTC)" if rows else "Training rows: none")
-    width = max((len(_shown(row.model_row_id)) for row in rows), default=0)
-    for row in rows:
-        _row(row, page, width, other_model=row.replicate_model_id != model)
+    width = max((len(_shown(each.row.model_row_id)) for each in rows), default=0)
+    for each in rows:
+        _row(each, page, width, other_model=each.row.replicate_model_id != model)
 
 
-def _row(row: CaseRow, page: Page, width: int, *, other_model: bool) -> None:
-    mark = ("> ", "bold green") if row.counts else "  "
+def _row(judged: ClassifiedRow, page: Page, width: int, *, other_model: bool) -> None:
+    row, counts = judged.row, judged.verdict is RowClass.COUNTS
     version = recorded_hash(row.replicate_version_id)
     shown = version[:HASH_SHOWN] if version else _shown(row.replicate_version_id, 30).strip() or "no version"
     dates = f"updated {to_minute(row.updated_at) or 'no date'}"
     began = f"begun {to_minute(row.created_at)}" if row.created_at else ""
     status = _shown(row.training_status, 20) or "(null)"
     page.line(
-        mark,
+        ("> ", "bold green") if counts else "  ",
         (_shown(row.model_row_id).ljust(width), BOLD),
         f"  {status:<10}  {dates}  {shown}",
     )
@@ -129,39 +138,37 @@ def _row(row: CaseRow, page: Page, width: int, *, other_model: bool) -> None:
         page.paragraph(", ".join(filter(None, (began, ended))), indent=indent, style=DIM)
     if other_model:
         page.paragraph(f"model {_shown(row.replicate_model_id) or '(none)'}", indent=indent, style=DIM)
-    counts = "counts" if row.counts else "does not count"
-    style = "green" if row.counts else "bold yellow" if row.verdict is RowClass.NEAR_MISS else ""
-    page.paragraph(f"{counts}: {row.why}", indent=indent, style=style)
+    style = "green" if counts else "bold yellow" if judged.verdict is RowClass.NEAR_MISS else ""
+    page.paragraph(f"{'counts' if counts else 'does not count'}: {judged.why}", indent=indent, style=style)
 
 
-def _versions(case: UserCase, page: Page) -> None:
-    total = case.total_versions_on_replicate
+def _versions(case: UserCase, finding: Finding, page: Page) -> None:
+    total, versions = finding.total_versions, case.versions
     count = f"{total:,}" if total is not None else "not all are listed"
-    shown = f"; the newest {len(case.versions)} of them" if total and total > len(case.versions) else ", newest first"
+    shown = f"; the newest {len(versions)} of them" if total and total > len(versions) else ", newest first"
     page.heading(f"Versions on Replicate ({count}{shown})")
-    for version in case.versions:
+    for version in versions:
+        latest = [("latest ", "bold green")] if version.id == finding.latest_version else []
+        recorded = [("recorded", BOLD)] if version.id == case.recorded else []
         page.line(
-            f"{to_minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ", *_marks(version), indent=2
+            f"{to_minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ",
+            *latest,
+            *recorded,
+            indent=2,
         )
-    if case.current_version and not any(version.recorded for version in case.versions):
-        behind = case.versions_behind
-        where = "is an older one" if behind else "is not among them"
+    if case.user and case.user.record.replicate_version_id and case.recorded not in {each.id for each in versions}:
+        where = "is an older one" if finding.versions_behind else "is not among them"
         page.line((f"The recorded one {where}.", "bold yellow"), indent=2)
 
 
-def _marks(version: CaseVersion) -> list[tuple[str, str]]:
-    marks = [("latest ", "bold green")] if version.latest else []
-    return marks + ([("recorded", BOLD)] if version.recorded else [])
-
-
-def _origins(case: UserCase, page: Page) -> None:
-    told = labelled(ShownTrainings(case.current_training, case.latest_training, case.later_training))
-    if not told and case.evidence != "training":
+def _trainings(user: AuditedUser, page: Page) -> None:
+    evidence, shown = user.finding.evidence, labelled(shown_trainings(user))
+    if not shown and evidence != "training":
         return
     page.heading("Where it comes from")
-    if case.evidence:
-        page.paragraph(f"The verdict rests on: {BASIS[case.evidence]}", indent=2)
-    for label, training in told:
+    if evidence:
+        page.paragraph(f"The verdict rests on: {BASIS[evidence]}", indent=2)
+    for label, training in shown:
         page.line((label, BOLD), indent=2)
         facts = (
             ("Training", training.id),
@@ -175,30 +182,28 @@ def _origins(case: UserCase, page: Page) -> None:
         page.facts(((name, _shown(value, 600)) for name, value in facts), indent=4)
 
 
-def _to_do(case: UserCase, page: Page) -> None:
-    if case.next_steps and case.status is not Status.UP_TO_DATE:  # whose steps are the checklist
+def _to_do(case: UserCase, hints: Mapping[Reason | Note, Hint], page: Page) -> None:
+    if not case.user or case.user.finding.status is not Status.UP_TO_DATE:  # whose steps are the checklist
         page.heading("What to do")
-        page.steps(case.next_steps)
-    for note in case.explained[1:]:
-        page.heading(f"Note: {note.title}")
-        page.paragraph(note.meaning, indent=2)
-        page.steps(note.steps)
+        page.steps(next_steps(case))
+    for note in case.user.finding.notes if case.user else ():
+        page.heading(f"Note: {hints[note].title}")
+        page.paragraph(hints[note].meaning, indent=2)
+        page.steps(hints[note].steps)
 
 
-def _checklist(case: UserCase, page: Page) -> None:
-    if not case.checklist:
-        return
-    page.heading("If the pictures are poor")
-    for point in case.checklist:
-        word, colour = _VERDICTS[point.good]
-        page.line((f"{word:<5}", colour), point.question, indent=2)
-        if point.value:
-            page.paragraph(_shown(point.value), indent=7, style=DIM)
-        page.paragraph(point.verdict, indent=7)
+def _checklist(items: Sequence[Item], page: Page) -> None:
+    if items:
+        page.heading("If the pictures are poor")
+    for item in items:
+        word, colour = _VERDICTS[item.good]
+        page.line((f"{word:<5}", colour), item.question, indent=2)
+        if item.value:
+            page.paragraph(_shown(item.value), indent=7, style=DIM)
+        page.paragraph(item.verdict, indent=7)
 
 
-def _links(case: UserCase, page: Page) -> None:
-    links = case.links
+def _links(links: Links | None, page: Page) -> None:
     if links is None:
         return
     page.heading("Links")

@@ -1,12 +1,12 @@
-"""The points of "up to date, but the pictures are poor", with a verdict on each."""
+"""The checklist for "up to date, but the pictures are poor": a verdict on each item."""
 
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.user.checklist import Item, points
-from audit.commands.user.evidence import Evidence
+from audit.commands.user.case import UserCase
+from audit.commands.user.checklist import Item, checklist
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Note, Reason
@@ -20,21 +20,26 @@ TRAINING = Training(id="t1", status="succeeded", version=NEW, weights=WEIGHTS, t
 REPLY = Found((Version(NEW, "2026-03-01T00:00:00Z"), Version(OLD, "2026-01-02T00:00:00Z")))
 
 
-def point(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) -> Item:
-    """One point for a user whom `changes` tell from one without any trouble."""
+def item(code: str, reply: Reply = REPLY, missing: str = "", **changes: Any) -> Item:
+    """One item for a user whom `changes` tell from one without any trouble."""
     training = changes.pop("training", TRAINING)
     others = changes.pop("others", ())
     mine = record(**changes)
     absent: Any = frozenset(filter(None, (missing,)))
     user = AuditedUser(mine, classify(mine, reply, RunContext(missing_columns=absent)))
-    given = Evidence(
+    case = UserCase(
+        source="",
         person=Person(user_id="u1"),
         rows=classify_rows((*others, training_row()), "1", RowRules(order_by="updated_at")),
         user=user,
         trainings={} if training is None else {"t1": training},
         missing_columns=absent,
     )
-    return next(each for each in points(user, given) if each.code == code)
+    return coded(code, case)
+
+
+def coded(code: str, case: UserCase) -> Item:
+    return next(each for each in checklist(case) if each.code == code)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +61,8 @@ def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
     finding = classify(mine, REPLY, RunContext())
     notes = () if lineage.latest else (Note.WEIGHTS_URL_OF_ANOTHER_VERSION,)
     user = AuditedUser(mine, replace(finding, lineage=lineage, notes=notes))
-    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
-    found = next(each for each in points(user, given) if each.code == "weights_url")
+    case = UserCase(source="", person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = coded("weights_url", case)
     assert found.good is good
     assert words in found.verdict
 
@@ -65,8 +70,8 @@ def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
 def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
     mine = record()
     user = AuditedUser(mine, classify(mine, REPLY, RunContext()))
-    given = Evidence(person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
-    found = next(each for each in points(user, given) if each.code == "weights_url")
+    case = UserCase(source="", person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
+    found = coded("weights_url", case)
     assert (found.good, "not among those that were read" in found.verdict) == (None, True)
 
 
@@ -129,12 +134,12 @@ def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
         pytest.param("photos", {}, None, "more varied photos", id="photos"),
     ],
 )
-def test_each_point_has_this_users_verdict(code: str, changes: dict[str, Any], good: object, words: str) -> None:
-    found = point(code, **changes)
+def test_each_item_has_this_users_verdict(code: str, changes: dict[str, Any], good: object, words: str) -> None:
+    found = item(code, **changes)
     assert found.good is good
     assert words in found.verdict
 
 
 def test_a_hostile_trigger_word_is_spelled_out_in_the_verdict() -> None:
     hostile = Training(id="t1", status="succeeded", trigger_word="\x1b[2J")
-    assert "\\x1b[2J" in point("trigger_word", training=hostile).verdict
+    assert "\\x1b[2J" in item("trigger_word", training=hostile).verdict

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.commands.user.last_training import Outcome
+from audit.commands.user.last_training import TrainingOutcome
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowClass
@@ -128,7 +128,7 @@ def test_json_has_every_key_for_everybody(user: Shell) -> None:
     assert (document["status"], document["reason"], document["exit_code"]) == ("needs_sync", "outdated_version", 3)
     assert document["last_training"]["outcome"] == "not_recorded"
     assert [row["verdict"] for row in document["rows"]] == ["not_completed", "counts"]
-    assert [point["code"] for point in document["checklist"]] == [
+    assert [item["code"] for item in document["checklist"]] == [
         "hash",
         "trigger_word",
         "lora_scale",
@@ -143,7 +143,7 @@ def test_every_key_of_the_json_is_explained(user: Shell) -> None:
     document = json.loads(user("user", "dmitri.volkov", "--json").out)
     nested = [key for value in document.values() for item in _objects(value) for key in item]
     assert [key for key in (*document, *nested) if f"`{key}`" not in section] == []
-    assert [outcome for outcome in Outcome if f"`{outcome}`" not in section] == []
+    assert [outcome for outcome in TrainingOutcome if f"`{outcome}`" not in section] == []
     assert [verdict for verdict in RowClass if f"`{verdict}`" not in section] == []
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.user.evidence import Evidence, askable_training
-from audit.commands.user.last_training import Outcome, last_training
+from audit.commands.user.case import UserCase, askable_training
+from audit.commands.user.last_training import TrainingOutcome, last_training
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Reason
@@ -38,195 +38,213 @@ def replied(status: str, **changes: Any) -> dict[str, Any]:
     return {"t2": Training(id="t2", status=status, **changes)}
 
 
-def evidence(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | None = OLD, **more: Any) -> Evidence:
+def known(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | None = OLD, **more: Any) -> UserCase:
     """Ann's row that counts records `recorded`; `found` is what Replicate has."""
     mine = record(replicate_version_id=recorded, shared_with_count=more.pop("shared", 0))
     rows = (*others, training_row(replicate_version_id=recorded))
     user = AuditedUser(mine, classify(mine, found, RunContext()))
     plain: dict[str, Any] = {
+        "source": "",
         "person": ANN,
         "rows": classify_rows(rows, "1", RowRules(order_by="updated_at")),
         "user": user,
         "found": found if isinstance(found, Found) else None,
     }
-    return Evidence(**(plain | more))
+    return UserCase(**(plain | more))
 
 
 CASES = [
-    pytest.param(evidence(found=ONE, recorded=NEW), Outcome.SINGLE, "One training row", id="one training"),
-    pytest.param(evidence(recorded=NEW), Outcome.RECORDED, "newest one on Replicate", id="recorded"),
+    pytest.param(known(found=ONE, recorded=NEW), TrainingOutcome.SINGLE, "One training row", id="one training"),
+    pytest.param(known(recorded=NEW), TrainingOutcome.RECORDED, "newest one on Replicate", id="recorded"),
     pytest.param(
-        evidence(later(training_status="failed", failure_reason="no face"), recorded=NEW),
-        Outcome.HAD_ISSUES,
+        known(later(training_status="failed", failure_reason="no face"), recorded=NEW),
+        TrainingOutcome.HAD_ISSUES,
         "says failed: no face.",
         id="failed",
     ),
     pytest.param(
-        evidence(
+        known(
             later(training_status="training"),
             recorded=NEW,
             trainings=replied("failed", error="out of memory"),
         ),
-        Outcome.HAD_ISSUES,
+        TrainingOutcome.HAD_ISSUES,
         "Replicate says that its training failed: out of memory.",
         id="failed on Replicate, and the row does not know",
     ),
     pytest.param(
-        evidence(later(training_status="training"), recorded=NEW, trainings=replied("canceled")),
-        Outcome.HAD_ISSUES,
+        known(later(training_status="training"), recorded=NEW, trainings=replied("canceled")),
+        TrainingOutcome.HAD_ISSUES,
         "was canceled.",
         id="canceled on Replicate",
     ),
     pytest.param(
-        evidence(later(training_status="failed", created_at="2026-04-01T00:00:00Z")),
-        Outcome.HAD_ISSUES,
+        known(later(training_status="failed", created_at="2026-04-01T00:00:00Z")),
+        TrainingOutcome.HAD_ISSUES,
         "Besides, the newest version",
         id="failed, and an earlier one is not recorded either",
     ),
-    pytest.param(evidence(), Outcome.NOT_RECORDED, f"{NEW[:12]}, made 2026-03-01 00:00,", id="newer on Replicate"),
+    pytest.param(known(), TrainingOutcome.NOT_RECORDED, f"{NEW[:12]}, made 2026-03-01 00:00,", id="newer on Replicate"),
     pytest.param(
-        evidence(later(training_status="training")),
-        Outcome.NOT_RECORDED,
+        known(later(training_status="training")),
+        TrainingOutcome.NOT_RECORDED,
         "still says training, but version",
         id="a version was made since",
     ),
     pytest.param(
-        evidence(
+        known(
             later(training_status="processing", created_at="2026-04-01T00:00:00Z"),
             trainings=replied("succeeded", version=digest("newest")),
         ),
-        Outcome.NOT_RECORDED,
+        TrainingOutcome.NOT_RECORDED,
         f"succeeded and made version {digest('newest')[:12]}",
         id="Replicate says it succeeded",
     ),
     pytest.param(
-        evidence(later(training_status="Completed"), recorded=NEW),
-        Outcome.NOT_RECORDED,
+        known(later(training_status="Completed"), recorded=NEW),
+        TrainingOutcome.NOT_RECORDED,
         "`Completed`, which no program takes for",
         id="near miss",
     ),
     pytest.param(
-        evidence(training_row(model_row_id="7", is_test=True, replicate_version_id=NEW)),
-        Outcome.NOT_RECORDED,
+        known(training_row(model_row_id="7", is_test=True, replicate_version_id=NEW)),
+        TrainingOutcome.NOT_RECORDED,
         "recorded in row 7, which does not count: a test row",
         id="recorded in a row that does not count",
     ),
-    pytest.param(evidence(recorded=None), Outcome.NOT_RECORDED, "recorded in no row", id="nothing recorded"),
-    pytest.param(evidence(shared=1), Outcome.UNKNOWN, "the face of another user", id="newer, of a shared model"),
+    pytest.param(known(recorded=None), TrainingOutcome.NOT_RECORDED, "recorded in no row", id="nothing recorded"),
+    pytest.param(known(shared=1), TrainingOutcome.UNKNOWN, "the face of another user", id="newer, of a shared model"),
     pytest.param(
-        evidence(later(training_status="training"), shared=1),
-        Outcome.IN_PROGRESS,
+        known(later(training_status="training"), shared=1),
+        TrainingOutcome.IN_PROGRESS,
         "Besides, the newest version",
         id="running, and a newer version of a shared model",
     ),
     pytest.param(
-        evidence(recorded=None, found=Failed(Reason.TIMEOUT, "too slow")),
-        Outcome.NOT_RECORDED,
+        known(recorded=None, found=Failed(Reason.TIMEOUT, "too slow")),
+        TrainingOutcome.NOT_RECORDED,
         "no version is recorded",
         id="nothing recorded, and Replicate is silent",
     ),
     pytest.param(
-        evidence(later(training_status="training"), recorded=NEW, trainings=replied("succeeded", version=NEW)),
-        Outcome.RECORDED,
+        known(later(training_status="training"), recorded=NEW, trainings=replied("succeeded", version=NEW)),
+        TrainingOutcome.RECORDED,
         "the version of its training is the recorded one",
         id="recorded, although its own row does not say so",
     ),
     pytest.param(
-        evidence(later(training_status="training"), recorded=NEW, trainings=replied("processing")),
-        Outcome.IN_PROGRESS,
+        known(later(training_status="training"), recorded=NEW, trainings=replied("processing")),
+        TrainingOutcome.IN_PROGRESS,
         "Replicate says processing too",
         id="running",
     ),
     pytest.param(
-        evidence(later(training_status="pending"), recorded=NEW, trainings={"t2": Missing()}),
-        Outcome.IN_PROGRESS,
+        known(later(training_status="pending"), recorded=NEW, trainings={"t2": Missing()}),
+        TrainingOutcome.IN_PROGRESS,
         "cannot say more",
         id="waiting, unknown to Replicate",
     ),
     pytest.param(
-        evidence(later(training_status="pending", created_at=None, updated_at=None), recorded=NEW),
-        Outcome.IN_PROGRESS,
+        known(later(training_status="pending", created_at=None, updated_at=None), recorded=NEW),
+        TrainingOutcome.IN_PROGRESS,
         "Row 2 says pending",
         id="a row without any date is taken to be later",
     ),
     pytest.param(
-        evidence(later(training_status="failed", created_at="2025-01-01T00:00:00Z"), recorded=NEW),
-        Outcome.RECORDED,
+        known(later(training_status="failed", created_at="2025-01-01T00:00:00Z"), recorded=NEW),
+        TrainingOutcome.RECORDED,
         "newest one",
         id="an earlier failure is past",
     ),
     pytest.param(
-        evidence(later(training_status="failed", is_test=True), recorded=NEW),
-        Outcome.RECORDED,
+        known(later(training_status="failed", is_test=True), recorded=NEW),
+        TrainingOutcome.RECORDED,
         "newest one",
         id="a failed test is nobody's",
     ),
     pytest.param(
-        evidence(found=Failed(Reason.TIMEOUT, "too slow")), Outcome.UNKNOWN, "not known", id="Replicate is silent"
+        known(found=Failed(Reason.TIMEOUT, "too slow")), TrainingOutcome.UNKNOWN, "not known", id="Replicate is silent"
     ),
-    pytest.param(Evidence(person=ANN, rows=()), Outcome.NO_TRAINING, "has no row", id="no row"),
+    pytest.param(UserCase(source="", person=ANN, rows=()), TrainingOutcome.NO_TRAINING, "has no row", id="no row"),
     pytest.param(
-        Evidence(person=ANN, rows=classify_rows((training_row(is_test=True),), None, RowRules(order_by="updated_at"))),
-        Outcome.NO_TRAINING,
+        UserCase(
+            source="",
+            person=ANN,
+            rows=classify_rows((training_row(is_test=True),), None, RowRules(order_by="updated_at")),
+        ),
+        TrainingOutcome.NO_TRAINING,
         "No row of this user counts",
         id="only a test row",
     ),
     pytest.param(
-        Evidence(
-            person=ANN, rows=classify_rows((later(training_status="failed"),), None, RowRules(order_by="updated_at"))
+        UserCase(
+            source="",
+            person=ANN,
+            rows=classify_rows((later(training_status="failed"),), None, RowRules(order_by="updated_at")),
         ),
-        Outcome.HAD_ISSUES,
+        TrainingOutcome.HAD_ISSUES,
         "says failed.",
         id="the only training failed",
     ),
 ]
 
 
-@pytest.mark.parametrize(("given", "outcome", "words"), CASES)
-def test_the_outcome_is_recognised_and_said_in_words(given: Evidence, outcome: Outcome, words: str) -> None:
-    last = last_training(given)
+@pytest.mark.parametrize(("case", "outcome", "words"), CASES)
+def test_the_outcome_is_recognised_and_said_in_words(case: UserCase, outcome: TrainingOutcome, words: str) -> None:
+    last = last_training(case)
     assert last.outcome is outcome
     assert words in last.why
 
 
 def test_every_outcome_has_a_case_and_a_title() -> None:
     seen = {last_training(case.values[0]) for case in CASES}  # type: ignore[arg-type]  # pytest's cases are untyped
-    assert {last.outcome for last in seen} == set(Outcome)
-    assert len({last.title for last in seen}) == len(Outcome)
+    assert {last.outcome for last in seen} == set(TrainingOutcome)
+    assert len({last.title for last in seen}) == len(TrainingOutcome)
 
 
 @pytest.mark.parametrize(
     ("changes", "recorded", "outcome"),
     [
-        pytest.param({"retraining_in_progress": True}, NEW, Outcome.IN_PROGRESS, id="running"),
-        pytest.param({"later_training_failed": True}, NEW, Outcome.HAD_ISSUES, id="failed"),
-        pytest.param({"retraining_in_progress": True}, OLD, Outcome.NOT_RECORDED, id="running, and a newer version"),
-        pytest.param({"older_completed": 1}, NEW, Outcome.RECORDED, id="recorded"),
+        pytest.param({"retraining_in_progress": True}, NEW, TrainingOutcome.IN_PROGRESS, id="running"),
+        pytest.param({"later_training_failed": True}, NEW, TrainingOutcome.HAD_ISSUES, id="failed"),
+        pytest.param(
+            {"retraining_in_progress": True}, OLD, TrainingOutcome.NOT_RECORDED, id="running, and a newer version"
+        ),
+        pytest.param({"older_completed": 1}, NEW, TrainingOutcome.RECORDED, id="recorded"),
     ],
 )
-def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: str, outcome: Outcome) -> None:
+def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: str, outcome: TrainingOutcome) -> None:
     mine = record(replicate_version_id=recorded, **changes)
     user = AuditedUser(mine, classify(mine, TWO, RunContext()))
-    assert last_training(Evidence(person=ANN, rows=None, user=user)).outcome is outcome
+    assert last_training(UserCase(source="", person=ANN, rows=None, user=user)).outcome is outcome
 
 
 @pytest.mark.parametrize(
     ("training", "outcome", "words"),
     [
-        pytest.param({"status": "failed", "error": "no face"}, Outcome.HAD_ISSUES, "failed: no face.", id="failed"),
-        pytest.param({"status": "canceled"}, Outcome.HAD_ISSUES, "was canceled.", id="canceled"),
-        pytest.param({"status": "processing"}, Outcome.IN_PROGRESS, "was processing when", id="running"),
-        pytest.param({"status": "succeeded", "version": NEW}, Outcome.RECORDED, "made the recorded", id="recorded"),
         pytest.param(
-            {"status": "succeeded", "version": digest("lost")}, Outcome.NOT_RECORDED, digest("lost")[:12], id="lost"
+            {"status": "failed", "error": "no face"}, TrainingOutcome.HAD_ISSUES, "failed: no face.", id="failed"
+        ),
+        pytest.param({"status": "canceled"}, TrainingOutcome.HAD_ISSUES, "was canceled.", id="canceled"),
+        pytest.param({"status": "processing"}, TrainingOutcome.IN_PROGRESS, "was processing when", id="running"),
+        pytest.param(
+            {"status": "succeeded", "version": NEW}, TrainingOutcome.RECORDED, "made the recorded", id="recorded"
+        ),
+        pytest.param(
+            {"status": "succeeded", "version": digest("lost")},
+            TrainingOutcome.NOT_RECORDED,
+            digest("lost")[:12],
+            id="lost",
         ),
     ],
 )
-def test_a_run_file_says_what_the_list_said_of_the_later_training(training: Any, outcome: Outcome, words: str) -> None:
+def test_a_run_file_says_what_the_list_said_of_the_later_training(
+    training: Any, outcome: TrainingOutcome, words: str
+) -> None:
     mine = record(replicate_version_id=NEW, later_training_id="t2", retraining_in_progress=True)
     finding = classify(mine, TWO, RunContext())
     user = AuditedUser(mine, replace(finding, lineage=Lineage(later=Training(id="t2", **training))))
-    last = last_training(Evidence(person=ANN, rows=None, user=user))
+    last = last_training(UserCase(source="", person=ANN, rows=None, user=user))
     assert last.outcome is outcome
     assert words in last.why
 
@@ -235,8 +253,8 @@ def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
     mine = record(replicate_version_id=OLD)
     made = Training(id="t9", status="succeeded", version=NEW)
     user = AuditedUser(mine, replace(classify(mine, TWO, RunContext()), lineage=Lineage(latest=made)))
-    last = last_training(Evidence(person=ANN, rows=None, user=user))
-    assert last.outcome is Outcome.NOT_RECORDED
+    last = last_training(UserCase(source="", person=ANN, rows=None, user=user))
+    assert last.outcome is TrainingOutcome.NOT_RECORDED
     assert last.why.endswith("Training t9 made it and succeeded on Replicate.")
 
 

@@ -1,0 +1,71 @@
+"""`sync-audit user --json`: one user, or those among whom one has to be chosen."""
+
+import json
+
+import msgspec
+
+from audit import __version__
+from audit.commands.user.case import UserCase, explained, links, next_steps
+from audit.commands.user.checklist import checklist
+from audit.commands.user.last_training import last_training
+from audit.findings.rows import ClassifiedRow, RowClass
+from audit.hints.trainings import shown_trainings
+from audit.model.exit_status import USAGE
+from audit.postgres.user import Candidates
+
+
+def dumped(case: UserCase | Candidates) -> str:
+    """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
+    head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
+    if isinstance(case, UserCase):
+        rest = {"exit_code": case.exit_status.code, **document(case)}
+    else:
+        rest = {"exit_code": USAGE, "matches": case.people, "more_matches": case.more}
+    return json.dumps(msgspec.to_builtins(head | rest), indent=1)
+
+
+def document(case: UserCase) -> dict[str, object]:
+    """The keys of one user, in their order: they are only ever added to."""
+    user = case.user
+    record, finding = (user.record, user.finding) if user else (None, None)
+    latest = finding and finding.latest_version
+    current_training, latest_training, later_training = shown_trainings(user) if user else (None, None, None)
+    return {
+        "source": case.source,
+        "account": case.account and case.account.username,
+        "order_by": case.order_by,
+        **msgspec.structs.asdict(case.person),
+        "status": finding and finding.status,
+        "reason": finding and finding.reason,
+        "detail": finding and finding.detail,
+        "model_row_id": record and record.model_row_id,
+        "replicate_model_id": record and record.replicate_model_id,
+        "current_version": record and record.replicate_version_id,
+        "current_version_created_at": finding and finding.current_version_created_at,
+        "latest_version": latest,
+        "latest_version_created_at": finding and finding.latest_version_created_at,
+        "versions_behind": finding and finding.versions_behind,
+        "total_versions_on_replicate": finding and finding.total_versions,
+        "last_training": last_training(case),
+        "rows": None if case.rows is None else [_row(each) for each in case.rows],
+        "versions": [
+            {**msgspec.structs.asdict(each), "recorded": each.id == case.recorded, "latest": each.id == latest}
+            for each in case.versions
+        ],
+        "next_steps": next_steps(case),
+        "notes": finding.notes if finding else (),
+        "explained": [{"code": code, **msgspec.structs.asdict(hint)} for code, hint in explained(case).items()],
+        "checklist": checklist(case),
+        "links": links(case),
+        "not_known": case.not_known,
+        "evidence": finding and finding.evidence,
+        "current_training": current_training,
+        "latest_training": latest_training,
+        "later_training": later_training,
+    }
+
+
+def _row(judged: ClassifiedRow) -> dict[str, object]:
+    row = msgspec.structs.asdict(judged.row)
+    counts = judged.verdict is RowClass.COUNTS
+    return {"model_row_id": row["model_row_id"], "counts": counts, "verdict": judged.verdict, "why": judged.why, **row}
