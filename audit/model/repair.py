@@ -6,11 +6,10 @@ from typing import Literal
 import msgspec
 
 from audit.model.codes import Note, Reason
+from audit.model.tables import Column
 
 Weights = Literal["replaced", "same", "left_alone", "no_column"]
 """What happens to `lora_weights_url`. "left_alone": the latest version's own URL is not known."""
-RepairColumn = Literal["replicate_version_id", "lora_weights_url", "updated_at"]
-"""What a repair may set."""
 
 
 class RowChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +103,11 @@ class RowUpdate(msgspec.Struct, frozen=True, kw_only=True):
     sets_updated_at: bool = False
 
     @property
-    def columns(self) -> tuple[RepairColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """Those that are set."""
-        weights: tuple[RepairColumn, ...] = ("lora_weights_url",) if self.sets_weights else ()
-        updated_at: tuple[RepairColumn, ...] = ("updated_at",) if self.sets_updated_at else ()
-        return ("replicate_version_id", *weights, *updated_at)
+        weights = (Column.LORA_WEIGHTS_URL,) if self.sets_weights else ()
+        updated_at = (Column.UPDATED_AT,) if self.sets_updated_at else ()
+        return (Column.VERSION_ID, *weights, *updated_at)
 
 
 def update_for(change: RowChange, touch: str | None = None) -> RowUpdate:

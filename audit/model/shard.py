@@ -1,7 +1,7 @@
 """A part of the models, for one run of several that share the work. Pure.
 
 Whose turn a user is follows from a hash of the model id, trimmed, so that a model which several users share is in one
-shard; of the user id where there is no model id. `source_sql.IN_SHARD` says the same to PostgreSQL.
+shard; of the user id where there is no model id. `IN_SHARD` in `audit.postgres.snapshot` says the same to PostgreSQL.
 """
 
 import re

@@ -1,12 +1,30 @@
-"""The two tables as they are: which columns there are, of what type, and whether that will do."""
+"""The two tables as the database has them: columns with their types, and SQL to read them whatever the types are.
+
+The SQL holds expressions written in this file, chosen by the columns' types, and names and words as
+`audit.model.tables` quotes them. Every value travels as a parameter.
+"""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from audit.errors import DatabaseError
-from audit.model.tables import COLUMNS, DATES, Column, Table, TableName, Tables
+from audit.model.codes import OrderBy
+from audit.model.tables import COLUMNS, DATES, TABLES, Column, Table, TableName, Tables
+from audit.postgres.errors import URL_SETTING, row_security_error
+from audit.postgres.url import Database
 
-LOOK_UP = """
+if TYPE_CHECKING:
+    from audit.postgres.connection import Connection
+
+TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
+NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
+_TEXTS = tuple(
+    column
+    for column in COLUMNS["user_models"]
+    if column not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, *DATES}
+)
+_LOOK_UP = """
 SELECT wanted.name, found.id IS NOT NULL AS present,
     CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
     ARRAY(SELECT CASE WHEN other.relname = wanted.own_name THEN format('one in schema %I', schema.nspname)
@@ -30,7 +48,7 @@ class Columns(dict[str, str]):
     """Column of a table, by the audit's name -> name of its type as in pg_type, of domains the type beneath."""
 
     def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
-        """`types` by the database's names; columns that the audit does not read are left out."""
+        """`types` has the database's names for keys; columns that the audit does not read are left out."""
         self.tables = tables
         self.table: Table = tables[name]
         own = {column: self.table.called(column) for column in COLUMNS[name]}
@@ -39,18 +57,37 @@ class Columns(dict[str, str]):
         """All columns, by the database's names."""
 
     def sql(self, column: str) -> str:
-        """The column as SQL names it."""
+        """`column`, as SQL names it."""
         return self.table.column(column)
 
 
-def missing_columns(users: Columns, models: Columns) -> tuple[Column, ...]:
-    """Optional columns that there are not. A `display_name` of either table will do."""
-    present = {*models, Column.DISPLAY_NAME} if Column.DISPLAY_NAME in users else set(models)
-    return tuple(column for column in Column if column.lost and column not in present)
+async def read_columns(connection: "Connection", database: Database) -> tuple[Columns, Columns]:
+    """Columns of `users` and of `user_models`.
+
+    Raises DatabaseError for a table that is missing or would hide rows, and for a column that is required or mapped and
+    missing, or is no date where one is needed.
+    """
+    found: dict[str, Columns] = {}
+    tables = [database.tables[name] for name in TABLES]
+    names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
+    for row in await connection.fetch(_LOOK_UP, *map(list, names)):
+        table = database.tables[row["name"]]
+        if not row["present"]:
+            elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
+            raise DatabaseError(
+                f"database {database.label} has no table {table.sql} that this role can see",
+                f"Check the name in {URL_SETTING}; schema=NAME in the URL chooses another schema, and "
+                f"[database.tables] in the config file another name.{elsewhere}",
+            )
+        types = dict(zip(row["columns"], row["types"], strict=True))
+        found[table.name] = Columns(database.tables, table.name, types)
+        _check_columns(database.label, found[table.name])
+        if row["row_security"]:
+            raise row_security_error(database.label, table.sql)
+    return found["users"], found["user_models"]
 
 
-def check_columns(label: str, columns: Columns) -> None:
-    """Raises `DatabaseError` for a column that is required or mapped and missing, or is no date where one is needed."""
+def _check_columns(label: str, columns: Columns) -> None:
     table = columns.table
     required = (column for column in COLUMNS[table.name] if not column.lost)
     for name in dict.fromkeys((*required, *dict(table.mapped))):
@@ -68,3 +105,115 @@ def check_columns(label: str, columns: Columns) -> None:
                 f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
                 f"{needed}; a view may convert it.",
             )
+
+
+def missing_columns(users: Columns, models: Columns) -> tuple[Column, ...]:
+    """Optional columns that the database lacks. A `display_name` of either table is enough."""
+    present = {*models, Column.DISPLAY_NAME} if Column.DISPLAY_NAME in users else set(models)
+    return tuple(column for column in Column if column.lost and column not in present)
+
+
+def latest_first(order_by: OrderBy) -> str:
+    """ORDER BY for rows `m` of `user_models`: the first completed row of a user is the one that counts."""
+    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in (order_by, "updated_at", "completed_at"))
+    return ", ".join((*order, "m.id DESC"))
+
+
+def dates_as_texts(table: str) -> str:
+    """The dates of `table` as texts such as "2026-01-31T12:00:00Z", under their own names."""
+    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in DATES)
+
+
+def as_iso(expression: str, kind: str) -> str:
+    """A date of the type `kind` as text in UTC; null for dates that Python and ISO 8601 lack."""
+    return _iso(_utc(expression, kind))
+
+
+def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
+    """`users` with ids and texts as text; where `persons` names a parameter, only the users whom it lists."""
+    name = f"{users.sql('display_name')}::text" if "display_name" in users else "NULL::text"
+    person = person_of_user(users, models)
+    only = f" WHERE {is_among(person, users['id'], models['user_id'], persons)}" if persons else ""
+    user_id, email = users.sql("id"), users.sql("email")
+    listed = f"{person} AS person, {user_id}::text AS user_id, {email}::text AS email, {name} AS display_name"
+    return f"(SELECT {listed} FROM {users.table.sql}{only})"  # noqa: S608 - see above
+
+
+def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
+    """`user_models`: texts as text, dates as timestamps in UTC, null where there is no such column.
+
+    Beside the columns there are `person`, which joins a row to its user, `status`, `completed`, `test` (false for all
+    rows with `include_tests`) and `started`, when the training began as far as the row says so.
+    """
+    dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
+    person = person_of_model(users, models)
+    status = models.sql("training_status") + ("" if models["training_status"] in TEXT_TYPES else "::text")
+    columns: dict[str, str] = {
+        "person": person,
+        "id": _ordered(models.sql("id"), models["id"]),
+        "status": status,
+        "completed": models.tables.is_completed(status),
+        "test": "false" if include_tests else _truth(models.sql("is_test"), models.get("is_test")),
+        **dates,
+        "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
+        **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
+    }
+    listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    only = f" WHERE {is_among(person, models['user_id'], users['id'], persons)}" if persons else ""
+    return f"(SELECT {listed} FROM {models.table.sql}{only})"  # noqa: S608 - see above
+
+
+def person_of_user(users: Columns, models: Columns) -> str:
+    """What joins a row of `users` to rows of `user_models`."""
+    return _person(users.sql("id"), users["id"], models["user_id"])
+
+
+def person_of_model(users: Columns, models: Columns) -> str:
+    """What joins a row of `user_models` to one of `users`."""
+    return _person(models.sql("user_id"), models["user_id"], users["id"])
+
+
+def is_among(person: str, kind: str, other: str, persons: str) -> str:
+    """Whether `person` is among the texts of the parameter `persons`, so that an index on a bare column serves."""
+    kinds = {kind, other}
+    if not _comparable(kind, other) or kinds <= TEXT_TYPES:
+        as_type = "text"
+    else:
+        as_type = kind if kind == other else "numeric" if "numeric" in kinds else "int8"
+    return f"{person} = ANY({persons}::text[]::{as_type}[])"
+
+
+def _comparable(kind: str, other: str) -> bool:
+    return kind == other or {kind, other} <= TEXT_TYPES or {kind, other} <= NUMBER_TYPES
+
+
+def _person(column: str, kind: str, other: str) -> str:
+    """Raw where the two types compare, so that an index can serve; else as text, and a uuid's text is lower case."""
+    if _comparable(kind, other):
+        return column
+    return f"lower({column}::text)" if "uuid" in (kind, other) else f"{column}::text"
+
+
+def _ordered(column: str, kind: str) -> str:
+    return column if kind == "uuid" or kind in NUMBER_TYPES else f'({column}::text COLLATE "C")'
+
+
+def _truth(column: str, kind: str | None) -> str:
+    """False for null."""
+    if kind is None:
+        return "false"
+    if kind == "bool":
+        return f"coalesce({column}, false)"
+    return f"coalesce(lower({column}::text) IN ('t', 'true', '1', 'y', 'yes', 'on'), false)"
+
+
+def _utc(column: str, kind: str) -> str:
+    """As `timestamp` in UTC. A plain timestamp is taken to be in UTC already."""
+    return f"({column} AT TIME ZONE 'UTC')" if kind == "timestamptz" else f"{column}::timestamp"
+
+
+def _iso(column: str) -> str:
+    """As ISO 8601 with a Z: microseconds where there are any; null for dates that Python and ISO 8601 lack."""
+    return f"""CASE WHEN {column} >= '0001-01-01' AND {column} < '10000-01-01' THEN to_char({column},
+        CASE WHEN {column} = date_trunc('second', {column}) THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+        ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"' END) END"""

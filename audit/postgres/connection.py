@@ -1,7 +1,7 @@
-"""PostgreSQL -> the record of every user, and the counts around them. The only module that says asyncpg.
+"""A connection to PostgreSQL, and the transaction in which everything is read.
 
-One connection, one read-only REPEATABLE READ transaction: counts and records are of the same moment, and nothing
-outlives the `async with`. All settings are made within the transaction and nothing is prepared by name, so a pooler in
+One connection, one read-only REPEATABLE READ transaction: all that is read is of the same moment, and nothing outlives
+the `async with`. All settings are made within the transaction and nothing is prepared by name, so a pooler in
 transaction mode (PgBouncer) may stand in between.
 """
 
@@ -13,11 +13,8 @@ from typing import TypeAlias
 
 import asyncpg
 
-from audit.errors import DatabaseError, SettingsError
-from audit.model.tables import TABLES
-from audit.postgres import columns as source_columns
-from audit.postgres import errors as source_errors
-from audit.postgres import sql as source_sql
+from audit.errors import SettingsError
+from audit.postgres.errors import URL_SETTING, database_error
 from audit.postgres.url import Database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -25,13 +22,18 @@ _LOCK_TIMEOUT = 10.0
 """Seconds to wait for a table that somebody changes; less where half the statement timeout is less."""
 _GRACE = 5.0
 """Seconds that our own clock gives the server beyond its own timeout, and a connection to close."""
-_READING = {
+_READ_SETTINGS = {
     "TimeZone": "UTC",
     "row_security": "off",  # policies end in an error; on, they hide users without a word
     "cursor_tuple_fraction": "1",  # every row is fetched, so the plan need not be quick with the first
     "enable_nestloop": "off",  # right for no step of ours, and minutes slow where statistics are missing
     "jit": "off",  # compiles for longer than the queries take
 }
+_SET_FOR_TRANSACTION = """
+SELECT count(set_config(wanted.name, wanted.value, true)), current_setting('server_version')
+FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
+JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
+"""
 _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, UnicodeError)
 
 
@@ -39,16 +41,17 @@ _FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClien
 async def read_transaction(
     database: Database, *, statement_timeout: float, connect_timeout: float = 10.0
 ) -> AsyncIterator[tuple[Connection, str]]:
-    """A connection in its one read-only transaction, and the server's version. For source modules alone.
+    """A connection in its one read-only transaction, and the server's version. Timeouts are seconds.
 
-    Raises as `snapshot` does; whoever asks through the connection does so within `border`.
+    Raises DatabaseError, and SettingsError where a file that the URL names cannot be read. Queries through the
+    connection belong within `translate_errors`.
     """
     connection = await connect(database, statement_timeout=statement_timeout, connect_timeout=connect_timeout)
     try:
         with translate_errors(database):
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             version = await set_for_transaction(
-                connection, transaction_settings(database, statement_timeout) | _READING
+                connection, transaction_settings(database, statement_timeout) | _READ_SETTINGS
             )
         yield connection, version
     finally:
@@ -56,7 +59,7 @@ async def read_transaction(
 
 
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
-    """A connection without a transaction, to be given to `leave` in the end. For source modules alone."""
+    """A connection without a transaction, which ends with `close`. Raises as `read_transaction` does."""
     _check_files(database)
     with translate_errors(database):
         return await asyncpg.connect(
@@ -68,7 +71,7 @@ async def connect(database: Database, *, statement_timeout: float, connect_timeo
 
 
 def transaction_settings(database: Database, statement_timeout: float) -> dict[str, str]:
-    """Settings of every transaction of ours."""
+    """Settings of every transaction of the audit, by their names; times are milliseconds."""
     lock_timeout = min(_LOCK_TIMEOUT, statement_timeout / 2)
     return {
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
@@ -79,59 +82,38 @@ def transaction_settings(database: Database, statement_timeout: float) -> dict[s
 
 
 async def set_for_transaction(connection: Connection, settings: dict[str, str]) -> str:
-    """Until the end of the transaction. Returns the server's version."""
-    row = await connection.fetchrow(source_sql.SETTINGS, list(settings), list(settings.values()))
+    """Make these settings until the transaction ends; those that the server does not know are skipped.
+
+    Returns the server's version: "18.1", "15.4 (Debian 15.4-1)".
+    """
+    row = await connection.fetchrow(_SET_FOR_TRANSACTION, list(settings), list(settings.values()))
     assert row  # noqa: S101 - an aggregate has a row
     return str(row["current_setting"])
 
 
-async def read_columns(
-    connection: Connection, database: Database
-) -> tuple[source_columns.Columns, source_columns.Columns]:
-    """Columns of `users` and `user_models`. Raises DatabaseError where one that is needed is missing."""
-    found: dict[str, source_columns.Columns] = {}
-    tables = [database.tables[name] for name in TABLES]
-    names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
-    for row in await connection.fetch(source_columns.LOOK_UP, *map(list, names)):
-        table = database.tables[row["name"]]
-        if not row["present"]:
-            elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
-            raise DatabaseError(
-                f"database {database.label} has no table {table.sql} that this role can see",
-                f"Check the name in {source_errors.URL}; schema=NAME in the URL chooses another schema, and "
-                f"[database.tables] in the config file another name.{elsewhere}",
-            )
-        types = dict(zip(row["columns"], row["types"], strict=True))
-        found[table.name] = source_columns.Columns(database.tables, table.name, types)
-        source_columns.check_columns(database.label, found[table.name])
-        if row["row_security"]:
-            raise source_errors.row_security_error(database.label, table.sql)
-    return found["users"], found["user_models"]
-
-
 def _check_files(database: Database) -> None:
-    """What asyncpg raises for these names neither the file nor the parameter."""
+    """See that each file of the URL can be read: asyncpg's error would name neither the file nor the parameter."""
     for name, path in database.files:
         try:
             Path(path).open("rb").close()
         except OSError as error:
             raise SettingsError(
-                f"{source_errors.URL}: cannot read {name}={path}: {error.strerror}",
+                f"{URL_SETTING}: cannot read {name}={path}: {error.strerror}",
                 f"Name a readable file in {name}, or remove it from the URL.",
             ) from error
 
 
 @contextmanager
 def translate_errors(database: Database) -> Iterator[None]:
-    """The one place where foreign errors become ours."""
+    """Errors of asyncpg and of the system become a DatabaseError: the one place where they do."""
     try:
         yield
     except _FOREIGN as error:
-        raise source_errors.database_error(error, database.label, database.tables) from error
+        raise database_error(error, database.label, database.tables) from error
 
 
 async def close(connection: Connection) -> None:
-    """End transaction and connection. What goes wrong here has lost nothing: what was wanted is read or committed."""
+    """End transaction and connection; raises nothing. What was wanted is read or committed by then."""
     try:
         with suppress(*_FOREIGN):
             async with asyncio.timeout(_GRACE):

@@ -14,11 +14,11 @@ from audit.errors import DatabaseError
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 
-URL = "--database-url (DATABASE_URL)"
+URL_SETTING = "--database-url (DATABASE_URL)"
 
 
 class Message(NamedTuple):
-    """How to say it: "database LABEL " + `what` + what the server or system said."""
+    """The sentence is "database LABEL " + `what` + what the server or the system said."""
 
     what: str
     next_step: str
@@ -26,10 +26,11 @@ class Message(NamedTuple):
 
 _UNREACHABLE = Message(
     "cannot be reached",
-    f"Check host and port in {URL}, and that the server runs and lets this machine in (firewall, VPN, allow list).",
+    f"Check host and port in {URL_SETTING}, and that the server runs and lets this machine in "
+    "(firewall, VPN, allow list).",
 )
 _UNKNOWN_HOST = Message(
-    "cannot be reached: its host name is not known", f"Check the host in {URL} and this machine's DNS."
+    "cannot be reached: its host name is not known", f"Check the host in {URL_SETTING} and this machine's DNS."
 )
 _TIMEOUT = Message(
     "did not answer in time",
@@ -38,13 +39,13 @@ _TIMEOUT = Message(
 )
 _PASSWORD = Message(
     "refuses user or password",
-    f"Check user and password in {URL}; special characters in them have to be percent-encoded.",
+    f"Check user and password in {URL_SETTING}; special characters in them have to be percent-encoded.",
 )
 _NOT_LET_IN = Message(
     "does not let this user in from here",
-    f"Check the user in {URL}; where the server speaks of encryption or SSL, add sslmode=require to the URL.",
+    f"Check the user in {URL_SETTING}; where the server speaks of encryption or SSL, add sslmode=require to the URL.",
 )
-_NO_DATABASE = Message("does not exist", f"Check the name after the last slash of {URL}.")
+_NO_DATABASE = Message("does not exist", f"Check the name after the last slash of {URL_SETTING}.")
 _NO_TLS = Message(
     "does not offer TLS, which sslmode demands",
     "Ask for the server's TLS to be turned on; only on a network you trust set sslmode=prefer in the URL.",
@@ -92,11 +93,11 @@ _POOLER = Message(
 )
 _PARAMETER = Message(
     "is behind a pooler that refuses a parameter of the URL",
-    f"Remove that parameter from {URL}, or list it in the pooler's ignore_startup_parameters.",
+    f"Remove that parameter from {URL_SETTING}, or list it in the pooler's ignore_startup_parameters.",
 )
 _READ_ONLY = Message(
     "takes no changes: it is read-only",
-    f"Name the primary server in {URL}, and a role whose default_transaction_read_only is off.",
+    f"Name the primary server in {URL_SETTING}, and a role whose default_transaction_read_only is off.",
 )
 _REFUSED = Message(
     "refuses a change",
@@ -107,17 +108,17 @@ _RESOURCES = Message(
 )
 _SOCKET = Message(
     "cannot be reached through its socket",
-    f"Check the directory in host=... of {URL}, its permissions, and that the server runs.",
+    f"Check the directory in host=... of {URL_SETTING}, its permissions, and that the server runs.",
 )
 _ROOTS = Message(
     "cannot be used with these settings",
-    f"Correct {URL}; sslmode=verify-full needs sslrootcert=FILE, or sslrootcert=system for a public authority.",
+    f"Correct {URL_SETTING}; sslmode=verify-full needs sslrootcert=FILE, or sslrootcert=system for a public authority.",
 )
 _NOT_TEXT = Message(
     "holds or sent text that is not valid in its encoding",
     "Check the server's encoding (it should be UTF8), and the host in the URL.",
 )
-_PROTOCOL = Message("does not speak as PostgreSQL does", f"Check that host and port in {URL} are PostgreSQL's.")
+_PROTOCOL = Message("does not speak as PostgreSQL does", f"Check that host and port in {URL_SETTING} are PostgreSQL's.")
 _OTHER = Message("could not be read", "Run `sync-audit doctor`; if this stays, report it with the text above.")
 _BY_STATE = {
     "08": _GONE,
@@ -148,11 +149,11 @@ _BY_STATE = {
     "57P03": _NOT_NOW,
     "P0001": _REFUSED,
 }
-"""SQLSTATE, or how it begins (the longest counts) -> case."""
+"""SQLSTATE, or how it begins (the longest counts) -> message."""
 # PgBouncer, Supavisor and Neon's proxy say everything with 08P01 or XX000.
 _BY_WORDS = tuple(
-    (re.compile(words, re.IGNORECASE), case)
-    for words, case in (
+    (re.compile(words, re.IGNORECASE), message)
+    for words, message in (
         ("row-level security", _ROW_SECURITY),
         ("(unsupported|unknown|unrecognized) .*parameter", _PARAMETER),
         ("ssl required|tls required|connection is insecure", _NEEDS_TLS),
@@ -186,16 +187,16 @@ _BY_NAME = {
     "ProtocolError": _PROTOCOL,
     "UnsupportedServerFeatureError": _PROTOCOL,
 }
-"""asyncpg's own, which have no SQLSTATE; by name, because `source` alone says asyncpg."""
+"""asyncpg's own, which have no SQLSTATE; by name, so that asyncpg need not be imported here."""
 
 
 def database_error(error: BaseException, label: str, tables: Tables) -> DatabaseError:
-    """`error` in words for a person. To be raised `from` it."""
-    case = _case(error)
-    said = _said(error)
+    """`error` in words for a person, to be raised `from` it."""
+    message = _message(error)
+    quoted = _first_line(error)
     return DatabaseError(
-        f"database {label} {case.what}{': ' if said else ''}{said}",
-        case.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
+        f"database {label} {message.what}{': ' if quoted else ''}{quoted}",
+        message.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
     )
 
 
@@ -205,17 +206,17 @@ def is_about_a_row(error: BaseException | None) -> bool:
 
 
 def row_security_error(label: str, table: str) -> DatabaseError:
-    """For a table that says beforehand that it would hide rows."""
+    """The error for a table whose row-level security would hide rows from this role."""
     return DatabaseError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)
 
 
-def _case(error: BaseException) -> Message:
+def _message(error: BaseException) -> Message:
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         if state in _WORDED:
-            for words, case in _BY_WORDS:
+            for words, message in _BY_WORDS:
                 if words.search(_text(error)):
-                    return case
+                    return message
         known = (state[:length] for length in (5, 3, 2) if state[:length] in _BY_STATE)
         return _BY_STATE.get(next(known, ""), _OTHER)
     # asyncpg's words where the server answers "N" to the request for TLS, and where it went away between two queries.
@@ -228,11 +229,11 @@ def _case(error: BaseException) -> Message:
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_NAME and kind.__module__.startswith("asyncpg"):
             return _BY_NAME[kind.__name__]
-    return next((case for kind, case in _BY_TYPE if isinstance(error, kind)), _OTHER)
+    return next((message for kind, message in _BY_TYPE if isinstance(error, kind)), _OTHER)
 
 
-def _said(error: BaseException) -> str:
-    """The first line of what the other side said, without anything that acts on a terminal."""
+def _first_line(error: BaseException) -> str:
+    """The first line of the error's own text, without anything that acts on a terminal."""
     if isinstance(error, UnicodeError):
         return error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else ""
     if isinstance(error, OSError) and (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError):

@@ -1,67 +1,72 @@
 """Changes rows of the product's table `user_models`. The only module that ever writes to that database.
 
-A row is changed where it still is as it was recorded, and by no more than is said; any other is left alone, and it is
-told why. One transaction a batch, whose settings are its own, so that a pooler in transaction mode may stand in
+A row is changed where it still is as it was recorded, and by no more than is asked for; any other is left alone with
+the reason why. One transaction a batch, whose settings are its own, so that a pooler in transaction mode may stand in
 between. Rows that somebody holds locked are not waited for. Nothing is open between two batches but the connection.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
-from typing import NamedTuple
 
 from audit.errors import DatabaseError
-from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowUpdate
-from audit.model.tables import PLAIN, Tables
-from audit.model.text import escape_controls, shortened
-from audit.postgres import connection as source
-from audit.postgres.errors import is_about_a_row
-from audit.postgres.repair_sql import RIGHTS, RepairStatements, repair_statements
+from audit.model.repair import ChangeOutcome, ChangeState, RowUpdate
+from audit.model.tables import Column
+from audit.postgres.columns import Columns, read_columns
+from audit.postgres.connection import (
+    Connection,
+    close,
+    connect,
+    set_for_transaction,
+    transaction_settings,
+    translate_errors,
+)
+from audit.postgres.errors import URL_SETTING, is_about_a_row
+from audit.postgres.update import (
+    StoredRow,
+    batch_parameters,
+    batch_update,
+    guarded_columns,
+    select_rows,
+    why_not,
+)
 from audit.postgres.url import Database
 
-ALREADY = "it is what it was to be already"
-"""Why a row is skipped that somebody has changed to the very same."""
-_SHOWN = 80
-"""Characters of a value in a sentence."""
-
-
-class StoredRow(NamedTuple):
-    """What the table holds of one row; times as in `models`."""
-
-    model_row_id: str
-    status: str | None
-    version: str | None
-    weights: str | None
-    updated_at: str | None
-
-
+_RIGHTS = """
+SELECT current_setting('transaction_read_only') = 'on' AS read_only, pg_is_in_recovery() AS replica,
+    format('%I', current_user) AS role, pg_relation_is_updatable(found.id, true) & 4 = 4 AS updatable,
+    ARRAY(SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
+        WHERE NOT has_column_privilege(found.id, name, 'UPDATE') ORDER BY place) AS denied
+FROM (SELECT to_regclass($2)::oid AS id) AS found
+"""
+"""Whether the columns $1 of the table $2 may be set here and now."""
 Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
-"""By the row's id: done, skipped or failed."""
+"""What became of each edit, by the row's id: done, skipped or failed."""
 
 
 class Repairer:
-    """The table, ready to be changed."""
+    """The table, where certain columns of it may be set; made by `repairer`."""
 
     def __init__(self, database: Database, statement_timeout: float) -> None:
         self._database = database
         self._timeout = statement_timeout
-        self._connection: source.Connection | None = None
-        self._sql: RepairStatements | None = None
+        self._connection: Connection | None = None
+        self._columns: Columns | None = None
 
-    async def check(self, columns: Sequence[RepairColumn]) -> None:
+    async def check(self, columns: Sequence[Column]) -> None:
         """See that `columns` may be set by this role, here and now. Raises DatabaseError with what would help."""
         async with self._transaction() as connection:
-            _, models = await source.read_columns(connection, self._database)
+            _, models = await read_columns(connection, self._database)
             wanted = [models.table.called(name) for name in columns if name in models]
-            row = await connection.fetchrow(RIGHTS, wanted, models.table.sql)
+            row = await connection.fetchrow(_RIGHTS, wanted, models.table.sql)
         assert row  # noqa: S101 - there is no WHERE
-        self._sql = repair_statements(models)
+        self._columns = models
         label, table = self._database.label, models.table.sql
         if row["read_only"]:
             why = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
             raise DatabaseError(
                 f"database {label} takes no changes: {why}",
-                "Name the primary server and a role that may write in --database-url (DATABASE_URL).",
+                f"Name the primary server and a role that may write in {URL_SETTING}.",
             )
         if not row["updatable"]:
             raise DatabaseError(
@@ -75,13 +80,13 @@ class Repairer:
                 f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {row['role']};",
             )
 
-    async def look(self, ids: Sequence[str]) -> dict[str, StoredRow]:
-        """The rows that there are, by their ids, as they are now."""
+    async def rows(self, ids: Sequence[str]) -> dict[str, StoredRow]:
+        """The rows as they are now, by their ids; those that are gone are missing."""
         async with self._transaction() as connection:
-            return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(self._statements.look, ids)}
+            return await self._fetch_rows(connection, ids)
 
     async def write(self, edits: Sequence[RowUpdate]) -> Outcomes:
-        """Make those that are still right, in one transaction, and say of each what became of it.
+        """Make those edits whose rows are as they have to be, in one transaction.
 
         Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
         one has failed. Raises DatabaseError for everything else, with nothing changed by this call; unless the
@@ -94,38 +99,45 @@ class Repairer:
                 raise
             if len(edits) == 1:
                 return {edits[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=str(error)))}
-        became: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
+        outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         for edit in edits:
-            became |= await self.write([edit])
-        return became
+            outcomes |= await self.write([edit])
+        return outcomes
 
     async def _write(self, edits: Sequence[RowUpdate]) -> Outcomes:
-        ids = [edit.model_row_id for edit in edits]
+        done: dict[str, StoredRow] = {}
         async with self._transaction() as connection:
-            sql = self._statements
-            held = {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(sql.hold, ids)}
-            done: dict[str, StoredRow] = {}
-            mine = sorted((edit for edit in edits if edit.model_row_id in held), key=lambda edit: edit.columns)
-            for columns, group in groupby(mine, lambda edit: edit.columns):
+            own = await self._fetch_rows(connection, [edit.model_row_id for edit in edits], lock=True)
+            mine = sorted((edit for edit in edits if edit.model_row_id in own), key=_kind)
+            for (sets, guarded), group in groupby(mine, _kind):
                 some = list(group)
-                rows = [StoredRow(**row) for row in await connection.fetch(sql.update[columns], *_parameters(some))]
+                statement = batch_update(self._models, sets, guarded)
+                rows = [StoredRow(**row) for row in await connection.fetch(statement, *batch_parameters(some))]
                 self._check_written(some, rows)
                 done |= {row.model_row_id: row for row in rows}
-            missing = [row_id for row_id in ids if row_id not in held]
-            locked = {row["model_row_id"] for row in await connection.fetch(sql.present, missing)} if missing else set()
-        became: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
+            missing = [edit.model_row_id for edit in edits if edit.model_row_id not in own]
+            locked = await self._fetch_rows(connection, missing) if missing else {}
+        outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         for edit in edits:
             row_id = edit.model_row_id
             if row := done.get(row_id):
-                outcome = ChangeOutcome(updated_at=row.updated_at, touched=edit.sets_updated_at)
-                became[row_id] = (ChangeState.DONE, outcome)
+                outcomes[row_id] = (
+                    ChangeState.DONE,
+                    ChangeOutcome(updated_at=row.updated_at, touched=edit.sets_updated_at),
+                )
+            elif row_id in locked:
+                outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why="somebody holds the row locked")
             else:
-                why = "somebody holds the row locked" if row_id in locked else self._why_not(edit, held.get(row_id))
-                became[row_id] = (ChangeState.SKIPPED, ChangeOutcome(why=why))
-        return became
+                why = why_not(edit, own.get(row_id), self._database.tables)
+                outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=why)
+        return outcomes
 
-    def _why_not(self, edit: RowUpdate, row: StoredRow | None) -> str:
-        return why_not(edit, row, self._database.tables)
+    async def _fetch_rows(
+        self, connection: Connection, ids: Sequence[str], *, lock: bool = False
+    ) -> dict[str, StoredRow]:
+        """With `lock` only those that nobody else holds locked."""
+        query = select_rows(self._models) + (" FOR NO KEY UPDATE SKIP LOCKED" if lock else "")
+        return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(query, ids)}
 
     def _check_written(self, edits: Sequence[RowUpdate], rows: Sequence[StoredRow]) -> None:
         """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
@@ -142,21 +154,21 @@ class Repairer:
         )
 
     @property
-    def _statements(self) -> RepairStatements:
-        assert self._sql  # noqa: S101 - whoever writes has checked before
-        return self._sql
+    def _models(self) -> Columns:
+        assert self._columns is not None  # noqa: S101 - `repairer` has checked before anybody writes
+        return self._columns
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[source.Connection]:
+    async def _transaction(self) -> AsyncIterator[Connection]:
         """Committed at the end. A connection that was lost while nothing was going on is made anew."""
         if self._connection is None or self._connection.is_closed():
             await self.close()
-            self._connection = await source.connect(self._database, statement_timeout=self._timeout)
+            self._connection = await connect(self._database, statement_timeout=self._timeout)
         connection = self._connection
         try:
-            with source.translate_errors(self._database):
+            with translate_errors(self._database):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                await source.set_for_transaction(connection, source.transaction_settings(self._database, self._timeout))
+                await set_for_transaction(connection, transaction_settings(self._database, self._timeout))
                 yield connection
                 await connection.execute("COMMIT")
         except BaseException:
@@ -164,17 +176,17 @@ class Repairer:
             raise
 
     async def close(self) -> None:
-        """Leave the database; may be called twice."""
+        """Close the connection; may be called twice."""
         if self._connection is not None:
-            await source.close(self._connection)
+            await close(self._connection)
             self._connection = None
 
 
 @asynccontextmanager
 async def repairer(
-    database: Database, *, statement_timeout: float, columns: Sequence[RepairColumn]
+    database: Database, *, statement_timeout: float, columns: Sequence[Column]
 ) -> AsyncIterator[Repairer]:
-    """The table of `database`, where `columns` of it may be set. Raises DatabaseError as `Repairer` does."""
+    """The table of `database`; raises DatabaseError where `columns` of it may not be set. The timeout is seconds."""
     table = Repairer(database, statement_timeout)
     try:
         await table.check(columns)
@@ -183,36 +195,6 @@ async def repairer(
         await table.close()
 
 
-def why_not(edit: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) -> str:
-    """Why `edit` is not right for `row` of `tables`, for a person."""
-    if row is None:
-        return "the row is gone"
-    if row.status not in tables.completed:
-        return f"training_status is {_said(row.status)} now"
-    if (row.version, row.weights) == (edit.new_version, edit.new_weights):
-        return ALREADY
-    if row.version != edit.old_version:
-        return f"replicate_version_id is {_said(row.version)} now"
-    if row.weights != edit.old_weights:
-        return f"lora_weights_url is {_said(row.weights)} now"
-    if edit.guards_updated_at and row.updated_at != edit.old_updated_at:
-        return f"edited since: updated_at is {_said(row.updated_at)} now, and was {_said(edit.old_updated_at)}"
-    return "the database left it as it was (a trigger or a rule?)"
-
-
-def _said(value: str | None) -> str:
-    return "null" if value is None else shortened(escape_controls(value), _SHOWN) if value.strip() else repr(value)
-
-
-def _parameters(edits: Sequence[RowUpdate]) -> list[Sequence[str | bool | None]]:
-    """In the order of the statement's numbers."""
-    return [
-        [edit.model_row_id for edit in edits],
-        [edit.old_version for edit in edits],
-        [edit.new_version for edit in edits],
-        [edit.old_weights for edit in edits],
-        [edit.new_weights for edit in edits],
-        [edit.old_updated_at for edit in edits],
-        [edit.new_updated_at for edit in edits],
-        [edit.guards_updated_at for edit in edits],
-    ]
+def _kind(edit: RowUpdate) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """Edits of one kind are made by one statement."""
+    return edit.columns, guarded_columns(edit)

@@ -1,4 +1,7 @@
-"""PostgreSQL -> the facts that `doctor` judges. As `source` does, in one read-only transaction; as far as it gets."""
+"""What `doctor` needs to know of the database: the server, the two tables, and the users whom an audit would check.
+
+Read in one read-only transaction, as far as the database allows.
+"""
 
 import ipaddress
 from collections.abc import Callable, Mapping
@@ -13,10 +16,16 @@ from audit.errors import AuditError
 from audit.model.ids import askable_model
 from audit.model.tables import TABLES, Column
 from audit.model.users import TRIMMED, ModelRecord, Population
-from audit.postgres import columns as source_columns
-from audit.postgres import connection as source
-from audit.postgres import sql as source_sql
-from audit.postgres.snapshot import population
+from audit.postgres.columns import (
+    Columns,
+    latest_first,
+    missing_columns,
+    models_as_read,
+    read_columns,
+    users_as_read,
+)
+from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.snapshot import population, snapshot_statements
 from audit.postgres.url import Database
 
 
@@ -44,7 +53,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableShape(msgspec.Struct, frozen=True, kw_only=True):
-    """The shape of the two tables."""
+    """The two tables: columns, size, index."""
 
     missing: tuple[Column, ...]
     rows: int
@@ -56,14 +65,14 @@ class TableShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The part of model ids before the slash, and how many users' models bear it."""
+    """An account on Replicate: the part of model ids before the slash, and how many users have a model of it."""
 
     name: str
     users: int
 
 
 class AuditableUsers(msgspec.Struct, frozen=True, kw_only=True):
-    """Who would be audited."""
+    """Those whom an audit would check, and what may keep it from checking them."""
 
     population: Population
     null_model_ids: int
@@ -79,19 +88,19 @@ class AuditableUsers(msgspec.Struct, frozen=True, kw_only=True):
     """Of those, largest first; only the first few."""
     owner_count: int
     account_users: int
-    """Those of `askable_users` whose model is the token's account's; 0 where that is not known."""
+    """Those of `askable_users` whose model belongs to the token's account; 0 where that is not known."""
     recent: tuple[ModelRecord, ...]
-    """The latest rows that count, one a user and one a model, for trying out; filled in as far as a verdict needs."""
+    """The latest rows that count, one a user and one a model, to ask Replicate for; other fields are not filled in."""
 
 
 _ROUND_TRIPS = 3
 OWNERS_SHOWN = 5
 _TRIED = 5
-"""Models that are proposed for trying out."""
+"""Models to ask Replicate for."""
 _RECENT = 100
 """Rows looked through for them: several may be one user's, or name one model."""
 _ASKABLE = "'^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$'"
-"""As `verdict.askable_model`; to be matched under COLLATE "C", where A-Z are 26 letters."""
+"""As `askable_model`; to be matched under COLLATE "C", where A-Z are 26 letters."""
 _CLOCK = "SELECT clock_timestamp() AS now"
 _SERVER = """
 SELECT pg_backend_pid() AS pid, current_user::text AS role, pg_is_in_recovery() AS replica,
@@ -140,37 +149,36 @@ FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {order} LIMIT {rows
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was seen; of what could not be seen, the error that was met first."""
+    """What could be read, and the error that kept the rest from being read."""
 
     server: Server | None = None
     tables: TableShape | None = None
-    people: AuditableUsers | None = None
+    users: AuditableUsers | None = None
     error: AuditError | None = None
 
 
 async def inspect_database(
     database: Database, *, account: str | None, statement_timeout: float, now: Callable[[], datetime]
 ) -> Inspection:
-    """Look at server, tables and people, in this order, as far as the database lets us. Raises nothing of its own."""
-    looked = Inspection()
+    """Read what there is to know of server, tables and users, in this order, until an error; raises no AuditError.
+
+    `account` is the name of the token's account on Replicate; `statement_timeout` is seconds; `now` is our clock.
+    """
+    server = tables = None
     try:
-        async with source.read_transaction(database, statement_timeout=statement_timeout) as (connection, version):
-            with source.translate_errors(database):
+        async with read_transaction(database, statement_timeout=statement_timeout) as (connection, version):
+            with translate_errors(database):
                 server = await _server(connection, database, version, now)
-                looked = Inspection(server=server)
-                users, models = await source.read_columns(connection, database)
-                tables = await _tables(connection, users, models)
-                looked = Inspection(server=server, tables=tables)
-                people = await _people(connection, users, models, account)
-                counted = sum(people.population.training_status.values())
-                return Inspection(server=server, tables=replace(tables, rows=counted), people=people)
+                columns = await read_columns(connection, database)
+                tables = await _table_shape(connection, *columns)
+                users = await _auditable_users(connection, *columns, account)
+                counted = sum(users.population.training_status.values())
+                return Inspection(server=server, tables=replace(tables, rows=counted), users=users)
     except AuditError as error:
-        return Inspection(server=looked.server, tables=looked.tables, error=error)
+        return Inspection(server=server, tables=tables, error=error)
 
 
-async def _server(
-    connection: source.Connection, database: Database, version: str, now: Callable[[], datetime]
-) -> Server:
+async def _server(connection: Connection, database: Database, version: str, now: Callable[[], datetime]) -> Server:
     trips = []
     for _ in range(_ROUND_TRIPS):
         before, started = now(), monotonic()
@@ -182,13 +190,13 @@ async def _server(
     assert row  # noqa: S101 - there is no WHERE
     # asyncpg does not say whether it has agreed on TLS, and the server knows only of its own end, before which a
     # pooler may stand.
-    wire = connection._transport.get_extra_info("ssl_object")  # type: ignore[attr-defined]  # noqa: SLF001
+    tls = connection._transport.get_extra_info("ssl_object")  # type: ignore[attr-defined]  # noqa: SLF001
     return Server(
         label=database.label,
         version=version,
         latency=latency,
         clock_ahead=ahead,
-        tls=wire.version() if wire else None,
+        tls=tls.version() if tls else None,
         local=_is_local(connection._addr),  # type: ignore[attr-defined]  # noqa: SLF001 - the host that answered
         role=row["role"],
         superuser=row["superuser"],
@@ -207,23 +215,21 @@ def _is_local(address: str | tuple[str, int]) -> bool:
         return address[0] == "localhost"
 
 
-async def _tables(
-    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns
-) -> TableShape:
+async def _table_shape(connection: Connection, users: Columns, models: Columns) -> TableShape:
     row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
     assert row  # noqa: S101 - the table is there
-    missing = source_columns.missing_columns(users, models)
+    missing = missing_columns(users, models)
     return TableShape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
 
 
-async def _people(
-    connection: source.Connection, users: source_columns.Columns, models: source_columns.Columns, account: str | None
+async def _auditable_users(
+    connection: Connection, users: Columns, models: Columns, account: str | None
 ) -> AuditableUsers:
     words = {
         "askable": _ASKABLE,
-        "users": source_sql.users_as_read(users, models),
-        "models": source_sql.models_as_read(users, models, include_tests=False),
-        "order": source_sql.latest_first("updated_at"),
+        "users": users_as_read(users, models),
+        "models": models_as_read(users, models, include_tests=False),
+        "order": latest_first("updated_at"),
         "owners": OWNERS_SHOWN,
         "rows": _RECENT,
     }
@@ -231,7 +237,7 @@ async def _people(
     owners = await connection.fetch(_OWNERS.format_map(words), TRIMMED, account)
     recent = await connection.fetch(_RECENT_ROWS.format_map(words))
     totals = dict(owners[0]) if owners else {}
-    sql = source_sql.snapshot_statements(users, models, "updated_at", include_tests=False)
+    sql = snapshot_statements(users, models, "updated_at", include_tests=False)
     return AuditableUsers(
         population=await population(connection, sql),
         null_model_ids=ids["null"]["rows"] if "null" in ids else 0,
@@ -262,13 +268,12 @@ def _record(row: Mapping[str, str | None]) -> ModelRecord:
 
 
 def _to_try(records: list[ModelRecord]) -> tuple[ModelRecord, ...]:
-    """The first few, each user's first row and each model's first user alone."""
-    people: set[str] = set()
-    models: dict[str | None, ModelRecord] = {}
+    """The first few of `records`, each user's first alone, and of those each model's first alone."""
+    of_users: dict[str, ModelRecord] = {}
     for record in records:
-        if record.user_id not in people:
-            people.add(record.user_id)
-            if record.replicate_model_id is None:
-                continue
-            models.setdefault(record.replicate_model_id, record)
-    return tuple(models.values())[:_TRIED]
+        of_users.setdefault(record.user_id, record)
+    of_models: dict[str, ModelRecord] = {}
+    for record in of_users.values():
+        if record.replicate_model_id:
+            of_models.setdefault(record.replicate_model_id, record)
+    return tuple(of_models.values())[:_TRIED]

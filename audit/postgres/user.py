@@ -1,4 +1,4 @@
-"""PostgreSQL -> one user: whom a WHO means, all training rows, and the record that an audit would judge; or a few."""
+"""One user's rows: whom a WHO means, all of the user's training rows, and the record that an audit would classify."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,25 +7,26 @@ from dataclasses import dataclass
 from audit.model.codes import OrderBy
 from audit.model.tables import Column
 from audit.model.users import TRIMMED, ModelRecord, Person, TrainingRow
-from audit.postgres import columns as source_columns
-from audit.postgres import sql as source_sql
-from audit.postgres.columns import Columns
-from audit.postgres.connection import Connection, read_columns, read_transaction, translate_errors
-from audit.postgres.snapshot import as_record
-from audit.postgres.sql import (
+from audit.postgres.columns import (
+    NUMBER_TYPES,
+    TEXT_TYPES,
+    Columns,
     dates_as_texts,
     latest_first,
+    missing_columns,
     models_as_read,
     person_of_model,
     person_of_user,
+    read_columns,
     users_as_read,
 )
+from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.snapshot import as_record, snapshot_statements
 from audit.postgres.url import Database
 
 SEARCH_LIMIT = 101
 """Persons that a search returns: more than anybody reads."""
-_TEXT_TYPES = frozenset(("text", "varchar", "bpchar", "citext", "name"))
-_WHOLE_TYPES = frozenset(("int2", "int4", "int8", "numeric"))
+
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SHARING = """
 SELECT DISTINCT {person}::text AS person FROM {table}
@@ -40,7 +41,7 @@ FROM {models} AS m ORDER BY {order}
 
 @dataclass(frozen=True)
 class UserStatements:
-    """What to run. A person is what joins the two tables, as text."""
+    """SQL fitted to the tables. A person is what joins the two, as text."""
 
     searches: tuple[str, ...]
     """To be tried in this order with $1, what was typed, until one finds persons: those that name somebody exactly
@@ -66,7 +67,7 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
     }
     return UserStatements(
         searches=tuple(_searches(users, models, typed)),
-        people=f"SELECT person::text AS person, user_id, email, display_name FROM {users_as_read(users, models, '$1')} AS u",  # noqa: S608, E501 - names and expressions of `source_sql`
+        people=f"SELECT person::text AS person, user_id, email, display_name FROM {users_as_read(users, models, '$1')} AS u",  # noqa: S608, E501 - names and expressions of `columns`
         sharing=_SHARING.format_map(words),
         rows=_ROWS.format_map(words),
     )
@@ -93,21 +94,21 @@ def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
 
 def _kind(kind: str) -> str:
     """The type that `kind` is compared in; a type of the user's own is compared as what it is."""
-    return kind if kind in _TEXT_TYPES | _WHOLE_TYPES | {"uuid"} else "text"
+    return kind if kind in TEXT_TYPES | NUMBER_TYPES | {"uuid"} else "text"
 
 
 def _castable(kind: str, typed: str) -> bool:
     """Whether `typed` can be a value of the type `kind`, so that a comparison with it is no error."""
     if kind == "uuid":
         return _UUID.fullmatch(typed) is not None
-    if kind in _WHOLE_TYPES:
+    if kind in NUMBER_TYPES:
         return re.fullmatch("[0-9]{1,18}", typed) is not None
-    return kind in _TEXT_TYPES
+    return kind in TEXT_TYPES
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """WHO may mean each of these, or nobody."""
+    """Those whom WHO may mean: several, or nobody."""
 
     people: tuple[Person, ...]
     """By e-mail, null last, then by user id."""
@@ -123,16 +124,16 @@ class OneUser:
     rows: tuple[TrainingRow, ...]
     """The latest first, in the order that decides which completed one counts."""
     record: ModelRecord | None
-    """The very record that an audit judges; None where no row counts."""
+    """The very record that an audit classifies; None where no row counts."""
     missing_columns: tuple[Column, ...]
 
 
 async def find_user(
     database: Database, who: str, *, order_by: OrderBy, include_tests: bool, statement_timeout: float
 ) -> OneUser | Candidates:
-    """Look for `who`: user id, e-mail, model id, or else a part of any of them, in one snapshot.
+    """Look for `who`: user id, e-mail, model id, or else a part of any of them, all at one moment.
 
-    Raises DatabaseError and SettingsError as `source.snapshot` does.
+    Raises DatabaseError and SettingsError as `snapshot` does.
     """
     async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
         with translate_errors(database):
@@ -144,28 +145,26 @@ async def find_user(
                 return Candidates(tuple(people[: SEARCH_LIMIT - 1]), more=len(people) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
-            records = source_sql.snapshot_statements(
-                users, models, order_by, include_tests=include_tests, persons="$4"
-            ).records
+            records = snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4").records
             return OneUser(
                 person=person,
                 rows=rows,
                 record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
-                missing_columns=source_columns.missing_columns(users, models),
+                missing_columns=missing_columns(users, models),
             )
 
 
 async def records_of(
     database: Database, user_ids: Sequence[str], *, order_by: OrderBy, include_tests: bool, statement_timeout: float
 ) -> dict[str, ModelRecord]:
-    """The records that an audit would judge now, by user id; whoever has no row that counts is missing.
+    """The records that an audit would classify now, by user id; whoever has no row that counts is missing.
 
     Only among these users is a model found to be shared. Raises DatabaseError.
     """
     async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
         with translate_errors(database):
             users, models = await read_columns(connection, database)
-            sql = source_sql.snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4")
+            sql = snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4")
             persons = list({text for user_id in user_ids for text in (user_id, user_id.lower())})
             records = map(as_record, await connection.fetch(sql.records, TRIMMED, None, None, persons))
             return {record.user_id: record for record in records if record.user_id in set(user_ids)}

@@ -18,7 +18,7 @@ from audit.errors import SettingsError
 from audit.model.run import Shard
 from audit.model.shard import named, number_of, parse, share
 from audit.model.users import TRIMMED
-from audit.postgres import sql as source_sql
+from audit.postgres.snapshot import IN_SHARD
 from tests.support.database_rows import execute
 from tests.support.samples import record
 from tests.support.synthetic_users import SyntheticUsers
@@ -84,7 +84,7 @@ async def numbers(dsn: str, people: Sequence[tuple[str | None, str]], of: int) -
             SELECT place, user_id, btrim(model, $1::text) COLLATE "C" AS model
             FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS each (model, user_id, place)
         )
-        SELECT (SELECT k + 1 FROM generate_series(0, $5::bigint - 1) AS k WHERE {source_sql.IN_SHARD}) AS number
+        SELECT (SELECT k + 1 FROM generate_series(0, $5::bigint - 1) AS k WHERE {IN_SHARD}) AS number
         FROM given AS c ORDER BY c.place
     """.replace("$4::bigint", "k").replace("$5", "$4")
     models, users = zip(*people, strict=True)

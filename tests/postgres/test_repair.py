@@ -8,8 +8,10 @@ import asyncpg
 import pytest
 
 from audit.errors import DatabaseError
-from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowUpdate
-from audit.postgres.repair import ALREADY, Outcomes, repairer
+from audit.model.repair import ChangeOutcome, ChangeState, RowUpdate
+from audit.model.tables import Column
+from audit.postgres.repair import Outcomes, repairer
+from audit.postgres.update import ALREADY
 from audit.postgres.url import parse_database_url
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.postgres_servers import pgbouncer
@@ -17,7 +19,7 @@ from tests.support.report_hostile import HOSTILE
 
 OLD, NEW = "f" * 64, "e" * 64
 WEIGHTS, BETTER = "https://replicate.delivery/a.tar", "https://replicate.delivery/b.tar"
-BOTH: tuple[RepairColumn, ...] = ("replicate_version_id", "lora_weights_url")
+BOTH: tuple[Column, ...] = (Column.VERSION_ID, Column.LORA_WEIGHTS_URL)
 
 
 def edit(row_id: str = "1", **changes: Any) -> RowUpdate:
@@ -34,7 +36,7 @@ def edit(row_id: str = "1", **changes: Any) -> RowUpdate:
     return RowUpdate(**(plain | changes))
 
 
-async def write(dsn: str, *edits: RowUpdate, columns: tuple[RepairColumn, ...] = BOTH) -> Outcomes:
+async def write(dsn: str, *edits: RowUpdate, columns: tuple[Column, ...] = BOTH) -> Outcomes:
     async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns) as table:
         return await table.write(edits)
 
@@ -47,7 +49,7 @@ async def rows(dsn: str) -> list[dict[str, Any]]:
         await connection.close()
 
 
-async def refusal(dsn: str, *columns: RepairColumn) -> DatabaseError:
+async def refusal(dsn: str, *columns: Column) -> DatabaseError:
     with pytest.raises(DatabaseError) as caught:
         async with repairer(parse_database_url(dsn), statement_timeout=5, columns=columns or BOTH):
             pass
@@ -83,7 +85,7 @@ async def test_weights_are_set_where_they_are_replaced(anna: str) -> None:
 async def test_updated_at_is_set_to_the_time_that_is_given_and_put_back(anna: str) -> None:
     before = await rows(anna)
     touched = "2026-03-05T10:00:00.123456Z"
-    columns: tuple[RepairColumn, ...] = (*BOTH, "updated_at")
+    columns: tuple[Column, ...] = (*BOTH, Column.UPDATED_AT)
     became = await write(anna, edit(new_updated_at=touched, sets_updated_at=True), columns=columns)
     assert became == {"1": (ChangeState.DONE, ChangeOutcome(updated_at=touched, touched=True))}
     back = edit(
@@ -303,7 +305,7 @@ async def test_a_role_that_may_not_update_is_told_the_very_grant(anna: str) -> N
     assert grant in error.next_step
     await execute(anna, grant)
     assert (await write(dsn, edit()))["1"][0] is ChangeState.DONE, "and that is all it takes"
-    error = await refusal(dsn, "replicate_version_id", "updated_at")
+    error = await refusal(dsn, Column.VERSION_ID, Column.UPDATED_AT)
     assert "GRANT UPDATE (updated_at)" in error.next_step
     await execute(anna, 'DROP OWNED BY "the reader"; DROP ROLE "the reader"')
 

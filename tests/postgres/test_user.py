@@ -7,9 +7,9 @@ import pytest
 
 from audit.model.run import Filters
 from audit.model.users import TRIMMED
-from audit.postgres import connection as source
-from audit.postgres import sql as source_sql
-from audit.postgres.snapshot import snapshot
+from audit.postgres.columns import read_columns
+from audit.postgres.connection import Connection, read_transaction
+from audit.postgres.snapshot import snapshot, snapshot_statements
 from audit.postgres.url import parse_database_url
 from audit.postgres.user import SEARCH_LIMIT, Candidates, OneUser, find_user, user_statements
 from tests.support.audits import Servers
@@ -176,10 +176,10 @@ async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: s
         "ANALYZE",
     )
     database = parse_database_url(people)
-    async with source.read_transaction(database, statement_timeout=20) as (connection, _):
-        users, models = await source.read_columns(connection, database)
+    async with read_transaction(database, statement_timeout=20) as (connection, _):
+        users, models = await read_columns(connection, database)
         sql = user_statements(users, models, "updated_at", "m77")
-        record = source_sql.snapshot_statements(users, models, "updated_at", include_tests=False, persons="$4").records
+        record = snapshot_statements(users, models, "updated_at", include_tests=False, persons="$4").records
         by_id, by_email, orphan, by_model, *others = sql.searches
         assert len(others) == 2
         exact: list[tuple[str, tuple[Any, ...]]] = [
@@ -199,6 +199,6 @@ async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: s
         assert "Seq Scan" in await planned(connection, others[1], ("m77",)), "the check can see one"
 
 
-async def planned(connection: source.Connection, query: str, arguments: tuple[Any, ...]) -> str:
+async def planned(connection: Connection, query: str, arguments: tuple[Any, ...]) -> str:
     rows: list[asyncpg.Record] = await connection.fetch(f"EXPLAIN {query}", *arguments)
     return "\n".join(row[0] for row in rows)

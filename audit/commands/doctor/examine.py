@@ -42,7 +42,7 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
             account = await replicate.account()
             signs = replicate.signs
             looked = await _look(settings, account, clock)
-            trials = await _try(replicate, account, looked.people)
+            trials = await _try(replicate, account, looked.users)
             asked = Asked(urlsplit(settings.base_url).netloc, account, signs, trials)
     else:
         looked = await _look(settings, None, clock)
@@ -50,7 +50,7 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
 
 
 def _judged(settings: DoctorSettings, looked: Inspection, asked: Asked | None, speed: Speed) -> Diagnosis:
-    server, tables, people = looked.server, looked.tables, looked.people
+    server, tables, people = looked.server, looked.tables, looked.users
     names = settings.database.tables if settings.database else PLAIN
     uncounted = looked.error if tables is not None else None  # any earlier error is one of the database's own
     return Diagnosis(

@@ -22,12 +22,14 @@ from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.ids import askable_model
-from audit.model.repair import ChangeOutcome, ChangeState, RepairColumn, RowChange, update_for
+from audit.model.repair import ChangeOutcome, ChangeState, RowChange, update_for
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.run import RunInfo
+from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, email_or_id
-from audit.postgres.repair import Repairer, repairer, why_not
+from audit.postgres.repair import Repairer, repairer
+from audit.postgres.update import why_not
 from audit.postgres.user import records_of
 from audit.replicate import Replicate, Ticking, connect
 from audit.replicate.retry import is_of_the_service
@@ -155,9 +157,9 @@ class Repair:
         except DatabaseError as error:
             tally.unaudited = error
 
-    def _columns(self) -> tuple[RepairColumn, ...]:
+    def _columns(self) -> tuple[Column, ...]:
         """Those that are to be set."""
-        columns: dict[RepairColumn, None] = {"replicate_version_id": None}
+        columns: dict[Column, None] = {Column.VERSION_ID: None}
         for change in self._plan.changes():
             columns |= dict.fromkeys(update_for(change, self._terms.touch).columns)
         return tuple(columns)
@@ -176,7 +178,7 @@ class Repair:
     async def _settle(self, table: Repairer) -> None:
         """Find out what became of changes that were begun by a process that was killed."""
         for batch in batches(self._journal.entries(ChangeState.BEGUN)):
-            rows = await table.look([entry.change.model_row_id for entry in batch])
+            rows = await table.rows([entry.change.model_row_id for entry in batch])
             entries = []
             for entry in batch:
                 change, row = entry.change, rows.get(entry.change.model_row_id)

@@ -12,13 +12,14 @@ from typing import BinaryIO
 from audit import __version__
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, Tally
-from audit.commands.sync.sql import Header, Names, Purpose, read, script
+from audit.commands.sync.sql import Header, Purpose, read, script
 from audit.errors import ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.repair import LeftOut, RowChange, RowUpdate, update_for
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls, os_cause
 from audit.model.times import utc_text
+from audit.postgres.update import Names
 from audit.report import writer
 from audit.report.redaction import redacted_text
 

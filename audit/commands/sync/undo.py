@@ -8,13 +8,13 @@ from pathlib import Path
 from audit.cli.signals import Stop
 from audit.commands.sync.apply import ApplyListener, batches
 from audit.commands.sync.files import run_of, undo_edits
-from audit.commands.sync.sql import Names
 from audit.commands.sync.tally import Tally, Told
 from audit.errors import DatabaseError
-from audit.model.repair import ChangeState, RepairColumn, RowUpdate
-from audit.model.tables import Tables
+from audit.model.repair import ChangeState, RowUpdate
+from audit.model.tables import Column, Tables
 from audit.model.users import email_or_id
-from audit.postgres.repair import ALREADY, Outcomes, repairer
+from audit.postgres.repair import Outcomes, repairer
+from audit.postgres.update import ALREADY, Names
 from audit.postgres.url import Database
 from audit.runfile import JournalEntry, RunFile
 
@@ -29,7 +29,7 @@ class UndoFile:
         self.path = path
         self._names = Names.of(tables)
         self.rows = 0
-        columns: dict[RepairColumn, None] = {}
+        columns: dict[Column, None] = {}
         for edit in self.edits():
             columns |= dict.fromkeys(edit.columns)
             self.rows += 1

@@ -27,8 +27,17 @@ from audit.demo.database import load
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.repair import ChangeOutcome, ChangeState, LeftOut, RowChange, Weights, WhyLeftOut
+from audit.model.repair import (
+    ChangeOutcome,
+    ChangeState,
+    LeftOut,
+    RowChange,
+    Weights,
+    WhyLeftOut,
+)
+from audit.model.tables import PLAIN
 from audit.model.times import utc_now
+from audit.postgres.update import Names
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell
@@ -262,7 +271,7 @@ def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
             run_file.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
     assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
     undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
-    assert [edit.model_row_id for edit in read(undo, "x", "undo")] == ids_wanted
+    assert [edit.model_row_id for edit in read(undo, "x", "undo", Names.of(PLAIN))] == ids_wanted
 
 
 @pytest.fixture
@@ -286,7 +295,9 @@ def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(
     document = plan(sync)
     assert ids(document["changes"]) == [each.model_row_id for each in (begun, skipped, undone, *rest)]
     assert document["summary"]["done_already"] == 1
-    undo = list(read((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo"))
+    undo = list(
+        read((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo", Names.of(PLAIN))
+    )
     assert sorted(each.model_row_id for each in undo) == sorted(each.model_row_id for each in changes)
     assert [each.old_updated_at for each in undo if each.guards_updated_at] == ["2026-03-01T00:00:00Z"]
 

@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.commands.sync.sql import NAMES, Header, Purpose, read, script, statement
+from audit.commands.sync.sql import Header, Purpose, read, script
 from audit.errors import SettingsError
 from audit.model.repair import ChangeOutcome, RowChange, RowUpdate, undo_for, update_for
+from audit.model.tables import PLAIN
+from audit.postgres.update import Names
 from tests.support import psql
 from tests.support.database_rows import execute, insert
-from tests.support.report_hostile import HOSTILE
+from tests.support.repairs import TEXTS, change, edits
 from tests.support.samples import NEW, OLD
 
+NAMES = Names.of(PLAIN)
 HEADER = Header(
     purpose="undo",
     run_id="0" * 32,
@@ -30,95 +33,15 @@ HEADER = Header(
     file_name="run-undo.sql",
     rows=2,
 )
-OF_PSQL = [
-    "\\! touch owned",
-    "\n\\! touch owned\n",
-    ":var :'var' :\"var\" :{?var}",
-    "$$ $tag$",
-    "--",
-    "/*",
-    ";",
-    "\\",
-    "E'",
-    "''",
-]
-TEXTS = [each.replace("\x00", "").replace("\ud800", "") for each in (*HOSTILE, *OF_PSQL)]
-text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from([*TEXTS, None])
-times = st.sampled_from([None, "2026-02-01T00:00:00Z", "2026-02-01T00:00:00.123456Z"])
-
-
-@st.composite
-def edits(draw: st.DrawFn) -> RowUpdate:
-    """Any edit that a change can come to."""
-    sets_weights, guarded, touched = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
-    old_weights = draw(text)
-    return RowUpdate(
-        model_row_id=draw(text.filter(lambda each: each is not None)) or "",
-        old_version=draw(text),
-        new_version=draw(text),
-        old_weights=old_weights,
-        new_weights=draw(text) if sets_weights else old_weights,
-        sets_weights=sets_weights,
-        old_updated_at=draw(times) if guarded else None,
-        guards_updated_at=guarded,
-        new_updated_at=draw(times) if touched else None,
-        sets_updated_at=touched,
-    )
-
-
-def change(**changes: Any) -> RowChange:
-    """A change of an outdated version."""
-    return msgspec.structs.replace(
-        RowChange(
-            user_id="u1",
-            email="anna@example.com",
-            model_row_id="1",
-            replicate_model_id="acme/anna",
-            reason="outdated_version",  # type: ignore[arg-type]  # a reason is its text
-            old_version="f" * 64,
-            new_version=NEW,
-            latest_version=NEW,
-            old_weights="https://replicate.delivery/a.tar",
-            new_weights="https://replicate.delivery/b.tar",
-            weights="replaced",
-            old_updated_at="2026-02-01T00:00:00Z",
-        ),
-        **changes,
-    )
 
 
 def lines(*several: RowUpdate, purpose: Purpose = "undo") -> list[str]:
-    return list(script(msgspec.structs.replace(HEADER, purpose=purpose), several))
+    return list(script(msgspec.structs.replace(HEADER, purpose=purpose), several, NAMES))
 
 
 @given(st.lists(edits(), max_size=3), st.sampled_from(get_args(Purpose)))
 def test_what_was_written_is_read_again(several: list[RowUpdate], purpose: Purpose) -> None:
-    assert list(read(lines(*several, purpose=purpose), "x.sql", purpose)) == several
-
-
-@given(edits())
-def test_without_the_column_there_is_nothing_about_weights(one: RowUpdate) -> None:
-    without = msgspec.structs.replace(one, old_weights=None, new_weights=None, sets_weights=False)
-    written = list(script(HEADER, [without], msgspec.structs.replace(NAMES, weights=None)))
-    assert not [line for line in written if "lora_weights_url" in line]
-    assert list(read(written, "x.sql", "undo")) == [without]
-
-
-def test_a_statement_says_all_that_it_takes_for_granted() -> None:
-    assert statement(update_for(change())) == (
-        f"UPDATE user_models SET replicate_version_id = '{NEW}', lora_weights_url = 'https://replicate.delivery/b.tar'"
-        f" WHERE id = '1' AND replicate_version_id IS NOT DISTINCT FROM '{'f' * 64}'"
-        " AND lora_weights_url IS NOT DISTINCT FROM 'https://replicate.delivery/a.tar'"
-        " AND updated_at IS NOT DISTINCT FROM '2026-02-01T00:00:00Z' AND training_status = 'completed';"
-    )
-
-
-def test_a_weights_url_that_is_left_alone_is_guarded_and_not_set() -> None:
-    left_alone = change(weights="left_alone", new_weights="https://replicate.delivery/a.tar")
-    for one in (update_for(left_alone), undo_for(left_alone, None)):
-        sets, _, guards = statement(one).partition(" WHERE ")
-        assert "lora_weights_url" not in sets
-        assert "lora_weights_url IS NOT DISTINCT FROM 'https://replicate.delivery/a.tar'" in guards
+    assert list(read(lines(*several, purpose=purpose), "x.sql", purpose, NAMES)) == several
 
 
 WRITTEN = lines(
@@ -129,9 +52,9 @@ UPDATE = next(line for line in WRITTEN if line.startswith("UPDATE"))
 
 def test_a_person_may_delete_lines() -> None:
     rest = [line for line in WRITTEN if line != UPDATE]
-    assert [one.model_row_id for one in read(rest, "x.sql", "undo")] == ["2"]
+    assert [one.model_row_id for one in read(rest, "x.sql", "undo", NAMES)] == ["2"]
     bare = [line for line in rest if not line.startswith(("--", "SET")) or line == rest[0]]
-    assert [one.model_row_id for one in read(bare, "x.sql", "undo")] == ["2"]
+    assert [one.model_row_id for one in read(bare, "x.sql", "undo", NAMES)] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +85,7 @@ def test_a_person_may_delete_lines() -> None:
 def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> None:
     changed = "".join(WRITTEN).replace(UPDATE, line).splitlines(keepends=True)
     with pytest.raises(SettingsError) as caught:
-        list(read(changed, "x.sql", "undo"))
+        list(read(changed, "x.sql", "undo", NAMES))
     number = WRITTEN.index(UPDATE) + 1 + ("COMMIT" in line)
     assert str(caught.value).startswith(f"x.sql, line {number}: not what sync-audit has written: ")
     assert (
@@ -174,17 +97,17 @@ def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> Non
 @pytest.mark.parametrize("kept", [slice(0, -1), slice(0, 0)], ids=["no end", "empty"])
 def test_a_file_that_ends_early_is_refused(kept: slice) -> None:
     with pytest.raises(SettingsError, match=r"without its last line, COMMIT;"):
-        list(read(WRITTEN[kept], "x.sql", "undo"))
+        list(read(WRITTEN[kept], "x.sql", "undo", NAMES))
 
 
 def test_the_file_that_applies_is_not_taken_for_the_one_that_undoes() -> None:
     with pytest.raises(SettingsError, match=r"x\.sql is no undo file of sync-audit"):
-        list(read(lines(update_for(change()), purpose="apply"), "x.sql", "undo"))
+        list(read(lines(update_for(change()), purpose="apply"), "x.sql", "undo", NAMES))
 
 
 def test_a_header_cannot_be_made_to_run_anything() -> None:
     hostile = msgspec.structs.replace(HEADER, database="a\n\\! touch owned\n", file_name="a b\n\\! x.sql")
-    assert [line for line in script(hostile, []) if not line.startswith(("--", "SET", "BEGIN", "COMMIT"))] == [
+    assert [line for line in script(hostile, [], NAMES) if not line.startswith(("--", "SET", "BEGIN", "COMMIT"))] == [
         "\\set ON_ERROR_STOP on\n"
     ]
 
@@ -194,7 +117,7 @@ def test_files_are_read_and_written_line_by_line() -> None:
         while True:
             yield undo_for(change(), None)
 
-    read_again = read(script(HEADER, endless()), "x.sql", "undo")
+    read_again = read(script(HEADER, endless(), NAMES), "x.sql", "undo", NAMES)
     assert [next(read_again).model_row_id for _ in range(3)] == ["1", "1", "1"]
 
 
