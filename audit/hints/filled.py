@@ -1,44 +1,19 @@
-"""The hint table with a user's own values put in, and the answers that come from counts."""
+"""Hints filled in: the table's steps with a user's own values, and answers made from the counts of a run."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
 
-import msgspec
-
-from audit.hints.population import population_answers
-from audit.hints.table import HINTS, ONE_LINE, RERUN_STEP, ROWS_STEP, Hint
+from audit.hints.table import HINTS, ONE_LINE, Hint
 from audit.hints.trainings import TrainingLine, shown_trainings
-from audit.model.codes import Note, Reason
-from audit.model.findings import AuditedUser
-from audit.model.ids import askable_model, recorded_hash
+from audit.model.codes import Note, Reason, Status
+from audit.model.findings import AuditedUser, Summary
+from audit.model.ids import askable_model
+from audit.model.sql import literal
 from audit.model.tables import COLUMNS, DATES, PLAIN, Table, Tables
-from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord, email_or_id
+from audit.model.text import backticked, escape_controls, shortened
+from audit.model.users import ModelRecord, Population, email_or_id
 
-__all__ = [
-    "HINTS",
-    "RERUN_STEP",
-    "ROWS_STEP",
-    "Check",
-    "Hint",
-    "checklist",
-    "filled",
-    "model_url",
-    "one_line",
-    "population_answers",
-    "rows_sql",
-]
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One point of the checklist "up to date, but the pictures are poor", with this user's value."""
-
-    question: str
-    value: str
-    """What is recorded, as shown to a person."""
-    good: bool | None
-    """Whether the value is as it should be; None where only a person can tell."""
-    advice: str
+__all__ = ["HINTS", "Hint", "filled", "model_url", "one_line", "population_answers", "rows_sql"]
 
 
 def model_url(record: ModelRecord) -> str | None:
@@ -47,14 +22,13 @@ def model_url(record: ModelRecord) -> str | None:
     return f"https://replicate.com/{model}" if model else None
 
 
-def rows_sql(record: ModelRecord, tables: Tables = PLAIN) -> str:
+def rows_sql(user_id: str, tables: Tables = PLAIN) -> str:
     """A query, safe to paste into psql, that shows all training rows of the user, newest first."""
-    beginning, end = _around_user(tables.user_models)
-    return f"{beginning}{_literal(record.user_id)}{end}"
+    return literal(user_id).join(_around_literal(tables.user_models))
 
 
 @cache
-def _around_user(models: Table) -> tuple[str, str]:
+def _around_literal(models: Table) -> tuple[str, str]:
     own: dict[str, str] = {name: escape_controls(models.column(name)) for name in COLUMNS["user_models"]}
     shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *DATES)
     columns = ", ".join(own[name] for name in shown)
@@ -77,44 +51,6 @@ def one_line(user: AuditedUser) -> str:
     return line.format_map(_Values(user)) if "{" in line else line  # most lines are plain, and values cost time
 
 
-_ODD_URL = frozenset({Note.MISSING_WEIGHTS_URL, Note.GUESSED_WEIGHTS_URL, Note.WEIGHTS_URL_OF_ANOTHER_VERSION})
-
-
-def checklist(user: AuditedUser, missing_columns: frozenset[str] = frozenset()) -> tuple[Check, ...]:
-    """The guide's points for "up to date, but the pictures are poor", with this user's values."""
-    record, finding = user.record, user.finding
-    current = recorded_hash(record.replicate_version_id)
-    equal = None if finding.latest_version is None else current == finding.latest_version
-    values = _Values(user)
-
-    def verdict(column: str, bad: bool) -> bool | None:  # noqa: FBT001 - two plain facts
-        return None if column in missing_columns else not bad
-
-    bad_trigger = bool({Note.MISSING_TRIGGER_WORD, Note.TRIGGER_WORD_DIFFERS} & set(finding.notes))
-    odd_scale = Note.UNUSUAL_LORA_SCALE in finding.notes
-    scale = verdict("lora_scale", odd_scale) if (record.lora_scale or "").strip() else None  # the product's default
-    odd_url = bool(_ODD_URL & set(finding.notes))
-    return (
-        Check("Is the recorded hash the latest?", values["recorded"], equal, f"The latest is {values['latest']}."),
-        Check(
-            "Is there a trigger word?",
-            values["trigger"],
-            verdict("trigger_word", bad_trigger),
-            "Prompts must contain it.",
-        ),
-        Check("Is the LoRA scale usual?", values["scale"], scale, "Around 1 is usual."),
-        Check(
-            "Is the weights URL real?",
-            values["weights"],
-            verdict("lora_weights_url", odd_url),
-            "It must be the one that the training put out; one made from the version's hash leads nowhere.",
-        ),
-        Check(
-            "Are the training photos good?", "not recorded", None, "If all else is right: better photos, and retrain."
-        ),
-    )
-
-
 class _Values(dict[str, str]):
     """The values that steps may name, each made when it is first named: there are many, and most steps name one."""
 
@@ -123,7 +59,7 @@ class _Values(dict[str, str]):
         self._user, self._tables = user, tables
 
     def __missing__(self, name: str) -> str:
-        value = rows_sql(self._user.record, self._tables) if name == "sql" else _VALUES[name](self._user)
+        value = rows_sql(self._user.record.user_id, self._tables) if name == "sql" else _VALUES[name](self._user)
         text = self[name] = shortened(escape_controls(value), 600)
         return text
 
@@ -161,10 +97,73 @@ def _others(record: ModelRecord) -> str:
     return ", ".join(record.shared_with) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _literal(text: str) -> str:
-    quoted = escape_controls(text).replace("'", "''")
-    if quoted == text.replace("'", "''") and "\\" not in quoted:
-        return f"'{quoted}'"
-    # With a backslash or a control character only the E'' form means the same everywhere.
-    spelled = escape_controls(text.replace("\\", "\\\\")).replace("'", "''")
-    return f"E'{spelled}'"
+def population_answers(population: Population, summary: Summary, tables: Tables = PLAIN) -> tuple[Hint, ...]:
+    """Answers to "why does nobody show up?" and "why is only one affected?" from the counts, where they arise."""
+    answers = []
+    if population.users_with_completed_model == 0:
+        answers.append(_nobody(population, tables))
+    elif summary.total == 0:
+        answers.append(
+            Hint(
+                "Nobody was audited",
+                "No user matches what the run was narrowed to.",
+                ("Check --user. A shard may well be empty.",),
+            )
+        )
+    else:
+        answers.append(_affected(summary))
+    answers.extend(_left_out(population, tables))
+    return tuple(answers)
+
+
+def _nobody(population: Population, tables: Tables) -> Hint:
+    status, test = (escape_controls(tables.user_models.column(name)) for name in ("training_status", "is_test"))
+    near = [f"{count:,} {status}" for status, count in population.training_status.items()]
+    return Hint(
+        "Why nobody shows up",
+        f"The database has {population.users:,} users, and none has a training row with "
+        f"{status} = {escape_controls(tables.completed_shown)} (exactly that word, and {test} not true).",
+        (
+            f"Rows by {status}: " + (escape_controls(", ".join(near)) or "there are no rows at all") + ".",
+            f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
+            "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
+        ),
+    )
+
+
+def _affected(summary: Summary) -> Hint:
+    need, total = summary.statuses[Status.NEEDS_SYNC], summary.total
+    unknown = summary.statuses[Status.ERROR] + summary.statuses[Status.NOT_CHECKED]
+    if need == 0:
+        title, why = "Why nobody needs a sync", "Every recorded version that could be compared is the newest one."
+    elif need == 1:
+        title, why = (
+            "Why only one user is affected",
+            ("Only users who trained again after their version was recorded can fall behind; that is one user here."),
+        )
+    elif need == total:
+        title, why = (
+            "Why everybody is affected",
+            ("When all fall behind at once, recording itself is broken: look at what stores the versions."),
+        )
+    else:
+        title, why = (
+            f"Why {need:,} of {total:,} are affected",
+            ("Only users who trained again after their version was recorded, or whose record is damaged, fall behind."),
+        )
+    steps = (f"{unknown:,} users could not be judged, so the true number may be higher.",) if unknown else ()
+    return Hint(title, why, steps)
+
+
+def _left_out(population: Population, tables: Tables) -> list[Hint]:
+    facts = (
+        ("Users without a completed model", population.users - population.users_with_completed_model),
+        ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
+        ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
+        (
+            f"Completed rows whose user is not in the table {escape_controls(tables.users.sql)}",
+            population.models_without_user,
+        ),
+    )
+    steps = tuple(f"{what}: {count:,}." for what, count in facts if count)
+    return [Hint("Who is not in this report", "Rows of the database that do not show up here.", steps)] if steps else []

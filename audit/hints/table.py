@@ -1,6 +1,6 @@
-"""What each reason and note means, and what a person on call does now. One table, one entry for each code.
+"""What each reason and note means, and what a person on call does next: one entry for each code.
 
-Steps may name this user's values in braces; `hints.filled` puts them in. The names:
+Steps, lines and the checklist may name a user's values in braces; `hints.filled` puts them in. The names:
 
     {who}        e-mail, else user id              {model}      the model id, as recorded
     {recorded}   recorded version                  {latest}     latest version on Replicate
@@ -8,8 +8,8 @@ Steps may name this user's values in braces; `hints.filled` puts them in. The na
     {sql}        query that shows the user's rows  {detail}     the precise cause
     {trigger}    recorded trigger word             {scale}      recorded LoRA scale
     {weights}    recorded weights URL              {others}     users who share the model
-    {failure}    why the later training failed      {made_latest}   training that made the latest version
-    {real_weights}    its weights URL              {current_weights}  that of the recorded version's training
+    {failure}    why the later training failed     {made_latest}      training that made the latest version
+    {real_weights}     its weights URL             {current_weights}  that of the recorded version's training
     {trained_trigger}  trigger word which the recorded version was trained with
 """
 
@@ -21,7 +21,7 @@ from audit.model.codes import Note, Reason
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """One entry: a title of a few words, one or two sentences, and steps in order."""
+    """A title of a few words, one or two sentences, and steps in order."""
 
     title: str
     meaning: str
@@ -29,7 +29,7 @@ class Hint(msgspec.Struct, frozen=True):
 
 
 ROWS_STEP = "See all training rows of this user: "
-"""How the step begins that whoever sees the rows already can do without."""
+"""Beginning of the step that is needless where the rows are shown."""
 _SHOW_ROWS = ROWS_STEP + "{sql}"
 _OPEN_PAGE = "Open the model's page: {page}"
 RERUN_STEP = "Ask again for those that failed, without asking the others: sync-audit run --resume RUN"
@@ -351,4 +351,27 @@ ONE_LINE: Mapping[Reason, str] = {
     Reason.EVIDENCE_DISAGREES: "Trainings and versions disagree; audit by versions (--mode versions).",
     Reason.STOPPED: "The run ended early; finish it with --resume.",
 }
-"""The `hint` of JSON and CSV: the shortest thing that is true to say for each reason."""
+"""The `hint` of JSON and CSV: what to do, in one line for each reason."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One item of the checklist for "up to date, but the pictures are poor"."""
+
+    question: str
+    value: str
+    """What is recorded."""
+    advice: str
+
+
+CHECKLIST = (
+    Check("Is the recorded hash the latest?", "{recorded}", "The latest is {latest}."),
+    Check("Is there a trigger word?", "{trigger}", "Prompts must contain it."),
+    Check("Is the LoRA scale usual?", "{scale}", "Around 1 is usual."),
+    Check(
+        "Is the weights URL real?",
+        "{weights}",
+        "It must be the one that the training put out; one made from the version's hash leads nowhere.",
+    ),
+    Check("Are the training photos good?", "not recorded", "If all else is right: better photos, and retrain."),
+)
+"""That of the HTML report, whose script fills it in and judges each value."""

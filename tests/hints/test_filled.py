@@ -1,4 +1,4 @@
-"""The hint table is complete, and its steps are filled with a user's own values."""
+"""The hint table is complete, its steps take a user's own values, and counts are explained."""
 
 import re
 
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from audit.findings.classify import RunContext, classify
-from audit.hints.filled import checklist, filled, model_url, one_line, rows_sql
-from audit.hints.population import population_answers
+from audit.hints.filled import filled, model_url, one_line, population_answers, rows_sql
 from audit.hints.table import HINTS, ONE_LINE
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding, Summary
@@ -108,25 +107,12 @@ def test_only_a_well_formed_model_has_a_page(model: str | None, url: str | None)
     ],
 )
 def test_the_query_quotes_the_user_id(user_id: str, literal: str) -> None:
-    assert f"WHERE user_id = {literal} ORDER BY" in rows_sql(record(user_id=user_id))
+    assert f"WHERE user_id = {literal} ORDER BY" in rows_sql(user_id)
 
 
 @given(st.text(max_size=30))
 def test_the_query_is_one_line_of_visible_text(user_id: str) -> None:
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u202e]", rows_sql(record(user_id=user_id)))
-
-
-def test_the_checklist_judges_each_point_by_this_users_values() -> None:
-    odd = record(replicate_version_id=OLD, trigger_word=None, lora_scale="9", lora_weights_url=f"https://x/{OLD}")
-    user = AuditedUser(odd, classify(odd, found(NEW, OLD), RunContext()))
-    assert [check.good for check in checklist(user)] == [False, False, False, False, None]
-    assert [check.value for check in checklist(user)][1:3] == ["(none recorded)", "9"]
-
-
-def test_the_checklist_knows_what_trainings_have_shown() -> None:
-    notes = (Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)
-    user = AuditedUser(record(), Finding(reason=Reason.LATEST_VERSION, latest_version=NEW, notes=notes))
-    assert [check.good for check in checklist(user)] == [True, False, True, False, None]
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u202e]", rows_sql(user_id))
 
 
 def test_the_own_weights_are_never_those_of_another_version() -> None:
@@ -134,22 +120,6 @@ def test_the_own_weights_are_never_those_of_another_version() -> None:
     user = AuditedUser(BEHIND.record, replace(BEHIND.finding, lineage=lineage))
     own = filled(Note.WEIGHTS_URL_OF_ANOTHER_VERSION, user).steps[1]
     assert own == "The recorded version's own weights: (not known)"
-
-
-def test_the_checklist_finds_nothing_wrong_with_a_good_record() -> None:
-    user = AuditedUser(record(), classify(record(), found(NEW, OLD), RunContext()))
-    assert [check.good for check in checklist(user)] == [True, True, True, True, None]
-
-
-def test_no_lora_scale_is_neither_good_nor_bad() -> None:
-    user = AuditedUser(record(lora_scale=" "), Finding(reason=Reason.LATEST_VERSION, latest_version=NEW))
-    assert [check.good for check in checklist(user)] == [True, True, None, True, None]
-
-
-def test_the_checklist_does_not_judge_what_it_cannot_know() -> None:
-    user = AuditedUser(record(trigger_word=None), Finding(reason=Reason.TIMEOUT))
-    checks = checklist(user, frozenset(("trigger_word", "lora_scale", "lora_weights_url")))
-    assert {check.good for check in checks} == {None}
 
 
 def population(**changes: object) -> Population:
@@ -216,7 +186,7 @@ ELSEWHERE = Tables(
 
 
 def test_queries_and_answers_call_tables_and_columns_as_the_database_does() -> None:
-    sql = rows_sql(BEHIND.record, ELSEWHERE)
+    sql = rows_sql("u1", ELSEWHERE)
     assert sql.startswith('SELECT id, "State", replicate_model_id, ')
     assert """ FROM "app"."Trainings" WHERE "a {b} \\x1b" = 'u1' ORDER BY """ in sql
     assert sql in " ".join(filled(Reason.MISSING_MODEL_ID, BEHIND, ELSEWHERE).steps)

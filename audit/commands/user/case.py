@@ -175,5 +175,5 @@ def links(case: UserCase) -> Links | None:
         recorded_version=f"{page}/versions/{on_replicate}" if page and on_replicate else None,
         latest_version=f"{page}/versions/{finding.latest_version}" if page and finding.latest_version else None,
         trainings="https://replicate.com/trainings",
-        rows_sql=hints.rows_sql(record, case.tables),
+        rows_sql=hints.rows_sql(record.user_id, case.tables),
     )

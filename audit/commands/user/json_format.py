@@ -65,7 +65,7 @@ def document(case: UserCase) -> dict[str, object]:
     }
 
 
-def _row(judged: ClassifiedRow) -> dict[str, object]:
-    row = msgspec.structs.asdict(judged.row)
-    counts = judged.verdict is RowClass.COUNTS
-    return {"model_row_id": row["model_row_id"], "counts": counts, "verdict": judged.verdict, "why": judged.why, **row}
+def _row(row: ClassifiedRow) -> dict[str, object]:
+    recorded = msgspec.structs.asdict(row.row)
+    verdict = {"counts": row.verdict is RowClass.COUNTS, "verdict": row.verdict, "why": row.why}
+    return {"model_row_id": row.row.model_row_id, **verdict, **recorded}

@@ -120,8 +120,8 @@ def _rows(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
         _row(each, page, width, other_model=each.row.replicate_model_id != model)
 
 
-def _row(judged: ClassifiedRow, page: Page, width: int, *, other_model: bool) -> None:
-    row, counts = judged.row, judged.verdict is RowClass.COUNTS
+def _row(classified: ClassifiedRow, page: Page, width: int, *, other_model: bool) -> None:
+    row, counts = classified.row, classified.verdict is RowClass.COUNTS
     version = recorded_hash(row.replicate_version_id)
     shown = version[:HASH_SHOWN] if version else _shown(row.replicate_version_id, 30).strip() or "no version"
     dates = f"updated {to_minute(row.updated_at) or 'no date'}"
@@ -138,8 +138,8 @@ def _row(judged: ClassifiedRow, page: Page, width: int, *, other_model: bool) ->
         page.paragraph(", ".join(filter(None, (began, ended))), indent=indent, style=DIM)
     if other_model:
         page.paragraph(f"model {_shown(row.replicate_model_id) or '(none)'}", indent=indent, style=DIM)
-    style = "green" if counts else "bold yellow" if judged.verdict is RowClass.NEAR_MISS else ""
-    page.paragraph(f"{'counts' if counts else 'does not count'}: {judged.why}", indent=indent, style=style)
+    style = "green" if counts else "bold yellow" if classified.verdict is RowClass.NEAR_MISS else ""
+    page.paragraph(f"{'counts' if counts else 'does not count'}: {classified.why}", indent=indent, style=style)
 
 
 def _versions(case: UserCase, finding: Finding, page: Page) -> None:

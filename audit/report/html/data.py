@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit.hints import filled as hints
-from audit.hints.table import ONE_LINE
+from audit.hints.table import CHECKLIST, HINTS, ONE_LINE
 from audit.hints.trainings import (
     BASIS,
     GOING_ON,
@@ -41,7 +41,6 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.html.words import comparison
 from audit.report.view import ATTENTION, RunView
@@ -196,11 +195,8 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
             _entry(reason) | {"status": reason.status, "line": ONE_LINE[reason]} for reason in view.summary.reasons
         ],
         "notes": [_entry(note) for note in _notes(view)],
-        "checks": [
-            {"question": check.question, "value": check.value, "advice": check.advice}
-            for check in hints.checklist(_PLACEHOLDER)
-        ],
-        "sql": hints.rows_sql(_PLACEHOLDER.record, view.tables).replace("'{who}'", "{user}"),
+        "checks": CHECKLIST,
+        "sql": hints.rows_sql("{user}", view.tables).replace("'{user}'", "{user}"),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
         "origins": _ORIGINS if view.run.trainings else None,
@@ -223,28 +219,8 @@ def _notes(view: RunView) -> tuple[Note, ...]:
     return tuple(note for note in Note if note in view.summary.notes)
 
 
-_PLACEHOLDER = AuditedUser(
-    ModelRecord(
-        user_id="{who}",
-        email=None,
-        display_name=None,
-        model_row_id="",
-        replicate_model_id=None,
-        replicate_version_id="{recorded}",
-        trigger_word="{trigger}",
-        lora_scale="{scale}",
-        lora_weights_url="{weights}",
-        created_at=None,
-        updated_at=None,
-        completed_at=None,
-    ),
-    Finding(reason=Reason.LATEST_VERSION, latest_version="{latest}"),
-)
-"""A user whose checklist is a template, with the names that the hint table uses."""
-
-
 def _entry(code: Reason | Note) -> dict[str, object]:
-    hint = hints.HINTS[code]
+    hint = HINTS[code]
     return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": hint.steps}
 
 
@@ -387,7 +363,7 @@ def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
     }
     return {
         "page": hints.model_url(record) or "",
-        "sql": escape_controls(hints.rows_sql(record, tables)),
+        "sql": escape_controls(hints.rows_sql(record.user_id, tables)),
         "compared": compared and [escape_controls(part) for part in compared],
         "guard": [name for name, text in cells.items() if text and looks_like_formula(text)],
     }

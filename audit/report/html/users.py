@@ -94,7 +94,7 @@ class Sheet:
 
     def __init__(self, user: AuditedUser, tables: Tables) -> None:
         self.user, self._tables = user, tables
-        self.sql = hints.rows_sql(user.record, tables)
+        self.sql = hints.rows_sql(user.record.user_id, tables)
         self.hint = hints.one_line(user)
         self.trainings = [(label, training_facts(each)) for label, each in labelled(shown_trainings(user))]
 

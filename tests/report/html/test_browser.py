@@ -6,13 +6,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from audit.hints import filled as hints
+from audit.hints.table import CHECKLIST
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.tables import PLAIN
+from audit.model.tables import PLAIN, Column
 from audit.report import csv_report
 from audit.report.facts import facts
 from audit.report.html import data as html_data
@@ -21,6 +23,7 @@ from audit.report.html.words import comparison
 from audit.report.view import RunView
 from tests.support.report_browser import Open, Tab, browser, opened, written
 from tests.support.report_samples import (
+    INFO,
     SampleRun,
     everything,
     outdated,
@@ -219,7 +222,7 @@ async def test_the_query_can_be_copied(opened: Open, clipboard: str) -> None:
     await expect(tab.page.locator("#said")).to_have_text("Copied")
     await tab.page.focus("#q")
     await tab.page.keyboard.press("Control+V")
-    assert await tab.page.input_value("#q") == hints.rows_sql(USERS[0].record)
+    assert await tab.page.input_value("#q") == hints.rows_sql(USERS[0].record.user_id)
 
 
 async def downloaded(tab: Tab) -> bytes:
@@ -285,19 +288,41 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
 
 
 async def test_the_checklist_has_this_users_values(opened: Open) -> None:
-    users = [
-        up_to_date(1, trigger_word="OHWX", lora_scale="0.9"),
-        up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
-        up_to_date(3, notes=(Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)),
+    plain = up_to_date(1, trigger_word="OHWX", lora_scale="0.9")
+    verdicts = [
+        (plain, [True, True, True, True, None]),
+        (
+            up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
+            [True, False, True, False, None],
+        ),
+        (
+            up_to_date(3, notes=(Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)),
+            [True, False, True, False, None],
+        ),
+        (up_to_date(4, lora_scale="9", notes=(Note.UNUSUAL_LORA_SCALE,)), [True, True, False, True, None]),
     ]
-    tab = await (await opened(SampleRun(users))).ready()
-    for place, user in enumerate(users):
+    tab = await (await opened(SampleRun([user for user, _ in verdicts]))).ready()
+    for place, (user, good) in enumerate(verdicts):
         await tab.rows().nth(place).click()
-        checks = tab.page.locator(".checks li")
-        assert await checks.locator("b").all_inner_texts() == [check.question for check in hints.checklist(user)]
-        assert await checks.locator("code").all_inner_texts() == [check.value for check in hints.checklist(user)]
-        good = [{None: "null", True: "true", False: "false"}[check.good] for check in hints.checklist(user)]
-        assert await checks.evaluate_all("items => items.map((item) => item.className)") == good
+        checks, record = tab.page.locator(".checks li"), user.record
+        assert await checks.locator("b").all_inner_texts() == [check.question for check in CHECKLIST]
+        assert await checks.locator("code").all_inner_texts() == [
+            record.replicate_version_id,
+            record.trigger_word or "(none recorded)",
+            record.lora_scale,
+            record.lora_weights_url,
+            "not recorded",
+        ]
+        classes = [{None: "null", True: "true", False: "false"}[each] for each in good]
+        assert await checks.evaluate_all("items => items.map((item) => item.className)") == classes
+
+
+async def test_the_checklist_judges_no_column_that_the_table_lacks(opened: Open) -> None:
+    lacking = replace(INFO, missing_columns=(Column.TRIGGER_WORD, Column.LORA_SCALE, Column.LORA_WEIGHTS_URL))
+    tab = await (await opened(SampleRun([up_to_date(1)], lacking))).ready()
+    await tab.rows().first.click()
+    classes = await tab.page.locator(".checks li").evaluate_all("items => items.map((item) => item.className)")
+    assert classes == ["true", "null", "null", "null", "null"]
 
 
 async def test_dates_show_the_readers_local_time(opened: Open) -> None:
