@@ -2,265 +2,23 @@
 
 `sync-audit.toml`, or `pyproject.toml` with a table `[tool.sync-audit]`, in the working directory or the nearest one
 above it; the first of the two wins where both are. A directory with `.git` is the last one that is looked at.
+
+Its table `[database]` says what tables and columns are called. Names are written as SQL writes them, but that case is
+kept without quotes: `app.Trainings`, `"my.schema".trainings`.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from audit.cli.table_names import mapping
 from audit.errors import SettingsError
-from audit.model.tables import Tables
-from audit.postgres.url import parse_database_url
-
-ValueKind = Literal["text", "texts", "url", "number", "flag", "count", "path", "outputs"]
-Keys = Mapping[str, ValueKind | tuple[str, ...]]
-"""What kind of value each key takes; or one of these words."""
-SHARED = "Config files are shared and committed. Set REPLICATE_API_TOKEN, or name a file in token-file."
-"""Why there is no secret in them, and what to do instead."""
-_TOKEN = re.compile(r"\br8_[A-Za-z0-9]{8}")
-_WANTED: Mapping[ValueKind, str] = {
-    "text": "a text in quotes",
-    "texts": "a text in quotes or a list of them",
-    "url": "a text in quotes",
-    "number": "a number",
-    "flag": "true or false",
-    "count": "0, 1 or 2",
-    "path": "a path in quotes",
-    "outputs": "[FORMAT=]PATH in quotes or a list of them",
-}
-
-
-def value_of(key: str, kind: ValueKind | tuple[str, ...], value: object, folder: Path | None) -> object:
-    """`value` as the option called `key` would give it; relative paths are below `folder`, where there is one.
-
-    Raises SettingsError, which names the key and never shows a value: it might be a secret.
-    """
-    given: object
-    if isinstance(kind, tuple):
-        given, wanted = value if value in kind else None, " or ".join(f'"{word}"' for word in kind)
-    else:
-        given, wanted = _READ[kind](value, folder), _WANTED[kind]
-    if given is None:
-        raise SettingsError(f"{key} must be {wanted}{_instead(value)}")
-    if any(_TOKEN.search(str(each)) for each in (given if isinstance(given, tuple) else (given,))):
-        raise SettingsError(f"{key} holds an API token, which has no place in a config file", SHARED)
-    return given
-
-
-def _instead(value: object) -> str:
-    """What kind of value it is. Never the value itself: it may be a secret."""
-    names = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
-    kind = names.get(type(value), "" if isinstance(value, str) else "a date or time")
-    return f", not {kind}" if kind else ""
-
-
-def _text(value: object, folder: Path | None = None) -> str | None:  # noqa: ARG001 - one of `_READ`
-    return value if isinstance(value, str) else None
-
-
-def _texts(value: object, folder: Path | None = None) -> tuple[str, ...] | None:  # noqa: ARG001 - one of `_READ`
-    listed = value if isinstance(value, list) else [value]
-    texts = tuple(each for each in listed if isinstance(each, str))
-    return texts if len(texts) == len(listed) else None
-
-
-def _url(value: object, _folder: Path | None) -> str | None:
-    """Raises SettingsError where it holds a password; whether it is right is found out when it is used."""
-    if not isinstance(value, str):
-        return None
-    database = parse_database_url(value)
-    if database.password is not None or "sslpassword" in dict(database.tls):
-        raise SettingsError(
-            "database-url holds a password, which has no place in a config file",
-            "Config files are shared and committed. Leave it out and set PGPASSWORD or a ~/.pgpass, or set the whole "
-            "URL in DATABASE_URL.",
-        )
-    return value
-
-
-def _number(value: object, _folder: Path | None) -> str | None:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _flag(value: object, _folder: Path | None) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _count(value: object, _folder: Path | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2 else None
-
-
-def _path(value: object, folder: Path | None) -> str | None:
-    """There is no shell to see to a ~, so it is seen to here."""
-    if not isinstance(value, str):
-        return None
-    try:
-        path = Path(value).expanduser()
-    except RuntimeError:  # there is no such user, so it may as well be a name
-        path = Path(value)
-    return str(folder / path) if folder and value else str(path) if value else ""
-
-
-def _outputs(value: object, folder: Path | None) -> tuple[str, ...] | None:
-    listed = _texts(value)
-    return None if listed is None else tuple(_output(each, folder) for each in listed)
-
-
-def _output(given: str, folder: Path | None) -> str:
-    name, equals, path = given.partition("=")
-    if not equals or re.search(r"[/.\\]", name):
-        return str(_path(given, folder)) if given != "-" else given
-    return f"{name}={_path(path, folder) if path != '-' else path}"
-
-
-_READ: Mapping[ValueKind, Callable[[object, Path | None], object]] = {
-    "text": _text,
-    "texts": _texts,
-    "url": _url,
-    "number": _number,
-    "flag": _flag,
-    "count": _count,
-    "path": _path,
-    "outputs": _outputs,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What a config file says to one command."""
-
-    name: str
-    """The file, as a person would name it from the working directory."""
-    values: Mapping[str, object] = field(default_factory=dict)
-    """By parameter, as options have them; paths are relative to the working directory."""
-    tables: Tables | None = None
-    """None where it says nothing of them."""
-
-
-_TALK: Keys = {"verbose": "count", "quiet": "flag", "log-format": ("text", "json"), "no-progress": "flag"}
-KEYS: Keys = {
-    "database-url": "url",
-    "token-file": "path",
-    "base-url": "text",
-    "output": "outputs",
-    "run-file": "path",
-    "concurrency": "number",
-    "rate": "number",
-    "timeout": "number",
-    "retries": "number",
-    "statement-timeout": "number",
-    "user": "texts",
-    "limit": "number",
-    "shard": "text",
-    "order-by": "text",
-    "include-tests": "flag",
-    "trainings": "flag",
-    "trainings-since": "text",
-    "mode": ("versions", "trainings"),
-    "verify-sample": "number",
-    "baseline": "path",
-    "fail-on": "text",
-    "accept": "path",
-    "redact": "flag",
-    "exit-zero": "flag",
-    "github": ("auto", "off"),
-    "json": "flag",
-    **_TALK,
-}
-"""Of the top level."""
-COMMANDS: Mapping[str, Keys] = {
-    "render": {"output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
-    "merge": {"run-file": "path", "output": "outputs", "accept": "path", "redact": "flag", "exit-zero": "flag"},
-    "diff": {"output": "outputs", "redact": "flag"},
-    "sync": {
-        "database-url": "url",
-        "token-file": "path",
-        "output": "path",
-        "include": "texts",
-        "max-age": "text",
-        "user": "texts",
-        **dict.fromkeys(("limit", "concurrency", "rate", "timeout", "retries", "statement-timeout"), "number"),
-        **dict.fromkeys(("no-recheck", "touch", "redact"), "flag"),
-    },
-    "demo": {"output": "outputs", "keep": "flag", "exit-zero": "flag", **_TALK},
-}
-"""Tables of commands that have one of their own, and their keys."""
-_OF_THE_RUN: Mapping[str, tuple[str, ...]] = {"merge": ("run_file",), "sync": ("user", "limit")}
-"""By command, what is said outside of its table about a single run: that of all shards has another file, and whom a run
-was narrowed to is in its run file."""
-REFUSED: Mapping[str, str] = {
-    "resume": "it is about one run: write --resume RUN on the command line",
-    "run": "options of `sync-audit run` stand at the top level, and --run RUN on the command line",
-    "config": "the file cannot name another one",
-    "no-accept": "it is about one run: write --no-accept on the command line",
-    **dict.fromkeys(
-        ("because", "until", "reason", "version", "author", "file"),
-        "it is about one entry: write it on the command line of `sync-audit accept`",
-    ),
-    "no-config": "the file cannot say that it is not to be read",
-    "apply": "it changes the database: write --apply on the command line",
-    "yes": "it changes the database unasked: write --yes on the command line",
-    **dict.fromkeys(
-        ("partial", "any-account"), "it is about one merge: write it on the command line of `sync-audit merge`"
-    ),
-    "undo": "it changes the database: write --undo FILE on the command line",
-}
-_SECRET = re.compile("token|password|passwd|secret|api-?key|credential")
-
-
-def config(document: Mapping[str, object], command: str, name: str, folder: Path | None) -> Config:
-    """What `document`, the parsed file called `name`, says to `command`; all of it is checked, whoever asks.
-
-    Relative paths are relative to `folder`; None where that is the working directory. Raises SettingsError, which
-    names the key, and never shows a value that might be a secret.
-    """
-    top = {key: value for key, value in document.items() if key not in {"database", *COMMANDS}}
-    tables = {key: _values(_table(document, key), COMMANDS[key], f"{key}.", folder) for key in COMMANDS}
-    values = _values(top, KEYS, "", folder)
-    if command == "demo":
-        values = {}
-    elif command in COMMANDS:
-        not_meant = {"output", "accept", *_OF_THE_RUN.get(command, ())}
-        values = {key: value for key, value in values.items() if key not in not_meant}
-    own = tables.get(command, {})
-    mapped = mapping(_table(document, "database")) if "database" in document else None
-    return Config(name, values | own, mapped)
-
-
-def _table(document: Mapping[str, object], name: str) -> Mapping[str, object]:
-    table = document.get(name, {})
-    if not isinstance(table, dict):
-        raise SettingsError(f"{name} must be a table", f"Write it as [{name}].")
-    return table
-
-
-def _values(table: Mapping[str, object], keys: Keys, within: str, folder: Path | None) -> dict[str, object]:
-    """By parameter, converted to what the options of that name give."""
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        if key not in keys:
-            raise _unknown(key, keys, within)
-        values["as_json" if key == "json" else key.replace("-", "_")] = value_of(within + key, keys[key], value, folder)
-    return values
-
-
-def _unknown(key: str, keys: Keys, within: str) -> SettingsError:
-    option = key.casefold().replace("_", "-")
-    if option in REFUSED:
-        return SettingsError(f"{within}{key} has no place in a config file: {REFUSED[option]}")
-    near = get_close_matches(option, (*keys, *(() if within else (*COMMANDS, "database"))), 1)
-    if _SECRET.search(option) and option not in keys:
-        return SettingsError(f"{within}{key} has no place in a config file: it sounds like a secret", SHARED)
-    if near:
-        return SettingsError(f"unknown key {within}{key}", f"Did you mean {near[0]}?")
-    return SettingsError(f"unknown key {within}{key}", f"There are {', '.join(keys)}.")
-
+from audit.model.tables import COLUMNS, TABLES, Table, TableName, Tables
 
 LARGEST = 1_000_000
 """Bytes. A larger file is something else."""
@@ -289,6 +47,14 @@ def above(start: Path) -> Iterator[tuple[Path, Path]]:
         yield folder, Path(*[".."] * depth)
         if (folder / ".git").exists():
             return
+
+
+def working_directory() -> Path | None:
+    """None where it has been removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def is_there(path: Path) -> bool:
@@ -344,40 +110,68 @@ def check_owner(path: Path, kind: Kind) -> None:
 NAME = "sync-audit.toml"
 PYPROJECT = "pyproject.toml"
 TABLE = "tool.sync-audit"
-_KIND = Kind("config file", "--config", "--no-config")
+KIND = Kind("config file", "--config", "--no-config")
 
 
-def read(path: Path, command: str) -> Config:
-    """What the file `path` says to `command`. Raises SettingsError, which names the file."""
+class ConfigFile(NamedTuple):
+    """A parsed config file."""
+
+    name: str
+    """The file, as a person would name it from the working directory."""
+    document: Mapping[str, object]
+    folder: Path | None
+    """Relative paths in it are below this one; None where that is the working directory."""
+    tables: Tables | None
+    """What tables and columns are called; None where it says nothing of them."""
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """A SettingsError within names the config file called `name`."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}", error.next_step or KIND.step) from error
+
+
+def table(document: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """What stands below `[name]`. Raises SettingsError."""
+    found = document.get(name, {})
+    if not isinstance(found, dict):
+        raise SettingsError(f"{name} must be a table", f"Write it as [{name}].")
+    return found
+
+
+def read(path: Path) -> ConfigFile:
+    """The file `path`. Raises SettingsError, which names it."""
     document = _document(path)
     if document is None:
         raise SettingsError(f"--config {path}: it has no table [{TABLE}]", f"Only {NAME} needs none.")
-    return _config(document, path, str(path), command)
+    return _config_file(path, str(path), document)
 
 
-def find(start: Path, command: str) -> Config | None:
-    """What the config file that holds for the directory `start` says to `command`; None where there is none."""
+def find(start: Path) -> ConfigFile | None:
+    """The config file that holds for the directory `start`; None where there is none. Raises SettingsError."""
     for folder, called in above(start):
         for name in (NAME, PYPROJECT):
             path = folder / name
             document = _document(path) if is_there(path) else None
             if document is not None:
-                check_owner(path, _KIND)  # it could send the token anywhere
-                return _config(document, path, str(called / name), command)
+                check_owner(path, KIND)  # it could send the token anywhere
+                return _config_file(path, str(called / name), document)
     return None
 
 
-def _config(document: Mapping[str, object], path: Path, name: str, command: str) -> Config:
+def _config_file(path: Path, name: str, document: Mapping[str, object]) -> ConfigFile:
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - links stay, as a person has named them
-    try:
-        return config(document, command, name, None if folder == Path.cwd() else folder)
-    except SettingsError as error:
-        raise SettingsError(f"{name}: {error}", error.next_step or _KIND.step) from error
+    with blaming(name):
+        tables = mapping(table(document, "database")) if "database" in document else None
+    return ConfigFile(name, document, None if folder == working_directory() else folder, tables)
 
 
 def _document(path: Path) -> Mapping[str, object] | None:
     """The part of the file that is for us; None for a `pyproject.toml` that has none."""
-    document = parsed(path, _KIND)
+    document = parsed(path, KIND)
     if path.name != PYPROJECT:
         return document
     tools = document.get("tool")
@@ -385,3 +179,116 @@ def _document(path: Path) -> Mapping[str, object] | None:
     if table is not None and not isinstance(table, dict):
         raise SettingsError(f"{path}: {TABLE} is no table", f"Write it as [{TABLE}].")
     return table
+
+
+LONGEST = 63
+"""Bytes of a name; PostgreSQL cuts longer ones, and might find another table."""
+OTHER_STATUSES = ("pending", "processing", "training", "failed")
+"""Words that mean something else to the audit already."""
+_PART = r'"(?:[^"]|"")+"|[^".]+'
+_PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
+_STEP = "Names are written as in SQL: app.trainings, or with quotes around a part that has a dot in it."
+Raw = Mapping[str, object]
+
+
+def mapping(raw: Raw) -> Tables:
+    """Tables as `raw` calls them: `tables`, `columns` and `completed`. Raises SettingsError, which names the key."""
+    known(raw, ("tables", "columns", "completed"), "database")
+    paths = _part(raw, "tables")
+    known(paths, TABLES, "database.tables")
+    columns = dict[TableName, dict[str, str]]({name: {} for name in TABLES})
+    for table, column, key, own in _columns(_part(raw, "columns")):
+        if column in columns[table]:
+            raise SettingsError(f"{key} says again what {table}.{column} is called", "Remove one of the two.")
+        columns[table][column] = own
+    users, models = (_table(name, paths, columns[name]) for name in TABLES)
+    return Tables(users=users, user_models=models, completed=_completed(raw))
+
+
+def known(raw: Raw, names: Iterable[str], within: str) -> None:
+    """Raises SettingsError for a key of `raw` that is none of `names`, with the nearest one."""
+    candidates = tuple(names)
+    for key in raw:
+        if key not in candidates:
+            near = get_close_matches(key.casefold(), candidates, 1)
+            step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(candidates)}."
+            raise SettingsError(f"unknown key {within}.{key}", step)
+
+
+def _part(raw: Raw, name: str) -> Raw:
+    part = raw.get(name, {})
+    if not isinstance(part, dict):
+        raise SettingsError(f"database.{name} must be a table, not {part!r}", f"Write it as [database.{name}].")
+    return part
+
+
+def _table(name: TableName, paths: Raw, columns: Mapping[str, str]) -> Table:
+    path = _path(paths[name], f"database.tables.{name}") if name in paths else ()
+    return Table(
+        name,
+        path if path != (name,) else (),
+        tuple((column, own) for column, own in columns.items() if own != column),
+    )
+
+
+def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
+    """Table, column, key, and the database's name. Columns that both tables have are said in a table's own part."""
+    for key, value in raw.items():
+        where = f"database.columns.{key}"
+        if key in TABLES:
+            if not isinstance(value, dict):
+                raise SettingsError(f"{where} must be a table, not {value!r}", f"Write it as [{where}].")
+            table: TableName = key
+            known(value, COLUMNS[table], where)
+            for column, own in value.items():
+                yield table, column, f"{where}.{column}", _name(own, f"{where}.{column}")
+            continue
+        known({key: value}, {name: None for table in TABLES for name in COLUMNS[table]}, "database.columns")
+        tables = [table for table in TABLES if key in COLUMNS[table]]
+        if len(tables) > 1:
+            raise SettingsError(
+                f"{where}: both tables have a column {key}",
+                f"Write it below [database.columns.{tables[0]}] or [database.columns.{tables[1]}].",
+            )
+        yield tables[0], key, where, _name(value, where)
+
+
+def _name(value: object, key: str) -> str:
+    path = _path(value, key)
+    if len(path) > 1:
+        raise SettingsError(f"{key} must be the name of a column, not {value!r}", _STEP)
+    return path[0]
+
+
+def _path(value: object, key: str) -> tuple[str, ...]:
+    """Schema and name, or a name alone."""
+    if not isinstance(value, str):
+        raise SettingsError(f"{key} must be a name in quotes, not {value!r}", _STEP)
+    match = _PATH.fullmatch(value)
+    if not match:
+        raise SettingsError(f"{key} is no name of a table or column: {value!r}", _STEP)
+    parts = [part[1:-1].replace('""', '"') if part[0] == '"' else part for part in match.groups() if part]
+    for part in parts:
+        if part != part.strip() or not part.isprintable() or len(part.encode()) > LONGEST:
+            raise SettingsError(
+                f"{key}: {part!r} has blanks around it, control characters, or more than {LONGEST} bytes",
+                "Write the name exactly as the database has it.",
+            )
+    return tuple(parts)
+
+
+def _completed(raw: Raw) -> tuple[str, ...]:
+    value = raw.get("completed", "completed")
+    words = value if isinstance(value, list) else [value]
+    if not words or not all(isinstance(word, str) and word and word.isprintable() for word in words):
+        raise SettingsError(
+            f"database.completed must be a word or a list of words, not {value!r}",
+            'Write what training_status says of a training that has completed: completed = "succeeded"',
+        )
+    for word in words:
+        if word in OTHER_STATUSES:
+            raise SettingsError(
+                f"database.completed: {word!r} means another state of a training to the audit",
+                f"{', '.join(OTHER_STATUSES)} cannot mean completed; a view may translate them.",
+            )
+    return tuple(dict.fromkeys(words))

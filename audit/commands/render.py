@@ -1,33 +1,37 @@
 """`sync-audit render`: reports again, from a run file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
 from audit.cli.errors import show_error
+from audit.cli.settings import Command, FilePath
 
 if TYPE_CHECKING:
     from audit.model.exit_status import ExitStatus
 
 
-@click.command("render")
-@click.argument("run_file", metavar="RUN", shell_complete=options.files)
-@options.output("default: HTML and CSV beside RUN")
-@options.accept("as in the run")
-@options.redact
-@options.exit_zero
-@told.config
-def command(run_file: str, **given: object) -> "ExitStatus":
+@click.command(
+    "render",
+    cls=Command,
+    own=("output", "accept"),
+    settings=(
+        options.output.but(show_default="HTML and CSV beside RUN"),
+        options.accept.but(show_default="as in the run"),
+        *(options.no_accept, options.redact, options.exit_zero),
+    ),
+)
+@click.argument("run", metavar="RUN", type=FilePath())
+@click.pass_context
+def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     """Write the reports of a run again, from its run file RUN.
 
     Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code; with --accept
     or --no-accept they are as if the run had been made so.
     """
     from audit.cli.signals import leaving
-    from audit.cli.values import outputs_from
     from audit.commands import outputs as reporting
     from audit.commands.accept.file import acceptances_for, judges_anew
     from audit.commands.run import summary as ending
@@ -35,12 +39,11 @@ def command(run_file: str, **given: object) -> "ExitStatus":
     from audit.report.writer import Output
     from audit.runfile import DamagedError, RunFile, open_salvaged
 
-    said = told.said("render", given)
-    path, redact = Path(run_file), said.flag("redact")
-    wanted = [Output(*each) for each in outputs_from(said) or outputs_beside(path)]
+    path, redact, exit_zero = Path(run), given["redact"], given["exit_zero"]
+    wanted = [Output(*each) for each in given["outputs"] or outputs_beside(path)]
     reporting.check_outputs(wanted, path)
-    anew, exit_zero = judges_anew(said), said.flag("exit_zero")
-    acceptances = acceptances_for(said) if anew else None
+    anew = judges_anew(ctx)
+    acceptances = acceptances_for(ctx) if anew else None
     with leaving():
         try:
             with RunFile.open(path) as opened:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from audit import __version__
 from audit.cli.signals import Stop
-from audit.commands.settings import ResumeSettings, RunSettings
+from audit.commands.settings import ResumeSettings
 from audit.errors import AuditError, ReplicateError
 from audit.model.codes import Reason
 from audit.model.findings import Finding
@@ -57,16 +57,16 @@ class ProgressListener(Protocol):
         """No model will be asked any more."""
 
 
-def target(settings: RunSettings | ResumeSettings) -> Target:
+def target(settings: ResumeSettings) -> Target:
     """Where and how `settings` say to ask."""
     return Target(
         base_url=settings.base_url,
         token=settings.token,
         user_agent=f"sync-audit/{__version__}",
-        concurrency=settings.concurrency,
-        per_minute=settings.per_minute,
-        timeout=settings.timeout,
-        retries=settings.retries,
+        concurrency=settings.choices.concurrency,
+        per_minute=settings.choices.per_minute,
+        timeout=settings.choices.timeout,
+        retries=settings.choices.retries,
         proxy=settings.proxy,
     )
 

@@ -1,196 +1,256 @@
-"""What a run was told, as one frozen value.
+"""What a run is told when it is begun, resumed or repaired, as frozen values made of a command's settings.
 
 Everything that is wrong or missing is a `SettingsError`. Secrets never show in a repr.
 """
 
-import math
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import os
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from audit.cli.settings import Said, option
-from audit.cli.values import (
-    CONCURRENCY,
-    RETRIES,
-    STATEMENT_TIMEOUT,
-    TIMEOUT,
-    base_url_from,
-    database_from,
-    fail_on_from,
-    filters_from,
-    number_from,
-    order_by_from,
-    outputs_from,
-    password_of,
-    rate_from,
-    shard_from,
-    token_from,
-)
+import click
+import msgspec
+
+from audit.cli import options
+from audit.cli.settings import check, file_of, is_given, refuse
 from audit.errors import SettingsError
-from audit.model.codes import FailOn, Format, Mode, OrderBy
+from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
 from audit.model.replies import TrainingsRead
-from audit.model.run import Filters, Shard
+from audit.model.run import Choices, Filters, RunInfo, Shard
+from audit.model.shard import spelled
+from audit.model.tables import PLAIN
+from audit.model.times import utc_text
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
-
-SAMPLE = 1.0
-"""Percent of those settled by trainings whose versions are asked for all the same."""
-
-
-def trainings_wanted(said: Said, now: datetime) -> TrainingsRead | None:
-    """What is said of them; None where they are not to be read. Raises SettingsError.
-
-    A config file may say how trainings are to be read where they are, and be heard no further where they are not.
-    """
-    with said.blaming("mode"):
-        mode = _mode(said.text("mode") or "versions")
-    if mode != "trainings" and said.options.get("verify_sample") is not None:
-        raise SettingsError(
-            "--verify-sample has no meaning without --mode trainings", "By versions everybody is asked for."
-        )
-    if mode != "trainings" and not said.flag("trainings"):
-        if said.options.get("trainings_since") is not None:
-            raise SettingsError("--trainings-since has no meaning without --trainings", "Add --trainings.")
-        return None
-    since, sample = said.text("trainings_since"), said.text("verify_sample")
-    with said.blaming("trainings_since"):
-        back_to = None if since is None else _since(since, now)
-    with said.blaming("verify_sample"):
-        percent = _percent(sample)
-    return TrainingsRead(mode=mode, since=back_to, sample=percent if mode == "trainings" else 0.0)
-
-
-def _mode(text: str) -> Mode:
-    if text not in get_args(Mode):
-        raise SettingsError(f"--mode must be one of {', '.join(get_args(Mode))}, not {text!r}")
-    return cast(Mode, text)
-
-
-def _since(text: str, now: datetime) -> str:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise SettingsError(
-            f"--trainings-since must be a date or a time in ISO 8601, not {text!r}", "For example 2026-03-01."
-        ) from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    if moment > now:
-        raise SettingsError(f"--trainings-since {text} is in the future", "Trainings that are read began after it.")
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _percent(text: str | None) -> float:
-    if text is None:
-        return SAMPLE
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 100:
-        raise SettingsError(f"--verify-sample must be a percentage from 0 to 100, not {text!r}")
-    return value
-
 
 REPORTS = "reports"
 """Where reports and run files go unless told otherwise, below the working directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """Settings of `sync-audit run`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSettings:
+    """Settings of whoever goes on with a run: all else is in its run file."""
 
-    database: Database
     token: str = field(repr=False)
     base_url: str
     """With `/v1`, without a slash at the end."""
     proxy: str | None = field(repr=False)
     """For `base_url`, from HTTPS_PROXY and NO_PROXY; it may hold a password. Never for loopback addresses."""
-    outputs: tuple[tuple[Format, str], ...]
-    """Format and path; `-` is standard output."""
-    run_file: Path
-    concurrency: int = 32
-    per_minute: int = 2400
-    timeout: float = 30.0
-    """Seconds for one attempt."""
-    retries: int = 4
-    statement_timeout: float = 120.0
-    """Seconds for one statement in PostgreSQL."""
-    order_by: OrderBy = "updated_at"
-    filters: Filters = Filters()  # noqa: RUF009 - frozen
+    choices: Choices
+    """How the run is made; the run file keeps it for whoever finishes the run."""
     redact: bool = False
+    acceptances: Acceptances | None = None
+    """Null without a file of them."""
+    replaces_acceptances: bool = False
+    """Whether `acceptances` take the place of those of the run."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not show up anywhere, such as in a library's log line."""
+        return (self.token, password_of(self.proxy))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings(ResumeSettings):
+    """Settings of `sync-audit run`."""
+
+    database: Database
+    run_file: Path
+    statement_timeout: float = options.statement_timeout.initial
+    """Seconds for one statement in PostgreSQL."""
+    order_by: OrderBy = options.order_by.initial
+    filters: Filters = Filters()  # noqa: RUF009 - frozen
     trainings: TrainingsRead | None = None
     """Whether and how trainings are to be read."""
     baseline: Path | None = None
     """An earlier run: its run file or JSON report."""
-    fail_on: FailOn = "any"
-    acceptances: Acceptances | None = None
-    """Null without a file of them."""
     shard: Shard | None = None
     """Which part of the models; None for all of them."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not show up anywhere, such as in a library's log line."""
-        return (self.token, self.database.password or "", password_of(self.proxy))
+        return (self.token, password_of(self.proxy), self.database.password or "")
 
 
-def run_settings(said: Said, now: datetime) -> RunSettings:
-    """Settings of a run. Reads the token file, and no other. `now` gives default files their names."""
-    base_url = base_url_from(said)
-    shard, filters = _part(said)
-    default = default_run_file(now, shard)
-    run_file, baseline = said.text("run_file"), said.text("baseline")
+def password_of(proxy: str | None) -> str:
+    """As the proxy wants it; "" where it needs none."""
+    return unquote(urlsplit(proxy).password or "") if proxy else ""
+
+
+def default_choices(**changes: Any) -> Choices:
+    """How a run is made that is told nothing, but for `changes`."""
+    settings = (options.concurrency, options.rate, options.timeout, options.retries, options.fail_on)
+    return Choices(**{"outputs": (), **{each.id: each.type(each.initial) for each in settings}, **changes})
+
+
+def chosen(ctx: click.Context, kept: Choices | None) -> Choices:
+    """How a run is made: as `kept` says, and where something else is said now, so."""
+    now = {name: ctx.params[name] for name in Choices.__struct_fields__ if name in ctx.params}
+    if kept is None:
+        return default_choices(**now)
+    return msgspec.structs.replace(kept, **{name: value for name, value in now.items() if is_given(ctx, name)})
+
+
+def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
+    """Settings of a run that is begun. Of options that the command lacks, variables and the config file are heard.
+
+    Reads the token file, and no other. `now` gives default files their names.
+    """
+    for each in chain.from_iterable(options.RUN.values()):
+        each.look_up(ctx)
+    check(ctx)
+    given = ctx.params
+    shard, baseline = given["shard"], given["baseline"]
+    if shard and given["limit"] is not None:
+        raise SettingsError(
+            f"{options.limit.blamed(ctx)} and {options.shard.blamed(ctx)} exclude each other: the first users of each "
+            "shard are not the first users of all",
+            "For a trial run leave the shard out; for a part of the users name them with --user.",
+        )
+    choices, default = chosen(ctx, None), default_run_file(now, shard)
+    check_fail_on(ctx, choices.fail_on, compared=baseline is not None)
+    changes: dict[str, Any] = {"outputs": choices.outputs or outputs_beside(default)}
+    if shard and not is_given(ctx, options.rate.id):  # shards share what one run would make
+        changes["per_minute"] = max(1, choices.per_minute // shard.of)
     return RunSettings(
-        database=database_from(said),
-        token=token_from(said),
-        base_url=base_url,
-        proxy=proxy_for(base_url, said.environ),
-        outputs=outputs_from(said) or outputs_beside(default),
-        run_file=Path(run_file) if run_file else default,
-        concurrency=int(number_from(CONCURRENCY, said)),
-        per_minute=rate_from(said, shard),
-        timeout=number_from(TIMEOUT, said),
-        retries=int(number_from(RETRIES, said)),
-        statement_timeout=number_from(STATEMENT_TIMEOUT, said),
-        order_by=order_by_from(said),
-        filters=filters,
-        redact=said.flag("redact"),
-        trainings=trainings_wanted(said, now),
+        **_asking(ctx, given["base_url"]),
+        database=database_of(ctx),
+        choices=msgspec.structs.replace(choices, **changes),
+        run_file=Path(given["run_file"] or default),
+        statement_timeout=given["statement_timeout"],
+        order_by=given["order_by"],
+        filters=filters_of(ctx),
+        redact=given["redact"],
+        trainings=trainings_wanted(ctx, now),
         baseline=Path(baseline) if baseline else None,
-        fail_on=fail_on_from(said, compared=baseline is not None),
         shard=shard,
     )
 
 
-def _part(said: Said) -> tuple[Shard | None, Filters]:
-    """Which of the models, and which of the users. Raises SettingsError."""
-    shard, filters = shard_from(said), filters_from(said)
-    if shard and filters.limit is not None:
+def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) -> ResumeSettings:
+    """Settings for finishing the run that `info` and `choices` describe: where nothing is said now, they hold.
+
+    Raises SettingsError where what is said now belongs to another audit; both sides are then named.
+    """
+    settings = list(chain.from_iterable(options.RUN.values()))
+    never = [each for each in settings if each.resumed == "never"]
+    refuse(ctx, never, "with --resume: the run goes on as it was begun")
+    check(ctx, unused=never)
+    _check_tables(
+        ctx,
+        info,
+        "in the run to be resumed: two audits do not mix",
+        "Use the config file of that run (--config) or none (--no-config), or start a new run without --resume.",
+    )
+    before = {"database": info.database, "base_url": info.base_url, "order_by": info.order_by, "shard": info.shard}
+    before |= msgspec.structs.asdict(info.filters)
+    for each in settings:
+        now = ctx.params[each.id]
+        now = now.label if isinstance(now, Database) else now
+        if each.resumed == "same" and is_given(ctx, each.id) and now != before[each.id]:
+            raise SettingsError(
+                f"{each.named} is {_plain(now)} now, and was {_plain(before[each.id])} in the run to be resumed: two "
+                "audits do not mix",
+                f"Leave {each.named} out to finish that run, or start a new one without --resume.",
+            )
+    choices = chosen(ctx, choices)
+    check_fail_on(ctx, choices.fail_on, compared=info.baseline is not None)
+    return ResumeSettings(**_asking(ctx, info.base_url), choices=choices, redact=ctx.params["redact"])
+
+
+def repair_settings(ctx: click.Context, info: RunInfo, choices: Choices | None, run_file: Path) -> RunSettings:
+    """Where to write and whom to ask: the database and the Replicate of the run, and no other. Raises SettingsError."""
+    base_url = options.base_url.look_up(ctx)
+    check(ctx)
+    if is_given(ctx, options.base_url.id):
+        _refuse_other("REPLICATE_BASE_URL", base_url, info.base_url)
+    return RunSettings(
+        **_asking(ctx, info.base_url),
+        database=database_to_repair(ctx, info),
+        choices=chosen(ctx, choices),
+        run_file=run_file,
+        statement_timeout=ctx.params["statement_timeout"],
+        order_by=info.order_by,
+        filters=info.filters,
+    )
+
+
+def database_to_repair(ctx: click.Context, info: RunInfo | None) -> Database:
+    """The database to be written to: the one of `info`, where that is known, with its names. Raises SettingsError."""
+    database = database_of(ctx)
+    if info is None:
+        return database
+    _refuse_other(options.database.named, database.label, info.database)
+    _check_tables(ctx, info, "in the run", "Use the config file of that run (--config), or start a new run.")
+    return replace(database, tables=info.tables)
+
+
+def _refuse_other(name: str, now: str, then: str) -> None:
+    if now != then:
         raise SettingsError(
-            f"{_where(said, 'limit')} and {_where(said, 'shard')} exclude each other: the first users of each shard "
-            "are not the first users of all",
-            "For a trial run leave the shard out; for a part of the users name them with --user.",
+            f"{name} is {now} now, and was {then} in the run: what was found in one place is not written to another",
+            f"Name in {name} what the run was made with, or start a new run.",
         )
-    return shard, filters
 
 
-def _where(said: Said, name: str) -> str:
-    told = said.told(name)
-    return option(name) if told is None or told.origin == "option" else f"{option(name)} ({told.where})"
+def _check_tables(ctx: click.Context, info: RunInfo, where: str, next_step: str) -> None:
+    """Raises SettingsError where the config file gives tables or columns other names than they had in the run."""
+    file = file_of(ctx)
+    if file and file.tables not in (None, info.tables):
+        raise SettingsError(f"{file.name} maps tables or columns otherwise than they were {where}", next_step)
+
+
+def database_of(ctx: click.Context) -> Database:
+    """Whose tables are read, called as the config file says. Raises SettingsError where nobody has named it."""
+    database: Database = options.database.needed(ctx)
+    file = file_of(ctx)
+    return replace(database, tables=(file and file.tables) or PLAIN)
+
+
+def filters_of(ctx: click.Context) -> Filters:
+    """Who is audited."""
+    return Filters(**{name: ctx.params[name] for name in Filters.__struct_fields__ if name in ctx.params})
+
+
+def check_fail_on(ctx: click.Context, fail_on: FailOn, *, compared: bool) -> None:
+    """Raises SettingsError where only new findings count, and there is no baseline."""
+    if fail_on == "new" and not compared:
+        raise options.fail_on.wrong(
+            ctx,
+            "new needs --baseline: nothing is new without an earlier run to compare with",
+            "Add --baseline RUN: a run file, or a JSON report.",
+        )
+
+
+def trainings_wanted(ctx: click.Context, now: datetime) -> TrainingsRead | None:
+    """How trainings are to be read; None where they are not. Raises SettingsError.
+
+    A config file may say how trainings are to be read where they are, and be heard no further where they are not.
+    """
+    mode, since = ctx.params["mode"], ctx.params["trainings_since"]
+    if mode != "trainings":
+        refuse(ctx, [options.verify_sample], "without --mode trainings: by versions everybody is asked for")
+    if mode != "trainings" and not ctx.params["trainings"]:
+        refuse(ctx, [options.trainings_since], "without --trainings")
+        return None
+    if since and since > now:
+        raise options.trainings_since.wrong(
+            ctx, f"{since:%Y-%m-%d} is in the future", "Trainings that are read began after it."
+        )
+    sample = ctx.params["verify_sample"] if mode == "trainings" else 0.0
+    return TrainingsRead(mode=mode, since=since and utc_text(since), sample=sample)
 
 
 def default_run_file(now: datetime, shard: Shard | None = None) -> Path:
     """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it."""
     part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
-    return _free(f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}")
-
-
-def _free(stem: str) -> Path:
-    """A run file of that name, with a number behind it where a run of the same second has taken it."""
-    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}"
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))  # another run of the same second may have one
     return next(path for name in names if not (path := Path(f"{name}.sqlite")).exists())
 
 
@@ -199,25 +259,18 @@ def outputs_beside(run_file: Path) -> tuple[tuple[Format, str], ...]:
     return ("html", str(run_file.with_suffix(".html"))), ("csv", str(run_file.with_suffix(".csv")))
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeSettings:
-    """The database has been read, and the filters are in the run file."""
+def _asking(ctx: click.Context, base_url: str) -> dict[str, Any]:
+    """Whom to ask, as whom, and by which way."""
+    return {
+        "token": options.token.needed(ctx),
+        "base_url": base_url,
+        "proxy": proxy_for(base_url, os.environ),
+    }
 
-    token: str = field(repr=False)
-    base_url: str
-    proxy: str | None = field(repr=False)
-    outputs: tuple[tuple[Format, str], ...]
-    concurrency: int
-    per_minute: int
-    timeout: float
-    retries: int
-    redact: bool = False
-    fail_on: FailOn = "any"
-    replaces_acceptances: bool = False
-    """Whether `acceptances` take the place of those of the run."""
-    acceptances: Acceptances | None = None
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Texts that must not show up anywhere."""
-        return (self.token, password_of(self.proxy))
+def _plain(value: object) -> str:
+    if isinstance(value, Shard):
+        return spelled(value)
+    if isinstance(value, tuple):
+        return ", ".join(value) or "not given"
+    return "not given" if value is None or value is False else "given" if value is True else str(value)

@@ -19,19 +19,20 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is to be made, kept for whoever finishes it; the defaults are those of `run`."""
+    """How a run is to be made, kept for whoever finishes it."""
 
-    outputs: tuple[tuple[Format, str], ...] = ()
+    outputs: tuple[tuple[Format, str], ...]
     """Format and absolute path, or `-` for standard output."""
-    concurrency: int = 32
+    concurrency: int
     """Requests in flight."""
-    per_minute: int = 2400
+    per_minute: int
     """Requests a minute."""
-    timeout: float = 30.0
+    timeout: float
     """Seconds for one attempt."""
-    retries: int = 4
+    retries: int
     """Attempts after the first."""
     fail_on: FailOn = "any"
+    """Older run files do not say it."""
 
 
 RunState = Literal["running", "complete", "interrupted", "stopped"]

@@ -29,7 +29,7 @@ def parse(text: str) -> Shard:
     if shard is None or not 1 <= shard.of <= MOST or not 1 <= shard.number <= shard.of:
         from_zero = shard is not None and shard.number == 0
         raise SettingsError(
-            f"--shard (SYNC_AUDIT_SHARD) must be K/N, K from 1 to N and N up to {MOST}, not {text!r}",
+            f"must be K/N, K from 1 to N and N up to {MOST}, not {text!r}",
             "Shards are counted from 1: where a scheduler counts from 0, add 1." if from_zero else "For example 2/4.",
         )
     return shard

@@ -18,7 +18,6 @@ from urllib.parse import quote, unquote
 from audit.errors import SettingsError
 from audit.model.tables import PLAIN, Tables
 
-_WHERE = "--database-url (DATABASE_URL)"
 _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=require"
 _ESCAPE = "In user names and passwords write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
 _SCHEME = re.compile(r"\s*(?:postgres|postgresql)(?:\+[a-z0-9_]+)?://(.*?)\s*", re.IGNORECASE | re.DOTALL)
@@ -136,7 +135,7 @@ def parse_database_url(url: str) -> Database:
 
 
 def _refuse(problem: str, next_step: str) -> NoReturn:
-    raise SettingsError(f"{_WHERE} {problem}", next_step)
+    raise SettingsError(problem, next_step)
 
 
 def _decoded(text: str) -> str:
@@ -146,7 +145,7 @@ def _decoded(text: str) -> str:
         decoded = "\0"
     if "\0" in decoded:
         # Not `from` the error above, which quotes the text.
-        raise SettingsError(f"{_WHERE} has an escape (%..) that is not UTF-8 text", _ESCAPE) from None
+        raise SettingsError("has an escape (%..) that is not UTF-8 text", _ESCAPE) from None
     return decoded
 
 

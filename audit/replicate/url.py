@@ -8,8 +8,6 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from audit.errors import SettingsError
 
-DEFAULT_BASE_URL = "https://api.replicate.com/v1"
-
 
 def checked_base_url(url: str) -> str:
     """`url` with `/v1` and without a slash at its end. Raises SettingsError where the token would not be safe."""
@@ -17,10 +15,7 @@ def checked_base_url(url: str) -> str:
 
     def wrong(cause: str) -> SettingsError:
         # Without the URL itself, which may hold a password.
-        return SettingsError(
-            f"--base-url (REPLICATE_BASE_URL) {cause}",
-            f"It looks like {DEFAULT_BASE_URL}; without it, that one is used.",
-        )
+        return SettingsError(cause, "It looks like https://api.replicate.com/v1; without it, that one is used.")
 
     try:
         parts = urlsplit(url)

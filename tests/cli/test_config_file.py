@@ -10,6 +10,7 @@ import pytest
 from audit.cli.config_file import LARGEST, find, read
 from audit.errors import SettingsError
 from tests.support.audits import Servers, Shell
+from tests.support.command_lines import context
 from tests.support.documents import blocks
 
 
@@ -21,7 +22,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(SettingsError) as caught:
-        read(path, "run")
+        read(path)
     assert caught.value.next_step
     return str(caught.value)
 
@@ -30,7 +31,7 @@ def test_the_nearest_directory_wins_and_in_it_the_file_of_our_own(tmp_path: Path
     deep = tmp_path / "a" / "b"
     put(tmp_path / ".git", "HEAD", "")
     put(deep, "pyproject.toml", "[tool.ruff]\nline-length = 120")
-    assert find(deep, "run") is None
+    assert find(deep) is None
     for folder, name, text, found in (
         (tmp_path, "pyproject.toml", "[tool.sync-audit]\nrate = 1", "../../pyproject.toml"),
         (tmp_path, "sync-audit.toml", "rate = 2", "../../sync-audit.toml"),
@@ -38,39 +39,41 @@ def test_the_nearest_directory_wins_and_in_it_the_file_of_our_own(tmp_path: Path
         (deep, "sync-audit.toml", "rate = 4", "sync-audit.toml"),
     ):
         put(folder, name, text)
-        config = find(deep, "run")
+        config = find(deep)
         assert config
-        assert (config.name, config.values["rate"]) == (found, text[-1])
+        assert (config.name, config.document) == (found, {"rate": int(text[-1])})
 
 
 def test_nothing_is_looked_for_above_a_repository(tmp_path: Path) -> None:
     put(tmp_path, "sync-audit.toml", "rate = 1")
     put(tmp_path / "inner", ".git", "gitdir: elsewhere")
-    assert find(tmp_path / "inner", "run") is None
+    assert find(tmp_path / "inner") is None
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = put(tmp_path, "sync-audit.toml", 'token-file = "token"')
+    path = put(tmp_path, "sync-audit.toml", 'baseline = "last.json"')
     put(tmp_path / "inner", "x", "")
     monkeypatch.chdir(tmp_path / "inner")
-    found = find(Path.cwd(), "run")
+    found = find(Path.cwd())
     assert found
-    assert found.values == read(Path("../sync-audit.toml"), "run").values == {"token_file": str(tmp_path / "token")}
+    assert found.folder == read(Path("../sync-audit.toml")).folder == tmp_path
+    assert context("run", config=Path("../sync-audit.toml")).params["baseline"] == str(tmp_path / "last.json")
     monkeypatch.chdir(tmp_path)
-    assert read(path, "run").values == {"token_file": "token"}
+    assert read(path).folder is None
+    assert context("run", config=path).params["baseline"] == "last.json"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_what_anybody_may_have_left_in_a_shared_directory_counts_only_if_it_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, "sync-audit.toml", "rate = 1")
     tmp_path.chmod(0o1777)
-    assert find(tmp_path, "run")
+    assert find(tmp_path)
     os.chown(path, 12345, 12345)
     with pytest.raises(SettingsError, match="belongs to another user"):
-        find(tmp_path, "run")
-    assert read(path, "run").values == {"rate": "1"}
+        find(tmp_path)
+    assert read(path).document == {"rate": 1}
     tmp_path.chmod(0o755)
-    assert find(tmp_path, "run")
+    assert find(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_pyproject_has_to_have_the_table(tmp_path: Path) -> None:
     assert "has no table [tool.sync-audit]" in refusal(put(tmp_path, "pyproject.toml", "tool = 1"))
     assert "tool.sync-audit is no table" in refusal(put(tmp_path, "pyproject.toml", "tool.sync-audit = 1"))
-    assert read(put(tmp_path, "pyproject.toml", "tool.sync-audit.rate = 1"), "run").values == {"rate": "1"}
+    assert read(put(tmp_path, "pyproject.toml", "tool.sync-audit.rate = 1")).document == {"rate": 1}
 
 
 def settings(ended_out: str) -> dict[str, tuple[object, str]]:
@@ -126,7 +129,7 @@ def test_doctor_shows_each_value_and_its_source(shell: Shell) -> None:
     assert found["tables called"] == ('users = "App"."people"', "config sync-audit.toml")
     assert found["completed called"] == ("'ready'", "config sync-audit.toml")
     problems = [each["figure"] for each in json.loads(ended.out)["checks"] if each["state"] == "fail"]
-    assert "sync-audit.toml: -o -: the format cannot be told from the name" in problems
+    assert "sync-audit.toml: --output: -: the format cannot be told from the name" in problems
 
 
 def test_doctor_goes_on_where_the_config_file_is_wrong(shell: Shell) -> None:
@@ -184,7 +187,7 @@ def example_of(page: str) -> str:
 
 
 def test_the_example_on_the_page_about_tables_maps_tables(tmp_path: Path) -> None:
-    config = read(put(tmp_path, "sync-audit.toml", example_of("docs/how-to/tables.md")), "run")
+    config = read(put(tmp_path, "sync-audit.toml", example_of("docs/how-to/tables.md")))
     assert config.tables
     assert config.tables.user_models.sql == '"app"."Trainings"'
     assert config.tables.users.called("id") == "account_id"
@@ -192,8 +195,9 @@ def test_the_example_on_the_page_about_tables_maps_tables(tmp_path: Path) -> Non
 
 def test_the_example_on_the_page_about_settings_says_the_same_in_pyproject(tmp_path: Path) -> None:
     example = "\n" + example_of("docs/how-to/settings.md")
-    config = read(put(tmp_path, "sync-audit.toml", example), "run")
-    assert config.values["output"] == (f"html={tmp_path}/reports/latest.html", f"{tmp_path}/reports/latest.json")
+    path = put(tmp_path, "sync-audit.toml", example)
+    outputs = context("run", config=path).params["outputs"]
+    assert outputs == (("html", f"{tmp_path}/reports/latest.html"), ("json", f"{tmp_path}/reports/latest.json"))
     below = re.sub(r"^\[", "[tool.sync-audit.", f"[tool.sync-audit]{example}", flags=re.MULTILINE)
     table = below.replace("[tool.sync-audit.tool.sync-audit]", "[tool.sync-audit]")
-    assert read(put(tmp_path, "pyproject.toml", table), "run").values == config.values
+    assert read(put(tmp_path, "pyproject.toml", table)).document == read(path).document

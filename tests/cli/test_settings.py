@@ -1,67 +1,144 @@
-"""Which of those who say something is heard."""
+"""Which of those who give a value is heard, and what is said where it is wrong."""
 
+import re
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from audit.cli.config_file import Config
-from audit.cli.settings import VARIABLES, Said
+from audit.cli import options
+from audit.cli.settings import Command, all_commands, check, is_given, is_typed, problems
+from audit.commands import cli
 from audit.errors import SettingsError
-from audit.model.tables import PLAIN, Table, Tables
+from tests.support.command_lines import context
 
-FILE = Config("sync-audit.toml", {"rate": "3", "redact": True, "user": ("c",), "token_file": "t"})
+FILE = 'rate = 3\nredact = true\nuser = "c"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A config file."""
+    path = tmp_path / "sync-audit.toml"
+    path.write_text(FILE)
+    return path
+
+
+def everything() -> tuple[Command, ...]:
+    return all_commands(click.Context(cli))
 
 
 @pytest.mark.parametrize(
-    ("options", "environ", "config", "heard"),
+    ("arguments", "environ", "value", "source"),
     [
-        ({"rate": "1"}, {"SYNC_AUDIT_RATE": "2"}, FILE, ("1", "option", "--rate")),
-        ({"rate": None}, {"SYNC_AUDIT_RATE": "2"}, FILE, ("2", "environment", "SYNC_AUDIT_RATE")),
-        ({"rate": None}, {"SYNC_AUDIT_RATE": ""}, FILE, ("3", "config", "config sync-audit.toml")),
-        ({"rate": None}, {}, Config("x.toml"), None),
-        ({}, {}, None, None),
-        ({"rate": ""}, {"SYNC_AUDIT_RATE": "2"}, FILE, ("", "option", "--rate")),
+        (["--rate", "1"], {"SYNC_AUDIT_RATE": "2"}, 1, "--rate"),
+        ([], {"SYNC_AUDIT_RATE": "2"}, 2, "SYNC_AUDIT_RATE"),
+        ([], {"SYNC_AUDIT_RATE": ""}, 3, "config {}"),
+        ([], {}, 3, "config {}"),
     ],
-    ids=["option", "environment", "config", "empty config", "nobody", "an empty option is one"],
+    ids=["option", "variable", "empty variable", "config file"],
 )
-def test_option_before_environment_before_config(
-    options: dict[str, Any], environ: dict[str, str], config: Config | None, heard: object
+def test_option_before_variable_before_config_file(
+    arguments: list[str], environ: dict[str, str], value: int, source: str, file: Path
 ) -> None:
-    assert Said(options, environ, config).told("rate") == heard
+    ctx = context("run", *arguments, environ=environ, config=file)
+    assert ctx.params["per_minute"] == value
+    assert options.rate.source(ctx) == source.format(file)
+    assert is_given(ctx, "per_minute")
+    assert is_typed(ctx, "per_minute") is bool(arguments)
 
 
-def test_flags_counts_and_repeated_options_that_are_not_given_leave_the_word_to_the_config() -> None:
-    said = Said({"redact": False, "user": (), "verbose": 0}, {}, FILE)
-    assert said.flag("redact")
-    assert said.texts("user") == ("c",)
-    assert not said.flag("verbose")
-    assert Said({"redact": True, "user": ("a", "b"), "verbose": 2}, {}, FILE).texts("user") == ("a", "b")
+def test_the_default_counts_where_nobody_says_anything() -> None:
+    ctx = context("run", environ={"SYNC_AUDIT_RATE": ""})
+    assert (ctx.params["per_minute"], options.rate.source(ctx)) == (2400, "default")
+    assert not is_given(ctx, "per_minute")
 
 
-def test_a_flag_that_the_config_denies_is_not_set() -> None:
-    assert not Said(config=Config("x", {"redact": False})).flag("redact")
+def test_an_empty_option_is_one(file: Path) -> None:
+    ctx = context("run", "--rate", "", environ={"SYNC_AUDIT_RATE": "2"}, config=file)
+    assert str(problems(ctx)["per_minute"]).startswith("--rate (SYNC_AUDIT_RATE): '' is not a valid")
 
 
-def test_a_mistake_of_the_config_file_is_blamed_on_it_and_that_of_others_is_not() -> None:
-    for said, blamed in ((Said(config=FILE), True), (Said({"rate": "1"}, config=FILE), False), (Said(), False)):
-        with pytest.raises(SettingsError) as caught, said.blaming("rate"):
-            raise SettingsError("too many", "Take fewer.")
-        assert str(caught.value) == ("sync-audit.toml: too many" if blamed else "too many")
-        assert caught.value.next_step == "Take fewer."
+def test_where_nobody_has_said_anything_there_is_nothing() -> None:
+    ctx = context("run")
+    assert options.shard.source(ctx) == "not set"
+    assert (ctx.params["shard"], ctx.params["users"], ctx.params["redact"], ctx.params["verbose"]) == (
+        None,
+        (),
+        False,
+        0,
+    )
 
 
-def test_the_config_can_be_heard_about_some_settings_only() -> None:
-    tables = Tables(users=Table("users", ("a",)))
-    said = Said(config=Config("x", FILE.values, tables)).asked_of_config("redact")
-    assert said.flag("redact")
-    assert said.told("rate") is None
-    assert said.tables == tables
-    assert Said().asked_of_config("redact").tables == PLAIN
+def test_flags_counts_and_repeated_options_that_are_not_given_leave_the_word_to_the_config_file(file: Path) -> None:
+    ctx = context("run", config=file)
+    assert (ctx.params["redact"], ctx.params["users"], ctx.params["verbose"]) == (True, ("c",), 0)
+    ctx = context("run", "--user", "a", "--user", "b", "-vv", config=file)
+    assert (ctx.params["users"], ctx.params["verbose"]) == (("a", "b"), 2)
 
 
-def test_no_secret_shows() -> None:
-    assert "hunter2" not in repr(Said({"database_url": "hunter2"}, {"REPLICATE_API_TOKEN": "hunter2"}))
+def test_a_flag_that_the_config_file_denies_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("redact = false")
+    assert not context("run", config=tmp_path / "x.toml").params["redact"]
 
 
-def test_no_two_options_share_a_variable() -> None:
-    assert len(set(VARIABLES.values())) == len(VARIABLES)
+@pytest.mark.parametrize(
+    ("arguments", "environ", "blamed"),
+    [
+        ([], {}, "{}: "),
+        (["--concurrency", "0"], {}, ""),
+        ([], {"SYNC_AUDIT_CONCURRENCY": "0"}, ""),
+    ],
+    ids=["file", "option", "variable"],
+)
+def test_a_mistake_names_option_and_variable_and_the_config_file_where_it_is_from_there(
+    arguments: list[str], environ: dict[str, str], blamed: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("concurrency = 0")
+    ctx = context("run", *arguments, environ=environ, config=path)
+    with pytest.raises(SettingsError) as caught:
+        check(ctx)
+    words = "--concurrency (SYNC_AUDIT_CONCURRENCY): 0 is not in the range 1<=x<=256"
+    assert str(caught.value) == blamed.format(path) + words
+    assert caught.value.next_step == "Without it, 32 is used."
+
+
+def test_all_values_are_looked_at_whatever_is_wrong_with_one() -> None:
+    ctx = context("run", "--rate", "0", "--timeout", "soon", "--retries", "2")
+    assert list(problems(ctx)) == ["per_minute", "timeout"]
+    assert (ctx.params["per_minute"], ctx.params["retries"]) == (None, 2)
+    check(ctx, unused=[options.rate, options.timeout])
+    with pytest.raises(SettingsError, match="--timeout"):
+        check(ctx, unused=[options.rate])
+
+
+@pytest.mark.parametrize("command", everything(), ids=lambda each: each.name)
+def test_what_a_command_hears_from_a_variable_is_named_in_its_help(command: Command) -> None:
+    text = " ".join(command.get_help(click.Context(command)).split())
+    for each in command.settings:
+        assert f"[env var: {each.envvar}" in text or not each.envvar
+
+
+def test_the_help_of_run_is_grouped_and_lists_every_option_once() -> None:
+    found = cli.get_command(click.Context(cli), "run")
+    assert found
+    text = found.get_help(click.Context(found))
+    headings = re.findall(r"^([A-Z].*):$", text, re.MULTILINE)
+    assert headings == ["What is audited", "How it is found out", "Output", "CI", "Options"]
+    listed = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
+    assert sorted(listed) == sorted([*(each.opts[-1] for each in found.params), "--help"])
+
+
+def test_no_two_options_share_a_variable_and_a_variable_means_the_same_everywhere() -> None:
+    pairs = {(each.envvar, each.option) for command in everything() for each in command.settings if each.envvar}
+    assert len(pairs) == len({variable for variable, _ in pairs}) == len({option for _, option in pairs}) == 9
+
+
+def test_a_setting_is_declared_once() -> None:
+    by_option: dict[str, set[tuple[Any, ...]]] = {}
+    for command in everything():
+        for each in command.settings:
+            told = (each.envvar, each.key, str(each.initial), each.resumed, each.refused, each.is_flag)
+            by_option.setdefault(each.option, set()).add(told)
+    assert {option for option, told in by_option.items() if len(told) > 1} <= {"--output"}  # that of sync is one path

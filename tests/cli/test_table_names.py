@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from audit.cli.table_names import LONGEST, mapping
+from audit.cli.config_file import LONGEST, mapping
 from audit.errors import SettingsError
 from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, Tables
 

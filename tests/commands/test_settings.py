@@ -1,44 +1,48 @@
 """Settings from options and environment, and what is said when they are wrong."""
 
+import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit.cli.config_file import Config
-from audit.cli.settings import VARIABLES, Said
-from audit.cli.values import FORMATS, outputs
-from audit.commands.settings import RunSettings, run_settings
+from audit.cli import options
+from audit.commands.settings import RunSettings, default_choices
 from audit.errors import SettingsError
 from audit.model.replies import TrainingsRead
 from audit.model.run import Filters
 from audit.model.tables import Table, Tables
 from audit.report.writer import FORMATS as RENDERED
+from tests.support.command_lines import begun
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 ENOUGH = {"DATABASE_URL": "postgresql://u:hunter2@db.example.com/shop", "REPLICATE_API_TOKEN": "r8_secret"}
 
 
-def settings(environ: dict[str, str] | None = None, **options: Any) -> RunSettings:
-    return run_settings(Said(options, ENOUGH | (environ or {})), NOW)
+def settings(environ: dict[str, str] | None = None, /, config: Path | None = None, **options: Any) -> RunSettings:
+    return begun(options, ENOUGH | (environ or {}), NOW, config)
 
 
-def refusal(environ: dict[str, str] | None = None, **options: Any) -> str:
+def refusal(environ: dict[str, str] | None = None, /, config: Path | None = None, **options: Any) -> str:
     with pytest.raises(SettingsError) as caught:
-        settings(environ, **options)
+        settings(environ, config, **options)
     return f"{caught.value} {caught.value.next_step}"
 
 
 def test_database_and_token_are_all_that_is_needed() -> None:
     plain = settings()
     assert plain.base_url == "https://api.replicate.com/v1"
-    assert plain.outputs == (
+    assert plain.choices.outputs == (
         ("html", "reports/sync-audit-20260301T120005Z.html"),
         ("csv", "reports/sync-audit-20260301T120005Z.csv"),
     )
     assert plain.run_file == Path("reports/sync-audit-20260301T120005Z.sqlite")
-    assert (plain.concurrency, plain.per_minute, plain.timeout, plain.retries) == (32, 2400, 30, 4)
+    assert plain.choices == default_choices(outputs=plain.choices.outputs)
+    made = plain.choices
+    assert (made.concurrency, made.per_minute, made.timeout, made.retries, made.fail_on) == (32, 2400, 30, 4, "any")
+    assert isinstance(default_choices().timeout, float)
     assert plain.order_by == "updated_at"
     assert plain.filters == Filters()
     assert not plain.redact
@@ -61,7 +65,8 @@ def test_what_is_missing_is_named(missing: str, value: str) -> None:
 def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None:
     environ = {"SYNC_AUDIT_RATE": "100", "SYNC_AUDIT_RETRIES": "1", "SYNC_AUDIT_CONCURRENCY": ""}
     chosen = settings(environ, rate="200")
-    assert (chosen.per_minute, chosen.retries, chosen.concurrency) == (200, 1, 32)
+    made = chosen.choices
+    assert (made.per_minute, made.retries, made.concurrency) == (200, 1, 32)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,10 @@ def test_an_impossible_number_is_named_with_its_option_and_variable(option: str,
     for value in bad:
         given: dict[str, Any] = {option: value}
         said = refusal(**given)
-        assert f"--{option.replace('_', '-')} ({variable}) must be" in said
+        name = f"--{option.replace('_', '-')} ({variable})"
+        assert re.match(
+            rf"{re.escape(name)}: \S+ is not (in the range|a valid|a number).* Without it, \d+ is used", said
+        )
         if value:
             assert said == refusal({variable: value})
 
@@ -175,7 +183,7 @@ def test_a_proxy_that_is_no_url_is_named_without_its_text() -> None:
     ],
 )
 def test_the_format_is_said_or_taken_from_the_suffix(given: str, expected: tuple[str, str]) -> None:
-    assert outputs((given,)) == (expected,)
+    assert settings(output=(given,)).choices.outputs == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,8 @@ def test_a_format_that_is_unknown_is_refused_with_the_known_ones(given: str, wor
 
 
 def test_formats_that_can_be_said_are_those_that_can_be_rendered() -> None:
-    assert set(FORMATS) == set(RENDERED)
+    assert isinstance(options.output.type, options.Output)
+    assert set(options.output.type.formats) == set(RENDERED)
 
 
 def test_the_token_may_come_from_a_file(tmp_path: Path) -> None:
@@ -210,7 +219,8 @@ def test_a_file_without_a_token_is_refused_without_showing_what_is_in_it(tmp_pat
     file = tmp_path / "token"
     file.write_text(content)
     said = refusal(token_file=str(file))
-    assert f"--token-file {file}" in said
+    assert "--token-file (REPLICATE_API_TOKEN): " in said
+    assert str(file) in said
     assert "r8_a" not in said
 
 
@@ -221,7 +231,7 @@ def test_a_token_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-3", "x", "1.5", "٣"])
 def test_an_impossible_limit_is_named(value: str) -> None:
-    assert "--limit must be a whole number" in refusal(limit=value)
+    assert "--limit: " in refusal(limit=value)
 
 
 def test_filters_are_kept_as_the_user_said_them() -> None:
@@ -231,11 +241,11 @@ def test_filters_are_kept_as_the_user_said_them() -> None:
 
 
 def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
-    assert "updated_at, completed_at, created_at" in refusal(order_by="id; DROP TABLE users")
+    assert "'updated_at', 'completed_at', 'created_at'" in refusal(order_by="id; DROP TABLE users")
 
 
 def test_an_empty_user_is_refused() -> None:
-    assert "--user is empty" in refusal(user=("  ",))
+    assert "--user: is empty" in refusal(user=("  ",))
 
 
 def test_trainings_are_read_where_they_are_wanted() -> None:
@@ -250,13 +260,13 @@ def test_trainings_are_read_where_they_are_wanted() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode": "quick"}, "--mode must be one of versions, trainings, not 'quick'"),
+        ({"mode": "quick"}, "--mode: 'quick' is not one of 'versions', 'trainings'"),
         ({"trainings_since": "2026-01-05"}, "--trainings-since has no meaning without --trainings"),
-        ({"trainings": True, "trainings_since": "last week"}, "--trainings-since must be a date"),
+        ({"trainings": True, "trainings_since": "last week"}, "--trainings-since: must be a date"),
         ({"trainings": True, "trainings_since": "2026-03-02"}, "is in the future"),
         ({"verify_sample": "5"}, "--verify-sample has no meaning without --mode trainings"),
-        ({"mode": "trainings", "verify_sample": "101"}, "a percentage from 0 to 100, not '101'"),
-        ({"mode": "trainings", "verify_sample": "some"}, "a percentage from 0 to 100, not 'some'"),
+        ({"mode": "trainings", "verify_sample": "101"}, "--verify-sample: 101.0 is not in the range 0<=x<=100"),
+        ({"mode": "trainings", "verify_sample": "some"}, "--verify-sample: 'some' is not a valid number"),
     ],
 )
 def test_what_makes_no_sense_about_trainings_is_refused(options: dict[str, Any], words: str) -> None:
@@ -264,33 +274,37 @@ def test_what_makes_no_sense_about_trainings_is_refused(options: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("key", "value"),
     [
-        ("rate", "0"),
-        ("timeout", "soon"),
-        ("order_by", "id"),
-        ("user", (" ",)),
-        ("limit", "0"),
-        ("fail_on", "old"),
-        ("base_url", "http://example.com"),
-        ("database_url", "mysql://x"),
-        ("token_file", "/nowhere/token"),
-        ("output", ("report",)),
+        ("rate", 0),
+        ("timeout", 0.01),
+        ("order-by", "id"),
+        ("user", [" "]),
+        ("limit", 0),
+        ("fail-on", "old"),
+        ("fail-on", "new"),
+        ("base-url", "http://example.com"),
+        ("token-file", "/nowhere/token"),
+        ("output", ["report"]),
+        ("shard", "3/2"),
+        ("trainings-since", "soon"),
     ],
 )
-def test_what_the_config_file_says_goes_through_the_same_checks_and_the_file_is_named(name: str, value: object) -> None:
-    environ = {variable: text for variable, text in ENOUGH.items() if VARIABLES.get(name) != variable}
-    with pytest.raises(SettingsError) as of_option:
-        run_settings(Said({name: value}, environ), NOW)
-    with pytest.raises(SettingsError) as of_file:
-        run_settings(Said({}, environ, Config("shop.toml", {name: value})), NOW)
-    assert str(of_file.value) == f"shop.toml: {of_option.value}"
-    assert of_file.value.next_step == of_option.value.next_step
+def test_what_the_config_file_says_goes_through_the_same_checks_and_the_file_is_named(
+    key: str, value: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text(f"{key} = {json.dumps(value)}\ntrainings = true")
+    environ = {"REPLICATE_API_TOKEN": ""} if key == "token-file" else {}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value, "trainings": True}
+    of_option, of_file = refusal(environ, **given), refusal(environ, file)
+    assert of_file.replace(f"{tmp_path}/", "") == f"shop.toml: {of_option}"
 
 
-def test_the_database_is_called_as_the_config_file_says() -> None:
-    tables = Tables(users=Table("users", ("app", "accounts")))
-    assert run_settings(Said({}, ENOUGH, Config("shop.toml", {}, tables)), NOW).database.tables == tables
+def test_the_database_is_called_as_the_config_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text('[database.tables]\nusers = "app.accounts"')
+    assert settings(config=file).database.tables == Tables(users=Table("users", ("app", "accounts")))
 
 
 def test_a_second_run_within_a_second_gets_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,4 +314,4 @@ def test_a_second_run_within_a_second_gets_files_of_its_own(tmp_path: Path, monk
         (tmp_path / "reports" / taken).touch()
     third = settings()
     assert third.run_file == Path("reports/sync-audit-20260301T120005Z-3.sqlite")
-    assert third.outputs[0] == ("html", "reports/sync-audit-20260301T120005Z-3.html")
+    assert third.choices.outputs[0] == ("html", "reports/sync-audit-20260301T120005Z-3.html")

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from audit.cli.values import CONCURRENCY, RATE, STATEMENT_TIMEOUT
+from audit.cli import options
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
 from audit.commands.doctor.replicate import LIMIT
-from audit.commands.settings import SAMPLE
 from audit.report.html import data as html_listed
 from tests import ROOT
 from tests.docs.reference import table
@@ -28,15 +27,16 @@ SORTED, COPIED = 0.00002, 0.00007
 rows each, on the two cores that both it and the audit had."""
 SORT_FILE = 1600
 """Bytes a user of PostgreSQL's temporary files, then."""
+STATEMENT_TIMEOUT: int = options.statement_timeout.initial
 ONE = Assumed(
     models=USERS,
-    per_minute=RATE.default,
-    concurrency=int(CONCURRENCY.default),
+    per_minute=options.rate.initial,
+    concurrency=options.concurrency.initial,
     latency=0.3,
     missing=0.01,
     failing=0.01,
     page_latency=1.0,
-    sample=SAMPLE / 100,
+    sample=options.verify_sample.initial / 100,
 )
 """One run for everybody, in one account."""
 FAST = replace(ONE, trainings=USERS * 12 // 10, settled=0.9)
@@ -151,8 +151,8 @@ def _breaking() -> Iterator[Breaking]:
         "`--mode trainings` in the week and by versions at the weekend; or more accounts",
     )
     yield Breaking(
-        STATEMENT_TIMEOUT.default / SORTED,
-        f"PostgreSQL gives its first row before `--statement-timeout`, {STATEMENT_TIMEOUT.default:.0f} s, ends it",
+        STATEMENT_TIMEOUT / SORTED,
+        f"PostgreSQL gives its first row before `--statement-timeout`, {STATEMENT_TIMEOUT} s, ends it",
         "`--statement-timeout 1800`, and more `work_mem` for the audit's role",
     )
 

@@ -5,13 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from audit.cli import values as settings_values
-from audit.cli.settings import VARIABLES
 from audit.commands import cli
-from audit.commands.demo import PG_BIN
 from audit.model.exit_status import RUN
-from audit.model.shard import MOST
-from audit.replicate.url import DEFAULT_BASE_URL
 from tests import ROOT
 
 PATH = ROOT / "README.md"
@@ -41,11 +36,6 @@ def blocks() -> Mapping[str, str]:
     }
 
 
-def environment() -> str:
-    """The table of environment variables, which the reference has."""
-    return _table(("variable", "option", "default", ""), _settings())
-
-
 def current(text: str) -> str:
     """`text` with every block as it should be."""
     found = blocks()
@@ -73,24 +63,6 @@ def _commands() -> Iterator[tuple[str, ...]]:
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
-
-
-def _settings() -> Iterator[tuple[str, ...]]:
-    yield "`DATABASE_URL`", "`--database-url`", "", "PostgreSQL to audit"
-    yield "`REPLICATE_API_TOKEN`", "`--token-file`", "", "the token; the option names a file that holds it"
-    yield "`REPLICATE_BASE_URL`", "`--base-url`", f"`{DEFAULT_BASE_URL}`", "where Replicate is"
-    for number in (
-        settings_values.CONCURRENCY,
-        settings_values.RATE,
-        settings_values.TIMEOUT,
-        settings_values.RETRIES,
-        settings_values.STATEMENT_TIMEOUT,
-    ):
-        unit = "" if number.whole else " seconds"
-        bounds = f"{number.least:,g} to {number.most:,.0f}{unit}"
-        yield f"`{number.variable}`", f"`{number.option}`", f"{number.default:g}", bounds
-    yield f"`{VARIABLES['shard']}`", "`--shard`", "", f"K/N with N up to {MOST}: one part of the models"
-    yield f"`{PG_BIN}`", "", "", "for `demo` and the tests: a directory with PostgreSQL's own programs"
 
 
 if __name__ == "__main__":

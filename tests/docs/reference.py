@@ -1,21 +1,26 @@
 """The pages of docs/reference/, which follow from the code. `python -m tests.docs.reference` writes them."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import click
 
-from audit.cli import config_file as config
-from audit.cli import config_file as config_values
-from audit.cli.table_names import OTHER_STATUSES
+from audit.cli import options
+from audit.cli.config_file import OTHER_STATUSES
+from audit.cli.settings import Resumed, Setting, all_commands, refusals, top_level
 from audit.commands import cli
+from audit.commands.demo import PG_BIN
 from audit.hints.explain import EXPLANATIONS, Explanation
 from audit.model import exit_status
 from audit.model.tables import COLUMNS, TABLES, Column
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from tests import ROOT
-from tests.docs import licences, readme, schema_fields
+from tests.docs import licences, schema_fields
 
 FOLDER = ROOT / "docs" / "reference"
+COMMANDS = all_commands(click.Context(cli))
+"""Those that hear settings."""
 MARK = "<!-- from the code: python -m tests.docs.reference -->\n"
 
 
@@ -123,18 +128,18 @@ def _settings() -> Iterator[str]:
     yield "An option wins over its variable, the variable over the config file, the file over the default. An empty"
     yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
     yield "## Environment\n"
-    yield readme.environment()
+    yield from table(("variable", "option", "default", ""), _variables())
     yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`,"
     yield "`~/.pgpass` and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
     yield "## Config file\n"
     yield "`sync-audit.toml`, or `[tool.sync-audit]` in `pyproject.toml`. How to write one:"
     yield "[Keep settings in a file](../how-to/settings.md).\n"
     for name, keys in (
-        ("the top level", config.KEYS),
-        *((f"`[{name}]`", keys) for name, keys in config.COMMANDS.items()),
+        ("the top level", top_level(COMMANDS)),
+        *((f"`[{each.name}]`", each.keys) for each in COMMANDS if each.own is not None),
     ):
         yield f"Keys of {name}:\n"
-        yield from table(("key", "value"), ((f"`{key}`", _kind(kind)) for key, kind in keys.items()))
+        yield from table(("key", "value"), ((f"`{key}`", _wanted(each)) for key, each in keys.items()))
     yield "`[database]` has `completed`, a word or a list of words that mean a finished training (but none of"
     yield f"{', '.join(f'`{word}`' for word in OTHER_STATUSES)}). `[database.tables]` has {_named(TABLES)}."
     yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"
@@ -147,13 +152,39 @@ def _settings() -> Iterator[str]:
         ),
     )
     yield "Refused, because a file is shared and committed, or because they are about one run:\n"
-    yield from table(("key", "why"), ((f"`{key}`", why) for key, why in config.REFUSED.items()))
+    yield from table(("key", "why"), ((f"`{key}`", why) for key, why in refusals(COMMANDS).items()))
+    yield "## Resuming a run\n"
+    yield "`run --resume` asks the config file again for nothing that the run file knows:\n"
+    yield from table(("option", "with `--resume`"), _resumed())
 
 
-def _kind(kind: config_values.ValueKind | tuple[str, ...]) -> str:
-    if isinstance(kind, tuple):
-        return " or ".join(f'`"{word}"`' for word in kind)
-    return config_values._WANTED[kind]
+def _variables() -> Iterator[tuple[str, ...]]:
+    listed = {each.envvar: each for command in COMMANDS for each in command.settings if isinstance(each.envvar, str)}
+    for variable, each in listed.items():
+        default = "" if each.initial is None else f"`{each.initial}`"
+        bounds = ""
+        if isinstance(each.type, click.IntRange | click.FloatRange):
+            bounds = f" From {each.type.min:g} to {each.type.max:,}."
+        yield f"`{variable}`", f"`{each.option}`", default, f"{each.help}{bounds}"
+    yield f"`{PG_BIN}`", "", "", "For `demo` and the tests: a directory with PostgreSQL's own programs."
+
+
+def _wanted(each: Setting) -> str:
+    return re.sub(r'"[^"]+"', r"`\g<0>`", each.wanted)
+
+
+_RESUMED: dict[Resumed, str] = {
+    "kept": "is as it was; option or variable may change it",
+    "same": "must be as it was, where option or variable say it again",
+    "never": "is as it was, and is refused",
+}
+
+
+def _resumed() -> Iterator[tuple[str, ...]]:
+    for resumed, words in _RESUMED.items():
+        for each in chain.from_iterable(options.RUN.values()):
+            if each.resumed == resumed:
+                yield f"`{each.option}`", words
 
 
 def _named(names: Iterable[str]) -> str:

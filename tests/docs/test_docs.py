@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import audit
-from audit.cli import config_file
+from audit.cli.settings import check, file_of
 from audit.commands.accept import file as accept_file
 from audit.demo import postgres
 from audit.demo.database import load
@@ -22,6 +22,7 @@ from audit.model.tables import COLUMNS
 from tests import ROOT
 from tests.docs import licences, reference
 from tests.support.audits import Servers, Shell, new_database
+from tests.support.command_lines import context
 from tests.support.database_rows import execute
 from tests.support.documents import Block, anchors, blocks, documents, links
 from tests.support.instrumented_replicate import InstrumentedReplicate
@@ -172,8 +173,12 @@ def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp
     if "[[accept]]" in block.text:
         assert accept_file.read(file).entries
     else:
-        found = config_file.read(file, command)
-        assert found.values or found.tables or command != "run"
+        arguments = ["x.sqlite"] if command == "render" else []
+        ctx = context(command, *arguments, environ={"REPLICATE_API_TOKEN": "r8_x"}, config=file)
+        check(ctx)
+        found = file_of(ctx)
+        assert found
+        assert ctx.default_map or found.tables or command != "run"
 
 
 def test_there_is_a_test_for_each_kind_of_example() -> None:

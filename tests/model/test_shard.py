@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -11,14 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.cli.config_file import Config
-from audit.cli.settings import Said
-from audit.commands.settings import run_settings
 from audit.errors import SettingsError
 from audit.model.run import Shard
 from audit.model.shard import named, number_of, parse, share
 from audit.model.users import TRIMMED
 from audit.postgres.snapshot import IN_SHARD
+from tests.support.command_lines import begun
 from tests.support.database_rows import execute
 from tests.support.samples import record
 from tests.support.synthetic_users import SyntheticUsers
@@ -137,25 +136,26 @@ def test_words_for_people() -> None:
 def test_a_shard_makes_its_part_of_the_default_rate_unless_told(
     options: dict[str, object], environ: dict[str, str], rate: int
 ) -> None:
-    assert run_settings(Said(options, ENVIRON | environ), NOW).per_minute == rate
+    assert begun(options, ENVIRON | environ, NOW).choices.per_minute == rate
 
 
-def test_a_rate_of_the_config_file_is_that_of_each_shard() -> None:
-    said = Said({}, ENVIRON, Config("sync-audit.toml", {"shard": "1/2", "rate": "50"}))
-    assert run_settings(said, NOW).per_minute == 50
+def test_a_rate_of_the_config_file_is_that_of_each_shard(tmp_path: Path) -> None:
+    (tmp_path / "sync-audit.toml").write_text('shard = "1/2"\nrate = 50')
+    assert begun({}, ENVIRON, NOW, tmp_path / "sync-audit.toml").choices.per_minute == 50
 
 
 def test_files_of_shards_that_begin_together_have_different_names() -> None:
-    one, two = (run_settings(Said({"shard": shard}, ENVIRON), NOW) for shard in ("1/2", "2/2"))
+    one, two = (begun({"shard": shard}, ENVIRON, NOW) for shard in ("1/2", "2/2"))
     assert str(one.run_file) == "reports/sync-audit-20260301T120000Z-shard-1-of-2.sqlite"
-    assert not {one.run_file, *one.outputs} & {two.run_file, *two.outputs}
+    assert not {one.run_file, *one.choices.outputs} & {two.run_file, *two.choices.outputs}
 
 
 def test_limit_and_shard_exclude_each_other_wherever_they_are_said() -> None:
     with pytest.raises(SettingsError, match=r"--limit and --shard \(SYNC_AUDIT_SHARD\) exclude each other"):
-        run_settings(Said({"limit": "5"}, ENVIRON | {"SYNC_AUDIT_SHARD": "1/2"}), NOW)
+        begun({"limit": "5"}, ENVIRON | {"SYNC_AUDIT_SHARD": "1/2"}, NOW)
 
 
-def test_a_wrong_shard_in_a_config_file_names_the_file() -> None:
+def test_a_wrong_shard_in_a_config_file_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "sync-audit.toml").write_text('shard = "3/2"')
     with pytest.raises(SettingsError, match=r"sync-audit.toml: --shard .*'3/2'"):
-        run_settings(Said({}, ENVIRON, Config("sync-audit.toml", {"shard": "3/2"})), NOW)
+        begun({}, ENVIRON, NOW, tmp_path / "sync-audit.toml")

@@ -20,13 +20,14 @@ from msgspec.structs import replace
 from audit.cli.signals import Stop
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.commands.settings import RunSettings
+from audit.commands.settings import RunSettings, default_choices
 from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused, Throttled
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import Model, World
 from audit.demo.users import DemoUsers, users_at
 from audit.model.replies import TrainingsRead
+from audit.model.run import Choices
 from audit.postgres.url import parse_database_url
 from audit.runfile import RunFile
 from tests import ROOT
@@ -50,16 +51,15 @@ class Servers:
 
     def settings(self, folder: Path, **changes: Any) -> RunSettings:
         """A quick audit of this place into `folder`."""
+        choices = {name: changes.pop(name) for name in Choices.__struct_fields__ if name in changes}
+        hasty = {"per_minute": 100_000, "timeout": 0.6, "retries": self.retries}
         plain: dict[str, Any] = {
             "database": parse_database_url(self.dsn),
             "token": TOKEN,
             "base_url": self.fake.base_url,
             "proxy": None,
-            "outputs": (("json", str(folder / "report.json")),),
+            "choices": default_choices(**{"outputs": (("json", str(folder / "report.json")),)} | hasty | choices),
             "run_file": folder / "run.sqlite",
-            "per_minute": 100_000,
-            "timeout": 0.6,
-            "retries": self.retries,
             "trainings": TrainingsRead(mode="versions"),
         }
         return RunSettings(**(plain | changes))

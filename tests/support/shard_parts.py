@@ -3,6 +3,7 @@
 from typing import Any
 
 from audit.commands.merge.shards import Part
+from audit.commands.settings import default_choices
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance
 from audit.model.replies import Account, Requests, TrainingsRead
@@ -28,7 +29,7 @@ def part(number: int, of: int = 3, users: int = 9, told: Choices | None = None, 
         "requests": Requests(number, 1, 0),
     }
     info = run_info(**(plain | changes))
-    return Part(path=f"{number}.sqlite", info=info, population=counted(users), choices=told or Choices())
+    return Part(path=f"{number}.sqlite", info=info, population=counted(users), choices=told or default_choices())
 
 
 def parts(*odd: Part, of: int = 3) -> list[Part]:

@@ -9,36 +9,57 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command, FilePath, Setting
 
 if TYPE_CHECKING:
-    from audit.cli.settings import Said
     from audit.commands.accept.accept import Written
 
 
-@click.command("accept")
+ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit accept`"
+
+
+@click.command(
+    "accept",
+    cls=Command,
+    settings=(
+        Setting(
+            "--because", required=True, metavar="TEXT", refused=ONE_ENTRY, help="Why, for those who read it later."
+        ),
+        Setting(
+            "--until",
+            required=True,
+            metavar="DATE",
+            refused=ONE_ENTRY,
+            help="The last day it holds, in UTC: 2026-12-31.",
+        ),
+        Setting(
+            "--reason",
+            metavar="CODE",
+            refused=ONE_ENTRY,
+            show_default="as in RUN",
+            help="The finding that is accepted.",
+        ),
+        Setting(
+            "--version",
+            metavar="HASH",
+            refused=ONE_ENTRY,
+            show_default="as in RUN",
+            help="The recorded version that it holds for, and no other.",
+        ),
+        Setting("--author", metavar="NAME", refused=ONE_ENTRY, help="Who says so."),
+        options.run.but(help="Look USER up in this run file.", show_default="the newest in reports/"),
+        Setting(
+            "--file",
+            key="accept",
+            metavar="FILE",
+            type=FilePath(),
+            refused=ONE_ENTRY,
+            show_default="accept in the config file; sync-audit-accept.toml",
+            help="Where to write.",
+        ),
+    ),
+)
 @click.argument("user")
-@click.option("--because", required=True, metavar="TEXT", help="Why, for those who read it later.")
-@click.option("--until", required=True, metavar="DATE", help="The last day it holds, in UTC: 2026-12-31.")
-@click.option("--reason", metavar="CODE", help="The finding that is accepted.  [default: as in RUN]")
-@click.option(
-    "--version", metavar="HASH", help="The recorded version that it holds for, and no other.  [default: as in RUN]"
-)
-@click.option("--author", metavar="NAME", help="Who says so.")
-@click.option(
-    "--run",
-    "run_file",
-    metavar="RUN",
-    shell_complete=options.files,
-    help="Look USER up in this run file.  [default: the newest in reports/]",
-)
-@click.option(
-    "--file",
-    metavar="FILE",
-    shell_complete=options.files,
-    help="Where to write.  [default: accept in the config file; sync-audit-accept.toml]",
-)
-@told.config
 def command(user: str, **given: object) -> None:
     """Accept what was found about USER until a day, without hiding it.
 
@@ -47,11 +68,10 @@ def command(user: str, **given: object) -> None:
     its own in every report, and does not count for the exit code.
     """
     from audit.commands.accept import accept as app_accept
-    from audit.commands.accept.file import reason
+    from audit.commands.accept.file import NAME, find, reason
     from audit.commands.settings import REPORTS
     from audit.errors import SettingsError
 
-    said = told.said("accept", given)
     code = given["reason"]
     try:
         wanted = reason(str(code)) if code is not None else None
@@ -65,9 +85,9 @@ def command(user: str, **given: object) -> None:
         version=_optional("--version", given["version"]),
         author=_optional("--author", given["author"]),
     )
-    run = given["run_file"]
+    run = given["run"]
     path = Path(str(run)) if run is not None else app_accept.newest_run(Path(REPORTS))
-    file = _file(said)
+    file = Path(str(given["file"])) if given["file"] is not None else find(Path.cwd()) or Path(NAME)
     _show(app_accept.accept(wish, path, file), file, path)
 
 
@@ -105,17 +125,6 @@ def _until(text: str) -> date:
     if day < today:
         raise SettingsError(f"--until {text} is over: today is {today} (UTC)", "Name today or a later day.")
     return day
-
-
-def _file(said: "Said") -> Path:
-    """Where `run` would look, or where it will."""
-    from audit.commands.accept.file import NAME, find
-
-    given = said.options.get("file")
-    file = said.text("accept") if given is None else str(given)
-    if file is not None:
-        return Path(file)
-    return find(Path.cwd()) or Path(NAME)
 
 
 def _show(written: "Written", file: Path, run: Path | None) -> None:

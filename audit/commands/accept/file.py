@@ -9,23 +9,20 @@ from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import click
 import tomlkit
 from tomlkit.items import AoT
 
-from audit.cli.config_file import Kind, above, check_owner, content, is_there, parsed_text
-from audit.cli.settings import _here
+from audit.cli import options
+from audit.cli.config_file import Kind, above, check_owner, content, is_there, parsed_text, working_directory
+from audit.cli.settings import is_given, is_typed
 from audit.errors import AuditError, SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
 from audit.model.text import os_cause, shortened
 from audit.report.writer import replacing
-
-if TYPE_CHECKING:
-    from audit.cli.settings import Said
-    from audit.model.findings import Acceptances
 
 TABLE = "accept"
 KEYS = ("user", "model", "reason", "version", "because", "until", "author")
@@ -235,22 +232,22 @@ def _mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
-def judges_anew(said: "Said") -> bool:
+def judges_anew(ctx: click.Context) -> bool:
     """Whether a run that has acceptances already is to have others."""
-    return said.told("accept") is not None or said.flag("no_accept")
+    return is_given(ctx, "accept") or bool(ctx.params["no_accept"])
 
 
-def acceptances_for(said: "Said") -> "Acceptances | None":
+def acceptances_for(ctx: click.Context) -> Acceptances | None:
     """Those of the file that was named, or of the one that holds here. Raises SettingsError for a wrong one."""
-    from audit.errors import SettingsError
-
-    if said.options.get("no_accept"):
-        if said.options.get("accept"):
+    if ctx.params["no_accept"]:
+        if is_typed(ctx, "accept"):
             raise SettingsError("--accept and --no-accept exclude each other")
         return None
-    with said.blaming("accept"):
-        if (file := said.text("accept")) is not None:
-            return read(Path(file))
-    here = _here()
+    if is_given(ctx, "accept"):
+        try:
+            return read(Path(ctx.params["accept"]))
+        except SettingsError as error:
+            raise options.accept.wrong(ctx, str(error), error.next_step) from error
+    here = working_directory()
     found = here and find(here)
     return read(found) if found else None

@@ -2,30 +2,37 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command, FilePath
 
 if TYPE_CHECKING:
     from audit.commands.diff.view import DiffView
     from audit.model.exit_status import ExitStatus
 
-OUTPUT_HELP = (
-    "Write the comparison; repeatable. FORMAT is text, json, md, html or csv; it may be left out where PATH ends in "
-    ".txt, .json, .md, .html or .csv. PATH - is standard output.  [default: text on standard output]"
+FORMATS = ("text", "json", "md", "html", "csv")
+
+
+@click.command(
+    "diff",
+    cls=Command,
+    own=("output", "accept"),
+    settings=(
+        options.output.but(
+            type=options.Output(FORMATS),
+            show_default="text on standard output",
+            help="Write the comparison; repeatable. FORMAT is text, json, md, html or csv; it may be left out where "
+            "PATH ends in .txt, .json, .md, .html or .csv. PATH - is standard output.",
+        ),
+        options.redact,
+    ),
 )
-
-
-@click.command("diff")
-@click.argument("old", shell_complete=options.files)
-@click.argument("new", shell_complete=options.files)
-@click.option("-o", "--output", multiple=True, metavar="[FORMAT=]PATH", shell_complete=options.files, help=OUTPUT_HELP)
-@options.redact
-@told.config
-def command(old: str, new: str, **given: object) -> "ExitStatus":
+@click.argument("old", type=FilePath())
+@click.argument("new", type=FilePath())
+def command(old: str, new: str, **given: Any) -> "ExitStatus":
     """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
     Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
@@ -34,18 +41,15 @@ def command(old: str, new: str, **given: object) -> "ExitStatus":
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
-    from audit.cli.values import outputs_among
     from audit.commands.diff import compare as app_diff
     from audit.report.writer import Output
 
-    said = told.said("diff", given)
-    with said.blaming("output"):
-        wanted = [Output(*each) for each in outputs_among(said.texts("output"), app_diff.FORMATS)]
+    wanted = [Output(*each) for each in given["outputs"]]
     old_path, new_path = Path(old), Path(new)
     app_diff.check_outputs(wanted, old_path, new_path)
     with leaving(), ExitStack() as stack:
         with busy("comparing the two runs"):
-            view = stack.enter_context(app_diff.comparison(old_path, new_path, redact=said.flag("redact")))
+            view = stack.enter_context(app_diff.comparison(old_path, new_path, redact=given["redact"]))
         if wanted:
             app_diff.write(wanted, view)
         else:

@@ -1,13 +1,12 @@
 """`sync-audit doctor`: can I audit, and if nobody shows up, why?"""
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,17 +15,17 @@ if TYPE_CHECKING:
     from audit.model.exit_status import ExitStatus
 
 
-@click.command("doctor")
-@options.database_url
-@options.token_file
-@options.base_url
-@options.concurrency
-@options.rate
-@options.timeout
-@options.statement_timeout
-@options.as_json
-@told.config
-def command(**given: object) -> "ExitStatus":
+@click.command(
+    "doctor",
+    cls=Command,
+    lenient=True,
+    settings=(
+        *(options.database, options.token, options.base_url, options.concurrency, options.rate, options.timeout),
+        *(options.statement_timeout, options.as_json),
+    ),
+)
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Say whether an audit can run, and if nobody shows up, why.
 
     Looks at settings, database, people and Replicate, asks for one real model, and goes on after a failure where it
@@ -34,22 +33,16 @@ def command(**given: object) -> "ExitStatus":
     warnings, 5 if one failed.
     """
     from audit.cli import logs
-    from audit.cli.settings import Said
     from audit.cli.terminal import busy
     from audit.commands.doctor import examine as app_doctor
     from audit.commands.doctor.settings import doctor_settings
     from audit.commands.run.progress import Silent
-    from audit.errors import SettingsError
 
-    try:
-        said, broken = told.said("doctor", given), None
-    except SettingsError as error:  # all else can still be looked at
-        said, broken = Said(given, os.environ), error
-    settings = doctor_settings(said, broken)
+    settings = doctor_settings(ctx)
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
     with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(app_doctor.examine(settings))
-    if said.flag("as_json"):
+    if as_json:
         click.echo(_json(diagnosis))
     else:
         _show(diagnosis)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from audit.commands.doctor.checks import Group, Result, State, clock_result, failed, skipped
-from audit.commands.doctor.settings import Setting
+from audit.commands.doctor.settings import ShownSetting
 from audit.errors import AuditError
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls
@@ -21,12 +21,12 @@ _TABLES = ("tables", "tables")
 _TABLE_CHECKS = (("optional_columns", "columns"), ("user_id_index", "index"))
 
 
-def settings(found: Sequence[Setting]) -> list[Result]:
+def settings(found: Sequence[ShownSetting]) -> list[Result]:
     """One check for each setting."""
     return [_setting(each) for each in found]
 
 
-def _setting(setting: Setting) -> Result:
+def _setting(setting: ShownSetting) -> Result:
     title = setting.name.removeprefix("--").replace("-", " ") if setting.name.startswith("--") else setting.name
     shown = f"{escape_controls(setting.value)} ({setting.where})"
     return Result(

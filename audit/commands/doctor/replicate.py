@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import msgspec
 
+from audit.cli import options
 from audit.commands.doctor.checks import Group, Result, State, clock_result, skipped
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
-from audit.commands.settings import SAMPLE
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Missing, NoVersions, Reply
@@ -225,7 +225,7 @@ def audit_time(asked: Asked | None, people: AuditableUsers | None, speed: Speed)
     if told.seconds > NOT_SHORT:
         # How many trainings the list has, only reading it would tell: one for each completed row, if not more.
         trainings = people.population.completed_models
-        best = forecast(replace(known, trainings=trainings, settled=1.0, sample=SAMPLE / 100))
+        best = forecast(replace(known, trainings=trainings, settled=1.0, sample=options.verify_sample.initial / 100))
         figure += f"; with --mode trainings {duration(best.seconds)} at best"
         data |= {"trainings_requests": best.requests, "trainings_seconds": round(best.seconds, 1)}
     steps = []

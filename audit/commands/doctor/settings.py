@@ -1,26 +1,54 @@
-"""Where each setting comes from, and what is wrong with it: `doctor`'s view of what `settings` reads.
+"""The settings as `doctor` shows them: each value, who has given it, and what is wrong with it.
 
-Nothing is raised: what `settings` refuses becomes the setting's problem, so that all others can still be looked at.
+Nothing is raised: what is wrong becomes the setting's problem, so that all others can still be looked at.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import click
 import msgspec
+from click.core import ParameterSource
 
-from audit.cli import values
-from audit.cli.settings import Origin, Said, option
-from audit.cli.values import outputs_from
+from audit.cli import options
+from audit.cli.settings import (
+    CONFIG,
+    NO_CONFIG,
+    Setting,
+    all_commands,
+    file_of,
+    is_given,
+    is_typed,
+    problems,
+    top_level,
+)
+from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
+from audit.model.run import Shard
+from audit.model.shard import spelled
 from audit.model.sql import quoted
 from audit.model.tables import PLAIN, Tables
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
 
+Origin = Literal["option", "environment", "config", "default", "nowhere"]
+_ORIGINS: dict[ParameterSource | None, Origin] = {
+    ParameterSource.COMMANDLINE: "option",
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "config",
+}
+PREFIX = "r8_"
+"""How Replicate's tokens begin."""
+_NUMBERS = (options.rate, options.concurrency, options.timeout, options.retries, options.statement_timeout)
+_SHOWN = (options.database, options.token, options.base_url, *_NUMBERS)
+"""Those that are always shown."""
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
+
+class ShownSetting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting, and who has set it."""
 
     name: str
@@ -34,17 +62,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     next_step: str = ""
 
 
-T = TypeVar("T")
-PREFIX = "r8_"
-"""How Replicate's tokens begin."""
-_NUMBERS = (values.RATE, values.CONCURRENCY, values.TIMEOUT, values.RETRIES, values.STATEMENT_TIMEOUT)
-
-
 @dataclass(frozen=True, slots=True)
 class DoctorSettings:
     """What can be used; None where it is missing or wrong, and `found` then says why."""
 
-    found: tuple[Setting, ...]
+    found: tuple[ShownSetting, ...]
     database: Database | None
     token: str | None = field(repr=False)
     base_url: str | None
@@ -62,48 +84,86 @@ class DoctorSettings:
         return tuple(each for each in (self.token, password, proxy_password) if each)
 
 
-def doctor_settings(said: Said, broken: SettingsError | None = None) -> DoctorSettings:
-    """Settings of `doctor`; reads the token file. `broken` is what is wrong with the config file."""
-    found = [_config_file(said, broken)]
-
-    def take(name: str, origin: tuple[Origin, str], read: Callable[[], T], show: Callable[[T], str]) -> T | None:
-        kind, where = origin
-        try:
-            value = read()
-        except SettingsError as error:
-            problem = {"problem": str(error), "next_step": error.next_step}
-            found.append(Setting(name=name, value="", origin=kind, where=where, **problem))
-            return None
-        found.append(Setting(name=name, value=show(value), origin=kind, where=where))
-        return value
-
-    database = take(
-        "--database-url", _origin(said, "database_url"), lambda: values.database_from(said), _shown_database
-    )
-    token = take("API token", _origin(said, "token_file"), lambda: values.token_from(said), shape)
-    base_url = take("--base-url", _origin(said, "base_url", _DEFAULT), lambda: values.base_url_from(said), str)
-    proxy, environ = None, said.environ
-    if base_url and any(name.lower() == "https_proxy" and environ[name] for name in environ):
-        proxy = take("HTTPS_PROXY", ("environment", "HTTPS_PROXY"), lambda: proxy_for(base_url, environ), _shown_proxy)
-    numbers: dict[str, float] = {}
-    for number in _NUMBERS:
-        value = take(number.option, _origin(said, number.name, _DEFAULT), _reading(number, said), _shown_number)
-        numbers[number.name] = number.default if value is None else value
-    for name in _others(said):
-        take(option(name), _origin(said, name), _checking(name, said), str)
-    if said.config and said.config.tables:
-        found += _mapped(said.config.tables, f"config {said.config.name}")
+def doctor_settings(ctx: click.Context) -> DoctorSettings:
+    """Settings of `doctor`; those that other commands alone have are shown where somebody has given them."""
+    found = [
+        _config_file(ctx),
+        _setting(ctx, options.database, _shown_database),
+        _setting(ctx, options.token, shape, "API token"),
+        _setting(ctx, options.base_url, str),
+    ]
+    given = ctx.params
+    proxy = None
+    try:
+        proxy = proxy_for(given["base_url"] or "", os.environ)
+        value, error = _shown_proxy(proxy), None
+    except SettingsError as wrong:
+        value, error = "", wrong
+    if given["base_url"] and any(name.lower() == "https_proxy" and os.environ[name] for name in os.environ):
+        found.append(_shown("HTTPS_PROXY", value, error, "environment", "HTTPS_PROXY"))
+    found += [_setting(ctx, each, _shown_number) for each in _NUMBERS]
+    found += [_setting(ctx, each, partial(_shown_other, ctx, each)) for each in _others(ctx)]
+    file = file_of(ctx)
+    if file and file.tables:
+        found += _mapped(file.tables, f"config {file.name}")
+    usable = {each.id: each.initial if given[each.id] is None else given[each.id] for each in _NUMBERS}
     return DoctorSettings(
         found=tuple(found),
-        database=database,
-        token=token,
-        base_url=base_url,
+        database=database_of(ctx) if given["database"] else None,
+        token=given["token"],
+        base_url=given["base_url"],
         proxy=proxy,
-        per_minute=int(numbers["rate"]),
-        concurrency=int(numbers["concurrency"]),
-        timeout=numbers["timeout"],
-        statement_timeout=numbers["statement_timeout"],
+        per_minute=usable["per_minute"],
+        concurrency=usable["concurrency"],
+        timeout=usable["timeout"],
+        statement_timeout=usable["statement_timeout"],
     )
+
+
+def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], name: str = "") -> ShownSetting:
+    each.look_up(ctx)
+    source = each.source(ctx)
+    origin = _ORIGINS.get(ctx.get_parameter_source(each.id), "nowhere" if source == "not set" else "default")
+    try:
+        return _shown(name or each.option, words(each.needed(ctx)), None, origin, source)
+    except SettingsError as error:
+        return _shown(name or each.option, "", error, origin, source)
+
+
+def _shown(name: str, value: str, error: SettingsError | None, origin: Origin, where: str) -> ShownSetting:
+    problem = {"problem": str(error), "next_step": error.next_step} if error else {}
+    return ShownSetting(name=name, value=value, origin=origin, where=where, **problem)
+
+
+def _config_file(ctx: click.Context) -> ShownSetting:
+    file, error = file_of(ctx), problems(ctx).get(CONFIG.id)
+    typed = next((each.option for each in (CONFIG, NO_CONFIG) if is_typed(ctx, each.id)), "")
+    if file or error:
+        return _shown(
+            "config file", file.name if file else "", error, "option" if typed else "default", typed or "found"
+        )
+    return _shown("config file", "none", None, "option" if typed else "nowhere", typed or "there is no sync-audit.toml")
+
+
+def _others(ctx: click.Context) -> list[Setting]:
+    """What else the config file says, and which shard: `doctor` has no use for it, and other commands will."""
+    known = {each.id: each for each in top_level(all_commands(ctx)).values()}
+    shown = {each.id for each in _SHOWN}
+    listed = [known[name] for name in ctx.default_map or {} if name not in shown]
+    options.shard.look_up(ctx)
+    return listed if options.shard in listed or not is_given(ctx, options.shard.id) else [*listed, options.shard]
+
+
+def _shown_other(ctx: click.Context, each: Setting, value: Any) -> str:
+    """As the file has it."""
+    if each is options.fail_on:
+        check_fail_on(ctx, value, compared=options.baseline.look_up(ctx) is not None)
+    if isinstance(value, Shard):
+        return spelled(value)
+    value = ctx.lookup_default(each.id)
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def shape(secret: str) -> str:
@@ -112,74 +172,18 @@ def shape(secret: str) -> str:
     return f"set, {f'{PREFIX}…, ' if known else ''}{len(secret)} characters{'' if known else f', not {PREFIX}…'}"
 
 
-_DEFAULT: tuple[Origin, str] = ("default", "default")
-
-
-def _origin(said: Said, name: str, otherwise: tuple[Origin, str] = ("nowhere", "not set")) -> tuple[Origin, str]:
-    told = said.told(name)
-    return (told.origin, told.where) if told else otherwise
-
-
-def _reading(number: values.Number, said: Said) -> Callable[[], float]:
-    return lambda: values.number_from(number, said)
-
-
-def _config_file(said: Said, broken: SettingsError | None) -> Setting:
-    origin: tuple[Origin, str] = ("option", "--config") if said.options.get("config") else ("default", "found")
-    if broken:
-        problem = {"problem": str(broken), "next_step": broken.next_step}
-        return Setting(name="config file", value="", origin=origin[0], where=origin[1], **problem)
-    if said.config is None:
-        left_out = bool(said.options.get("no_config"))
-        origin = ("option", "--no-config") if left_out else ("nowhere", "there is no sync-audit.toml")
-        return Setting(name="config file", value="none", origin=origin[0], where=origin[1])
-    return Setting(name="config file", value=said.config.name, origin=origin[0], where=origin[1])
-
-
-def _others(said: Said) -> list[str]:
-    """What else the config file says, and which shard: `doctor` has no use for it, and other commands will."""
-    own = {"database_url", "token_file", "base_url", *(number.name for number in _NUMBERS)}
-    listed = [name for name in said.config.values if name not in own] if said.config else []
-    return listed if "shard" in listed or said.told("shard") is None else [*listed, "shard"]
-
-
-def _checking(name: str, said: Said) -> Callable[[], str]:
-    """How one of those is read, with the checks that `run` makes."""
-
-    def read() -> str:
-        if name in _CHECKS:
-            _CHECKS[name](said)
-        told = said.told(name)
-        value = told.value if told else ""
-        if isinstance(value, tuple):
-            return ", ".join(map(str, value))
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-    return read
-
-
-_CHECKS: Mapping[str, Callable[[Said], object]] = {
-    "output": outputs_from,
-    "order_by": values.order_by_from,
-    "user": values.filters_from,
-    "limit": lambda said: values.filters_from(said.asked_of_config("limit")),
-    "shard": values.shard_from,
-    "fail_on": lambda said: values.fail_on_from(said, compared=said.text("baseline") is not None),
-}
-
-
-def _mapped(tables: Tables, where: str) -> Iterator[Setting]:
+def _mapped(tables: Tables, where: str) -> Iterator[ShownSetting]:
     """What is called otherwise, or stands for completed."""
-    renamed = [f"{table.name} = {table.sql}" for table in (tables.users, tables.user_models) if table.path]
-    columns = [
-        f"{table.name}.{column} = {quoted(own)}"
-        for table in (tables.users, tables.user_models)
-        for column, own in table.mapped
-    ]
+    both = (tables.users, tables.user_models)
+    columns = [f"{table.name}.{column} = {quoted(own)}" for table in both for column, own in table.mapped]
     words = [tables.completed_shown] if tables.completed != PLAIN.completed else []
-    for name, said in (("tables", renamed), ("columns", columns), ("completed", words)):
-        if said:
-            yield Setting(name=f"{name} called", value=", ".join(said), origin="config", where=where)
+    for name, listed in (
+        ("tables", [f"{table.name} = {table.sql}" for table in both if table.path]),
+        ("columns", columns),
+        ("completed", words),
+    ):
+        if listed:
+            yield _shown(f"{name} called", ", ".join(listed), None, "config", where)
 
 
 def _shown_database(database: Database) -> str:

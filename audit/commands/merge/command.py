@@ -1,39 +1,48 @@
 """`sync-audit merge`: the run files of shards, made one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command, FilePath, Setting
 
 if TYPE_CHECKING:
-    from audit.cli.settings import Said
     from audit.commands.merge.merge import MergeSettings
     from audit.model.exit_status import ExitStatus
 
+ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit merge`"
 
-@click.command("merge")
-@click.argument("shards", metavar="RUN...", nargs=-1, required=True, shell_complete=options.files)
-@click.option(
-    "--run-file",
-    metavar="PATH",
-    shell_complete=options.files,
-    help="Where the merged run is kept; no file may be there.  [default: reports/sync-audit-<UTC time>.sqlite]",
+
+@click.command(
+    "merge",
+    cls=Command,
+    own=("output", "accept", "run-file"),
+    settings=(
+        options.run_file.but(
+            help="Where the merged run is kept; no file may be there.",
+        ),
+        Setting(
+            "--partial",
+            is_flag=True,
+            refused=ONE_MERGE,
+            help="Merge although shards are missing or unfinished; the run is then incomplete, and says so.",
+        ),
+        Setting(
+            "--any-account",
+            is_flag=True,
+            refused=ONE_MERGE,
+            help="Merge shards that were run with tokens of different accounts.",
+        ),
+        options.output.but(show_default="HTML and CSV beside the merged run file"),
+        options.accept.but(show_default="as in the shards"),
+        *(options.no_accept, options.redact, options.exit_zero),
+    ),
 )
-@click.option(
-    "--partial",
-    is_flag=True,
-    help="Merge although shards are missing or unfinished; the run is then incomplete, and says so.",
-)
-@click.option("--any-account", is_flag=True, help="Merge shards that were run with tokens of different accounts.")
-@options.output("default: HTML and CSV beside the merged run file")
-@options.accept("as in the shards")
-@options.redact
-@options.exit_zero
-@told.config
-def command(shards: tuple[str, ...], **given: object) -> "ExitStatus":
+@click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
+@click.pass_context
+def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "ExitStatus":
     """Make one run of the run files of all shards (run --shard K/N), and write its reports.
 
     Needs neither database nor token, and changes no shard. The reports are those of a single run, but for what they say
@@ -47,36 +56,33 @@ def command(shards: tuple[str, ...], **given: object) -> "ExitStatus":
     from audit.commands.run import summary as ending
     from audit.report.writer import Output
 
-    said = told.said("merge", given)
-    settings = _settings(tuple(map(Path, shards)), said)
+    settings = _settings(tuple(map(Path, shards)), ctx)
     wanted = [Output(*each) for each in settings.outputs]
     reporting.check_outputs(wanted, settings.run_file, *settings.inputs)
     with leaving():
         with busy("merging the shards"):
             merged = app_merge.merge(settings)
         with merged.run_file as run_file:
-            outcome = reporting.report(run_file, wanted, exit_zero=said.flag("exit_zero"))
+            outcome = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
             ending.show(outcome, run_file, doubts=merged.doubts)
     return outcome.exit_status
 
 
-def _settings(inputs: tuple[Path, ...], said: "Said") -> "MergeSettings":
-    from audit.cli.values import outputs_from
+def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":
     from audit.commands.accept.file import acceptances_for, judges_anew
     from audit.commands.merge.merge import MergeSettings
     from audit.commands.settings import default_run_file, outputs_beside
     from audit.model.times import utc_now
 
-    run_file = said.text("run_file")
-    path = Path(run_file) if run_file else default_run_file(utc_now())
-    anew = judges_anew(said)
+    given, anew = ctx.params, judges_anew(ctx)
+    path = Path(given["run_file"] or default_run_file(utc_now()))
     return MergeSettings(
         inputs=inputs,
         run_file=path,
-        outputs=outputs_from(said) or outputs_beside(path),
-        partial=said.flag("partial"),
-        any_account=said.flag("any_account"),
-        redact=said.flag("redact"),
+        outputs=given["outputs"] or outputs_beside(path),
+        partial=given["partial"],
+        any_account=given["any_account"],
+        redact=given["redact"],
         replaces_acceptances=anew,
-        acceptances=acceptances_for(said) if anew else None,
+        acceptances=acceptances_for(ctx) if anew else None,
     )

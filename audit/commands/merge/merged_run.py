@@ -6,6 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from audit.commands.merge.shards import Part, known
+from audit.commands.settings import default_choices
 from audit.model.codes import Format
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Choices, RunInfo, ShardRun
@@ -70,12 +71,12 @@ def population(parts: Sequence[Part]) -> Population:
 
 def choices(parts: Sequence[Part], outputs: tuple[tuple[Format, str], ...]) -> Choices:
     """How the merged run would be finished: with one token, so at the pace of one run."""
-    told = [part.choices or Choices() for part in parts]
+    told = [part.choices or default_choices() for part in parts]
     rates = [each.per_minute for each in told]
     return Choices(
         outputs=outputs,
         concurrency=max(each.concurrency for each in told),
-        per_minute=min(sum(rates), max(Choices().per_minute, *rates)),
+        per_minute=min(sum(rates), max(default_choices().per_minute, *rates)),
         timeout=max(each.timeout for each in told),
         retries=max(each.retries for each in told),
         fail_on=told[0].fail_on,

@@ -23,7 +23,7 @@ from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
 from audit.model.replies import Account, NotAsked
-from audit.model.run import Baseline, Choices, RunInfo, RunState
+from audit.model.run import Baseline, RunInfo, RunState
 from audit.model.shard import lacking, named
 from audit.model.times import Clock, utc_now, utc_text
 from audit.postgres.snapshot import snapshot as source_snapshot
@@ -47,13 +47,13 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     run_file = RunFile.create(settings.run_file, _started(settings, clock))
     work = _Work(run_file, listener, stop, clock)
     try:
-        run_file.save_choices(_choices(settings))
+        run_file.save_choices(msgspec.structs.replace(settings.choices, outputs=to_keep(settings.choices.outputs)))
         if settings.baseline:
             _keep_baseline(run_file, settings.baseline)
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
             context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
-            await work.through(replicate, context, settings.concurrency)
+            await work.through(replicate, context, settings.choices.concurrency)
         work.end()
     except BaseException as error:
         _let_go(run_file, error)
@@ -85,7 +85,7 @@ async def resume(
 
     Raises AuditError as `audit` does; the run file is kept in any case.
     """
-    check_outputs([writer.Output(*each) for each in settings.outputs], run_file.path)
+    check_outputs([writer.Output(*each) for each in settings.choices.outputs], run_file.path)
     before = run_file.info
     work = _Work(run_file, listener, stop, clock)
     async with _replicate(settings, run_file, listener) as replicate:
@@ -106,9 +106,9 @@ async def resume(
             running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         run_file.save_info(running)
         if choices := run_file.choices:
-            run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.fail_on))
+            run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.choices.fail_on))
         context = RunContext(before.account or account, frozenset(before.missing_columns))
-        await work.through(replicate, context, settings.concurrency)
+        await work.through(replicate, context, settings.choices.concurrency)
     work.end()
     return run_file
 
@@ -185,7 +185,7 @@ def _let_go(run_file: RunFile, error: BaseException) -> None:
 
 
 def _prepare(settings: RunSettings) -> None:
-    check_outputs([writer.Output(*each) for each in settings.outputs], settings.run_file)
+    check_outputs([writer.Output(*each) for each in settings.choices.outputs], settings.run_file)
     try:
         settings.run_file.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -209,20 +209,9 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
     )
 
 
-def _choices(settings: RunSettings) -> Choices:
-    return Choices(
-        outputs=to_keep(settings.outputs),
-        concurrency=settings.concurrency,
-        per_minute=settings.per_minute,
-        timeout=settings.timeout,
-        retries=settings.retries,
-        fail_on=settings.fail_on,
-    )
-
-
 @asynccontextmanager
 async def _replicate(
-    settings: RunSettings | ResumeSettings, run_file: RunFile, listener: ProgressListener
+    settings: ResumeSettings, run_file: RunFile, listener: ProgressListener
 ) -> AsyncIterator[Replicate]:
     """The API for as long as the block lasts; the requests made are added to those of the run file."""
     before = run_file.info.requests

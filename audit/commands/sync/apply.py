@@ -55,7 +55,7 @@ class Again:
             statement_timeout=self.settings.statement_timeout,
         )
         models = (askable_model(record.replicate_model_id) for record in records.values())
-        replies = await replies_to(self.replicate, filter(None, models), self.settings.concurrency)
+        replies = await replies_to(self.replicate, filter(None, models), self.settings.choices.concurrency)
         return [self._judged(entry, records.get(entry.change.user_id), replies) for entry in entries]
 
     def _judged(
@@ -225,7 +225,7 @@ class Repair:
         Raises ReplicateError, with nothing written down, where nobody gets an answer.
         """
         replies = await replies_to(
-            replicate, [change.replicate_model_id for change in batch], self._settings.concurrency
+            replicate, [change.replicate_model_id for change in batch], self._settings.choices.concurrency
         )
         failures = [reply for reply in replies.values() if isinstance(reply, Failed)]
         if len(failures) == len(replies) and all(map(_hopeless, failures)):

@@ -1,62 +1,102 @@
 """`sync-audit sync`: the repair."""
 
-from collections.abc import Mapping
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command, FilePath, Setting, check, refuse
+from audit.errors import SettingsError
+from audit.model.codes import Reason
 
 if TYPE_CHECKING:
-    from audit.commands.sync.settings import PlanSettings
+    from audit.commands.sync.plan import PlanSettings
     from audit.model.exit_status import ExitStatus
 
-OF_THE_PLAN = ("output", "include", "max_age", "user", "limit", "redact")
-OF_ASKING = ("no_recheck", "touch", "token_file", "concurrency", "rate", "timeout", "retries")
-OF_CHANGES = (*OF_ASKING, "yes", "database_url", "statement_timeout")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@click.command("sync")
-@click.argument("run_file", metavar="[RUN]", required=False, shell_complete=options.files)
-@click.option("--apply", is_flag=True, help="Make the changes of the plan, each row only if it is still what it was.")
-@click.option(
-    "--undo", metavar="FILE", shell_complete=options.files, help="Put back what an ...-undo.sql says; no RUN then."
+def _time_span(text: str) -> timedelta:
+    match = re.fullmatch(r"([0-9]{1,7})([smhd]?)", text.strip())
+    if not match:
+        raise SettingsError(f"must be a time such as 90m, 2h, 1d or 3600, not {text!r}", "Without it, 1h.")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+CHANGES = "it changes the database: write {} on the command line"
+OF_THE_PLAN = (
+    Setting(
+        "--include",
+        multiple=True,
+        type=click.Choice([Reason.UNKNOWN_VERSION.value, Reason.MALFORMED_VERSION.value]),
+        help="Change these users too; repeatable.",
+    ),
+    Setting(
+        "--max-age",
+        metavar="TIME",
+        type=_time_span,
+        show_default="1h",
+        help="Leave users out who were checked longer ago: 90m, 2h, 1d or seconds.",
+    ),
+    options.users,
+    options.limit.but(help="Change at most N rows: a trial."),
+    Setting(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=FilePath(),
+        help="Write the plan as JSON too; - is standard output.",
+    ),
+    options.redact,
 )
-@click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
-@click.option("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set.")
-@click.option("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="PATH",
-    shell_complete=options.files,
-    help="Write the plan as JSON too; - is standard output.",
+OF_ASKING = (
+    Setting("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set."),
+    Setting("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone."),
+    *(options.token, options.concurrency, options.rate, options.timeout, options.retries),
 )
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="REASON",
-    help="Change these users too: unknown_version or malformed_version; repeatable.",
+OF_CHANGES = (
+    Setting(
+        "--yes",
+        is_flag=True,
+        refused="it changes the database unasked: write --yes on the command line",
+        help="Do not ask for a confirmation.",
+    ),
+    *(options.database, options.statement_timeout),
 )
-@click.option(
-    "--max-age",
-    metavar="TIME",
-    help="Leave users out who were checked longer ago: 90m, 2h, 1d or seconds.  [default: 1h]",
+
+
+@click.command(
+    "sync",
+    cls=Command,
+    own=("output", "accept", "user", "limit"),
+    lenient=True,
+    settings={
+        "What is done": (
+            Setting(
+                "--apply",
+                is_flag=True,
+                refused=CHANGES.format("--apply"),
+                help="Make the changes of the plan, each row only if it is still what it was.",
+            ),
+            Setting(
+                "--undo",
+                metavar="FILE",
+                type=FilePath(),
+                refused=CHANGES.format("--undo FILE"),
+                help="Put back what an ...-undo.sql says; no RUN then.",
+            ),
+        ),
+        "The plan": OF_THE_PLAN,
+        "With --apply or --undo": OF_CHANGES,
+        "With --apply": OF_ASKING,
+    },
 )
-@options.users
-@click.option("--limit", metavar="N", help="Change at most N rows: a trial.")
-@options.redact
-@options.database_url
-@options.token_file
-@options.concurrency
-@options.rate
-@options.timeout
-@options.retries
-@options.statement_timeout
-@told.config
-def command(run_file: str | None, output: str | None, apply: bool, undo: str | None, **given: object) -> "ExitStatus":  # noqa: FBT001 - click
+@click.argument("run", metavar="[RUN]", required=False, type=FilePath())
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
@@ -66,34 +106,37 @@ def command(run_file: str | None, output: str | None, apply: bool, undo: str | N
     With --apply, and with --undo, it ends in 0 if everything was done, 4 if rows were skipped or failed, 5 if nothing
     could be begun. A row that somebody has edited since the audit is skipped and named, never overwritten.
     """
-    from audit.commands.sync.settings import plan_settings
-    from audit.errors import SettingsError
-
-    said = told.said("sync", given)
-    if undo is not None:
+    if given["undo"] is not None:
         from audit.commands.sync.confirm import take_back
 
-        if run_file is not None or apply:
+        if given["run"] is not None or given["apply"]:
             raise SettingsError("--undo takes a file and nothing else: neither RUN nor --apply")
-        _refuse((*OF_THE_PLAN, *OF_ASKING), given | {"output": output}, "with --undo")
-        return take_back(Path(undo), said)
-    if run_file is None:
+        refuse(ctx, (*OF_THE_PLAN, *OF_ASKING), "with --undo")
+        check(ctx, unused=(*OF_THE_PLAN, *OF_ASKING))
+        return take_back(Path(given["undo"]), ctx)
+    if given["run"] is None:
         raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")
-    wanted = plan_settings(said)
-    if apply:
-        from audit.commands.sync.confirm import apply as applied
+    if given["apply"]:
+        from audit.commands.sync.confirm import apply
 
-        return applied(Path(run_file), output, wanted, said)
-    _refuse(OF_CHANGES, given, "without --apply")
-    return _plan(Path(run_file), output, wanted)
+        check(ctx)
+        return apply(Path(given["run"]), given["output"], _plan_settings(ctx), ctx)
+    refuse(ctx, (*OF_ASKING, *OF_CHANGES), "without --apply")
+    check(ctx, unused=(*OF_ASKING, *OF_CHANGES))
+    return _plan(Path(given["run"]), given["output"], _plan_settings(ctx))
 
 
-def _refuse(names: tuple[str, ...], given: Mapping[str, object], where: str) -> None:
-    from audit.errors import SettingsError
+def _plan_settings(ctx: click.Context) -> "PlanSettings":
+    from audit.commands.settings import filters_of
+    from audit.commands.sync.plan import MAX_AGE, PlanSettings
 
-    for name in names:
-        if given.get(name):
-            raise SettingsError(f"--{name.replace('_', '-')} has no meaning {where}")
+    given = ctx.params
+    return PlanSettings(
+        include=frozenset(map(Reason, given["include"])),
+        max_age=MAX_AGE if given["max_age"] is None else given["max_age"],
+        filters=filters_of(ctx),
+        redact=given["redact"],
+    )
 
 
 def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus":

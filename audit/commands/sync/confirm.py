@@ -15,16 +15,14 @@ from rich.status import Status as Spinner
 
 from audit.cli import logs
 from audit.cli.errors import show_error
-from audit.cli.settings import Said
 from audit.cli.signals import Stop, signals
 from audit.cli.terminal import BOLD, Page, can_animate, screen
-from audit.cli.values import STATEMENT_TIMEOUT, number_from
 from audit.commands.replicate import StoppedError
+from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import Repair, Terms
 from audit.commands.sync.files import make, sql_file
-from audit.commands.sync.plan import Plan
+from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.screen import rows, show, show_end
-from audit.commands.sync.settings import PlanSettings, database_of, repair_settings
 from audit.commands.sync.tally import Tally, Told
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
@@ -67,11 +65,11 @@ class Shown:
             self._spinner.stop()
 
 
-def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> ExitStatus:
+def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Context) -> ExitStatus:
     """Plan, ask, and make the changes of the run file `path`."""
-    _check_somebody_is_there("--apply", said)
+    _check_somebody_is_there("--apply", ctx)
     with RunFile.resume(path) as run_file:
-        settings = repair_settings(said, run_file.info, run_file.choices, path)
+        settings = repair_settings(ctx, run_file.info, run_file.choices, path)
         now = utc_now()
         plan = Plan(run_file, wanted, now)
         planned = make(plan, path, output)
@@ -82,9 +80,9 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> E
             return planned.exit_status
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
-        if count and (refused := _refused(question, said, PLAN[NEEDS_SYNC])):
+        if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
             return refused
-        terms = Terms(recheck=not said.flag("no_recheck"), touch=utc_text(now) if said.flag("touch") else None)
+        terms = Terms(recheck=not ctx.params["no_recheck"], touch=utc_text(now) if ctx.params["touch"] else None)
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
             return Repair(run_file, plan, settings, terms, shown).apply(stop)
@@ -99,16 +97,16 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, said: Said) -> E
     return _code(tally, signal)
 
 
-def take_back(path: Path, said: Said) -> ExitStatus:
+def take_back(path: Path, ctx: click.Context) -> ExitStatus:
     """Read the undo file `path` through, ask, and put everything back."""
-    _check_somebody_is_there("--undo", said)
-    timeout = number_from(STATEMENT_TIMEOUT, said)
+    _check_somebody_is_there("--undo", ctx)
+    timeout = ctx.params["statement_timeout"]
     page = Page(screen(stderr=True))
     with run_beside(path) as run_file:
-        database = database_of(said, run_file.info if run_file else None)
+        database = database_to_repair(ctx, run_file.info if run_file else None)
         file = UndoFile(path, database.tables)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
-        if file.rows and (refused := _refused(question, said, REPAIR[INCOMPLETE])):
+        if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
             return refused
 
         def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
@@ -123,18 +121,18 @@ def _place(database: Database) -> str:
     return f"{database.tables.user_models.sql} in {database.label}"
 
 
-def _check_somebody_is_there(option: str, said: Said) -> None:
-    if not said.flag("yes") and not (sys.stdin.isatty() and sys.stderr.isatty()):
+def _check_somebody_is_there(option: str, ctx: click.Context) -> None:
+    if not ctx.params["yes"] and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
             f"{option} changes the database, and there is no terminal to ask for a confirmation",
             "Look at the plan first (sync-audit sync RUN), then add --yes.",
         )
 
 
-def _refused(question: str, said: Said, otherwise: ExitStatus) -> ExitStatus | None:
+def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitStatus | None:
     """How to end where somebody does not want it; None to go on."""
     try:
-        return None if said.flag("yes") or click.confirm(escape_controls(question), err=True) else otherwise
+        return None if ctx.params["yes"] or click.confirm(escape_controls(question), err=True) else otherwise
     except click.Abort:
         click.echo(err=True)
         return REPAIR[INTERRUPTED]

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import TypeVar, get_args
 
 from audit.commands.sync.plan_json import PlanSummary
 from audit.commands.sync.rules import Terms, planned
-from audit.commands.sync.settings import PlanSettings
 from audit.errors import SettingsError
-from audit.model.codes import Note, Status
+from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, undo_for
+from audit.model.run import Filters
 from audit.model.times import parse_utc
 from audit.model.who import names_user
 from audit.report.redaction import redacted_change, redacted_left_out
@@ -23,6 +23,33 @@ from audit.runfile import JournalEntry, RunFile
 _T = TypeVar("_T")
 SAMPLE = 10
 """So many of each kind are kept to be shown."""
+
+
+MAX_AGE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """Settings of a plan."""
+
+    include: frozenset[Reason] = frozenset()
+    """Reasons that are left out unless they are named: whoever wrote these values may have meant something by them."""
+    max_age: timedelta = MAX_AGE
+    """Older findings are left out."""
+    filters: Filters = Filters()  # noqa: RUF009 - frozen
+    """Whom the plan is about, and how many rows it changes at most."""
+    redact: bool = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What to write behind the command to mean the same users, as one argument each."""
+        named = [("--include", reason.value) for reason in Reason if reason in self.include]
+        named += [("--user", who) for who in self.filters.users]
+        if self.max_age != MAX_AGE:
+            named.append(("--max-age", str(int(self.max_age.total_seconds()))))
+        if self.filters.limit:
+            named.append(("--limit", str(self.filters.limit)))
+        return tuple(chain.from_iterable(named))
 
 
 class Rest(StrEnum):

@@ -7,38 +7,33 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.cli import options
-from audit.cli import settings as told
+from audit.cli.settings import Command, check, refuse
 
 if TYPE_CHECKING:
-    from audit.cli.settings import Said
     from audit.commands.user.case import UserCase
     from audit.model.exit_status import ExitStatus
     from audit.postgres.user import Candidates
 
-NO_MEANING = ("database_url", "token_file", "base_url", "timeout", "retries", "statement_timeout", "order_by")
-"""Options that say where to look, which a run file has decided already."""
-
-
-@click.command("user")
-@click.argument("who")
-@click.option(
-    "--run",
-    "run_file",
-    metavar="RUN",
-    shell_complete=options.files,
-    help="Look into this run file; ask neither database nor Replicate.",
+OF_LOOKING = (
+    *(options.database, options.token, options.base_url, options.timeout, options.retries),
+    *(options.statement_timeout, options.order_by, options.include_tests),
 )
-@options.database_url
-@options.token_file
-@options.base_url
-@options.timeout
-@options.retries
-@options.statement_timeout
-@options.order_by
-@options.include_tests
-@options.as_json
-@told.config
-def command(who: str, run_file: str | None, **given: object) -> "ExitStatus":
+"""Where to look and how, which a run file has decided already."""
+
+
+@click.command(
+    "user",
+    cls=Command,
+    lenient=True,
+    settings=(
+        options.run.but(help="Look into this run file; ask neither database nor Replicate."),
+        *OF_LOOKING,
+        options.as_json,
+    ),
+)
+@click.argument("who")
+@click.pass_context
+def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Show everything about one user: every row, every version, the verdict and why.
 
     WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Ends in 0 if the
@@ -49,33 +44,29 @@ def command(who: str, run_file: str | None, **given: object) -> "ExitStatus":
     who = who.strip()
     if not who or not who.isprintable():
         raise SettingsError("WHO is empty or no text", "Give an e-mail, a user id, a model id, or a part of one.")
-    said = told.said("user", given)
-    case = _in_run(Path(run_file), who, given) if run_file is not None else _live(who, said)
-    return _shown(case, who, as_json=said.flag("as_json"), in_run=run_file is not None)
+    case = _in_run(Path(run), who, ctx) if run is not None else _live(who, ctx)
+    return _shown(case, who, as_json=as_json, in_run=run is not None)
 
 
-def _live(who: str, said: "Said") -> "UserCase | Candidates":
+def _live(who: str, ctx: click.Context) -> "UserCase | Candidates":
     from audit.cli import logs
     from audit.cli.terminal import busy
     from audit.commands.settings import run_settings
     from audit.commands.user.lookup import look_up
     from audit.model.times import utc_now
 
-    settings = run_settings(said, utc_now())
+    settings = run_settings(ctx, utc_now())
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
     with busy("asking the database and Replicate"):
         return asyncio.run(look_up(settings, who))
 
 
-def _in_run(path: Path, who: str, given: dict[str, object]) -> "UserCase | Candidates":
+def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | Candidates":
     from audit.commands.user.lookup import look_up_in_run
-    from audit.errors import SettingsError
     from audit.runfile import RunFile
 
-    for name in (*NO_MEANING, "include_tests"):
-        if given.get(name):
-            option = name.replace("_", "-")
-            raise SettingsError(f"--{option} has no meaning with --run: the run file says how the run was made")
+    refuse(ctx, OF_LOOKING, "with --run: the run file says how the run was made")
+    check(ctx, unused=OF_LOOKING)
     with RunFile.open(path) as run_file:
         return look_up_in_run(run_file, who)
 

@@ -10,19 +10,18 @@ from typing import Any
 
 import pytest
 
-from audit.cli.settings import Said
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.accept.file import NAME, read
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.commands.run.resume import resume_settings
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.run import Shard
 from audit.report.writer import Output
 from audit.runfile import RunFile, open_salvaged
 from tests.support.audits import Servers, Shell, audit
+from tests.support.command_lines import resumed
 from tests.support.run_files import run_file_of
 
 BEHIND = "beatriz.costa@example.com"
@@ -310,7 +309,7 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
     assert ended.code == 2
     assert f"Error: {NAME}: entry 1 ({BEHIND}): unknown key becuase\n  Did you mean because?" in ended.err
     ended = shell("run", "--accept", "none.toml", **environ)
-    assert "Error: file of acceptances none.toml cannot be read: no such file or directory" in ended.err
+    assert "Error: --accept: file of acceptances none.toml cannot be read: no such file or directory" in ended.err
     ended = shell("run", "--accept", NAME, "--no-accept", **environ)
     assert "--accept and --no-accept exclude each other" in ended.err
 
@@ -331,7 +330,7 @@ def test_a_resumed_run_keeps_its_acceptances_unless_others_are_given(servers: Se
 
 def test_resuming_by_settings_alone_changes_nothing(run_file: Path, servers: Servers) -> None:
     with RunFile.open(run_file) as opened:
-        again = resume_settings(Said({}, servers.environ), opened.info, opened.choices)
+        again = resumed({}, servers.environ, opened.info, opened.choices)
     assert (again.replaces_acceptances, again.acceptances) == (False, None)
 
 

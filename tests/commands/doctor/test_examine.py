@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from audit.cli.settings import Said
 from audit.commands.doctor.checks import Diagnosis, Result, State
 from audit.commands.doctor.examine import examine
-from audit.commands.doctor.settings import doctor_settings
+from audit.commands.doctor.settings import DoctorSettings, doctor_settings
 from audit.demo.database import INDEX
 from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import Model
@@ -19,6 +18,7 @@ from audit.model.exit_status import DOCTOR, ExitStatus
 from audit.model.replies import Version
 from tests.support import fake_replicate_fixtures
 from tests.support.audits import Ended, Servers, Shell
+from tests.support.command_lines import context, environment
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.fake_replicate_fixtures import OWNER, Serve
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate, ServerTime
@@ -50,6 +50,11 @@ async def tidy(database: str) -> str:
     return database.replace("postgresql://postgres@", "postgresql://doctors_reader@")
 
 
+def doctors(environ: dict[str, str], *arguments: str) -> DoctorSettings:
+    with environment(environ):
+        return doctor_settings(context("doctor", *arguments, environ=environ))
+
+
 async def seen(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
     """What the doctor says of these servers."""
     variables = {"SYNC_AUDIT_TIMEOUT": "2"} | environ
@@ -58,7 +63,7 @@ async def seen(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any =
     if fake:
         variables.setdefault("REPLICATE_BASE_URL", fake.base_url)
         variables.setdefault("REPLICATE_API_TOKEN", TOKEN)
-    settings = doctor_settings(Said(environ=variables))
+    settings = doctors(variables)
     diagnosis = await (examine(settings, clock) if clock else examine(settings))
     for secret in (TOKEN, PASSWORD, "wrong-secret"):
         assert secret not in repr(diagnosis)
@@ -281,7 +286,7 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
         "SYNC_AUDIT_RETRIES": "many",
         "HTTPS_PROXY": "http://me:hunter2@proxy.example:3128",
     }
-    settings = doctor_settings(Said({"concurrency": "7", "rate": None}, environ))
+    settings = doctors(environ, "--concurrency", "7")
     found = {each.name: (each.value, each.where) for each in settings.found}
     assert found["API token"] == ("set, r8_…, 40 characters", "REPLICATE_API_TOKEN")
     assert found["--database-url"] == ("db.example.com/shop, user me, password set", "DATABASE_URL")

@@ -15,7 +15,6 @@ import jsonschema
 import msgspec
 import pytest
 
-from audit.cli.settings import Said
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.diff import compare as app_diff
@@ -23,9 +22,8 @@ from audit.commands.merge import merge as app_merge
 from audit.commands.merge.merge import MergeSettings
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.commands.run.resume import resume_settings
-from audit.commands.sync.plan import Plan
-from audit.commands.sync.settings import PlanSettings
+from audit.commands.settings import default_choices
+from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.server import TOKEN, in_thread
@@ -46,6 +44,7 @@ from tests.commands.run.test_kill_matrix import wait_until
 from tests.docs.test_docs import SLOW
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, new_database
+from tests.support.command_lines import resumed
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.faults import Slow
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
@@ -174,8 +173,15 @@ def with_killed(parted: Parted, killed: list[Path], tmp_path: Path) -> list[Path
 def resume(path: Path) -> None:
     """As `run --resume`."""
     with app.open_to_resume(path) as run_file:
-        settings = resume_settings(Said({}, {"REPLICATE_API_TOKEN": TOKEN}), run_file.info, run_file.choices)
-        asyncio.run(app.resume(run_file, replace(settings, per_minute=100_000), Silent(), Stop()))
+        settings = resumed({}, {"REPLICATE_API_TOKEN": TOKEN}, run_file.info, run_file.choices)
+        asyncio.run(
+            app.resume(
+                run_file,
+                replace(settings, choices=msgspec.structs.replace(settings.choices, per_minute=100_000)),
+                Silent(),
+                Stop(),
+            )
+        )
 
 
 def changed(old: Path, new: Path) -> dict[Change, int]:
@@ -369,11 +375,11 @@ def test_an_empty_shard_says_so(tmp_path: Path, shell: Shell) -> None:
 @pytest.mark.parametrize(("said", "now"), [("1/4", "1/4"), ("2/5", "2/5")])
 def test_a_shard_is_resumed_as_no_other(said: str, now: str) -> None:
     info, environ = run_info(shard=Shard(2, 4)), {"REPLICATE_API_TOKEN": TOKEN}
-    assert resume_settings(Said({"shard": "2/4"}, environ), info, None)
+    assert resumed({"shard": "2/4"}, environ, info, None).choices == default_choices()
     with pytest.raises(SettingsError, match=f"--shard .* is {now} now, and was 2/4"):
-        resume_settings(Said({}, environ | {"SYNC_AUDIT_SHARD": said}), info, None)
+        resumed({}, environ | {"SYNC_AUDIT_SHARD": said}, info, None)
     with pytest.raises(SettingsError, match=f"--shard .* is {now} now, and was not given"):
-        resume_settings(Said({"shard": said}, environ), run_info(), None)
+        resumed({"shard": said}, environ, run_info(), None)
 
 
 def shard_file(folder: Path, number: int, of: int, users: Sequence[AuditedUser], **changes: Any) -> Path:

@@ -7,11 +7,12 @@ import pytest
 
 from audit.commands.merge.merged_run import choices, doubts, ended, merged, population
 from audit.commands.merge.shards import Allowed, check, known
+from audit.commands.settings import default_choices
 from audit.errors import SettingsError
 from audit.model.codes import Status
 from audit.model.findings import Acceptances, Summary
 from audit.model.replies import Requests, TrainingsRead
-from audit.model.run import Choices, Filters
+from audit.model.run import Filters
 from audit.model.shard import lacking
 from tests.support.run_files import population as counted
 from tests.support.samples import run_info
@@ -106,10 +107,10 @@ def test_what_does_not_fit_is_told_and_nothing_else() -> None:
 
 
 def test_the_merged_run_is_resumed_at_the_pace_of_one() -> None:
-    told = [msgspec.structs.replace(Choices(), per_minute=rate) for rate in (800, 800, 800)]
+    told = [default_choices(per_minute=rate) for rate in (800, 800, 800)]
     several = [part(number, told=each) for number, each in enumerate(told, 1)]
     assert choices(several, ()).per_minute == 2400
-    assert choices([part(1, told=msgspec.structs.replace(Choices(), per_minute=2400)), part(2)], ()).per_minute == 2400
+    assert choices([part(1, told=default_choices(per_minute=2400)), part(2)], ()).per_minute == 2400
 
 
 def read(back_to: str, **changes: Any) -> TrainingsRead:

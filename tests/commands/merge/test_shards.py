@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from audit.cli.table_names import mapping
+from audit.cli.config_file import mapping
 from audit.commands.merge.merged_run import merged
 from audit.commands.merge.shards import Allowed, Part, check
+from audit.commands.settings import default_choices
 from audit.errors import SettingsError
 from audit.model.findings import Acceptances
 from audit.model.replies import TrainingsRead
-from audit.model.run import Baseline, Choices, Filters
+from audit.model.run import Baseline, Filters
 from tests.support.shard_parts import ENTRY, FAST, OTHER, RUN_ID, part, parts
 
 
@@ -47,7 +47,7 @@ def test_whole_shards_in_any_order_are_taken() -> None:
             {"baseline": Baseline(run_id="b" * 32, started_at="", path="x")},
             f"the baseline is {'b' * 32} in it, and none",
         ),
-        (2, {"told": msgspec.structs.replace(Choices(), fail_on="never")}, "--fail-on is never in it, and any there"),
+        (2, {"told": default_choices(fail_on="never")}, "--fail-on is never in it, and any there"),
         (2, {"acceptances": Acceptances(file="a", entries=(ENTRY,))}, "the list of accepted findings is another"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -14,21 +14,20 @@ import msgspec
 import pytest
 from playwright.async_api import expect
 
-from audit.cli.settings import Said
 from audit.cli.signals import Stop
-from audit.cli.values import fail_on_from
 from audit.commands import outputs as reporting
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
-from audit.commands.run.resume import resume_settings
 from audit.errors import SettingsError
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.run import Baseline, Choices
+from audit.model.times import utc_now
 from audit.report.writer import Output
 from audit.runfile import RunFile, open_salvaged
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, audit
+from tests.support.command_lines import begun, resumed
 from tests.support.report_browser import Open, browser, opened
 from tests.support.report_samples import SampleRun, narrowed, outdated, up_to_date
 
@@ -152,16 +151,16 @@ def test_a_resumed_run_keeps_its_baseline(synthetic_servers: Servers, plain: dic
         before = {user.record.user_id: user.baseline for user in run_file.users()}
     path.unlink()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
-        again = resume_settings(Said({}, synthetic_servers.environ), run_file.info, run_file.choices)
+        again = resumed({}, synthetic_servers.environ, run_file.info, run_file.choices)
         asyncio.run(app.resume(run_file, again, Silent(), Stop()))
         assert {user.record.user_id: user.baseline for user in run_file.users()} == before
-        assert (again.fail_on, before[due]) == ("new", "new")
+        assert (again.choices.fail_on, before[due]) == ("new", "new")
 
 
 def test_what_counts_may_be_said_anew_and_is_remembered(synthetic_servers: Servers, tmp_path: Path) -> None:
     audit(synthetic_servers.settings(tmp_path, outputs=())).close()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
-        again = resume_settings(Said({"fail_on": "never"}, synthetic_servers.environ), run_file.info, run_file.choices)
+        again = resumed({"fail_on": "never"}, synthetic_servers.environ, run_file.info, run_file.choices)
         asyncio.run(app.resume(run_file, again, Silent(), Stop()))
         assert run_file.choices
         assert run_file.choices.fail_on == "never"
@@ -169,17 +168,17 @@ def test_what_counts_may_be_said_anew_and_is_remembered(synthetic_servers: Serve
 
 @pytest.mark.parametrize("compared", [True, False])
 def test_only_with_a_baseline_can_something_be_new(compared: bool) -> None:  # noqa: FBT001 - pytest's
-    said = Said({"fail_on": "new"})
+    environ = {"DATABASE_URL": "postgresql://h/d", "REPLICATE_API_TOKEN": "r8_x"}
     if compared:
-        assert fail_on_from(said, compared=True) == "new"
+        assert begun({"fail_on": "new", "baseline": "x"}, environ, utc_now()).choices.fail_on == "new"
     else:
-        with pytest.raises(SettingsError, match="--fail-on new needs --baseline"):
-            fail_on_from(said, compared=False)
+        with pytest.raises(SettingsError, match="--fail-on: new needs --baseline"):
+            begun({"fail_on": "new"}, environ, utc_now())
 
 
 def test_an_unknown_word_for_what_counts_is_named() -> None:
-    with pytest.raises(SettingsError, match="--fail-on must be one of new, any, never, not 'some'"):
-        fail_on_from(Said({"fail_on": "some"}), compared=True)
+    with pytest.raises(SettingsError, match="--fail-on: 'some' is not one of 'any', 'new', 'never'"):
+        begun({"fail_on": "some"}, {}, utc_now())
 
 
 def test_a_choice_that_an_older_run_file_lacks_is_the_default() -> None:

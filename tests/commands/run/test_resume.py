@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from audit.cli.settings import Said
 from audit.commands import cli
 from audit.commands.run import audit as app
-from audit.commands.run.resume import resume_settings
 from audit.demo.fake_replicate.faults import Hang, Odd, Refused, Reset
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
@@ -28,6 +26,7 @@ from audit.model.run import Choices, Filters
 from audit.report.view import RunView
 from audit.runfile import DamagedError, RunFile, open_salvaged
 from tests.support.audits import Ended, Servers, Shell, audit
+from tests.support.command_lines import resumed
 from tests.support.faults import Chaos, Redirected
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import finished_run_file
@@ -57,7 +56,7 @@ def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
     options: dict[str, object], environ: dict[str, str], now: str, then: str
 ) -> None:
     with pytest.raises(SettingsError, match="two audits do not mix") as caught:
-        resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
+        resumed(options, ENVIRON | environ, INFO, CHOSEN)
     assert now in str(caught.value)
     assert then in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -73,32 +72,38 @@ def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
     ids=["another user of the same database", "another spelling", "said again"],
 )
 def test_the_same_said_again_is_no_other_audit(options: dict[str, object], environ: dict[str, str]) -> None:
-    settings = resume_settings(Said(options, ENVIRON | environ), INFO, CHOSEN)
+    settings = resumed(options, ENVIRON | environ, INFO, CHOSEN)
     assert settings.base_url == INFO.base_url
 
 
 def test_settings_come_from_the_run_file_and_the_token_from_now() -> None:
-    settings = resume_settings(Said({}, ENVIRON), INFO, CHOSEN)
-    chosen = (settings.concurrency, settings.per_minute, settings.timeout, settings.retries, settings.outputs)
-    assert chosen == (3, 70, 1.5, 2, CHOSEN.outputs)
+    settings = resumed({}, ENVIRON, INFO, CHOSEN)
+    assert settings.choices == CHOSEN
     assert settings.token == TOKEN
 
 
 def test_what_is_said_now_about_pace_and_outputs_wins() -> None:
     options = {"concurrency": "9", "output": ("x.json",)}
-    settings = resume_settings(Said(options, ENVIRON | {"SYNC_AUDIT_RATE": "80"}), INFO, CHOSEN)
-    assert (settings.concurrency, settings.per_minute, settings.outputs) == (9, 80, (("json", "x.json"),))
+    settings = resumed(options, ENVIRON | {"SYNC_AUDIT_RATE": "80"}, INFO, CHOSEN)
+    made = settings.choices
+    assert (made.concurrency, made.per_minute, made.outputs) == (9, 80, (("json", "x.json"),))
 
 
-@pytest.mark.parametrize("option", ["run_file", "statement_timeout", "baseline"])
-def test_options_without_meaning_are_refused(option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("run_file", "x"), ("statement_timeout", "x"), ("baseline", "x"), ("trainings", True)),
+        *(("trainings_since", "2026-01-01"), ("mode", "trainings"), ("verify_sample", "5")),
+    ],
+)
+def test_options_without_meaning_are_refused(option: str, value: object) -> None:
     with pytest.raises(SettingsError, match=option.replace("_", "-")):
-        resume_settings(Said({option: "x"}, ENVIRON), INFO, CHOSEN)
+        resumed({option: value}, ENVIRON, INFO, CHOSEN)
 
 
 def test_resuming_without_a_token_is_refused() -> None:
     with pytest.raises(SettingsError, match="REPLICATE_API_TOKEN"):
-        resume_settings(Said({}, {}), INFO, CHOSEN)
+        resumed({}, {}, INFO, CHOSEN)
 
 
 def newer(path: Path) -> str:

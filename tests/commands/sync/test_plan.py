@@ -20,8 +20,7 @@ from audit.cli.signals import Stop
 from audit.commands.run import audit as app
 from audit.commands.run.progress import Silent
 from audit.commands.sync import files as app_sync
-from audit.commands.sync.plan import Plan
-from audit.commands.sync.settings import INCLUDABLE, PlanSettings
+from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.sql import read
 from audit.demo.database import load
 from audit.demo.users import DemoUsers
@@ -44,6 +43,7 @@ from tests.support.audits import Ended, Servers, Shell
 from tests.support.audits import audit as audited
 from tests.support.samples import NEW, OLD, finding, record, run_info
 
+INCLUDABLE = (Reason.UNKNOWN_VERSION, Reason.MALFORMED_VERSION)
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "sync-1.json").read_text())
 NOTHING, SOMETHING = PLAN[OK], PLAN[NEEDS_SYNC]
 
@@ -210,9 +210,13 @@ def test_who_is_not_in_the_run_is_an_error(sync: Shell) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param(["--include", "timeout"], "--include must be unknown_version or malformed_version", id="include"),
-        pytest.param(["--max-age", "soon"], "--max-age must be a time such as 90m, 2h, 1d or 3600", id="max-age"),
-        pytest.param(["--limit", "0"], "--limit must be a whole number from 1", id="limit"),
+        pytest.param(
+            ["--include", "timeout"],
+            "--include: 'timeout' is not one of 'unknown_version', 'malformed_version'",
+            id="include",
+        ),
+        pytest.param(["--max-age", "soon"], "--max-age: must be a time such as 90m, 2h, 1d or 3600", id="max-age"),
+        pytest.param(["--limit", "0"], "--limit: 0 is not in the range 1<=x", id="limit"),
         pytest.param(["-o", "run.sqlite"], "-o run.sqlite is the path of run.sqlite", id="run file"),
         pytest.param(["-o", "./run-undo.sql"], "-o ./run-undo.sql is the path of run-undo.sql", id="undo file"),
     ],
