@@ -1,31 +1,26 @@
-"""Every code that this program ends in or writes into a report, explained without a user at hand. Pure."""
+"""Reasons, notes and exit codes explained for nobody in particular: what each means, and what to do."""
 
 import difflib
+from collections.abc import Iterable, Iterator, Mapping
 
-import msgspec
-
-from audit.hints.table import HINTS
+from audit.hints.table import HINTS, Hint
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
 
 
-class Explanation(msgspec.Struct, frozen=True):
-    """One code."""
+class Explanation(Hint, frozen=True):
+    """A hint with its code, and the heading that it is listed under."""
 
     code: str
     group: str
-    title: str
-    meaning: str
-    steps: tuple[str, ...]
 
 
-_GROUPS = {
+_GROUPS: Mapping[str, str] = {
     Status.NEEDS_SYNC: "Reasons to sync (needs_sync)",
     Status.ERROR: "Reasons why a user could not be checked (error)",
     Status.NOT_CHECKED: "Reason why a user was not looked at (not_checked)",
     Status.UP_TO_DATE: "Reason why all is well (up_to_date)",
 }
-# What steps name in braces, said of users in general.
 _ANYBODY = {
     "who": "<user>",
     "model": "<model id>",
@@ -45,7 +40,8 @@ _ANYBODY = {
     "current_weights": "<weights URL of the training that made the recorded version>",
     "trained_trigger": "<trigger word of that training>",
 }
-_EXITS: dict[int, tuple[str, tuple[str, ...]]] = {
+"""What stands in the place of a user's values in the steps."""
+_EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     exit_status.OK: ("All is well", ("Nothing to do. After `doctor`: all checks are ok.",)),
     exit_status.BUG: (
         "A bug in this program",
@@ -98,51 +94,39 @@ _EXITS: dict[int, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def _hints(codes: list[Reason] | list[Note], group: str) -> list[Explanation]:
-    return [
-        Explanation(
-            code.value,
-            group,
-            HINTS[code].title,
-            HINTS[code].meaning,
-            tuple(step.format_map(_ANYBODY) for step in HINTS[code].steps),
-        )
-        for code in codes
-    ]
+def _listed(codes: Iterable[Reason | Note], group: str) -> Iterator[Explanation]:
+    for code in codes:
+        hint = HINTS[code]
+        steps = tuple(step.format_map(_ANYBODY) for step in hint.steps)
+        yield Explanation(hint.title, hint.meaning, steps, code.value, group)
 
 
-EXPLANATIONS: tuple[Explanation, ...] = (
-    *(
-        each
-        for status, group in _GROUPS.items()
-        for each in _hints([reason for reason in Reason if reason.status is status], group)
-    ),
-    *_hints(list(Note), "Notes, which change no status"),
-    *(
-        Explanation(str(code), "Exit codes", title, exit_status.RUN[code].sentence, steps)
-        for code, (title, steps) in _EXITS.items()
-    ),
-)
-"""All of them, by group, in the order of the reports."""
+def _all() -> Iterator[Explanation]:
+    for status, group in _GROUPS.items():
+        yield from _listed((reason for reason in Reason if reason.status is status), group)
+    yield from _listed(Note, "Notes, which change no status")
+    for code, (title, steps) in _EXITS.items():
+        yield Explanation(title, exit_status.RUN[code].sentence, steps, str(code), "Exit codes")
+
+
+EXPLANATIONS = tuple(_all())
+"""Every reason, note and exit code, by group, in the order of the reports."""
 
 
 def explanation(typed: str) -> Explanation | None:
-    """The entry for what somebody typed: case, hyphens and blanks do not matter, and a title serves as well."""
+    """The one of this code or title, in any case, with blanks or hyphens for underscores; None where there is none."""
     wanted = _plain(typed)
-    for each in EXPLANATIONS:
-        if wanted in (each.code, _plain(each.title)):
-            return each
-    return None
+    return next((each for each in EXPLANATIONS if wanted in (each.code, _plain(each.title))), None)
 
 
 def of_status(typed: str) -> list[Explanation]:
-    """The reasons of a status, where it is one that somebody typed."""
-    wanted = _plain(typed)
-    return [each for each in EXPLANATIONS if wanted in set(Status) and each.group == _GROUPS[Status(wanted)]]
+    """The reasons of the status that somebody typed; empty where it is none."""
+    group = _GROUPS.get(_plain(typed))
+    return [each for each in EXPLANATIONS if each.group == group]
 
 
 def nearest(typed: str) -> list[str]:
-    """Up to three codes that begin like it or else look like it, the most alike first."""
+    """Up to three codes to suggest: those that begin with what was typed, then those that look like it."""
     wanted = _plain(typed)
     if not wanted:
         return []

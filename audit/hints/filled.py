@@ -23,7 +23,7 @@ def model_url(record: ModelRecord) -> str | None:
 
 
 def rows_sql(user_id: str, tables: Tables = PLAIN) -> str:
-    """A query, safe to paste into psql, that shows all training rows of the user, newest first."""
+    """The query for all training rows of a user, newest first: one line, safe to paste into psql."""
     return literal(user_id).join(_around_literal(tables.user_models))
 
 
@@ -39,20 +39,20 @@ def _around_literal(models: Table) -> tuple[str, str]:
 
 
 def filled(code: Reason | Note, user: AuditedUser, tables: Tables = PLAIN) -> Hint:
-    """The entry for `code` with this user's values in its steps; control characters are spelled out."""
+    """The hint for `code` with this user's values in its steps, control characters spelled out."""
     hint = HINTS[code]
     values = _Values(user, tables)
     return Hint(hint.title, hint.meaning, tuple(step.format_map(values) for step in hint.steps))
 
 
 def one_line(user: AuditedUser) -> str:
-    """The `hint` of JSON and CSV: what to do about this user, in one line."""
+    """What to do about this user, in one line: the `hint` of JSON and CSV."""
     line = ONE_LINE[user.finding.reason]
     return line.format_map(_Values(user)) if "{" in line else line  # most lines are plain, and values cost time
 
 
 class _Values(dict[str, str]):
-    """The values that steps may name, each made when it is first named: there are many, and most steps name one."""
+    """The values that steps may name, each made when it is first asked for: most steps name one of the many."""
 
     def __init__(self, user: AuditedUser, tables: Tables = PLAIN) -> None:
         super().__init__()
@@ -60,8 +60,7 @@ class _Values(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         value = rows_sql(self._user.record.user_id, self._tables) if name == "sql" else _VALUES[name](self._user)
-        text = self[name] = shortened(escape_controls(value), 600)
-        return text
+        return self.setdefault(name, shortened(escape_controls(value), 600))
 
 
 _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
@@ -98,22 +97,18 @@ def _others(record: ModelRecord) -> str:
 
 
 def population_answers(population: Population, summary: Summary, tables: Tables = PLAIN) -> tuple[Hint, ...]:
-    """Answers to "why does nobody show up?" and "why is only one affected?" from the counts, where they arise."""
-    answers = []
+    """Why nobody, one or so many are affected, then who is not in the report, as far as counts can tell."""
     if population.users_with_completed_model == 0:
-        answers.append(_nobody(population, tables))
+        first = _nobody(population, tables)
     elif summary.total == 0:
-        answers.append(
-            Hint(
-                "Nobody was audited",
-                "No user matches what the run was narrowed to.",
-                ("Check --user. A shard may well be empty.",),
-            )
+        first = Hint(
+            "Nobody was audited",
+            "No user matches what the run was narrowed to.",
+            ("Check --user. A shard may well be empty.",),
         )
     else:
-        answers.append(_affected(summary))
-    answers.extend(_left_out(population, tables))
-    return tuple(answers)
+        first = _affected(summary)
+    return (first, *_left_out(population, tables))
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:
@@ -135,22 +130,17 @@ def _affected(summary: Summary) -> Hint:
     need, total = summary.statuses[Status.NEEDS_SYNC], summary.total
     unknown = summary.statuses[Status.ERROR] + summary.statuses[Status.NOT_CHECKED]
     if need == 0:
-        title, why = "Why nobody needs a sync", "Every recorded version that could be compared is the newest one."
+        title = "Why nobody needs a sync"
+        why = "Every recorded version that could be compared is the newest one."
     elif need == 1:
-        title, why = (
-            "Why only one user is affected",
-            ("Only users who trained again after their version was recorded can fall behind; that is one user here."),
-        )
+        title = "Why only one user is affected"
+        why = "Only users who trained again after their version was recorded can fall behind; that is one user here."
     elif need == total:
-        title, why = (
-            "Why everybody is affected",
-            ("When all fall behind at once, recording itself is broken: look at what stores the versions."),
-        )
+        title = "Why everybody is affected"
+        why = "When all fall behind at once, recording itself is broken: look at what stores the versions."
     else:
-        title, why = (
-            f"Why {need:,} of {total:,} are affected",
-            ("Only users who trained again after their version was recorded, or whose record is damaged, fall behind."),
-        )
+        title = f"Why {need:,} of {total:,} are affected"
+        why = "Only users who trained again after their version was recorded, or whose record is damaged, fall behind."
     steps = (f"{unknown:,} users could not be judged, so the true number may be higher.",) if unknown else ()
     return Hint(title, why, steps)
 
