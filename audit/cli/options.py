@@ -143,8 +143,9 @@ def _time(text: str) -> datetime:
 
 
 def _holds_no_password(url: str) -> None:
-    database = _database(url)
-    if database.password is not None or "sslpassword" in dict(database.tls):
+    from audit.postgres.url import holds_password
+
+    if holds_password(url):
         raise SettingsError(
             "holds a password, which has no place in a config file",
             "Config files are shared and committed. Leave it out and set PGPASSWORD or a ~/.pgpass, or set the whole "

@@ -85,7 +85,7 @@ def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]"
     from audit.postgres.url import parse_database_url
 
     return RunSettings(
-        database=parse_database_url(staged.dsn),
+        database=parse_database_url(staged.dsn, {}),
         token=staged.token,
         base_url=staged.base_url,
         proxy=None,

@@ -1,22 +1,26 @@
-"""`DATABASE_URL` -> `Database`: whose tables are read, and how to get there. Pure: nothing is opened or looked up.
+"""`DATABASE_URL` -> `Database`: whose tables are read, and how to get there. Only a file of services is ever opened.
 
 Takes what libpq takes as a URL, and what frameworks make of it: `postgresql+asyncpg://`, Prisma's and Supabase's
 parameters, Neon's `options=endpoint=...`. Of the parameters, only what tells how to connect is used. The rest never
 reaches the server as a start-up parameter, because poolers (PgBouncer, Supavisor, Neon's proxy) refuse what they do
-not know.
+not know. Each of libpq's is honoured, of no consequence (`HARMLESS`) or refused (`REFUSED`).
 
-Whose database it is, the URL alone decides: PGHOST, PGPORT, PGDATABASE and PGOPTIONS are not looked at, so that no
-leftover of a shell session turns the audit to another server. What only helps to get in works as in libpq where the
-URL is silent: PGUSER, PGPASSWORD, PGPASSFILE and ~/.pgpass, PGSSLMODE and the other PGSSL*, ~/.postgresql/.
+Whose database it is, the URL and its service (`service=` or PGSERVICE) decide: PGHOST, PGPORT, PGDATABASE and PGOPTIONS
+are not looked at, so that no leftover of a shell session turns the audit to another server. What only helps to get in
+works as in libpq where both are silent: PGUSER, PGPASSWORD, PGPASSFILE and ~/.pgpass, PGSSLMODE and the other PGSSL*,
+~/.postgresql/.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
 from audit.errors import SettingsError
 from audit.model.tables import PLAIN, Tables
+from audit.postgres.service import service_parameters
 
 _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=require"
 _ESCAPE = "In user names and passwords write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
@@ -36,7 +40,54 @@ _SSL_WORDS = {
 }
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SSL_OTHER = ("sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version")
-_SSL_IGNORED = ("ssl", "sslmode", "sslpool", "sslsni", "sslcompression", "sslcertmode")
+_SSL_FOREIGN = ("ssl", "sslpool")
+"""What other drivers write, and no part of what is asked of TLS but in `_SSL_WORDS`."""
+HONOURED = frozenset((
+    *("service", "servicefile", "host", "hostaddr", "port", "dbname", "user", "password", "passfile"),
+    *("connect_timeout", "options", "target_session_attrs", "krbsrvname", "gsslib"),
+    *("sslmode", *_SSL_FILES, *_SSL_OTHER),
+))  # fmt: skip
+_NO_DIFFERENCE = "TCP's own clocks: the audit has a timeout for each statement, so a dead connection is noticed"
+HARMLESS: Mapping[str, str] = {
+    "application_name": "the audit says its own name, sync-audit",
+    "fallback_application_name": "the audit says its own name, sync-audit",
+    "client_encoding": "texts travel as UTF-8, whatever the database's encoding is",
+    "keepalives": _NO_DIFFERENCE,
+    "keepalives_idle": _NO_DIFFERENCE,
+    "keepalives_interval": _NO_DIFFERENCE,
+    "keepalives_count": _NO_DIFFERENCE,
+    "tcp_user_timeout": _NO_DIFFERENCE,
+    "load_balance_hosts": "hosts are tried in their order: which of them answers changes nothing of what it says",
+    "sslcompression": "TLS is never compressed",
+    "sslsni": "the host's name is part of the TLS handshake, as without it",
+    "sslkeylogfile": "keys are written to no file",
+    "gssdelegation": "no credentials are handed to the server, which needs none to answer",
+    "max_protocol_version": "protocol 3.0 is spoken, which every version allows",
+    # Neon puts channel_binding=require in every URL that it shows.
+    "channel_binding": "there is none; sslmode=verify-full keeps out whom it would keep out",
+    "authtype": "libpq has not used it since PostgreSQL 7",
+    "tty": "libpq has not used it since PostgreSQL 7",
+}
+"""Parameters of libpq's that are not looked at, and why nothing is lost by it."""
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "gssencmode": ("disable prefer", "the connection cannot be encrypted by GSSAPI, only by TLS"),
+    "min_protocol_version": ("3.0", "protocol 3.0 is spoken, and no later one"),
+    "sslcertmode": ("allow", "whether the server asks for a client's certificate cannot be demanded or prevented"),
+    "replication": ("false off no 0", "a connection for replication answers no queries of tables"),
+    "requiressl": ("0", "it is no parameter since PostgreSQL 14; sslmode=require says the same"),
+    "sslcrldir": ("", "revocation lists are read from a file (sslcrl), not from a directory"),
+    "requirepeer": ("", "the owner of the server's socket cannot be checked"),
+    "require_auth": ("", "the server chooses how to log in, and that cannot be restricted"),
+    "scram_client_key": ("", "logging in needs the password, not a key made from it"),
+    "scram_server_key": ("", "logging in needs the password, not a key made from it"),
+    "oauth_issuer": ("", "logging in by OAuth is not supported"),
+    "oauth_client_id": ("", "logging in by OAuth is not supported"),
+    "oauth_client_secret": ("", "logging in by OAuth is not supported"),
+    "oauth_scope": ("", "logging in by OAuth is not supported"),
+}
+"""Parameters of libpq's that cannot be honoured: the values that are nevertheless as good as none, and why."""
+LIBPQ = HONOURED | HARMLESS.keys() | REFUSED.keys()
+"""Every parameter of libpq's up to PostgreSQL 18, `servicefile` of 19 and a few that are gone."""
 _ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 # `-c name=value`, `-cname=value` or `--name=value`, with backslashes before blanks; or what a proxy takes for itself.
 _OPTION = re.compile(r"(?:-c\s*|--)(?P<name>[\w.-]+)=(?P<value>(?:\\.|[^\s\\])*)|(?P<proxy>\w+(?:=|:)\S*)")
@@ -56,7 +107,7 @@ class Database:
     tls: tuple[tuple[str, str], ...] = ()
     """libpq's parameters `sslmode`, `sslrootcert`, ..."""
     others: tuple[tuple[str, str], ...] = ()
-    """Further keywords of `asyncpg.connect`: `passfile`, `target_session_attrs`, `krbsrvname`."""
+    """Further keywords of `asyncpg.connect`: `passfile`, `target_session_attrs`, `krbsrvname`, `gsslib`."""
     proxy_options: str | None = None
     """For a proxy that finds the server by them; they go out as the start-up parameter `options`."""
     search_path: str | None = None
@@ -103,8 +154,44 @@ class Database:
         return f"Database({self.label!r})"
 
 
-def parse_database_url(url: str) -> Database:
-    """The database that `url` names. Raises `SettingsError`, which says what is wrong and never quotes the URL."""
+def parse_database_url(url: str, environ: Mapping[str, str] = os.environ) -> Database:
+    """The database that `url` names, with its service's help, which PGSERVICE of `environ` may name.
+
+    What the URL says wins over the service. Raises `SettingsError`, which says what is wrong and never quotes either.
+    """
+    explicit = _explicit(url)
+    parameters = _given(service_parameters(explicit, environ, LIBPQ) | explicit)
+    for refused, (as_good_as_none, why) in REFUSED.items():
+        if refused in parameters and parameters[refused] not in as_good_as_none.split():
+            _refuse(f"or its service has {refused}, which the audit cannot honour: {why}", f"Leave {refused} out.")
+    hosts, ports = _places(parameters)
+    user = parameters.get("user")
+    name = parameters.get("dbname") or user
+    if not name:
+        _refuse("names no database", _EXAMPLE)
+    proxy_options, search_path = _options(parameters)
+    return Database(
+        hosts=hosts,
+        ports=ports,
+        name=name,
+        user=user,
+        password=parameters.get("password"),
+        tls=_tls(parameters),
+        others=_others(parameters),
+        proxy_options=proxy_options,
+        search_path=search_path,
+        connect_timeout=_seconds(parameters.get("connect_timeout")),
+    )
+
+
+def holds_password(url: str) -> bool:
+    """Whether `url` itself, not its service, holds one. Raises `SettingsError` as `parse_database_url` does."""
+    explicit = _explicit(url)
+    return any(explicit.get(name) for name in ("password", "sslpassword"))
+
+
+def _explicit(url: str) -> dict[str, str]:
+    """What the URL says, under libpq's names; what stands behind the "?" wins, as in libpq."""
     match = _SCHEME.fullmatch(url)
     if not match:
         _refuse("is not a PostgreSQL URL: it has to begin with postgresql://", _EXAMPLE)
@@ -114,24 +201,20 @@ def parse_database_url(url: str) -> Database:
     credentials, _, place = address.rpartition("@")
     user, _, password = credentials.partition(":")
     authority, _, name = place.partition("/")
-    hosts, ports = _places(authority, parameters)
-    user = parameters.get("user") or _decoded(user)
-    name = parameters.get("dbname") or parameters.get("database") or _decoded(name) or user
-    if not name:
-        _refuse("names no database", _EXAMPLE)
-    proxy_options, search_path = _options(parameters)
-    return Database(
-        hosts=hosts,
-        ports=ports,
-        name=name,
-        user=user or None,
-        password=parameters.get("password") or _decoded(password) or None,
-        tls=_tls(parameters),
-        others=_others(parameters),
-        proxy_options=proxy_options,
-        search_path=search_path,
-        connect_timeout=_seconds(parameters.get("connect_timeout")),
-    )
+    hosts, ports = zip(*map(_host_and_port, authority.split(",")), strict=True) if authority else ((), ())
+    said = {
+        "user": _decoded(user),
+        "password": _decoded(password),
+        "host": ",".join(hosts),
+        "port": ",".join(ports) if any(ports) else "",
+        "dbname": parameters.pop("database", "") or _decoded(name),
+    }
+    return _given(said | _given(parameters))
+
+
+def _given(parameters: dict[str, str]) -> dict[str, str]:
+    """Without those of no value, which say nothing."""
+    return {name: value for name, value in parameters.items() if value}
 
 
 def _refuse(problem: str, next_step: str) -> NoReturn:
@@ -155,31 +238,34 @@ def _parameters(query: str) -> dict[str, str]:
     return {_decoded(name): _decoded(value) for name, _, value in pairs}
 
 
-def _places(authority: str, parameters: dict[str, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Hosts and ports. `host=` and `port=` win over what stands before the slash, as in libpq."""
-    if given := parameters.get("host") or parameters.get("hostaddr"):
-        hosts, ports = zip(*((host, None) for host in given.split(",")), strict=True)
-    elif authority:
-        hosts, ports = zip(*map(_host_and_port, authority.split(",")), strict=True)
-    else:
-        hosts = (*_SOCKETS, "localhost")
-        ports = (None,) * len(hosts)
+def _places(parameters: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Hosts and ports."""
+    host, address = parameters.get("host"), parameters.get("hostaddr")
+    if host and address and host != address:
+        _refuse(
+            "or its service has host and hostaddr, which the audit cannot honour: it connects to what it checks the "
+            "server's certificate by",
+            "Leave one of them out.",
+        )
+    given = host or address
+    hosts = tuple(given.split(",")) if given else (*_SOCKETS, "localhost")
     if not all(hosts):
         _refuse("has an empty host", _EXAMPLE)
-    if text := parameters.get("port"):
-        numbers = tuple(map(_port, text.split(",")))
-        if len(numbers) not in (1, len(hosts)):
-            _refuse("has a list of ports that is not as long as its list of hosts", _EXAMPLE)
-        return hosts, numbers * len(hosts) if len(numbers) == 1 else numbers
-    return hosts, tuple(port or 5432 for port in ports)
+    ports = tuple(_port(text) if text else 5432 for text in parameters.get("port", "").split(","))
+    if len(ports) not in (1, len(hosts)):
+        _refuse("has a list of ports that is not as long as its list of hosts", _EXAMPLE)
+    return hosts, ports * len(hosts) if len(ports) == 1 else ports
 
 
-def _host_and_port(text: str) -> tuple[str, int | None]:
+def _host_and_port(text: str) -> tuple[str, str]:
+    """The port may be empty."""
     match = _HOST.fullmatch(text)
     if not match:
         _refuse("has a host that cannot be read, or an unescaped character in the password", _ESCAPE)
-    port = match["port"]
-    return _decoded(match["v6"] or match["name"]), _port(port) if port else None
+    port = match["port"] or ""
+    if port:
+        _port(port)
+    return _decoded(match["v6"] or match["name"]), port
 
 
 def _port(text: str) -> int:
@@ -201,7 +287,7 @@ def _tls(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
         _refuse("has sslrootcert=system and sslcert together, which is not supported", "Name a file in sslrootcert.")
     for name in parameters:
         # A misspelt or foreign one must not quietly lower the security that somebody asked for.
-        if name.lower().startswith("ssl") and name not in (*_SSL_IGNORED, *_SSL_FILES, *_SSL_OTHER):
+        if name.lower().startswith("ssl") and name not in (*_SSL_FOREIGN, *LIBPQ):
             _refuse(
                 "has a parameter that begins with ssl and is not libpq's",
                 f"Known are sslmode, {', '.join((*_SSL_FILES, *_SSL_OTHER))}.",
@@ -214,7 +300,9 @@ def _others(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
     wanted = parameters.get("target_session_attrs")
     if wanted and wanted not in _ATTRIBUTES:
         _refuse(f"has an unknown target_session_attrs; there are {', '.join(_ATTRIBUTES)}", "Correct it in the URL.")
-    names = ("passfile", "target_session_attrs", "krbsrvname")
+    if parameters.get("gsslib", "gssapi") not in ("gssapi", "sspi"):
+        _refuse("has an unknown gsslib; there are gssapi, sspi", "Correct it in the URL.")
+    names = ("passfile", "target_session_attrs", "krbsrvname", "gsslib")
     return tuple((name, parameters[name]) for name in names if parameters.get(name))
 
 

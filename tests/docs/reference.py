@@ -129,8 +129,9 @@ def _settings() -> Iterator[str]:
     yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
     yield "## Environment\n"
     yield from table(("variable", "option", "default", ""), _variables())
-    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, `PGUSER`, `PGPASSWORD`,"
-    yield "`~/.pgpass` and `PGSSLMODE` help out. `NO_COLOR` and `FORCE_COLOR` are heard too.\n"
+    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, its service"
+    yield "(`PGSERVICE`), `PGUSER`, `PGPASSWORD`, `~/.pgpass` and `PGSSLMODE` help out."
+    yield "`NO_COLOR` and `FORCE_COLOR` are heard too.\n"
     yield "## Config file\n"
     yield "`sync-audit.toml`, or `[tool.sync-audit]` in `pyproject.toml`. How to write one:"
     yield "[Keep settings in a file](../how-to/settings.md).\n"

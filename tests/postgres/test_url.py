@@ -1,5 +1,9 @@
 """`DATABASE_URL` in all the shapes that hosters and frameworks give it."""
 
+import ctypes
+import sysconfig
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -8,10 +12,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.errors import SettingsError
-from audit.postgres.url import Database, parse_database_url
+from audit.postgres.url import HARMLESS, HONOURED, LIBPQ, REFUSED, Database, parse_database_url
 
 SECRET = "s3cr3t-p%w"
 QUOTED = "s3cr3t-p%25w"
+
+
+class _Option(ctypes.Structure):
+    """`PQconninfoOption` of libpq-fe.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_char_p) for name in ("keyword", "envvar", "compiled", "val", "label", "dispchar")),
+        ("dispsize", ctypes.c_int),
+    )
+
+
+def libpq_parameters() -> set[str]:
+    """What the libpqs of this machine take."""
+    found: set[str] = set()
+    libraries = map(str, Path(sysconfig.get_path("purelib")).glob("*/pginstall*/lib/libpq.so.5"))
+    for library in (*libraries, "libpq.so.5"):
+        try:
+            libpq = ctypes.CDLL(library)
+        except OSError:
+            continue
+        libpq.PQconndefaults.restype = ctypes.POINTER(_Option)
+        options = libpq.PQconndefaults()
+        found |= {option.keyword.decode() for option in takewhile(lambda option: option.keyword, options)}
+    if not found:
+        pytest.fail("this test needs libpq.so.5: install the package `libpq5`", pytrace=False)
+    return found
 
 
 def tls(url: str) -> dict[str, str]:
@@ -64,7 +94,7 @@ def test_ports_may_be_a_list_like_hosts() -> None:
 
 def test_parameters_of_the_query_win_over_the_address_as_in_libpq() -> None:
     database = parse_database_url(f"postgresql://a:b@c:1/d?host=%2Frun&user=u&password={QUOTED}&dbname=n")
-    assert database == Database(hosts=("/run",), ports=(5432,), name="n", user="u", password=SECRET)
+    assert database == Database(hosts=("/run",), ports=(1,), name="n", user="u", password=SECRET)
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
@@ -162,6 +192,9 @@ def test_connect_timeout_is_honoured_but_never_means_for_ever(text: str, seconds
         pytest.param(f"postgresql://app:{SECRET}@a,,b/x", "an empty host", id="empty host"),
         pytest.param(f"postgresql://app:{SECRET}@[::1/x", "host that cannot be read", id="bracket"),
         pytest.param(f"postgresql:///x?host=a,b,c&port=1,2&password={SECRET}", "as long as its list", id="port list"),
+        pytest.param("postgresql://db/x?hostaddr=127.0.0.1", "host and hostaddr", id="host and hostaddr"),
+        pytest.param("postgresql://db/x?gsslib=heimdal", "unknown gsslib", id="gsslib"),
+        pytest.param("postgresql://db/x?sslcrldir=%2Fcrl", "read from a file (sslcrl)", id="sslcrldir"),
         pytest.param("postgresql://app:%ff-s3cr3t@db/x", "not UTF-8", id="not utf-8"),
         pytest.param("postgresql://app:s3cr3t%00@db/x", "not UTF-8", id="NUL"),
         pytest.param(
@@ -185,6 +218,28 @@ def test_what_cannot_be_read_is_said_without_the_url(url: str, words: str) -> No
     assert error.__suppress_context__ or error.__context__ is None
     assert "s3cr3t" not in chain
     assert "app" not in chain
+
+
+def test_every_parameter_of_a_real_libpq_is_honoured_harmless_or_refused() -> None:
+    assert libpq_parameters() <= LIBPQ
+    assert len(LIBPQ) == len(HONOURED) + len(HARMLESS) + len(REFUSED), "none of them is two of it"
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_harmless_parameter_changes_nothing_and_has_its_reason(name: str) -> None:
+    assert HARMLESS[name]
+    assert parse_database_url(f"postgresql://db/x?{name}=1") == parse_database_url("postgresql://db/x")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_parameter_that_cannot_be_honoured_is_refused_with_the_true_reason(name: str) -> None:
+    as_good_as_none, why = REFUSED[name]
+    for value in as_good_as_none.split():
+        assert parse_database_url(f"postgresql://db/x?{name}={value}") == parse_database_url("postgresql://db/x")
+    with pytest.raises(SettingsError) as caught:
+        parse_database_url(f"postgresql://db/x?{name}=s3cr3t")
+    assert f"has {name}, which the audit cannot honour: {why}" in str(caught.value)
+    assert "s3cr3t" not in f"{caught.value!r} {caught.value.next_step}"
 
 
 @given(st.text())
