@@ -15,8 +15,6 @@ from audit.cli.settings import EVERYTHING, Command, Setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audit.cli.signals import Stop
-    from audit.commands.replicate import Session
     from audit.commands.settings import RunSettings
     from audit.demo.servers import DemoServers
     from audit.model.codes import Format
@@ -28,49 +26,37 @@ MODELS = 12
 """So many are asked for, one after the other, which makes it the same users each time."""
 
 
-class _StopAfter:
-    """An `ProgressListener` that shows nothing and stops the run."""
-
-    def __init__(self, models: int, stop: "Stop") -> None:
-        self._left = models
-        self._stop = stop
-
-    def reading(self, records: int) -> None:
-        """Nothing to do."""
-
-    def listing(self, trainings: int) -> None:
-        """Nothing to do."""
-
-    def asking(self, models: int, asking: "Session") -> None:
-        """Nothing to do."""
-
-    def settled(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - ProgressListener's signature
-        """Count down."""
-        self._left -= 1
-        if self._left == 0:
-            self._stop.request("interrupted", "stopped by the demo, to show what such a report looks like")
-
-    def done(self) -> None:
-        """Nothing to do."""
-
-
 def interrupted(settings: "RunSettings", html: Path) -> None:
     """Audit as `settings` say, stop after `MODELS`, and write that run's report to `html`; the run file is not kept."""
     import msgspec
 
     from audit.cli.signals import Stop
     from audit.commands import outputs as reporting
+    from audit.commands.replicate import ProgressListener
     from audit.commands.run import audit as app
     from audit.report.writer import Output
 
     path = html.with_suffix(".sqlite")
     path.unlink(missing_ok=True)
 
+    class StopAfter(ProgressListener):
+        """Stops the run after so many models."""
+
+        def __init__(self, models: int, stop: Stop) -> None:
+            self._left = models
+            self._stop = stop
+
+        def answered(self, findings: "Sequence[Finding]") -> None:  # noqa: ARG002 - their number is enough
+            """Count down."""
+            self._left -= 1
+            if self._left == 0:
+                self._stop.request("interrupted", "stopped by the demo, to show what such a report looks like")
+
     async def audit() -> "RunFile":
         stop = Stop()
         one = msgspec.structs.replace(settings.choices, outputs=(("html", str(html)),), concurrency=1)
         few = replace(settings, choices=one, run_file=path)
-        return await app.audit(few, _StopAfter(MODELS, stop), stop)
+        return await app.audit(few, StopAfter(MODELS, stop), stop)
 
     with asyncio.run(audit()) as run_file:
         reporting.report(run_file, [Output("html", str(html))])

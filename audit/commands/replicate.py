@@ -1,7 +1,8 @@
-"""Replicate as commands ask it: where, as whom, watched by whom, and until somebody stops it."""
+"""What commands that ask Replicate share: target, account, progress, and cancelling where a stop is requested."""
 
 import asyncio
 import logging
+import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -24,7 +25,7 @@ class StoppedError(AuditError):
 
 
 class Session(Protocol):
-    """Whoever asks Replicate."""
+    """A connection to Replicate, as far as its requests are concerned."""
 
     @property
     def per_minute(self) -> int:
@@ -35,26 +36,36 @@ class Session(Protocol):
         """Those it has made."""
 
     def waiting(self) -> float:
-        """Seconds for which a 429 holds up everybody; 0 where anybody may ask."""
+        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
 
 
-class ProgressListener(Protocol):
-    """Whoever shows a person how a run is getting on."""
+class ProgressListener:
+    """Is told how a command is getting on. This one only writes lines; override what is to be heard."""
 
-    def reading(self, records: int) -> None:
-        """`records` have been read from the database so far."""
+    def users_read(self, count: int) -> None:
+        """So many users have been read from the database."""
 
-    def listing(self, trainings: int) -> None:
-        """`trainings` have been read from Replicate's list so far; 0 when it begins."""
+    def trainings_read(self, count: int) -> None:
+        """So many trainings have been read from Replicate's list; 0 when it begins."""
 
-    def asking(self, models: int, asking: Session) -> None:
-        """`models` are about to be asked for; how that goes, `asking` says at any time."""
+    def asking(self, models: int, session: Session) -> None:
+        """So many models are about to be asked for; `session` tells at any time how that goes."""
 
-    def settled(self, findings: Sequence[Finding]) -> None:
+    def answered(self, findings: Sequence[Finding]) -> None:
         """One model has been answered, and with it these users."""
 
+    def doing(self, what: str) -> None:
+        """A command that has no such steps does this from now on."""
+
+    def stopping(self) -> None:
+        """The command was asked to end, and waits for the answers in flight."""
+
     def done(self) -> None:
-        """No model will be asked any more."""
+        """There will be no more progress."""
+
+    def line(self, text: str) -> None:
+        """Write a whole line to stderr, without tearing what is shown there."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the fallback of all that print
 
 
 def target(settings: ResumeSettings) -> Target:

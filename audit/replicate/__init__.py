@@ -1,6 +1,6 @@
-"""Replicate's HTTP API: `client` knows the questions, `transport` the limits. Never anything but GET."""
+"""Replicate's HTTP API: `client` knows its endpoints, `transport` keeps to its limits. Never anything but GET."""
 
 from audit.replicate.client import Replicate, connect
-from audit.replicate.transport import Target, Ticking
+from audit.replicate.transport import Target, Timing
 
-__all__ = ["Replicate", "Target", "Ticking", "connect"]
+__all__ = ["Replicate", "Target", "Timing", "connect"]

@@ -1,7 +1,6 @@
-"""Questions to Replicate's HTTP API; each has an answer (`Reply`), whatever the server does.
+"""The client of Replicate's HTTP API. Every method returns a value, whatever server and network do.
 
-Redirects are not followed, and `next` only on the origin of the base URL, because the token travels with every
-request.
+Redirects are not followed, and `next` only on the origin of the base URL, because the token travels with every request.
 """
 
 from collections.abc import AsyncIterator
@@ -11,10 +10,9 @@ from yarl import URL
 
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Requests, Training, Version
-from audit.replicate import responses as wire
-from audit.replicate import transport
+from audit.replicate import responses, transport
 from audit.replicate.responses import TrainingsPage
-from audit.replicate.transport import Answer, ResponseMetadata, Target, Ticking, Transport
+from audit.replicate.transport import Response, ResponseMetadata, Target, Timing, Transport
 
 MOST_PAGES = 200
 LARGEST_TRAININGS = 64 * 1024 * 1024
@@ -22,115 +20,112 @@ LARGEST_TRAININGS = 64 * 1024 * 1024
 
 
 @asynccontextmanager
-async def connect(target: Target, ticking: Ticking | None = None) -> AsyncIterator["Replicate"]:
+async def connect(target: Target, timing: Timing | None = None) -> AsyncIterator["Replicate"]:
     """Replicate as `target` names it; the sockets are closed at the end."""
-    async with transport.connect(target, ticking or Ticking()) as way:
-        yield Replicate(way, target.base_url)
+    async with transport.connect(target, timing or Timing()) as connection:
+        yield Replicate(connection, target.base_url)
 
 
 class Replicate:
-    """What can be asked."""
+    """The API as one account sees it."""
 
-    def __init__(self, way: Transport, base_url: str) -> None:
-        self._way = way
+    def __init__(self, connection: Transport, base_url: str) -> None:
+        self._transport = connection
         self._base = base_url
         self._origin = URL(base_url).origin()
 
     @property
     def requests(self) -> Requests:
         """Counts so far."""
-        return self._way.requests
+        return self._transport.requests
 
     @property
     def per_minute(self) -> int:
-        """Requests a minute that all askers together may make."""
-        return self._way.per_minute
+        """Requests a minute that may be made."""
+        return self._transport.per_minute
 
     @property
-    def signs(self) -> ResponseMetadata | None:
-        """What the last answer said beside its body: clock and rate limit. None before any."""
-        return self._way.signs
+    def last_response(self) -> ResponseMetadata | None:
+        """What the last response said beside its body: clock and rate limit. None before any."""
+        return self._transport.last_response
 
     def waiting(self) -> float:
-        """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
-        return self._way.waiting()
+        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
+        return self._transport.waiting()
 
     async def account(self) -> Account | Failed:
         """Whose token it is."""
-        answer = await self._way.get(URL(f"{self._base}/account"))
+        answer = await self._transport.get(URL(f"{self._base}/account"))
         if isinstance(answer, Failed):
             return answer
-        return wire.account(answer.body) if answer.status == 200 else self._way.failure(answer)
+        return responses.parse_account(answer.body) if answer.status == 200 else self._transport.failure(answer)
 
     async def training(self, training_id: str) -> Training | Missing | Failed:
         """One training of the account; `training_id` has to be one word of letters, digits, `-` and `_`."""
-        answer = await self._way.get(URL(f"{self._base}/trainings/{training_id}", encoded=True))
+        answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True))
         if isinstance(answer, Failed):
             return answer
-        return Missing() if answer.status == 404 else wire.training(answer.body)
+        return Missing() if answer.status == 404 else responses.parse_training(answer.body)
 
     async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
         """A page of the account's trainings: the first, or the one that `next` of the page before names."""
-        if following is None:
-            url: URL | Failed = URL(f"{self._base}/trainings", encoded=True)
-        else:
-            url = self._on_origin(following)
+        url = self._on_origin(following or f"{self._base}/trainings")
         if isinstance(url, Failed):
             return url
-        answer = await self._way.get(url, largest=LARGEST_TRAININGS)
+        answer = await self._transport.get(url, largest=LARGEST_TRAININGS)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:
             return Failed(Reason.BAD_RESPONSE, "a page of the trainings answered 404")
-        return wire.trainings_page(answer.body)
+        return responses.parse_trainings(answer.body)
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
         """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""
         url = f"{self._base}/models/{model}"
         first = URL(f"{url}/versions", encoded=True)
-        answer = await self._way.get(first, once=once)
+        answer = await self._transport.get(first, once=once)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:
-            return await self._ask_for_model(URL(url, encoded=True))
+            return await self._latest_version(URL(url, encoded=True))
         return await self._pages(first, answer)
 
-    async def _ask_for_model(self, url: URL) -> Reply:
+    async def _latest_version(self, url: URL) -> Reply:
         """A 404 for the versions says little: the model may be gone, an official one, or without any."""
-        answer = await self._way.get(url)
+        answer = await self._transport.get(url)
         if isinstance(answer, Failed):
             return answer
-        return Missing() if answer.status == 404 else wire.latest_of_model(answer.body)
+        return Missing() if answer.status == 404 else responses.parse_model(answer.body)
 
-    async def _pages(self, url: URL, answer: Answer) -> Reply:
+    async def _pages(self, url: URL, answer: Response) -> Reply:
         versions: dict[str, Version] = {}  # by id: a list that changes while it is read names some twice
-        seen = {url}
+        read = {url}
         while True:
-            page = wire.versions_page(answer.body)
+            page = responses.parse_versions(answer.body)
             if isinstance(page, Failed):
                 return page
             for version in page.versions:
                 versions.setdefault(version.id, version)
             if page.next is None:
                 return Found(tuple(versions.values())) if versions else NoVersions()
-            following = self._next_page(page.next, seen)
+            following = self._next_page(page.next, read)
             if isinstance(following, Failed):
                 return following
-            seen.add(following)
-            got = await self._way.get(following)
+            read.add(following)
+            got = await self._transport.get(following)
             if isinstance(got, Failed):
                 return got
             if got.status == 404:
-                return Failed(Reason.BAD_RESPONSE, f"page {len(seen)} of the versions answered 404")
+                return Failed(Reason.BAD_RESPONSE, f"page {len(read)} of the versions answered 404")
             answer = got
 
-    def _next_page(self, link: str, seen: set[URL]) -> URL | Failed:
+    def _next_page(self, link: str, read: set[URL]) -> URL | Failed:
         url = self._on_origin(link)
         if isinstance(url, Failed):
             return url
-        if url in seen:
-            return Failed(Reason.BAD_RESPONSE, f"`next` loops: page {len(seen) + 1} is one that was read before")
-        if len(seen) >= MOST_PAGES:
+        if url in read:
+            return Failed(Reason.BAD_RESPONSE, f"`next` loops: page {len(read) + 1} is one that was read before")
+        if len(read) >= MOST_PAGES:
             return Failed(Reason.BAD_RESPONSE, f"more than {MOST_PAGES} pages of versions")
         return url
 

@@ -1,8 +1,8 @@
-"""When the next request may be sent, all workers together. Reckons with times that it is given; never waits.
+"""The rate limit that all workers share: when the next request may be sent. Given the time; never waits itself.
 
 Written here because none of the well-kept limiters does what a guest on somebody's rate limit needs: aiolimiter is
 a leaky bucket that starts full and so begins with a burst of a whole minute's requests, and neither it nor its kin
-knows a pause that all workers share or a pace that follows the server's `ratelimit-remaining`.
+knows a pause that all workers share or a rate that follows the server's `ratelimit-remaining`.
 """
 
 CATCH_UP = 0.1

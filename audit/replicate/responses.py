@@ -1,7 +1,7 @@
-"""What Replicate sent, decoded: bytes in, `Reply` parts out. Never raises, whatever the bytes are.
+"""Parsers of what Replicate sends: bytes and headers in, parts of a `Reply` out. None of them raises.
 
-Shapes are those of the public API description (1.0.0-a1), in which every field is optional. What this program
-does not need, above all the 9 KB of `openapi_schema` in each version, is skipped by the decoder, not built.
+Shapes are those of the public API description (1.0.0-a1), in which every field is optional. What this program does not
+need, above all the 9 KB of `openapi_schema` in each version, is skipped by the decoder, not built.
 """
 
 import re
@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
 from audit.model.text import escape_controls, shortened
+from audit.model.times import parse_utc, utc_text
 
+T = TypeVar("T")
 _HASH = re.compile("[0-9a-f]{64}")
 _AS_HERE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?!000000)\d{6})?Z", re.ASCII)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -24,7 +26,7 @@ _TAGS = re.compile(r"<[^>]*>")
 _RESETS_IN = re.compile(r"(?:resets|available) in ~?(\d{1,6}(?:\.\d{1,3})?) ?s", re.IGNORECASE)
 
 
-class Page(msgspec.Struct, frozen=True):
+class VersionsPage(msgspec.Struct, frozen=True):
     """One page of versions, in the API's order, and the full URL of the next one."""
 
     versions: tuple[Version, ...]
@@ -40,31 +42,31 @@ class TrainingsPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class _WireVersion(msgspec.Struct):
+class _JsonVersion(msgspec.Struct):
     id: str
     created_at: str | None = None
 
 
-class _WirePage(msgspec.Struct):
-    results: list[_WireVersion]
+class _JsonVersions(msgspec.Struct):
+    results: list[_JsonVersion]
     next: str | None = None
 
 
-class _WireTrainings(msgspec.Struct):
+class _JsonTrainings(msgspec.Struct):
     results: list[msgspec.Raw]
     next: str | None = None
 
 
-class _WireModel(msgspec.Struct):
-    latest_version: _WireVersion | None = None
+class _JsonModel(msgspec.Struct):
+    latest_version: _JsonVersion | None = None
 
 
-class _WireAccount(msgspec.Struct):
+class _JsonAccount(msgspec.Struct):
     username: str
     type: str = ""
 
 
-class _WireTraining(msgspec.Struct):
+class _JsonTraining(msgspec.Struct):
     id: str
     status: str = ""
     input: msgspec.Raw = msgspec.Raw(b"null")
@@ -74,66 +76,57 @@ class _WireTraining(msgspec.Struct):
     completed_at: str | None = None
 
 
-_PAGE = msgspec.json.Decoder(_WirePage)
-_MODEL = msgspec.json.Decoder(_WireModel)
-_ACCOUNT = msgspec.json.Decoder(_WireAccount)
-_TRAINING = msgspec.json.Decoder(_WireTraining)
-_TRAININGS = msgspec.json.Decoder(_WireTrainings)
+_VERSIONS = msgspec.json.Decoder(_JsonVersions)
+_MODEL = msgspec.json.Decoder(_JsonModel)
+_ACCOUNT = msgspec.json.Decoder(_JsonAccount)
+_TRAINING = msgspec.json.Decoder(_JsonTraining)
+_TRAININGS = msgspec.json.Decoder(_JsonTrainings)
 # Deeply nested JSON ends msgspec in a RecursionError, also inside a field that it skips.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def versions_page(body: bytes) -> Page | Failed:
+def parse_versions(body: bytes) -> VersionsPage | Failed:
     """The body of `GET /models/{owner}/{name}/versions`."""
-    try:
-        page = _PAGE.decode(body)
-    except _UNDECODABLE as error:
-        return _bad(body, error)
+    page = _decode(_VERSIONS, body)
+    if isinstance(page, Failed):
+        return page
     versions = []
-    for wire_version in page.results:
-        version = _version(wire_version)
+    for each in page.results:
+        version = _version(each)
         if isinstance(version, Failed):
             return version
         versions.append(version)
-    return Page(tuple(versions), page.next or None)
+    return VersionsPage(tuple(versions), page.next or None)
 
 
-def latest_of_model(body: bytes) -> Found | NoVersions | Failed:
-    """The body of `GET /models/{owner}/{name}`, asked for where its versions answered 404."""
-    try:
-        model = _MODEL.decode(body)
-    except _UNDECODABLE as error:
-        return _bad(body, error)
+def parse_model(body: bytes) -> Found | NoVersions | Failed:
+    """The body of `GET /models/{owner}/{name}`, asked for where its versions answered 404: its latest version."""
+    model = _decode(_MODEL, body)
+    if isinstance(model, Failed):
+        return model
     if model.latest_version is None:
         return NoVersions()
     version = _version(model.latest_version)
     return version if isinstance(version, Failed) else Found((version,), only_latest=True)
 
 
-def account(body: bytes) -> Account | Failed:
+def parse_account(body: bytes) -> Account | Failed:
     """The body of `GET /account`."""
-    try:
-        decoded = _ACCOUNT.decode(body)
-    except _UNDECODABLE as error:
-        return _bad(body, error)
-    return Account(type=decoded.type, username=decoded.username)
+    account = _decode(_ACCOUNT, body)
+    return account if isinstance(account, Failed) else Account(type=account.type, username=account.username)
 
 
-def training(body: bytes) -> Training | Failed:
+def parse_training(body: bytes) -> Training | Failed:
     """The body of `GET /trainings/{id}`. Input and output are the trainer's own affair: read as far as they fit."""
-    try:
-        decoded = _TRAINING.decode(body)
-    except _UNDECODABLE as error:
-        return _bad(body, error)
-    return _training(decoded)
+    training = _decode(_TRAINING, body)
+    return training if isinstance(training, Failed) else _training(training)
 
 
-def trainings_page(body: bytes) -> TrainingsPage | Failed:
+def parse_trainings(body: bytes) -> TrainingsPage | Failed:
     """The body of `GET /trainings`. An entry that makes no sense is counted and does not spoil the others."""
-    try:
-        page = _TRAININGS.decode(body)
-    except _UNDECODABLE as error:
-        return _bad(body, error)
+    page = _decode(_TRAININGS, body)
+    if isinstance(page, Failed):
+        return page
     trainings = []
     for entry in page.results:
         with suppress(*_UNDECODABLE):
@@ -146,14 +139,14 @@ def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     if 300 <= status < 400:
         target = _short(headers.get("Location", "nowhere"))
         return Failed(Reason.BAD_RESPONSE, f"HTTP {status}: a redirect to {target}, which is not followed")
-    return Failed(_reason(status), f"HTTP {status}: {_said(body)}".rstrip(": "))
+    return Failed(_reason(status), f"HTTP {status}: {_error_text(body)}".rstrip(": "))
 
 
-def asked_wait(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
+def retry_after(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
     """Seconds that the server asks us to wait, the longest that it names; None where it names none.
 
-    It may say so in `Retry-After` (seconds, or a date that is taken relative to `now`), in `retry_after` in the
-    body, or only in the body's text ("Your rate limit resets in ~30s.").
+    It may say so in `Retry-After` (seconds, or a date that is taken relative to `now`), in the body's `retry_after`, or
+    only in its text ("Your rate limit resets in ~30s.").
     """
     waits = [_header_wait(headers.get("Retry-After", ""), now)]
     if status == 429:
@@ -164,13 +157,13 @@ def asked_wait(status: int, headers: Mapping[str, str], body: bytes, now: dateti
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def date(headers: Mapping[str, str]) -> datetime | None:
-    """When the server says that it answered, to the second; None where it does not say."""
+def http_date(text: str) -> datetime | None:
+    """The instant that a header such as `Date` names, to the second; None where it names none."""
     try:
-        said = parsedate_to_datetime(headers.get("Date", ""))
+        date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _reason(status: int) -> FailureReason:
@@ -191,16 +184,16 @@ def _reason(status: int) -> FailureReason:
             return Reason.BAD_RESPONSE
 
 
-def _training(decoded: _WireTraining) -> Training:
-    given, put_out = _object(decoded.input), _object(decoded.output)
-    model, _, version = str(put_out.get("version") or "").rpartition(":")
+def _training(decoded: _JsonTraining) -> Training:
+    given, output = _object(decoded.input), _object(decoded.output)
+    model, _, version = str(output.get("version") or "").rpartition(":")
     version = version.strip().lower()
     return Training(
         id=decoded.id,
         status=decoded.status,
         model=model or None,
         version=version if _HASH.fullmatch(version) else None,
-        weights=_text(put_out.get("weights")),
+        weights=_text(output.get("weights")),
         trigger_word=_text(given.get("trigger_word")),
         error=_text(_decoded(decoded.error)),
         created_at=_utc(decoded.created_at),
@@ -208,39 +201,41 @@ def _training(decoded: _WireTraining) -> Training:
     )
 
 
-def _version(wire_version: _WireVersion) -> Version | Failed:
-    version_id = wire_version.id.strip().lower()
+def _version(found: _JsonVersion) -> Version | Failed:
+    version_id = found.id.strip().lower()
     if not _HASH.fullmatch(version_id):
-        return Failed(Reason.BAD_RESPONSE, f"a version id is no 64-digit hash: {_short(wire_version.id)}")
-    return Version(version_id, _utc(wire_version.created_at))
+        return Failed(Reason.BAD_RESPONSE, f"a version id is no 64-digit hash: {_short(found.id)}")
+    return Version(version_id, _utc(found.created_at))
 
 
 def _utc(text: str | None) -> str | None:
     """`text` as every other time in this program; None where it names no instant."""
-    if not text:
+    moment = parse_utc(text.strip()) if text else None
+    if moment is None or text is None:
         return None
+    if _AS_HERE.fullmatch(text):  # the usual case
+        return text
     try:
-        moment = datetime.fromisoformat(text.strip())
-        if _AS_HERE.fullmatch(text):  # the usual case
-            return text
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return utc_text(moment)
+    except OverflowError:
         return None
-    return moment.isoformat().replace("+00:00", "Z")
 
 
-def _bad(body: bytes, error: Exception) -> Failed:
-    if isinstance(error, msgspec.ValidationError):
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | Failed:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
         return Failed(Reason.BAD_RESPONSE, f"JSON of an unexpected shape: {_short(str(error))}")
-    if not body.strip():
-        return Failed(Reason.BAD_RESPONSE, "the answer is empty")
-    if isinstance(error, RecursionError):
-        return Failed(Reason.BAD_RESPONSE, "JSON that is nested too deeply")
-    return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_beginning(body)}")
+    except _UNDECODABLE as error:
+        if not body.strip():
+            return Failed(Reason.BAD_RESPONSE, "the answer is empty")
+        if isinstance(error, RecursionError):
+            return Failed(Reason.BAD_RESPONSE, "JSON that is nested too deeply")
+        return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_beginning(body)}")
 
 
-def _said(body: bytes) -> str:
-    """The gist of an error body: the API's `detail` or `title`, else as `_beginning`."""
+def _error_text(body: bytes) -> str:
+    """What an error body says: the API's `detail` or `title`, else as `_beginning`."""
     fields = _object(body)
     for name in ("detail", "title"):
         if isinstance(fields.get(name), str) and fields[name].strip():
@@ -290,9 +285,5 @@ def _header_wait(value: str, now: datetime) -> float | None:
     seconds = _number(value.strip() or None)
     if seconds is not None or not value.strip():
         return seconds
-    try:
-        until = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
+    until = http_date(value)
+    return max(0.0, (until - now).total_seconds()) if until else None

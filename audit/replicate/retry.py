@@ -1,4 +1,4 @@
-"""Whether it makes sense to go on asking: judged from the answers as they come, without a clock."""
+"""The retry policy of single requests, and the circuit breaker of all of them. Pure, without a clock."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Failed, Reply
 
 LONGEST_WAIT = 60.0
-"""Seconds. A server that asks for more is asked again all the same; the retries end that soon enough."""
+"""Seconds. A server that wants a longer wait is asked again after this one; the retries end that soon enough."""
 TRANSIENT: frozenset[FailureReason] = frozenset(
     (Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.NETWORK_ERROR)
 )
@@ -37,41 +37,39 @@ class RetryPolicy:
         return min(LONGEST_WAIT, max(backoff, asked or 0.0))
 
 
-Judgement = Literal["fine", "down", "refused"]
-DOWN_AFTER = 50
-"""So many answers in a row that are failures of the service, not of single models, and it is taken to be down."""
+BreakerState = Literal["closed", "open", "refused"]
+OPEN_AFTER = 50
+"""Failures of the service in a row that open the breaker. Failures of single models don't count."""
 REFUSED_AFTER = 3
-"""So many 401 in a row, after the token has worked, and it is taken to be revoked: a single one may be one model's."""
-OF_THE_SERVICE: frozenset[FailureReason] = TRANSIENT | {Reason.BAD_RESPONSE}
-"""A proxy's or an edge's error page is a bad response, and tells of the service as a 502 does."""
+"""401 in a row, after the token has worked, that mean it is revoked: a single one may be one model's."""
+SERVICE_FAILURES: frozenset[FailureReason] = TRANSIENT | {Reason.BAD_RESPONSE}
+"""Failures that any other model could have met as well: an error page of a proxy or an edge is a bad response."""
 
 
-def is_of_the_service(reply: Reply) -> bool:
-    """Whether `reply` is a failure that any other model could have met as well."""
-    return isinstance(reply, Failed) and reply.reason in OF_THE_SERVICE
+def is_service_failure(reply: Reply) -> bool:
+    """Whether `reply` tells of the service rather than of the model."""
+    return isinstance(reply, Failed) and reply.reason in SERVICE_FAILURES
 
 
 class CircuitBreaker:
-    """Sees each reply once, in the order in which they come."""
+    """Sees each reply once, in the order in which they come. Who tries the service when it is open calls `close`."""
 
     def __init__(self, *, token_works: bool) -> None:
         self._token_works = token_works
         self._failures = 0
         self._refusals = 0
 
-    def judge(self, reply: Reply) -> Judgement:
-        """What `reply`, after all that came before it, says about the service."""
-        self._failures = self._failures + 1 if is_of_the_service(reply) else 0
+    def record(self, reply: Reply) -> BreakerState:
+        """The state after `reply`: `open` means that the service is down, `refused` that the token is."""
+        self._failures = self._failures + 1 if is_service_failure(reply) else 0
         if isinstance(reply, Failed) and reply.reason is Reason.UNAUTHORIZED:
             self._refusals += 1
-            if not self._token_works or self._refusals >= REFUSED_AFTER:
-                return "refused"
-            return "fine"
+            return "refused" if not self._token_works or self._refusals >= REFUSED_AFTER else "closed"
         self._refusals = 0
         # Whatever else a server says, it says to a token that it knows; where nobody answered, that is still open.
-        self._token_works = self._token_works or not is_of_the_service(reply)
-        return "down" if self._failures >= DOWN_AFTER else "fine"
+        self._token_works = self._token_works or not is_service_failure(reply)
+        return "open" if self._failures >= OPEN_AFTER else "closed"
 
-    def recovered(self) -> None:
-        """A probe has found the service well again."""
+    def close(self) -> None:
+        """Count failures from 0 again."""
         self._failures = 0

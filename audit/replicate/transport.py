@@ -1,6 +1,6 @@
-"""One GET at a time, kept within limits: the pace, the attempts, an attempt's time, a body's size.
+"""GET requests within limits: their rate, their attempts, the time of an attempt, the size of a body.
 
-The only module that says aiohttp, and the one border at which its errors become words.
+The only module that says aiohttp, and the one place where its errors are translated.
 """
 
 import asyncio
@@ -21,23 +21,9 @@ from yarl import URL
 
 from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Failed, Requests
-from audit.replicate import responses as wire
+from audit.replicate import responses
 from audit.replicate.rate_limit import RateLimit
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
-
-
-class ResponseMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What Replicate's last answer said beside its body. Times are seconds."""
-
-    latency: float
-    status: int
-    clock_ahead: float | None
-    """By how much its clock is ahead of ours, to a second or so; null where the answer has no date."""
-    remaining: int | None
-    """`ratelimit-remaining`."""
-    reset: int | None
-    """`ratelimit-reset`."""
-
 
 log = logging.getLogger(__name__)
 LARGEST_BODY = 16 * 1024 * 1024
@@ -66,9 +52,22 @@ class Target:
         return f"Target({self.base_url!r})"
 
 
+class ResponseMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What Replicate's last response said beside its body. Times are seconds."""
+
+    latency: float
+    status: int
+    clock_ahead: float | None
+    """By how much its clock is ahead of ours, to a second or so; null where the answer has no date."""
+    remaining: int | None
+    """`ratelimit-remaining`."""
+    reset: int | None
+    """`ratelimit-reset`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Ticking:
-    """Time and chance, so that tests can hold them."""
+class Timing:
+    """Clocks, sleep and chance, which tests replace."""
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -77,8 +76,8 @@ class Ticking:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer whose body came whole, or was an error whose body was cut short."""
+class Response:
+    """An HTTP response whose body came whole, or an error whose body was cut short."""
 
     status: int
     headers: Mapping[str, str]
@@ -86,7 +85,7 @@ class Answer:
 
 
 @asynccontextmanager
-async def connect(target: Target, ticking: Ticking) -> AsyncIterator["Transport"]:
+async def connect(target: Target, timing: Timing) -> AsyncIterator["Transport"]:
     """A session on `target` with at most `target.concurrency` sockets, closed at the end."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=target.concurrency),
@@ -101,44 +100,45 @@ async def connect(target: Target, ticking: Ticking) -> AsyncIterator["Transport"
         timeout=aiohttp.ClientTimeout(total=target.timeout),  # from the wait for a socket to the end of the body
         trust_env=False,  # a .netrc or a proxy for http must not see the token; `target.proxy` is explicit
     )
-    # aiohttp silently repeats a GET whose connection breaks: a request that no pace and no count would know of.
+    # aiohttp silently repeats a GET whose connection breaks: a request that no rate and no count would know of.
     session._retry_connection = False  # noqa: SLF001 - there is no public way; a test notices when this one closes
     async with session:
-        yield Transport(session, target, ticking)
+        yield Transport(session, target, timing)
 
 
 class Transport:
-    """One session, one token, one pace for all who ask through it."""
+    """One session, one token and one rate limit for all requests."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target, ticking: Ticking) -> None:
+    def __init__(self, session: aiohttp.ClientSession, target: Target, timing: Timing) -> None:
         self._session = session
         self._target = target
-        self._ticking = ticking
-        self._pace = RateLimit(target.per_minute, ticking.monotonic())
+        self._timing = timing
+        self._rate_limit = RateLimit(target.per_minute, timing.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
     @property
     def per_minute(self) -> int:
-        """Requests a minute that all askers together may make."""
+        """Requests a minute that may be made."""
         return self._target.per_minute
 
     @property
-    def signs(self) -> ResponseMetadata | None:
-        """What the last answer said beside its body; None before any."""
+    def last_response(self) -> ResponseMetadata | None:
+        """What the last response said beside its body; None before any."""
         if self._last is None:
             return None
         status, headers, began, took = self._last
-        date = wire.date(headers)
+        remaining, reset = _allowance(headers)
+        date = responses.http_date(headers.get("Date", ""))
         # The header has no fractions: on average half a second has gone since. We know as little when it was written.
         ours = began + timedelta(seconds=took / 2)
         return ResponseMetadata(
             latency=took,
             status=status,
             clock_ahead=(date - ours).total_seconds() + 0.5 if date else None,
-            remaining=_count(headers.get("ratelimit-remaining")),
-            reset=_count(headers.get("ratelimit-reset")),
+            remaining=remaining,
+            reset=reset,
         )
 
     @property
@@ -147,10 +147,10 @@ class Transport:
         return Requests(self._sent, self._retried, self._throttled)
 
     def waiting(self) -> float:
-        """Seconds for which nobody may ask because of a 429; 0 where anybody may."""
-        return self._pace.paused(self._ticking.monotonic())
+        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
+        return self._rate_limit.paused(self._timing.monotonic())
 
-    async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Answer | Failed:
+    async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
         """A 200 or a 404, or why there is none, after as many attempts as the policy allows, or after one.
 
         A body of more than `largest` bytes is not read to its end.
@@ -158,8 +158,8 @@ class Transport:
         attempt = 1
         while True:
             await self._turn()
-            answer = await self._timed_attempt(url, attempt, largest)
-            if isinstance(answer, Answer) and answer.status in {200, 404}:
+            answer = await self._measured(url, attempt, largest)
+            if isinstance(answer, Response) and answer.status in {200, 404}:
                 return answer
             failed = answer if isinstance(answer, Failed) else self.failure(answer)
             wait = self._wait_before_retry(attempt, failed.reason, answer)
@@ -167,73 +167,69 @@ class Transport:
                 return _after(failed, attempt)
             attempt += 1
             self._retried += 1
-            await self._ticking.sleep(wait)
+            await self._timing.sleep(wait)
 
-    def _wait_before_retry(self, attempt: int, reason: FailureReason, answer: Answer | Failed) -> float | None:
-        asked = None
-        if isinstance(answer, Answer):
-            asked = wire.asked_wait(answer.status, answer.headers, answer.body, self._ticking.now())
-        wait = self._policy.wait(attempt, reason, asked, self._ticking.jitter())
+    def _wait_before_retry(self, attempt: int, reason: FailureReason, answer: Response | Failed) -> float | None:
+        server_wait = None
+        if isinstance(answer, Response):
+            server_wait = responses.retry_after(answer.status, answer.headers, answer.body, self._timing.now())
+        wait = self._policy.wait(attempt, reason, server_wait, self._timing.jitter())
         if reason is Reason.RATE_LIMITED:
             # All workers live on one limit, so all of them pause, also where this one gives up.
-            pause = wait if wait is not None else min(asked or 0.0, LONGEST_WAIT)
-            now = self._ticking.monotonic()
-            before = self._pace.paused(now)
-            self._pace.throttled(now, pause)
+            pause = wait if wait is not None else min(server_wait or 0.0, LONGEST_WAIT)
+            now = self._timing.monotonic()
+            before = self._rate_limit.paused(now)
+            self._rate_limit.throttled(now, pause)
             if not before:
-                log.info("rate limit: nobody asks for %.0f s", self._pace.paused(now))
+                log.info("rate limit: nobody asks for %.0f s", self._rate_limit.paused(now))
         return wait
 
     async def _turn(self) -> None:
         while True:
-            wait = self._pace.reserve(self._ticking.monotonic())
+            wait = self._rate_limit.reserve(self._timing.monotonic())
             if wait > 0:
-                await self._ticking.sleep(wait)
-                if self._pace.paused(self._ticking.monotonic()) > 0:
+                await self._timing.sleep(wait)
+                if self._rate_limit.paused(self._timing.monotonic()) > 0:
                     continue  # a 429 came meanwhile: this turn is void
             return
 
-    async def _timed_attempt(self, url: URL, attempt: int, largest: int) -> Answer | Failed:
+    async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
+        """One attempt, with what is learned from it: counts, rate limit, metadata, log."""
         self._sent += 1
-        began, started = self._ticking.now(), self._ticking.monotonic()
+        began, started = self._timing.now(), self._timing.monotonic()
         answer = await self._attempt(url, largest)
-        self._observe(answer)
-        if isinstance(answer, Answer):
-            self._last = (answer.status, answer.headers, began, self._ticking.monotonic() - started)
+        ended = self._timing.monotonic()
+        if isinstance(answer, Response):
+            self._last = (answer.status, answer.headers, began, ended - started)
+            if answer.status == 429:
+                self._throttled += 1
+            else:
+                self._rate_limit.answered(ended, *_allowance(answer.headers))
         if log.isEnabledFor(logging.DEBUG):
-            took = round((self._ticking.monotonic() - started) * 1000)
-            status = answer.status if isinstance(answer, Answer) else answer.reason.value
+            took = round((ended - started) * 1000)
+            status = answer.status if isinstance(answer, Response) else answer.reason.value
             details = {"path": url.raw_path_qs, "status": status, "attempt": attempt, "duration_ms": took}
             log.debug("GET %s: %s in %d ms, attempt %d", url.raw_path_qs, status, took, attempt, extra=details)
         return answer
 
-    async def _attempt(self, url: URL, largest: int) -> Answer | Failed:
+    async def _attempt(self, url: URL, largest: int) -> Response | Failed:
         try:
             async with self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response:
                 body = await _read(response, largest)
                 if isinstance(body, Failed):
                     response.close()  # the rest is not wanted, so the connection is of no use any more
                     return body
-                return Answer(response.status, response.headers, body)
+                return Response(response.status, response.headers, body)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
             return self._translated(error)
 
-    def _observe(self, answer: Answer | Failed) -> None:
-        if not isinstance(answer, Answer):
-            return
-        if answer.status == 429:
-            self._throttled += 1
-            return
-        remaining, reset = answer.headers.get("ratelimit-remaining"), answer.headers.get("ratelimit-reset")
-        self._pace.answered(self._ticking.monotonic(), _count(remaining), _count(reset))
-
-    def failure(self, answer: Answer) -> Failed:
+    def failure(self, answer: Response) -> Failed:
         """What an answer that is no 200 means; the token is cut out, should the server quote it."""
-        failed = wire.failure(answer.status, answer.headers, answer.body)
+        failed = responses.failure(answer.status, answer.headers, answer.body)
         return Failed(failed.reason, failed.detail.replace(self._target.token, "(token)"))
 
     def _translated(self, error: Exception) -> Failed:
-        """The one border at which the errors of aiohttp and below become words; the first line that fits is taken."""
+        """`error` by the first line of `_ERRORS` that fits."""
         for kind, reason, words in _ERRORS:
             if isinstance(error, kind):
                 return Failed(reason, words.format(seconds=f"{self._target.timeout:g}", os=_os_words(error)))
@@ -286,6 +282,11 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes | Faile
 
 def _after(failed: Failed, attempts: int) -> Failed:
     return failed if attempts == 1 else Failed(failed.reason, f"{failed.detail} (after {attempts} attempts)")
+
+
+def _allowance(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """`ratelimit-remaining` and `ratelimit-reset`."""
+    return _count(headers.get("ratelimit-remaining")), _count(headers.get("ratelimit-reset"))
 
 
 def _count(text: str | None) -> int | None:

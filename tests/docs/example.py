@@ -16,8 +16,8 @@ import msgspec
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.demo import demo_settings
+from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
-from audit.commands.run.progress import Silent
 from audit.demo.servers import demo_servers
 from audit.model import times as instants
 from audit.model.codes import Format
@@ -47,7 +47,7 @@ def write(folder: Path) -> None:
 
         async def audit() -> RunFile:
             return await app.audit(
-                demo_settings(staged, (), Path(scratch, "run.sqlite")), Silent(), Stop(), lambda: NOW
+                demo_settings(staged, (), Path(scratch, "run.sqlite")), ProgressListener(), Stop(), lambda: NOW
             )
 
         with asyncio.run(audit()) as run_file:

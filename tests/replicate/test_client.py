@@ -1,4 +1,4 @@
-"""The prober against a real HTTP server that errs in every way."""
+"""The client against a real HTTP server that errs in every way."""
 
 import asyncio
 import gc
@@ -79,7 +79,7 @@ async def asking(
 ) -> AsyncIterator[tuple[Replicate, InstrumentedReplicate]]:
     async with (
         InstrumentedReplicate(SmallWorld(ACME, models), behaviour) as fake,
-        connect(target(fake.base_url, **changes), (time or MadeUpTime()).ticking) as replicate,
+        connect(target(fake.base_url, **changes), (time or MadeUpTime()).timing) as replicate,
     ):
         yield replicate, fake
 
@@ -237,7 +237,7 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions", payload=first, response_class=Response)
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions?cursor=x", status=404, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().ticking) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
             reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.BAD_RESPONSE, "page 2 of the versions answered 404")
 
@@ -246,7 +246,7 @@ async def test_trainings_come_page_by_page_newest_first() -> None:
     synthetic_users = SyntheticUsers(250)
     async with (
         InstrumentedReplicate(synthetic_users) as fake,
-        connect(target(fake.base_url), MadeUpTime().ticking) as replicate,
+        connect(target(fake.base_url), MadeUpTime().timing) as replicate,
     ):
         read: list[Training] = []
         following, pages = None, 0
@@ -271,7 +271,7 @@ async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions", status=206, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().ticking) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
             assert await replicate.ask("acme/m") == Failed(Reason.BAD_RESPONSE, "HTTP 206")
 
 
@@ -319,7 +319,7 @@ async def test_no_more_sockets_are_opened_than_allowed() -> None:
 
 
 async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> None:
-    async with connect(target("http://127.0.0.1:9/v1", retries=0), MadeUpTime().ticking) as replicate:
+    async with connect(target("http://127.0.0.1:9/v1", retries=0), MadeUpTime().timing) as replicate:
         reply = await replicate.ask("acme/m")
     assert isinstance(reply, Failed)
     assert reply.reason is Reason.NETWORK_ERROR
@@ -327,7 +327,7 @@ async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> N
 
 
 async def test_a_host_that_does_not_exist_is_a_network_error_that_says_so() -> None:
-    async with connect(target("https://nowhere.invalid/v1", retries=0), MadeUpTime().ticking) as replicate:
+    async with connect(target("https://nowhere.invalid/v1", retries=0), MadeUpTime().timing) as replicate:
         reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.NETWORK_ERROR, "the host name cannot be resolved")
 
@@ -336,7 +336,7 @@ async def test_the_token_is_cut_out_of_what_a_server_says() -> None:
     body = f'{{"detail": "bad token {TOKEN}"}}'
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/account", status=401, body=body, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().ticking) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
             reply = await replicate.account()
     assert reply == Failed(Reason.UNAUTHORIZED, "HTTP 401: bad token (token)")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
-from audit.replicate import responses as wire
+from audit.replicate import responses
 from tests.support.samples import NEW, OLD
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -29,20 +29,22 @@ def test_a_page_of_versions_is_decoded_past_what_is_not_needed() -> None:
         {"id": OLD, "created_at": "2023-11-05T01:00:00+01:00"},
         next="https://api.replicate.com/v1/next",
     )
-    assert wire.versions_page(body) == wire.Page(
+    assert responses.parse_versions(body) == responses.VersionsPage(
         (Version(NEW, "2023-11-06T23:13:07.906314Z"), Version(OLD, "2023-11-05T00:00:00Z")),
         "https://api.replicate.com/v1/next",
     )
 
 
 def test_version_ids_in_upper_case_are_the_same_ids() -> None:
-    decoded = wire.versions_page(page({"id": NEW.upper()}))
-    assert decoded == wire.Page((Version(NEW, None),), None)
+    decoded = responses.parse_versions(page({"id": NEW.upper()}))
+    assert decoded == responses.VersionsPage((Version(NEW, None),), None)
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
 def test_a_date_that_cannot_be_read_is_no_date(date: str | None) -> None:
-    assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, None),), None)
+    assert responses.parse_versions(page({"id": NEW, "created_at": date})) == responses.VersionsPage(
+        (Version(NEW, None),), None
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,14 +59,16 @@ def test_a_date_is_told_in_utc_wherever_this_runs(date: str, utc: str, monkeypat
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        assert wire.versions_page(page({"id": NEW, "created_at": date})) == wire.Page((Version(NEW, utc),), None)
+        assert responses.parse_versions(page({"id": NEW, "created_at": date})) == responses.VersionsPage(
+            (Version(NEW, utc),), None
+        )
     finally:
         monkeypatch.undo()
         time.tzset()
 
 
 def test_an_empty_next_is_no_next() -> None:
-    assert wire.versions_page(page(next="")) == wire.Page((), None)
+    assert responses.parse_versions(page(next="")) == responses.VersionsPage((), None)
 
 
 @pytest.mark.parametrize(
@@ -92,36 +96,36 @@ def test_an_empty_next_is_no_next() -> None:
     ],
 )
 def test_anything_else_is_a_bad_response_with_its_cause(body: bytes, words: str) -> None:
-    decoded = wire.versions_page(body)
+    decoded = responses.parse_versions(body)
     assert isinstance(decoded, Failed)
     assert decoded.reason is Reason.BAD_RESPONSE
     assert words in decoded.detail
 
 
 def test_an_id_that_is_no_hash_is_a_bad_response_there_too() -> None:
-    failed = wire.latest_of_model(b'{"latest_version": {"id": "abc"}}')
+    failed = responses.parse_model(b'{"latest_version": {"id": "abc"}}')
     assert failed == Failed(Reason.BAD_RESPONSE, "a version id is no 64-digit hash: abc")
 
 
 def test_blanks_around_a_version_id_are_not_part_of_it() -> None:
-    assert wire.versions_page(page({"id": f" {NEW}\n"})) == wire.Page((Version(NEW, None),), None)
+    assert responses.parse_versions(page({"id": f" {NEW}\n"})) == responses.VersionsPage((Version(NEW, None),), None)
 
 
 def test_a_models_latest_version_stands_for_all_that_is_known_of_an_official_one() -> None:
     body = json.dumps({"owner": "x", "latest_version": {"id": NEW, "created_at": "2026-01-01T00:00:00Z"}}).encode()
-    assert wire.latest_of_model(body) == Found((Version(NEW, "2026-01-01T00:00:00Z"),), only_latest=True)
+    assert responses.parse_model(body) == Found((Version(NEW, "2026-01-01T00:00:00Z"),), only_latest=True)
 
 
 @pytest.mark.parametrize("body", [b'{"latest_version": null}', b"{}"])
 def test_a_model_without_a_latest_version_has_none(body: bytes) -> None:
-    assert wire.latest_of_model(body) == NoVersions()
+    assert responses.parse_model(body) == NoVersions()
 
 
 def test_the_account_is_a_type_and_a_name() -> None:
-    assert wire.account(b'{"type": "organization", "username": "acme", "name": null}') == Account(
+    assert responses.parse_account(b'{"type": "organization", "username": "acme", "name": null}') == Account(
         "organization", "acme"
     )
-    assert isinstance(wire.account(b'{"type": "user"}'), Failed)
+    assert isinstance(responses.parse_account(b'{"type": "user"}'), Failed)
 
 
 @pytest.mark.parametrize(
@@ -154,17 +158,17 @@ def test_the_account_is_a_type_and_a_name() -> None:
 def test_a_status_means_a_reason_and_the_servers_words_are_kept(
     status: int, body: bytes, reason: Reason, detail: str
 ) -> None:
-    assert wire.failure(status, {}, body) == Failed(reason, detail)  # type: ignore[arg-type]  # a reason of failure
+    assert responses.failure(status, {}, body) == Failed(reason, detail)  # type: ignore[arg-type]  # a reason of failure
 
 
 def test_a_redirect_is_named_and_not_followed() -> None:
-    failed = wire.failure(302, {"Location": "https://evil.example/\x1b"}, b"")
+    failed = responses.failure(302, {"Location": "https://evil.example/\x1b"}, b"")
     assert failed.reason is Reason.BAD_RESPONSE
     assert "https://evil.example/\\x1b, which is not followed" in failed.detail
 
 
 def test_a_long_error_body_is_cut_with_a_mark() -> None:
-    assert wire.failure(500, {}, b"x" * 5000).detail == f"HTTP 500: {'x' * 200}… (3,800 more characters)"
+    assert responses.failure(500, {}, b"x" * 5000).detail == f"HTTP 500: {'x' * 200}… (3,800 more characters)"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_a_long_error_body_is_cut_with_a_mark() -> None:
 def test_the_wait_that_a_server_asks_for_is_found_wherever_it_says_so(
     status: int, headers: dict[str, str], body: bytes, seconds: float | None
 ) -> None:
-    assert wire.asked_wait(status, headers, body, NOW) == seconds
+    assert responses.retry_after(status, headers, body, NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_a_large_body_that_is_skipped_or_wrong_costs_next_to_no_memory(end: byte
     body = b'{"x": [' + b"[]," * 300_000 + b"[]" + end
     tracemalloc.start()
     try:
-        assert isinstance(wire.versions_page(body), Failed)
+        assert isinstance(responses.parse_versions(body), Failed)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -254,21 +258,21 @@ nearly_dates = st.lists(pieces, max_size=9).map("".join)
 
 @given(nearly_dates)
 def test_whatever_looks_like_a_date_is_one_or_none(text: str) -> None:
-    wait = wire.asked_wait(429, {"Retry-After": text}, b"", NOW)
+    wait = responses.retry_after(429, {"Retry-After": text}, b"", NOW)
     assert wait is None or 0 <= wait < float("inf")
-    decoded = wire.versions_page(page({"id": NEW, "created_at": text}))
-    assert isinstance(decoded, wire.Page)
+    decoded = responses.parse_versions(page({"id": NEW, "created_at": text}))
+    assert isinstance(decoded, responses.VersionsPage)
     date = decoded.versions[0].created_at
     assert date is None or datetime.fromisoformat(date).tzinfo is not None
 
 
 @given(st.binary(max_size=200) | nearly_right, st.integers(100, 999), st.text(max_size=30))
 def test_whatever_the_bytes_are_there_is_an_answer(body: bytes, status: int, header: str) -> None:
-    assert isinstance(wire.versions_page(body), wire.Page | Failed)
-    assert isinstance(wire.latest_of_model(body), Found | NoVersions | Failed)
-    assert isinstance(wire.account(body), Account | Failed)
-    assert isinstance(wire.failure(status, {"Location": header}, body), Failed)
-    wait = wire.asked_wait(status, {"Retry-After": header}, body, NOW)
+    assert isinstance(responses.parse_versions(body), responses.VersionsPage | Failed)
+    assert isinstance(responses.parse_model(body), Found | NoVersions | Failed)
+    assert isinstance(responses.parse_account(body), Account | Failed)
+    assert isinstance(responses.failure(status, {"Location": header}, body), Failed)
+    wait = responses.retry_after(status, {"Retry-After": header}, body, NOW)
     assert wait is None or 0 <= wait < float("inf")
 
 
@@ -307,25 +311,25 @@ VERSION = "ab" * 32
     ],
 )
 def test_a_training_is_read_as_far_as_it_fits(body: str, expected: Training) -> None:
-    assert wire.training(body.encode()) == expected
+    assert responses.parse_training(body.encode()) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"id": 5}', b"<html>", b"\xff", b'{"id":"a","output":' * 9])
 def test_what_is_no_training_is_a_bad_response(body: bytes) -> None:
-    training = wire.training(body)
+    training = responses.parse_training(body)
     assert isinstance(training, Failed)
     assert training.reason is Reason.BAD_RESPONSE
 
 
 def test_an_entry_that_is_no_training_is_counted_and_spoils_no_other() -> None:
     body = b'{"results": [{"id": "t1"}, {"id": 5}, null, {"id": "t2", "logs": "x"}], "next": "https://x/?cursor=a"}'
-    page = wire.trainings_page(body)
+    page = responses.parse_trainings(body)
     trainings = (Training(id="t1", status=""), Training(id="t2", status=""))
-    assert page == wire.TrainingsPage(trainings, unreadable=2, next="https://x/?cursor=a")
+    assert page == responses.TrainingsPage(trainings, unreadable=2, next="https://x/?cursor=a")
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"results": {}}', b"<html>", b'{"results": [{"id": "t1"}'])
 def test_what_is_no_page_of_trainings_is_a_bad_response(body: bytes) -> None:
-    page = wire.trainings_page(body)
+    page = responses.parse_trainings(body)
     assert isinstance(page, Failed)
     assert page.reason is Reason.BAD_RESPONSE

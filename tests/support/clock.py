@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from audit.replicate import Ticking
+from audit.replicate import Timing
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -23,8 +23,8 @@ class MadeUpTime:
         self.now = max(self.now, until)
 
     @property
-    def ticking(self) -> Ticking:
-        return Ticking(
+    def timing(self) -> Timing:
+        return Timing(
             monotonic=lambda: self.now,
             now=lambda: START + timedelta(seconds=self.now),
             sleep=self.sleep,

@@ -36,10 +36,10 @@ def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus": 
     from audit.cli.terminal import busy
     from audit.commands.doctor import examine as app_doctor
     from audit.commands.doctor.settings import doctor_settings
-    from audit.commands.run.progress import Silent
+    from audit.commands.replicate import ProgressListener
 
     settings = doctor_settings(ctx)
-    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, Silent().line)
+    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, ProgressListener().line)
     with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(app_doctor.examine(settings))
     if as_json:

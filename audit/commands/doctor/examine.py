@@ -15,7 +15,7 @@ from audit.model.replies import Account, Failed, Missing
 from audit.model.tables import PLAIN
 from audit.model.times import Clock, utc_now
 from audit.postgres.server import AuditableUsers, Inspection, inspect_database
-from audit.replicate import Replicate, Target, Ticking, connect
+from audit.replicate import Replicate, Target, Timing, connect
 
 PATIENCE = 10.0
 """Seconds for one request at most: whoever asks a doctor waits for the answer."""
@@ -38,9 +38,9 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
             retries=0,  # a doctor says what he sees
             proxy=settings.proxy,
         )
-        async with connect(target, Ticking(now=clock)) as replicate:
+        async with connect(target, Timing(now=clock)) as replicate:
             account = await replicate.account()
-            signs = replicate.signs
+            signs = replicate.last_response
             looked = await _look(settings, account, clock)
             trials = await _try(replicate, account, looked.users)
             asked = Asked(urlsplit(settings.base_url).netloc, account, signs, trials)

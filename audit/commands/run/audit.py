@@ -1,4 +1,4 @@
-"""Composition root of `run`: opens what an audit needs, in one place, and hands plain values down."""
+"""The steps of a run, the first time and when it is resumed; opens what they need and hands plain values down."""
 
 import logging
 import secrets
@@ -13,8 +13,8 @@ from audit.cli.signals import Stop
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
 from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
-from audit.commands.run import trainings as training_list
-from audit.commands.run.auditor import Auditor, log_verdict
+from audit.commands.run.auditor import Auditor, log_finding
+from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
@@ -26,8 +26,8 @@ from audit.model.replies import Account, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState
 from audit.model.shard import lacking, named
 from audit.model.times import Clock, utc_now, utc_text
-from audit.postgres.snapshot import snapshot as source_snapshot
-from audit.replicate import Replicate, Ticking, connect
+from audit.postgres.snapshot import snapshot
+from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import ELSEWHERE, RunFile
@@ -44,38 +44,21 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     that holds records is kept.
     """
     _prepare(settings)
-    run_file = RunFile.create(settings.run_file, _started(settings, clock))
-    work = _Work(run_file, listener, stop, clock)
+    run_file = RunFile.create(settings.run_file, _run_info(settings, clock))
+    run = _Run(run_file, listener, stop, clock)
     try:
         run_file.save_choices(msgspec.structs.replace(settings.choices, outputs=to_keep(settings.choices.outputs)))
         if settings.baseline:
-            _keep_baseline(run_file, settings.baseline)
+            _copy_baseline(run_file, settings.baseline)
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
             context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
-            await work.through(replicate, context, settings.choices.concurrency)
-        work.end()
+            await run.ask(replicate, context, settings.choices.concurrency)
+        run.finish()
     except BaseException as error:
-        _let_go(run_file, error)
+        _close_or_discard(run_file, error)
         raise
     return run_file
-
-
-def _keep_baseline(run_file: RunFile, path: Path) -> None:
-    """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
-    with run_file.loading_baseline() as keep:
-        try:
-            run = past_run.read(path, keep)
-        except (RunFileError, ReportError) as error:
-            raise ReportError(f"--baseline: {error}", error.next_step) from error
-        if run.shard and run.shard != run_file.info.shard:
-            where = named(run.shard)
-            raise ReportError(
-                f"--baseline: {path} is {where}, so whoever is in another shard would be new",
-                "Name a run of all models.",
-            )
-    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
-    run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
 
 
 async def resume(
@@ -87,7 +70,7 @@ async def resume(
     """
     check_outputs([writer.Output(*each) for each in settings.choices.outputs], run_file.path)
     before = run_file.info
-    work = _Work(run_file, listener, stop, clock)
+    run = _Run(run_file, listener, stop, clock)
     async with _replicate(settings, run_file, listener) as replicate:
         account = await cancel_on_stop(stop, account_of(replicate))
         if account and before.account and account != before.account:
@@ -108,8 +91,8 @@ async def resume(
         if choices := run_file.choices:
             run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.choices.fail_on))
         context = RunContext(before.account or account, frozenset(before.missing_columns))
-        await work.through(replicate, context, settings.choices.concurrency)
-    work.end()
+        await run.ask(replicate, context, settings.choices.concurrency)
+    run.finish()
     return run_file
 
 
@@ -124,40 +107,40 @@ def open_to_resume(path: Path) -> RunFile:
     return run_file
 
 
-class _Work:
-    """What a run does once the records are there, the first time and when it is resumed."""
+class _Run:
+    """A run whose records are in its run file."""
 
     def __init__(self, run_file: RunFile, listener: ProgressListener, stop: Stop, clock: Clock) -> None:
-        self._ledger = run_file
-        self._watcher = listener
+        self._run_file = run_file
+        self._listener = listener
         self._stop = stop
         self._clock = clock
-        self._refused = False
+        self._token_refused = False
 
-    async def through(self, replicate: Replicate, context: RunContext, concurrency: int) -> None:
-        """Everything but the end: trainings where they are wanted, then every model that is still to be asked for."""
-        run_file = self._ledger
+    async def ask(self, replicate: Replicate, context: RunContext, concurrency: int) -> None:
+        """Read the list of trainings where it is wanted, then ask for every model that is still pending."""
+        run_file = self._run_file
         wanted = run_file.info.trainings
         if wanted and run_file.count_pending():
             if not wanted.pages:
-                begun = training_list.start(run_file.oldest_completed(), wanted)
+                begun = with_since(wanted, run_file.oldest_completed())
                 run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
-            self._watcher.listing(0)
-            reading = training_list.Reading(replicate, run_file, self._clock, self._watcher.listing)
-            with suppress(StoppedError):  # every page is kept as it comes
-                await cancel_on_stop(self._stop, reading.finish())
-        judge = Classifier(context, run_file.info.trainings, run_file.trainings)
+            self._listener.trainings_read(0)
+            reader = TrainingsReader(replicate, run_file, self._clock, self._listener.trainings_read)
+            with suppress(StoppedError):  # every page is stored as it comes
+                await cancel_on_stop(self._stop, reader.read())
+        classifier = Classifier(context, run_file.info.trainings, run_file.trainings)
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
-            count = training_list.settle(run_file, judge, wanted.sample, int(self._clock().timestamp()))
+            count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
-        self._watcher.asking(run_file.count_pending(), replicate)
-        auditor = Auditor(replicate, run_file, judge, self._watcher.settled)
+        self._listener.asking(run_file.count_pending(), replicate)
+        auditor = Auditor(replicate, run_file, classifier, self._listener.answered)
         await auditor.run(concurrency, self._stop)
-        self._refused = auditor.token_refused
+        self._token_refused = auditor.token_refused
 
-    def end(self) -> None:
-        """Write down how the run ended. Raises ReplicateError where the token was refused before anything was known."""
-        run_file, stop = self._ledger, self._stop
+    def finish(self) -> None:
+        """Record how the run ended. Raises ReplicateError where the token was refused before anything was known."""
+        run_file, stop = self._run_file, self._stop
         state: RunState = stop.state or "complete"
         if stop.requested and not run_file.count_pending():
             state = "complete"  # the request came when everything was answered
@@ -166,12 +149,12 @@ class _Work:
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
         run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
-        if self._refused and not run_file.count_answered():
+        if self._token_refused and not run_file.count_answered():
             raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {run_file.path}")
 
 
-def _let_go(run_file: RunFile, error: BaseException) -> None:
-    """Close the run file of a run that `error` ends, and remove it if there is nothing in it yet."""
+def _close_or_discard(run_file: RunFile, error: BaseException) -> None:
+    """Close the run file of a run that `error` ends; remove it where no record is in it yet."""
     try:
         empty = run_file.population is None
     except RunFileError:
@@ -192,7 +175,7 @@ def _prepare(settings: RunSettings) -> None:
         return  # creating the run file says it better
 
 
-def _started(settings: RunSettings, clock: Clock) -> RunInfo:
+def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
     return RunInfo(
         id=secrets.token_hex(16),
         tool_version=__version__,
@@ -209,13 +192,30 @@ def _started(settings: RunSettings, clock: Clock) -> RunInfo:
     )
 
 
+def _copy_baseline(run_file: RunFile, path: Path) -> None:
+    """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
+    with run_file.loading_baseline() as add:
+        try:
+            run = past_run.read(path, add)
+        except (RunFileError, ReportError) as error:
+            raise ReportError(f"--baseline: {error}", error.next_step) from error
+        if run.shard and run.shard != run_file.info.shard:
+            where = named(run.shard)
+            raise ReportError(
+                f"--baseline: {path} is {where}, so whoever is in another shard would be new",
+                "Name a run of all models.",
+            )
+    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
+    run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
+
+
 @asynccontextmanager
 async def _replicate(
     settings: ResumeSettings, run_file: RunFile, listener: ProgressListener
 ) -> AsyncIterator[Replicate]:
     """The API for as long as the block lasts; the requests made are added to those of the run file."""
     before = run_file.info.requests
-    async with connect(target(settings), Ticking()) as replicate:
+    async with connect(target(settings)) as replicate:
         try:
             yield replicate
         finally:
@@ -227,30 +227,30 @@ async def _load(
     settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
 ) -> RunContext:
     """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
-    listener.reading(0)
-    async with source_snapshot(
+    listener.users_read(0)
+    async with snapshot(
         settings.database,
         order_by=settings.order_by,
         filters=settings.filters,
         statement_timeout=settings.statement_timeout,
-    ) as snapshot:
-        context = RunContext(account, frozenset(snapshot.missing_columns))
+    ) as taken:
+        context = RunContext(account, frozenset(taken.missing_columns))
         count = 0
         with run_file.loading():
-            async for record in snapshot.records(settings.shard):
+            async for record in taken.records(settings.shard):
                 first = classify(record, NotAsked(), context)
                 model = askable_model(record.replicate_model_id)
                 run_file.add(record, model, first)
-                if model is None:  # nobody will be asked, so this is the verdict
-                    log_verdict(None, AuditedUser(record, first))
+                if model is None:  # nobody will be asked, so this is the finding
+                    log_finding(None, AuditedUser(record, first))
                 count += 1
                 if count % 1000 == 0:
-                    listener.reading(count)
-            run_file.save_population(snapshot.population)
+                    listener.users_read(count)
+            run_file.save_population(taken.population)
             trainings = settings.trainings
             if settings.shard and trainings:  # all shards read the list as far back as one run would
-                trainings = training_list.start(await snapshot.oldest_completed(), trainings)
-            known = {"account": account, "missing_columns": tuple(snapshot.missing_columns), "trainings": trainings}
+                trainings = with_since(trainings, await taken.oldest_completed())
+            known = {"account": account, "missing_columns": tuple(taken.missing_columns), "trainings": trainings}
             run_file.save_info(msgspec.structs.replace(run_file.info, **known))
     log.info("%d users with a completed model found", count)
     return context

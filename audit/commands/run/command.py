@@ -17,7 +17,6 @@ from audit.errors import AuditError
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
     from audit.commands.replicate import ProgressListener
-    from audit.commands.run.progress import Shown
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.exit_status import ExitStatus
     from audit.report.view import RunView
@@ -89,7 +88,7 @@ def _conduct(
     from audit.commands import outputs as reporting
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
-    from audit.commands.run.progress import progress
+    from audit.commands.run.progress import listener
     from audit.model.exit_status import INCOMPLETE, RUN
     from audit.report.view import RunView
     from audit.report.writer import Output
@@ -97,7 +96,7 @@ def _conduct(
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
     formatter = logs.Formatter(secrets, as_json=given["log_format"] == "json")
-    shown = progress(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
+    shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 
     with signals() as caught:
@@ -127,6 +126,6 @@ def _conduct(
     return status
 
 
-async def _announce(stop: "Stop", shown: "Shown") -> None:
+async def _announce(stop: "Stop", shown: "ProgressListener") -> None:
     await stop.wait()
     shown.stopping()

@@ -1,18 +1,16 @@
-"""How a run is getting on, on stderr: a live line on a terminal, else a line now and then. Never on stdout."""
+"""The progress of a run, on stderr: a live line on a terminal, else a line now and then."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live as RichLive
+from rich.live import Live
 from rich.text import Text
 
 from audit.cli.terminal import can_animate, screen
-from audit.commands.replicate import Session
+from audit.commands.replicate import ProgressListener, Session
 from audit.model.codes import Status
 from audit.model.findings import Finding
 from audit.model.times import duration
@@ -25,8 +23,8 @@ Pieces = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where a run is. Times are seconds."""
+class RunProgress:
+    """How far a run is. Times are seconds."""
 
     done: int
     total: int
@@ -55,7 +53,7 @@ class State:
         return f"waiting {self.waiting:.0f} s: rate limit" if self.waiting >= 0.5 else ""
 
     def layouts(self) -> Iterator[Pieces]:
-        """The pieces of the line, from the most talkative to the shortest."""
+        """The pieces of the line, from the longest layout to the shortest."""
         done = (f"{self.done:,}/{self.total:,}", "")
         left = (f"{duration(self.left)} left" if self.left is not None else "", "cyan")
         sync = "yellow" if self.needs_sync else "dim"
@@ -72,15 +70,15 @@ class State:
         yield done, rate, long_sync, errors, left
         short = (f"{self.needs_sync:,} sync", sync), (f"{self.errors:,} err", wrong)
         if self._waits:
-            yield done, (f"waiting {self.waiting:.0f} s: rate limit", "magenta"), *short
-            yield ((f"waiting {self.waiting:.0f} s: rate limit", "magenta"),)
+            yield done, rate, *short
+            yield (rate,)
             yield ((f"waiting {self.waiting:.0f} s", "magenta"),)
         yield done, *short, left
         yield done, *short
         yield (done,)
 
 
-def text(what: State | str, width: int, *, encoding: str) -> Text:
+def progress_line(what: RunProgress | str, width: int, *, encoding: str) -> Text:
     """The line for `width` columns; a `str` is shown as it is."""
     if isinstance(what, str):
         return _line([(what, "")], width)
@@ -126,72 +124,31 @@ RECENT = 15.0
 """Seconds over which rate and time left are reckoned."""
 
 
-class Shown(Protocol):
-    """`ProgressListener`, and how to write a log line without tearing what is shown."""
-
-    def reading(self, records: int) -> None: ...  # noqa: D102 - see ProgressListener
-    def listing(self, trainings: int) -> None: ...  # noqa: D102 - see ProgressListener
-    def asking(self, models: int, asking: Session) -> None: ...  # noqa: D102 - see ProgressListener
-    def settled(self, findings: Sequence[Finding]) -> None: ...  # noqa: D102 - see ProgressListener
-    def done(self) -> None: ...  # noqa: D102 - see ProgressListener
-    def stopping(self) -> None:
-        """The run was asked to end, and waits for the answers in flight."""
-
-    def line(self, text: str) -> None:
-        """Write a whole line to stderr."""
-
-
-def progress(*, wanted: bool, worded: Callable[[str], str] = str) -> Shown:
-    """What fits the place that stderr leads to; `worded` makes a log line of what is said in words."""
+def listener(*, wanted: bool, worded: Callable[[str], str] = str) -> ProgressListener:
+    """What fits the place that stderr leads to; `worded` makes a log line of words."""
     if not wanted:
-        return Silent()
+        return ProgressListener()
     console = screen(stderr=True)
-    return Live(console) if can_animate(console) else Lines(worded)
+    return LiveProgress(console) if can_animate(console) else LoggedProgress(worded)
 
 
-class Silent:
-    """Shows nothing."""
-
-    def reading(self, records: int) -> None:
-        """Nothing to see."""
-
-    def listing(self, trainings: int) -> None:
-        """Nothing to see."""
-
-    def asking(self, models: int, asking: Session) -> None:
-        """Nothing to see."""
-
-    def settled(self, findings: Sequence[Finding]) -> None:
-        """Nothing to see."""
-
-    def done(self) -> None:
-        """Nothing to see."""
-
-    def stopping(self) -> None:
-        """Nothing to see."""
-
-    def line(self, text: str) -> None:
-        """Write a whole line to stderr."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
-
-
-class Counts:
-    """What is known of the run so far; rates are those of the last `RECENT` seconds."""
+class ProgressCounter:
+    """Counts what a listener is told; rates are those of the last `RECENT` seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._models = self._answered = self._needs_sync = self._errors = 0
-        self._asking: Session | None = None
+        self.models = self.answered = self._needs_sync = self._errors = 0
+        self._session: Session | None = None
         self._samples: deque[tuple[float, int, int]] = deque()
 
-    def asking(self, models: int, asking: Session) -> None:
-        """It begins."""
-        self._models, self._asking = models, asking
+    def start(self, models: int, session: Session) -> None:
+        """So many models are about to be asked for."""
+        self.models, self._session = models, session
         self._sample()
 
     def add(self, findings: Sequence[Finding]) -> None:
         """One model more has been answered."""
-        self._answered += 1
+        self.answered += 1
         for finding in findings:
             self._needs_sync += finding.status is Status.NEEDS_SYNC
             self._errors += finding.status is Status.ERROR
@@ -200,88 +157,80 @@ class Counts:
 
     def _sample(self) -> None:
         now = self._clock()
-        self._samples.append((now, self._sent, self._answered))
+        self._samples.append((now, self._sent, self.answered))
         while now - self._samples[0][0] > RECENT and len(self._samples) > 2:
             self._samples.popleft()
 
     @property
     def _sent(self) -> int:
-        return self._asking.requests.sent if self._asking else 0
+        return self._session.requests.sent if self._session else 0
 
-    @property
-    def answered(self) -> int:
-        """Models that have been."""
-        return self._answered
-
-    @property
-    def models(self) -> int:
-        """All that are to be asked for."""
-        return self._models
-
-    def state(self) -> State:
+    def progress(self) -> RunProgress:
         """As it is now."""
         began, sent, answered = self._samples[0]
         seconds = self._clock() - began
-        per_second = (self._answered - answered) / seconds if seconds > 1 else 0
-        return State(
-            done=self._answered,
-            total=self._models,
+        per_second = (self.answered - answered) / seconds if seconds > 1 else 0
+        return RunProgress(
+            done=self.answered,
+            total=self.models,
             per_minute=round((self._sent - sent) / seconds * 60) if seconds > 1 else None,
-            allowed=self._asking.per_minute if self._asking else 0,
+            allowed=self._session.per_minute if self._session else 0,
             needs_sync=self._needs_sync,
             errors=self._errors,
-            left=(self._models - self._answered) / per_second if per_second else None,
-            waiting=self._asking.waiting() if self._asking else 0,
+            left=(self.models - self.answered) / per_second if per_second else None,
+            waiting=self._session.waiting() if self._session else 0,
         )
 
 
-class Lines(Silent):
+class LoggedProgress(ProgressListener):
     """For CI logs: a line every ten seconds or five percent, whichever comes later."""
 
     def __init__(self, worded: Callable[[str], str] = str, clock: Callable[[], float] = time.monotonic) -> None:
         self._worded = worded
         self._clock = clock
-        self._counts = Counts(clock)
-        self._said_at = clock()
-        self._said_count = 0
+        self._counter = ProgressCounter(clock)
+        self._logged_at = clock()
+        self._logged_count = 0
 
-    def listing(self, trainings: int) -> None:
-        """Say the number at the beginning, and every ten seconds."""
-        if not trainings or self._clock() - self._said_at >= EVERY_SECONDS:
-            self._said_at = self._clock()
-            read = f": {trainings:,} so far" if trainings else ""
-            self.line(self._worded(f"reading the list of trainings{read}"))
+    def trainings_read(self, count: int) -> None:
+        """Log the count at the beginning, and every ten seconds."""
+        if not count or self._clock() - self._logged_at >= EVERY_SECONDS:
+            self._logged_at = self._clock()
+            self._log(f"reading the list of trainings: {count:,} so far" if count else "reading the list of trainings")
 
-    def asking(self, models: int, asking: Session) -> None:
-        """Say how many there are."""
-        self._counts.asking(models, asking)
-        self._said_at = self._clock()
-        self.line(self._worded(f"asking Replicate for {models:,} models"))
+    def asking(self, models: int, session: Session) -> None:
+        """Log how many there are."""
+        self._counter.start(models, session)
+        self._logged_at = self._clock()
+        self._log(f"asking Replicate for {models:,} models")
 
-    def settled(self, findings: Sequence[Finding]) -> None:
-        """Count, and say so now and then."""
-        self._counts.add(findings)
-        now, counts = self._clock(), self._counts
-        enough = counts.answered - self._said_count >= counts.models * EVERY_SHARE
-        if enough and now - self._said_at >= EVERY_SECONDS:
-            self._said_at, self._said_count = now, counts.answered
-            self.line(self._worded(counts.state().sentence()))
+    def answered(self, findings: Sequence[Finding]) -> None:
+        """Count, and log the counts now and then."""
+        self._counter.add(findings)
+        now, counter = self._clock(), self._counter
+        enough = counter.answered - self._logged_count >= counter.models * EVERY_SHARE
+        if enough and now - self._logged_at >= EVERY_SECONDS:
+            self._logged_at, self._logged_count = now, counter.answered
+            self._log(counter.progress().sentence())
 
     def stopping(self) -> None:
-        """Say so, because it may take some seconds."""
-        self.line(self._worded("stopping: waiting for the answers in flight"))
+        """Log it, because it may take some seconds."""
+        self._log("stopping: waiting for the answers in flight")
+
+    def _log(self, words: str) -> None:
+        self.line(self._worded(words))
 
 
-class Live(Silent):
+class LiveProgress(ProgressListener):
     """For people: one line that stays in place, fits the terminal as it is, and is gone at the end."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._counts = Counts(clock)
+        self._counter = ProgressCounter(clock)
         self._words = ""
         self._over = False
         # stdout carries reports, so it must stay what it is; log lines come through `line`.
-        self._live = RichLive(
+        self._live = Live(
             get_renderable=lambda: self,
             console=console,
             transient=True,
@@ -293,29 +242,30 @@ class Live(Silent):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The line, for the width that the terminal has at this moment."""
         # In the last column terminals differ: some wrap at once.
-        yield text(self._words or self._counts.state(), options.max_width - 1, encoding=console.encoding)
+        what = self._words or self._counter.progress()
+        yield progress_line(what, options.max_width - 1, encoding=console.encoding)
 
-    def reading(self, records: int) -> None:
-        """Show the number."""
-        self._say(f"reading the database: {records:,} users" if records else "reading the database")
+    def users_read(self, count: int) -> None:
+        """Show the count."""
+        self._show(f"reading the database: {count:,} users" if count else "reading the database")
 
-    def listing(self, trainings: int) -> None:
-        """Show the number."""
-        self._say(f"reading the list of trainings: {trainings:,}" if trainings else "reading the list of trainings")
+    def trainings_read(self, count: int) -> None:
+        """Show the count."""
+        self._show(f"reading the list of trainings: {count:,}" if count else "reading the list of trainings")
 
-    def asking(self, models: int, asking: Session) -> None:
+    def asking(self, models: int, session: Session) -> None:
         """Show a bar of all models."""
-        self._counts.asking(models, asking)
+        self._counter.start(models, session)
         self._words = ""
         self._live.start()
 
-    def settled(self, findings: Sequence[Finding]) -> None:
+    def answered(self, findings: Sequence[Finding]) -> None:
         """One step on."""
-        self._counts.add(findings)
+        self._counter.add(findings)
 
     def stopping(self) -> None:
-        """Say so in place of the bar."""
-        self._say("stopping: waiting for the answers in flight")
+        """Show that in place of the bar."""
+        self._show("stopping: waiting for the answers in flight")
 
     def done(self) -> None:
         """Take the line away, for good."""
@@ -326,7 +276,7 @@ class Live(Silent):
         """Write a whole line above the live one."""
         self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    def _say(self, words: str) -> None:
+    def _show(self, words: str) -> None:
         self._words = words
         if not self._over:
             self._live.start()

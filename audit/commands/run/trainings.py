@@ -1,14 +1,13 @@
-"""Reading the account's list of trainings into the run file, and settling those for whom it is enough.
+"""The account's list of trainings: read into the run file, and users settled for whom it is enough.
 
-Bounded: one page in memory, one request at a time. Ordered: newest first, back to where it is wanted. Cancelled:
-between any two pages; what was read is kept, and a resumed run goes on after it. A list grows at its beginning while it
-is read, which shifts trainings to later pages, so some are met twice and none is missed; a resumed run first reads what
-came since. Whatever goes wrong with a page ends the reading, not the run: then less is known, and that is said.
+One page in memory and one request at a time, newest first, back to where it is wanted. Reading can be cancelled between
+two pages: what was read is kept, and a resumed run goes on after it. A list grows at its beginning while it is read,
+which shifts trainings to later pages, so some are met twice and none is missed; a resumed run first reads what came
+since. Whatever goes wrong with a page ends the reading, not the run: less is known then, and the run file says so.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -18,10 +17,10 @@ import msgspec
 from audit.findings.trainings import LONGEST_TRAINING, Classifier, in_sample
 from audit.model.codes import Reason
 from audit.model.findings import Finding
-from audit.model.replies import Failed, Training, TrainingsRead
-from audit.model.run import RunInfo
-from audit.model.times import parse_utc
-from audit.model.users import ModelRecord
+from audit.model.replies import Failed, TrainingsRead
+from audit.model.times import Clock, parse_utc, utc_text
+from audit.replicate.responses import TrainingsPage
+from audit.runfile import RunFile
 
 log = logging.getLogger(__name__)
 MARGIN = timedelta(days=1)
@@ -30,163 +29,112 @@ _AT_ONCE = 500
 _LOOP = Failed(Reason.BAD_RESPONSE, "`next` loops: it leads to a page that was read before")
 
 
-class Page(Protocol):
-    """A page of the list."""
+class TrainingsClient(Protocol):
+    """Replicate, as far as the list of trainings is concerned."""
 
-    @property
-    def trainings(self) -> tuple[Training, ...]:
-        """Newest first."""
-
-    @property
-    def unreadable(self) -> int:
-        """Entries that could not be understood."""
-
-    @property
-    def next(self) -> str | None:
-        """What leads to the page after it."""
+    async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+        """The first page, or the one that `next` of the page before named; never raises."""
 
 
-class Lister(Protocol):
-    """Whoever can ask for a page."""
-
-    async def trainings(self, following: str | None = None) -> Page | Failed:
-        """The first page, or the one that `next` of the page before named; never an exception."""
-
-
-class Shelf(Protocol):
-    """Where trainings are kept."""
-
-    def add(self, page: Iterable[Training]) -> int:
-        """Keep them; returns how many were new."""
-
-
-class Book(Protocol):
-    """The run file."""
-
-    @property
-    def info(self) -> RunInfo:
-        """The run itself, with how far the list was read."""
-
-    @property
-    def trainings(self) -> Shelf:
-        """Those that are kept."""
-
-    def save_info(self, info: RunInfo) -> None:
-        """Replace what is written about the run itself."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """All or nothing."""
-
-    def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
-        """Row id, model and record of all who wait for an answer and share their model with nobody."""
-
-    def record_findings_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
-        """Record findings for which nothing has to be asked, in one transaction, `at` seconds since 1970."""
-
-
-def start(oldest_recorded: str | None, wanted: TrainingsRead) -> TrainingsRead:
-    """`wanted` with how far back to read where that was not said: a margin beyond the oldest recorded training."""
+def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsRead:
+    """`wanted`, where it does not say how far back to read, with a margin beyond the oldest recorded training."""
     oldest = parse_utc(oldest_recorded)
     if wanted.since is not None or oldest is None:
         return wanted
-    return msgspec.structs.replace(wanted, since=_text(oldest - MARGIN))
+    return msgspec.structs.replace(wanted, since=utc_text(oldest - MARGIN))
 
 
-class Reading:
-    """The list as far as it was read, and going on with it."""
+class TrainingsReader:
+    """Reads what is missing of the list. `on_progress` is called with how many trainings have been read."""
 
     def __init__(
-        self, lister: Lister, book: Book, now: Callable[[], datetime], shown: Callable[[int], None] = lambda _: None
+        self,
+        client: TrainingsClient,
+        run_file: RunFile,
+        clock: Clock,
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._lister = lister
-        self._book = book
-        self._now = now
-        self._shown = shown
+        self._client = client
+        self._run_file = run_file
+        self._clock = clock
+        self._on_progress = on_progress
 
-    async def finish(self) -> None:
-        """Read what is missing of the list. Raises what the run file raises."""
+    async def read(self) -> None:
+        """Read to the end of what is wanted. Raises what the run file raises."""
         read = self._read
-        began = _text(self._now())
+        began = utc_text(self._clock())
         if read.pages and not await self._catch_up(read):
             return
         self._save(began_at=began, problem=None)
         if not read.complete:
-            await self._back(read.next)
+            await self._read_back(read.next)
 
     @property
     def _read(self) -> TrainingsRead:
-        read = self._book.info.trainings
+        read = self._run_file.info.trainings
         assert read  # noqa: S101 - whoever reads trainings has said how before
         return read
 
     async def _catch_up(self, read: TrainingsRead) -> bool:
-        """Read what was begun since the first time, or had not ended then; whether that went well."""
+        """Read what was begun since the last time, or had not ended then; whether that went well."""
         began = parse_utc(read.began_at)
-        until = began - LONGEST_TRAINING if began else None
-        following, seen = None, set[str]()
-        while True:
-            page = await self._page(following, seen)
-            if page is None:
-                return False
-            self._keep(page)
-            oldest = _oldest(page)
-            if page.next is None or (until and oldest and oldest < until):
-                return True
-            following = page.next
+        last = False
+        async for page, last in self._pages(None, began - LONGEST_TRAINING if began else None):  # noqa: B007 - returned
+            self._store(page)
+        return last
 
-    async def _back(self, following: str | None) -> None:
-        since = parse_utc(self._read.since)
-        seen = set[str]()
-        while True:
-            page = await self._page(following, seen)
-            if page is None:
+    async def _read_back(self, following: str | None) -> None:
+        """Read older pages, from `following` on."""
+        async for page, last in self._pages(following, parse_utc(self._read.since)):
+            oldest = _oldest(page)
+            back_to = {"back_to": utc_text(oldest)} if oldest else {}
+            self._store(page, next=None if last else page.next, complete=last, **back_to)
+
+    async def _pages(self, following: str | None, until: datetime | None) -> AsyncIterator[tuple[TrainingsPage, bool]]:
+        """Pages from `following` on, and whether each is the last that is wanted. A failure ends them early."""
+        visited = set[str]()
+        last = False
+        while not last:
+            page = await self._client.trainings(following)
+            if not isinstance(page, Failed) and page.next in visited:
+                page = _LOOP
+            if isinstance(page, Failed):
+                log.warning("the list of trainings could not be read to its end: %s", page.detail)
+                self._save(problem=page.detail)
                 return
             following, oldest = page.next, _oldest(page)
-            done = following is None or bool(since and oldest and oldest < since)
-            back_to = {"back_to": _text(oldest)} if oldest else {}
-            self._keep(page, next=None if done else following, complete=done, **back_to)
-            if done:
-                return
+            visited.add(following or "")
+            last = following is None or bool(until and oldest and oldest < until)
+            yield page, last
 
-    async def _page(self, following: str | None, seen: set[str]) -> Page | None:
-        page = await self._lister.trainings(following)
-        if not isinstance(page, Failed) and page.next in seen:
-            page = _LOOP
-        if isinstance(page, Failed):
-            log.warning("the list of trainings could not be read to its end: %s", page.detail)
-            self._save(problem=page.detail)
-            return None
-        seen.add(page.next or "")
-        return page
-
-    def _keep(self, page: Page, **progress: object) -> None:
-        with self._book.transaction():
-            new = self._book.trainings.add(page.trainings)
+    def _store(self, page: TrainingsPage, **progress: object) -> None:
+        with self._run_file.transaction():
+            new = self._run_file.trainings.add(page.trainings)
             read = self._read
             counts = {"pages": read.pages + 1, "read": read.read + new, "unreadable": read.unreadable + page.unreadable}
             self._save(**counts, **progress)
-        self._shown(read.read + new)
+        self._on_progress(read.read + new)
 
     def _save(self, **changes: object) -> None:
-        info = self._book.info
+        info = self._run_file.info
         read = msgspec.structs.replace(self._read, **changes)
-        self._book.save_info(msgspec.structs.replace(info, trainings=read))
+        self._run_file.save_info(msgspec.structs.replace(info, trainings=read))
 
 
-def settle(book: Book, judge: Classifier, percent: float, at: int) -> int:
-    """Settle everybody for whom trainings are enough, but for the sample; returns how many that were.
+def settle_by_trainings(run_file: RunFile, classifier: Classifier, percent: float, at: int) -> int:
+    """Settle everybody for whom trainings are enough, but for a sample of `percent`; returns how many that were.
 
-    Where the sample would be empty the last one is left for it, so that there is always a check, unless none is wanted.
+    Where the sample would be empty the last one is left for it, so that there is always a check, unless `percent` is 0.
     """
-    run_id = book.info.id
+    run_id = run_file.info.id
     settled, sampled = 0, percent == 0
     held: tuple[int, Finding] | None = None
-    waiting = book.pending_unshared()
+    waiting = run_file.pending_unshared()
     while rows := list(islice(waiting, _AT_ONCE)):
         batch = [held] if held else []
         held = None
         for row_id, model, record in rows:
-            if (finding := judge.settled(record)) is None:
+            if (finding := classifier.settled(record)) is None:
                 continue
             if in_sample(run_id, model, percent):
                 sampled = True
@@ -194,17 +142,13 @@ def settle(book: Book, judge: Classifier, percent: float, at: int) -> int:
                 batch.append((row_id, finding))
         if not sampled and batch:
             held = batch.pop()
-        book.record_findings_by_training(batch, at)
+        run_file.record_findings_by_training(batch, at)
         settled += len(batch)
     if held and sampled:
-        book.record_findings_by_training([held], at)
+        run_file.record_findings_by_training([held], at)
         settled += 1
     return settled
 
 
-def _oldest(page: Page) -> datetime | None:
+def _oldest(page: TrainingsPage) -> datetime | None:
     return min(filter(None, (parse_utc(training.created_at) for training in page.trainings)), default=None)
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")

@@ -7,12 +7,12 @@ lost nothing. What a kill in the middle of one leaves is in the journal as begun
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from audit.cli.signals import Stop
-from audit.commands.replicate import StoppedError, account_of, cancel_on_stop, replies_to, target
+from audit.commands.replicate import ProgressListener, StoppedError, account_of, cancel_on_stop, replies_to, target
 from audit.commands.settings import RunSettings
 from audit.commands.sync.plan import Plan
 from audit.commands.sync.tally import SAMPLE, Tally, Told
@@ -31,8 +31,8 @@ from audit.model.users import ModelRecord, email_or_id
 from audit.postgres.repair import Repairer, repairer
 from audit.postgres.update import why_not
 from audit.postgres.user import records_of
-from audit.replicate import Replicate, Ticking, connect
-from audit.replicate.retry import is_of_the_service
+from audit.replicate import Replicate, connect
+from audit.replicate.retry import is_service_failure
 from audit.runfile import JournalEntry, RunFile
 
 
@@ -83,16 +83,6 @@ AT_ONCE = 100
 """Rows of one transaction."""
 
 
-class ApplyListener(Protocol):
-    """Whoever shows a person how a repair is getting on."""
-
-    def doing(self, words: str) -> None:
-        """What is being done from now on."""
-
-    def told(self, row: Told) -> None:
-        """Of a row that was not changed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How to repair."""
@@ -107,7 +97,7 @@ class Repair:
     """The repair of the users of one run."""
 
     def __init__(
-        self, run_file: RunFile, plan: Plan, settings: RunSettings, terms: Terms, listener: ApplyListener
+        self, run_file: RunFile, plan: Plan, settings: RunSettings, terms: Terms, listener: ProgressListener
     ) -> None:
         """`run_file` has to be held."""
         self._ledger = run_file
@@ -115,7 +105,7 @@ class Repair:
         self._plan = plan
         self._settings = settings
         self._terms = terms
-        self._watcher = listener
+        self._listener = listener
         self._tally = Tally()
 
     async def apply(self, stop: Stop) -> Tally:
@@ -124,7 +114,7 @@ class Repair:
         Raises AuditError where not even the first one can be tried, or a file cannot be written.
         """
         settings, tally = self._settings, self._tally
-        async with connect(target(settings), Ticking()) as replicate:
+        async with connect(target(settings)) as replicate:
             await self._check_account(replicate, stop)
             async with repairer(
                 settings.database, statement_timeout=settings.statement_timeout, columns=self._columns()
@@ -147,7 +137,7 @@ class Repair:
         tally = self._tally
         try:
             for batch in batches(self._journal.entries(ChangeState.DONE)):
-                self._watcher.doing(f"auditing again: {tally.now.total():,} users so far")
+                self._listener.doing(f"auditing again: {tally.now.total():,} users so far")
                 for entry, (status, why) in zip(batch, await cancel_on_stop(stop, again.judge(batch)), strict=True):
                     tally.now[status] += 1
                     if why and len(tally.not_now) < SAMPLE:
@@ -205,7 +195,7 @@ class Repair:
         for batch in batches(self._plan.changes()):
             if stop.requested:
                 break
-            self._watcher.doing(f"repairing: {tally.tried:,} of {tally.total:,} rows")
+            self._listener.doing(f"repairing: {tally.tried:,} of {tally.total:,} rows")
             try:
                 right = await cancel_on_stop(stop, self._recheck(replicate, batch)) if self._terms.recheck else batch
                 await self._change(table, right)
@@ -257,7 +247,7 @@ class Repair:
         self._tally.states.update(entry.state for entry in entries)
         for entry in entries:
             if entry.state is not ChangeState.DONE:
-                self._watcher.told(self._told(entry, entry.outcome.why))
+                self._listener.line(self._told(entry, entry.outcome.why).line())
 
     def _told(self, entry: JournalEntry, why: str | None) -> Told:
         change = entry.change
@@ -291,4 +281,4 @@ def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
 
 
 def _hopeless(reply: Failed) -> bool:
-    return is_of_the_service(reply) or reply.reason is Reason.UNAUTHORIZED
+    return is_service_failure(reply) or reply.reason is Reason.UNAUTHORIZED

@@ -17,13 +17,13 @@ from audit.cli import logs
 from audit.cli.errors import show_error
 from audit.cli.signals import Stop, signals
 from audit.cli.terminal import BOLD, Page, can_animate, screen
-from audit.commands.replicate import StoppedError
+from audit.commands.replicate import ProgressListener, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import Repair, Terms
 from audit.commands.sync.files import make, sql_file
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.screen import rows, show, show_end
-from audit.commands.sync.tally import Tally, Told
+from audit.commands.sync.tally import Tally
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
@@ -36,24 +36,18 @@ from audit.runfile import RunFile
 Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
 
 
-class Shown:
+class Shown(ProgressListener):
     """What is being done, in one line on a terminal; rows that were not changed, each in a line that stays."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._spinner = Spinner("", console=console, spinner="line") if can_animate(console) else None
 
-    def doing(self, words: str) -> None:
+    def doing(self, what: str) -> None:
         """In place of what was being done before."""
         if self._spinner:
-            self._spinner.update(words)
+            self._spinner.update(what)
             self._spinner.start()
-
-    def told(self, row: Told) -> None:
-        """One line."""
-        where = f"row {escape_controls(row.model_row_id)}"
-        who = f"{escape_controls(row.user)}, {where}" if row.user else where
-        self.line(f"{row.state.value:<8} {who}: {row.why}")
 
     def line(self, text: str) -> None:
         """Above what is being done."""

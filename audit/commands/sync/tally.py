@@ -8,6 +8,7 @@ from audit.errors import AuditError
 from audit.model.codes import Status
 from audit.model.exit_status import INCOMPLETE, OK, REPAIR, ExitStatus
 from audit.model.repair import ChangeState
+from audit.model.text import escape_controls
 
 SAMPLE = 5
 """So many are kept to be named at the end."""
@@ -21,6 +22,12 @@ class Told(NamedTuple):
     """E-mail or user id; None where only the row is known."""
     state: ChangeState
     why: str | None
+
+    def line(self) -> str:
+        """For a terminal: what became of it, which row of whose, and why."""
+        row = f"row {escape_controls(self.model_row_id)}"
+        who = f"{escape_controls(self.user)}, {row}" if self.user else row
+        return f"{self.state.value:<8} {who}: {self.why}"
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audit.cli.signals import Stop
-from audit.commands.sync.apply import ApplyListener, batches
+from audit.commands.replicate import ProgressListener
+from audit.commands.sync.apply import batches
 from audit.commands.sync.files import run_of, undo_edits
 from audit.commands.sync.tally import Tally, Told
 from audit.errors import DatabaseError
@@ -64,14 +65,14 @@ class Undo:
         run_file: RunFile | None,
         database: Database,
         statement_timeout: float,
-        listener: ApplyListener,
+        listener: ProgressListener,
     ) -> None:
         """`run_file` has to be held."""
         self._file = file
         self._ledger = run_file
         self._database = database
         self._timeout = statement_timeout
-        self._watcher = listener
+        self._listener = listener
         self._tally = Tally(total=file.rows)
 
     async def undo(self, stop: Stop) -> Tally:
@@ -84,7 +85,7 @@ class Undo:
             for batch in batches(self._file.edits()):
                 if stop.requested:
                     break
-                self._watcher.doing(f"undoing: {tally.tried:,} of {tally.total:,} rows")
+                self._listener.doing(f"undoing: {tally.tried:,} of {tally.total:,} rows")
                 try:
                     became = await table.write(batch)
                 except DatabaseError as error:
@@ -106,7 +107,7 @@ class Undo:
                 continue
             tally.states[state] += 1
             if state is not ChangeState.DONE:
-                self._watcher.told(Told(row_id, self._name(entry), state, outcome.why))
+                self._listener.line(Told(row_id, self._name(entry), state, outcome.why).line())
         if self._ledger:
             self._ledger.journal.write(undone)
 

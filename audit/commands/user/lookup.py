@@ -20,7 +20,7 @@ from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
 from audit.model.who import KEPT, matching_users
 from audit.postgres.user import Candidates, find_user
-from audit.replicate import Replicate, Ticking, connect
+from audit.replicate import Replicate, connect
 from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
@@ -55,7 +55,7 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
         order_by=settings.order_by,
         tables=tables,
     )
-    async with connect(target(settings), Ticking()) as replicate:
+    async with connect(target(settings)) as replicate:
         account = await account_of(replicate)
         reply, trainings = await asyncio.gather(_model(replicate, record), _trainings(replicate, case, record))
     user = None

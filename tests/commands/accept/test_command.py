@@ -13,8 +13,8 @@ import pytest
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
 from audit.commands.accept.file import NAME, read
+from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
-from audit.commands.run.progress import Silent
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.run import Shard
@@ -184,8 +184,8 @@ def stopped(place: Servers, folder: Path, **changes: Any) -> RunFile:
     """A run that ends after its first answer."""
     stop = Stop()
 
-    class Impatient(Silent):
-        def settled(self, findings: Sequence[Finding]) -> None:
+    class Impatient(ProgressListener):
+        def answered(self, findings: Sequence[Finding]) -> None:
             stop.request("interrupted", "stopped by SIGINT")
 
     settings = place.settings(folder, outputs=(), concurrency=1, **changes)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from audit.cli.signals import Stop
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
-from audit.commands.run import trainings as training_list
 from audit.commands.run.auditor import Auditor
+from audit.commands.run.trainings import TrainingsReader, settle_by_trainings
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Endpoint, Refused
 from audit.demo.fake_replicate.server import TOKEN
@@ -26,7 +26,7 @@ from audit.model.codes import Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Account, NotAsked, TrainingsRead
 from audit.model.users import ModelRecord
-from audit.replicate import Target, Ticking, connect
+from audit.replicate import Target, Timing, connect
 from audit.runfile import RunFile
 from tests.support import quick_time
 from tests.support.faults import Chaos, Slow
@@ -168,16 +168,16 @@ async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int)
         timeout=30,
         retries=assumed.retries,
     )
-    ticking = Ticking(monotonic=loop.time, jitter=random.Random(seed).random)
+    timing = Timing(monotonic=loop.time, jitter=random.Random(seed).random)
     settled = 0
-    async with connect(target, ticking) as replicate:
+    async with connect(target, timing) as replicate:
         account = await replicate.account()
         assert isinstance(account, Account)
         judge = Classifier(RunContext(account), read, run_file.trainings)
         if read:
-            await training_list.Reading(replicate, run_file, lambda: datetime.now(UTC)).finish()
+            await TrainingsReader(replicate, run_file, lambda: datetime.now(UTC)).read()
             judge = Classifier(RunContext(account), run_file.info.trainings, run_file.trainings)
-            settled = training_list.settle(run_file, judge, read.sample, 0)
+            settled = settle_by_trainings(run_file, judge, read.sample, 0)
         await Auditor(replicate, run_file, judge, lambda _: None).run(assumed.concurrency, Stop())
         assert not run_file.count_pending()
         return Measured(replicate.requests.sent, loop.time(), settled)

@@ -20,8 +20,8 @@ from audit.commands import outputs as reporting
 from audit.commands.diff import compare as app_diff
 from audit.commands.merge import merge as app_merge
 from audit.commands.merge.merge import MergeSettings
+from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
-from audit.commands.run.progress import Silent
 from audit.commands.settings import default_choices
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
@@ -81,7 +81,7 @@ def whole_and_shards(place: Servers, folder: Path, of: int, **changes: Any) -> l
     ]
 
     async def run() -> None:
-        for run_file in await asyncio.gather(*(app.audit(settings, Silent(), Stop()) for settings in runs)):
+        for run_file in await asyncio.gather(*(app.audit(settings, ProgressListener(), Stop()) for settings in runs)):
             run_file.close()
 
     asyncio.run(run())
@@ -178,7 +178,7 @@ def resume(path: Path) -> None:
             app.resume(
                 run_file,
                 replace(settings, choices=msgspec.structs.replace(settings.choices, per_minute=100_000)),
-                Silent(),
+                ProgressListener(),
                 Stop(),
             )
         )
@@ -269,7 +269,7 @@ def test_the_marks_of_a_baseline_are_those_of_one_run(
 def test_a_shard_is_no_baseline_for_others(synthetic_servers: Servers, parted: Parted, tmp_path: Path) -> None:
     settings = synthetic_servers.settings(tmp_path, baseline=parted.shards[0], shard=Shard(2, 4))
     with pytest.raises(ReportError, match=r"--baseline: .*shard-1.sqlite is shard 1 of 4"):
-        asyncio.run(app.audit(settings, Silent(), Stop()))
+        asyncio.run(app.audit(settings, ProgressListener(), Stop()))
 
 
 def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: Path) -> None:

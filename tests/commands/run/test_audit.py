@@ -11,8 +11,8 @@ import pytest
 
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
+from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
-from audit.commands.run.progress import Silent
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
@@ -145,11 +145,11 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(synthetic_server
     async def stopped() -> RunFile:
         stop = Stop()
 
-        class After50(Silent):
+        class After50(ProgressListener):
             def __init__(self) -> None:
                 self.count = 0
 
-            def settled(self, findings: Any) -> None:
+            def answered(self, findings: Any) -> None:
                 self.count += len(findings)
                 if self.count == 50:
                     stop.request("interrupted", "stopped by SIGINT")

@@ -1,4 +1,4 @@
-"""The concurrent part, with a prober and a book made of plain Python."""
+"""The concurrent part, with a client and pending models made of plain Python."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from audit.cli.signals import Stop
-from audit.commands.run.auditor import Auditor, Ticking
+from audit.commands.run.auditor import Auditor
 from audit.errors import RunFileError
 from audit.findings.classify import RunContext
 from audit.findings.trainings import Classifier
@@ -17,7 +17,7 @@ from audit.model.users import ModelRecord
 from tests.support.samples import NEW, OLD, found, record
 
 
-class Book:
+class FakePendingModels:
     """Users `0..n-1`, each with a model of its own but for `shared`, which all with an even number have."""
 
     def __init__(self, count: int, *, shared: bool = False) -> None:
@@ -42,7 +42,7 @@ class Book:
             self.settled[row_id] = (finding, failure)
 
 
-class Prober:
+class FakeClient:
     """Answers after a turn of the loop, counts how many ask at once; models in `hanging` never get an answer."""
 
     def __init__(self, reply: Reply | None = None, hanging: tuple[str, ...] = ()) -> None:
@@ -66,73 +66,75 @@ class Prober:
         return self.reply
 
 
-async def audited(book: Book, prober: Prober, *, concurrency: int = 4, stop: Stop | None = None) -> list[Finding]:
-    seen: list[Finding] = []
-    watched = Auditor(prober, book, Classifier(RunContext()), seen.extend)
-    await watched.run(concurrency, stop or Stop())
-    return seen
+async def audited(
+    models: FakePendingModels, client: FakeClient, *, concurrency: int = 4, stop: Stop | None = None
+) -> list[Finding]:
+    findings: list[Finding] = []
+    auditor = Auditor(client, models, Classifier(RunContext()), findings.extend)
+    await auditor.run(concurrency, stop or Stop())
+    return findings
 
 
 async def test_every_user_gets_a_finding() -> None:
-    book = Book(50)
-    seen = await audited(book, Prober())
-    assert sorted(book.settled) == list(range(50))
-    assert len(seen) == 50
-    assert {finding.reason for finding, _ in book.settled.values()} == {Reason.LATEST_VERSION}
+    models = FakePendingModels(50)
+    findings = await audited(models, FakeClient())
+    assert sorted(models.settled) == list(range(50))
+    assert len(findings) == 50
+    assert {finding.reason for finding, _ in models.settled.values()} == {Reason.LATEST_VERSION}
 
 
 @pytest.mark.parametrize("concurrency", [1, 7])
 async def test_no_more_questions_are_in_flight_than_allowed(concurrency: int) -> None:
-    prober = Prober()
-    await audited(Book(50), prober, concurrency=concurrency)
-    assert prober.most_at_once == concurrency
+    client = FakeClient()
+    await audited(FakePendingModels(50), client, concurrency=concurrency)
+    assert client.most_at_once == concurrency
 
 
 async def test_a_model_that_several_share_is_asked_for_once() -> None:
-    book, prober = Book(10, shared=True), Prober()
-    await audited(book, prober)
-    assert prober.asked.count("a/shared") == 1
-    assert len(book.settled) == 10
+    models, client = FakePendingModels(10, shared=True), FakeClient()
+    await audited(models, client)
+    assert client.asked.count("a/shared") == 1
+    assert len(models.settled) == 10
 
 
 async def test_a_failure_is_one_users_finding_and_the_run_goes_on() -> None:
-    book = Book(5)
-    await audited(book, Prober(Failed(Reason.SERVER_ERROR, "HTTP 502")))
-    assert {outcome for _, outcome in book.settled.values()} == {Reason.SERVER_ERROR}
-    assert {finding.reason for finding, _ in book.settled.values()} == {Reason.SERVER_ERROR}
+    models = FakePendingModels(5)
+    await audited(models, FakeClient(Failed(Reason.SERVER_ERROR, "HTTP 502")))
+    assert {outcome for _, outcome in models.settled.values()} == {Reason.SERVER_ERROR}
+    assert {finding.reason for finding, _ in models.settled.values()} == {Reason.SERVER_ERROR}
 
 
 async def test_questions_begin_in_the_order_of_the_run_file() -> None:
-    prober = Prober()
-    await audited(Book(20), prober, concurrency=3)
-    assert prober.asked == [f"a/{i}" for i in range(20)]
+    client = FakeClient()
+    await audited(FakePendingModels(20), client, concurrency=3)
+    assert client.asked == [f"a/{i}" for i in range(20)]
 
 
 async def test_nothing_pending_is_done_at_once() -> None:
-    assert await audited(Book(0), Prober()) == []
+    assert await audited(FakePendingModels(0), FakeClient()) == []
 
 
 async def test_after_a_stop_no_question_begins_and_those_in_flight_are_still_answered() -> None:
-    book, stop = Book(100), Stop()
+    models, stop = FakePendingModels(100), Stop()
 
-    class Stopping(Prober):
+    class Stopping(FakeClient):
         async def ask(self, model: str, *, once: bool = False) -> Reply:
             if len(self.asked) == 10:
                 stop.request("interrupted", "enough")
             return await super().ask(model, once=once)
 
-    prober = Stopping()
-    await audited(book, prober, stop=stop)
-    assert len(prober.asked) == len(book.settled) <= 14
+    client = Stopping()
+    await audited(models, client, stop=stop)
+    assert len(client.asked) == len(models.settled) <= 14
 
 
 async def test_what_hangs_when_the_run_stops_is_given_up_and_stays_pending() -> None:
-    book, stop = Book(10), Stop()
-    prober = Prober(hanging=("a/3",))
+    models, stop = FakePendingModels(10), Stop()
+    client = FakeClient(hanging=("a/3",))
     asyncio.get_running_loop().call_later(0.05, stop.request, "stopped", "enough")
-    await Auditor(prober, book, Classifier(RunContext()), lambda *_: None).run(4, stop, grace=0.05)
-    assert sorted(book.settled) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
-    assert prober.at_once == 0
+    await Auditor(client, models, Classifier(RunContext()), lambda *_: None).run(4, stop, grace=0.05)
+    assert sorted(models.settled) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert client.at_once == 0
 
 
 async def test_the_first_request_to_stop_is_the_one_that_counts() -> None:
@@ -143,33 +145,33 @@ async def test_the_first_request_to_stop_is_the_one_that_counts() -> None:
 
 
 async def test_a_run_file_that_fails_ends_the_run_with_its_own_error() -> None:
-    book, prober = Book(50), Prober(hanging=("a/1",))
-    book.fails = True
+    models, client = FakePendingModels(50), FakeClient(hanging=("a/1",))
+    models.fails = True
     with pytest.raises(RunFileError, match="the disk is full"):
-        await audited(book, prober)
-    assert prober.at_once == 0
+        await audited(models, client)
+    assert client.at_once == 0
 
 
 async def test_a_run_that_is_cancelled_leaves_no_worker_behind() -> None:
-    prober = Prober(hanging=("a/0", "a/1"))
-    run = asyncio.create_task(audited(Book(2), prober))
+    client = FakeClient(hanging=("a/0", "a/1"))
+    run = asyncio.create_task(audited(FakePendingModels(2), client))
     await asyncio.sleep(0.01)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert prober.at_once == 0
+    assert client.at_once == 0
 
 
 DOWN = Failed(Reason.SERVER_ERROR, "HTTP 502: Bad Gateway")
 REFUSED = Failed(Reason.UNAUTHORIZED, "HTTP 401: no")
 
 
-class Ailing(Prober):
-    """Answers with `reply` from question `ill` to question `well`, then with versions again."""
+class FailingClient(FakeClient):
+    """Answers with `reply` from request `first` to request `last`, then with versions again."""
 
-    def __init__(self, reply: Reply, ill: int, well: int = 10**9) -> None:
+    def __init__(self, reply: Reply, first: int, last: int = 10**9) -> None:
         super().__init__()
-        self.illness, self.ill, self.well = reply, ill, well
+        self.failure, self.first, self.last = reply, first, last
         self.onces: list[str] = []
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
@@ -178,10 +180,10 @@ class Ailing(Prober):
         return await super().ask(model, once=once)
 
     def next_reply(self) -> Reply:
-        return self.illness if self.ill <= len(self.asked) < self.well else found(NEW, OLD)
+        return self.failure if self.first <= len(self.asked) < self.last else found(NEW, OLD)
 
 
-class Naps:
+class RecordedSleep:
     """Sleeps that take no time and are written down."""
 
     def __init__(self) -> None:
@@ -192,69 +194,71 @@ class Naps:
         await asyncio.sleep(0)
 
 
-async def ailing(book: Book, prober: Prober, account: Account | None = None) -> tuple[Stop, Naps]:
-    stop, naps = Stop(), Naps()
-    await Auditor(prober, book, Classifier(RunContext(account)), lambda *_: None, Ticking(sleep=naps)).run(4, stop)
-    return stop, naps
+async def audited_with(
+    models: FakePendingModels, client: FakeClient, account: Account | None = None
+) -> tuple[Stop, RecordedSleep]:
+    stop, sleep = Stop(), RecordedSleep()
+    await Auditor(client, models, Classifier(RunContext(account)), lambda *_: None, sleep=sleep).run(4, stop)
+    return stop, sleep
 
 
 async def test_a_token_refused_from_the_start_stops_the_run_at_once() -> None:
-    book, prober = Book(100), Ailing(REFUSED, 0)
-    stop, _ = await ailing(book, prober)
+    models, client = FakePendingModels(100), FailingClient(REFUSED, 0)
+    stop, _ = await audited_with(models, client)
     assert stop.reason == "Replicate refuses the API token (HTTP 401: no)"
-    assert len(prober.asked) <= 4
+    assert len(client.asked) <= 4
 
 
 async def test_a_token_revoked_midway_stops_the_run_and_keeps_what_is_known() -> None:
-    book, prober = Book(100), Ailing(REFUSED, 40)
-    stop, _ = await ailing(book, prober, Account("user", "a"))
+    models, client = FakePendingModels(100), FailingClient(REFUSED, 40)
+    stop, _ = await audited_with(models, client, Account("user", "a"))
     assert stop.state == "stopped"
-    assert 40 < len(prober.asked) < 50
-    assert sum(finding.reason is Reason.LATEST_VERSION for finding, _ in book.settled.values()) == 40
+    assert 40 < len(client.asked) < 50
+    assert sum(finding.reason is Reason.LATEST_VERSION for finding, _ in models.settled.values()) == 40
 
 
 async def test_while_the_service_is_down_one_request_at_a_time_is_sent_at_growing_intervals() -> None:
-    book, prober = Book(200), Ailing(DOWN, 10)
-    stop, naps = await ailing(book, prober)
+    models, client = FakePendingModels(200), FailingClient(DOWN, 10)
+    stop, sleep = await audited_with(models, client)
     assert stop.reason == "Replicate did not answer for 120 s: HTTP 502: Bad Gateway"
-    assert naps.taken == [2, 4, 8, 16, 30, 60]
-    assert len(set(prober.onces)) == 1
-    assert len(prober.onces) == 6
+    assert sleep.taken == [2, 4, 8, 16, 30, 60]
+    assert len(set(client.onces)) == 1
+    assert len(client.onces) == 6
 
 
 async def test_what_was_only_probed_for_and_what_was_not_asked_stays_pending() -> None:
-    book, prober = Book(200), Ailing(DOWN, 10)
-    await ailing(book, prober)
-    unsettled = set(range(200)) - set(book.settled)
-    assert {f"a/{i}" for i in unsettled} >= set(prober.onces)
-    assert 60 <= len(book.settled) <= 66
+    models, client = FakePendingModels(200), FailingClient(DOWN, 10)
+    await audited_with(models, client)
+    unsettled = set(range(200)) - set(models.settled)
+    assert {f"a/{i}" for i in unsettled} >= set(client.onces)
+    assert 60 <= len(models.settled) <= 66
 
 
 async def test_a_service_that_comes_back_is_asked_for_all_the_rest() -> None:
-    book, prober = Book(200), Ailing(DOWN, 10, 66)
-    stop, naps = await ailing(book, prober)
+    models, client = FakePendingModels(200), FailingClient(DOWN, 10, 66)
+    stop, sleep = await audited_with(models, client)
     assert stop.state is None
-    assert len(book.settled) == 200
-    assert naps.taken[0] == 2
-    assert len(naps.taken) < 6
+    assert len(models.settled) == 200
+    assert sleep.taken[0] == 2
+    assert len(sleep.taken) < 6
 
 
 async def test_a_service_that_fails_now_and_then_is_not_down() -> None:
-    class Flaky(Prober):
+    class Flaky(FakeClient):
         def next_reply(self) -> Reply:
             return found(NEW) if len(self.asked) % 40 == 39 else DOWN
 
-    book = Book(400)
-    stop, naps = await ailing(book, Flaky())
-    assert (stop.state, naps.taken, len(book.settled)) == (None, [], 400)
+    models = FakePendingModels(400)
+    stop, sleep = await audited_with(models, Flaky())
+    assert (stop.state, sleep.taken, len(models.settled)) == (None, [], 400)
 
 
 async def test_a_stop_while_probing_ends_the_run() -> None:
-    book, prober, stop = Book(200), Ailing(DOWN, 0), Stop()
+    models, client, stop = FakePendingModels(200), FailingClient(DOWN, 0), Stop()
 
-    async def nap(_: float) -> None:
+    async def stop_instead(_: float) -> None:
         stop.request("interrupted", "stopped by SIGINT")
 
-    await Auditor(prober, book, Classifier(RunContext()), lambda *_: None, Ticking(sleep=nap)).run(4, stop)
+    await Auditor(client, models, Classifier(RunContext()), lambda *_: None, sleep=stop_instead).run(4, stop)
     assert stop.reason == "stopped by SIGINT"
-    assert prober.onces == []
+    assert client.onces == []

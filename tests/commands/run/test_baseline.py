@@ -16,8 +16,8 @@ from playwright.async_api import expect
 
 from audit.cli.signals import Stop
 from audit.commands import outputs as reporting
+from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
-from audit.commands.run.progress import Silent
 from audit.errors import SettingsError
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, BaselineState
@@ -152,7 +152,7 @@ def test_a_resumed_run_keeps_its_baseline(synthetic_servers: Servers, plain: dic
     path.unlink()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
         again = resumed({}, synthetic_servers.environ, run_file.info, run_file.choices)
-        asyncio.run(app.resume(run_file, again, Silent(), Stop()))
+        asyncio.run(app.resume(run_file, again, ProgressListener(), Stop()))
         assert {user.record.user_id: user.baseline for user in run_file.users()} == before
         assert (again.choices.fail_on, before[due]) == ("new", "new")
 
@@ -161,7 +161,7 @@ def test_what_counts_may_be_said_anew_and_is_remembered(synthetic_servers: Serve
     audit(synthetic_servers.settings(tmp_path, outputs=())).close()
     with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
         again = resumed({"fail_on": "never"}, synthetic_servers.environ, run_file.info, run_file.choices)
-        asyncio.run(app.resume(run_file, again, Silent(), Stop()))
+        asyncio.run(app.resume(run_file, again, ProgressListener(), Stop()))
         assert run_file.choices
         assert run_file.choices.fail_on == "never"
 

@@ -90,7 +90,7 @@ def test_a_service_that_stays_down_stops_the_run_and_most_are_not_checked(
 ) -> None:
     # Two minutes in less than one second: the intervals are the only thing that is not as in production.
     (run.folder / "sitecustomize.py").write_text(
-        "import audit.commands.run.auditor\naudit.commands.run.auditor.PROBES = (0.05, 0.1, 0.2)\n"
+        "import audit.commands.run.auditor\naudit.commands.run.auditor.HALF_OPEN_DELAYS = (0.05, 0.1, 0.2)\n"
     )
     with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(fault,)))) as fake:
         where = {"REPLICATE_BASE_URL": fake.base_url, "PYTHONPATH": f"{run.folder}:{ROOT}"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audit.commands.run.progress import Counts, Lines, State, text
+from audit.commands.run.progress import LoggedProgress, ProgressCounter, RunProgress, progress_line
 from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
@@ -23,13 +23,13 @@ WRONG = Finding(reason=Reason.TIMEOUT)
 FINE = Finding(reason=Reason.LATEST_VERSION)
 
 
-def state(**changes: object) -> State:
+def progress(**changes: object) -> RunProgress:
     plain = {"done": 1234, "total": 71000, "per_minute": 2380, "allowed": 2400, "needs_sync": 12, "errors": 3}
-    return State(**{**plain, "left": 1680.0, "waiting": 0.0, **changes})  # type: ignore[arg-type]  # the test's
+    return RunProgress(**{**plain, "left": 1680.0, "waiting": 0.0, **changes})  # type: ignore[arg-type]  # the test's
 
 
-class Slept:
-    """Somebody who asks, and whose clock is the test's."""
+class FakeSession:
+    """Requests that the test makes up, and a clock that it moves."""
 
     per_minute = 2400
 
@@ -45,8 +45,8 @@ class Slept:
         return self.now
 
 
-def shown(what: State | str, width: int, encoding: str = "utf-8") -> str:
-    return text(what, width, encoding=encoding).plain
+def shown(what: RunProgress | str, width: int, encoding: str = "utf-8") -> str:
+    return progress_line(what, width, encoding=encoding).plain
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def shown(what: State | str, width: int, encoding: str = "utf-8") -> str:
     ],
 )
 def test_what_matters_least_goes_first(width: int, line: str) -> None:
-    got = shown(state(), width)
+    got = shown(progress(), width)
     assert len(got) <= width
     assert got.endswith(line)
 
@@ -69,64 +69,64 @@ def test_what_matters_least_goes_first(width: int, line: str) -> None:
 @pytest.mark.parametrize("waiting", [0.0, 12.4])
 def test_no_width_is_too_narrow(waiting: float) -> None:
     for width in range(1, 200):
-        assert len(shown(state(waiting=waiting), width)) <= width
+        assert len(shown(progress(waiting=waiting), width)) <= width
         assert len(shown("reading the database: 1,000 users", width)) <= width
 
 
 @pytest.mark.parametrize("width", [80, 40, 24])
 def test_a_wait_for_the_rate_limit_is_said_on_any_width(width: int) -> None:
-    assert "waiting 12 s: rate limit" in shown(state(waiting=12.4), width)
+    assert "waiting 12 s: rate limit" in shown(progress(waiting=12.4), width)
 
 
 def test_a_bar_is_drawn_where_there_is_room_in_characters_that_there_are() -> None:
-    half = state(done=50, total=100)
+    half = progress(done=50, total=100)
     assert shown(half, 100).startswith("━" * 15 + "─" * 15 + " ")
     assert shown(half, 100, "cp1252").startswith("#" * 15 + "." * 15 + " ")
     assert shown(half, 100, "cp1252").isascii()
 
 
 def test_rate_and_time_left_are_those_of_late() -> None:
-    asking = Slept()
-    counts = Counts(asking.clock)
-    counts.asking(100, asking)
-    assert (counts.state().per_minute, counts.state().left) == (None, None)
+    session = FakeSession()
+    counter = ProgressCounter(session.clock)
+    counter.start(100, session)
+    assert (counter.progress().per_minute, counter.progress().left) == (None, None)
     for _ in range(20):
-        asking.now += 1
-        asking.requests += Requests(2)
-        counts.add([NEEDS, FINE])
-    now = counts.state()
+        session.now += 1
+        session.requests += Requests(2)
+        counter.add([NEEDS, FINE])
+    now = counter.progress()
     assert (now.done, now.total, now.needs_sync, now.errors) == (20, 100, 20, 0)
     assert now.per_minute == 120
     assert now.left == pytest.approx(80, rel=0.1)
 
 
 def test_a_log_has_a_line_every_ten_seconds_or_five_percent(capsys: pytest.CaptureFixture[str]) -> None:
-    asking = Slept()
-    lines = Lines(clock=asking.clock)
-    lines.asking(1000, asking)
+    session = FakeSession()
+    listener = LoggedProgress(clock=session.clock)
+    listener.asking(1000, session)
     for _ in range(100):
-        asking.now += 0.5
-        asking.requests += Requests(1)
-        lines.settled([WRONG])
+        session.now += 0.5
+        session.requests += Requests(1)
+        listener.answered([WRONG])
     captured = capsys.readouterr()
     assert captured.out == ""
-    first, *said = captured.err.splitlines()
+    first, *logged = captured.err.splitlines()
     assert first == "asking Replicate for 1,000 models"
-    assert [line.split(" ")[0] for line in said] == ["50", "100"]
-    assert said[0] == "50 of 1,000 models asked, 120 of 2,400 requests a minute, 0 need a sync, 50 errors, 8 min left"
+    assert [line.split(" ")[0] for line in logged] == ["50", "100"]
+    assert logged[0] == "50 of 1,000 models asked, 120 of 2,400 requests a minute, 0 need a sync, 50 errors, 8 min left"
 
 
 def test_a_log_says_how_the_list_of_trainings_is_read_at_first_and_every_ten_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    asking = Slept()
-    lines = Lines(clock=asking.clock)
-    lines.listing(0)
+    session = FakeSession()
+    listener = LoggedProgress(clock=session.clock)
+    listener.trainings_read(0)
     for page in range(1, 31):
-        asking.now += 1
-        lines.listing(100 * page)
-    said = capsys.readouterr().err.splitlines()
-    assert said == [
+        session.now += 1
+        listener.trainings_read(100 * page)
+    logged = capsys.readouterr().err.splitlines()
+    assert logged == [
         "reading the list of trainings",
         *(f"reading the list of trainings: {count:,} so far" for count in (1000, 2000, 3000)),
     ]

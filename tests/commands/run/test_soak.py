@@ -19,7 +19,7 @@ from audit.model.findings import Finding
 from audit.model.ids import askable_model
 from audit.model.replies import NotAsked, Requests
 from audit.model.users import ModelRecord
-from audit.replicate import Target, Ticking, connect
+from audit.replicate import Target, Timing, connect
 from audit.runfile import RunFile
 from tests.support.faults import Bomb, Chaos, Drip, Huge, Paging, Redirected, ResetMidway, Slow, ThrottledIn, Truncated
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, RequestLog
@@ -79,8 +79,8 @@ def records(synthetic_users: SyntheticUsers) -> Iterator[ModelRecord]:
         )
 
 
-def fast() -> Ticking:
-    return Ticking(monotonic=lambda: time.monotonic() * FASTER, sleep=lambda seconds: asyncio.sleep(seconds / FASTER))
+def fast() -> Timing:
+    return Timing(monotonic=lambda: time.monotonic() * FASTER, sleep=lambda seconds: asyncio.sleep(seconds / FASTER))
 
 
 async def audited(synthetic_users: SyntheticUsers, base_url: str, path: Path) -> tuple[dict[str, Finding], Requests]:

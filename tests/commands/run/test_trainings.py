@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.commands.run.trainings import Reading, settle, start
+from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
 from audit.findings.classify import RunContext, classify
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, NotAsked, Training, TrainingsRead
+from audit.model.times import utc_text
 from audit.model.users import Population
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile
@@ -37,13 +38,9 @@ NOBODY = Population(
 )
 
 
-def text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def training(number: int, hours_ago: float = 0) -> Training:
     """One of user `number`, who has one model and one version."""
-    moment = text(NOW - timedelta(hours=hours_ago))
+    moment = utc_text(NOW - timedelta(hours=hours_ago))
     model, version = f"acme/user-{number}", digest(f"user {number}")
     return Training(
         id=f"t{number}", status="succeeded", model=model, version=version, created_at=moment, completed_at=moment
@@ -71,8 +68,8 @@ class Trainings:
         return TrainingsPage(tuple(page), 0, str(begin + self.size) if more else None)
 
 
-class Lister:
-    """What `Reading` asks."""
+class FakeClient:
+    """What `TrainingsReader` asks."""
 
     def __init__(self, account: Trainings) -> None:
         self._account = account
@@ -84,18 +81,18 @@ class Lister:
 @pytest.fixture
 def run_file(tmp_path: Path) -> Iterator[RunFile]:
     """A run that wants trainings, all of them."""
-    with new_ledger(tmp_path) as run_file:
+    with new_run_file(tmp_path) as run_file:
         yield run_file
 
 
-def new_ledger(folder: Path, since: str | None = None) -> RunFile:
+def new_run_file(folder: Path, since: str | None = None) -> RunFile:
     wanted = TrainingsRead(mode="trainings", since=since)
     return RunFile.create(folder / "run.sqlite", run_info(trainings=wanted))
 
 
 def read(run_file: RunFile, account: Trainings, now: datetime = NOW) -> TrainingsRead:
     """Read on, and how far it is then."""
-    asyncio.run(Reading(Lister(account), run_file, lambda: now).finish())
+    asyncio.run(TrainingsReader(FakeClient(account), run_file, lambda: now).read())
     assert run_file.info.trainings
     return run_file.info.trainings
 
@@ -107,14 +104,14 @@ def known(run_file: RunFile, numbers: range) -> set[int]:
 def test_the_whole_list_is_read_and_each_training_is_counted_once(run_file: RunFile) -> None:
     done = read(run_file, Trainings([training(i, i) for i in range(7)]))
     assert (done.read, done.pages, done.complete, done.next) == (7, 4, True, None)
-    assert done.began_at == text(NOW)
-    assert done.back_to == text(NOW - timedelta(hours=6))
+    assert done.began_at == utc_text(NOW)
+    assert done.back_to == utc_text(NOW - timedelta(hours=6))
     assert known(run_file, range(8)) == set(range(7))
 
 
 def test_reading_ends_where_nothing_more_is_wanted(tmp_path: Path) -> None:
     account = Trainings([training(i, i) for i in range(20)])
-    with new_ledger(tmp_path, since=text(NOW - timedelta(hours=4.5))) as run_file:
+    with new_run_file(tmp_path, since=utc_text(NOW - timedelta(hours=4.5))) as run_file:
         done = read(run_file, account)
     assert len(account.asked) == 3
     assert done.complete
@@ -128,7 +125,7 @@ def test_an_empty_list_is_complete(run_file: RunFile) -> None:
 def test_a_page_that_fails_ends_the_reading_and_says_why(run_file: RunFile) -> None:
     done = read(run_file, Trainings([training(i, i) for i in range(7)], broken_page=3))
     assert (done.read, done.complete, done.problem) == (4, False, "HTTP 503")
-    assert done.back_to == text(NOW - timedelta(hours=3))
+    assert done.back_to == utc_text(NOW - timedelta(hours=3))
 
 
 def test_reading_goes_on_where_it_broke_off(run_file: RunFile) -> None:
@@ -138,7 +135,7 @@ def test_reading_goes_on_where_it_broke_off(run_file: RunFile) -> None:
     done = read(run_file, account, NOW + timedelta(hours=1))
     assert account.asked == [None, "6", "8"]  # the page at the front, then the rest
     assert (done.read, done.complete, done.problem) == (9, True, None)
-    assert done.began_at == text(NOW + timedelta(hours=1))
+    assert done.began_at == utc_text(NOW + timedelta(hours=1))
 
 
 def test_what_was_trained_between_two_parts_is_read_first(run_file: RunFile) -> None:
@@ -151,7 +148,7 @@ def test_what_was_trained_between_two_parts_is_read_first(run_file: RunFile) -> 
 
 
 def test_what_was_running_is_looked_at_again(run_file: RunFile) -> None:
-    running = Training(id="t0", status="processing", created_at=text(NOW - timedelta(minutes=5)))
+    running = Training(id="t0", status="processing", created_at=utc_text(NOW - timedelta(minutes=5)))
     read(run_file, Trainings([running, *(training(i, 30 * i) for i in range(1, 6))], broken_page=2))
     assert known(run_file, range(1)) == set()
     read(run_file, Trainings([training(0, 0), *(training(i, 30 * i) for i in range(1, 6))]), NOW + timedelta(hours=1))
@@ -163,7 +160,7 @@ def test_a_next_that_loops_ends_the_reading(run_file: RunFile) -> None:
         async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
             return TrainingsPage((training(1),), 0, "again")
 
-    asyncio.run(asyncio.wait_for(Reading(Loop(), run_file, lambda: NOW).finish(), 5))
+    asyncio.run(asyncio.wait_for(TrainingsReader(Loop(), run_file, lambda: NOW).read(), 5))
     assert run_file.info.trainings
     assert "loops" in str(run_file.info.trainings.problem)
 
@@ -187,7 +184,7 @@ def test_no_training_is_missed_however_the_list_grows_and_breaks_off(
 
     account = Trainings([training(i, i) for i in range(first)], size, breaks, grow)
     before = {each.id for each in account.trainings}
-    with TemporaryDirectory() as folder, new_ledger(Path(folder)) as run_file:
+    with TemporaryDirectory() as folder, new_run_file(Path(folder)) as run_file:
         read(run_file, account)
         at_second = {each.id for each in account.trainings}
         account.broken_page = None
@@ -201,10 +198,10 @@ def test_no_training_is_missed_however_the_list_grows_and_breaks_off(
 
 def test_without_a_date_the_list_is_read_back_to_a_day_before_the_oldest_record() -> None:
     wanted = TrainingsRead(mode="versions")
-    assert start("2026-02-10T08:00:00Z", wanted).since == "2026-02-09T08:00:00Z"
-    assert start(None, wanted).since is None
+    assert with_since(wanted, "2026-02-10T08:00:00Z").since == "2026-02-09T08:00:00Z"
+    assert with_since(wanted, None).since is None
     said = TrainingsRead(mode="versions", since="2026-01-01T00:00:00Z")
-    assert start("2026-02-10T08:00:00Z", said) == said
+    assert with_since(said, "2026-02-10T08:00:00Z") == said
 
 
 def filled(run_file: RunFile, *numbers: int) -> None:
@@ -224,17 +221,17 @@ def test_settled_users_are_not_pending_any_more(run_file: RunFile) -> None:
     filled(run_file, 1, 2, 3)
     read(run_file, Trainings([training(1), training(3)]))
     judge = Classifier(MINE, run_file.info.trainings, run_file.trainings)
-    assert settle(run_file, judge, 0, 5) == 2
+    assert settle_by_trainings(run_file, judge, 0, 5) == 2
     assert list(run_file.pending()) == ["acme/user-2"]
     assert run_file.count_by_training() == 2
-    assert settle(run_file, judge, 0, 5) == 0
+    assert settle_by_trainings(run_file, judge, 0, 5) == 0
 
 
 @pytest.mark.parametrize(("percent", "left"), [(0, 0), (0.0001, 1), (100, 1500), (10, 150)])
 def test_the_sample_stays_pending(run_file: RunFile, percent: float, left: int) -> None:
     filled(run_file, *range(1500))
     read(run_file, Trainings([training(i) for i in range(1500)], size=500))
-    settle(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), percent, 5)
+    settle_by_trainings(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), percent, 5)
     pending = run_file.count_pending()
     assert pending == left if percent != 10 else 100 <= pending <= 200
 
@@ -246,13 +243,13 @@ def test_of_a_model_that_two_have_nobody_is_settled(run_file: RunFile) -> None:
             run_file.add(each, each.replicate_model_id, classify(each, NotAsked(), MINE))
         run_file.save_population(NOBODY)
     read(run_file, Trainings([training(1)]))
-    assert settle(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), 0, 5) == 0
+    assert settle_by_trainings(run_file, Classifier(MINE, run_file.info.trainings, run_file.trainings), 0, 5) == 0
 
 
 def test_the_newest_training_is_the_one_that_ended_last(run_file: RunFile) -> None:
     first = training(1, 2)
-    overtaken = msgspec.structs.replace(first, id="t-slow", completed_at=text(NOW), version=digest("slow"))
-    late = msgspec.structs.replace(first, id="t-quick", created_at=text(NOW - timedelta(hours=1)))
+    overtaken = msgspec.structs.replace(first, id="t-slow", completed_at=utc_text(NOW), version=digest("slow"))
+    late = msgspec.structs.replace(first, id="t-quick", created_at=utc_text(NOW - timedelta(hours=1)))
     read(run_file, Trainings([late, overtaken]))
     newest = run_file.trainings.newest("ACME/User-1")
     assert newest
