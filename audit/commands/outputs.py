@@ -12,7 +12,7 @@ from audit.model.exit_status import ExitStatus
 from audit.model.findings import Summary
 from audit.model.run import RunInfo
 from audit.report import writer
-from audit.report.view import AcceptancesBlock, RunView
+from audit.report.view import RunView
 from audit.runfile import RunFile
 
 
@@ -29,8 +29,7 @@ class Outcome:
     redacted: bool
     """Names must not be shown on the terminal either."""
     accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
-    acceptances: AcceptancesBlock | None = None
-    """Null without a file of them; masked where names must not be shown."""
+    """Masked where names must not be shown."""
     since_baseline: SinceBaseline | None = None
     """Null without a baseline."""
 
@@ -65,7 +64,6 @@ def report(
         outputs=tuple(outputs),
         redacted=view.run.redacted,
         accepted=view.accepted,
-        acceptances=view.run.acceptances,
         since_baseline=view.since_baseline,
     )
 

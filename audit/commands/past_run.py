@@ -65,7 +65,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         path=str(path),
         id=info.id,
         started_at=info.started_at,
-        state="interrupted" if info.state == "running" else info.state,
+        state=info.ended_as,
         stop_reason=info.stop_reason,
         database=info.database,
         base_url=info.base_url,

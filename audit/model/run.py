@@ -77,7 +77,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None = None
     """Null while the run is going on or after it was killed."""
     state: RunState = "running"
-    """A file that says "running" belongs to a live run or to one that was killed; reports say interrupted."""
+    """A file that says "running" belongs to a live run or to one that was killed."""
     stop_reason: str | None = None
     database: str
     """Host and database name, "db.example.com/shop"; never a user or a password."""
@@ -102,3 +102,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null where the run is about all models."""
     shards: tuple[ShardRun, ...] = ()
     """Those that this run was merged from, by number, the missing ones among them; else none."""
+
+    @property
+    def ended_as(self) -> RunState:
+        """`state` for reports: a run that still says "running" was killed, and so interrupted."""
+        return "interrupted" if self.state == "running" else self.state

@@ -9,13 +9,17 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:,.0f} ms"
 
 
-def duration(seconds: float) -> str:
-    """To about two figures: "2 s", "3 min", "1 h 5 min"."""
+def duration(seconds: float, *, exact: bool = False) -> str:
+    """To about two figures: "2 s", "3 min", "1 h 5 min"; exact: "0.4 s", "12 s", "4 min 12 s", "1 h 3 min"."""
+    if exact and seconds < 10:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < 120:
+    if whole < (60 if exact else 120):
         return f"{whole} s"
-    minutes = round(whole / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h {minutes % 60} min"
+    minutes, rest = divmod(whole, 60) if exact else (round(whole / 60), 0)
+    if minutes >= (60 if exact else 120):
+        return f"{minutes // 60:,} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if exact else f"{minutes} min"
 
 
 Clock = Callable[[], datetime]
@@ -47,6 +51,13 @@ def epoch_seconds(text: str | None) -> float:
     """The same since 1970; 0 where `text` names no instant."""
     found = parse_utc(text)
     return found.timestamp() if found else 0.0
+
+
+def to_second(text: str | None) -> str:
+    """A time in full, "2026-03-01 12:00:05 UTC"; a text that is no ISO time as it is, "" for none."""
+    if text and len(text) >= 19 and text[10] == "T":
+        return f"{text[:10]} {text[11:19]} UTC"
+    return text or ""
 
 
 def to_minute(text: str | None) -> str:

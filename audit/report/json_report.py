@@ -1,6 +1,7 @@
 """The JSON report: the contract's fields, one user per line, so that it reads, diffs and greps well."""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO
 
@@ -9,10 +10,9 @@ import msgspec
 from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason, Status
-from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
+from audit.model.findings import Acceptance, AuditedUser, BaselineState
 from audit.model.replies import Evidence, Version
-from audit.model.users import Population
-from audit.report.view import RunView
+from audit.report.view import ATTENTION, RunView
 
 SCHEMA_VERSION = 1
 """Fields are only ever added within a version; `schema-1.json` beside this module describes it."""
@@ -72,28 +72,93 @@ class UserLine(msgspec.Struct, frozen=True):
     accepted: AcceptedBlock | None
 
 
+_TRAININGS = ("mode", "since", "back_to", "began_at", "complete", "problem", "pages", "read", "unreadable", "sample")
+_RUN_UNTIL_TRAININGS = (
+    *("state", "stop_reason", "database", "base_url", "account", "order_by", "filters", "redacted", "requests"),
+    "missing_columns",
+)
+_POPULATION = (
+    *("users", "users_with_completed_model", "completed_models", "users_with_several_completed_models"),
+    *("completed_without_model_id", "test_models_left_out", "training_status", "completed_models_hidden"),
+    "models_without_user",
+)
+
+
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
     head = {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "sync-audit", "version": view.tool_version},
-        "run": view.run,
-        "population": view.population and _population(view.population),
-        "summary": {
-            **_summary(view.summary),
-            "baseline": view.since_baseline and view.since_baseline.states,
-            "accepted": view.accepted.total,
-        },
+        "tool": {"name": "sync-audit", "version": view.run.tool_version},
+        "run": _run(view),
+        "population": view.population and fields(view.population, _POPULATION),
+        "summary": _summary(view),
     }
+    write_document(out, head, {"users": map(user_line, view.users())})
+
+
+def write_document(
+    out: BinaryIO,
+    head: Mapping[str, object],
+    lists: Mapping[str, Iterator[object]],
+    tail: Mapping[str, object] | None = None,
+) -> None:
+    """Write one JSON object: the members of `head` indented, `lists` with an item a line, `tail` with a member a line.
+
+    Memory does not grow with the number of items. Characters that act on a reader are escaped.
+    """
     encode = msgspec.json.Encoder().encode
-    indented = msgspec.json.format(encode(head), indent=2)
-    out.write(escaped(indented.removesuffix(b"\n}")) + b',\n  "users": [')
-    users = view.users()
-    separator = b"\n    "
-    while lines := [escaped(encode(user_line(user))) for user in islice(users, _BATCH)]:
-        out.write(separator + b",\n    ".join(lines))
-        separator = b",\n    "
-    out.write(b"\n  ]\n}\n")
+    out.write(escaped(msgspec.json.format(encode(head), indent=2).removesuffix(b"\n}")))
+    for name, items in lists.items():
+        out.write(f',\n  "{name}": ['.encode())
+        separator = b"\n    "
+        while lines := [escaped(encode(item)) for item in islice(items, _BATCH)]:
+            out.write(separator + b",\n    ".join(lines))
+            separator = b",\n    "
+        out.write(b"\n  ]")
+    for name, value in (tail or {}).items():
+        out.write(f',\n  "{name}": '.encode() + escaped(encode(value)))
+    out.write(b"\n}\n")
+
+
+def fields(noun: msgspec.Struct, names: Sequence[str]) -> dict[str, object]:
+    """These fields of `noun`, in this order."""
+    return {name: getattr(noun, name) for name in names}
+
+
+def _run(view: RunView) -> dict[str, object]:
+    run, accepted = view.run, view.accepted
+    trainings = run.trainings and {
+        **fields(run.trainings, _TRAININGS),
+        "users_settled": view.by_training,
+        "users_asked": view.answered,
+    }
+    acceptances = run.acceptances and {
+        "file": run.acceptances.file,
+        "accepted": accepted.total,
+        "expired": accepted.expired,
+        "unmatched": accepted.unmatched,
+    }
+    return {
+        **fields(run, ("id", "started_at", "finished_at")),
+        "duration_seconds": view.duration_seconds,
+        **fields(run, _RUN_UNTIL_TRAININGS),
+        "trainings": trainings,
+        "baseline": run.baseline,
+        "acceptances": acceptances,
+        **fields(run, ("shard", "shards")),
+    }
+
+
+def _summary(view: RunView) -> dict[str, object]:
+    summary = view.summary
+    return {
+        "total": summary.total,
+        **{status: summary.statuses[status] for status in (Status.UP_TO_DATE, *ATTENTION)},
+        "reasons": summary.reasons,
+        "notes": summary.notes,
+        "baseline": view.since_baseline and view.since_baseline.states,
+        "accepted": view.accepted.total,
+    }
 
 
 def user_line(user: AuditedUser) -> UserLine:
@@ -140,33 +205,6 @@ def user_line(user: AuditedUser) -> UserLine:
 
 def _accepted(entry: Acceptance | None) -> AcceptedBlock | None:
     return None if entry is None else AcceptedBlock(entry.because, entry.until, entry.author)
-
-
-def _population(population: Population) -> dict[str, object]:
-    """The contract's order; what was added later stands at the end."""
-    return {
-        "users": population.users,
-        "users_with_completed_model": population.users_with_completed_model,
-        "completed_models": population.completed_models,
-        "users_with_several_completed_models": population.users_with_several_completed_models,
-        "completed_without_model_id": population.completed_without_model_id,
-        "test_models_left_out": population.test_models_left_out,
-        "training_status": population.training_status,
-        "completed_models_hidden": population.completed_models_hidden,
-        "models_without_user": population.models_without_user,
-    }
-
-
-def _summary(summary: Summary) -> dict[str, object]:
-    return {
-        "total": summary.total,
-        "up_to_date": summary.statuses[Status.UP_TO_DATE],
-        "needs_sync": summary.statuses[Status.NEEDS_SYNC],
-        "error": summary.statuses[Status.ERROR],
-        "not_checked": summary.statuses[Status.NOT_CHECKED],
-        "reasons": summary.reasons,
-        "notes": summary.notes,
-    }
 
 
 def escaped(encoded: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The JUnit report: one test case a user, for the test tab of Jenkins, GitLab and others.
+"""The JUnit report: a test case for each user, for the test tab of Jenkins, GitLab and others.
 
 An accepted finding is a skipped case: to be seen, and no failure.
 
@@ -17,16 +17,15 @@ from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser
 from audit.model.text import escape_controls, shortened
-from audit.report.facts import model_page
+from audit.report import words
 from audit.report.view import RunView
-from audit.report.words import headline, narrowed, shards_fact, stale
 
 SUITE = "sync-audit"
 """Name of the suite, and class of every case: a user who becomes up to date is then the same test that now passes."""
 _BATCH = 200
 _ROOM_FOR_A_NAME = 200
 _ROOM_FOR_A_FACT = 1000
-# What XML 1.0 forbids and `visible` leaves alone; all else that it forbids, `visible` spells out.
+# What XML 1.0 forbids and `escape_controls` leaves alone.
 _FORBIDDEN = re.compile("[\ufffe\uffff]")
 _ELEMENT = {Status.NEEDS_SYNC: "failure", Status.ERROR: "error"}
 
@@ -47,17 +46,21 @@ def case_name(user: AuditedUser, *, redacted: bool) -> str:
     id stands beside it.
     """
     record = user.record
-    shown = shortened(escape_controls(record.user_id), _ROOM_FOR_A_NAME)
+    shown = _cut(record.user_id, _ROOM_FOR_A_NAME)
     itself = shown == " ".join(record.user_id.split()) and not (redacted and "***" in shown) and "\\" not in shown
-    identity = shown if itself else f"{shown}, row {shortened(escape_controls(record.model_row_id), _ROOM_FOR_A_NAME)}"
+    identity = shown if itself else f"{shown}, row {_cut(record.model_row_id, _ROOM_FOR_A_NAME)}"
     if redacted or not (record.email or "").strip():
         return identity
-    return f"{shortened(escape_controls(record.email or ''), _ROOM_FOR_A_NAME)} ({identity})"
+    return f"{_cut(record.email or '', _ROOM_FOR_A_NAME)} ({identity})"
 
 
-def text(said: str) -> str:
-    """`said` as it may stand in an attribute or between two tags."""
-    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", escape_controls(said)))
+def xml_text(text: str) -> str:
+    """`text` as it may stand in an attribute or between two tags."""
+    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", escape_controls(text)))
+
+
+def _cut(text: str, room: int = _ROOM_FOR_A_FACT) -> str:
+    return shortened(escape_controls(text), room)
 
 
 def _head(view: RunView) -> Iterator[str]:
@@ -68,16 +71,16 @@ def _head(view: RunView) -> Iterator[str]:
         "failures": counts[Status.NEEDS_SYNC],
         "errors": counts[Status.ERROR],
         "skipped": counts[Status.NOT_CHECKED] + view.accepted.total,
-        "time": _seconds(run.duration_seconds),
+        "time": f"{view.duration_seconds or 0:.3f}",
         "timestamp": run.started_at[:19],
         "hostname": run.database.partition("/")[0] or "localhost",
         "package": SUITE,
         "id": 0,
     }
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite'
-    yield from (f' {name}="{text(str(value))}"' for name, value in attributes.items())
+    yield from (f' {name}="{xml_text(str(value))}"' for name, value in attributes.items())
     yield ">\n<properties>\n"
-    yield from (f'<property name="{name}" value="{text(value)}"/>\n' for name, value in _properties(view))
+    yield from (f'<property name="{name}" value="{xml_text(value)}"/>\n' for name, value in _properties(view))
     yield "</properties>\n"
 
 
@@ -90,48 +93,44 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.finished_at", run.finished_at or ""
     yield "run.database", run.database
     yield "run.base_url", run.base_url
-    yield "run.account", f"{run.account.username} ({run.account.type})" if run.account else ""
+    yield "run.account", words.account(run) if run.account else ""
     yield "run.order_by", run.order_by
-    yield "run.narrowed", narrowed(run)
-    yield "run.merged_from", shards_fact(run)
+    yield "run.narrowed", words.narrowed(run)
+    yield "run.merged_from", words.merged_from(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
     yield "run.baseline", run.baseline.path if run.baseline else ""
     yield "run.acceptances", run.acceptances.file if run.acceptances else ""
-    yield "run.acceptances.stale", "; ".join(f"{each.sentence}: {each.text}" for each in stale(run.acceptances))
+    yield "run.acceptances.stale", "; ".join(f"{each.sentence}: {each.text}" for each in words.stale(view.accepted))
     yield "run.redacted", str(run.redacted).lower()
     yield "run.requests.sent", str(run.requests.sent)
     yield "run.requests.retried", str(run.requests.retried)
     yield "run.requests.throttled", str(run.requests.throttled)
-    yield "tool", f"sync-audit {view.tool_version}"
+    yield "tool", f"sync-audit {run.tool_version}"
     yield from ((f"reason.{reason}", str(count)) for reason, count in view.summary.reasons.items())
 
 
 def _case(user: AuditedUser, *, redacted: bool) -> str:
     finding = user.finding
-    start = f'<testcase classname="{SUITE}" name="{text(case_name(user, redacted=redacted))}" time="0"'
+    start = f'<testcase classname="{SUITE}" name="{xml_text(case_name(user, redacted=redacted))}" time="0"'
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
-    message = text(
-        f"{title}: {shortened(escape_controls(finding.detail), _ROOM_FOR_A_FACT)}" if finding.detail else title
-    )
+    message = xml_text(f"{title}: {_cut(finding.detail)}" if finding.detail else title)
     if entry := user.accepted:
         because = f"{entry.because} ({entry.author})" if entry.author else entry.because
-        allowed = text(f"Accepted until {entry.until}: {shortened(escape_controls(because), _ROOM_FOR_A_FACT)}")
-        return f'{start}><skipped message="{allowed}. {message}"/></testcase>\n'
+        accepted = xml_text(f"Accepted until {entry.until}: {_cut(because)}")
+        return f'{start}><skipped message="{accepted}. {message}"/></testcase>\n'
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'
     element = _ELEMENT[finding.status]
-    told = "".join(
-        f"{label}: {text(shortened(escape_controls(value), _ROOM_FOR_A_FACT))}\n" for label, value in _facts(user)
-    )
-    return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{told}</{element}>\n</testcase>\n'
+    facts = "".join(f"{label}: {xml_text(_cut(value))}\n" for label, value in _facts(user))
+    return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{facts}</{element}>\n</testcase>\n'
 
 
 def _facts(user: AuditedUser) -> Iterator[tuple[str, str]]:
     """Label and value of what a person needs who looks at the failed case; what is not there is left out."""
     record, finding = user.record, user.finding
-    told = (
+    facts = (
         ("user", record.user_id),
         ("model", record.replicate_model_id),
         ("recorded", record.replicate_version_id),
@@ -139,18 +138,14 @@ def _facts(user: AuditedUser) -> Iterator[tuple[str, str]]:
         ("behind", None if finding.versions_behind is None else str(finding.versions_behind)),
         ("notes", ", ".join(HINTS[note].title for note in finding.notes)),
         ("hint", hints.one_line(user)),
-        ("page", model_page(record)),
+        ("page", words.model_page(record)),
     )
-    return ((label, value) for label, value in told if value)
+    return ((label, value) for label, value in facts if value)
 
 
 def _tail(view: RunView) -> Iterator[str]:
     run = view.run
-    _, sentence = headline(view)
+    _, sentence = words.headline(view)
     ended = "" if run.state == "complete" else f"Incomplete run, {run.state}: {run.stop_reason or 'no reason recorded'}"
-    yield f"<system-out>{text(sentence)}</system-out>\n<system-err>{text(ended)}</system-err>\n"
+    yield f"<system-out>{xml_text(sentence)}</system-out>\n<system-err>{xml_text(ended)}</system-err>\n"
     yield "</testsuite>\n</testsuites>\n"
-
-
-def _seconds(duration: float | None) -> str:
-    return f"{duration or 0:.3f}"

@@ -1,9 +1,12 @@
-"""The Markdown report, for a ticket or a job's summary: the answer, the counts, who is affected, what to do.
+r"""The Markdown report, for a ticket or a job's summary: the answer, the counts, who is affected, what to do.
 
-Up-to-date users are in no table. What is longer than GitHub takes is cut, and says so.
+Up-to-date users are in no table. What is longer than GitHub takes is cut, and says so. Data stands in code spans alone:
+there GitHub and GitLab look for no links, mentions (@name), references (#12, commit hashes) or HTML, also where they
+look for them after Markdown has been read, when escapes are gone.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from audit.findings.classify import wrong_account
@@ -11,140 +14,30 @@ from audit.hints.explain import EXPLANATIONS
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, AuditedUser
-from audit.model.text import escape_controls
+from audit.model.text import escape_controls, shortened
+from audit.model.times import to_second
 from audit.model.users import email_or_id
-from audit.report.facts import model_page
-from audit.report.markdown_text import NOTHING, code, code_in_text, prose
+from audit.report import words
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import (
-    MARK_TITLES,
-    STATUS_TITLES,
-    UNSEEN,
-    counted,
-    duration,
-    exit_meaning,
-    headline,
-    instant,
-    narrowed,
-    shards_fact,
-    short_hash,
-    stale,
-    trainings_facts,
-)
+from audit.report.words import BASELINE_TITLES, LONG, SHORT, STATUS_TITLES, counted
 
+LIMIT = 1000 << 10
+"""Bytes. GitHub refuses the whole summary of a step above 1,024 KiB, after it has masked secrets in it."""
+LEAST = 64 << 10
+"""Bytes. With a limit below that there may be no room for everything but the tables."""
 _RESERVED = 10 << 10
 """Bytes that every later table may count on, however long the ones before it are."""
 _CUT = 200
 """Bytes, more than the line takes that says how many are left out."""
 _LONGEST_LINK = 200
 """Characters. A model id that is longer than any real one must not take the room of a thousand users."""
-
-
-def write_tables(view: RunView, out: BinaryIO, room: int) -> None:
-    """Write a table for each status that needs somebody, as many rows as fit into `room` bytes, and the accepted."""
-    listed = [_listed(view, status) for status in ATTENTION if view.open[status]]
-    if view.accepted.total:
-        listed.append(_accepted(view))
-    for number, each in enumerate(listed, 1):
-        room -= _write_table(each, out, room - (len(listed) - number) * _RESERVED)
-
-
-class _Listed(NamedTuple):
-    """A table to be written."""
-
-    title: str
-    columns: tuple[str, ...]
-    number: int
-    rows: Iterator[tuple[str, ...]]
-
-
-def _listed(view: RunView, status: Status) -> _Listed:
-    columns, cells = _TABLES[status]
-    rows = (cells(user, redacted=view.run.redacted) for user in view.users(status) if not user.accepted)
-    return _Listed(STATUS_TITLES[status], columns, view.open[status], rows)
-
-
-def _accepted(view: RunView) -> _Listed:
-    users = (user for status in ATTENTION for user in view.users(status))
-    rows = (_allowed(user, user.accepted, redacted=view.run.redacted) for user in users if user.accepted)
-    return _Listed("Accepted", ("user", "model", "why", "until", "because"), view.accepted.total, rows)
-
-
-def _write_table(listed: _Listed, out: BinaryIO, room: int) -> int:
-    """The number of bytes written, at most `room`."""
-    left, columns = listed.number, listed.columns
-    rule = " | ".join("---:" if column in _NUMBERS else "---" for column in columns)
-    head = f"\n### {listed.title} ({left:,})\n\n| {' | '.join(columns)} |\n| {rule} |\n".encode()
-    out.write(head)
-    written = len(head) + _CUT
-    for cells in listed.rows:
-        row = f"| {' | '.join(cells)} |\n".encode()
-        if written + len(row) > room:
-            break
-        out.write(row)
-        written += len(row)
-        left -= 1
-    if left:
-        out.write(f"\n**{left:,} more are left out here**, for want of room. CSV and JSON have them all.\n".encode())
-    return written
-
-
-def _behind(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
-    record, finding = user.record, user.finding
-    count = finding.versions_behind
-    versions = f"{_version(record.replicate_version_id)} → {_version(finding.latest_version)}"
-    return who(user, redacted=redacted), _model(user), versions, NOTHING if count is None else f"{count:,}", _why(user)
-
-
-def _failed(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
-    recorded = _version(user.record.replicate_version_id)
-    return who(user, redacted=redacted), _model(user), recorded, _why(user), code(user.finding.detail, 200)
-
-
-def _missed(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
-    return who(user, redacted=redacted), _model(user), _version(user.record.replicate_version_id)
-
-
-def _allowed(user: AuditedUser, entry: Acceptance, *, redacted: bool) -> tuple[str, ...]:
-    author = f" ({code(entry.author)})" if entry.author else ""
-    return who(user, redacted=redacted), _model(user), _why(user), entry.until, code(entry.because, 500) + author
-
-
-_TABLES: dict[Status, tuple[tuple[str, ...], Callable[..., tuple[str, ...]]]] = {
-    Status.NEEDS_SYNC: (("user", "model", "recorded → latest", "behind", "why"), _behind),
-    Status.ERROR: (("user", "model", "recorded", "why", "what happened"), _failed),
-    Status.NOT_CHECKED: (("user", "model", "recorded"), _missed),
-}
-"""Columns, and what fills them."""
-_NUMBERS = frozenset({"behind"})
-
-
-def who(user: AuditedUser, *, redacted: bool) -> str:
-    """The e-mail, or the id where there is none or where it is masked, as code."""
-    return code(email_or_id(user.record, redacted=redacted))
-
-
-def _model(user: AuditedUser) -> str:
-    page = model_page(user.record)  # of a model id whose every character is harmless in Markdown
-    shown = code(user.record.replicate_model_id)
-    return f"[{shown}]({page})" if page and len(page) <= _LONGEST_LINK else shown
-
-
-def _version(text: str | None) -> str:
-    return code(short_hash(escape_controls(text or "").strip()))
-
-
-def _why(user: AuditedUser) -> str:
-    """The reason, how it compares with the baseline, and notes that bear on what to do."""
-    mark = f"**{MARK_TITLES[user.baseline]}.** " if user.baseline else ""
-    notes = ", ".join(HINTS[note].title for note in user.finding.notes)
-    return mark + HINTS[user.finding.reason].title + (f" ({notes})" if notes else "")
-
-
-LIMIT = 1000 << 10
-"""Bytes. GitHub refuses the whole summary of a step above 1,024 KiB, after it has masked secrets in it."""
-LEAST = 64 << 10
-"""Bytes. With a limit below that there may be no room for everything but the tables."""
+NOTHING = "–"
+"""What stands where there is no value; an empty code span is none."""
+_PATTERN_OF_ADDRESS = re.compile(r"https?://\S*<\S*>")
+_LONGEST_FENCE = 4
+"""Backticks. Implementations stop looking for a closing fence at some length; nobody means that many."""
+_PIPE = re.compile(r"(\\?)\|")
+_ACTS = re.compile(r"[\\*<\[\]|&~]|(?<!\w)_|_(?!\w)")
 _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 
@@ -158,22 +51,22 @@ def render_within(view: RunView, out: BinaryIO, limit: int) -> None:
     head = "".join(_head(view)).encode()
     tail = "".join((*_hints(view), *_run(view))).encode()
     out.write(head)
-    write_tables(view, out, limit - len(head) - len(tail))
+    _write_tables(view, out, limit - len(head) - len(tail))
     out.write(tail)
 
 
 def _head(view: RunView) -> Iterator[str]:
-    _, sentence = headline(view)
+    _, sentence = words.headline(view)
     counts = view.summary.statuses
     yield f"## sync-audit: {sentence}\n\n"
     yield from _warnings(view)
-    yield f"{exit_meaning(view)}\n\n"
+    yield f"{words.exit_meaning(view)}\n\n"
     yield f"| users | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"
     if view.since_baseline and view.run.baseline:
         marks, baseline = view.since_baseline.states, view.run.baseline
-        since = f"{code_in_text(instant(baseline.started_at))} ({code_in_text(baseline.path, 200)})"
+        since = f"{code_in_text(to_second(baseline.started_at))} ({code_in_text(baseline.path, 200)})"
         yield f"\nSince the run of {since}: **{marks['new']:,} new**, {marks['known']:,} known, "
         yield f"{marks['resolved']:,} resolved.\n"
     if view.accepted.total and view.run.acceptances:
@@ -185,7 +78,7 @@ def _head(view: RunView) -> Iterator[str]:
 def _warnings(view: RunView) -> Iterator[str]:
     run, summary = view.run, view.summary
     if run.state != "complete":
-        why = f": {code_in_text(run.stop_reason, 500)}" if run.stop_reason else "."
+        why = f": {code_in_text(run.stop_reason, LONG)}" if run.stop_reason else "."
         yield f"> [!CAUTION]\n> **Incomplete run.** It was {run.state} before its end{why}\n\n"
     if run.account and wrong_account(run.account, summary):
         name = code_in_text(run.account.username)
@@ -194,11 +87,11 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
         yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"
     elif run.trainings and run.trainings.mode == "trainings":
-        yield f"> [!NOTE]\n> **By trainings.** What that does not see: {UNSEEN}.\n\n"
-    for each in stale(run.acceptances):
+        yield f"> [!NOTE]\n> **By trainings.** What that does not see: {words.UNSEEN}.\n\n"
+    for each in words.stale(view.accepted):
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
-    if narrowed(run):
-        yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed(run), 500)}\n\n"
+    if narrowed := words.narrowed(run):
+        yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed, LONG)}\n\n"
 
 
 def _reasons(view: RunView) -> Iterator[str]:
@@ -222,31 +115,152 @@ def _hints(view: RunView) -> Iterator[str]:
 
 
 def _hint(reason: Reason, count: int) -> Iterator[str]:
-    told = _EXPLAINED[reason.value]
-    yield f"\n<details>\n<summary>{told.title} ({counted(count, 'user')})</summary>\n\n{prose(told.meaning)}\n\n"
-    yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(told.steps, 1))
+    about = _EXPLAINED[reason.value]
+    yield f"\n<details>\n<summary>{about.title} ({counted(count, 'user')})</summary>\n\n{prose(about.meaning)}\n\n"
+    yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(about.steps, 1))
     yield "\n</details>\n"
 
 
 def _run(view: RunView) -> Iterator[str]:
-    run = view.run
-    account = f"{code_in_text(run.account.username)} ({code_in_text(run.account.type)})" if run.account else "not known"
-    sent = run.requests
+    run, narrowed = view.run, words.narrowed(view.run)
     facts = (
-        ("State", run.state + (f": {code_in_text(run.stop_reason, 500)}" if run.stop_reason else "")),
-        ("Started", f"{code_in_text(instant(run.started_at))}, took {duration(run.duration_seconds)}"),
+        ("State", words.state(run, code_in_text)),
+        ("Started", f"{code_in_text(to_second(run.started_at))}, took {words.took(view)}"),
         ("Database", code_in_text(run.database)),
         ("Replicate", code_in_text(run.base_url)),
-        ("Account of the token", account),
-        ("Requests", f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"),
+        ("Account of the token", words.account(run, code_in_text)),
+        ("Requests", words.requests(run)),
         ("Latest model by", f"`{run.order_by}`"),
-        ("Test rows", "taken into account" if run.filters.include_tests else "left out"),
-        ("Narrowed", code_in_text(narrowed(run), 500) if narrowed(run) else "no: everybody was audited"),
-        *((("Merged from", shards_fact(run)),) if run.shards else ()),
+        ("Test rows", words.about_test_rows(run)),
+        ("Narrowed", code_in_text(narrowed, LONG) if narrowed else "no: everybody was audited"),
+        *((("Merged from", words.merged_from(run)),) if run.shards else ()),
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
-        ("Run", f"`{run.id}`, made by sync-audit {code_in_text(view.tool_version)}"),
+        ("Run", f"`{run.id}`, made by sync-audit {code_in_text(run.tool_version)}"),
+        *((label, code_in_text(value, LONG)) for label, value in words.trainings_facts(view)),
     )
-    trainings = trainings_facts(run.trainings) if run.trainings else ()
     yield "\n### The run\n\n"
     yield from (f"- {label}: {value}\n" for label, value in facts)
-    yield from (f"- {label}: {code_in_text(value, 500)}\n" for label, value in trainings)
+
+
+def _write_tables(view: RunView, out: BinaryIO, room: int) -> None:
+    """A table for each status that needs somebody, as many rows as fit into `room` bytes, and the accepted."""
+    tables = [_open_users(view, status) for status in ATTENTION if view.open[status]]
+    if view.accepted.total:
+        tables.append(_accepted_users(view))
+    for number, each in enumerate(tables, 1):
+        room -= _write_table(each, out, room - (len(tables) - number) * _RESERVED)
+
+
+class _UserTable(NamedTuple):
+    """A table to be written."""
+
+    title: str
+    columns: tuple[str, ...]
+    number: int
+    rows: Iterator[tuple[str, ...]]
+
+
+_COLUMNS = {
+    Status.NEEDS_SYNC: ("user", "model", "recorded → latest", "behind", "why"),
+    Status.ERROR: ("user", "model", "recorded", "why", "what happened"),
+    Status.NOT_CHECKED: ("user", "model", "recorded"),
+}
+_NUMBERS = frozenset({"behind"})
+
+
+def _open_users(view: RunView, status: Status) -> _UserTable:
+    rows = (_open_cells(user, redacted=view.run.redacted) for user in view.users(status) if not user.accepted)
+    return _UserTable(STATUS_TITLES[status], _COLUMNS[status], view.open[status], rows)
+
+
+def _accepted_users(view: RunView) -> _UserTable:
+    users = (user for status in ATTENTION for user in view.users(status))
+    rows = (_accepted_cells(user, user.accepted, redacted=view.run.redacted) for user in users if user.accepted)
+    return _UserTable("Accepted", ("user", "model", "why", "until", "because"), view.accepted.total, rows)
+
+
+def _write_table(table: _UserTable, out: BinaryIO, room: int) -> int:
+    """The number of bytes written, at most `room`."""
+    left, columns = table.number, table.columns
+    rule = " | ".join("---:" if column in _NUMBERS else "---" for column in columns)
+    head = f"\n### {table.title} ({left:,})\n\n| {' | '.join(columns)} |\n| {rule} |\n".encode()
+    out.write(head)
+    written = len(head) + _CUT
+    for cells in table.rows:
+        row = f"| {' | '.join(cells)} |\n".encode()
+        if written + len(row) > room:
+            break
+        out.write(row)
+        written += len(row)
+        left -= 1
+    if left:
+        out.write(f"\n**{left:,} more are left out here**, for want of room. CSV and JSON have them all.\n".encode())
+    return written
+
+
+def _open_cells(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
+    """For the columns of the user's status."""
+    finding, recorded = user.finding, _version(user.record.replicate_version_id)
+    who_and_model = _who(user, redacted=redacted), _model(user)
+    if finding.status is Status.NEEDS_SYNC:
+        behind = NOTHING if finding.versions_behind is None else f"{finding.versions_behind:,}"
+        return *who_and_model, f"{recorded} → {_version(finding.latest_version)}", behind, _why(user)
+    if finding.status is Status.ERROR:
+        return *who_and_model, recorded, _why(user), code(finding.detail, 200)
+    return *who_and_model, recorded
+
+
+def _accepted_cells(user: AuditedUser, entry: Acceptance, *, redacted: bool) -> tuple[str, ...]:
+    author = f" ({code(entry.author)})" if entry.author else ""
+    because = code(entry.because, LONG) + author
+    return _who(user, redacted=redacted), _model(user), _why(user), entry.until, because
+
+
+def _who(user: AuditedUser, *, redacted: bool) -> str:
+    return code(email_or_id(user.record, redacted=redacted))
+
+
+def _model(user: AuditedUser) -> str:
+    page = words.model_page(user.record)  # of a model id whose every character is harmless in Markdown
+    shown = code(user.record.replicate_model_id)
+    return f"[{shown}]({page})" if page and len(page) <= _LONGEST_LINK else shown
+
+
+def _version(text: str | None) -> str:
+    return code(words.short_hash(escape_controls(text or "").strip()))
+
+
+def _why(user: AuditedUser) -> str:
+    """The reason, how it compares with the baseline, and notes that bear on what to do."""
+    mark = f"**{BASELINE_TITLES[user.baseline]}.** " if user.baseline else ""
+    notes = ", ".join(HINTS[note].title for note in user.finding.notes)
+    return mark + HINTS[user.finding.reason].title + (f" ({notes})" if notes else "")
+
+
+def code(text: str | None, limit: int = SHORT) -> str:
+    """`text` from data as `code_in_text` has it, for a table: there a pipe has to be escaped, in code too.
+
+    After a backslash it is spelled out: which of the two the escape is for, implementations do not agree.
+    """
+    return _PIPE.sub(lambda match: "\\\\x7c" if match[1] else "\\|", code_in_text(text, limit))
+
+
+def code_in_text(text: str | None, limit: int = SHORT) -> str:
+    """`text` as a code span of one line, at most `limit` characters of it; blanks at its ends are dropped."""
+    shown = shortened(escape_controls(text or ""), limit).strip()
+    if not shown:
+        return NOTHING
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    if len(fence) > _LONGEST_FENCE:
+        shown, fence = shown.replace("`", "\\x60"), "`"
+    gap = " " if "`" in (shown[0], shown[-1]) else ""
+    return f"{fence}{gap}{shown}{gap}{fence}"
+
+
+def prose(text: str) -> str:
+    """`text` of this program's own, never from data; what stands between backticks stays code.
+
+    So does an address with a placeholder in it: it must not become a link, and an escape would become a part of one.
+    """
+    pieces = _PATTERN_OF_ADDRESS.sub(r"`\g<0>`", text).split("`")
+    return "`".join(_ACTS.sub(r"\\\g<0>", piece) if number % 2 == 0 else piece for number, piece in enumerate(pieces))

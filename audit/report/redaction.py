@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
+from audit.findings.acceptance import Accepted
 from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.repair import LeftOut, RowChange
 from audit.model.replies import Lineage, Training
-from audit.model.run import Filters
+from audit.model.run import Filters, RunInfo
 from audit.model.users import ModelRecord
 
 MASKED_NAME = "***"
@@ -129,8 +130,27 @@ def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
     return replace(left_out, user_id=record.user_id, email=record.email, model_row_id=record.model_row_id)
 
 
-def redacted_filters(filters: Filters, users: Callable[[], Iterator[AuditedUser]]) -> Filters:
-    """The filters with every value masked that is an address, or the e-mail or name of a user of the run."""
+def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> RunInfo:
+    """The run with addresses masked in its texts, and in its filters the e-mails and names of its `users` as well."""
+    trainings, acceptances = info.trainings, info.acceptances
+    return replace(
+        info,
+        redacted=True,
+        stop_reason=info.stop_reason and redacted_text(info.stop_reason),
+        filters=_redacted_filters(info.filters, users),
+        trainings=trainings and replace(trainings, problem=trainings.problem and redacted_text(trainings.problem)),
+        acceptances=acceptances and replace(acceptances, entries=tuple(map(redacted_entry, acceptances.entries))),
+    )
+
+
+def redacted_accepted(accepted: Accepted) -> Accepted:
+    """The counts, with the entries that are listed beside them masked."""
+    expired, unmatched = (tuple(map(redacted_entry, each)) for each in (accepted.expired, accepted.unmatched))
+    return replace(accepted, expired=expired, unmatched=unmatched)
+
+
+def _redacted_filters(filters: Filters, users: Callable[[], Iterator[AuditedUser]]) -> Filters:
+    """Masked is every value that is an address, or the e-mail or name of a user of the run."""
     if not filters.users:
         return filters
     wanted = {_folded(who) for who in filters.users}

@@ -1,14 +1,21 @@
-"""What reports of any format tell about the run itself."""
+"""What reports say in words: of the run itself, its answer, its facts, and what somebody should look at."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from audit.findings.acceptance import Accepted
+from audit.findings.comparison import ComparedRun
+from audit.hints import filled as hints
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.findings import Acceptance, BaselineState
+from audit.model.replies import TrainingsRead
+from audit.model.run import RunInfo
 from audit.model.shard import named, share
-from audit.report.view import AcceptancesBlock, RunBlock, RunView, TrainingsBlock
+from audit.model.times import duration, to_second
+from audit.model.users import ModelRecord
+from audit.report.view import RunView
 
 STATUS_TITLES = {
     Status.NEEDS_SYNC: "Needs a sync",
@@ -16,35 +23,14 @@ STATUS_TITLES = {
     Status.NOT_CHECKED: "Not reached",
     Status.UP_TO_DATE: "Up to date",
 }
-MARK_TITLES: Mapping[BaselineState, str] = {"new": "New", "known": "Known", "resolved": "Resolved"}
+BASELINE_TITLES: Mapping[BaselineState, str] = {"new": "New", "known": "Known", "resolved": "Resolved"}
 """How a user compares with the baseline."""
+_REPLICATE = "https://replicate.com/"
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 user`, `2,310 users`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def instant(iso: str | None) -> str:
-    """`2026-03-01 12:00:05 UTC`; a text that is no ISO time is shown as it is."""
-    if not iso:
-        return ""
-    if len(iso) >= 19 and iso[10] == "T":
-        return f"{iso[:10]} {iso[11:19]} UTC"
-    return iso
-
-
-def duration(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `4 min 12 s`, `1 h 3 min`."""
-    if seconds is None:
-        return "not known"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
 
 
 def days(count: float) -> str:
@@ -57,44 +43,10 @@ def short_hash(text: str) -> str:
     return text if len(text) <= 20 else f"{text[:8]}…{text[-8:]}"
 
 
-_NAMED = 5
-
-
-class Stale(NamedTuple):
-    """Entries of one kind that somebody should look at."""
-
-    sentence: str
-    """Of our own, without anything from data."""
-    entries: tuple[str, ...]
-    """The first of them, as data has them."""
-    more: str
-    """"and 3 more", or ""."""
-
-    @property
-    def text(self) -> str:
-        """The entries in one line."""
-        return ", ".join(self.entries) + (f" {self.more}" if self.more else "")
-
-
-def stale(block: AcceptancesBlock | None) -> Iterator[Stale]:
-    """What has expired, and what matches nobody."""
-    if block and (expired := block.expired):
-        it = "it" if len(expired) == 1 else "they"
-        sentence = f"{counted(len(expired), 'acceptance')} expired, and what {it} accepted counts again"
-        yield _stale(sentence, expired, until=True)
-    if block and (unmatched := block.unmatched):
-        verb = "matches" if len(unmatched) == 1 else "match"
-        yield _stale(f"{counted(len(unmatched), 'acceptance')} {verb} nobody", unmatched, until=False)
-
-
-def _stale(sentence: str, entries: Sequence[Acceptance], *, until: bool) -> Stale:
-    named = tuple(_named(entry) + (f", until {entry.until}" if until else "") for entry in entries[:_NAMED])
-    return Stale(sentence, named, f"and {len(entries) - _NAMED:,} more" if len(entries) > _NAMED else "")
-
-
-def _named(entry: Acceptance) -> str:
-    who = entry.user if entry.user is not None else f"model {entry.model}"
-    return f"{who} ({HINTS[entry.reason].title.lower()})"
+def model_page(record: ModelRecord) -> str | None:
+    """The only address away from the page that a report links to: the model on Replicate."""
+    url = hints.model_url(record)
+    return url if url and url.startswith(_REPLICATE) else None
 
 
 def headline(view: RunView) -> tuple[str, str]:
@@ -126,24 +78,56 @@ def headline(view: RunView) -> tuple[str, str]:
 def exit_meaning(view: RunView) -> str:
     """What the verdict means to somebody who has to decide."""
     verdict, _ = headline(view)
+    in_need = "Those in need run an old version until their record is corrected."
     if view.accepted.total and verdict != "error":
-        return {
-            "ok": "Nothing has to be done for now: what is accepted counts again when that expires.",
-            "needs_sync": "Those in need run an old version until their record is corrected.",
-        }[verdict]
+        later = "Nothing has to be done for now: what is accepted counts again when that expires."
+        return later if verdict == "ok" else in_need
     return {
         "ok": "Every user was checked. Nothing has to be done.",
-        "needs_sync": "Every user was checked. Those in need run an old version until their record is corrected.",
+        "needs_sync": f"Every user was checked. {in_need}",
         "error": "The picture is incomplete: what could not be checked is neither good nor bad.",
         "empty": "There was nothing to check.",
     }[verdict]
 
 
-UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"
-"""What `--mode trainings` is blind to."""
+Dressing = Callable[[str, int], str]
+"""How a format shows a text from data, of which it takes so many characters at the most."""
+LONG, SHORT = 500, 100
+"""Characters of a text from data, for formats that have a limit."""
 
 
-def narrowed(run: RunBlock) -> str:
+def bare(text: str, _room: int) -> str:
+    """The text as it is, for a format that makes it safe, and cuts it, where it puts it."""
+    return text
+
+
+def state(run: RunInfo | ComparedRun, data: Dressing = bare) -> str:
+    """`complete`, `stopped: why`."""
+    return run.state + (f": {data(run.stop_reason, LONG)}" if run.stop_reason else "")
+
+
+def account(run: RunInfo | ComparedRun, data: Dressing = bare) -> str:
+    """Whose token it was: `acme (organization)`."""
+    return f"{data(run.account.username, SHORT)} ({data(run.account.type, SHORT)})" if run.account else "not known"
+
+
+def took(view: RunView) -> str:
+    """How long the run took."""
+    return "not known" if view.duration_seconds is None else duration(view.duration_seconds, exact=True)
+
+
+def requests(run: RunInfo) -> str:
+    """How many requests there were."""
+    sent = run.requests
+    return f"{sent.sent:,} sent, {sent.retried:,} of them repeated; {sent.throttled:,} answered with 429"
+
+
+def about_test_rows(run: RunInfo) -> str:
+    """What became of rows with `is_test`."""
+    return "taken into account" if run.filters.include_tests else "left out"
+
+
+def narrowed(run: RunInfo) -> str:
     """How the users of the run were narrowed, to follow "the run was narrowed", or ""."""
     parts = []
     if run.filters.users:
@@ -155,7 +139,7 @@ def narrowed(run: RunBlock) -> str:
     return " and ".join(parts)
 
 
-def shards_fact(run: RunBlock) -> str:
+def merged_from(run: RunInfo) -> str:
     """Which shards a run was merged from, or ""."""
     if not run.shards:
         return ""
@@ -163,28 +147,73 @@ def shards_fact(run: RunBlock) -> str:
     return counted(len(run.shards), "shard") + (f": {', '.join(odd)}" if odd else "")
 
 
-def extent(trainings: TrainingsBlock) -> str:
+UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"
+"""What `--mode trainings` is blind to."""
+
+
+def extent(trainings: TrainingsRead) -> str:
     """How far the list was read, as a sentence without its end."""
     if trainings.began_at is None:
         return "not begun"
     read = f"{counted(trainings.read, 'training')} read"
-    back = f", back to {instant(trainings.back_to)}" if trainings.back_to else ""
+    back = f", back to {to_second(trainings.back_to)}" if trainings.back_to else ""
     if trainings.complete:
         return f"{read}{back}: as far as wanted" if trainings.since else f"{read}{back}: all there are"
     return f"{read}{back}, not as far as wanted: {trainings.problem or 'the run ended before'}"
 
 
-def trainings_facts(trainings: TrainingsBlock) -> tuple[tuple[str, str], ...]:
-    """Label and value of what reading them came to."""
-    settled = counted(trainings.users_settled, "user")
-    facts = [
-        ("List of trainings", extent(trainings)),
-        ("Settled by trainings alone", settled if trainings.mode == "trainings" else "nobody: everybody was asked for"),
-        ("Asked for by versions", f"{counted(trainings.users_asked, 'user')} with an answer"),
-    ]
-    if trainings.mode == "trainings":
-        facts.append(("Asked for as a check", f"{trainings.sample:g} % of those whom trainings settle"))
-        facts.append(("Not to be seen", UNSEEN))
+def trainings_facts(view: RunView) -> Iterator[tuple[str, str]]:
+    """Label and value of what reading trainings came to; nothing where they were not read."""
+    trainings = view.run.trainings
+    if trainings is None:
+        return
+    by_trainings = trainings.mode == "trainings"
+    settled = counted(view.by_training, "user")
+    yield "List of trainings", extent(trainings)
+    yield "Settled by trainings alone", settled if by_trainings else "nobody: everybody was asked for"
+    yield "Asked for by versions", f"{counted(view.answered, 'user')} with an answer"
+    if by_trainings:
+        yield "Asked for as a check", f"{trainings.sample:g} % of those whom trainings settle"
+        yield "Not to be seen", UNSEEN
     if trainings.unreadable:
-        facts.append(("Unreadable trainings", f"{trainings.unreadable:,}"))
-    return tuple(facts)
+        yield "Unreadable trainings", f"{trainings.unreadable:,}"
+
+
+_NAMED = 5
+
+
+class Stale(NamedTuple):
+    """Acceptances of one kind that somebody should look at."""
+
+    sentence: str
+    """Of our own, without anything from data."""
+    entries: tuple[str, ...]
+    """The first of them, as data has them."""
+    more: str
+    """"and 3 more", or ""."""
+
+    @property
+    def text(self) -> str:
+        """The entries in one line."""
+        return ", ".join(self.entries) + (f" {self.more}" if self.more else "")
+
+
+def stale(accepted: Accepted) -> Iterator[Stale]:
+    """Which acceptances have expired, and which match nobody."""
+    if expired := accepted.expired:
+        it = "it" if len(expired) == 1 else "they"
+        sentence = f"{counted(len(expired), 'acceptance')} expired, and what {it} accepted counts again"
+        yield _stale(sentence, expired, until=True)
+    if unmatched := accepted.unmatched:
+        verb = "matches" if len(unmatched) == 1 else "match"
+        yield _stale(f"{counted(len(unmatched), 'acceptance')} {verb} nobody", unmatched, until=False)
+
+
+def _stale(sentence: str, entries: Sequence[Acceptance], *, until: bool) -> Stale:
+    named = tuple(_named(entry) + (f", until {entry.until}" if until else "") for entry in entries[:_NAMED])
+    return Stale(sentence, named, f"and {len(entries) - _NAMED:,} more" if len(entries) > _NAMED else "")
+
+
+def _named(entry: Acceptance) -> str:
+    who = entry.user if entry.user is not None else f"model {entry.model}"
+    return f"{who} ({HINTS[entry.reason].title.lower()})"

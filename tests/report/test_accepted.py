@@ -96,7 +96,7 @@ def test_the_headline_counts_what_is_open(users: list[AuditedUser], verdict: str
 
 
 # HTML
-def cells(page: test_report_html.Page) -> str:
+def cells(page: test_report_html.Parsed) -> str:
     """The words of the section of accepted findings."""
     return page.words.partition("Accepted 2 ")[2].partition("Who is in the database")[0]
 
@@ -124,7 +124,7 @@ def test_html_links_lead_somewhere_also_where_a_whole_status_is_accepted() -> No
 @pytest.mark.parametrize("text", TEXTS, ids=ids(TEXTS))
 def test_hostile_texts_are_only_text_in_html(text: str) -> None:
     raw = test_report_html.rendered(accepted(text, text, text))
-    hostile, harmless = test_report_html.Page(raw), test_report_html.page(accepted("~", "~", "~"))
+    hostile, harmless = test_report_html.Parsed(raw), test_report_html.page(accepted("~", "~", "~"))
     assert hostile.shape == harmless.shape
     assert escape_controls(raw.replace("\n", "")) == raw.replace("\n", "")
     assert escape_controls(text[:20]) in "".join(hostile.text)
@@ -278,8 +278,8 @@ def test_of_many_stale_entries_the_first_are_named() -> None:
         for number in range(8)
         for entry in (accepted(who=f"gone{number}").info.acceptances or Acceptances(file="", entries=())).entries[:1]
     )
-    block = RunView(SampleRun([outdated(1)], narrowed(acceptances=Acceptances(file="a", entries=entries)))).run
-    (said,) = stale(block.acceptances)
-    assert said.sentence == "8 acceptances expired, and what they accepted counts again"
-    assert said.text.endswith("gone4 (timed out), until 2026-01-31 and 3 more")
-    assert len(shortened(said.text, 1000)) < 1000
+    view = RunView(SampleRun([outdated(1)], narrowed(acceptances=Acceptances(file="a", entries=entries))))
+    (expired,) = stale(view.accepted)
+    assert expired.sentence == "8 acceptances expired, and what they accepted counts again"
+    assert expired.text.endswith("gone4 (timed out), until 2026-01-31 and 3 more")
+    assert len(shortened(expired.text, 1000)) < 1000

@@ -11,7 +11,7 @@ from junitparser import xunit2
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.text import escape_controls
-from audit.report.junit_report import render, text
+from audit.report.junit_report import render, xml_text
 from audit.report.view import RunView
 from tests import ROOT
 from tests.support.report_hostile import HOSTILE, ids
@@ -140,7 +140,7 @@ def test_hostile_text_stays_in_its_place_spelled_out(hostile: str) -> None:
 
 def test_text_is_the_same_again_after_parsing() -> None:
     said = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x600), 0xFFFD, 0x1F600]))
-    assert ElementTree.fromstring(f'<a b="{text(said)}"/>').get("b") == escape_controls(said)
+    assert ElementTree.fromstring(f'<a b="{xml_text(said)}"/>').get("b") == escape_controls(said)
 
 
 def test_redaction_leaves_no_trace_of_address_or_name() -> None:

@@ -17,10 +17,9 @@ from audit.model.findings import AuditedUser, Finding
 from audit.model.replies import Account
 from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
-from audit.report.markdown import LEAST, LIMIT, render, render_within
-from audit.report.markdown_text import NOTHING, SHOWN, code, code_in_text, prose
+from audit.report.markdown import LEAST, LIMIT, NOTHING, code, code_in_text, prose, render, render_within
 from audit.report.view import RunView
-from audit.report.words import STATUS_TITLES
+from audit.report.words import SHORT, STATUS_TITLES
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import (
     SampleRun,
@@ -221,7 +220,7 @@ def test_code_shows_the_text_as_it_is_but_for_what_acts_on_a_reader(text: str) -
     (line,) = html(f"a {code_in_text(text)} b").iter("p")
     for place, spelled in ((row, escape_controls(text).replace("\\|", "\\\\x7c")), (line, escape_controls(text))):
         (span,) = place.iter("code")
-        expected = spelled if len(spelled) < SHOWN else spelled[: SHOWN // 2]
+        expected = spelled if len(spelled) < SHORT else spelled[: SHORT // 2]
         assert all_text(span).startswith(expected.strip())
 
 

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, unchanged, versions, who
 from audit.findings.comparison import Change, ComparedRun, ComparedUser
 from audit.model.codes import Status
-from audit.report.html.render import environment, own, policy
-from audit.report.html.words import head, time_element
+from audit.report.html.render import environment, own, policy, time_element
+from audit.report.html.users import head
 from audit.report.words import counted
 
 SHOWN = 1_000

@@ -1,17 +1,18 @@
-"""A comparison as JSON, one user per line; `diff-schema-1.json` beside this module describes it."""
+"""A comparison as JSON, one user per line; `audit/report/diff-schema-1.json` describes it."""
 
-from itertools import islice
 from typing import BinaryIO
 
-import msgspec
-
 from audit.commands.diff.view import CHANGES, DiffView
-from audit.findings.comparison import Change, ComparedRun, ComparedUser, UserSnapshot
-from audit.report.json_report import escaped
+from audit.findings.comparison import Change, ComparedUser
+from audit.report.json_report import fields, write_document
 
 SCHEMA_VERSION = 1
 """Fields are only ever added within a version."""
-_BATCH = 200
+_RUN = (
+    *("path", "id", "started_at", "state", "stop_reason", "database", "base_url", "account", "order_by", "users"),
+    "whole",
+)
+_SIDE = ("status", "reason", "detail", "replicate_model_id", "current_version", "latest_version")
 
 
 def render(view: DiffView, out: BinaryIO) -> None:
@@ -20,72 +21,30 @@ def render(view: DiffView, out: BinaryIO) -> None:
         "schema_version": SCHEMA_VERSION,
         "kind": "diff",
         "tool": {"name": "sync-audit", "version": view.tool_version},
-        "old": _run(view.old),
-        "new": _run(view.new),
+        "old": fields(view.old, _RUN),
+        "new": fields(view.new, _RUN),
         "redacted": view.redacted,
         "warnings": view.doubts,
         "exit_code": view.exit_status.code,
         "summary": _summary(view),
     }
-    encode = msgspec.json.Encoder().encode
-    indented = msgspec.json.format(encode(head), indent=2)
-    out.write(escaped(indented.removesuffix(b"\n}")) + b',\n  "users": [')
-    users = (user for change in CHANGES for user in view.changes(change))
-    separator = b"\n    "
-    while lines := [escaped(encode(_line(user))) for user in islice(users, _BATCH)]:
-        out.write(separator + b",\n    ".join(lines))
-        separator = b",\n    "
-    out.write(b"\n  ]\n}\n")
-
-
-def _run(run: ComparedRun) -> dict[str, object]:
-    return {
-        "path": run.path,
-        "id": run.id,
-        "started_at": run.started_at,
-        "state": run.state,
-        "stop_reason": run.stop_reason,
-        "database": run.database,
-        "base_url": run.base_url,
-        "account": run.account,
-        "order_by": run.order_by,
-        "users": run.users,
-        "whole": run.whole,
-    }
+    write_document(out, head, {"users": (_line(user) for change in CHANGES for user in view.changes(change))})
 
 
 def _summary(view: DiffView) -> dict[str, object]:
     counts = view.counts
-    listed = {change.value: counts.changes[change] for change in Change}
     return {
         "total": counts.total,
-        **listed,
-        "unchanged_by_status": {status.value: count for status, count in counts.unchanged.items()},
+        **{change: counts.changes[change] for change in Change},
+        "unchanged_by_status": counts.unchanged,
         "maybe_worse": counts.maybe_worse,
     }
 
 
 def _line(user: ComparedUser) -> dict[str, object]:
-    last = user.last
     return {
-        "user_id": last.user_id,
-        "email": last.email,
-        "display_name": last.display_name,
-        "change": user.change,
-        "differs": user.differs,
-        "old": _side(user.old),
-        "new": _side(user.new),
-    }
-
-
-def _side(side: UserSnapshot | None) -> dict[str, object] | None:
-    if side is None:
-        return None
-    return {
-        "status": side.status,
-        "reason": side.reason,
-        "detail": side.detail,
-        "replicate_model_id": side.replicate_model_id,
-        "current_version": side.current_version,
-        "latest_version": side.latest_version,
+        **fields(user.last, ("user_id", "email", "display_name")),
+        **fields(user, ("change", "differs")),
+        "old": user.old and fields(user.old, _SIDE),
+        "new": user.new and fields(user.new, _SIDE),
     }

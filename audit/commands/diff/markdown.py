@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, tally, unchanged, versions, who
 from audit.findings.comparison import Change, ComparedUser
-from audit.report.markdown_text import NOTHING, code, prose
-from audit.report.words import instant
+from audit.model.times import to_second
+from audit.report.markdown import NOTHING, code, prose
 
 SHOWN = 200
 """Users of each change in its table: together they stay well below what GitHub takes of a summary."""
@@ -28,7 +28,7 @@ def _pieces(view: DiffView) -> Iterator[str]:
     yield "| | started | users | state | database | file |\n| --- | --- | ---: | --- | --- | --- |\n"
     for name, run in (("OLD", view.old), ("NEW", view.new)):
         why = f": {code(run.stop_reason)}" if run.stop_reason else ""
-        cells = (name, code(instant(run.started_at)), f"{run.users:,}", code(run.state) + why, code(run.database))
+        cells = (name, code(to_second(run.started_at)), f"{run.users:,}", code(run.state) + why, code(run.database))
         yield f"| {' | '.join(cells)} | {code(run.path)} |\n"
     for change in CHANGES:
         if view.counts.changes[change]:

@@ -10,7 +10,7 @@ from audit.commands.diff.view import versions as versions_of
 from audit.commands.diff.view import who as who_is
 from audit.findings.comparison import Change, ComparedUser
 from audit.model.text import escape_controls, shortened
-from audit.report.words import instant
+from audit.model.times import to_second
 
 WIDTH = 80
 """Columns of a file."""
@@ -35,7 +35,7 @@ def render(view: DiffView, out: BinaryIO) -> None:
 def lines(view: DiffView, width: int) -> Iterator[Line]:
     """All lines; names and hashes stay in one piece, however narrow it is."""
     for name, run in (("OLD", view.old), ("NEW", view.new)):
-        yield f"{name}  {escape_controls(instant(run.started_at))}  {escape_controls(run.path)}", ""
+        yield f"{name}  {escape_controls(to_second(run.started_at))}  {escape_controls(run.path)}", ""
         yield f"     {escape_controls(run_line(run))}", "dim"
     yield "", ""
     yield headline(view), _STYLES[view.exit_status.code]

@@ -62,7 +62,7 @@ def _outcome(view: RunView) -> Iterator[str]:
     if view.since_baseline:
         marks = view.since_baseline.states
         yield f"Since the baseline: {marks['new']:,} new, {marks['known']:,} known, {marks['resolved']:,} resolved."
-    yield from (f"{each.sentence}: {each.text}." for each in stale(view.run.acceptances))
+    yield from (f"{each.sentence}: {each.text}." for each in stale(view.accepted))
     if view.run.state != "complete":
         yield f"The run was {view.run.state} before its end: {view.run.stop_reason or 'no reason recorded'}"
 

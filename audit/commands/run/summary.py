@@ -105,10 +105,10 @@ def _since(outcome: Outcome) -> Iterator[Text]:
 
 
 def _accepted(outcome: Outcome) -> Iterator[Text]:
-    block = outcome.acceptances
-    if block and block.accepted:
-        yield Text(f"{block.accepted:,} accepted by {escape_controls(block.file)}: they do not count", "bold")
-    for each in stale(block):
+    acceptances, number = outcome.info.acceptances, outcome.accepted.total
+    if acceptances and number:
+        yield Text(f"{number:,} accepted by {escape_controls(acceptances.file)}: they do not count", "bold")
+    for each in stale(outcome.accepted):
         yield Text(f"{each.sentence}:", "bold yellow")
         yield from (Text(f"  {escape_controls(line)}") for line in (*each.entries, each.more) if line)
 

@@ -156,7 +156,7 @@ def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:
         id=info.id,
         started_at=info.started_at,
         finished_at=info.finished_at,
-        state="interrupted" if info.state == "running" else info.state,
+        state=info.ended_as,
         database=info.database,
         redacted=plan.redacted,
     )

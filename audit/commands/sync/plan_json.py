@@ -1,17 +1,15 @@
-"""The plan of a repair as JSON: one change or user per line. `sync-1.json` beside this module describes it."""
+"""The plan of a repair as JSON: one change or user per line. `audit/report/sync-1.json` describes it."""
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
 from audit.model.repair import LeftOut, RowChange
-from audit.report.json_report import escaped
+from audit.report.json_report import write_document
 
 SCHEMA_VERSION = 1
 """Fields are only ever added within a version."""
-_BATCH = 200
 
 
 class RunOfPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,25 +42,11 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(
     head: dict[str, object],
-    changes: Iterable[RowChange],
-    left_out: Iterable[LeftOut],
+    changes: Iterator[RowChange],
+    left_out: Iterator[LeftOut],
     summary: PlanSummary,
     out: BinaryIO,
 ) -> None:
     """Write the whole plan to `out`; memory does not grow with the number of users."""
-    indented = msgspec.json.format(msgspec.json.encode({"schema_version": SCHEMA_VERSION, **head}), indent=2)
-    out.write(escaped(indented.removesuffix(b"\n}")))
-    for name, items in (("changes", changes), ("left_out", left_out)):
-        out.write(f',\n  "{name}": ['.encode())
-        _lines(items, out)
-        out.write(b"\n  ]")
-    out.write(b',\n  "summary": ' + msgspec.json.encode(summary) + b"\n}\n")
-
-
-def _lines(items: Iterable[RowChange | LeftOut], out: BinaryIO) -> None:
-    encode = msgspec.json.Encoder().encode
-    rest = iter(items)
-    separator = b"\n    "
-    while lines := [escaped(encode(each)) for each in islice(rest, _BATCH)]:
-        out.write(separator + b",\n    ".join(lines))
-        separator = b",\n    "
+    head = {"schema_version": SCHEMA_VERSION, **head}
+    write_document(out, head, {"changes": changes, "left_out": left_out}, {"summary": summary})

@@ -4,14 +4,13 @@ import heapq
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import NamedTuple
 
+from audit.hints.table import HINTS
 from audit.model.codes import Status
-from audit.model.findings import AuditedUser, Finding, Summary
-from audit.model.times import parse_utc
+from audit.model.findings import Summary
 from audit.model.users import email_or_id
-from audit.report.html.words import anchor, generic, head
+from audit.report.html.users import Placed, anchor, days_behind, head
 from audit.report.words import STATUS_TITLES, counted, days
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)
@@ -99,12 +98,12 @@ def reasons_chart(summary: Summary) -> Chart:
     """How often each reason occurs, `latest_version` left out: it would dwarf what matters."""
     wanted = [(reason, count) for reason, count in summary.reasons.items() if reason.status != Status.UP_TO_DATE]
     longest = max((count for _, count in wanted), default=1)
-    bars = tuple(Bar(generic(r).title, n, f"{100 * n / longest:.1f}", r.status.value) for r, n in wanted)
+    bars = tuple(Bar(HINTS[r].title, n, f"{100 * n / longest:.1f}", r.status.value) for r, n in wanted)
     return Chart("Reasons", "Reason", bars)
 
 
-def lag_charts(outdated: Iterable[tuple[int, AuditedUser]]) -> tuple[Chart, ...]:
-    """How far the users with an outdated version, given with their places, are behind, in days and in versions."""
+def lag_charts(outdated: Iterable[Placed]) -> tuple[Chart, ...]:
+    """How far users with an outdated version are behind, in days and in versions; nothing where there are none."""
     by_days = [0] * len(_DAY_LABELS)
     by_versions = [0] * len(_VERSION_LABELS)
     by_day: Counter[int] = Counter()
@@ -150,14 +149,6 @@ def _strip(by_day: Mapping[int, int]) -> Strip | None:
     least = days(min(by_day))
     text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} behind"
     return Strip(tuple(columns), text, days(last))
-
-
-def days_behind(finding: Finding) -> float | None:
-    """From the recorded version's date to the latest one's; None where one of them is not known."""
-    recorded, latest = parse_utc(finding.current_version_created_at), parse_utc(finding.latest_version_created_at)
-    if recorded is None or latest is None:
-        return None
-    return max(0.0, (latest - recorded) / timedelta(days=1))
 
 
 def _bars(labels: tuple[str, ...], counts: list[int]) -> tuple[Bar, ...]:

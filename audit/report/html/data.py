@@ -42,7 +42,7 @@ from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 from audit.report.csv_report import COLUMNS, looks_like_formula
-from audit.report.html.words import comparison
+from audit.report.html.users import comparison
 from audit.report.view import ATTENTION, RunView
 
 MOST = 100_000
@@ -173,8 +173,8 @@ def _gzipped(view: RunView, listed: Listed) -> Iterator[bytes]:
     encode = msgspec.json.Encoder().encode
     yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view, listed)}))
     pack = _Packer(view, large=listed.number >= LARGE).row
-    told = users(view, listed)
-    while rows := [pack(user) for user in islice(told, BLOCK)]:
+    everybody = users(view, listed)
+    while rows := [pack(user) for user in islice(everybody, BLOCK)]:
         *columns, newest = (
             column[0] if len(rows) > 1 and column.count(column[0]) == len(rows) else ROW.join(column)
             for column in zip(*rows, strict=True)
@@ -196,7 +196,7 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         ],
         "notes": [_entry(note) for note in _notes(view)],
         "checks": CHECKLIST,
-        "sql": hints.rows_sql("{user}", view.tables).replace("'{user}'", "{user}"),
+        "sql": hints.rows_sql("{user}", view.run.tables).replace("'{user}'", "{user}"),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
         "origins": _ORIGINS if view.run.trainings else None,
@@ -234,7 +234,7 @@ class _Packer:
         self._reasons = {reason: str(number) for number, reason in enumerate(view.summary.reasons)}
         self._bits = {note: 1 << number for number, note in enumerate(_notes(view))}
         self._large = large
-        self._tables = view.tables
+        self._tables = view.run.tables
 
     def row(self, user: AuditedUser) -> list[str]:
         """One user."""
@@ -330,7 +330,7 @@ def _dates(dates: Iterable[str | None]) -> list[str]:
     """Each as seconds since the one before."""
     packed_dates, before = [], _EPOCH
     for date in dates:
-        at = _moment(date)
+        at = _exact_time(date)
         if at is None:
             packed_dates.append(f"~{escape_controls(date)}" if date else "-")
             continue
@@ -341,8 +341,8 @@ def _dates(dates: Iterable[str | None]) -> list[str]:
     return packed_dates
 
 
-def _moment(iso: str | None) -> datetime | None:
-    """None where the text is not exactly what the script would print for that moment."""
+def _exact_time(iso: str | None) -> datetime | None:
+    """None where the text is not exactly what the script would print for that time."""
     if not iso or iso[-1] != "Z" or iso[10:11] != "T" or len(iso) not in {20, 27}:
         return None
     try:

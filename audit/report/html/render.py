@@ -1,9 +1,8 @@
-"""The HTML report: one file, no request to anywhere; streamed from templates in `templates/`."""
+"""Render the HTML report: one file that asks nobody for anything, streamed from `templates/`."""
 
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -12,11 +11,12 @@ import jinja2
 from markupsafe import Markup, escape
 
 from audit.model.text import escape_controls, shortened
+from audit.model.times import to_second
 from audit.report.html.data import MOST, listed
-from audit.report.html.page import build
-from audit.report.html.users import FILTERS, FUNCTIONS
+from audit.report.html.page import FILTERS, FUNCTIONS, survey
 from audit.report.view import RunView
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 _TICKED = re.compile("`([^`]+)`")
 TEXT_LIMIT = 2_000
 """Characters of one value on the page; JSON has the whole text."""
@@ -27,17 +27,18 @@ def render(view: RunView, out: BinaryIO, most: int = MOST) -> None:
 
     Of more than `most` users those who are up to date are not in the page's table.
     """
-    templates = environment()
     style, script = own("style.css"), own("report.js")
-
-    def draw(template: str, values: Mapping[str, object]) -> Markup:
-        return Markup(templates.get_template(template).render(values))  # noqa: S704 - escaped by the template
-
-    pieces = templates.get_template("report.html").generate(
-        page=build(view, draw, listed(view, most)),
-        style=Markup(style),  # noqa: S704 - our own file, not data
-        script=Markup(script),  # noqa: S704 - our own file, not data
-        csp=policy(style, script),
+    pieces = (
+        environment()
+        .get_template("report.html")
+        .generate(
+            view=view,
+            listed=listed(view, most),
+            survey=survey(view),
+            style=Markup(style),  # noqa: S704 - our own file, not data
+            script=Markup(script),  # noqa: S704 - our own file, not data
+            csp=policy(style, script),
+        )
     )
     out.writelines(piece.encode() for piece in pieces)
 
@@ -69,6 +70,14 @@ def printable(value: object) -> object:
     return value
 
 
+def time_element(iso: str | None) -> str:
+    """The time as an element from which the script tells the reader's own; other texts as they are."""
+    text = to_second(iso)
+    if not iso or not _ISO.fullmatch(iso):
+        return text
+    return Markup('<time datetime="{}Z">{}</time>').format(iso[:19], text)
+
+
 def ticked(text: str) -> Markup:
     """`text` from our own hint table, never from data, with what stands between backticks as code."""
     return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
@@ -87,7 +96,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    made.filters |= {"number": "{:,}".format, "ticks": ticked, **FILTERS}
+    made.filters |= {"number": "{:,}".format, "ticks": ticked, "time": time_element, **FILTERS}
     made.globals |= FUNCTIONS
     return made
 

@@ -1,24 +1,24 @@
-"""The users on the HTML page: which of them have a static row, and what their templates may call.
+"""The users on the HTML page: which of them have a static row, and what templates may ask about one.
 
-Templates get `AuditedUser`s with their places and say themselves what stands in a row; here are only the functions that
-they call, beside the filters of `html_report.environment`.
+Templates get `AuditedUser`s with their places and say themselves what stands in a row.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from audit.hints import filled as hints
-from audit.hints.filled import HINTS, Hint
-from audit.hints.trainings import BASIS, NONE_MADE, labelled, shown_trainings
+from audit.hints.filled import Hint
+from audit.hints.trainings import NONE_MADE, TrainingLine, labelled, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
+from audit.model.ids import recorded_hash
 from audit.model.tables import Tables
-from audit.report.facts import NOT_RECORDED, brief_trainings, facts, model_page, rare_facts, training_facts
-from audit.report.html.charts import days_behind
-from audit.report.html.words import anchor, comparison, head
+from audit.model.times import parse_utc, to_second
+from audit.model.users import ModelRecord
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import MARK_TITLES, STATUS_TITLES, counted, days, instant, short_hash
+from audit.report.words import counted, days
 
 SHOWN = 5_000
 """How many users who are not up to date have a static row: a browser copes, and the file stays small."""
@@ -29,11 +29,16 @@ UP_TO_DATE_SHOWN = 100
 ACCEPTED_SHOWN = 1_000
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
+NOT_RECORDED = "none recorded"
+_NOTABLE = 4
+"""Equal digits at the start from which on two hashes look alike; chance gives one or two."""
+_HEAD_CELL = 120
+"""Characters of a user's e-mail, name or model id in a table's main columns; the details have more."""
 Placed = tuple[int, AuditedUser]
-_T = TypeVar("_T")
+"""A user with the place in the report's order, counted from 1."""
 
 
-class Table(NamedTuple):
+class Chunk(NamedTuple):
     """Some users in a table of their own; `first` and `last` count from 1 within the section."""
 
     template: str
@@ -45,7 +50,7 @@ class Table(NamedTuple):
 
 
 def placed(view: RunView, status: Status) -> Iterator[Placed]:
-    """The users of `status` with their places in the report's order, counted from 1."""
+    """The users of `status`."""
     counts = [view.summary.statuses[other] for other in Status]
     return enumerate(view.users(status=status), sum(counts[: list(Status).index(status)]) + 1)
 
@@ -70,27 +75,37 @@ def _before(view: RunView, status: Status) -> int:
     return sum(counts[: list(Status).index(status)])
 
 
-def tables(view: RunView, status: Status) -> Iterator[Table]:
-    """The static tables of a section."""
+def chunks(view: RunView, status: Status) -> Iterator[Chunk]:
+    """The static tables of a section, streamed."""
     number = shown(view, status)
     users = islice(((place, user) for place, user in placed(view, status) if not user.accepted), number)
     if status is Status.UP_TO_DATE:
-        yield from _tables("up_to_date.html", users)
+        yield from _chunks("up_to_date.html", users)
         return
     in_full = max(0, min(number, IN_FULL - _before(view, status)))
-    yield from _tables("attention.html", islice(users, in_full))
-    yield from _tables("listed.html", users, in_full)
+    yield from _chunks("attention.html", islice(users, in_full))
+    yield from _chunks("listed.html", users, in_full)
 
 
-def _tables(template: str, users: Iterator[Placed], before: int = 0) -> Iterator[Table]:
+def _chunks(template: str, users: Iterator[Placed], before: int = 0) -> Iterator[Chunk]:
     first = before + 1
     while some := list(islice(users, CHUNK)):
-        yield Table(template, first, first + len(some) - 1, some, first > before + 1 and len(some) == CHUNK)
+        yield Chunk(template, first, first + len(some) - 1, some, first > before + 1 and len(some) == CHUNK)
         first += len(some)
 
 
+def head(text: str) -> str:
+    """`text` short enough for a main column."""
+    return text if len(text) <= _HEAD_CELL else text[:_HEAD_CELL] + "…"
+
+
+def anchor(place: int) -> str:
+    """The id of the row of the user at `place`; the script makes the same."""
+    return f"u-{place}"
+
+
 class Sheet:
-    """What the details of one user are made of, each worked out when the template asks for it."""
+    """What the details of one user are made of."""
 
     def __init__(self, user: AuditedUser, tables: Tables) -> None:
         self.user, self._tables = user, tables
@@ -109,8 +124,97 @@ class Sheet:
         return Hint(hint.title, hint.meaning, tuple([step.replace(self.sql, "the query below") for step in hint.steps]))
 
 
+def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
+    """Label and value of what is recorded; what is not there is left out."""
+    total = finding.total_versions
+    return _there(
+        ("User id", record.user_id),
+        ("E-mail", record.email),
+        ("Name", record.display_name),
+        ("Model id", record.replicate_model_id),
+        ("Recorded version", record.replicate_version_id),
+        ("Recorded version made", to_second(finding.current_version_created_at)),
+        ("Row of user_models", record.model_row_id),
+        ("Training", record.training_id),
+        ("Trigger word", record.trigger_word or NOT_RECORDED),
+        ("LoRA scale", record.lora_scale or NOT_RECORDED),
+        ("Weights URL", record.lora_weights_url or NOT_RECORDED),
+        ("Created", to_second(record.created_at)),
+        ("Updated", to_second(record.updated_at)),
+        ("Completed", to_second(record.completed_at)),
+        ("Versions on Replicate", "" if total is None else f"{total:,}"),
+        *_rare_facts(record),
+    )
+
+
+def training_facts(training: TrainingLine) -> list[tuple[str, str]]:
+    """Label and value of what Replicate says of a training; what it does not say is left out."""
+    return _there(
+        ("Training", training.id),
+        ("Ended as", training.status),
+        ("Why", training.error),
+        ("Trigger word used", training.trigger_word),
+        ("Real weights URL", training.weights),
+        ("Begun", to_second(training.created_at)),
+        ("Ended", to_second(training.completed_at)),
+    )
+
+
+def facts_left_out(user: AuditedUser) -> Iterator[tuple[str, str]]:
+    """Label and value of what the row of an up-to-date user has cut or left out."""
+    record, finding = user.record, user.finding
+    yield from _rare_facts(record)
+    yield from _brief_trainings(user)
+    if record.replicate_version_id != (finding.latest_version or ""):
+        yield "Recorded as", record.replicate_version_id or ""
+    texts = _there(
+        ("E-mail", record.email),
+        ("Name", record.display_name),
+        ("User id", record.user_id),
+        ("Model id", record.replicate_model_id),
+    )
+    yield from ((label, text) for label, text in texts if head(text) != text)
+
+
+def _there(*facts: tuple[str, str | None]) -> list[tuple[str, str]]:
+    return [(label, value) for label, value in facts if value]
+
+
+def _rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
+    """What few users have."""
+    names, more = ", ".join(record.shared_with), record.shared_with_count - len(record.shared_with)
+    return _there(
+        ("Model name", record.model_name),
+        ("Older completed models", f"{record.older_completed:,}" if record.older_completed else ""),
+        ("Later training failed", record.later_failure_reason),
+        ("Model shared with", f"{names} and {more:,} more" if more > 0 else names if record.shared_with_count else ""),
+    )
+
+
+def _brief_trainings(user: AuditedUser) -> list[tuple[str, str]]:
+    """A line for each training: where it differs from what is recorded. Nothing where none were read."""
+    record, finding = user.record, user.finding
+    if finding.lineage is None:
+        return []
+    basis = [("Verdict rests on", "its training")] if finding.evidence == "training" else []
+    lines = []
+    for label, training in labelled(shown_trainings(user)):
+        differing = [
+            f"{name} {value}".lstrip()
+            for name, value, recorded in (
+                ("", training.id, record.training_id),
+                ("trigger word", training.trigger_word, record.trigger_word),
+                ("weights", training.weights, record.lora_weights_url),
+            )
+            if value and value != recorded
+        ]
+        ended = [f"{training.status}: {training.error}"] if training.error else []
+        lines.append((label, ", ".join([*(differing or ["the recorded one"]), *ended])))
+    return basis + (lines or [("Trainings", NONE_MADE)])
+
+
 def older(finding: Finding) -> str:
-    """What is said of the versions that are not listed, or ""."""
+    """A line about the versions that are not listed, or ""."""
     listed, behind = len(finding.versions), finding.versions_behind or 0
     hidden = (finding.total_versions or listed) - listed
     if hidden <= 0:
@@ -125,34 +229,50 @@ def lag(finding: Finding) -> str:
     return "" if gap is None else f"{behind}, {days(gap)}"
 
 
-def whole(user: AuditedUser) -> Iterator[tuple[str, str]]:
-    """What the row of an up-to-date user has cut or left out."""
-    record, finding = user.record, user.finding
-    yield from rare_facts(record)
-    yield from brief_trainings(user)
-    if record.replicate_version_id != (finding.latest_version or ""):
-        yield "Recorded as", record.replicate_version_id or ""
-    told = (record.email, "E-mail"), (record.display_name, "Name"), (record.user_id, "User id")
-    yield from (
-        (label, text) for text, label in (*told, (record.replicate_model_id, "Model id")) if text and head(text) != text
+def days_behind(finding: Finding) -> float | None:
+    """From the recorded version's date to the latest one's; None where one of them is not known."""
+    recorded, latest = parse_utc(finding.current_version_created_at), parse_utc(finding.latest_version_created_at)
+    if recorded is None or latest is None:
+        return None
+    return max(0.0, (latest - recorded) / timedelta(days=1))
+
+
+class Comparison(NamedTuple):
+    """Recorded and latest version, cut where they begin to differ."""
+
+    prefix: str
+    """What stands before the hash in the record: blanks, `owner/name:`."""
+    common_recorded: str
+    rest_recorded: str
+    common_latest: str
+    rest_latest: str
+    sentence: str
+
+
+def comparison(recorded: str | None, latest: str | None) -> Comparison | None:
+    """How the two differ, case aside; None where one of them is not there."""
+    if not recorded or not recorded.strip() or not latest:
+        return None
+    bare = recorded.rstrip()
+    start = max(bare.rfind(":") + 1, len(bare) - len(bare.lstrip()))
+    hash_text = recorded[start:]
+    length = _common(hash_text.lower(), latest.lower())
+    if length == len(hash_text.strip()) == len(latest):
+        sentence = "They are equal."
+    elif length and length == len(hash_text.strip()):
+        sentence = f"What is recorded is only the first {counted(length, 'digit')} of the latest."
+    elif recorded_hash(recorded) is None:
+        sentence = "What is recorded is no version hash."
+    elif length < _NOTABLE:
+        sentence = "Two different versions."
+    else:
+        sentence = f"They differ from digit {length + 1} on."
+    return Comparison(
+        recorded[:start], hash_text[:length], hash_text[length:], latest[:length], latest[length:], sentence
     )
 
 
-FUNCTIONS: Mapping[str, object] = {
-    "HINTS": HINTS,
-    "MARKS": MARK_TITLES,
-    "TITLES": STATUS_TITLES,
-    "BASIS": BASIS,
-    "NONE_MADE": NONE_MADE,
-    "NOT_RECORDED": NOT_RECORDED,
-    "anchor": anchor,
-    "comparison": comparison,
-    "facts": facts,
-    "lag": lag,
-    "older": older,
-    "page_of": model_page,
-    "sheet": Sheet,
-    "whole": whole,
-}
-"""What templates may call."""
-FILTERS: Mapping[str, object] = {"head": head, "short": short_hash, "instant": instant}
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    both = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in both if a != b), min(len(one), len(other)))

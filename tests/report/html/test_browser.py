@@ -16,10 +16,8 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.tables import PLAIN, Column
 from audit.report import csv_report
-from audit.report.facts import facts
 from audit.report.html import data as html_data
-from audit.report.html.users import Sheet
-from audit.report.html.words import comparison
+from audit.report.html.users import Sheet, comparison, facts
 from audit.report.view import RunView
 from tests.support.report_browser import Open, Tab, browser, opened, written
 from tests.support.report_samples import (

@@ -17,15 +17,15 @@ from audit.model.findings import AuditedUser
 from audit.model.replies import Training, TrainingsRead
 from audit.model.run import Filters
 from audit.model.text import escape_controls
+from audit.model.times import to_second
 from audit.model.users import Population
 from audit.report.html import render as html_report
-from audit.report.html.charts import days_behind, lag_charts, reasons_chart, split
+from audit.report.html.charts import lag_charts, reasons_chart, split
 from audit.report.html.data import MOST
 from audit.report.html.page import reproduce
-from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN
-from audit.report.html.words import comparison
+from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_behind
 from audit.report.view import RunView
-from audit.report.words import duration, instant, short_hash
+from audit.report.words import short_hash
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import (
     INFO,
@@ -49,7 +49,7 @@ from tests.support.report_samples import (
 VOID = {"meta", "link", "br", "rect", "path"}
 
 
-class Page(HTMLParser):
+class Parsed(HTMLParser):
     """Elements with their attributes in order, and the text of each element by id."""
 
     def __init__(self, raw: str) -> None:
@@ -86,8 +86,8 @@ def rendered(run: SampleRun, *, redact: bool = False, most: int = MOST) -> str:
     return out.getvalue().decode()
 
 
-def page(run: SampleRun, *, redact: bool = False, most: int = MOST) -> Page:
-    return Page(rendered(run, redact=redact, most=most))
+def page(run: SampleRun, *, redact: bool = False, most: int = MOST) -> Parsed:
+    return Parsed(rendered(run, redact=redact, most=most))
 
 
 NOBODY = Population(
@@ -162,7 +162,7 @@ def digest(raw: str, tag: str) -> str:
 
 def test_the_policy_allows_exactly_the_style_and_the_script_that_are_there() -> None:
     raw = rendered(SampleRun([]))
-    policies = [a["content"] for _, a in Page(raw).elements if a.get("http-equiv") == "Content-Security-Policy"]
+    policies = [a["content"] for _, a in Parsed(raw).elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert len(policies) == 1
     assert policies[0] == (
         f"default-src 'none'; style-src '{digest(raw, 'style')}'; script-src '{digest(raw, 'script')}'; "
@@ -219,7 +219,7 @@ def hostile_run(text: str) -> SampleRun:
 @pytest.mark.parametrize("text", [t for t in HOSTILE if t], ids=ids([t for t in HOSTILE if t]))
 def test_hostile_text_is_only_text(text: str) -> None:
     raw = rendered(hostile_run(text))
-    hostile, harmless = Page(raw), page(hostile_run("~" * len(text)))
+    hostile, harmless = Parsed(raw), page(hostile_run("~" * len(text)))
     assert hostile.shape == harmless.shape
     assert escape_controls(text[:20]) in "".join(hostile.text)
     assert escape_controls(raw.replace("\n", "")) == raw.replace("\n", "")
@@ -270,7 +270,7 @@ def test_every_value_of_the_json_report_is_on_the_page() -> None:
         failed(3, Reason.TIMEOUT, "30 s without an answer", email=None),
     ]
     raw = rendered(SampleRun(users))
-    words = Page(raw).words
+    words = Parsed(raw).words
     for user in users:
         told = user.record
         for name in FIELDS:
@@ -278,7 +278,7 @@ def test_every_value_of_the_json_report_is_on_the_page() -> None:
         assert all(version.id in words for version in user.finding.versions)
         assert (user.finding.detail or "") in words
         for date in (told.created_at, told.updated_at, told.completed_at, user.finding.latest_version_created_at):
-            assert instant(date) in words
+            assert to_second(date) in words
     assert "u8, u9 and 5 more" in words
     assert f'href="https://replicate.com/{users[0].record.replicate_model_id}"' in raw
 
@@ -323,7 +323,7 @@ def test_past_the_cap_a_line_says_how_many_more_there_are_and_where() -> None:
     users += [failed(n, Reason.STOPPED, None) for n in range(9100, 9102)]
     raw = rendered(SampleRun(users))
     assert raw.count('<tr id="u-') == SHOWN
-    words = Page(raw).words
+    words = Parsed(raw).words
     assert "And 2 more. Could not be checked with all 3 rows: in the CSV and JSON reports" in words
     assert "These are 2 users. Not reached with all 2 rows: in the CSV and JSON reports" in words
 
@@ -471,20 +471,6 @@ def test_nothing_is_compared_where_one_side_is_missing() -> None:
     assert comparison("  ", HASH) is None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "not known"), (0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (252, "4 min 12 s"), (3780, "1 h 3 min")],
-)
-def test_durations_are_read_aloud(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_times_are_utc_and_other_texts_are_left_alone() -> None:
-    assert instant("2026-03-01T12:00:05.123456Z") == "2026-03-01 12:00:05 UTC"
-    assert instant("yesterday") == "yesterday"
-    assert instant(None) == ""
-
-
 def test_hashes_are_shortened_in_the_middle() -> None:
     assert short_hash("a" * 32 + "b" * 32) == "aaaaaaaa…bbbbbbbb"
     assert short_hash("latest") == "latest"
@@ -506,7 +492,7 @@ def test_a_record_without_anything_is_shown_without_blank_labels() -> None:
     user = failed(1, Reason.MISSING_MODEL_ID, None)
     raw = rendered(SampleRun([user.__class__(bare, user.finding)]))
     assert "<dd></dd>" not in raw
-    assert "None" not in Page(raw).words
+    assert "None" not in Parsed(raw).words
 
 
 def test_the_trainings_behind_a_user_are_shown_with_what_they_put_out() -> None:
@@ -540,7 +526,7 @@ def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -
 @pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
 def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUser) -> None:
     plain = AuditedUser(user.record, replace(user.finding, lineage=None, notes=()))
-    words = Page(rendered(SampleRun([plain])).partition("<main")[2]).words  # the script has all words
+    words = Parsed(rendered(SampleRun([plain])).partition("<main")[2]).words  # the script has all words
     for said in ("The verdict rests on", "Real weights URL", "Ended as", "List of trainings", "tr-new"):
         assert said not in words
 
@@ -627,6 +613,6 @@ def test_up_to_that_many_users_everybody_is_listed() -> None:
 
 def test_where_everybody_is_up_to_date_and_there_are_very_many_a_sample_is_all_there_is() -> None:
     raw = rendered(SampleRun([up_to_date(n) for n in range(UP_TO_DATE_SHOWN + 7)]), most=100)
-    words = Page(raw).words
+    words = Parsed(raw).words
     assert 'id="data"' not in raw
     assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports. To write the CSV" in words
