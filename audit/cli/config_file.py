@@ -10,10 +10,11 @@ kept without quotes: `app.Trainings`, `"my.schema".trainings`.
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,11 +135,11 @@ def blaming(name: str) -> Iterator[None]:
         raise SettingsError(f"{name}: {error}", error.next_step or KIND.step) from error
 
 
-def table(document: Mapping[str, object], name: str) -> Mapping[str, object]:
+def table(document: Mapping[str, object], name: str, within: str = "") -> Mapping[str, object]:
     """What stands below `[name]`. Raises SettingsError."""
     found = document.get(name, {})
     if not isinstance(found, dict):
-        raise SettingsError(f"{name} must be a table", f"Write it as [{name}].")
+        raise SettingsError(f"{within}{name} must be a table", f"Write it as [{within}{name}].")
     return found
 
 
@@ -193,33 +194,29 @@ Raw = Mapping[str, object]
 
 def mapping(raw: Raw) -> Tables:
     """Tables as `raw` calls them: `tables`, `columns` and `completed`. Raises SettingsError, which names the key."""
-    known(raw, ("tables", "columns", "completed"), "database")
-    paths = _part(raw, "tables")
-    known(paths, TABLES, "database.tables")
+    _check_keys(raw, ("tables", "columns", "completed"), "database")
+    paths = table(raw, "tables", "database.")
+    _check_keys(paths, TABLES, "database.tables")
     columns = dict[TableName, dict[str, str]]({name: {} for name in TABLES})
-    for table, column, key, own in _columns(_part(raw, "columns")):
-        if column in columns[table]:
-            raise SettingsError(f"{key} says again what {table}.{column} is called", "Remove one of the two.")
-        columns[table][column] = own
+    for name, column, key, own in _columns(table(raw, "columns", "database.")):
+        if column in columns[name]:
+            raise SettingsError(f"{key} says again what {name}.{column} is called", "Remove one of the two.")
+        columns[name][column] = own
     users, models = (_table(name, paths, columns[name]) for name in TABLES)
     return Tables(users=users, user_models=models, completed=_completed(raw))
 
 
-def known(raw: Raw, names: Iterable[str], within: str) -> None:
-    """Raises SettingsError for a key of `raw` that is none of `names`, with the nearest one."""
-    candidates = tuple(names)
+def nearest(key: str, known: Sequence[str]) -> str:
+    """What to do about a key that is none of those that are `known`."""
+    near = get_close_matches(key.casefold(), known, 1)
+    return f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+
+
+def _check_keys(raw: Raw, known: Sequence[str], within: str) -> None:
+    """Raises SettingsError for a key of `raw` that is none of those that are `known`."""
     for key in raw:
-        if key not in candidates:
-            near = get_close_matches(key.casefold(), candidates, 1)
-            step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(candidates)}."
-            raise SettingsError(f"unknown key {within}.{key}", step)
-
-
-def _part(raw: Raw, name: str) -> Raw:
-    part = raw.get(name, {})
-    if not isinstance(part, dict):
-        raise SettingsError(f"database.{name} must be a table, not {part!r}", f"Write it as [database.{name}].")
-    return part
+        if key not in known:
+            raise SettingsError(f"unknown key {within}.{key}", nearest(key, known))
 
 
 def _table(name: TableName, paths: Raw, columns: Mapping[str, str]) -> Table:
@@ -236,15 +233,14 @@ def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
     for key, value in raw.items():
         where = f"database.columns.{key}"
         if key in TABLES:
-            if not isinstance(value, dict):
-                raise SettingsError(f"{where} must be a table, not {value!r}", f"Write it as [{where}].")
-            table: TableName = key
-            known(value, COLUMNS[table], where)
-            for column, own in value.items():
-                yield table, column, f"{where}.{column}", _name(own, f"{where}.{column}")
+            name: TableName = key
+            columns = table(raw, name, "database.columns.")
+            _check_keys(columns, COLUMNS[name], where)
+            for column, own in columns.items():
+                yield name, column, f"{where}.{column}", _name(own, f"{where}.{column}")
             continue
-        known({key: value}, {name: None for table in TABLES for name in COLUMNS[table]}, "database.columns")
-        tables = [table for table in TABLES if key in COLUMNS[table]]
+        _check_keys({key: value}, list(dict.fromkeys(chain(*COLUMNS.values()))), "database.columns")
+        tables = [name for name in TABLES if key in COLUMNS[name]]
         if len(tables) > 1:
             raise SettingsError(
                 f"{where}: both tables have a column {key}",

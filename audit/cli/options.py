@@ -26,6 +26,7 @@ class Whole(click.IntRange):
     """A whole number in digits of ASCII."""
 
     name = "whole number"
+    metavar = "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
@@ -38,11 +39,18 @@ class Number(click.FloatRange):
     """Unlike click's own, no NaN."""
 
     name = "number"
+    metavar = "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
         number = super().convert(value, param, ctx)
         return self.fail(f"{value!r} is not a number", param, ctx) if math.isnan(number) else number
+
+
+class Seconds(Number):
+    """A time."""
+
+    metavar = "S"
 
 
 _TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file."  # noqa: S105
@@ -86,7 +94,7 @@ class Output(FilePath):
     quoted = "[FORMAT=]PATH in quotes"
 
     def __init__(self, formats: tuple[str, ...]) -> None:
-        super().__init__()
+        super().__init__("[FORMAT=]PATH")
         self.formats = formats
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
@@ -177,13 +185,7 @@ users = Setting(
     resumed="same",
     help="Only this e-mail, user id or part of a model id; repeatable.",
 )
-limit = Setting(
-    "--limit",
-    metavar="N",
-    type=Whole(1, 999_999_999),
-    resumed="same",
-    help="Only the first N users: a trial run.",
-)
+limit = Setting("--limit", type=Whole(1, 999_999_999), resumed="same", help="Only the first N users: a trial run.")
 shard = Setting(
     "--shard",
     envvar="SYNC_AUDIT_SHARD",
@@ -203,15 +205,13 @@ order_by = Setting(
 include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Take rows with is_test into account.")
 baseline = Setting(
     "--baseline",
-    metavar="RUN",
-    type=FilePath(),
+    type=FilePath("RUN"),
     resumed="never",
     help="Mark each finding as new, known or resolved since this run file or JSON report.",
 )
 accept = Setting(
     "--accept",
-    metavar="FILE",
-    type=FilePath(),
+    type=FilePath("FILE"),
     show_default="sync-audit-accept.toml, here or above",
     resumed="kept",
     help="Findings that need not be acted on until a day.",
@@ -228,7 +228,6 @@ token = Setting(
     "--token-file",
     "token",
     envvar="REPLICATE_API_TOKEN",
-    metavar="PATH",
     type=Token(),
     missing=("no API token: REPLICATE_API_TOKEN is not set", _TOKEN_STEP),
     help="File that holds the Replicate API token; the variable holds the token itself.",
@@ -252,7 +251,6 @@ mode = Setting(
 )
 verify_sample = Setting(
     "--verify-sample",
-    metavar="N",
     type=Number(0, 100),
     default=1,
     resumed="never",
@@ -275,7 +273,6 @@ trainings_since = Setting(
 concurrency = Setting(
     "--concurrency",
     envvar="SYNC_AUDIT_CONCURRENCY",
-    metavar="N",
     type=Whole(1, 256),
     default=32,
     resumed="kept",
@@ -285,7 +282,6 @@ rate = Setting(
     "--rate",
     "per_minute",
     envvar="SYNC_AUDIT_RATE",
-    metavar="N",
     type=Whole(1, 1_000_000),
     default=2400,
     resumed="kept",
@@ -294,8 +290,7 @@ rate = Setting(
 timeout = Setting(
     "--timeout",
     envvar="SYNC_AUDIT_TIMEOUT",
-    metavar="S",
-    type=Number(0.1, 3600),
+    type=Seconds(0.1, 3600),
     default=30,
     resumed="kept",
     help="Seconds for one attempt, answer included.",
@@ -303,7 +298,6 @@ timeout = Setting(
 retries = Setting(
     "--retries",
     envvar="SYNC_AUDIT_RETRIES",
-    metavar="N",
     type=Whole(0, 20),
     default=4,
     resumed="kept",
@@ -312,8 +306,7 @@ retries = Setting(
 statement_timeout = Setting(
     "--statement-timeout",
     envvar="SYNC_AUDIT_STATEMENT_TIMEOUT",
-    metavar="S",
-    type=Number(1, 86_400),
+    type=Seconds(1, 86_400),
     default=120,
     resumed="never",
     help="Seconds for one statement in PostgreSQL.",
@@ -325,7 +318,6 @@ output = Setting(
     "--output",
     "outputs",
     multiple=True,
-    metavar="[FORMAT=]PATH",
     type=Output(get_args(Format)),
     show_default="HTML and CSV in reports/",
     resumed="kept",
@@ -334,7 +326,6 @@ output = Setting(
 )
 run_file = Setting(
     "--run-file",
-    metavar="PATH",
     type=FilePath(),
     show_default="reports/sync-audit-<UTC time>.sqlite",
     resumed="never",
@@ -342,16 +333,14 @@ run_file = Setting(
 )
 resume = Setting(
     "--resume",
-    metavar="RUN",
     is_eager=True,
-    type=FilePath(),
+    type=FilePath("RUN"),
     refused="it is about one run: write --resume RUN on the command line",
     help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
 run = Setting(
     "--run",
-    metavar="RUN",
-    type=FilePath(),
+    type=FilePath("RUN"),
     refused="options of `sync-audit run` stand at the top level, and --run RUN on the command line",
     help="This run file.",
 )

@@ -32,24 +32,31 @@ _META = "audit.cli.settings"
 
 
 @dataclass
-class _Found:
+class Found:
     """What came up while a command line was parsed."""
 
     file: "ConfigFile | None" = None
+    """The config file that counts."""
     listened: bool = False
+    """The config file has been read, or looked for."""
     problems: dict[str, SettingsError] = field(default_factory=dict)
-    """By parameter; that of the file itself under `config`."""
+    """What is wrong with a value, by parameter; under `config`, with the config file."""
 
 
-def _found(ctx: click.Context) -> _Found:
-    found: _Found = ctx.meta.setdefault(_META, _Found())
-    return found
+def found(ctx: click.Context) -> Found:
+    """What came up for the command of `ctx`."""
+    kept: Found = ctx.meta.setdefault(_META, Found())
+    return kept
 
 
 class FilePath(click.Path):
     """A path, as it was given."""
 
     quoted = "a path in quotes"
+
+    def __init__(self, metavar: str = "PATH") -> None:
+        super().__init__()
+        self.metavar = metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
         """Whether there is such a file is found out when it is used."""
@@ -82,13 +89,15 @@ class Setting(click.Option):
         """`key`: what the config file calls it, where that is not the option's name.
 
         `refused`: why the option's name has no place in a config file. `guard`: raises SettingsError for a text that
-        has none, as it holds a secret. `missing`: what to say, and the next step, where `needed` finds no value.
+        has none, as it holds a secret. `missing`: what to say, and the next step, where `needed` finds no value. The
+        `type` may know the `metavar`.
         """
+        attrs.setdefault("metavar", getattr(attrs.get("type"), "metavar", None))
         if not attrs.keys() & {"is_flag", "multiple", "count", "required"}:
             attrs.setdefault("default", None)  # else click's sentinel for "none" gets into `Context.params`
         super().__init__(names, **{"show_envvar": True, "show_default": True} | attrs)
         self.option = next(name for name in self.opts if name.startswith("--"))
-        self.key = key or self.option[2:]
+        self.key = key or ("" if refused else self.option[2:])
         self.guard, self.missing, self.resumed = guard, missing, resumed
         self.refused = refused
         self.initial: Any = attrs.get("default")
@@ -102,11 +111,6 @@ class Setting(click.Option):
     def named(self) -> str:
         """The option and its variable, "--rate (SYNC_AUDIT_RATE)"."""
         return f"{self.option} ({self.envvar})" if self.envvar else self.option
-
-    @property
-    def has_key(self) -> bool:
-        """Whether a config file may hold it."""
-        return not self.refused or self.key != self.option[2:]
 
     @property
     def wanted(self) -> str:
@@ -153,19 +157,19 @@ class Setting(click.Option):
             problem = self.wrong(ctx, error.message.rstrip("."))
         except SettingsError as error:
             problem = self.wrong(ctx, str(error), error.next_step)
-        _found(ctx).problems[self.id] = problem
+        found(ctx).problems[self.id] = problem
         ctx.params[self.id] = None
         return None, args
 
     def wrong(self, ctx: click.Context, message: str, next_step: str = "") -> SettingsError:
         """An error that names the option, its variable and, where it is from there, the file."""
-        file = file_of(ctx) if ctx.get_parameter_source(self.id) is ParameterSource.DEFAULT_MAP else None
+        file = found(ctx).file if ctx.get_parameter_source(self.id) is ParameterSource.DEFAULT_MAP else None
         without = "" if self.is_flag or self.initial is None else f"Without it, {self.initial} is used."
         return SettingsError(f"{f'{file.name}: ' if file else ''}{self.named}: {message}", next_step or without)
 
     def needed(self, ctx: click.Context) -> Any:
         """The value. Raises SettingsError where it is wrong, or where there is none."""
-        if problem := problems(ctx).get(self.id):
+        if problem := found(ctx).problems.get(self.id):
             raise problem
         if ctx.params[self.id] is None:
             raise SettingsError(*self.missing)
@@ -185,13 +189,8 @@ class Setting(click.Option):
             case ParameterSource.ENVIRONMENT:
                 return str(self.envvar)
             case ParameterSource.DEFAULT_MAP:
-                return f"config {file.name}" if (file := file_of(ctx)) else "config"
+                return f"config {file.name}" if (file := found(ctx).file) else "config"
         return "not set" if self.initial is None else "default"
-
-    def blamed(self, ctx: click.Context) -> str:
-        """The option, and who has given it a value where it was not typed: "--limit (config sync-audit.toml)"."""
-        source = self.source(ctx)
-        return self.option if source == self.option else f"{self.option} ({source})"
 
     def from_file(self, key: str, value: object, folder: Path | None) -> object:
         """The `value` of `key`, as TOML has it, as the option would give it; relative paths are below `folder`.
@@ -223,20 +222,12 @@ def _instead(value: object) -> str:
     return f", not {kind}" if kind else ""
 
 
-class _Everything(Container[str]):
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-EVERYTHING = _Everything()
-"""All keys."""
 CONFIG = Setting(
     "--config",
-    metavar="FILE",
     is_eager=True,
     refused="the file cannot name another one",
     show_default="sync-audit.toml, or [tool.sync-audit] in pyproject.toml, here or above",
-    type=FilePath(),
+    type=FilePath("FILE"),
     help="Read settings from this file.",
 )
 NO_CONFIG = Setting(
@@ -272,7 +263,7 @@ class Command(click.Command):
     @property
     def keys(self) -> dict[str, Setting]:
         """What the config file may hold for it."""
-        return {each.key: each for each in self.settings if each.has_key}
+        return {each.key: each for each in self.settings if each.key}
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do it. Raises SettingsError before, for the first setting that is wrong."""
@@ -290,22 +281,12 @@ class Command(click.Command):
                 formatter.write_dl([record for each in params if (record := each.get_help_record(ctx))])
 
 
-def problems(ctx: click.Context) -> Mapping[str, SettingsError]:
-    """By parameter, what is wrong with a value; under `config`, with the config file."""
-    return _found(ctx).problems
-
-
 def check(ctx: click.Context, unused: Iterable[Setting] = ()) -> None:
     """Raises SettingsError for the first setting that is wrong, unless it is one of those that are `unused`."""
     ignored = {each.id for each in unused}
-    for name, problem in problems(ctx).items():
+    for name, problem in found(ctx).problems.items():
         if name not in ignored:
             raise problem
-
-
-def file_of(ctx: click.Context) -> "ConfigFile | None":
-    """The config file that counts."""
-    return _found(ctx).file
 
 
 def is_typed(ctx: click.Context, name: str) -> bool:
@@ -327,13 +308,13 @@ def refuse(ctx: click.Context, settings: Iterable[Setting], where: str) -> None:
 
 def _listen(ctx: click.Context) -> None:
     """Read the config file, once, check all of it, and have click find in it what the command hears."""
-    found = _found(ctx)
-    if not found.listened:
-        found.listened = True
+    kept = found(ctx)
+    if not kept.listened:
+        kept.listened = True
         try:
-            found.file = _config_file(ctx)
+            kept.file = _config_file(ctx)
         except SettingsError as error:
-            found.problems[CONFIG.id] = error
+            kept.problems[CONFIG.id] = error
 
 
 def _config_file(ctx: click.Context) -> "ConfigFile | None":
@@ -364,7 +345,7 @@ def top_level(commands: Iterable[Command]) -> dict[str, Setting]:
     """What may stand in a config file outside of the tables of commands, by key."""
     keys: dict[str, Setting] = {}
     for each in commands:
-        keys |= {} if each.own is not None else {key: it for key, it in each.keys.items() if key not in keys}
+        keys = keys if each.own is not None else keys | each.keys | keys
     return keys
 
 
@@ -400,14 +381,11 @@ def _heard(ctx: click.Context, file: "ConfigFile") -> dict[str, object]:
 
 
 def _unknown(key: str, within: str, refused: Mapping[str, str], known: Sequence[str]) -> SettingsError:
-    from difflib import get_close_matches
+    from audit.cli.config_file import nearest
 
     option = key.casefold().replace("_", "-")
     if option in refused:
         return SettingsError(f"{within}{key} has no place in a config file: {refused[option]}")
     if _SECRET.search(option) and option not in known:
         return SettingsError(f"{within}{key} has no place in a config file: it sounds like a secret", SHARED)
-    near = get_close_matches(option, known, 1)
-    return SettingsError(
-        f"unknown key {within}{key}", f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-    )
+    return SettingsError(f"unknown key {within}{key}", nearest(option, known))

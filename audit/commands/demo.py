@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audit.cli import options
-from audit.cli.settings import EVERYTHING, Command, Setting
+from audit.cli.settings import Command, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,17 +96,15 @@ For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audi
 """
 
 
-@click.command(
-    "demo",
-    cls=Command,
-    own=EVERYTHING,
-    settings=(
-        options.output.but(show_default="reports/demo.html, .csv and .json"),
-        Setting("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them."),
-        options.exit_zero,
-        *options.talk,
-    ),
+SETTINGS = (
+    options.output.but(show_default="reports/demo.html, .csv and .json"),
+    Setting("--keep", is_flag=True, help="Leave both servers running until Ctrl-C, and print how to reach them."),
+    options.exit_zero,
+    *options.talk,
 )
+
+
+@click.command("demo", cls=Command, own=[each.key for each in SETTINGS], settings=SETTINGS)
 def command(**given: Any) -> "ExitStatus":
     """Audit some 70 made-up users that show every status, reason and note.
 

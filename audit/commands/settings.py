@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from audit.cli import options
-from audit.cli.settings import check, file_of, is_given, refuse
+from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
@@ -108,7 +108,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
     shard, baseline = given["shard"], given["baseline"]
     if shard and given["limit"] is not None:
         raise SettingsError(
-            f"{options.limit.blamed(ctx)} and {options.shard.blamed(ctx)} exclude each other: the first users of each "
+            f"{options.limit.named} and {options.shard.named} exclude each other: the first users of each "
             "shard are not the first users of all",
             "For a trial run leave the shard out; for a part of the users name them with --user.",
         )
@@ -200,7 +200,7 @@ def _refuse_other(name: str, now: str, then: str) -> None:
 
 def _check_tables(ctx: click.Context, info: RunInfo, where: str, next_step: str) -> None:
     """Raises SettingsError where the config file gives tables or columns other names than they had in the run."""
-    file = file_of(ctx)
+    file = found(ctx).file
     if file and file.tables not in (None, info.tables):
         raise SettingsError(f"{file.name} maps tables or columns otherwise than they were {where}", next_step)
 
@@ -208,7 +208,7 @@ def _check_tables(ctx: click.Context, info: RunInfo, where: str, next_step: str)
 def database_of(ctx: click.Context) -> Database:
     """Whose tables are read, called as the config file says. Raises SettingsError where nobody has named it."""
     database: Database = options.database.needed(ctx)
-    file = file_of(ctx)
+    file = found(ctx).file
     return replace(database, tables=(file and file.tables) or PLAIN)
 
 

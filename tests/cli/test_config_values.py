@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from audit.cli.settings import Command, Setting, all_commands, file_of, problems, refusals, top_level
+from audit.cli.settings import Command, Setting, all_commands, found, refusals, top_level
 from audit.commands import cli
 from audit.model.tables import Table
 from tests.support.command_lines import context
@@ -33,11 +33,11 @@ class Said:
 
     def __call__(self, text: str, command: str = "run") -> dict[str, Any]:
         ctx = self.context(text, command)
-        assert not problems(ctx)
+        assert not found(ctx).problems
         return {name: ctx.params[name] for name in ctx.default_map or {} if name in ctx.params}
 
     def refusal(self, text: str, command: str = "run") -> str:
-        problem = next(iter(problems(self.context(text, command)).values()))
+        problem = next(iter(found(self.context(text, command)).problems.values()))
         assert str(problem).startswith(f"{self.path}: ")
         return f"{problem} {problem.next_step}".removeprefix(f"{self.path}: ")
 
@@ -137,13 +137,13 @@ def test_accept_writes_to_the_file_that_run_reads(said: Said) -> None:
 def test_resuming_hears_only_what_is_not_kept_in_the_run_file(said: Said) -> None:
     said.path.write_text('rate = 5\nlimit = 0\nmode = "x"\naccept = "a"\nredact = true\nquiet = true')
     ctx = context("run", "--resume", "x.sqlite", config=said.path)
-    assert (ctx.default_map, dict(problems(ctx))) == ({"redact": True, "quiet": True}, {})
+    assert (ctx.default_map, dict(found(ctx).problems)) == ({"redact": True, "quiet": True}, {})
 
 
 def test_names_of_tables_are_there_only_where_something_is_said_of_them(said: Said) -> None:
     plain, mapped = (
-        file_of(said.context("rate = 1")),
-        file_of(said.context('[database.tables]\nusers = "app.accounts"')),
+        found(said.context("rate = 1")).file,
+        found(said.context('[database.tables]\nusers = "app.accounts"')).file,
     )
     assert plain
     assert mapped

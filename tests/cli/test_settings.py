@@ -8,7 +8,7 @@ import click
 import pytest
 
 from audit.cli import options
-from audit.cli.settings import Command, all_commands, check, is_given, is_typed, problems
+from audit.cli.settings import Command, all_commands, check, found, is_given, is_typed
 from audit.commands import cli
 from audit.errors import SettingsError
 from tests.support.command_lines import context
@@ -56,7 +56,7 @@ def test_the_default_counts_where_nobody_says_anything() -> None:
 
 def test_an_empty_option_is_one(file: Path) -> None:
     ctx = context("run", "--rate", "", environ={"SYNC_AUDIT_RATE": "2"}, config=file)
-    assert str(problems(ctx)["per_minute"]).startswith("--rate (SYNC_AUDIT_RATE): '' is not a valid")
+    assert str(found(ctx).problems["per_minute"]).startswith("--rate (SYNC_AUDIT_RATE): '' is not a valid")
 
 
 def test_where_nobody_has_said_anything_there_is_nothing() -> None:
@@ -106,7 +106,7 @@ def test_a_mistake_names_option_and_variable_and_the_config_file_where_it_is_fro
 
 def test_all_values_are_looked_at_whatever_is_wrong_with_one() -> None:
     ctx = context("run", "--rate", "0", "--timeout", "soon", "--retries", "2")
-    assert list(problems(ctx)) == ["per_minute", "timeout"]
+    assert list(found(ctx).problems) == ["per_minute", "timeout"]
     assert (ctx.params["per_minute"], ctx.params["retries"]) == (None, 2)
     check(ctx, unused=[options.rate, options.timeout])
     with pytest.raises(SettingsError, match="--timeout"):
@@ -121,13 +121,13 @@ def test_what_a_command_hears_from_a_variable_is_named_in_its_help(command: Comm
 
 
 def test_the_help_of_run_is_grouped_and_lists_every_option_once() -> None:
-    found = cli.get_command(click.Context(cli), "run")
-    assert found
-    text = found.get_help(click.Context(found))
+    run = cli.get_command(click.Context(cli), "run")
+    assert run
+    text = run.get_help(click.Context(run))
     headings = re.findall(r"^([A-Z].*):$", text, re.MULTILINE)
     assert headings == ["What is audited", "How it is found out", "Output", "CI", "Options"]
     listed = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
-    assert sorted(listed) == sorted([*(each.opts[-1] for each in found.params), "--help"])
+    assert sorted(listed) == sorted([*(each.opts[-1] for each in run.params), "--help"])
 
 
 def test_no_two_options_share_a_variable_and_a_variable_means_the_same_everywhere() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import audit
-from audit.cli.settings import check, file_of
+from audit.cli.settings import check, found
 from audit.commands.accept import file as accept_file
 from audit.demo import postgres
 from audit.demo.database import load
@@ -176,9 +176,9 @@ def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp
         arguments = ["x.sqlite"] if command == "render" else []
         ctx = context(command, *arguments, environ={"REPLICATE_API_TOKEN": "r8_x"}, config=file)
         check(ctx)
-        found = file_of(ctx)
-        assert found
-        assert ctx.default_map or found.tables or command != "run"
+        read = found(ctx).file
+        assert read
+        assert ctx.default_map or read.tables or command != "run"
 
 
 def test_there_is_a_test_for_each_kind_of_example() -> None:

@@ -51,8 +51,7 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
         Setting(
             "--file",
             key="accept",
-            metavar="FILE",
-            type=FilePath(),
+            type=FilePath("FILE"),
             refused=ONE_ENTRY,
             show_default="accept in the config file; sync-audit-accept.toml",
             help="Where to write.",

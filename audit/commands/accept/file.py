@@ -7,7 +7,6 @@ that is looked at.
 import os
 from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ import tomlkit
 from tomlkit.items import AoT
 
 from audit.cli import options
-from audit.cli.config_file import Kind, above, check_owner, content, is_there, parsed_text, working_directory
+from audit.cli.config_file import Kind, above, check_owner, content, is_there, nearest, parsed_text, working_directory
 from audit.cli.settings import is_given, is_typed
 from audit.errors import AuditError, SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
@@ -57,10 +56,7 @@ def _entry(table: Mapping[str, object], number: int) -> Acceptance:
 def _checked(table: Mapping[str, object]) -> Acceptance:
     for key in table:
         if key not in KEYS:
-            near = get_close_matches(key.casefold(), KEYS, 1)
-            raise SettingsError(
-                f"unknown key {key}", f"Did you mean {near[0]}?" if near else f"There are {', '.join(KEYS)}."
-            )
+            raise SettingsError(f"unknown key {key}", nearest(key, KEYS))
     if ("user" in table) == ("model" in table):
         both = "both user and model" if "user" in table else "neither user nor model"
         raise SettingsError(f"there is {both}", "An entry is about one of them: a user's id or e-mail, or a model id.")
@@ -78,9 +74,7 @@ def reason(code: str) -> Reason:
     refused = _REFUSED.get(code)
     if refused:
         raise SettingsError(f"reason {code} cannot be accepted: {refused}")
-    near = get_close_matches(code.casefold(), ACCEPTABLE, 1)
-    step = f"Did you mean {near[0]}?" if near else f"There are {', '.join(ACCEPTABLE)}."
-    raise SettingsError(f"unknown reason {code!r}", step)
+    raise SettingsError(f"unknown reason {code!r}", nearest(code, ACCEPTABLE))
 
 
 _REFUSED: Mapping[str, str] = {

@@ -1,9 +1,6 @@
-"""Settings, server and tables, judged for `doctor`. Pure."""
-
-from collections.abc import Sequence
+"""Server and tables, judged for `doctor`. Pure."""
 
 from audit.commands.doctor.checks import Group, Result, State, clock_result, failed, skipped
-from audit.commands.doctor.settings import ShownSetting
 from audit.errors import AuditError
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls
@@ -19,25 +16,6 @@ _SERVER_CHECKS = (("database_tls", "encryption"), ("database_role", "role"), ("d
 _CLOCK = ("database_clock", "its clock")
 _TABLES = ("tables", "tables")
 _TABLE_CHECKS = (("optional_columns", "columns"), ("user_id_index", "index"))
-
-
-def settings(found: Sequence[ShownSetting]) -> list[Result]:
-    """One check for each setting."""
-    return [_setting(each) for each in found]
-
-
-def _setting(setting: ShownSetting) -> Result:
-    title = setting.name.removeprefix("--").replace("-", " ") if setting.name.startswith("--") else setting.name
-    shown = f"{escape_controls(setting.value)} ({setting.where})"
-    return Result(
-        group=Group.SETTINGS,
-        name=f"setting_{title.replace(' ', '_').lower()}",
-        title=title,
-        state=State.FAIL if setting.problem else State.OK,
-        figure=escape_controls(setting.problem) if setting.problem else shown,
-        next_step=escape_controls(setting.next_step) if setting.problem else "",
-        data={"value": setting.value or None, "origin": setting.origin, "where": setting.where},
-    )
 
 
 def database(

@@ -55,7 +55,7 @@ def _judged(settings: DoctorSettings, looked: Inspection, asked: Asked | None, s
     uncounted = looked.error if tables is not None else None  # any earlier error is one of the database's own
     return Diagnosis(
         (
-            *diagnosis_database.settings(settings.found),
+            *settings.found,
             *diagnosis_database.database(server, tables, looked.error, names),
             *diagnosis_people.people(people, uncounted, names),
             *diagnosis_replicate.replicate(asked, people, server),

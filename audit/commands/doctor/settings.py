@@ -11,7 +11,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import click
-import msgspec
 from click.core import ParameterSource
 
 from audit.cli import options
@@ -20,18 +19,19 @@ from audit.cli.settings import (
     NO_CONFIG,
     Setting,
     all_commands,
-    file_of,
+    found,
     is_given,
     is_typed,
-    problems,
     top_level,
 )
+from audit.commands.doctor.checks import Group, Result, State
 from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
 from audit.model.run import Shard
 from audit.model.shard import spelled
 from audit.model.sql import quoted
 from audit.model.tables import PLAIN, Tables
+from audit.model.text import escape_controls
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
 
@@ -48,25 +48,11 @@ _SHOWN = (options.database, options.token, options.base_url, *_NUMBERS)
 """Those that are always shown."""
 
 
-class ShownSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting, and who has set it."""
-
-    name: str
-    """Of the option, or of the variable where there is no option."""
-    value: str
-    """As shown to a person; of a secret only its shape."""
-    origin: Origin
-    where: str
-    """"--rate", "SYNC_AUDIT_RATE", "default"."""
-    problem: str | None = None
-    next_step: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class DoctorSettings:
     """What can be used; None where it is missing or wrong, and `found` then says why."""
 
-    found: tuple[ShownSetting, ...]
+    found: tuple[Result, ...]
     database: Database | None
     token: str | None = field(repr=False)
     base_url: str | None
@@ -86,7 +72,7 @@ class DoctorSettings:
 
 def doctor_settings(ctx: click.Context) -> DoctorSettings:
     """Settings of `doctor`; those that other commands alone have are shown where somebody has given them."""
-    found = [
+    shown = [
         _config_file(ctx),
         _setting(ctx, options.database, _shown_database),
         _setting(ctx, options.token, shape, "API token"),
@@ -100,15 +86,15 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
     except SettingsError as wrong:
         value, error = "", wrong
     if given["base_url"] and any(name.lower() == "https_proxy" and os.environ[name] for name in os.environ):
-        found.append(_shown("HTTPS_PROXY", value, error, "environment", "HTTPS_PROXY"))
-    found += [_setting(ctx, each, _shown_number) for each in _NUMBERS]
-    found += [_setting(ctx, each, partial(_shown_other, ctx, each)) for each in _others(ctx)]
-    file = file_of(ctx)
+        shown.append(_shown("HTTPS_PROXY", value, error, "environment", "HTTPS_PROXY"))
+    shown += [_setting(ctx, each, _shown_number) for each in _NUMBERS]
+    shown += [_setting(ctx, each, partial(_shown_other, ctx, each)) for each in _others(ctx)]
+    file = found(ctx).file
     if file and file.tables:
-        found += _mapped(file.tables, f"config {file.name}")
+        shown += _mapped(file.tables, f"config {file.name}")
     usable = {each.id: each.initial if given[each.id] is None else given[each.id] for each in _NUMBERS}
     return DoctorSettings(
-        found=tuple(found),
+        found=tuple(shown),
         database=database_of(ctx) if given["database"] else None,
         token=given["token"],
         base_url=given["base_url"],
@@ -120,7 +106,7 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
     )
 
 
-def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], name: str = "") -> ShownSetting:
+def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], name: str = "") -> Result:
     each.look_up(ctx)
     source = each.source(ctx)
     origin = _ORIGINS.get(ctx.get_parameter_source(each.id), "nowhere" if source == "not set" else "default")
@@ -130,13 +116,21 @@ def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], nam
         return _shown(name or each.option, "", error, origin, source)
 
 
-def _shown(name: str, value: str, error: SettingsError | None, origin: Origin, where: str) -> ShownSetting:
-    problem = {"problem": str(error), "next_step": error.next_step} if error else {}
-    return ShownSetting(name=name, value=value, origin=origin, where=where, **problem)
+def _shown(name: str, value: str, error: SettingsError | None, origin: Origin, where: str) -> Result:
+    title = name[2:].replace("-", " ") if name.startswith("--") else name
+    return Result(
+        group=Group.SETTINGS,
+        name=f"setting_{title.replace(' ', '_').lower()}",
+        title=title,
+        state=State.FAIL if error else State.OK,
+        figure=escape_controls(str(error or f"{value} ({where})")),
+        next_step=escape_controls(error.next_step) if error else "",
+        data={"value": value or None, "origin": origin, "where": where},
+    )
 
 
-def _config_file(ctx: click.Context) -> ShownSetting:
-    file, error = file_of(ctx), problems(ctx).get(CONFIG.id)
+def _config_file(ctx: click.Context) -> Result:
+    file, error = found(ctx).file, found(ctx).problems.get(CONFIG.id)
     typed = next((each.option for each in (CONFIG, NO_CONFIG) if is_typed(ctx, each.id)), "")
     if file or error:
         return _shown(
@@ -172,7 +166,7 @@ def shape(secret: str) -> str:
     return f"set, {f'{PREFIX}…, ' if known else ''}{len(secret)} characters{'' if known else f', not {PREFIX}…'}"
 
 
-def _mapped(tables: Tables, where: str) -> Iterator[ShownSetting]:
+def _mapped(tables: Tables, where: str) -> Iterator[Result]:
     """What is called otherwise, or stands for completed."""
     both = (tables.users, tables.user_models)
     columns = [f"{table.name}.{column} = {quoted(own)}" for table in both for column, own in table.mapped]

@@ -46,7 +46,6 @@ OF_THE_PLAN = (
     Setting(
         "-o",
         "--output",
-        metavar="PATH",
         type=FilePath(),
         help="Write the plan as JSON too; - is standard output.",
     ),
@@ -83,8 +82,7 @@ OF_CHANGES = (
             ),
             Setting(
                 "--undo",
-                metavar="FILE",
-                type=FilePath(),
+                type=FilePath("FILE"),
                 refused=CHANGES.format("--undo FILE"),
                 help="Put back what an ...-undo.sql says; no RUN then.",
             ),

@@ -287,15 +287,15 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
         "HTTPS_PROXY": "http://me:hunter2@proxy.example:3128",
     }
     settings = doctors(environ, "--concurrency", "7")
-    found = {each.name: (each.value, each.where) for each in settings.found}
+    found = {each.title: (each.data["value"], each.data["where"]) for each in settings.found}
     assert found["API token"] == ("set, r8_…, 40 characters", "REPLICATE_API_TOKEN")
-    assert found["--database-url"] == ("db.example.com/shop, user me, password set", "DATABASE_URL")
-    assert found["--base-url"] == ("https://api.replicate.com/v1", "default")
-    assert found["--rate"] == ("99", "SYNC_AUDIT_RATE")
-    assert found["--concurrency"] == ("7", "--concurrency")
+    assert found["database url"] == ("db.example.com/shop, user me, password set", "DATABASE_URL")
+    assert found["base url"] == ("https://api.replicate.com/v1", "default")
+    assert found["rate"] == ("99", "SYNC_AUDIT_RATE")
+    assert found["concurrency"] == ("7", "--concurrency")
     assert found["HTTPS_PROXY"] == ("proxy.example:3128, password set", "HTTPS_PROXY")
-    (wrong,) = [each for each in settings.found if each.problem]
-    assert "--retries (SYNC_AUDIT_RETRIES)" in (wrong.problem or "")
+    (wrong,) = [each for each in settings.found if each.state is State.FAIL]
+    assert "--retries (SYNC_AUDIT_RETRIES)" in wrong.figure
     assert settings.concurrency == 7
     for secret in (TOKEN, PASSWORD, "hunter2"):
         assert secret not in repr(settings)
