@@ -356,8 +356,8 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Ser
     changes = {"baseline": tmp_path / "old.json", "fail_on": "new", "outputs": ()}
     with audit(servers.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as run_file:
         outcome = reporting.report(run_file, [])
-        marks = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
-        assert (marks[BEHIND], marks[GONE]) == (("new", True), ("new", True))
+        states = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
+        assert (states[BEHIND], states[GONE]) == (("new", True), ("new", True))
         assert outcome.since_baseline
         assert (
             outcome.since_baseline.states["new"],

@@ -1,4 +1,4 @@
-"""The file of acceptances: what may stand in it, what is said of what may not, and how an entry gets into it."""
+"""The file of acceptances: what may stand in it, the message about what may not, and how an entry gets into it."""
 
 import os
 import tomllib
@@ -85,9 +85,9 @@ def test_an_empty_file_accepts_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_file_entry_and_key(old: str, new: str, words: str, tmp_path: Path) -> None:
-    said = refusal(ENTRY.replace(old, new), tmp_path)
-    assert words in said
-    assert NAME in said
+    message = refusal(ENTRY.replace(old, new), tmp_path)
+    assert words in message
+    assert NAME in message
 
 
 def test_the_entry_that_is_wrong_is_counted(tmp_path: Path) -> None:
@@ -159,16 +159,16 @@ until = 2026-12-31
 
 
 def test_an_entry_is_added_at_the_end_and_all_else_stays_as_it_is() -> None:
-    after, said, replaced = edited(MINE, entries(tomllib.loads(MINE)), entry(), frozenset({"user-00007"}))
+    after, listed, replaced = edited(MINE, entries(tomllib.loads(MINE)), entry(), frozenset({"user-00007"}))
     assert after == MINE + "\n" + block(entry()) + "\n"
-    assert (len(said), replaced) == (3, None)
+    assert (len(listed), replaced) == (3, None)
 
 
 def test_an_entry_on_the_same_user_and_reason_is_changed_in_its_place() -> None:
     there = entries(tomllib.loads(MINE))
-    after, said, replaced = edited(MINE, there, entry(author="Bo"), frozenset({"user-00007", "anna@example.com"}))
+    after, listed, replaced = edited(MINE, there, entry(author="Bo"), frozenset({"user-00007", "anna@example.com"}))
     assert replaced == there[0]
-    assert entries(tomllib.loads(after)) == said == (entry(author="Bo"), there[1])
+    assert entries(tomllib.loads(after)) == listed == (entry(author="Bo"), there[1])
     changed = ["until", "user", "version", "because", "author"]
     kept = [line for line in MINE.splitlines() if not any(line.startswith(key) for key in changed)]
     assert [line for line in after.splitlines() if line in kept] == kept
@@ -208,8 +208,8 @@ def test_however_a_file_is_written_the_entry_gets_into_it(before: str, tmp_path:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ids(HOSTILE))
 def test_any_text_comes_back_as_it_was(text: str, tmp_path: Path) -> None:
-    said = text.encode("utf-8", "ignore").decode().strip()[:50_000] or "x"
-    wanted = entry(user=said, because=said, author=said, version=said)
+    written = text.encode("utf-8", "ignore").decode().strip()[:50_000] or "x"
+    wanted = entry(user=written, because=written, author=written, version=written)
     write(tmp_path / NAME, wanted, NOBODY)
     write(tmp_path / NAME, entry(), NOBODY)
     assert read(tmp_path / NAME).entries == (wanted, entry())
@@ -222,9 +222,9 @@ def test_what_is_written_can_be_read(text: str, day: date) -> None:
     except UnicodeEncodeError:
         return  # the command refuses it
     wanted = entry(because=text, until=day.isoformat())
-    after, said, _ = edited(MINE, entries(tomllib.loads(MINE)), wanted, frozenset({"anna@example.com"}))
-    assert entries(tomllib.loads(after)) == said
-    assert wanted in said
+    after, listed, _ = edited(MINE, entries(tomllib.loads(MINE)), wanted, frozenset({"anna@example.com"}))
+    assert entries(tomllib.loads(after)) == listed
+    assert wanted in listed
 
 
 @pytest.mark.parametrize("broken", ["[[accept", ENTRY + "x = 1\n"], ids=["TOML", "key"])
