@@ -14,13 +14,13 @@ import pytest
 import audit
 from audit.cli.settings import check, found
 from audit.commands.accept import file as accept_file
-from audit.demo import postgres
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.model.tables import COLUMNS
 from tests import ROOT
 from tests.docs import licences, reference
+from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.command_lines import context
 from tests.support.database_rows import execute
@@ -118,9 +118,9 @@ def test_the_examples_of_a_document_run(path: Path, place: Servers, shell: Shell
     command = programs / "sync-audit"
     command.write_text(f"#!/bin/sh\n{WAIT}\n{shell.script()}")
     command.chmod(0o755)
-    binaries = os.environ.get("SYNC_AUDIT_PG_BIN") or postgres._from_wheel()  # psql is there
+    binaries = Path(psql.binary()).parent  # first, as Debian's own psql may do nothing but ask for a real one
     environ = shell.all_environ(
-        place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{os.environ['PATH']}:{binaries}"}
+        place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{binaries}:{os.environ['PATH']}"}
     )
     done = subprocess.run(
         ["bash", "-c", script(path, shell.folder)],
