@@ -15,7 +15,7 @@ from audit.model.codes import FailOn, Format, Mode, OrderBy
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
-    from audit.model.run import Shard
+    from audit.model.shard import Shard
     from audit.postgres.url import Database
 
 

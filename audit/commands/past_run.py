@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
-from audit.model.shard import is_part
+from audit.model.run import is_narrowed
 from audit.model.text import os_cause
 from audit.report import json_reader
 from audit.runfile import RunFile
@@ -75,5 +75,5 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         redacted=info.redacted,
         shard=info.shard,
         users=users,
-        expected=None if is_part(info.filters, info.shard) else population.users_with_completed_model,
+        expected=None if is_narrowed(info.filters, info.shard) else population.users_with_completed_model,
     )

@@ -20,8 +20,8 @@ from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
 from audit.model.replies import TrainingsRead
-from audit.model.run import Choices, Filters, RunInfo, Shard
-from audit.model.shard import spelled
+from audit.model.run import Choices, Filters, RunInfo
+from audit.model.shard import Shard
 from audit.model.tables import PLAIN
 from audit.model.times import utc_text
 from audit.postgres.url import Database
@@ -270,7 +270,7 @@ def _asking(ctx: click.Context, base_url: str) -> dict[str, Any]:
 
 def _plain(value: object) -> str:
     if isinstance(value, Shard):
-        return spelled(value)
+        return str(value)
     if isinstance(value, tuple):
         return ", ".join(value) or "not given"
     return "not given" if value is None or value is False else "given" if value is True else str(value)

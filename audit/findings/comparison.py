@@ -15,8 +15,8 @@ from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.replies import Account
-from audit.model.run import Filters, Shard
-from audit.model.shard import named
+from audit.model.run import Filters
+from audit.model.shard import Shard
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         parts = f"OLD is about {_part(old)} and NEW about {_part(new)}"
         yield f"{parts}: who is in one may only be left out of the other."
     elif new.shard:
-        yield f"Both are {named(new.shard)}: who has another model now may only have gone to another shard, or come."
+        yield f"Both are {new.shard.label}: who has another model now may only have gone to another shard, or come."
 
 
 def _of_the_earlier(old: ComparedRun) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _narrowed_otherwise(old: ComparedRun, new: ComparedRun) -> bool:
 
 
 def _part(run: ComparedRun) -> str:
-    return named(run.shard) if run.shard else "all models"
+    return run.shard.label if run.shard else "all models"
 
 
 def _moment(text: str) -> float:

@@ -1,13 +1,16 @@
 """What is known of a run as a whole."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from audit.model.codes import FailOn, Format, OrderBy
-from audit.model.findings import Acceptances
+from audit.model.findings import Acceptances, Summary
 from audit.model.replies import Account, Requests, TrainingsRead
+from audit.model.shard import Shard, missing_shards_text
 from audit.model.tables import PLAIN, Column, Tables
+from audit.model.users import Population
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """Older run files do not say it."""
 
 
+EndState = Literal["complete", "interrupted", "stopped"]
 RunState = Literal["running", "complete", "interrupted", "stopped"]
 
 
@@ -47,20 +51,11 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """As it was given: a run file or a JSON report."""
 
 
-class Shard(msgspec.Struct, frozen=True):
-    """A part of the models: one run of several that share the work."""
-
-    number: int
-    """From 1."""
-    of: int
-    """How many there are."""
-
-
 class ShardRun(msgspec.Struct, frozen=True, kw_only=True):
     """The run of one shard, as it was when all of them were merged; all but number and state are null where missing."""
 
     number: int
-    state: Literal["complete", "interrupted", "stopped", "missing"]
+    state: EndState | Literal["missing"]
     id: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
@@ -104,6 +99,34 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Those that this run was merged from, by number, the missing ones among them; else none."""
 
     @property
-    def ended_as(self) -> RunState:
+    def ended_as(self) -> EndState:
         """`state` for reports: a run that still says "running" was killed, and so interrupted."""
         return "interrupted" if self.state == "running" else self.state
+
+    @property
+    def missing_shards(self) -> tuple[Shard, ...]:
+        """Those that a merged run lacks; () for any other run."""
+        return tuple(Shard(each.number, len(self.shards)) for each in self.shards if each.state == "missing")
+
+
+def is_narrowed(filters: Filters, shard: Shard | None) -> bool:
+    """Whether a run with these may lack users who have a completed model."""
+    return bool(filters.users) or filters.limit is not None or shard is not None
+
+
+def permanent_gaps(info: RunInfo, population: Population | None, summary: Callable[[], Summary]) -> tuple[str, ...]:
+    """Why a merged run can never be complete, whoever else is asked for: clauses for a person; () for any other run.
+
+    `summary` is called only where it is needed, as it reads the whole run file.
+    """
+    if not info.shards:
+        return ()
+    if missing := info.missing_shards:
+        them = "its users" if len(missing) == 1 else "their users"
+        named = missing_shards_text([each.number for each in missing], len(info.shards))
+        return (f"{named}, and nothing is known of {them}",)
+    if info.filters.users or population is None:
+        return ()
+    lost = population.users_with_completed_model - summary().total
+    users = "1 user is" if lost == 1 else f"{lost:,} users are"
+    return (f"{users} in no shard, as the database changed while they were read",) if lost > 0 else ()

@@ -13,8 +13,8 @@ import asyncpg
 
 from audit.errors import SettingsError
 from audit.model.codes import OrderBy
-from audit.model.run import Filters, Shard
-from audit.model.shard import HASHED
+from audit.model.run import Filters
+from audit.model.shard import HASHED, Shard
 from audit.model.tables import Column
 from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (

@@ -14,8 +14,8 @@ import msgspec
 from audit.errors import ReportError
 from audit.findings.comparison import ComparedRun, UserSnapshot
 from audit.model.replies import Account
-from audit.model.run import Filters, Shard
-from audit.model.shard import is_part
+from audit.model.run import Filters, is_narrowed
+from audit.model.shard import Shard
 from audit.model.text import os_cause
 from audit.report.json_report import SCHEMA_VERSION
 
@@ -112,7 +112,7 @@ def _checked(blocks: dict[str, Any], users: int | None, path: str) -> ComparedRu
 def _expected(blocks: dict[str, Any], run: _Run) -> int | None:
     population = blocks.get("population")
     count = population.get("users_with_completed_model") if isinstance(population, dict) else None
-    return count if isinstance(count, int) and not is_part(run.filters, run.shard) else None
+    return count if isinstance(count, int) and not is_narrowed(run.filters, run.shard) else None
 
 
 class _Window:

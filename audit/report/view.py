@@ -11,8 +11,7 @@ from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
 from audit.findings.exit_codes import since_baseline
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, Summary
-from audit.model.run import RunInfo
-from audit.model.shard import is_part
+from audit.model.run import RunInfo, is_narrowed
 from audit.model.times import parse_utc
 from audit.model.users import Population
 from audit.report.redaction import redacted_accepted, redacted_run, redacted_user
@@ -99,6 +98,6 @@ class RunView:
 def _accepted(reader: RunReader, info: RunInfo) -> Accepted:
     if not info.acceptances:
         return Accepted()
-    whole = info.state == "complete" and not is_part(info.filters, info.shard)
+    whole = info.state == "complete" and not is_narrowed(info.filters, info.shard)
     users = chain.from_iterable(map(reader.users, ATTENTION))
     return AcceptanceMatcher(info.acceptances, day_of(info)).tally(users, whole=whole)

@@ -12,7 +12,6 @@ from audit.model.codes import Status
 from audit.model.findings import Acceptance, BaselineState
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
-from audit.model.shard import named, share
 from audit.model.times import duration, to_second
 from audit.model.users import ModelRecord
 from audit.report.view import RunView
@@ -135,7 +134,7 @@ def narrowed(run: RunInfo) -> str:
     if run.filters.limit is not None:
         parts.append(f"to the first {counted(run.filters.limit, 'user')}")
     if run.shard:
-        parts.append(f"to {named(run.shard)}: {share(run.shard)}")
+        parts.append(f"to {run.shard.label}: {run.shard.share}")
     return " and ".join(parts)
 
 

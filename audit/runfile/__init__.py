@@ -1,12 +1,13 @@
-"""The run file, one SQLite file; the only place that says sqlite3.
+"""The run file: one SQLite file that holds a run, from which it is finished, reported, merged and repaired.
 
-`book` is what others use, `journal` its part about repairs, `storage` the file itself, `salvage` what is left of a
-damaged one; `shards` makes one file of several, row by row, with `copies`.
+`file` is what others use; `journal`, `trainings` and `baseline` are its parts; `sqlite` is the file as such; `salvage`
+reads what is left of a damaged one; `merge` makes one of the files of shards; `run_join` puts the users of two runs
+side by side. Only this package imports sqlite3.
 """
 
 from audit.runfile.file import RunFile
-from audit.runfile.repairs import JournalEntry
+from audit.runfile.journal import JournalEntry
 from audit.runfile.salvage import open_salvaged
-from audit.runfile.sqlite import ELSEWHERE, DamagedError, check_free
+from audit.runfile.sqlite import NOTHING_KEPT, DamagedError, check_free
 
-__all__ = ["ELSEWHERE", "DamagedError", "JournalEntry", "RunFile", "check_free", "open_salvaged"]
+__all__ = ["NOTHING_KEPT", "DamagedError", "JournalEntry", "RunFile", "check_free", "open_salvaged"]

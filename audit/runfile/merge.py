@@ -1,27 +1,48 @@
-"""Run files of shards -> one: everybody in the source's order, a few rows in memory."""
+"""The run files of shards, made one: everybody in the order of the database, a few rows in memory."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from audit.errors import RunFileError
-from audit.model.run import Shard
-from audit.model.shard import named, number_of
+from audit.model.shard import Shard, shard_number
 from audit.model.text import escape_controls
 from audit.model.times import epoch_seconds
+from audit.model.users import ModelRecord
 from audit.runfile.file import RunFile
-from audit.runfile.rows import Row
+
+_RECORD = msgspec.json.Decoder(ModelRecord)
+_COLUMNS = "model, outcome, rank, reason, notes, record, finding, checked_at"
+_IN_TWO = "SELECT 1 FROM audited GROUP BY json_extract(record, '$.user_id') HAVING count(*) > 1 LIMIT 1"
+_REMOVE_OLDER = """
+DELETE FROM audited WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY json_extract(record, '$.user_id') ORDER BY begun(record) DESC)
+            AS place FROM audited
+    ) WHERE place > 1
+)
+"""
+
+
+class _Row(NamedTuple):
+    """A user as the file has it."""
+
+    record: ModelRecord
+    columns: tuple[object, ...]
 
 
 @contextmanager
-def untouched(path: Path) -> Iterator[RunFile]:
-    """An existing run file, whole, of which nothing changes, not even where its run was killed. Raises RunFileError."""
+def open_unchanged(path: Path) -> Iterator[RunFile]:
+    """An existing, undamaged run file; nothing in it changes, not even if its run was killed. Raises RunFileError."""
     shared = path.with_name(f"{path.name}-shm")  # SQLite makes one to read the log of a killed run
     was_there = shared.exists()
     try:
         with RunFile.open(path, "ro") as run_file:
-            run_file.copies.check_whole()
+            run_file.storage.check_integrity()
             yield run_file
     finally:
         if not was_there:
@@ -29,40 +50,57 @@ def untouched(path: Path) -> Iterator[RunFile]:
                 shared.unlink()
 
 
-def join(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
+def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
     """Fill the new run file `into` with everything that is known of users; returns how many were in two shards.
 
-    To be called within its `loading`. Raises RunFileError where a row is in a shard that it does not belong to.
+    Of these the shard that was begun later counts. To be called within `into.loading()`. Raises RunFileError where a
+    user is in a shard that does not have the user's model.
     """
-    copies = into.copies
-    rows = (_belonging(shard, run_file) for shard, run_file in shards.items())
-    copies.take_users(heapq.merge(*rows, key=_place))
-    ledgers = sorted(
+    rows = (_users_of(shard, run_file) for shard, run_file in shards.items())
+    _insert_users(into, heapq.merge(*rows, key=_report_order))
+    by_reading = sorted(
         shards.values(), key=lambda run_file: (run_file.info.trainings and run_file.info.trainings.began_at) or ""
     )
-    for run_file in ledgers:  # of a training that was read twice what was read last holds
-        copies.take_trainings(run_file.copies.trainings())
-    first = ledgers[0]
+    for run_file in by_reading:  # of a training that two have read, what was read last counts
+        into.trainings.copy(run_file.trainings.rows())
+    first = by_reading[0]
     if first.info.baseline:
-        copies.take_baseline(first.copies.baseline())
+        into.baseline.copy(first.baseline.rows())
     begun = {shard.number: epoch_seconds(run_file.info.started_at) for shard, run_file in shards.items()}
     of = next(iter(shards)).of
-    return copies.remove_doubled(lambda record: begun[number_of(record, of)])
+    return _remove_duplicates(into, lambda record: begun[shard_number(_RECORD.decode(record), of)])
 
 
-def _belonging(shard: Shard, run_file: RunFile) -> Iterator[Row]:
-    for row in run_file.copies.users():
-        number = number_of(row.record, shard.of)
-        if number != shard.number:
-            other = named(Shard(number, shard.of))
-            raise RunFileError(
-                f"{run_file.path} is {named(shard)}, but user {escape_controls(row.record.user_id)} in it belongs to "
-                f"{other}",
-                "It was changed, or put together by hand: run that shard again.",
-            )
-        yield row
+def _users_of(shard: Shard, run_file: RunFile) -> Iterator[_Row]:
+    with run_file.storage.reading():
+        for columns in run_file.storage.connection.execute(f"SELECT {_COLUMNS} FROM audited ORDER BY id"):  # noqa: S608 - a constant
+            row = _Row(_RECORD.decode(columns[5]), columns)
+            number = shard_number(row.record, shard.of)
+            if number != shard.number:
+                user, other = escape_controls(row.record.user_id), Shard(number, shard.of).label
+                raise RunFileError(
+                    f"{run_file.path} is {shard.label}, but user {user} in it belongs to {other}",
+                    "It was changed, or put together by hand: run that shard again.",
+                )
+            yield row
 
 
-def _place(row: Row) -> tuple[bool, str, str]:
+def _report_order(row: _Row) -> tuple[bool, str, str]:
     """By code point, as PostgreSQL sorts bytes of UTF-8."""
     return row.record.email is None, row.record.email or "", row.record.user_id
+
+
+def _insert_users(into: RunFile, rows: Iterable[_Row]) -> None:
+    insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+    with into.storage.translate_errors():
+        into.storage.connection.executemany(insert, (row.columns for row in rows))
+
+
+def _remove_duplicates(into: RunFile, begun: Callable[[str], float]) -> int:
+    """Keep, of the rows of each user, the one whose shard was begun last, and return how many went."""
+    with into.storage.translate_errors():
+        connection = into.storage.connection
+        if not connection.execute(_IN_TWO).fetchone():
+            return 0
+        connection.create_function("begun", 1, begun, deterministic=True)
+        return connection.execute(_REMOVE_OLDER).rowcount

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged run file, as a run file of its own that is gone when it is closed."""
+"""What can still be read of a damaged run file, as a temporary run file."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from audit.errors import RunFileError
 from audit.model.findings import Finding
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
-from audit.runfile import baseline as marks
-from audit.runfile import sqlite as storage
+from audit.runfile.baseline import BaselineTable
 from audit.runfile.file import RunFile, columns
+from audit.runfile.sqlite import SCHEMA, Storage
 
 _COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
 _GIVE_UP_AFTER = 100_000
@@ -21,26 +21,27 @@ _GIVE_UP_AFTER = 100_000
 
 
 def open_salvaged(path: Path) -> RunFile:
-    """Every user of the run file at `path` that can be read, in a temporary run file.
+    """Every user of the run file at `path` that can be read, in a run file that is gone when it is closed.
 
     Its run is "stopped", with the damage as the reason. Raises RunFileError where not even the run itself can be read.
     """
-    damaged = storage.connect(path)
+    storage = Storage.connect(path)
+    damaged = storage.connection
     # Nothing is written to it; but only so does SQLite read what there is of a file that has lost its end.
     damaged.execute("PRAGMA writable_schema = ON")
     # An empty name is a private file on disk that SQLite removes itself: a run may not fit into memory.
     copy = sqlite3.connect("", isolation_level=None)
-    copy.executescript(storage.SCHEMA)
+    copy.executescript(SCHEMA)
     try:
         runs = damaged.execute("SELECT name, value FROM run").fetchall()
         copy.executemany("INSERT INTO run VALUES (?, ?)", runs)
         copy.execute("BEGIN")
         insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
         copy.executemany(insert, _readable(damaged))
-        compared = marks.copied(damaged, copy)
+        run_file = RunFile(Storage(path, copy))
+        with_baseline = _copy_baseline(storage, run_file)
         copy.execute("COMMIT")
-        run_file = RunFile(path, copy)
-        run_file.save_info(_marked(run_file, compared=compared))
+        run_file.save_info(_salvaged_info(run_file, with_baseline=with_baseline))
     except (sqlite3.Error, RunFileError, msgspec.MsgspecError) as error:
         copy.close()
         if "full" in str(error):
@@ -54,11 +55,20 @@ def open_salvaged(path: Path) -> RunFile:
     return run_file
 
 
-def _marked(run_file: RunFile, *, compared: bool) -> RunInfo:
+def _copy_baseline(damaged: Storage, run_file: RunFile) -> bool:
+    """Whether all of the earlier run could be read; False where there is none."""
+    try:
+        run_file.baseline.copy(list(BaselineTable(damaged).rows()))
+    except (sqlite3.DatabaseError, RunFileError):
+        return False
+    return True
+
+
+def _salvaged_info(run_file: RunFile, *, with_baseline: bool) -> RunInfo:
     info = run_file.info
     count = run_file.summary().total
     reason = f"the run file was damaged: {count:,} users could still be read"
-    baseline = info.baseline if compared else None
+    baseline = info.baseline if with_baseline else None
     return msgspec.structs.replace(info, state="stopped", stop_reason=reason, baseline=baseline)
 
 

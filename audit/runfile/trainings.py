@@ -1,8 +1,6 @@
 """The account's trainings in a run file: put in page by page, looked up for one record at a time."""
 
-import sqlite3
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -10,29 +8,30 @@ from audit.model.ids import recorded_hash
 from audit.model.replies import Training
 from audit.model.times import parse_utc
 from audit.model.users import ModelRecord
-from audit.runfile import sqlite as storage
+from audit.runfile.sqlite import Storage
 
 _TRAINING = msgspec.json.Decoder(Training)
 _ENCODER = msgspec.json.Encoder()
+_INSERT = "INSERT OR REPLACE INTO training VALUES (?, ?, ?, ?, ?, ?)"
 
 
-class Trainings:
-    """Part of an open run file. Every method raises `RunFileError` where SQLite or the disk fails."""
+class TrainingTable:
+    """The trainings that were read. Every method raises `RunFileError` where SQLite or the disk fails.
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._db = connection
+    What writes is to be called within a transaction of the run file. Whatever has the same id is replaced.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._db = storage.connection
 
     def add(self, page: Iterable[Training]) -> int:
-        """Keep the trainings of a page; one that is there already is replaced. Returns how many were new.
-
-        To be called within a transaction.
-        """
+        """Insert the trainings of a page, and return how many of them were new."""
         rows = {training.id: _row(training) for training in page}
-        with storage.translated(self._path):
+        with self._storage.translate_errors():
             query = "SELECT count(*) FROM training WHERE id IN (SELECT value FROM json_each(?))"
             (known,) = self._db.execute(query, (_ENCODER.encode(list(rows)).decode(),)).fetchone()
-            self._db.executemany("INSERT OR REPLACE INTO training VALUES (?, ?, ?, ?, ?, ?)", rows.values())
+            self._db.executemany(_INSERT, rows.values())
             return len(rows) - int(known)
 
     def about(self, record: ModelRecord, latest_version: str | None) -> tuple[Training, ...]:
@@ -48,15 +47,30 @@ class Trainings:
             record.later_training_id,
         )
         query = "SELECT training FROM training WHERE version IN (?, ?) OR weights = ? OR id IN (?, ?) ORDER BY id"
-        with storage.read(self._path):
+        with self._storage.reading():
             return tuple(_TRAINING.decode(text) for (text,) in self._db.execute(query, values))
 
     def newest(self, model: str) -> Training | None:
         """The last one that put a version into `model`, whatever its case; where two ended together, the greater id."""
         query = "SELECT training FROM training WHERE model = ? ORDER BY ended DESC, id DESC LIMIT 1"
-        with storage.read(self._path):
+        with self._storage.reading():
             row = self._db.execute(query, (model.casefold(),)).fetchone()
             return _TRAINING.decode(row[0]) if row else None
+
+    def count(self) -> int:
+        """How many different ones there are."""
+        with self._storage.translate_errors():
+            return int(self._db.execute("SELECT count(*) FROM training").fetchone()[0])
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """All of them, for `copy` of another file."""
+        with self._storage.reading():
+            yield from self._db.execute("SELECT id, model, version, weights, ended, training FROM training")
+
+    def copy(self, rows: Iterable[tuple[object, ...]]) -> None:
+        """Insert the rows of another file."""
+        with self._storage.translate_errors():
+            self._db.executemany(_INSERT, rows)
 
 
 def _row(training: Training) -> tuple[object, ...]:

@@ -226,8 +226,8 @@ def run(**changes: object) -> ComparedRun:
 def test_what_makes_two_runs_hard_to_compare_is_said(
     old: dict[str, object], new: dict[str, object], words: str
 ) -> None:
-    (doubt,) = caveats(run(id="a", **old) if "id" not in old else run(**old), run(**new))
-    assert words in doubt
+    (caveat,) = caveats(run(id="a", **old) if "id" not in old else run(**old), run(**new))
+    assert words in caveat
 
 
 @pytest.mark.parametrize(

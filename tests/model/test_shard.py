@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.errors import SettingsError
-from audit.model.run import Shard
-from audit.model.shard import named, number_of, parse, share
+from audit.model.shard import Shard, parse, shard_number
 from audit.model.users import TRIMMED
 from audit.postgres.snapshot import IN_SHARD
 from tests.support.command_lines import begun
@@ -63,14 +62,14 @@ def test_who_counts_from_0_is_told_to_add_1() -> None:
     ],
 )
 def test_the_shard_of_a_user_never_changes_between_releases(model: str | None, user: str, number: int) -> None:
-    assert number_of(record(user_id=user, replicate_model_id=model), 97) == number
+    assert shard_number(record(user_id=user, replicate_model_id=model), 97) == number
 
 
 @pytest.mark.parametrize("of", [2, 4, 7, 100])
 def test_shards_are_about_equally_large(of: int) -> None:
     synthetic_users = SyntheticUsers(20_000)
     ids = [f"synthetic-photos/{synthetic_users.model_name(i)}" for i in range(synthetic_users.n)]
-    sizes = Counter(number_of(record(replicate_model_id=model), of) for model in ids)
+    sizes = Counter(shard_number(record(replicate_model_id=model), of) for model in ids)
     assert sorted(sizes) == list(range(1, of + 1))
     even = synthetic_users.n / of
     assert all(abs(size - even) < 5 * even**0.5 for size in sizes.values())
@@ -95,7 +94,7 @@ async def numbers(dsn: str, people: Sequence[tuple[str | None, str]], of: int) -
 
 
 def expected(people: Sequence[tuple[str | None, str]], of: int) -> list[int]:
-    return [number_of(record(user_id=user, replicate_model_id=model), of) for model, user in people]
+    return [shard_number(record(user_id=user, replicate_model_id=model), of) for model, user in people]
 
 
 @given(st.lists(st.tuples(st.none() | TEXTS | st.text(TRIMMED), TEXTS.filter(bool)), min_size=1), st.integers(1, 100))
@@ -113,8 +112,8 @@ async def test_they_agree_in_a_database_of_another_encoding(postgres_server: str
 
 
 def test_words_for_people() -> None:
-    assert named(Shard(2, 4)) == "shard 2 of 4"
-    assert [share(Shard(1, of)) for of in (1, 2, 3, 4, 5)] == [
+    assert Shard(2, 4).label == "shard 2 of 4"
+    assert [Shard(1, of).share for of in (1, 2, 3, 4, 5)] == [
         "all of the models",
         "about half of the models",
         "about a third of the models",

@@ -9,7 +9,6 @@ from audit.errors import SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, AuditedUser
-from audit.model.shard import named
 from audit.model.text import escape_controls
 from audit.model.who import KEPT, matching_users
 from audit.runfile import RunFile
@@ -83,7 +82,7 @@ def _found(run: Path, who: str) -> AuditedUser:
         return users[0]
     if not users and shard:
         raise SettingsError(
-            f"nobody in {run}, which is only {named(shard)}, matches {who!r}", "Name the merged run file with --run."
+            f"nobody in {run}, which is only {shard.label}, matches {who!r}", "Name the merged run file with --run."
         )
     if not users:
         raise SettingsError(f"nobody in {run} matches {who!r}", "Name another run file with --run.")

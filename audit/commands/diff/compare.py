@@ -52,7 +52,7 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
         yield DiffView(
             old=_masked_run(old) if redacted else old,
             new=_masked_run(new) if redacted else new,
-            doubts=caveats(old, new),
+            caveats=caveats(old, new),
             counts=counts,
             exit_status=diff_exit_status(counts.changes[Change.NEW], counts.maybe_worse),
             redacted=redacted,

@@ -60,7 +60,7 @@ class Page:
     headline: str
     exit_meaning: str
     redacted: bool
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
     counts: tuple[tuple[str, str, str, int], ...]
     """Code, tone, title and number of each change."""
     unchanged: int
@@ -93,7 +93,7 @@ def _page(view: DiffView) -> Page:
         headline=headline(view),
         exit_meaning=view.exit_status.sentence,
         redacted=view.redacted,
-        doubts=view.doubts,
+        caveats=view.caveats,
         counts=tuple((each.value, _tone(each), TITLES[each][0], changes[each]) for each in CHANGES),
         unchanged=changes[Change.UNCHANGED],
         unchanged_text=unchanged(view),

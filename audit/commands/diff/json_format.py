@@ -24,7 +24,7 @@ def render(view: DiffView, out: BinaryIO) -> None:
         "old": fields(view.old, _RUN),
         "new": fields(view.new, _RUN),
         "redacted": view.redacted,
-        "warnings": view.doubts,
+        "warnings": view.caveats,
         "exit_code": view.exit_status.code,
         "summary": _summary(view),
     }

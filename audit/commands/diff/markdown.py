@@ -20,8 +20,8 @@ def render(view: DiffView, out: BinaryIO) -> None:
 
 def _pieces(view: DiffView) -> Iterator[str]:
     yield f"## sync-audit: {headline(view)}\n\n"
-    for doubt in view.doubts:
-        yield f"> [!WARNING]\n> {code(doubt, 500)}\n\n"
+    for caveat in view.caveats:
+        yield f"> [!WARNING]\n> {code(caveat, 500)}\n\n"
     yield f"{tally(view)}\n\n"
     if same := unchanged(view):
         yield f"Unchanged: {same}\n\n"

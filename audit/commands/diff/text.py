@@ -42,8 +42,8 @@ def lines(view: DiffView, width: int) -> Iterator[Line]:
     yield from _wrapped(tally(view), width)
     if same := unchanged(view):
         yield from _wrapped(f"Unchanged: {same}", width)
-    for doubt in view.doubts:
-        yield from _wrapped(f"! {escape_controls(doubt)}", width, "  ", "bold")
+    for caveat in view.caveats:
+        yield from _wrapped(f"! {escape_controls(caveat)}", width, "  ", "bold")
     for change in CHANGES:
         if view.counts.changes[change]:
             yield from _section(view, change, width)

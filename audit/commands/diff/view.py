@@ -65,7 +65,7 @@ class DiffView:
 
     old: ComparedRun
     new: ComparedRun
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
     counts: DiffCounts
     exit_status: ExitStatus
     redacted: bool

@@ -27,8 +27,7 @@ from audit.cli.settings import (
 from audit.commands.doctor.checks import Group, Result, State
 from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
-from audit.model.run import Shard
-from audit.model.shard import spelled
+from audit.model.shard import Shard
 from audit.model.sql import quoted
 from audit.model.tables import PLAIN, Tables
 from audit.model.text import escape_controls
@@ -153,7 +152,7 @@ def _shown_other(ctx: click.Context, each: Setting, value: Any) -> str:
     if each is options.fail_on:
         check_fail_on(ctx, value, compared=options.baseline.look_up(ctx) is not None)
     if isinstance(value, Shard):
-        return spelled(value)
+        return str(value)
     value = ctx.lookup_default(each.id)
     if isinstance(value, tuple):
         return ", ".join(value)

@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
             merged = app_merge.merge(settings)
         with merged.run_file as run_file:
             outcome = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
-            ending.show(outcome, run_file, doubts=merged.doubts)
+            ending.show(outcome, run_file, caveats=merged.caveats)
     return outcome.exit_status
 
 

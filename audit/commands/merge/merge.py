@@ -1,7 +1,7 @@
 """Composition root of `merge`: the run files of shards -> one run file, as if one run had made it."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,24 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit.commands import outputs as reporting
-from audit.commands.merge import merged_run
-from audit.commands.merge import shards as shard_set
-from audit.commands.merge.shards import Allowed, Part
+from audit.commands.merge.shards import (
+    Allowed,
+    ShardInput,
+    caveats,
+    check,
+    merged_choices,
+    merged_info,
+    merged_population,
+    with_end,
+    with_users,
+)
+from audit.commands.outputs import to_keep
 from audit.errors import SettingsError
 from audit.model.codes import Format
 from audit.model.findings import Acceptances
-from audit.model.shard import lacking
+from audit.model.run import permanent_gaps
 from audit.runfile import RunFile, check_free
-from audit.runfile import merge as shards
+from audit.runfile.merge import merge_users, open_unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,38 +46,37 @@ class MergeSettings:
 
 
 class Merged(NamedTuple):
-    """The new run file, open, and what is to be said of it."""
+    """The new run file, open, and what a reader has to know of it, a sentence each."""
 
     run_file: RunFile
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
 
 
 def merge(settings: MergeSettings) -> Merged:
-    """Write the new run file; whatever goes wrong, there is none then, and the inputs are as they were.
+    """Write the new run file; where that fails there is none, and the inputs are as they were.
 
     Memory does not grow with the number of users. Raises SettingsError where the inputs do not belong together,
     RunFileError where one cannot be read or the new one cannot be written.
     """
     _check_paths(settings)
+    allowed = Allowed(
+        partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.replaces_acceptances
+    )
     with ExitStack() as stack:
-        inputs = [stack.enter_context(shards.untouched(path)) for path in settings.inputs]
-        parts = [
-            Part(path=str(each.path), info=each.info, population=each.population, choices=each.choices)
-            for each in inputs
+        opened = {str(path): stack.enter_context(open_unchanged(path)) for path in settings.inputs}
+        shards = [
+            ShardInput(path=path, info=each.info, population=each.population, choices=each.choices)
+            for path, each in opened.items()
         ]
-        allowed = Allowed(
-            partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.replaces_acceptances
-        )
-        shard_set.check(parts, allowed)
-        by_number = sorted(zip(parts, inputs, strict=True), key=lambda each: each[0].shard.number)
-        run_file, doubled = _written(settings, [each for each in by_number if each[0].population])
-        return Merged(run_file, tuple(merged_run.doubts([part for part, _ in by_number], doubled)))
+        check(shards, allowed)
+        shards.sort(key=lambda each: each.shard.number)
+        run_file, duplicates = _write(settings, with_users(shards), opened)
+        return Merged(run_file, tuple(caveats(shards, duplicates)))
 
 
-def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, RunFile]]) -> tuple[RunFile, int]:
-    """The new run file, open, and how many users were in two shards; `inputs` by number."""
-    parts = [part for part, _ in inputs]
-    info = merged_run.merged(parts, secrets.token_hex(16))
+def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mapping[str, RunFile]) -> tuple[RunFile, int]:
+    """The new run file, open, and how many users were in two shards; `opened` has the run files by path."""
+    info = merged_info(shards, secrets.token_hex(16))
     info = msgspec.structs.replace(info, state="running", redacted=info.redacted or settings.redact)
     if settings.replaces_acceptances:
         info = msgspec.structs.replace(info, acceptances=settings.acceptances)
@@ -78,19 +85,18 @@ def _written(settings: MergeSettings, inputs: Sequence[tuple[Part, RunFile]]) ->
     run_file = RunFile.create(settings.run_file, info)
     try:
         with run_file.loading():
-            doubled = shards.join(run_file, {part.shard: each for part, each in inputs})
-            population = merged_run.population(parts)
+            duplicates = merge_users(run_file, {each.shard: opened[each.path] for each in shards})
+            population = merged_population(shards)
             run_file.save_population(population)
-            outputs = reporting.to_keep(settings.outputs)
-            run_file.save_choices(merged_run.choices(parts, outputs))
+            run_file.save_choices(merged_choices(shards, to_keep(settings.outputs)))
         if info.trainings:
-            read = msgspec.structs.replace(info.trainings, read=run_file.copies.count_trainings())
+            read = msgspec.structs.replace(info.trainings, read=run_file.trainings.count())
             info = msgspec.structs.replace(info, trainings=read)
-        run_file.finish(merged_run.ended(info, parts, lacking(info, population, run_file.summary)))
+        run_file.finish(with_end(info, shards, permanent_gaps(info, population, run_file.summary)))
     except BaseException:
         run_file.discard()
         raise
-    return run_file, doubled
+    return run_file, duplicates
 
 
 def _check_paths(settings: MergeSettings) -> None:

@@ -1,114 +1,120 @@
-"""The shards that are to make one run: what is known of each, and whether they belong together. Pure."""
+"""The shards of one audit: whether run files belong together, and the run that they make. Pure."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import msgspec
 
+from audit.commands.settings import default_choices
 from audit.errors import SettingsError
-from audit.model.replies import TrainingsRead
-from audit.model.run import Choices, RunInfo, Shard
-from audit.model.shard import absence, named
+from audit.model.codes import Format
+from audit.model.replies import Requests, TrainingsRead
+from audit.model.run import Choices, RunInfo, ShardRun
+from audit.model.shard import Shard, missing_shards_text
+from audit.model.times import epoch_seconds
 from audit.model.users import Population
 
+FAR_APART = timedelta(days=1)
+"""Shards that were begun further apart than this get a caveat: users change meanwhile."""
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the run files to be merged, as far as its users do not matter."""
+
+class ShardInput(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the run files to be merged, without its users."""
 
     path: str
     info: RunInfo
     population: Population | None
+    """None where the run was killed while it read the database: no user is in the file then."""
     choices: Choices | None
-    """What decides the exit code is among them."""
 
     @property
     def shard(self) -> Shard:
-        """Which one it is; only of a part that was checked."""
+        """Which one it is; only after `check`."""
         assert self.info.shard  # noqa: S101 - see above
         return self.info.shard
 
     @property
-    def named(self) -> str:
-        """What a person calls it."""
-        return f"{named(self.shard)} ({self.path})"
+    def label(self) -> str:
+        """For a person: "shard 2 of 4 (b.sqlite)"."""
+        return f"{self.shard.label} ({self.path})"
 
     @property
     def ending(self) -> str:
-        """How it ended where that was too early, to follow its name."""
+        """How it ended where that was too early, to follow its label: "was stopped (reason)"."""
         why = f" ({self.info.stop_reason})" if self.info.stop_reason else ""
-        return f"was {'interrupted' if self.info.state == 'running' else self.info.state}{why}"
+        return f"was {self.info.ended_as}{why}"
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is merged although it does not make one whole run."""
+    """Differences and gaps that do not keep shards from being merged."""
 
     partial: bool = False
     any_account: bool = False
     other_acceptances: bool = False
-    """True where those of the shards do not matter."""
 
 
-def known(parts: Sequence[Part]) -> list[Part]:
-    """Those in which users are; a run that was killed while it read the database is as good as missing."""
-    return [part for part in parts if part.population is not None]
+def with_users(shards: Sequence[ShardInput]) -> list[ShardInput]:
+    """Those that got as far as reading the database; the others count as missing."""
+    return [each for each in shards if each.population is not None]
 
 
-def check(parts: Sequence[Part], allowed: Allowed) -> None:
-    """See that `parts` are the shards of one audit, each there once and finished. Raises SettingsError, naming one."""
-    first = parts[0]
-    for part in parts:
-        _check_shard(part, first)
-    there = known(parts)
-    for part in there:
-        _check_same(part, there[0], allowed)
-    seen: dict[int, Part] = {}
-    for part in parts:
-        if other := seen.get(part.shard.number):
-            raise SettingsError(f"{other.path} and {part.path} are both {named(part.shard)}", "Leave one of them out.")
-        seen[part.shard.number] = part
-    if allowed.partial and there:
+def check(shards: Sequence[ShardInput], allowed: Allowed) -> None:
+    """Raises SettingsError, naming one, unless these are the shards of one audit, each there once and finished."""
+    first = shards[0]
+    for each in shards:
+        _check_shard(each, first)
+    readable = with_users(shards)
+    for each in readable:
+        _check_same(each, readable[0], allowed)
+    by_number: dict[int, ShardInput] = {}
+    for each in shards:
+        if other := by_number.get(each.shard.number):
+            raise SettingsError(f"{other.path} and {each.path} are both {each.shard.label}", "Leave one of them out.")
+        by_number[each.shard.number] = each
+    if allowed.partial and readable:
         return
-    if absent := [number for number in range(1, first.shard.of + 1) if number not in seen]:
+    if missing := [number for number in range(1, first.shard.of + 1) if number not in by_number]:
         raise SettingsError(
-            absence(absent, first.shard.of),
+            missing_shards_text(missing, first.shard.of),
             "Name all run files, or add --partial: users are then missing from the merged run, which says so.",
         )
-    for part in parts:
-        _check_finished(part)
+    for each in shards:
+        _check_finished(each)
 
 
-def _check_shard(part: Part, first: Part) -> None:
-    if part.info.shards:
-        raise SettingsError(f"{part.path} is no shard: it is merged already", "Name the run files it was merged from.")
-    if part.info.shard is None:
-        raise SettingsError(f"{part.path} is no shard: its run was about all models", "Name files of run --shard K/N.")
-    if part.shard.of != first.shard.of:
+def _check_shard(shard: ShardInput, first: ShardInput) -> None:
+    path = shard.path
+    if shard.info.shards:
+        raise SettingsError(f"{path} is no shard: it is merged already", "Name the run files it was merged from.")
+    if shard.info.shard is None:
+        raise SettingsError(f"{path} is no shard: its run was about all models", "Name files of run --shard K/N.")
+    if shard.shard.of != first.shard.of:
         raise SettingsError(
-            f"{part.path} is {named(part.shard)}, and {first.path} is {named(first.shard)}: other users are in them",
+            f"{path} is {shard.shard.label}, and {first.path} is {first.shard.label}: other users are in them",
             "Merge shards of the same N.",
         )
 
 
-def _check_finished(part: Part) -> None:
-    if part.population is None:
+def _check_finished(shard: ShardInput) -> None:
+    if shard.population is None:
         raise SettingsError(
-            f"{part.named} was ended before the database had been read",
+            f"{shard.label} was ended before the database had been read",
             "Remove the file and run that shard again; with --partial it counts as missing.",
         )
-    if part.info.state != "complete":
+    if shard.info.state != "complete":
         raise SettingsError(
-            f"{part.named} is not finished: it {part.ending}",
-            f"Finish it: sync-audit run --resume {part.path}; or add --partial: its users then stay not checked.",
+            f"{shard.label} is not finished: it {shard.ending}",
+            f"Finish it: sync-audit run --resume {shard.path}; or add --partial: its users then stay not checked.",
         )
 
 
-def _check_same(part: Part, first: Part, allowed: Allowed) -> None:
-    """One thing after the other that makes two audits, the gravest first."""
-    for (what, here), (_, there) in zip(_facts(part, allowed), _facts(first, allowed), strict=True):
+def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
+    for (what, here), (_, there) in zip(_has_to_agree(shard, allowed), _has_to_agree(first, allowed), strict=True):
         if here != there:
             shown = isinstance(here, str) and isinstance(there, str)  # all else is too long, or holds names
             how = f"{what} is {here} in it, and {there} there" if shown else f"{what} is another"
             raise SettingsError(
-                f"{part.path} is a shard of another audit than {first.path}: {how}",
+                f"{shard.path} is a shard of another audit than {first.path}: {how}",
                 _STEPS.get(what, "Merge shards that were run with the same settings."),
             )
 
@@ -121,9 +127,9 @@ _STEPS = {
 }
 
 
-def _facts(part: Part, allowed: Allowed) -> Iterator[tuple[str, object]]:
-    """What has to be the same in all of them."""
-    info = part.info
+def _has_to_agree(shard: ShardInput, allowed: Allowed) -> Iterator[tuple[str, object]]:
+    """Name and value of everything that has to be the same in all shards, the gravest first."""
+    info = shard.info
     yield "the database", info.database
     yield "the address of Replicate", info.base_url
     if not allowed.any_account:
@@ -136,7 +142,7 @@ def _facts(part: Part, allowed: Allowed) -> Iterator[tuple[str, object]]:
     yield "the list of columns that the database lacks", ", ".join(info.missing_columns) or "empty"
     yield "--redact", "given" if info.redacted else "not given"
     yield _BASELINE, info.baseline.run_id if info.baseline else "none"
-    yield "--fail-on", part.choices.fail_on if part.choices else "any"
+    yield "--fail-on", shard.choices.fail_on if shard.choices else "any"
     if not allowed.other_acceptances:
         yield _ACCEPTANCES, info.acceptances.entries if info.acceptances else ()
 
@@ -147,3 +153,101 @@ def _mode(read: TrainingsRead | None) -> str:
     return (
         f"trainings with --verify-sample {read.sample:g}" if read.mode == "trainings" else "versions with --trainings"
     )
+
+
+def merged_info(shards: Sequence[ShardInput], run_id: str) -> RunInfo:
+    """The run that checked `shards` make together; `with_end` adds how it ended."""
+    accounts = {each.info.account for each in shards}
+    runs = {each.shard.number: _shard_run(each) for each in shards}
+    numbers = range(1, shards[0].shard.of + 1)
+    return msgspec.structs.replace(
+        shards[0].info,
+        id=run_id,
+        started_at=min((each.info.started_at for each in shards), key=epoch_seconds),
+        finished_at=max((each.info.finished_at or each.info.started_at for each in shards), key=epoch_seconds),
+        account=accounts.pop() if len(accounts) == 1 else None,
+        requests=sum((each.info.requests for each in shards), Requests()),
+        trainings=_trainings_read(shards),
+        shard=None,
+        shards=tuple(runs.get(number) or ShardRun(number=number, state="missing") for number in numbers),
+    )
+
+
+def _shard_run(shard: ShardInput) -> ShardRun:
+    info = shard.info
+    return ShardRun(
+        number=shard.shard.number,
+        state=info.ended_as,
+        id=info.id,
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        account=info.account,
+    )
+
+
+def _trainings_read(shards: Sequence[ShardInput]) -> TrainingsRead | None:
+    """How far the list of trainings was read: as far as the furthest has come, and complete where all are."""
+    reads = [(each, each.info.trainings) for each in shards if each.info.trainings]
+    begun = [(each, read) for each, read in reads if read.began_at]
+    if not begun:
+        return reads[0][1] if reads else None
+    _, furthest = min(begun, key=lambda pair: (not pair[1].complete, pair[1].back_to or ""))
+    behind = next(((each, read) for each, read in begun if not read.complete), None)
+    return msgspec.structs.replace(
+        furthest,
+        unreadable=max(read.unreadable for _, read in begun),
+        complete=behind is None,
+        problem=behind and f"{behind[0].shard.label}: {behind[1].problem or 'the run ended before'}",
+    )
+
+
+def merged_population(shards: Sequence[ShardInput]) -> Population:
+    """Who is in the database, from the shard that found the fewest: whoever has left meanwhile is then not missed."""
+    return min(filter(None, (each.population for each in shards)), key=lambda each: each.users_with_completed_model)
+
+
+def merged_choices(shards: Sequence[ShardInput], outputs: tuple[tuple[Format, str], ...]) -> Choices:
+    """How the merged run would be finished: with one token, so at the rate of one run."""
+    choices = [each.choices or default_choices() for each in shards]
+    rates = [each.per_minute for each in choices]
+    return Choices(
+        outputs=outputs,
+        concurrency=max(each.concurrency for each in choices),
+        per_minute=min(sum(rates), max(default_choices().per_minute, *rates)),
+        timeout=max(each.timeout for each in choices),
+        retries=max(each.retries for each in choices),
+        fail_on=choices[0].fail_on,
+    )
+
+
+def with_end(info: RunInfo, shards: Sequence[ShardInput], gaps: tuple[str, ...]) -> RunInfo:
+    """`info` with how the merged run ended; `gaps` are the `permanent_gaps` in it."""
+    unfinished = (f"{each.shard.label} {each.ending}" for each in shards if each.info.state != "complete")
+    reasons = [*unfinished, *gaps]
+    return msgspec.structs.replace(
+        info, state="stopped" if reasons else "complete", stop_reason="; ".join(reasons) or None
+    )
+
+
+def caveats(shards: Sequence[ShardInput], duplicates: int) -> Iterator[str]:
+    """What a reader has to know of what was merged, a sentence each; `duplicates` users were in two shards."""
+    for each in shards:
+        if each.population is None:
+            yield f"{each.label} was ended before the database had been read, and counts as missing."
+    shards = with_users(shards)
+    first, last = (pick(shards, key=lambda each: epoch_seconds(each.info.started_at)) for pick in (min, max))
+    if epoch_seconds(last.info.started_at) - epoch_seconds(first.info.started_at) > FAR_APART.total_seconds():
+        days = f"{first.info.started_at[:10]}, and {last.shard.label} on {last.info.started_at[:10]}"
+        yield f"More than a day lies between the shards: {first.shard.label} was begun on {days}."
+    counts = {each.population.users_with_completed_model: each for each in reversed(shards) if each.population}
+    if len(counts) > 1:
+        least, most = min(counts), max(counts)
+        numbers = f"{least:,} in {counts[least].shard.label}, {most:,} in {counts[most].shard.label}"
+        yield f"The shards saw different numbers of users with a completed model: {numbers}. The report has the first."
+    if duplicates:
+        users = "1 user was" if duplicates == 1 else f"{duplicates:,} users were"
+        yield f"{users} in two shards, as the model changed meanwhile: the shard that was begun later counts."
+    if len({each.info.tool_version for each in shards}) > 1:
+        yield f"Different versions of sync-audit made the shards; the report names {shards[0].info.tool_version}."
+    if len({each.info.trainings.since for each in shards if each.info.trainings}) > 1:
+        yield "Trainings were not read back to the same day in all shards."

@@ -23,14 +23,13 @@ from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
 from audit.model.replies import Account, NotAsked
-from audit.model.run import Baseline, RunInfo, RunState
-from audit.model.shard import lacking, named
+from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.times import Clock, utc_now, utc_text
 from audit.postgres.snapshot import snapshot
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
-from audit.runfile import ELSEWHERE, RunFile
+from audit.runfile import NOTHING_KEPT, RunFile
 
 log = logging.getLogger(__name__)
 RETRYABLE = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
@@ -145,7 +144,7 @@ class _Run:
         if stop.requested and not run_file.count_pending():
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
-        if state == "complete" and (absent := lacking(run_file.info, run_file.population, run_file.summary)):
+        if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.summary)):
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
         run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
@@ -164,7 +163,7 @@ def _close_or_discard(run_file: RunFile, error: BaseException) -> None:
         return
     run_file.discard()
     if isinstance(error, RunFileError):
-        error.next_step = ELSEWHERE
+        error.next_step = NOTHING_KEPT
 
 
 def _prepare(settings: RunSettings) -> None:
@@ -200,7 +199,7 @@ def _copy_baseline(run_file: RunFile, path: Path) -> None:
         except (RunFileError, ReportError) as error:
             raise ReportError(f"--baseline: {error}", error.next_step) from error
         if run.shard and run.shard != run_file.info.shard:
-            where = named(run.shard)
+            where = run.shard.label
             raise ReportError(
                 f"--baseline: {path} is {where}, so whoever is in another shard would be new",
                 "Name a run of all models.",

@@ -15,7 +15,6 @@ from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.run import RunInfo
-from audit.model.shard import missing, named, share, spelled
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
@@ -38,17 +37,17 @@ _COLOURS = {
 _HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
 
 
-def show(outcome: Outcome, run_file: RunFile, *, advise: bool = True, doubts: Sequence[str] = ()) -> None:
+def show(outcome: Outcome, run_file: RunFile, *, advise: bool = True, caveats: Sequence[str] = ()) -> None:
     """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on.
 
-    `doubts` are sentences about what the run was merged from.
+    `caveats` are sentences about what the run was merged from.
     """
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
     lines = [
         _headline(outcome),
         *_part(outcome.info),
-        *(line for doubt in doubts for line in _wrapped(escape_controls(doubt), width, "bold yellow")),
+        *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
         *_since(outcome),
         *_accepted(outcome),
         *_warnings(outcome),
@@ -90,9 +89,9 @@ def headline(summary: Summary) -> Text:
 def _part(info: RunInfo) -> Iterator[Text]:
     """That not all models are in the run, or that it is made of several."""
     if info.shard:
-        yield Text(f"This is {named(info.shard)}: {share(info.shard)}", "bold")
+        yield Text(f"This is {info.shard.label}: {info.shard.share}", "bold")
     if info.shards:
-        absent = len(missing(info))
+        absent = len(info.missing_shards)
         merged = f"Merged from {len(info.shards) - absent} of {len(info.shards)} shards"
         yield Text(merged + (": many users are in no count" if absent else ""), "bold red" if absent else "")
 
@@ -215,8 +214,8 @@ def _advice(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
         yield from _step("One user in full:", f"user {who}", f"--run {path}", width)
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
     failed = sum(summary.reasons.get(reason, 0) for reason in RETRYABLE)
-    if absent := missing(outcome.info):
-        shard = spelled(absent[0])
+    if absent := outcome.info.missing_shards:
+        shard = str(absent[0])
         yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
     if outcome.info.state != "complete" and (run_file.count_pending() or not outcome.info.shards):
         yield from _step("To finish it:", "run", f"--resume {path}", width)

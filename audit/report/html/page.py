@@ -13,7 +13,6 @@ from audit.hints.table import HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
 from audit.model.run import RunInfo
-from audit.model.shard import spelled
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
@@ -211,7 +210,7 @@ def reproduce(run: RunInfo) -> str:
     if run.filters.limit is not None:
         argv += ["--limit", str(run.filters.limit)]
     if run.shard:
-        argv += ["--shard", spelled(run.shard)]
+        argv += ["--shard", str(run.shard)]
     if run.filters.include_tests:
         argv.append("--include-tests")
     if trainings := run.trainings:

@@ -17,7 +17,7 @@ from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as app
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
-from audit.model.run import Shard
+from audit.model.shard import Shard
 from audit.report.writer import Output
 from audit.runfile import RunFile, open_salvaged
 from tests.support.audits import Servers, Shell, audit

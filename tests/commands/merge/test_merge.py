@@ -35,8 +35,7 @@ from audit.model import exit_status
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.replies import Account, TrainingsRead
-from audit.model.run import Shard
-from audit.model.shard import number_of
+from audit.model.shard import Shard, shard_number
 from audit.model.times import utc_now
 from audit.report.writer import Output
 from audit.runfile import RunFile
@@ -289,7 +288,7 @@ def test_every_synthetic_user_is_in_one_shard(parted: Parted, synthetic_users: S
             users = [user.record for user in run_file.users()]
             assert run_file.population
             assert run_file.population.users_with_completed_model == synthetic_users.n
-        assert {number_of(each, 4) for each in users} == {number}
+        assert {shard_number(each, 4) for each in users} == {number}
         seen += [each.user_id for each in users]
     assert sorted(seen) == [synthetic_users.user_id(i) for i in range(synthetic_users.n)]
 
@@ -390,7 +389,7 @@ def in_shard(number: int, of: int, **changes: Any) -> AuditedUser:
     """A user who belongs there, by the model."""
     names = (f"acme/m{n}" for n in range(1000))
     users = (record(replicate_model_id=name, **changes) for name in names)
-    return AuditedUser(next(each for each in users if number_of(each, of) == number), finding())
+    return AuditedUser(next(each for each in users if shard_number(each, of) == number), finding())
 
 
 def test_what_a_shard_does_not_accept_another_one_may(tmp_path: Path) -> None:
@@ -445,7 +444,7 @@ def test_who_has_gone_to_another_shard_meanwhile_counts_as_seen_last(tmp_path: P
             ("stays-2", "x@example.com"),
         }
         assert run_file.summary().statuses[Status.UP_TO_DATE] == 3
-    assert any("1 user was in two shards" in doubt for doubt in merged.doubts)
+    assert any("1 user was in two shards" in caveat for caveat in merged.caveats)
 
 
 def test_the_order_is_by_code_point_with_no_address_last(tmp_path: Path) -> None:

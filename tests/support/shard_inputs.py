@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from audit.commands.merge.shards import Part
+from audit.commands.merge.shards import ShardInput
 from audit.commands.settings import default_choices
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance
 from audit.model.replies import Account, Requests, TrainingsRead
-from audit.model.run import Choices, Shard
-from tests.support.run_files import population as counted
+from audit.model.run import Choices
+from audit.model.shard import Shard
+from tests.support.run_files import population as population_of
 from tests.support.samples import run_info
 
 ACME, OTHER = Account("organization", "acme"), Account("user", "other")
@@ -17,7 +18,7 @@ FAST = TrainingsRead(mode="trainings", sample=1.0)
 RUN_ID = "f" * 32
 
 
-def part(number: int, of: int = 3, users: int = 9, told: Choices | None = None, **changes: Any) -> Part:
+def shard(number: int, of: int = 3, users: int = 9, choices: Choices | None = None, **changes: Any) -> ShardInput:
     """A finished shard, begun in the minute of its number."""
     plain = {
         "id": str(number) * 32,
@@ -29,10 +30,12 @@ def part(number: int, of: int = 3, users: int = 9, told: Choices | None = None, 
         "requests": Requests(number, 1, 0),
     }
     info = run_info(**(plain | changes))
-    return Part(path=f"{number}.sqlite", info=info, population=counted(users), choices=told or default_choices())
+    return ShardInput(
+        path=f"{number}.sqlite", info=info, population=population_of(users), choices=choices or default_choices()
+    )
 
 
-def parts(*odd: Part, of: int = 3) -> list[Part]:
+def shards(*odd: ShardInput, of: int = 3) -> list[ShardInput]:
     """All shards, `odd` ones in the place of others."""
     replaced = {each.shard.number: each for each in odd if each.info.shard}
-    return [replaced.get(number) or part(number, of) for number in range(1, of + 1)]
+    return [replaced.get(number) or shard(number, of) for number in range(1, of + 1)]

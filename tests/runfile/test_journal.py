@@ -12,8 +12,7 @@ import pytest
 from audit.errors import RunFileError
 from audit.model.codes import Reason
 from audit.model.repair import ChangeOutcome, ChangeState, RowChange
-from audit.runfile import JournalEntry, RunFile
-from audit.runfile import repairs as module
+from audit.runfile import JournalEntry, RunFile, sqlite
 from tests import ROOT
 from tests.support.samples import NEW, OLD, run_info
 
@@ -75,7 +74,7 @@ def test_what_is_known_last_of_a_row_counts(path: Path) -> None:
 
 
 def test_entries_may_be_written_while_they_are_gone_through(path: Path) -> None:
-    count = module._PAGE * 2 + 7
+    count = sqlite._PAGE * 2 + 7
     with RunFile.resume(path) as run_file:
         run_file.journal.write(entries(ChangeState.BEGUN, count))
         seen = []
@@ -98,7 +97,7 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
         assert run_file.journal.counts()[ChangeState.BEGUN] == 1
 
 
-def test_a_file_of_schema_1_gets_its_journal_when_it_is_held(path: Path) -> None:
+def test_a_file_of_schema_1_gets_its_journal_when_it_is_locked(path: Path) -> None:
     with RunFile.resume(path) as run_file:
         for table in ("training", "repair"):
             run_file._db.execute(f"DROP TABLE {table}")
@@ -116,7 +115,7 @@ import os, sys
 from pathlib import Path
 from audit.runfile import RunFile
 from audit.model.repair import ChangeState
-from tests.runfile.test_repairs import entries
+from tests.runfile.test_journal import entries
 run_file = RunFile.resume(Path(sys.argv[1]))
 run_file.journal.write(entries(ChangeState.BEGUN, 100))
 run_file.journal.write(entries(ChangeState.DONE, 50))
