@@ -1,6 +1,5 @@
 """`sync-audit demo`: the audit of made-up users on real servers."""
 
-import asyncio
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +27,8 @@ MODELS = 12
 
 def interrupted(settings: "RunSettings", html: Path) -> None:
     """Audit as `settings` say, stop after `MODELS`, and write that run's report to `html`; the run file is not kept."""
+    import asyncio
+
     import msgspec
 
     from audit.cli.signals import Stop

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.model.codes import Note, Reason, Status
+from audit.model.exit_status import RUN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -11,8 +14,13 @@ if TYPE_CHECKING:
     from audit.hints.explain import Explanation
 
 
+def _codes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For Tab: what there is to explain."""
+    return [code for code in (*Status, *Reason, *Note, *map(str, RUN)) if code.startswith(incomplete)]
+
+
 @click.command("explain")
-@click.argument("code", metavar="[REASON|NOTE|EXIT CODE]", required=False)
+@click.argument("code", metavar="[REASON|NOTE|EXIT CODE]", required=False, shell_complete=_codes)
 def command(code: str | None) -> None:
     """Say what a reason, a note or an exit code means, and what to do.
 

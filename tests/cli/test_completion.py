@@ -18,14 +18,16 @@ from tests.support.documents import blocks
 from tests.support.terminals import Terminal
 
 SETUP = {each.language: each.text for each in blocks(Path("docs/how-to/completion.md"))}
-HEAVY = ("aiohttp", "asyncpg", "msgspec", "jinja2", "rich", "sqlite3")
+HEAVY = ("aiohttp", "asyncio", "asyncpg", "msgspec", "jinja2", "rich", "sqlite3")
 COMPLETED = [
     ("sync-audit ren", "sync-audit render"),
     ("sync-audit run --redac", "sync-audit run --redact"),
     ("sync-audit render july-au", "sync-audit render july-audit.sqlite"),
     ("sync-audit run --resume july-au", "sync-audit run --resume july-audit.sqlite"),
+    ("sync-audit run --mode tr", "sync-audit run --mode trainings"),
+    ("sync-audit explain out", "sync-audit explain outdated_version"),
 ]
-IDS = ["command", "option", "argument", "value"]
+IDS = ["command", "option", "argument", "value", "choice", "code"]
 
 
 def needs(shell: str) -> pytest.MarkDecorator:
@@ -104,12 +106,24 @@ def test_whatever_takes_a_path_completes_paths(name: str) -> None:
     assert {name for name, types in offered.items() if types != ["file"]} == set()
 
 
-@pytest.mark.parametrize("words", ["sync-audit ", "sync-audit run --re"], ids=["command", "option"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sync-audit ",
+        "sync-audit run --re",
+        "sync-audit run --database-url postgresql://h/d --shard 1/2 --base-url https://x --mode ",
+        "sync-audit explain ",
+    ],
+    ids=["command", "option", "choice after values", "code"],
+)
 def test_completing_imports_nothing_that_takes_long(words: str, shell: Shell) -> None:
+    (shell.folder / "sync-audit.toml").write_text("rate = 1\n[database]\ncompleted = 3")
     environ = {"_SYNC_AUDIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    environ |= {"DATABASE_URL": "postgresql://h/d", "REPLICATE_API_TOKEN": "r8_x", "SYNC_AUDIT_RATE": "many"}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "audit"],
         env=shell.all_environ(environ | {"COVERAGE_PROCESS_CONFIG": ""}),  # it imports some of them
+        cwd=shell.folder,
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,5 @@
 """`sync-audit doctor`: can I audit, and if nobody shows up, why?"""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -32,6 +31,8 @@ def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus": 
     can. Every check is ok, warn or fail, or skip where another one stood in the way. Ends in 0 if all are ok, 3 with
     warnings, 5 if one failed.
     """
+    import asyncio
+
     from audit.cli import logs
     from audit.cli.terminal import busy
     from audit.commands.doctor import examine as app_doctor

@@ -1,6 +1,5 @@
 """`sync-audit run`: the audit."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -83,6 +82,8 @@ def _conduct(
     settings: "ResumeSettings", given: Mapping[str, Any], work: "Work", tell: "Tell | None" = None
 ) -> "ExitStatus":
     """Do `work` under the eyes of a person who may stop it, then write the reports and say what was found."""
+    import asyncio
+
     from audit.cli import logs
     from audit.cli.signals import Stop, signals
     from audit.commands import outputs as reporting

@@ -1,6 +1,5 @@
 """`sync-audit user`: one user in full."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +48,8 @@ def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_
 
 
 def _live(who: str, ctx: click.Context) -> "UserCase | Candidates":
+    import asyncio
+
     from audit.cli import logs
     from audit.cli.terminal import busy
     from audit.commands.settings import run_settings
