@@ -238,7 +238,7 @@ async def test_a_rate_that_is_nearly_used_up_is_a_warning(tidy: str, serve: Serv
 
 async def test_a_server_whose_clock_is_off_by_an_hour_is_named(tidy: str, serve: Serve) -> None:
     late = ServerTime(now=lambda: datetime.now(UTC) - timedelta(hours=1))
-    diagnosis = await seen(tidy, await serve(FACE, times=late))
+    diagnosis = await seen(tidy, await serve(FACE, time=late))
     assert not_ok(diagnosis) == {"replicate_clock": "warn"}
     assert "60 min behind this machine's" in check(diagnosis, "replicate_clock").figure
     assert "that server's clock" in check(diagnosis, "replicate_clock").next_step
