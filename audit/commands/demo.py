@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from audit.runfile import RunFile
 
 MODELS = 12
-"""So many are asked for, one after the other, which makes it the same users each time."""
+"""Models that the stopped run asks for, one after the other, so that they are the same each time."""
 
 
 def interrupted(settings: "RunSettings", html: Path) -> None:
-    """Audit as `settings` say, stop after `MODELS`, and write that run's report to `html`; the run file is not kept."""
+    """Audit as `settings` say, stop after `MODELS` models, and write the report to `html`. Keeps no run file."""
     import asyncio
 
     import msgspec
 
     from audit.cli.signals import Stop
-    from audit.commands import outputs as reporting
+    from audit.commands.outputs import report
     from audit.commands.replicate import ProgressListener
-    from audit.commands.run import audit as app
+    from audit.commands.run.audit import audit
     from audit.report.writer import Output
 
     path = html.with_suffix(".sqlite")
@@ -53,28 +53,28 @@ def interrupted(settings: "RunSettings", html: Path) -> None:
             if self._left == 0:
                 self._stop.request("interrupted", "stopped by the demo, to show what such a report looks like")
 
-    async def audit() -> "RunFile":
+    async def stopped_run() -> "RunFile":
         stop = Stop()
         one = msgspec.structs.replace(settings.choices, outputs=(("html", str(html)),), concurrency=1)
         few = replace(settings, choices=one, run_file=path)
-        return await app.audit(few, StopAfter(MODELS, stop), stop)
+        return await audit(few, StopAfter(MODELS, stop), stop)
 
-    with asyncio.run(audit()) as run_file:
-        reporting.report(run_file, [Output("html", str(html))])
+    with asyncio.run(stopped_run()) as run_file:
+        report(run_file, [Output("html", str(html))])
     with suppress(OSError):
         path.unlink()
 
 
-def demo_settings(staged: "DemoServers", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
+def demo_settings(servers: "DemoServers", outputs: "Sequence[tuple[Format, str]]", run_file: Path) -> "RunSettings":
     """Settings of an audit of the demo's users."""
     from audit.commands.settings import RunSettings, default_choices
     from audit.model.replies import TrainingsRead
     from audit.postgres.url import parse_database_url
 
     return RunSettings(
-        database=parse_database_url(staged.dsn, {}),
-        token=staged.token,
-        base_url=staged.base_url,
+        database=parse_database_url(servers.dsn, {}),
+        token=servers.token,
+        base_url=servers.base_url,
         proxy=None,
         choices=default_choices(
             outputs=tuple(outputs),
@@ -127,8 +127,8 @@ def command(**given: Any) -> "ExitStatus":
         with suppress(OSError):
             leftover.unlink()
     binaries = os.environ.get(PG_BIN)
-    with demo_servers(utc_now(), Path(binaries) if binaries else None) as staged:
-        settings = demo_settings(staged, files, run_file)
+    with demo_servers(utc_now(), Path(binaries) if binaries else None) as servers:
+        settings = demo_settings(servers, files, run_file)
         status = perform(settings, given)
         if not wanted and status.code == INCOMPLETE:
             interrupted(settings, Path(REPORTS, "demo-interrupted.html"))
@@ -136,15 +136,15 @@ def command(**given: Any) -> "ExitStatus":
                 shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
                 click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
         if given["keep"]:
-            _keep(staged)
+            _keep(servers)
     return status
 
 
-def _keep(staged: "DemoServers") -> None:
+def _keep(servers: "DemoServers") -> None:
     """Leave the servers alone until a signal comes. What others need to use them goes to stdout, to be pasted."""
     from audit.cli.signals import first_signal
 
-    lines = f"DATABASE_URL={staged.dsn}\nREPLICATE_BASE_URL={staged.origin}\nREPLICATE_API_TOKEN={staged.token}"
+    lines = f"DATABASE_URL={servers.dsn}\nREPLICATE_BASE_URL={servers.origin}\nREPLICATE_API_TOKEN={servers.token}"
     with first_signal() as wait:
         click.echo(lines)
         click.echo("Both servers go on running until Ctrl-C.", err=True)

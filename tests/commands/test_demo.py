@@ -13,6 +13,7 @@ import pytest
 from audit.demo.users import DemoUsers
 from audit.model import exit_status
 from tests.support.audits import Shell
+from tests.support.expected_findings import expected_findings
 from tests.support.ordinary_users import as_nobody
 
 FILES = ["demo-interrupted.html", "demo.csv", "demo.html", "demo.json", "demo.sqlite"]
@@ -42,7 +43,7 @@ def check(shell: Shell, demo_users: DemoUsers) -> None:
     assert "Not checked" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
-    assert got == dict(demo_users.expected)
+    assert got == expected_findings(demo_users)
 
 
 @pytest.mark.slow

@@ -44,7 +44,8 @@ from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Missing, NoVersions, Version
 from tests import ROOT
 from tests.support import fake_replicate_fixtures
-from tests.support.fake_replicate_fixtures import ACCOUNT, OWNER, START, ManualTime, Serve, model, small_world, versions
+from tests.support.clock import START, ManualClock
+from tests.support.fake_replicate_fixtures import ACCOUNT, OWNER, Serve, model, small_world, versions
 from tests.support.faults import (
     Bomb,
     Chaos,
@@ -67,8 +68,8 @@ from tests.support.process import in_process
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
 
-manual_time, serve, session = (
-    fake_replicate_fixtures.manual_time,
+clock, serve, session = (
+    fake_replicate_fixtures.clock,
     fake_replicate_fixtures.serve,
     fake_replicate_fixtures.session,
 )
@@ -135,10 +136,8 @@ async def test_a_version_has_the_documented_fields_and_a_schema_of_9_to_12_kb(se
     assert 9_000 <= len(json.dumps(first["openapi_schema"])) <= 12_000
 
 
-async def test_every_answer_bears_date_and_rate_headers(
-    serve: Serve, session: Session, manual_time: ManualTime
-) -> None:
-    fake = await serve(model(), time=manual_time.server_time)
+async def test_every_answer_bears_date_and_rate_headers(serve: Serve, session: Session, clock: ManualClock) -> None:
+    fake = await serve(model(), time=clock.server_time)
     for path in ("account", LISTED, "nowhere"):
         headers = (await get(session, fake, path)).headers
         assert (headers["ratelimit-remaining"], headers["ratelimit-reset"]) == ("2999", "60")
@@ -296,49 +295,49 @@ def test_the_enforced_rate_is_exact() -> None:
 
 
 def test_who_keeps_to_the_rate_is_never_refused() -> None:
-    time_now = ManualTime()
-    bucket = Bucket(Rate(per_minute=3000, burst=1), lambda: time_now.seconds)
+    clock = ManualClock()
+    bucket = Bucket(Rate(per_minute=3000, burst=1), lambda: clock.seconds)
     waits = []
     for _ in range(10_000):
         waits.append(bucket.take())
-        time_now.advance(0.02)
+        clock.advance(0.02)
     assert not any(waits)
 
 
 def test_the_burst_is_back_after_a_rest_and_no_more_than_that() -> None:
-    time_now = ManualTime()
-    bucket = Bucket(Rate(per_minute=60, burst=5), lambda: time_now.seconds)
+    clock = ManualClock()
+    bucket = Bucket(Rate(per_minute=60, burst=5), lambda: clock.seconds)
     assert [bucket.take() for _ in range(7)] == [0, 0, 0, 0, 0, 1, 1]
-    time_now.advance(3600)
+    clock.advance(3600)
     assert [bucket.take() for _ in range(7)] == [0, 0, 0, 0, 0, 1, 1]
 
 
 def test_the_wait_is_what_it_takes() -> None:
-    time_now = ManualTime()
-    bucket = Bucket(Rate(per_minute=2, burst=1), lambda: time_now.seconds)
+    clock = ManualClock()
+    bucket = Bucket(Rate(per_minute=2, burst=1), lambda: clock.seconds)
     assert [bucket.take(), bucket.take()] == [0, 30]
-    time_now.advance(29.5)
+    clock.advance(29.5)
     assert bucket.take() == 1
-    time_now.advance(0.5)
+    clock.advance(0.5)
     assert bucket.take() == 0
 
 
 def test_the_headers_tell_what_is_left_of_the_minute_and_of_the_others_on_the_account() -> None:
-    time_now = ManualTime()
-    bucket = Bucket(Rate(per_minute=600, burst=50), lambda: time_now.seconds)
+    clock = ManualClock()
+    bucket = Bucket(Rate(per_minute=600, burst=50), lambda: clock.seconds)
     bucket.take()
-    time_now.advance(10)
+    clock.advance(10)
     bucket.spend(100)
     assert bucket.remaining() == (499, 50)
     assert bucket.take() > 0
-    time_now.advance(51)
+    clock.advance(51)
     assert bucket.remaining() == (600, 59)
 
 
 async def test_past_the_rate_the_answer_is_429_and_says_how_long(
-    serve: Serve, session: Session, manual_time: ManualTime
+    serve: Serve, session: Session, clock: ManualClock
 ) -> None:
-    fake = await serve(model(), behaviour=Behaviour(rate=Rate(per_minute=2, burst=1)), time=manual_time.server_time)
+    fake = await serve(model(), behaviour=Behaviour(rate=Rate(per_minute=2, burst=1)), time=clock.server_time)
     assert (await get(session, fake, LISTED)).headers["ratelimit-remaining"] == "1"
     got = await get(session, fake, LISTED)
     assert (got.status, got.headers["retry-after"]) == (429, "30")
@@ -366,7 +365,7 @@ async def test_past_the_rate_the_answer_is_429_and_says_how_long(
 async def test_429_comes_in_every_form(
     serve: Serve, session: Session, form: Any, header: str | None, fields: object
 ) -> None:
-    fake = await serve(model(faults=(ThrottledIn(form=form, wait=7),)), time=ManualTime().server_time)
+    fake = await serve(model(faults=(ThrottledIn(form=form, wait=7),)), time=ManualClock().server_time)
     got = await get(session, fake, LISTED)
     assert (got.status, got.headers.get("retry-after")) == (429, header)
     assert (got.json if got.body else None) == fields
@@ -412,14 +411,12 @@ async def test_a_fault_everywhere_counts_all_requests_together(serve: Serve, ses
     assert [(await get(session, fake, path)).status for path in paths] == [503, 503, 503, 200]
 
 
-async def test_latency_is_waited_through_the_injected_sleep(
-    serve: Serve, session: Session, manual_time: ManualTime
-) -> None:
+async def test_latency_is_waited_through_the_injected_sleep(serve: Serve, session: Session, clock: ManualClock) -> None:
     faults = (Slow(low=3), Slow(low=10, high=20, times=1))
-    fake = await serve(model(faults=faults), time=manual_time.server_time)
+    fake = await serve(model(faults=faults), time=clock.server_time)
     assert [(await get(session, fake, LISTED)).status for _ in range(2)] == [200, 200]
-    assert 13 <= manual_time.slept[0] <= 23
-    assert manual_time.slept[1:] == [3]
+    assert 13 <= clock.slept[0] <= 23
+    assert clock.slept[1:] == [3]
 
 
 async def test_a_reset_is_a_reset_and_not_an_end(serve: Serve) -> None:
@@ -436,13 +433,11 @@ async def test_a_truncated_body_is_shorter_than_it_promises(serve: Serve) -> Non
     assert 0 < len(body) == promised // 2
 
 
-async def test_a_drip_sends_the_right_body_byte_by_byte(
-    serve: Serve, session: Session, manual_time: ManualTime
-) -> None:
-    fake = await serve(model(count=0, faults=(Drip(pause=2),)), time=manual_time.server_time)
+async def test_a_drip_sends_the_right_body_byte_by_byte(serve: Serve, session: Session, clock: ManualClock) -> None:
+    fake = await serve(model(count=0, faults=(Drip(pause=2),)), time=clock.server_time)
     got = await get(session, fake, LISTED)
     assert got.json["results"] == []
-    assert manual_time.slept == [2] * int(got.headers["content-length"])
+    assert clock.slept == [2] * int(got.headers["content-length"])
 
 
 async def test_a_hanging_request_ends_with_its_client(serve: Serve, session: Session) -> None:
@@ -587,11 +582,11 @@ async def test_chaos_strikes_a_share_and_the_same_requests_each_time(serve: Serv
     assert 20 <= sum(status != 200 for status in runs[0]) <= 60
 
 
-async def test_chaos_can_make_answers_late(serve: Serve, session: Session, manual_time: ManualTime) -> None:
+async def test_chaos_can_make_answers_late(serve: Serve, session: Session, clock: ManualClock) -> None:
     behaviour = Behaviour(chaos=Chaos(share=1.0, faults=(Slow(low=9),)))
-    fake = await serve(model(faults=(Refused(status=500, times=1),)), behaviour=behaviour, time=manual_time.server_time)
+    fake = await serve(model(faults=(Refused(status=500, times=1),)), behaviour=behaviour, time=clock.server_time)
     assert [(await get(session, fake, path)).status for path in (LISTED, LISTED, FACE)] == [500, 200, 200]
-    assert manual_time.slept == [9, 9]
+    assert clock.slept == [9, 9]
 
 
 # What the data says

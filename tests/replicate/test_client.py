@@ -22,7 +22,7 @@ from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Training, Version
 from audit.replicate import Replicate, Target, connect
 from audit.replicate.transport import _ERRORS, LARGEST_BODY
-from tests.support.clock import MadeUpTime
+from tests.support.clock import ManualClock
 from tests.support.faults import (
     Bomb,
     Dates,
@@ -75,11 +75,11 @@ def target(base_url: str, **changes: Any) -> Target:
 
 @asynccontextmanager
 async def asking(
-    *models: Model, behaviour: Behaviour | None = None, time: MadeUpTime | None = None, **changes: Any
+    *models: Model, behaviour: Behaviour | None = None, clock: ManualClock | None = None, **changes: Any
 ) -> AsyncIterator[tuple[Replicate, InstrumentedReplicate]]:
     async with (
         InstrumentedReplicate(SmallWorld(ACME, models), behaviour) as fake,
-        connect(target(fake.base_url, **changes), (time or MadeUpTime()).timing) as replicate,
+        connect(target(fake.base_url, **changes), (clock or ManualClock()).timing) as replicate,
     ):
         yield replicate, fake
 
@@ -237,7 +237,7 @@ async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions", payload=first, response_class=Response)
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions?cursor=x", status=404, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), ManualClock().timing) as replicate:
             reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.BAD_RESPONSE, "page 2 of the versions answered 404")
 
@@ -246,7 +246,7 @@ async def test_trainings_come_page_by_page_newest_first() -> None:
     synthetic_users = SyntheticUsers(250)
     async with (
         InstrumentedReplicate(synthetic_users) as fake,
-        connect(target(fake.base_url), MadeUpTime().timing) as replicate,
+        connect(target(fake.base_url), ManualClock().timing) as replicate,
     ):
         read: list[Training] = []
         following, pages = None, 0
@@ -271,7 +271,7 @@ async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/models/acme/m/versions", status=206, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), ManualClock().timing) as replicate:
             assert await replicate.ask("acme/m") == Failed(Reason.BAD_RESPONSE, "HTTP 206")
 
 
@@ -287,28 +287,28 @@ async def test_nothing_ever_goes_to_another_host() -> None:
     ("form", "least"), [("seconds", 7.0), ("date", 6.0), ("body", 7.0), ("text", 7.0), ("old_text", 1.0)]
 )
 async def test_a_429_is_followed_by_the_silence_it_asks_for(form: Any, least: float) -> None:
-    time = MadeUpTime(jitter=0.0)
-    async with asking(model("m", ThrottledIn(form=form, wait=7, times=1)), time=time) as (replicate, _):
+    clock = ManualClock(jitter=0.0)
+    async with asking(model("m", ThrottledIn(form=form, wait=7, times=1)), clock=clock) as (replicate, _):
         assert await replicate.ask("acme/m") == Found(VERSIONS)
         assert replicate.requests.throttled == 1
-    assert max(time.slept) >= least
+    assert max(clock.slept) >= least
 
 
 async def test_a_429_holds_up_all_other_questions_too() -> None:
-    time = MadeUpTime(jitter=0.0)
-    async with asking(model("m", Throttled(wait=30)), model("other"), time=time, retries=0) as (replicate, _):
+    clock = ManualClock(jitter=0.0)
+    async with asking(model("m", Throttled(wait=30)), model("other"), clock=clock, retries=0) as (replicate, _):
         await replicate.ask("acme/m")
         assert replicate.waiting() == 30.0
         await replicate.ask("acme/other")
-        assert time.now >= 30.0
+        assert clock.seconds >= 30.0
 
 
 async def test_questions_are_paced_from_the_first_one_on() -> None:
-    time = MadeUpTime()
-    async with asking(model("m"), time=time, per_minute=60) as (replicate, _):
+    clock = ManualClock()
+    async with asking(model("m"), clock=clock, per_minute=60) as (replicate, _):
         for _ in range(4):
             await replicate.ask("acme/m")
-    assert time.now == pytest.approx(3.0)
+    assert clock.seconds == pytest.approx(3.0)
 
 
 async def test_no_more_sockets_are_opened_than_allowed() -> None:
@@ -319,7 +319,7 @@ async def test_no_more_sockets_are_opened_than_allowed() -> None:
 
 
 async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> None:
-    async with connect(target("http://127.0.0.1:9/v1", retries=0), MadeUpTime().timing) as replicate:
+    async with connect(target("http://127.0.0.1:9/v1", retries=0), ManualClock().timing) as replicate:
         reply = await replicate.ask("acme/m")
     assert isinstance(reply, Failed)
     assert reply.reason is Reason.NETWORK_ERROR
@@ -327,7 +327,7 @@ async def test_a_server_that_is_not_there_is_a_network_error_that_says_so() -> N
 
 
 async def test_a_host_that_does_not_exist_is_a_network_error_that_says_so() -> None:
-    async with connect(target("https://nowhere.invalid/v1", retries=0), MadeUpTime().timing) as replicate:
+    async with connect(target("https://nowhere.invalid/v1", retries=0), ManualClock().timing) as replicate:
         reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.NETWORK_ERROR, "the host name cannot be resolved")
 
@@ -336,7 +336,7 @@ async def test_the_token_is_cut_out_of_what_a_server_says() -> None:
     body = f'{{"detail": "bad token {TOKEN}"}}'
     with aioresponses() as replies:
         replies.get("http://127.0.0.1:1/v1/account", status=401, body=body, response_class=Response)
-        async with connect(target("http://127.0.0.1:1/v1"), MadeUpTime().timing) as replicate:
+        async with connect(target("http://127.0.0.1:1/v1"), ManualClock().timing) as replicate:
             reply = await replicate.account()
     assert reply == Failed(Reason.UNAUTHORIZED, "HTTP 401: bad token (token)")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from audit.commands import outputs as reporting
+from audit.commands import outputs
 from audit.report.csv_report import COLUMNS
 from audit.report.writer import Output
 from tests.support.audits import Servers, audit, new_database
@@ -17,7 +17,7 @@ from tests.support.audits import Servers, audit, new_database
 def reports(servers: Servers, folder: Path) -> tuple[bytes, list[dict[str, str]]]:
     """The CSV and the JSON of one run."""
     with audit(servers.settings(folder)) as run_file:
-        reporting.report(run_file, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
+        outputs.report(run_file, [Output(name, str(folder / f"r.{name}")) for name in ("csv", "json")])
     return (folder / "r.csv").read_bytes(), json.loads((folder / "r.json").read_text())["users"]
 
 

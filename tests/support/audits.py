@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.commands.settings import RunSettings, default_choices
 from audit.demo.database import load
 from audit.demo.fake_replicate.faults import Refused, Throttled
@@ -154,7 +154,7 @@ def audit(settings: RunSettings) -> RunFile:
     """A whole run in this process; returns its open run file."""
 
     async def run() -> RunFile:
-        return await app.audit(settings, ProgressListener(), Stop())
+        return await audit_run.audit(settings, ProgressListener(), Stop())
 
     return asyncio.run(run())
 

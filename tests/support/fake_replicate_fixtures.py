@@ -5,7 +5,6 @@ Registered by `pytest_plugins = ("tests.support.fake_replicate_fixtures",)`.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -13,11 +12,11 @@ import pytest
 from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, World, version_hash
 from audit.model.replies import Account, Version
+from tests.support.clock import ManualClock
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, ServerTime
 
 OWNER = "acme-photos"
 ACCOUNT = Account(type="organization", username=OWNER)
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Serve = Callable[..., Awaitable[InstrumentedReplicate]]
 
 
@@ -39,35 +38,9 @@ def small_world(*models: Model, trainings: tuple[FakeTraining, ...] = ()) -> Sma
     return SmallWorld(ACCOUNT, models, trainings)
 
 
-class ManualTime:
-    """Time that passes only by `sleep` and `advance`; `slept` are the waits in seconds, in order."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-        self.slept: list[float] = []
-
-    @property
-    def server_time(self) -> ServerTime:
-        """For a fake Replicate."""
-        return ServerTime(clock=lambda: self.seconds, now=self.now, sleep=self.sleep)
-
-    def now(self) -> datetime:
-        """The date."""
-        return START + timedelta(seconds=self.seconds - 1000.0)
-
-    def advance(self, seconds: float) -> None:
-        """Lets time pass."""
-        self.seconds += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits without waiting."""
-        self.slept.append(seconds)
-        self.advance(seconds)
-
-
 @pytest.fixture
-def manual_time() -> ManualTime:
-    return ManualTime()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from audit.demo import postgres
 def binary() -> str:
     """Its path; PostgreSQL's own programs lie beside each other, whoever has packed them."""
     given = os.environ.get("SYNC_AUDIT_PG_BIN")
-    folder = Path(given) if given else postgres._from_wheel()
+    folder = Path(given) if given else postgres.wheel_binaries()
     beside = folder / "psql"
     found = str(beside) if beside.is_file() else shutil.which("psql")
     assert found, f"there is no psql in {folder}"

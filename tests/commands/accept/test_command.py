@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from audit.cli.signals import Stop
-from audit.commands import outputs as reporting
+from audit.commands import outputs
 from audit.commands.accept.file import NAME, read
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, Finding
 from audit.model.shard import Shard
@@ -189,7 +189,7 @@ def stopped(place: Servers, folder: Path, **changes: Any) -> RunFile:
             stop.request("interrupted", "stopped by SIGINT")
 
     settings = place.settings(folder, outputs=(), concurrency=1, **changes)
-    return asyncio.run(app.audit(settings, Impatient(), stop))
+    return asyncio.run(audit_run.audit(settings, Impatient(), stop))
 
 
 def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(servers: Servers, shell: Shell) -> None:
@@ -201,7 +201,7 @@ def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(se
             if each.finding.status is not Status.UP_TO_DATE
         ]
         run_file.use_acceptances(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
-        outcome = reporting.report(run_file, [], exit_zero=True)
+        outcome = outputs.report(run_file, [], exit_zero=True)
         assert outcome.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
         assert (outcome.accepted.total > 0, outcome.exit_status.code) == (True, 4)
         assert outcome.accepted.unmatched == (), "those who were not reached may need them"
@@ -261,7 +261,7 @@ def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) 
         day = opened.info.started_at[:10]
         for until, total in ((day, 1), ("2026-01-01", 0)):
             opened.use_acceptances(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
-            outcome = reporting.report(opened, [])
+            outcome = outputs.report(opened, [])
             assert outcome.accepted.total == total
             assert len(outcome.accepted.expired) == 1 - total
 
@@ -339,15 +339,15 @@ def test_what_is_left_of_a_damaged_run_can_be_judged_too(servers: Servers, tmp_p
     settings = servers.settings(tmp_path, outputs=(), acceptances=kept)
     audit(settings).close()
     with open_salvaged(settings.run_file) as rest:
-        assert reporting.report(rest, []).accepted.total == 1
+        assert outputs.report(rest, []).accepted.total == 1
         rest.use_acceptances(None)
-        assert reporting.report(rest, []).accepted.total == 0
+        assert outputs.report(rest, []).accepted.total == 0
 
 
 def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Servers, tmp_path: Path) -> None:
     first = servers.settings(tmp_path, outputs=(("json", str(tmp_path / "old.json")),))
     with audit(first) as run_file:
-        reporting.report(run_file, [Output("json", str(tmp_path / "old.json"))])
+        outputs.report(run_file, [Output("json", str(tmp_path / "old.json"))])
     document = reported(tmp_path, "old.json")
     document["users"] = [each for each in document["users"] if each["email"] not in {BEHIND, GONE}]
     document["summary"] = {}
@@ -355,7 +355,7 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Ser
     both = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(GONE, Reason.MODEL_NOT_FOUND)))
     changes = {"baseline": tmp_path / "old.json", "fail_on": "new", "outputs": ()}
     with audit(servers.settings(tmp_path, run_file=tmp_path / "new.sqlite", acceptances=both, **changes)) as run_file:
-        outcome = reporting.report(run_file, [])
+        outcome = outputs.report(run_file, [])
         states = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
         assert (states[BEHIND], states[GONE]) == (("new", True), ("new", True))
         assert outcome.since_baseline
@@ -370,9 +370,9 @@ def test_every_format_is_written_again_byte_for_byte(servers: Servers, tmp_path:
     kept = Acceptances(file="a.toml", entries=(entry(BEHIND), entry(WELL), entry(GONE, until="2026-01-01")))
     formats = ("html", "csv", "json", "md", "junit")
     with audit(servers.settings(tmp_path, outputs=(), acceptances=kept)) as run_file:
-        reporting.report(run_file, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
+        outputs.report(run_file, [Output(each, str(tmp_path / f"a.{each}")) for each in formats])
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
-        reporting.report(run_file, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
+        outputs.report(run_file, [Output(each, str(tmp_path / f"b.{each}")) for each in formats])
     for each in formats:
         assert (tmp_path / f"a.{each}").read_bytes() == (tmp_path / f"b.{each}").read_bytes()
         assert b"leaves in May" in (tmp_path / f"a.{each}").read_bytes() or each in {"csv", "html"}

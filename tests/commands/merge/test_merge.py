@@ -16,12 +16,11 @@ import msgspec
 import pytest
 
 from audit.cli.signals import Stop
-from audit.commands import outputs as reporting
 from audit.commands.diff import compare as app_diff
 from audit.commands.merge import merge as app_merge
 from audit.commands.merge.merge import MergeSettings
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.commands.settings import default_choices
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
@@ -80,7 +79,9 @@ def whole_and_shards(place: Servers, folder: Path, of: int, **changes: Any) -> l
     ]
 
     async def run() -> None:
-        for run_file in await asyncio.gather(*(app.audit(settings, ProgressListener(), Stop()) for settings in runs)):
+        for run_file in await asyncio.gather(
+            *(audit_run.audit(settings, ProgressListener(), Stop()) for settings in runs)
+        ):
             run_file.close()
 
     asyncio.run(run())
@@ -94,7 +95,7 @@ def merge(inputs: Sequence[Path], run_file: Path, **changes: Any) -> app_merge.M
 def reports(run_file: RunFile) -> Reports:
     """Of an open run file; the JSON is what its schema wants."""
     outputs = [Output(kind, str(run_file.path.with_suffix(f".{kind}"))) for kind in KINDS]
-    reporting.report(run_file, outputs)
+    report(run_file, outputs)
     report = json.loads(run_file.path.with_suffix(".json").read_text())
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
     return Reports(report, run_file.path.with_suffix(".csv").read_bytes(), report.pop("run"))
@@ -171,10 +172,10 @@ def with_killed(parted: Parted, killed: list[Path], tmp_path: Path) -> list[Path
 
 def resume(path: Path) -> None:
     """As `run --resume`."""
-    with app.open_to_resume(path) as run_file:
+    with audit_run.open_to_resume(path) as run_file:
         settings = resumed({}, {"REPLICATE_API_TOKEN": TOKEN}, run_file.info, run_file.choices)
         asyncio.run(
-            app.resume(
+            audit_run.resume(
                 run_file,
                 replace(settings, choices=msgspec.structs.replace(settings.choices, per_minute=100_000)),
                 ProgressListener(),
@@ -268,7 +269,7 @@ def test_the_marks_of_a_baseline_are_those_of_one_run(
 def test_a_shard_is_no_baseline_for_others(synthetic_servers: Servers, parted: Parted, tmp_path: Path) -> None:
     settings = synthetic_servers.settings(tmp_path, baseline=parted.shards[0], shard=Shard(2, 4))
     with pytest.raises(ReportError, match=r"--baseline: .*shard-1.sqlite is shard 1 of 4"):
-        asyncio.run(app.audit(settings, ProgressListener(), Stop()))
+        asyncio.run(audit_run.audit(settings, ProgressListener(), Stop()))
 
 
 def test_merging_changes_no_shard_and_leaves_one_file(parted: Parted, tmp_path: Path) -> None:

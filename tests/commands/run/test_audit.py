@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from audit.cli.signals import Stop
-from audit.commands import outputs as reporting
+from audit.commands import outputs
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
@@ -22,6 +22,7 @@ from audit.model.run import Filters
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
+from tests.support.expected_findings import expected_findings
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -29,7 +30,7 @@ from tests.support.synthetic_users import SyntheticUsers
 def report(place: Servers, folder: Path, **changes: Any) -> dict[str, Any]:
     """Audit and read the JSON report."""
     with audit(place.settings(folder, **changes)) as run_file:
-        reporting.report(run_file, [Output("json", str(folder / "report.json"))])
+        outputs.report(run_file, [Output("json", str(folder / "report.json"))])
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 
 
@@ -38,12 +39,12 @@ def test_every_demo_user_gets_the_verdict_that_the_data_call_for(
 ) -> None:
     with audit(faulty_servers.settings(tmp_path)) as run_file:
         got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in run_file.users()}
-    assert got == dict(demo_users.expected)
+    assert got == expected_findings(demo_users)
 
 
 def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(demo_users: DemoUsers) -> None:
-    reasons = {reason for reason, _ in demo_users.expected.values()}
-    notes = {note for _, notes in demo_users.expected.values() for note in notes}
+    reasons = {reason for reason, _ in expected_findings(demo_users).values()}
+    notes = {note for _, notes in expected_findings(demo_users).values() for note in notes}
     assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES}
     assert notes == set(Note)
 
@@ -96,7 +97,7 @@ def test_the_run_block_says_what_was_asked_of_whom(faulty_servers: Servers, tmp_
 def test_a_user_can_be_audited_alone_and_still_sees_who_shares_the_model(
     servers: Servers, demo_users: DemoUsers, tmp_path: Path
 ) -> None:
-    user_id = next(user for user, (_, notes) in demo_users.expected.items() if Note.SHARED_MODEL in notes)
+    user_id = next(user for user, (_, notes) in expected_findings(demo_users).items() if Note.SHARED_MODEL in notes)
     alone = report(servers, tmp_path, filters=Filters(users=(user_id,)))
     assert [user["user_id"] for user in alone["users"]] == [user_id]
     assert len(alone["users"][0]["shared_with"]) == 1
@@ -154,10 +155,10 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(synthetic_server
                 if self.count == 50:
                     stop.request("interrupted", "stopped by SIGINT")
 
-        return await app.audit(synthetic_servers.settings(tmp_path), After50(), stop)
+        return await audit_run.audit(synthetic_servers.settings(tmp_path), After50(), stop)
 
     with asyncio.run(stopped()) as run_file:
-        outcome = reporting.report(run_file, [])
+        outcome = outputs.report(run_file, [])
     assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
     assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
     assert outcome.summary.statuses[Status.UP_TO_DATE] > 30

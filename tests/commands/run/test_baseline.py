@@ -15,9 +15,9 @@ import pytest
 from playwright.async_api import expect
 
 from audit.cli.signals import Stop
-from audit.commands import outputs as reporting
+from audit.commands.outputs import report
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.errors import SettingsError
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, BaselineState
@@ -39,7 +39,7 @@ def plain(synthetic_servers: Servers, tmp_path_factory: pytest.TempPathFactory) 
     """The JSON report on the synthetic users, without a baseline."""
     folder = tmp_path_factory.mktemp("plain")
     with audit(synthetic_servers.settings(folder)) as run_file:
-        reporting.report(run_file, [Output("json", str(folder / "report.json"))])
+        report(run_file, [Output("json", str(folder / "report.json"))])
     document: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return document
 
@@ -70,7 +70,7 @@ def test_every_report_marks_what_is_new_known_and_resolved(
     with audit(synthetic_servers.settings(tmp_path, baseline=path)) as run_file:
         path.unlink()  # the run file has all that is needed
         outputs = [Output(kind, str(tmp_path / f"a.{kind}")) for kind in ("json", "csv", "html")]
-        outcome = reporting.report(run_file, outputs)
+        outcome = report(run_file, outputs)
     document = json.loads((tmp_path / "a.json").read_text())
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     marks = {user["user_id"]: user["baseline"] for user in document["users"]}
@@ -95,9 +95,9 @@ def test_a_report_rendered_again_has_the_same_marks_and_the_same_code(
     path = earlier(plain, tmp_path, {ids(plain, Status.NEEDS_SYNC)[0]: None})
     first, again = tmp_path / "first.json", tmp_path / "again.json"
     with audit(synthetic_servers.settings(tmp_path, baseline=path, fail_on="new")) as run_file:
-        status = reporting.report(run_file, [Output("json", str(first))]).exit_status
+        status = report(run_file, [Output("json", str(first))]).exit_status
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
-        assert reporting.report(run_file, [Output("json", str(again))]).exit_status == status
+        assert report(run_file, [Output("json", str(again))]).exit_status == status
     assert again.read_bytes() == first.read_bytes()
     assert (status.code, status.meaning) == (3, "at least one user needs a sync who did not in the baseline")
 
@@ -150,18 +150,18 @@ def test_a_resumed_run_keeps_its_baseline(synthetic_servers: Servers, plain: dic
     with audit(synthetic_servers.settings(tmp_path, baseline=path, fail_on="new", outputs=())) as run_file:
         before = {user.record.user_id: user.baseline for user in run_file.users()}
     path.unlink()
-    with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
+    with audit_run.open_to_resume(tmp_path / "run.sqlite") as run_file:
         again = resumed({}, synthetic_servers.environ, run_file.info, run_file.choices)
-        asyncio.run(app.resume(run_file, again, ProgressListener(), Stop()))
+        asyncio.run(audit_run.resume(run_file, again, ProgressListener(), Stop()))
         assert {user.record.user_id: user.baseline for user in run_file.users()} == before
         assert (again.choices.fail_on, before[due]) == ("new", "new")
 
 
 def test_what_counts_may_be_said_anew_and_is_remembered(synthetic_servers: Servers, tmp_path: Path) -> None:
     audit(synthetic_servers.settings(tmp_path, outputs=())).close()
-    with app.open_to_resume(tmp_path / "run.sqlite") as run_file:
+    with audit_run.open_to_resume(tmp_path / "run.sqlite") as run_file:
         again = resumed({"fail_on": "never"}, synthetic_servers.environ, run_file.info, run_file.choices)
-        asyncio.run(app.resume(run_file, again, ProgressListener(), Stop()))
+        asyncio.run(audit_run.resume(run_file, again, ProgressListener(), Stop()))
         assert run_file.choices
         assert run_file.choices.fail_on == "never"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audit.commands import cli
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.demo.fake_replicate.faults import Hang, Odd, Refused, Reset
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
@@ -146,7 +146,7 @@ def test_what_is_no_run_file_of_this_version_is_refused_and_left_alone(
     words = kind(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(RunFileError) as caught:
-        app.open_to_resume(path)
+        audit_run.open_to_resume(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert caught.value.next_step
@@ -244,7 +244,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
         assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
         port = ailing.port
     first = users(shell.folder / "one.json")
-    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in app.RETRYABLE}
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in audit_run.RETRYABLE}
     kept = [who for who, user in first.items() if user["reason"] in {"forbidden", "rejected"}]
     # Where nothing is recorded that is the verdict, though Replicate has more to say.
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
@@ -353,7 +353,7 @@ def test_no_damage_ends_in_anything_but_reports_or_an_error_in_words(
     errors = []
     for attempt in (
         lambda: cli.main(["render", str(path), "-o", f"{path}.json"], standalone_mode=False),
-        lambda: app.open_to_resume(path).close(),
+        lambda: audit_run.open_to_resume(path).close(),
     ):
         try:
             attempt()
@@ -369,7 +369,7 @@ def test_of_a_file_without_its_first_page_nothing_can_be_read(small: bytes, tmp_
     content[100:4096] = bytes(3996)
     path.write_bytes(content)
     with pytest.raises(DamagedError):
-        app.open_to_resume(path)
+        audit_run.open_to_resume(path)
     with pytest.raises(RunFileError, match=r"nothing can be read any more of the run file .*run.sqlite"):
         open_salvaged(path)
 

@@ -18,7 +18,7 @@ import pytest
 import audit.report
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
-from audit.commands.run import audit as app
+from audit.commands.run import audit as audit_run
 from audit.commands.sync import files as app_sync
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.sql import read
@@ -332,7 +332,7 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     await load(database, demo_users)
     before = await table(database)
     settings = Servers(database, servers.fake).settings(tmp_path)
-    with await app.audit(settings, ProgressListener(), Stop()) as run_file:
+    with await audit_run.audit(settings, ProgressListener(), Stop()) as run_file:
         every = Plan(run_file, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
         planned = app_sync.make(every, settings.run_file)
         changed = {change.model_row_id for change in every.changes()}
@@ -342,7 +342,7 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     after = await table(database)
     assert {row_id for row_id, row in after.items() if row != before[row_id]} == changed
     again = replace(settings, run_file=tmp_path / "again.sqlite")
-    with await app.audit(again, ProgressListener(), Stop()) as run_file:
+    with await audit_run.audit(again, ProgressListener(), Stop()) as run_file:
         needing = {user.record.model_row_id for user in run_file.users(Status.NEEDS_SYNC)}
         right = {user.record.model_row_id for user in run_file.users(Status.UP_TO_DATE)}
     assert not changed & needing

@@ -22,6 +22,7 @@ from audit.model.users import email_or_id
 from audit.postgres.user import Candidates
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
+from tests.support.expected_findings import expected_findings
 from tests.support.synthetic_users import SyntheticUsers
 
 
@@ -64,8 +65,8 @@ LISTED = {Note.UNRECORDED_TRAINING, Note.VERSION_MADE_BY_HAND}
 
 def test_reasons_and_notes_are_those_of_a_run(cases: Mapping[str, UserCase], demo_users: DemoUsers) -> None:
     findings = {case.person.user_id: case.user.finding for case in cases.values() if case.user}
-    assert findings.keys() == demo_users.expected.keys()
-    for user_id, (reason, notes) in demo_users.expected.items():
+    assert findings.keys() == expected_findings(demo_users).keys()
+    for user_id, (reason, notes) in expected_findings(demo_users).items():
         assert findings[user_id].reason is reason
         assert set(notes) - LISTED <= set(findings[user_id].notes) <= set(notes)
 
@@ -177,12 +178,12 @@ def test_a_run_file_gives_the_same_verdicts_and_says_what_it_lacks(
     cases: Mapping[str, UserCase], run_file: Path, demo_users: DemoUsers
 ) -> None:
     with RunFile.open(run_file) as opened:
-        for user_id in demo_users.expected:
+        for user_id in expected_findings(demo_users):
             case = look_up_in_run(opened, user_id)
             assert isinstance(case, UserCase)
             live = next(each for each in cases.values() if each.person.user_id == user_id)
             assert (audited(case).finding.reason, case.exit_status) == (audited(live).finding.reason, live.exit_status)
-            assert set(audited(case).finding.notes) == demo_users.expected[user_id][1]
+            assert set(audited(case).finding.notes) == expected_findings(demo_users)[user_id][1]
             assert case.rows is None
             assert any("training rows" in each for each in case.not_known)
         chloe = look_up_in_run(opened, "chloe.dubois@example.com")
