@@ -19,6 +19,7 @@ from audit.cli.signals import Stop
 from audit.commands.diff import compare as app_diff
 from audit.commands.merge import merge as app_merge
 from audit.commands.merge.merge import MergeSettings
+from audit.commands.outputs import report
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
 from audit.commands.settings import default_choices
@@ -96,9 +97,9 @@ def reports(run_file: RunFile) -> Reports:
     """Of an open run file; the JSON is what its schema wants."""
     outputs = [Output(kind, str(run_file.path.with_suffix(f".{kind}"))) for kind in KINDS]
     report(run_file, outputs)
-    report = json.loads(run_file.path.with_suffix(".json").read_text())
-    jsonschema.Draft202012Validator(SCHEMA).validate(report)
-    return Reports(report, run_file.path.with_suffix(".csv").read_bytes(), report.pop("run"))
+    written = json.loads(run_file.path.with_suffix(".json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(written)
+    return Reports(written, run_file.path.with_suffix(".csv").read_bytes(), written.pop("run"))
 
 
 def reports_of(path: Path) -> Reports:
