@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     """
     from audit.cli.signals import leaving
     from audit.commands import outputs as reporting
-    from audit.commands.accept.file import acceptances_for, judges_anew
+    from audit.commands.accept.file import acceptances_for, replaces_acceptances
     from audit.commands.run import summary as ending
     from audit.commands.settings import outputs_beside
     from audit.report.writer import Output
@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     path, redact, exit_zero = Path(run), given["redact"], given["exit_zero"]
     wanted = [Output(*each) for each in given["outputs"] or outputs_beside(path)]
     reporting.check_outputs(wanted, path)
-    anew = judges_anew(ctx)
+    anew = replaces_acceptances(ctx)
     acceptances = acceptances_for(ctx) if anew else None
     with leaving():
         try:

@@ -1,4 +1,4 @@
-"""`sync-audit accept`: writes down that a finding need not be acted on until some day."""
+"""`sync-audit accept`: a finding that need not be acted on until some day."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from audit.cli import options
 from audit.cli.settings import Command, FilePath, Setting
 
 if TYPE_CHECKING:
-    from audit.commands.accept.accept import Written
+    from audit.commands.accept.entry import WrittenEntry
 
 
 ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit accept`"
@@ -66,7 +66,7 @@ def command(user: str, **given: object) -> None:
     same user and reason; the rest of the file stays as it is. `run` reads the file: what is accepted has a section of
     its own in every report, and does not count for the exit code.
     """
-    from audit.commands.accept import accept as app_accept
+    from audit.commands.accept.entry import Arguments, newest_run, write_entry
     from audit.commands.accept.file import NAME, find, reason
     from audit.commands.settings import REPORTS
     from audit.errors import SettingsError
@@ -76,7 +76,7 @@ def command(user: str, **given: object) -> None:
         wanted = reason(str(code)) if code is not None else None
     except SettingsError as error:
         raise SettingsError(f"--reason: {error}", error.next_step) from error
-    wish = app_accept.Wish(
+    arguments = Arguments(
         who=_text("USER", user),
         because=_text("--because", given["because"]),
         until=_until(str(given["until"])),
@@ -85,9 +85,9 @@ def command(user: str, **given: object) -> None:
         author=_optional("--author", given["author"]),
     )
     run = given["run"]
-    path = Path(str(run)) if run is not None else app_accept.newest_run(Path(REPORTS))
+    path = Path(str(run)) if run is not None else newest_run(Path(REPORTS))
     file = Path(str(given["file"])) if given["file"] is not None else find(Path.cwd()) or Path(NAME)
-    _show(app_accept.accept(wish, path, file), file, path)
+    _show(write_entry(arguments, path, file), file, path)
 
 
 def _text(name: str, value: object) -> str:
@@ -108,7 +108,7 @@ def _optional(name: str, value: object) -> str | None:
 
 
 def _until(text: str) -> date:
-    """Raises SettingsError where it is no day, or one that is over."""
+    """The day that `--until` names. Raises SettingsError where it is none, or one that is over."""
     from audit.errors import SettingsError
     from audit.model.times import utc_now
 
@@ -126,8 +126,8 @@ def _until(text: str) -> date:
     return day
 
 
-def _show(written: "Written", file: Path, run: Path | None) -> None:
-    """Say exactly what was written, and where."""
+def _show(written: "WrittenEntry", file: Path, run: Path | None) -> None:
+    """Print what was written, where, and how to apply it to the run."""
     from audit.commands.accept.file import block
     from audit.model.text import escape_controls
 

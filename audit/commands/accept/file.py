@@ -1,8 +1,4 @@
-"""Finds, reads and writes the file of acceptances.
-
-`sync-audit-accept.toml` in the working directory or the nearest one above it; a directory with `.git` is the last one
-that is looked at.
-"""
+"""The file of acceptances: found, read, and edited without touching the rest of it."""
 
 import os
 from collections.abc import Mapping, MutableMapping
@@ -23,14 +19,66 @@ from audit.model.findings import Acceptance, Acceptances
 from audit.model.text import os_cause, shortened
 from audit.report.writer import replacing
 
+NAME = "sync-audit-accept.toml"
+KIND = Kind("file of acceptances", "--accept", "--no-accept")
 TABLE = "accept"
 KEYS = ("user", "model", "reason", "version", "because", "until", "author")
 """Of an entry, in the order in which they are written."""
-_REQUIRED: Mapping[str, str] = {
-    "reason": 'Name the finding that is accepted: reason = "outdated_version"; all reasons: sync-audit explain',
-    "because": 'Say for those who read it in a year: because = "leaves in May"',
-    "until": "Nothing is accepted for ever, so that somebody looks again: until = 2026-12-31",
-}
+HEAD = """\
+# Findings of sync-audit that need not be acted on until a day. Reports show them in a section of their own, and they
+# do not count for the exit code. After the day they count again. To add one: sync-audit accept USER --help
+"""
+"""Of a new file."""
+
+
+def acceptances_for(ctx: click.Context) -> Acceptances | None:
+    """What holds for a command with `--accept` and `--no-accept`: the file that is named, or the one that is found.
+
+    None without a file. Raises SettingsError for a file that is wrong.
+    """
+    if ctx.params["no_accept"]:
+        if is_typed(ctx, "accept"):
+            raise SettingsError("--accept and --no-accept exclude each other")
+        return None
+    if is_given(ctx, "accept"):
+        try:
+            return read(Path(ctx.params["accept"]))
+        except SettingsError as error:
+            raise options.accept.wrong(ctx, str(error), error.next_step) from error
+    here = working_directory()
+    found = here and find(here)
+    return read(found) if found else None
+
+
+def replaces_acceptances(ctx: click.Context) -> bool:
+    """Whether an option or the config file says what is accepted, so that what a run file has counts no more."""
+    return is_given(ctx, "accept") or bool(ctx.params["no_accept"])
+
+
+def find(start: Path) -> Path | None:
+    """`NAME` in the directory `start` or the nearest one above it, as it is called from `start`. Raises SettingsError.
+
+    A directory with `.git` is the last one that is looked at.
+    """
+    for folder, called in above(start):
+        path = folder / NAME
+        if is_there(path):
+            check_owner(path, KIND)  # it could hide anything
+            return called / NAME
+    return None
+
+
+def read(path: Path) -> Acceptances:
+    """What the file accepts. Raises SettingsError, which names the file, and the entry and key or the line."""
+    return Acceptances(file=str(path), entries=_parsed(content(path, KIND), path))
+
+
+def _parsed(text: str, path: Path) -> tuple[Acceptance, ...]:
+    document = parsed_text(text, path, KIND)
+    try:
+        return entries(document)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}", error.next_step or KIND.step) from error
 
 
 def entries(document: Mapping[str, object]) -> tuple[Acceptance, ...]:
@@ -51,6 +99,18 @@ def _entry(table: Mapping[str, object], number: int) -> Acceptance:
         return _checked(table)
     except SettingsError as error:
         raise SettingsError(f"{entry}: {error}", error.next_step) from error
+
+
+_REQUIRED: Mapping[str, str] = {
+    "reason": 'Name the finding that is accepted: reason = "outdated_version"; all reasons: sync-audit explain',
+    "because": 'Say for those who read it in a year: because = "leaves in May"',
+    "until": "Nothing is accepted for ever, so that somebody looks again: until = 2026-12-31",
+}
+"""Keys that every entry has, with the next step where one is missing."""
+_REFUSED: Mapping[str, str] = {
+    Reason.LATEST_VERSION: "the user is up to date",
+    Reason.STOPPED: "the run ended before the user's turn, so nobody knows what there is to accept",
+}
 
 
 def _checked(table: Mapping[str, object]) -> Acceptance:
@@ -77,12 +137,6 @@ def reason(code: str) -> Reason:
     raise SettingsError(f"unknown reason {code!r}", nearest(code, ACCEPTABLE))
 
 
-_REFUSED: Mapping[str, str] = {
-    Reason.LATEST_VERSION: "the user is up to date",
-    Reason.STOPPED: "the run ended before the user's turn, so nobody knows what there is to accept",
-}
-
-
 def _text(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise SettingsError(f"{key} must be a text in quotes")
@@ -97,25 +151,57 @@ def _day(value: object) -> str:
     return value.isoformat()
 
 
-HEAD = """\
-# Findings of sync-audit that need not be acted on until a day. Reports show them in a section of their own, and they
-# do not count for the exit code. After the day they count again. To add one: sync-audit accept USER --help
-"""
+def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | None:
+    """Put `entry` into the file, in the place of one for the same reason and one of `names`, which is returned.
+
+    The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
+    it cannot be read as `read` does, and AuditError where it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        before = content(target, KIND) if target.exists() else None
+        listed = _parsed(before, path) if before is not None else ()
+    except SettingsError as error:
+        if error.next_step == KIND.step:
+            error.next_step = "Correct it, or name another one with --file."
+        raise
+    after, wanted, replaced = edited(before, listed, entry, names)
+    if _parsed(after, path) != wanted:
+        raise SettingsError(
+            f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
+        )
+    try:
+        with replacing(target, _mode(target)) as file:
+            file.write(after.encode())
+    except OSError as error:
+        raise AuditError(
+            f"{path} cannot be written: {os_cause(error).lower()}", "Name another file with --file."
+        ) from error
+    return replaced
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file, or those that a new one gets."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def edited(
-    text: str | None, there: tuple[Acceptance, ...], entry: Acceptance, names: frozenset[str]
+    text: str | None, listed: tuple[Acceptance, ...], entry: Acceptance, names: frozenset[str]
 ) -> tuple[str, tuple[Acceptance, ...], Acceptance | None]:
-    """The file with `entry` in it, what it then says, and the entry whose place this one has taken.
+    """The text with `entry` in it, the entries that it then has, and the one whose place `entry` has taken.
 
-    `text` is None where there is no file yet, `there` what it says; `names` are all by which the user may be meant.
+    `text` is None for a new file, `listed` are its entries so far; `names` are all by which the user may be meant.
     """
     document = tomlkit.parse(HEAD if text is None else text)
-    place = next((i for i, each in enumerate(there) if _same(each, entry, names)), None)
-    if place is not None:
-        _overwrite(document[TABLE][place], entry)
-        return tomlkit.dumps(document), (*there[:place], entry, *there[place + 1 :]), there[place]
-    return _appended(document, entry), (*there, entry), None
+    for place, old in enumerate(listed):
+        if old.user is not None and folded(old.user) in names and old.reason is entry.reason:
+            _overwrite(document[TABLE][place], entry)
+            return tomlkit.dumps(document), (*listed[:place], entry, *listed[place + 1 :]), old
+    return _appended(document, entry), (*listed, entry), None
 
 
 def block(entry: Acceptance) -> str:
@@ -124,13 +210,13 @@ def block(entry: Acceptance) -> str:
 
 
 def _appended(document: tomlkit.TOMLDocument, entry: Acceptance) -> str:
-    """As text: an entry at the end of the file needs nothing of what is before it, but for a list in brackets."""
     listed = document.get(TABLE)
-    if listed is not None and not isinstance(listed, AoT):
+    if listed is not None and not isinstance(listed, AoT):  # a list in brackets: accept = [{...}]
         inline = tomlkit.inline_table()
         inline.update(_values(entry))
         listed.append(inline)
         return tomlkit.dumps(document)
+    # As text: an entry at the end needs nothing of what is before it.
     before = tomlkit.dumps(document)
     table = tomlkit.table()
     table.update(_values(entry))
@@ -154,94 +240,3 @@ def _values(entry: Acceptance) -> dict[str, object]:
     given = {key: getattr(entry, key) for key in KEYS}
     given |= {"reason": entry.reason.value, "until": date.fromisoformat(entry.until)}
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _same(old: Acceptance, new: Acceptance, names: frozenset[str]) -> bool:
-    """Whether `new` says something else about the same finding."""
-    return old.user is not None and folded(old.user) in names and old.reason is new.reason
-
-
-NAME = "sync-audit-accept.toml"
-KIND = Kind("file of acceptances", "--accept", "--no-accept")
-
-
-def read(path: Path) -> Acceptances:
-    """What the file accepts. Raises SettingsError, which names file, entry and key, or the line."""
-    return Acceptances(file=str(path), entries=_entries(content(path, KIND), path))
-
-
-def find(start: Path) -> Path | None:
-    """The file that holds for the directory `start`, as it is called from there. Raises SettingsError."""
-    for folder, called in above(start):
-        path = folder / NAME
-        if is_there(path):
-            check_owner(path, KIND)  # it could hide anything
-            return called / NAME
-    return None
-
-
-def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | None:
-    """Put `entry` into the file, in the place of one for the same reason and one of `names`, which is returned.
-
-    The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
-    it cannot be read as `read` does, and AuditError where it cannot be written.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        before = content(target, KIND) if target.exists() else None
-        there = _entries(before, path) if before is not None else ()
-    except SettingsError as error:
-        if error.next_step == KIND.step:
-            error.next_step = "Correct it, or name another one with --file."
-        raise
-    after, wanted, replaced = edited(before, there, entry, names)
-    if _entries(after, path) != wanted:
-        raise SettingsError(
-            f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
-        )
-    try:
-        with replacing(target, _mode(target)) as file:
-            file.write(after.encode())
-    except OSError as error:
-        raise AuditError(
-            f"{path} cannot be written: {os_cause(error).lower()}", "Name another file with --file."
-        ) from error
-    return replaced
-
-
-def _entries(text: str, path: Path) -> tuple[Acceptance, ...]:
-    document = parsed_text(text, path, KIND)
-    try:
-        return entries(document)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}", error.next_step or KIND.step) from error
-
-
-def _mode(target: Path) -> int:
-    """That of the file, or what a new one would have."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def judges_anew(ctx: click.Context) -> bool:
-    """Whether a run that has acceptances already is to have others."""
-    return is_given(ctx, "accept") or bool(ctx.params["no_accept"])
-
-
-def acceptances_for(ctx: click.Context) -> Acceptances | None:
-    """Those of the file that was named, or of the one that holds here. Raises SettingsError for a wrong one."""
-    if ctx.params["no_accept"]:
-        if is_typed(ctx, "accept"):
-            raise SettingsError("--accept and --no-accept exclude each other")
-        return None
-    if is_given(ctx, "accept"):
-        try:
-            return read(Path(ctx.params["accept"]))
-        except SettingsError as error:
-            raise options.accept.wrong(ctx, str(error), error.next_step) from error
-    here = working_directory()
-    found = here and find(here)
-    return read(found) if found else None

@@ -69,12 +69,12 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
 
 
 def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":
-    from audit.commands.accept.file import acceptances_for, judges_anew
+    from audit.commands.accept.file import acceptances_for, replaces_acceptances
     from audit.commands.merge.merge import MergeSettings
     from audit.commands.settings import default_run_file, outputs_beside
     from audit.model.times import utc_now
 
-    given, anew = ctx.params, judges_anew(ctx)
+    given, anew = ctx.params, replaces_acceptances(ctx)
     path = Path(given["run_file"] or default_run_file(utc_now()))
     return MergeSettings(
         inputs=inputs,

@@ -65,13 +65,13 @@ def perform(settings: "RunSettings", given: Mapping[str, Any], tell: "Tell | Non
 
 
 def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
-    from audit.commands.accept.file import acceptances_for, judges_anew
+    from audit.commands.accept.file import acceptances_for, replaces_acceptances
     from audit.commands.run import audit as app
     from audit.commands.settings import resume_settings
 
     with app.open_to_resume(path) as run_file:
         settings = resume_settings(ctx, run_file.info, run_file.choices)
-        if judges_anew(ctx):
+        if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
         return _conduct(
             settings, ctx.params, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell

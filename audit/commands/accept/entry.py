@@ -1,4 +1,4 @@
-"""Composition root of `sync-audit accept`: a run file and what somebody says -> an entry in the file of acceptances."""
+"""The entry that `sync-audit accept` writes: what was typed, and what that leaves open from a run file."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -14,13 +14,14 @@ from audit.model.who import KEPT, matching_users
 from audit.runfile import RunFile
 
 RUN_FILES = "sync-audit-*.sqlite"
-"""What `run` calls run files unless told otherwise: the last of them by name is the newest."""
-_NAMED = 5
+"""Names that `run` gives run files by itself; the last one by name is the newest."""
+_LISTED = 5
+"""Ids of users among whom one has to be chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What is to be accepted, as it was said; None where nothing was."""
+class Arguments:
+    """What was typed; None where an option was not."""
 
     who: str
     because: str
@@ -31,8 +32,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What was done."""
+class WrittenEntry:
+    """An entry that is in the file now."""
 
     entry: Acceptance
     replaced: Acceptance | None
@@ -45,34 +46,33 @@ def newest_run(folder: Path) -> Path | None:
     return max(folder.glob(RUN_FILES), default=None, key=lambda path: path.name)
 
 
-def accept(wish: Wish, run: Path | None, file: Path) -> Written:
-    """Write down that the finding on one user is accepted; what `wish` leaves open, the run says.
+def write_entry(arguments: Arguments, run: Path | None, file: Path) -> WrittenEntry:
+    """Accept the finding on one user in `file`; the reason and the version are those of `run` unless they were typed.
 
-    Raises SettingsError where there is nothing to accept, RunFileError where the run file cannot be read.
+    Raises SettingsError where there is nothing to accept, RunFileError where the run file cannot be read, and what
+    `file.write` raises.
     """
-    user = _found(run, wish.who) if run else None
+    user = _found(run, arguments.who) if run else None
     if user and run:
-        _check(user, wish, run)
-        reason = user.finding.reason
-    elif wish.reason:
-        reason = wish.reason
-    else:
+        _check(user, arguments.reason, run)
+    reason = user.finding.reason if user else arguments.reason
+    if not reason:
         raise SettingsError(
             "no reason: --reason is not given, and there is no run file to look it up in",
             "Add --run RUN, or --reason CODE; all reasons: sync-audit explain",
         )
     recorded = user.record.replicate_version_id if user else None
     entry = Acceptance(
-        user=_name(user, wish.who),
+        user=_user(user, arguments.who),
         reason=reason,
-        version=wish.version or ((recorded or "").strip() or None),
-        because=wish.because,
-        until=wish.until.isoformat(),
-        author=wish.author,
+        version=arguments.version or ((recorded or "").strip() or None),
+        because=arguments.because,
+        until=arguments.until.isoformat(),
+        author=arguments.author,
     )
-    names = {folded(each) for each in (wish.who, user and user.record.user_id, user and user.record.email) if each}
+    names = {arguments.who, *((user.record.user_id, user.record.email or "") if user else ())}
     new = not file.exists()
-    return Written(entry, accept_file.write(file, entry, frozenset(names)), new)
+    return WrittenEntry(entry, accept_file.write(file, entry, frozenset(map(folded, filter(None, names)))), new)
 
 
 def _found(run: Path, who: str) -> AuditedUser:
@@ -86,15 +86,14 @@ def _found(run: Path, who: str) -> AuditedUser:
         )
     if not users:
         raise SettingsError(f"nobody in {run} matches {who!r}", "Name another run file with --run.")
-    ids = ", ".join(escape_controls(user.record.user_id) for user in users[:_NAMED]) + (
-        ", …" if len(users) > _NAMED else ""
-    )
+    ids = [escape_controls(user.record.user_id) for user in users[:_LISTED]]
+    listed = ", ".join(ids) + (", …" if len(users) > _LISTED else "")
     count = f"{KEPT} users or more" if len(users) > KEPT else f"{len(users)} users"
-    raise SettingsError(f"{who!r} matches {count} of {run}", f"Name one of them by id: {ids}")
+    raise SettingsError(f"{who!r} matches {count} of {run}", f"Name one of them by id: {listed}")
 
 
-def _check(user: AuditedUser, wish: Wish, run: Path) -> None:
-    """Raises SettingsError where the run does not say of the user what is to be accepted."""
+def _check(user: AuditedUser, reason: Reason | None, run: Path) -> None:
+    """Raises SettingsError where the run has nothing to accept for this user, or another reason than was typed."""
     found, who = user.finding.reason, user.record.user_id
     if found is Reason.LATEST_VERSION:
         raise SettingsError(f"{who} is up to date in {run}: there is nothing to accept")
@@ -103,15 +102,15 @@ def _check(user: AuditedUser, wish: Wish, run: Path) -> None:
             f"{who} was not reached in {run}, so nobody knows what there is to accept",
             f"Finish that run first: sync-audit run --resume {run}",
         )
-    if wish.reason not in {None, found}:
+    if reason not in {None, found}:
         raise SettingsError(
-            f"--reason is {wish.reason}, and {who} has {found} in {run}",
+            f"--reason is {reason}, and {who} has {found} in {run}",
             "Leave --reason out, or name another run file.",
         )
 
 
-def _name(user: AuditedUser | None, who: str) -> str:
-    """As the file has it: the id, as files are shared; the e-mail for somebody who has written that."""
+def _user(user: AuditedUser | None, who: str) -> str:
+    """The id, as the file is shared; the e-mail only for somebody who has typed it."""
     if user is None or (user.record.email and folded(user.record.email) == folded(who)):
         return who
     return user.record.user_id
