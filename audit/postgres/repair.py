@@ -41,7 +41,7 @@ FROM (SELECT to_regclass($2)::oid AS id) AS found
 """
 """Whether the columns $1 of the table $2 may be set here and now."""
 Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
-"""What became of each edit, by the row's id: done, skipped or failed."""
+"""What became of each update, by the row's id: done, skipped or failed."""
 
 
 class Repairer:
@@ -85,50 +85,50 @@ class Repairer:
         async with self._transaction() as connection:
             return await self._fetch_rows(connection, ids)
 
-    async def write(self, edits: Sequence[RowUpdate]) -> Outcomes:
-        """Make those edits whose rows are as they have to be, in one transaction.
+    async def write(self, updates: Sequence[RowUpdate]) -> Outcomes:
+        """Make those updates whose rows are as they have to be, in one transaction.
 
         Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
         one has failed. Raises DatabaseError for everything else, with nothing changed by this call; unless the
         connection was lost at the very end, when that is not known.
         """
         try:
-            return await self._write(edits)
+            return await self._write(updates)
         except DatabaseError as error:
             if not is_about_a_row(error.__cause__):
                 raise
-            if len(edits) == 1:
-                return {edits[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=str(error)))}
+            if len(updates) == 1:
+                return {updates[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=str(error)))}
         outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
-        for edit in edits:
-            outcomes |= await self.write([edit])
+        for update in updates:
+            outcomes |= await self.write([update])
         return outcomes
 
-    async def _write(self, edits: Sequence[RowUpdate]) -> Outcomes:
+    async def _write(self, updates: Sequence[RowUpdate]) -> Outcomes:
         done: dict[str, StoredRow] = {}
         async with self._transaction() as connection:
-            own = await self._fetch_rows(connection, [edit.model_row_id for edit in edits], lock=True)
-            mine = sorted((edit for edit in edits if edit.model_row_id in own), key=_kind)
+            own = await self._fetch_rows(connection, [update.model_row_id for update in updates], lock=True)
+            mine = sorted((update for update in updates if update.model_row_id in own), key=_kind)
             for (sets, guarded), group in groupby(mine, _kind):
                 some = list(group)
                 statement = batch_update(self._models, sets, guarded)
                 rows = [StoredRow(**row) for row in await connection.fetch(statement, *batch_parameters(some))]
                 self._check_written(some, rows)
                 done |= {row.model_row_id: row for row in rows}
-            missing = [edit.model_row_id for edit in edits if edit.model_row_id not in own]
+            missing = [update.model_row_id for update in updates if update.model_row_id not in own]
             locked = await self._fetch_rows(connection, missing) if missing else {}
         outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
-        for edit in edits:
-            row_id = edit.model_row_id
+        for update in updates:
+            row_id = update.model_row_id
             if row := done.get(row_id):
                 outcomes[row_id] = (
                     ChangeState.DONE,
-                    ChangeOutcome(updated_at=row.updated_at, touched=edit.sets_updated_at),
+                    ChangeOutcome(updated_at=row.updated_at, touched=update.sets_updated_at),
                 )
             elif row_id in locked:
                 outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why="somebody holds the row locked")
             else:
-                why = why_not(edit, own.get(row_id), self._database.tables)
+                why = why_not(update, own.get(row_id), self._database.tables)
                 outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=why)
         return outcomes
 
@@ -139,9 +139,9 @@ class Repairer:
         query = select_rows(self._models) + (" FOR NO KEY UPDATE SKIP LOCKED" if lock else "")
         return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(query, ids)}
 
-    def _check_written(self, edits: Sequence[RowUpdate], rows: Sequence[StoredRow]) -> None:
+    def _check_written(self, updates: Sequence[RowUpdate], rows: Sequence[StoredRow]) -> None:
         """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
-        wanted = {edit.model_row_id: (edit.new_version, edit.new_weights) for edit in edits}
+        wanted = {update.model_row_id: (update.new_version, update.new_weights) for update in updates}
         if len(rows) > len({row.model_row_id for row in rows}):
             what = "several rows have the same id"
         elif any(wanted[row.model_row_id] != (row.version, row.weights) for row in rows):
@@ -195,6 +195,6 @@ async def repairer(
         await table.close()
 
 
-def _kind(edit: RowUpdate) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+def _kind(update: RowUpdate) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     """Edits of one kind are made by one statement."""
-    return edit.columns, guarded_columns(edit)
+    return update.columns, guarded_columns(update)

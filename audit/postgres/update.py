@@ -32,9 +32,9 @@ _SHOWN = 80
 """Characters of a value in a sentence."""
 
 
-def guarded_columns(edit: RowUpdate) -> tuple[Column, ...]:
+def guarded_columns(update: RowUpdate) -> tuple[Column, ...]:
     """Columns that have to be what they were. Beside them, the row's training has to be completed in any case."""
-    return tuple(column for column in _FIELDS if column is not Column.UPDATED_AT or edit.guards_updated_at)
+    return tuple(column for column in _FIELDS if column is not Column.UPDATED_AT or update.guards_updated_at)
 
 
 def _update(  # noqa: PLR0913, PLR0917 - the parts of a statement, in its order
@@ -68,7 +68,7 @@ def select_rows(models: Columns) -> str:
 
 
 def batch_update(models: Columns, sets: Sequence[Column], guarded: Sequence[Column]) -> str:
-    """SQL that makes edits which all set and guard the same columns; it returns the changed rows as `StoredRow`.
+    """SQL that makes updates which all set and guard the same columns; it returns the changed rows as `StoredRow`.
 
     Its parameters are those of `batch_parameters`.
     """
@@ -76,20 +76,20 @@ def batch_update(models: Columns, sets: Sequence[Column], guarded: Sequence[Colu
         f"${number}::text[]" + (f"::{models[Column.UPDATED_AT]}[]" if field in _FIELDS[Column.UPDATED_AT] else "")
         for number, field in enumerate(_PARAMETERS, 1)
     )
-    update = _update(
+    statement = _update(
         f"{models.table.sql} AS m",
-        [(models.sql(column), f"edit.{_FIELDS[column][1]}") for column in sets],
-        f" FROM unnest({', '.join(arrays)}) AS edit ({', '.join(_PARAMETERS)})",
-        f"{_is_listed(models)} AND m.{models.sql(Column.ID)}::text = edit.model_row_id",
-        [(_compared(models, column), f"edit.{_FIELDS[column][0]}") for column in guarded],
+        [(models.sql(column), f"wanted.{_FIELDS[column][1]}") for column in sets],
+        f" FROM unnest({', '.join(arrays)}) AS wanted ({', '.join(_PARAMETERS)})",
+        f"{_is_listed(models)} AND m.{models.sql(Column.ID)}::text = wanted.model_row_id",
+        [(_compared(models, column), f"wanted.{_FIELDS[column][0]}") for column in guarded],
         models.tables.is_completed(_text(models, Column.TRAINING_STATUS)),
     )
-    return f"{update} RETURNING {_stored_row(models)}"
+    return f"{statement} RETURNING {_stored_row(models)}"
 
 
-def batch_parameters(edits: Iterable[RowUpdate]) -> list[list[str | None]]:
+def batch_parameters(updates: Iterable[RowUpdate]) -> list[list[str | None]]:
     """One array for each of `_PARAMETERS`."""
-    rows = [[getattr(edit, field) for field in _PARAMETERS] for edit in edits]
+    rows = [[getattr(update, field) for field in _PARAMETERS] for update in updates]
     return [list(values) for values in zip(*rows, strict=True)]
 
 
@@ -138,20 +138,20 @@ class Names(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, columns=columns)
 
 
-def update_line(edit: RowUpdate, names: Names) -> str:
-    """`edit` as one line of SQL, whatever its values hold. Literals have no type, so that the columns may have any."""
+def update_line(update: RowUpdate, names: Names) -> str:
+    """`update` as one line of SQL, whatever its values hold. Literals have no type, so they suit columns of any."""
 
     def pairs(columns: Iterable[Column], field: int) -> list[tuple[str, str]]:
         known = (column for column in columns if column in names.columns)
-        return [(names.columns[column], literal(getattr(edit, _FIELDS[column][field]))) for column in known]
+        return [(names.columns[column], literal(getattr(update, _FIELDS[column][field]))) for column in known]
 
-    row = f"{names.columns[Column.ID]} = {literal(edit.model_row_id)}"
-    sets, guards = pairs(edit.columns, 1), pairs(guarded_columns(edit), 0)
+    row = f"{names.columns[Column.ID]} = {literal(update.model_row_id)}"
+    sets, guards = pairs(update.columns, 1), pairs(guarded_columns(update), 0)
     return f"{_update(names.table, sets, '', row, guards, names.completed)};"
 
 
 def parse_update_line(line: str, names: Names) -> RowUpdate | None:
-    """The edit that `update_line` writes as exactly `line`; None where there is none."""
+    """The update that `update_line` writes as exactly `line`; None where there is none."""
     beginning, end = f"UPDATE {names.table} SET ", f" AND {names.completed};"  # noqa: S608 - only compared with
     if not (line.startswith(beginning) and line.endswith(end)):
         return None
@@ -162,7 +162,7 @@ def parse_update_line(line: str, names: Names) -> RowUpdate | None:
     row_id = new.get(Column.ID)
     if row_id is None:
         return None
-    edit = RowUpdate(
+    update = RowUpdate(
         model_row_id=row_id,
         old_version=old.get(Column.VERSION_ID),
         new_version=new.get(Column.VERSION_ID),
@@ -175,7 +175,7 @@ def parse_update_line(line: str, names: Names) -> RowUpdate | None:
         sets_updated_at=Column.UPDATED_AT in new,
     )
     written_with = names if Column.LORA_WEIGHTS_URL in old else names.without_weights()
-    return edit if update_line(edit, written_with) == line else None
+    return update if update_line(update, written_with) == line else None
 
 
 @cache
@@ -186,20 +186,20 @@ def _pair(names: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
-def why_not(edit: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) -> str:
-    """Why `edit` is not right for `row` of `tables`, for a person."""
+def why_not(update: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) -> str:
+    """Why `update` is not right for `row` of `tables`, for a person."""
     if row is None:
         return "the row is gone"
     if row.status not in tables.completed:
         return f"training_status is {_shown(row.status)} now"
-    if (row.version, row.weights) == (edit.new_version, edit.new_weights):
+    if (row.version, row.weights) == (update.new_version, update.new_weights):
         return ALREADY
-    if row.version != edit.old_version:
+    if row.version != update.old_version:
         return f"replicate_version_id is {_shown(row.version)} now"
-    if row.weights != edit.old_weights:
+    if row.weights != update.old_weights:
         return f"lora_weights_url is {_shown(row.weights)} now"
-    if edit.guards_updated_at and row.updated_at != edit.old_updated_at:
-        return f"edited since: updated_at is {_shown(row.updated_at)} now, and was {_shown(edit.old_updated_at)}"
+    if update.guards_updated_at and row.updated_at != update.old_updated_at:
+        return f"edited since: updated_at is {_shown(row.updated_at)} now, and was {_shown(update.old_updated_at)}"
     return "the database left it as it was (a trigger or a rule?)"
 
 

@@ -105,20 +105,20 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     could be begun. A row that somebody has edited since the audit is skipped and named, never overwritten.
     """
     if given["undo"] is not None:
-        from audit.commands.sync.confirm import take_back
+        from audit.commands.sync import confirm
 
         if given["run"] is not None or given["apply"]:
             raise SettingsError("--undo takes a file and nothing else: neither RUN nor --apply")
         refuse(ctx, (*OF_THE_PLAN, *OF_ASKING), "with --undo")
         check(ctx, unused=(*OF_THE_PLAN, *OF_ASKING))
-        return take_back(Path(given["undo"]), ctx)
+        return confirm.undo(Path(given["undo"]), ctx)
     if given["run"] is None:
         raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")
     if given["apply"]:
-        from audit.commands.sync.confirm import apply
+        from audit.commands.sync import confirm
 
         check(ctx)
-        return apply(Path(given["run"]), given["output"], _plan_settings(ctx), ctx)
+        return confirm.apply(Path(given["run"]), given["output"], _plan_settings(ctx), ctx)
     refuse(ctx, (*OF_ASKING, *OF_CHANGES), "without --apply")
     check(ctx, unused=(*OF_ASKING, *OF_CHANGES))
     return _plan(Path(given["run"]), given["output"], _plan_settings(ctx))
@@ -140,13 +140,13 @@ def _plan_settings(ctx: click.Context) -> "PlanSettings":
 def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus":
     from audit.cli.signals import leaving
     from audit.cli.terminal import Page, screen
-    from audit.commands.sync import files as app_sync
-    from audit.commands.sync import plan as app_plan
-    from audit.commands.sync.screen import show
+    from audit.commands.sync.files import write_plan
+    from audit.commands.sync.plan import Plan
+    from audit.commands.sync.screen import show_plan
     from audit.model.times import utc_now
     from audit.runfile import RunFile
 
     with leaving(), RunFile.open(path) as run_file:
-        planned = app_sync.make(app_plan.Plan(run_file, wanted, utc_now()), path, output)
-    show(planned, Page(screen(stderr=output == "-")))
-    return planned.exit_status
+        written = write_plan(Plan(run_file, wanted, utc_now()), path, output)
+    show_plan(written, Page(screen(stderr=output == "-")))
+    return written.exit_status

@@ -1,11 +1,10 @@
-"""`sync --apply` and `sync --undo`: asked for once more, done under the eyes of a person who may stop it, and told."""
+"""`sync --apply` and `sync --undo` on the terminal: confirmed, run until done or stopped, and the result shown."""
 
 import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,11 +18,11 @@ from audit.cli.signals import Stop, signals
 from audit.cli.terminal import BOLD, Page, can_animate, screen
 from audit.commands.replicate import ProgressListener, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
-from audit.commands.sync.apply import Repair, Terms
-from audit.commands.sync.files import make, sql_file
+from audit.commands.sync.apply import ApplyOptions, Repair
+from audit.commands.sync.files import sql_file, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
-from audit.commands.sync.screen import rows, show, show_end
-from audit.commands.sync.tally import Tally
+from audit.commands.sync.result import RepairResult
+from audit.commands.sync.screen import rows, show_plan, show_result
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
@@ -33,28 +32,28 @@ from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
 from audit.runfile import RunFile
 
-Work: TypeAlias = Callable[["Shown", Stop], Coroutine[None, None, Tally]]
+Work: TypeAlias = Callable[["TerminalListener", Stop], Coroutine[None, None, RepairResult]]
 
 
-class Shown(ProgressListener):
-    """What is being done, in one line on a terminal; rows that were not changed, each in a line that stays."""
+class TerminalListener(ProgressListener):
+    """Shows on stderr what is being done, in one line that changes, and rows that were not changed, each in a line."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._spinner = Spinner("", console=console, spinner="line") if can_animate(console) else None
 
     def doing(self, what: str) -> None:
-        """In place of what was being done before."""
+        """Replaces the line that changes."""
         if self._spinner:
             self._spinner.update(what)
             self._spinner.start()
 
     def line(self, text: str) -> None:
-        """Above what is being done."""
+        """Print `text` above the line that changes."""
         self._console.print(text, soft_wrap=True)
 
     def done(self) -> None:
-        """Nothing is being done any more."""
+        """End the line that changes."""
         if self._spinner:
             self._spinner.stop()
 
@@ -66,32 +65,34 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         settings = repair_settings(ctx, run_file.info, run_file.choices, path)
         now = utc_now()
         plan = Plan(run_file, wanted, now)
-        planned = make(plan, path, output)
+        written = write_plan(plan, path, output)
         page = Page(screen(stderr=True))
-        show(planned, page, advise=False)
-        count = planned.tally.summary.changes
+        show_plan(written, page, advise=False)
+        count = written.counts.summary.changes
         if not count and not run_file.journal.counts()[ChangeState.BEGUN]:
-            return planned.exit_status
+            return written.exit_status
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
         if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
             return refused
-        terms = Terms(recheck=not ctx.params["no_recheck"], touch=utc_text(now) if ctx.params["touch"] else None)
+        options = ApplyOptions(
+            recheck=not ctx.params["no_recheck"], touch=utc_text(now) if ctx.params["touch"] else None
+        )
 
-        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
-            return Repair(run_file, plan, settings, terms, shown).apply(stop)
+        def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
+            return Repair(run_file, plan, settings, options, listener).apply(stop)
 
-        tally, signal = _conduct(work, settings.secrets)
-        command = shlex.join(["sync-audit", "sync", str(path), *planned.options, "--apply"])
+        result, signal = _run(work, settings.secrets)
+        command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply"])
         undo_file = sql_file(path, "undo")
-        show_end(tally, page, applied=True, go_on=command)
+        show_result(result, page, applied=True, go_on=command)
         if undo_file.exists() and run_file.journal.counts()[ChangeState.DONE]:
             page.line("To undo what was done:")
             page.line((escape_controls(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
-    return _code(tally, signal)
+    return _exit_status(result, signal)
 
 
-def take_back(path: Path, ctx: click.Context) -> ExitStatus:
+def undo(path: Path, ctx: click.Context) -> ExitStatus:
     """Read the undo file `path` through, ask, and put everything back."""
     _check_somebody_is_there("--undo", ctx)
     timeout = ctx.params["statement_timeout"]
@@ -103,12 +104,12 @@ def take_back(path: Path, ctx: click.Context) -> ExitStatus:
         if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
             return refused
 
-        def work(shown: Shown, stop: Stop) -> Coroutine[None, None, Tally]:
-            return Undo(file, run_file, database, timeout, shown).undo(stop)
+        def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
+            return Undo(file, run_file, database, timeout, listener).undo(stop)
 
-        tally, signal = _conduct(work, (database.password or "",))
-        show_end(tally, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
-    return _code(tally, signal)
+        result, signal = _run(work, (database.password or "",))
+        show_result(result, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+    return _exit_status(result, signal)
 
 
 def _place(database: Database) -> str:
@@ -124,7 +125,7 @@ def _check_somebody_is_there(option: str, ctx: click.Context) -> None:
 
 
 def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitStatus | None:
-    """How to end where somebody does not want it; None to go on."""
+    """The exit status where the answer is no; None to go on."""
     try:
         return None if ctx.params["yes"] or click.confirm(escape_controls(question), err=True) else otherwise
     except click.Abort:
@@ -132,32 +133,26 @@ def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitSt
         return REPAIR[INTERRUPTED]
 
 
-def _conduct(work: Work, secrets: tuple[str, ...]) -> tuple[Tally, int | None]:
-    """Do `work`, and the signal that has come meanwhile."""
-    shown = Shown(screen(stderr=True))
-    logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, shown.line)
+def _run(work: Work, secrets: tuple[str, ...]) -> tuple[RepairResult, int | None]:
+    """The result of `work`, and the code of the signal that has come meanwhile."""
+    listener = TerminalListener(screen(stderr=True))
+    logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, listener.line)
     with signals() as caught:
 
-        async def conducted() -> Tally:
+        async def until_stopped() -> RepairResult:
             stop = Stop()
             caught.stops(stop)
-            return await work(shown, stop)
+            try:
+                return await work(listener, stop)
+            finally:
+                listener.done()
 
         try:
-            with _shown(shown):
-                return asyncio.run(conducted()), caught.code
+            return asyncio.run(until_stopped()), caught.code
         except StoppedError as error:
             show_error(error)
             raise SystemExit(caught.code or INCOMPLETE) from None
 
 
-@contextmanager
-def _shown(shown: Shown) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        shown.done()
-
-
-def _code(tally: Tally, signal: int | None) -> ExitStatus:
-    return REPAIR[signal] if signal and tally.left else tally.exit_status
+def _exit_status(result: RepairResult, signal: int | None) -> ExitStatus:
+    return REPAIR[signal] if signal and result.left else result.exit_status

@@ -1,95 +1,72 @@
-"""Composition root of `sync-audit sync`: a run file -> the plan of a repair -> its files. Asks and changes nothing."""
+"""The files of a plan: two of SQL beside the run file, for psql, and JSON; and the one reader of the SQL that undoes.
+
+One statement is one line, whatever its values hold; see `update_line`.
+"""
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
-from audit import __version__
+import msgspec
+
 from audit.commands.sync import plan_json
-from audit.commands.sync.plan import Plan, Tally
-from audit.commands.sync.sql import Header, Purpose, read, script
+from audit.commands.sync.plan import Plan, PlanCounts
 from audit.errors import ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.repair import LeftOut, RowChange, RowUpdate, update_for
+from audit.model.repair import RowUpdate, update_for
 from audit.model.run import RunInfo
-from audit.model.text import escape_controls, os_cause
+from audit.model.tables import Column
+from audit.model.text import escape_controls, os_cause, shortened
 from audit.model.times import utc_text
-from audit.postgres.update import Names
+from audit.postgres.update import Names, parse_update_line, update_line
 from audit.report import writer
 from audit.report.redaction import redacted_text
 
+Purpose = Literal["apply", "undo"]
+LOCK_TIMEOUT = "5s"
+"""A row that somebody else holds for longer ends the whole transaction, rather than keeping all rows locked."""
+_BEGIN = (
+    "\\set ON_ERROR_STOP on",
+    "SET client_encoding = 'UTF8';",
+    "BEGIN;",
+    "SET LOCAL standard_conforming_strings = on;",
+    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
+)
+_END = "COMMIT;"
 _RUN = re.compile("-- Run ([0-9a-f]{32}) of ")
 _AT_ONCE = 20_000
-"""So many rows of an older file are held in memory."""
-
-
-def undo_edits(path: Path, names: Names) -> Iterator[RowUpdate]:
-    """What an undo file does. Raises SettingsError where it cannot be read, or is not what was written."""
-    try:
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            yield from read(lines, str(path), "undo", names)
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
-        ) from error
-
-
-def run_of(path: Path) -> str | None:
-    """The id of the run that the file at `path` says it is of; None where it says nothing. Raises OSError."""
-    with suppress(FileNotFoundError, UnicodeError), path.open(encoding="utf-8") as lines:
-        written = next(filter(None, map(_RUN.match, islice(lines, 10))), None)
-        return written[1] if written else None
-    return None
-
-
-def set_aside(path: Path, run_id: str) -> None:
-    """Give an undo file of another run than `run_id` a name of its own, `...-undo-RUN.sql`. Raises OSError."""
-    written = run_of(path)
-    if written and written != run_id:
-        path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
-
-
-def with_earlier(path: Path, names: Names, edits: Callable[[], Iterable[RowUpdate]]) -> Iterator[RowUpdate]:
-    """`edits`, and what the undo file at `path`, where there is one, does to other rows than they.
-
-    Nobody but psql knows whether an earlier plan was carried out: what takes it back is never lost to a later one.
-    """
-    yield from edits()
-    earlier = undo_edits(path, names) if path.is_file() else iter(())
-    while rows := {each.model_row_id: each for each in islice(earlier, _AT_ONCE)}:
-        for each in edits():
-            rows.pop(each.model_row_id, None)
-        yield from rows.values()
+"""Rows of an older file that are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What a plan came to."""
+class WrittenPlan:
+    """A plan, counted, and where it was written."""
 
     info: RunInfo
     run_file: Path
-    tally: Tally
+    counts: PlanCounts
     apply_file: Path | None
-    """Null where there is nothing to change."""
+    """None where there is nothing to change."""
     undo_file: Path | None
-    """Null where there is nothing to undo either, now or then."""
+    """None where there is nothing to undo either, now or then."""
     output: str | None
     options: tuple[str, ...]
-    """What makes this very plan again."""
+    """Those that make this very plan again, as arguments."""
     redacted: bool
 
     @property
     def exit_status(self) -> ExitStatus:
-        """How the command ends."""
-        return PLAN[NEEDS_SYNC if self.tally.weights else OK]
+        """Of the command, where it only plans."""
+        return PLAN[NEEDS_SYNC if self.counts.weights else OK]
 
 
-def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
+def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> WrittenPlan:
     """Count `plan` and write its files: the two of SQL beside the run file, and JSON to `output`, or `-`.
 
     Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others, or where
@@ -97,19 +74,20 @@ def make(plan: Plan, run_file: Path, output: str | None = None) -> Planned:
     """
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
-    tally = Tally.of(plan)
+    counts = PlanCounts.of(plan)
     try:
-        set_aside(undo_path, plan.info.id)
+        _set_aside(undo_path, plan.info.id)
     except OSError as error:
         raise _unwritable("the SQL to undo it", str(undo_path), error) from error
     # First: nothing is ever there to be applied that cannot be undone.
-    undo_file = write_undo(plan, undo_path, partial(with_earlier, undo_path, names_of(plan.info), plan.undo))
-    changes = tally.weights.total()
+    to_undo = partial(with_earlier_updates, undo_path, names_of_run(plan.info), plan.undo)
+    undo_file = write_undo(plan, undo_path, to_undo)
+    changes = counts.weights.total()
     apply_file = _write_sql(plan, apply_path, "apply", lambda: map(update_for, plan.changes()), changes)
     if output is not None:
-        _put("the plan", output, partial(_render, plan, tally.summary))
+        _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
-    return Planned(plan.info, run_file, tally, apply_file, undo_file, output, options, plan.redacted)
+    return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted)
 
 
 def sql_file(run_file: Path, purpose: Purpose) -> Path:
@@ -117,18 +95,62 @@ def sql_file(run_file: Path, purpose: Purpose) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
 
 
-def write_undo(plan: Plan, path: Path, edits: Callable[[], Iterable[RowUpdate]]) -> Path | None:
-    """Write the SQL that makes `edits` to `path`; None where there are none. Raises ReportError."""
-    return _write_sql(plan, path, "undo", edits, sum(1 for _ in edits()))
+def names_of_run(info: RunInfo) -> Names:
+    """What the tables of the run are called in SQL."""
+    return Names.of(info.tables, weights=Column.LORA_WEIGHTS_URL not in info.missing_columns)
+
+
+def write_undo(plan: Plan, path: Path, updates: Callable[[], Iterable[RowUpdate]]) -> Path | None:
+    """Write the SQL that makes `updates` to `path`; None where there are none. Raises ReportError."""
+    return _write_sql(plan, path, "undo", updates, sum(1 for _ in updates()))
+
+
+def with_earlier_updates(path: Path, names: Names, updates: Callable[[], Iterable[RowUpdate]]) -> Iterator[RowUpdate]:
+    """`updates`, and what the undo file at `path`, where there is one, does to other rows than they.
+
+    Nobody but psql knows whether an earlier plan was carried out: what takes it back is never lost to a later one.
+    """
+    yield from updates()
+    earlier = read_undo_file(path, names) if path.is_file() else iter(())
+    while rows := {each.model_row_id: each for each in islice(earlier, _AT_ONCE)}:
+        for each in updates():
+            rows.pop(each.model_row_id, None)
+        yield from rows.values()
+
+
+def read_undo_file(path: Path, names: Names) -> Iterator[RowUpdate]:
+    """What an undo file does. Raises SettingsError where it cannot be read, or is not what was written."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            yield from read_script(lines, str(path), "undo", names)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
+        ) from error
+
+
+def run_id_in(path: Path) -> str | None:
+    """The id of the run that the file at `path` says it is of; None where it says nothing. Raises OSError."""
+    with suppress(FileNotFoundError, UnicodeError), path.open(encoding="utf-8") as lines:
+        written = next(filter(None, map(_RUN.match, islice(lines, 10))), None)
+        return written[1] if written else None
+    return None
+
+
+def _set_aside(path: Path, run_id: str) -> None:
+    """Give an undo file of another run than `run_id` a name of its own, `...-undo-RUN.sql`. Raises OSError."""
+    written = run_id_in(path)
+    if written and written != run_id:
+        path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
 
 
 def _write_sql(
-    plan: Plan, path: Path, purpose: Purpose, edits: Callable[[], Iterable[RowUpdate]], rows: int
+    plan: Plan, path: Path, purpose: Purpose, updates: Callable[[], Iterable[RowUpdate]], rows: int
 ) -> Path | None:
     """One of the two files of SQL. One without rows is written only over an older one, which is wrong by now."""
     if not rows and not path.exists():
         return None
-    header = Header(
+    header = ScriptHeader(
         purpose=purpose,
         run_id=plan.info.id,
         started_at=plan.info.started_at,
@@ -139,39 +161,88 @@ def _write_sql(
     )
 
     def render(out: BinaryIO) -> None:
-        out.writelines(line.encode() for line in script(header, edits(), names_of(plan.info)))
+        out.writelines(line.encode() for line in script_lines(header, updates(), names_of_run(plan.info)))
 
     _put(f"the SQL to {purpose} it", str(path), render)
     return path if rows else None
 
 
-def names_of(info: RunInfo) -> Names:
-    """What the tables of the run are called in SQL."""
-    return Names.of(info.tables, weights="lora_weights_url" not in info.missing_columns)
+class ScriptHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first lines of a file of SQL say of it."""
+
+    purpose: Purpose
+    run_id: str
+    started_at: str
+    database: str
+    planned_at: str
+    file_name: str
+    rows: int
 
 
-def _render(plan: Plan, summary: plan_json.PlanSummary, out: BinaryIO) -> None:
-    info = plan.info
-    run = plan_json.RunOfPlan(
-        id=info.id,
-        started_at=info.started_at,
-        finished_at=info.finished_at,
-        state=info.ended_as,
-        database=info.database,
-        redacted=plan.redacted,
-    )
-    head = {
-        "tool": {"name": "sync-audit", "version": __version__},
-        "run": run,
-        "planned_at": utc_text(plan.now),
-    }
-    changes = (each for each in plan.shown() if isinstance(each, RowChange))
-    left_out = (each for each in plan.shown() if isinstance(each, LeftOut))
-    plan_json.render(head, changes, left_out, summary, out)
+def script_lines(header: ScriptHeader, updates: Iterable[RowUpdate], names: Names) -> Iterator[str]:
+    """The lines of a whole file of SQL, each with its end."""
+    for line in (*_comments(header, names), *_BEGIN):
+        yield f"{line}\n"
+    for update in updates:
+        yield f"{update_line(update, names)}\n"
+    yield f"{_END}\n"
+
+
+def read_script(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names) -> Iterator[RowUpdate]:
+    """The updates of a file that `script_lines` has written, some of which may have been deleted since.
+
+    Raises SettingsError, which names the line, for whatever else has been done to it: at the first line that differs,
+    or at the end where that is missing. So read it once before anything is done about it.
+    """
+    ended = False
+    number = 0
+    for number, line in enumerate(lines, 1):
+        text = line.removesuffix("\n")
+        if number == 1 and text != _mark(purpose):
+            raise SettingsError(
+                f"{file_name} is no {purpose} file of sync-audit: its first line is "
+                f"{shortened(escape_controls(text), 60)!r}",
+                f"Name the ...-{purpose}.sql that sync-audit has written.",
+            )
+        if text.startswith("--"):
+            continue
+        update = None if ended or text in _BEGIN else parse_update_line(text, names)
+        if update is not None:
+            yield update
+        elif ended or text not in (*_BEGIN, _END):
+            raise SettingsError(
+                f"{file_name}, line {number}: not what sync-audit has written: {shortened(escape_controls(text), 60)}",
+                "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again.",
+            )
+        ended = text == _END
+    if not ended:
+        raise SettingsError(
+            f"{file_name} ends after line {number}, without its last line, {_END}",
+            "Write it again: sync-audit sync RUN",
+        )
+
+
+def _mark(purpose: Purpose) -> str:
+    return f"-- sync-audit {purpose}, form 1"
+
+
+def _comments(header: ScriptHeader, names: Names) -> Iterator[str]:
+    does = "Records the latest versions in" if header.purpose == "apply" else "Puts back what was recorded before in"
+    rows = f"{header.rows:,} row{'s' * (header.rows != 1)}"
+    command = f'psql "$DATABASE_URL" -X -f {shlex.quote(escape_controls(header.file_name))}'
+    yield _mark(header.purpose)
+    yield f"-- {does} {rows} of {names.table}, all in one transaction."
+    yield f"-- Run {header.run_id} of {escape_controls(header.database)}, begun {header.started_at};"
+    yield f"-- planned {header.planned_at}"
+    yield f"-- To run it: {command}"
+    yield "-- UPDATE 1: done. UPDATE 0: the row is not what it was, and is left as it is. To run it and count both:"
+    yield f"--   {command} | sort | uniq -c"
+    yield "-- It may be attached to a ticket: values of the columns named below, and no e-mail or name of a user."
+    yield "-- Lines may be deleted, but not changed."
 
 
 def _check(output: str | None, others: Iterable[Path]) -> None:
-    """See that what is about to be written can be. Raises SettingsError or ReportError."""
+    """See that `output` can be written. Raises SettingsError where it is one of `others`, else ReportError."""
     if output is None or output == writer.STDOUT:
         return
     for other in others:

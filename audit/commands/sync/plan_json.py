@@ -1,11 +1,13 @@
 """The plan of a repair as JSON: one change or user per line. `audit/report/sync-1.json` describes it."""
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
+from audit import __version__
+from audit.commands.sync.plan import Plan, PlanSummary
 from audit.model.repair import LeftOut, RowChange
+from audit.model.times import utc_text
 from audit.report.json_report import write_document
 
 SCHEMA_VERSION = 1
@@ -25,28 +27,23 @@ class RunOfPlan(msgspec.Struct, frozen=True, kw_only=True):
     """E-mails and names are masked here; the SQL files hold neither."""
 
 
-class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many, of all whom the plan is about."""
-
-    needs_sync: int
-    """The sum of the next four."""
-    changes: int
-    left_out: int
-    done_already: int
-    """Changed by an earlier `--apply`."""
-    beyond_limit: int
-    weights: dict[str, int]
-    """Of the changes, what happens to the weights URL."""
-    why_left_out: dict[str, int]
-
-
-def render(
-    head: dict[str, object],
-    changes: Iterator[RowChange],
-    left_out: Iterator[LeftOut],
-    summary: PlanSummary,
-    out: BinaryIO,
-) -> None:
+def render(plan: Plan, summary: PlanSummary, out: BinaryIO) -> None:
     """Write the whole plan to `out`; memory does not grow with the number of users."""
-    head = {"schema_version": SCHEMA_VERSION, **head}
+    info = plan.info
+    run = RunOfPlan(
+        id=info.id,
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        state=info.ended_as,
+        database=info.database,
+        redacted=plan.redacted,
+    )
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "sync-audit", "version": __version__},
+        "run": run,
+        "planned_at": utc_text(plan.now),
+    }
+    changes = (outcome for outcome in plan.shown() if isinstance(outcome, RowChange))
+    left_out = (outcome for outcome in plan.shown() if isinstance(outcome, LeftOut))
     write_document(out, head, {"changes": changes, "left_out": left_out}, {"summary": summary})

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from audit.cli.terminal import BOLD, DIM, Page
 from audit.commands.run.summary import fitted
-from audit.commands.sync.files import Planned
-from audit.commands.sync.plan import Rest
-from audit.commands.sync.rules import WHY
-from audit.commands.sync.tally import Tally
+from audit.commands.sync.files import WrittenPlan
+from audit.commands.sync.plan import WHY_LEFT_OUT, NotPlanned
+from audit.commands.sync.result import RepairResult
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
@@ -19,51 +18,6 @@ from audit.model.users import email_or_id
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
-
-
-def show_end(tally: Tally, page: Page, *, applied: bool, go_on: str) -> None:
-    """Everything but the last line, which names the exit code's meaning; `go_on` is the command to go on with."""
-    done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
-    counts = [
-        f"{rows(tally.states[ChangeState.DONE])} {done}",
-        f"{tally.already:,} {done} already" if tally.already else "",
-        f"{tally.found_done:,} found to be {done} before a kill" if tally.found_done else "",
-        f"{tally.states[ChangeState.SKIPPED]:,} skipped" if tally.states[ChangeState.SKIPPED] else "",
-        f"{tally.states[ChangeState.FAILED]:,} failed" if tally.states[ChangeState.FAILED] else "",
-        f"{tally.states[ChangeState.BEGUN]:,} not known" if tally.states[ChangeState.BEGUN] else "",
-        f"{tally.left:,} not come to" if tally.left else "",
-    ]
-    page.line((", ".join(filter(None, counts)), BOLD))
-    if tally.now:
-        good = tally.now[Status.UP_TO_DATE]
-        page.line(f"Audited again: {good:,} of {_users(tally.now.total())} up to date now")
-        if tally.stopped:
-            page.line(f"The others were not: {tally.stopped}", indent=2)
-        for row in tally.not_now:
-            page.line((f"{escape_controls(row.user or '')}: {escape_controls(row.why or '')}", DIM), indent=2)
-        more = tally.now.total() - good - len(tally.not_now)
-        if more > 0:
-            page.line((f"and {more:,} more", DIM), indent=2)
-    for error, what in ((tally.error, "It ended early"), (tally.unaudited, "They could not be audited again")):
-        if error:
-            page.paragraph(escape_controls(f"{what}: {error}"))
-            page.paragraph(escape_controls(error.next_step), indent=2)
-    if tally.stopped and tally.left:
-        page.line(f"It ended early: {tally.stopped}")
-    if tally.states[ChangeState.SKIPPED]:
-        page.paragraph(skipped)
-    if tally.error or tally.left or tally.states[ChangeState.FAILED]:
-        page.line("What is done stays done. To go on:")
-        page.line((escape_controls(go_on), BOLD), indent=2)
-
-
-def rows(count: int) -> str:
-    """So many."""
-    return f"{count:,} row{'s' * (count != 1)}"
-
-
-def _users(count: int) -> str:
-    return f"{count:,} {'user is' if count == 1 else 'users are'}"
 
 
 HASH_SHOWN = 12
@@ -77,31 +31,33 @@ _TITLES: dict[Weights, str] = {
 }
 
 
-def show(planned: Planned, page: Page, *, advise: bool = True) -> None:
+def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
     """Everything but the last line, which names the exit code's meaning; `advise` says where it is and how to go on."""
-    info, summary = planned.info, planned.tally.summary
+    info, summary = plan.info, plan.counts.summary
     page.line((f"Plan for {escape_controls(info.database)}", BOLD), f", audited {to_minute(info.started_at)} UTC")
-    rows = f"{summary.changes:,} row{'s' * (summary.changes != 1)} to change"
     left_out = f", {summary.left_out:,} user{'s' * (summary.left_out != 1)} left out"
-    page.line((rows, "bold yellow" if summary.changes else "bold green"), left_out)
-    rest = {Rest.DONE_ALREADY: "changed already by an earlier --apply", Rest.BEYOND_LIMIT: "beyond --limit"}
-    for each, words in rest.items():
-        if count := planned.tally.rest[each]:
+    page.line((f"{rows(summary.changes)} to change", "bold yellow" if summary.changes else "bold green"), left_out)
+    not_planned = {
+        NotPlanned.DONE_ALREADY: "changed already by an earlier --apply",
+        NotPlanned.BEYOND_LIMIT: "beyond --limit",
+    }
+    for each, words in not_planned.items():
+        if count := plan.counts.not_planned[each]:
             page.line(f"{count:,} more {words}")
     if info.state != "complete":
         page.paragraph("The run is not complete: whoever was not checked is not in this plan.", style="bold")
     for weights, title in _TITLES.items():
-        if changes := planned.tally.changes.get(weights):
-            users = [_name(change, _USER, redacted=planned.redacted) for change in changes]
-            _changes(f"{title} ({planned.tally.weights[weights]:,})", changes, users, page)
-            if more := planned.tally.weights[weights] - len(changes):
+        if changes := plan.counts.changes.get(weights):
+            users = [_name(change, _USER, redacted=plan.redacted) for change in changes]
+            _changes(f"{title} ({plan.counts.weights[weights]:,})", changes, users, page)
+            if more := plan.counts.weights[weights] - len(changes):
                 page.line(f"and {more:,} more", indent=2)
             if weights == "left_alone":
-                _left_alone(planned, page)
-    if planned.tally.why:
-        _left_out(planned, page)
+                _left_alone(plan, page)
+    if plan.counts.why:
+        _left_out(plan, page)
     if advise:
-        _next(planned, page)
+        _next(plan, page)
 
 
 def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], page: Page) -> None:
@@ -119,19 +75,19 @@ def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], pag
         )
 
 
-def _left_alone(planned: Planned, page: Page) -> None:
-    for note, count in sorted(planned.tally.notes.items(), key=lambda item: (-item[1], item[0])):
+def _left_alone(plan: WrittenPlan, page: Page) -> None:
+    for note, count in sorted(plan.counts.notes.items(), key=lambda item: (-item[1], item[0])):
         page.paragraph(f"{HINTS[note].title} ({note.value})", first=f"{count:,} of them: ", indent=2, style=DIM)
-    if planned.info.trainings is None:
+    if plan.info.trainings is None:
         page.paragraph("An audit with --trainings finds the URLs out.", indent=2, style=DIM)
 
 
-def _left_out(planned: Planned, page: Page) -> None:
-    page.heading(f"Left out ({planned.tally.why.total():,})")
-    for why, words in WHY.items():
-        if users := planned.tally.left_out.get(why):
-            count = planned.tally.why[why]
-            names = [_name(user, 60, redacted=planned.redacted) for user in users]
+def _left_out(plan: WrittenPlan, page: Page) -> None:
+    page.heading(f"Left out ({plan.counts.why.total():,})")
+    for why, words in WHY_LEFT_OUT.items():
+        if users := plan.counts.left_out.get(why):
+            count = plan.counts.why[why]
+            names = [_name(user, 60, redacted=plan.redacted) for user in users]
             page.line(
                 f"{count:>6,}  ",
                 (why.value, BOLD),
@@ -141,9 +97,9 @@ def _left_out(planned: Planned, page: Page) -> None:
             page.paragraph(words, indent=10)
 
 
-def _next(planned: Planned, page: Page) -> None:
-    apply_file, undo_file = (path and _pasted(path) for path in (planned.apply_file, planned.undo_file))
-    output = planned.output if planned.output != "-" else None
+def _next(plan: WrittenPlan, page: Page) -> None:
+    apply_file, undo_file = (path and _pasted(path) for path in (plan.apply_file, plan.undo_file))
+    output = plan.output if plan.output != "-" else None
     files = (("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", output and escape_controls(output)))
     if any(path for _, path in files):
         page.heading("Files")
@@ -153,8 +109,53 @@ def _next(planned: Planned, page: Page) -> None:
     page.heading("Nothing has been changed yet. To do it:")
     page.line((f'psql "$DATABASE_URL" -X -f {apply_file}', BOLD), indent=2)
     page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
-    command = " ".join(("sync-audit sync", _pasted(planned.run_file), *map(_pasted, planned.options), "--apply"))
+    command = " ".join(("sync-audit sync", _pasted(plan.run_file), *map(_pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
+
+
+def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) -> None:
+    """Everything but the last line, which names the exit code's meaning; `go_on` is the command to go on with."""
+    done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
+    counts = [
+        f"{rows(result.states[ChangeState.DONE])} {done}",
+        f"{result.already:,} {done} already" if result.already else "",
+        f"{result.found_done:,} found to be {done} before a kill" if result.found_done else "",
+        f"{result.states[ChangeState.SKIPPED]:,} skipped" if result.states[ChangeState.SKIPPED] else "",
+        f"{result.states[ChangeState.FAILED]:,} failed" if result.states[ChangeState.FAILED] else "",
+        f"{result.states[ChangeState.BEGUN]:,} not known" if result.states[ChangeState.BEGUN] else "",
+        f"{result.left:,} not come to" if result.left else "",
+    ]
+    page.line((", ".join(filter(None, counts)), BOLD))
+    if result.audited_again:
+        good = result.audited_again[Status.UP_TO_DATE]
+        page.line(f"Audited again: {good:,} of {_users(result.audited_again.total())} up to date now")
+        if result.stopped:
+            page.line(f"The others were not: {result.stopped}", indent=2)
+        for row in result.not_up_to_date:
+            page.line((f"{escape_controls(row.user or '')}: {escape_controls(row.why or '')}", DIM), indent=2)
+        more = result.audited_again.total() - good - len(result.not_up_to_date)
+        if more > 0:
+            page.line((f"and {more:,} more", DIM), indent=2)
+    for error, what in ((result.error, "It ended early"), (result.audit_error, "They could not be audited again")):
+        if error:
+            page.paragraph(escape_controls(f"{what}: {error}"))
+            page.paragraph(escape_controls(error.next_step), indent=2)
+    if result.stopped and result.left:
+        page.line(f"It ended early: {result.stopped}")
+    if result.states[ChangeState.SKIPPED]:
+        page.paragraph(skipped)
+    if result.error or result.left or result.states[ChangeState.FAILED]:
+        page.line("What is done stays done. To go on:")
+        page.line((escape_controls(go_on), BOLD), indent=2)
+
+
+def rows(count: int) -> str:
+    """So many."""
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _users(count: int) -> str:
+    return f"{count:,} {'user is' if count == 1 else 'users are'}"
 
 
 def _pasted(argument: object) -> str:

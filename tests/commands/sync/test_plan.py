@@ -19,9 +19,8 @@ import audit.report
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
-from audit.commands.sync import files as app_sync
+from audit.commands.sync.files import read_script, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
-from audit.commands.sync.sql import read
 from audit.demo.database import load
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
@@ -275,7 +274,7 @@ def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
             run_file.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
     assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
     undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
-    assert [edit.model_row_id for edit in read(undo, "x", "undo", Names.of(PLAIN))] == ids_wanted
+    assert [edit.model_row_id for edit in read_script(undo, "x", "undo", Names.of(PLAIN))] == ids_wanted
 
 
 @pytest.fixture
@@ -300,7 +299,7 @@ def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(
     assert ids(document["changes"]) == [each.model_row_id for each in (begun, skipped, undone, *rest)]
     assert document["summary"]["done_already"] == 1
     undo = list(
-        read((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo", Names.of(PLAIN))
+        read_script((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo", Names.of(PLAIN))
     )
     assert sorted(each.model_row_id for each in undo) == sorted(each.model_row_id for each in changes)
     assert [each.old_updated_at for each in undo if each.guards_updated_at] == ["2026-03-01T00:00:00Z"]
@@ -334,7 +333,7 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     settings = Servers(database, servers.fake).settings(tmp_path)
     with await audit_run.audit(settings, ProgressListener(), Stop()) as run_file:
         every = Plan(run_file, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
-        planned = app_sync.make(every, settings.run_file)
+        planned = write_plan(every, settings.run_file)
         changed = {change.model_row_id for change in every.changes()}
     assert planned.apply_file
     assert planned.undo_file

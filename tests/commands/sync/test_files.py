@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.commands.sync.sql import Header, Purpose, read, script
+from audit.commands.sync.files import Purpose, ScriptHeader, read_script, script_lines
 from audit.errors import SettingsError
 from audit.model.repair import ChangeOutcome, RowChange, RowUpdate, undo_for, update_for
 from audit.model.tables import PLAIN
@@ -24,7 +24,7 @@ from tests.support.repairs import TEXTS, change, edits
 from tests.support.samples import NEW, OLD
 
 NAMES = Names.of(PLAIN)
-HEADER = Header(
+HEADER = ScriptHeader(
     purpose="undo",
     run_id="0" * 32,
     started_at="2026-03-01T12:00:00Z",
@@ -36,12 +36,12 @@ HEADER = Header(
 
 
 def lines(*several: RowUpdate, purpose: Purpose = "undo") -> list[str]:
-    return list(script(msgspec.structs.replace(HEADER, purpose=purpose), several, NAMES))
+    return list(script_lines(msgspec.structs.replace(HEADER, purpose=purpose), several, NAMES))
 
 
 @given(st.lists(edits(), max_size=3), st.sampled_from(get_args(Purpose)))
 def test_what_was_written_is_read_again(several: list[RowUpdate], purpose: Purpose) -> None:
-    assert list(read(lines(*several, purpose=purpose), "x.sql", purpose, NAMES)) == several
+    assert list(read_script(lines(*several, purpose=purpose), "x.sql", purpose, NAMES)) == several
 
 
 WRITTEN = lines(
@@ -52,9 +52,9 @@ UPDATE = next(line for line in WRITTEN if line.startswith("UPDATE"))
 
 def test_a_person_may_delete_lines() -> None:
     rest = [line for line in WRITTEN if line != UPDATE]
-    assert [one.model_row_id for one in read(rest, "x.sql", "undo", NAMES)] == ["2"]
+    assert [one.model_row_id for one in read_script(rest, "x.sql", "undo", NAMES)] == ["2"]
     bare = [line for line in rest if not line.startswith(("--", "SET")) or line == rest[0]]
-    assert [one.model_row_id for one in read(bare, "x.sql", "undo", NAMES)] == ["2"]
+    assert [one.model_row_id for one in read_script(bare, "x.sql", "undo", NAMES)] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_person_may_delete_lines() -> None:
 def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> None:
     changed = "".join(WRITTEN).replace(UPDATE, line).splitlines(keepends=True)
     with pytest.raises(SettingsError) as caught:
-        list(read(changed, "x.sql", "undo", NAMES))
+        list(read_script(changed, "x.sql", "undo", NAMES))
     number = WRITTEN.index(UPDATE) + 1 + ("COMMIT" in line)
     assert str(caught.value).startswith(f"x.sql, line {number}: not what sync-audit has written: ")
     assert (
@@ -97,19 +97,19 @@ def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> Non
 @pytest.mark.parametrize("kept", [slice(0, -1), slice(0, 0)], ids=["no end", "empty"])
 def test_a_file_that_ends_early_is_refused(kept: slice) -> None:
     with pytest.raises(SettingsError, match=r"without its last line, COMMIT;"):
-        list(read(WRITTEN[kept], "x.sql", "undo", NAMES))
+        list(read_script(WRITTEN[kept], "x.sql", "undo", NAMES))
 
 
 def test_the_file_that_applies_is_not_taken_for_the_one_that_undoes() -> None:
     with pytest.raises(SettingsError, match=r"x\.sql is no undo file of sync-audit"):
-        list(read(lines(update_for(change()), purpose="apply"), "x.sql", "undo", NAMES))
+        list(read_script(lines(update_for(change()), purpose="apply"), "x.sql", "undo", NAMES))
 
 
 def test_a_header_cannot_be_made_to_run_anything() -> None:
     hostile = msgspec.structs.replace(HEADER, database="a\n\\! touch owned\n", file_name="a b\n\\! x.sql")
-    assert [line for line in script(hostile, [], NAMES) if not line.startswith(("--", "SET", "BEGIN", "COMMIT"))] == [
-        "\\set ON_ERROR_STOP on\n"
-    ]
+    assert [
+        line for line in script_lines(hostile, [], NAMES) if not line.startswith(("--", "SET", "BEGIN", "COMMIT"))
+    ] == ["\\set ON_ERROR_STOP on\n"]
 
 
 def test_files_are_read_and_written_line_by_line() -> None:
@@ -117,7 +117,7 @@ def test_files_are_read_and_written_line_by_line() -> None:
         while True:
             yield undo_for(change(), None)
 
-    read_again = read(script(HEADER, endless(), NAMES), "x.sql", "undo", NAMES)
+    read_again = read_script(script_lines(HEADER, endless(), NAMES), "x.sql", "undo", NAMES)
     assert [next(read_again).model_row_id for _ in range(3)] == ["1", "1", "1"]
 
 

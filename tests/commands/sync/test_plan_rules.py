@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audit.commands.sync.rules import WHY, Terms, planned
+from audit.commands.sync.plan import WHY_LEFT_OUT, PlanRules, PlanSettings, plan_user
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import LeftOut, RowChange, WhyLeftOut
@@ -18,9 +18,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REAL = "https://replicate.delivery/xezq/real/flux-lora.tar"
 
 
-def terms(**changes: Any) -> Terms:
-    fields: dict[str, Any] = {"now": NOW, "max_age": timedelta(hours=1)}
-    return Terms(**(fields | changes))
+def rules(**changes: Any) -> PlanRules:
+    missing = changes.pop("missing_columns", frozenset())
+    return PlanRules(settings=PlanSettings(**changes), now=NOW, missing_columns=missing)
 
 
 def user(reason: Reason = Reason.OUTDATED_VERSION, weights: str | None = REAL, **fields: Any) -> AuditedUser:
@@ -33,14 +33,14 @@ def user(reason: Reason = Reason.OUTDATED_VERSION, weights: str | None = REAL, *
     )
 
 
-def change(of: AuditedUser, **of_terms: Any) -> RowChange:
-    outcome = planned(of, NOW, terms(**of_terms))
+def change(of: AuditedUser, **of_rules: Any) -> RowChange:
+    outcome = plan_user(of, NOW, rules(**of_rules))
     assert isinstance(outcome, RowChange)
     return outcome
 
 
-def why(of: AuditedUser, checked_at: datetime = NOW, **of_terms: Any) -> WhyLeftOut | None:
-    outcome = planned(of, checked_at, terms(**of_terms))
+def why(of: AuditedUser, checked_at: datetime = NOW, **of_rules: Any) -> WhyLeftOut | None:
+    outcome = plan_user(of, checked_at, rules(**of_rules))
     return outcome.why if isinstance(outcome, LeftOut) else None
 
 
@@ -64,7 +64,7 @@ def test_an_outdated_version_becomes_the_latest_and_its_weights_url_the_training
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each.status is not Status.NEEDS_SYNC])
 def test_nothing_is_done_where_no_sync_is_needed(reason: Reason) -> None:
-    assert planned(user(reason), NOW, terms()) is None
+    assert plan_user(user(reason), NOW, rules()) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_an_hour_old_is_young_enough_and_a_clock_that_goes_wrong_is_not_age() ->
 
 
 def test_every_cause_is_said_in_words() -> None:
-    assert set(WHY) == set(WhyLeftOut)
+    assert set(WHY_LEFT_OUT) == set(WhyLeftOut)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
-"""What became of a repair or of its undoing, counted: how the command ends."""
+"""What became of a repair, or of undoing one: rows, counts, the exit status."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from audit.errors import AuditError
 from audit.model.codes import Status
@@ -10,11 +12,14 @@ from audit.model.exit_status import INCOMPLETE, OK, REPAIR, ExitStatus
 from audit.model.repair import ChangeState
 from audit.model.text import escape_controls
 
+T = TypeVar("T")
 SAMPLE = 5
-"""So many are kept to be named at the end."""
+"""How many users who are not up to date are kept to be named at the end."""
+BATCH = 100
+"""Rows of one transaction."""
 
 
-class Told(NamedTuple):
+class RowReport(NamedTuple):
     """One row, for a person."""
 
     model_row_id: str
@@ -22,6 +27,7 @@ class Told(NamedTuple):
     """E-mail or user id; None where only the row is known."""
     state: ChangeState
     why: str | None
+    """Why it was not changed, or is not up to date now."""
 
     def line(self) -> str:
         """For a terminal: what became of it, which row of whose, and why."""
@@ -31,7 +37,7 @@ class Told(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class RepairResult:
     """How far it has come."""
 
     total: int = 0
@@ -46,11 +52,11 @@ class Tally:
     """What ended it early."""
     stopped: str | None = None
     """The signal that ended it early."""
-    now: Counter[Status] = field(default_factory=Counter)
-    """Those changed, audited again."""
-    not_now: list[Told] = field(default_factory=list)
-    """The first `SAMPLE` of them who are not up to date, with the reason why."""
-    unaudited: AuditError | None = None
+    audited_again: Counter[Status] = field(default_factory=Counter)
+    """Users whose rows were changed, by what an audit says of them now."""
+    not_up_to_date: list[RowReport] = field(default_factory=list)
+    """The first `SAMPLE` of them who are not up to date."""
+    audit_error: AuditError | None = None
     """Why they were not audited again."""
 
     @property
@@ -73,3 +79,10 @@ class Tally:
         """Without signals, which are the caller's to add."""
         whole = self.states[ChangeState.DONE] + self.already >= self.total and not self.error
         return REPAIR[OK if whole else INCOMPLETE]
+
+
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """`items`, `BATCH` at a time."""
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
