@@ -1,6 +1,7 @@
-"""The nouns of `doctor`: results, each ok, warn, fail or skip, and what all of them together come to."""
+"""The checks of `doctor`: each ends as ok, warn, fail or skip, and all of them together make the diagnosis."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ CLOCK_TOLERANCE = 5.0
 """Seconds. Replicate tells its time to the second only, and a distant server answers late."""
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How one check ended."""
 
     OK = "ok"
@@ -34,14 +35,14 @@ class Group(StrEnum):
     REPLICATE = "replicate"
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """One check, made."""
 
     group: Group
     name: str
     """Stable, for programs: "database_reachable"."""
     title: str
-    state: State
+    state: CheckState
     figure: str
     """What was found, in one or two lines for a person; control characters are spelled out."""
     next_step: str = ""
@@ -50,51 +51,75 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The same figures for programs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that `doctor` looks at. Its methods make the result, with the fields of `CheckResult`."""
+
+    group: Group
+    name: str
+    title: str
+
+    def result(self, state: CheckState, figure: str, next_step: str = "", /, **data: object) -> CheckResult:
+        """Where none of the others will do."""
+        return CheckResult(
+            group=self.group,
+            name=self.name,
+            title=self.title,
+            state=state,
+            figure=figure,
+            next_step=next_step,
+            data=data,
+        )
+
+    def ok(self, figure: str, /, **data: object) -> CheckResult:
+        """As it should be."""
+        return self.result(CheckState.OK, figure, **data)
+
+    def warn(self, figure: str, next_step: str, /, **data: object) -> CheckResult:
+        """An audit can run, but."""
+        return self.result(CheckState.WARN, figure, next_step, **data)
+
+    def fail(self, figure: str, next_step: str, /, **data: object) -> CheckResult:
+        """An audit cannot run, or would find nobody."""
+        return self.result(CheckState.FAIL, figure, next_step, **data)
+
+    def warn_if(self, next_step: str, figure: str, /, **data: object) -> CheckResult:
+        """A warning where `next_step` says what to do, else ok."""
+        return self.result(CheckState.WARN if next_step else CheckState.OK, figure, next_step, **data)
+
+    def skip(self, why: str) -> CheckResult:
+        """It could not be made."""
+        return self.result(CheckState.SKIP, why)
+
+    def error(self, error: AuditError | None, /, **data: object) -> CheckResult:
+        """It ended in `error`."""
+        step = escape_controls(error.next_step) if error else ""
+        return self.fail(escape_controls(str(error or "not looked at")), step, **data)
+
+    def clock(self, ahead: float | None, next_step: str) -> CheckResult:
+        """A clock that is `ahead` of ours by so many seconds; None where that is not known."""
+        off = ahead is not None and abs(ahead) > CLOCK_TOLERANCE
+        figure = "not said"
+        if ahead is not None:
+            size = duration(abs(ahead)) if abs(ahead) >= 1 else "less than a second"
+            apart = f"{size} {'ahead of' if ahead > 0 else 'behind'} this machine's"
+            figure = apart if off else f"agrees with this machine's to {size}"
+        rounded = None if ahead is None else round(ahead, 3)
+        return self.warn_if(next_step if off else "", figure, ahead_seconds=rounded)
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
     """All checks, in the order of the screen."""
 
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
 
     @property
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[CheckState, int]:
         """Every state has a key."""
-        return {state: sum(each.state is state for each in self.results) for state in State}
+        return {state: sum(each.state is state for each in self.results) for state in CheckState}
 
     @property
     def exit_status(self) -> ExitStatus:
         """The worst check decides."""
         counts = self.counts
-        return DOCTOR[5 if counts[State.FAIL] else 3 if counts[State.WARN] else 0]
-
-
-def skipped(group: Group, names: Iterable[tuple[str, str]], why: str) -> list[Result]:
-    """Results for checks (name and title) that could not be made."""
-    return [Result(group=group, name=name, title=title, state=State.SKIP, figure=why) for name, title in names]
-
-
-def failed(group: Group, check: tuple[str, str], error: AuditError | None) -> Result:
-    """The result for a check that ended in `error`."""
-    name, title = check
-    said = escape_controls(str(error or "not looked at"))
-    step = escape_controls(error.next_step) if error else ""
-    return Result(group=group, name=name, title=title, state=State.FAIL, figure=said, next_step=step)
-
-
-def clock_result(group: Group, check: tuple[str, str], ahead: float | None, step: str) -> Result:
-    """A clock that is `ahead` of ours by so many seconds."""
-    name, title = check
-    off = ahead is not None and abs(ahead) > CLOCK_TOLERANCE
-    figure = "not said"
-    if ahead is not None:
-        size = duration(abs(ahead)) if abs(ahead) >= 1 else "less than a second"
-        apart = f"{size} {'ahead of' if ahead > 0 else 'behind'} this machine's"
-        figure = apart if off else f"agrees with this machine's to {size}"
-    return Result(
-        group=group,
-        name=name,
-        title=title,
-        state=State.WARN if off else State.OK,
-        figure=figure,
-        next_step=step if off else "",
-        data={"ahead_seconds": None if ahead is None else round(ahead, 3)},
-    )
+        return DOCTOR[5 if counts[CheckState.FAIL] else 3 if counts[CheckState.WARN] else 0]

@@ -10,7 +10,7 @@ from audit.cli.settings import Command
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from audit.commands.doctor.checks import Diagnosis, Result
+    from audit.commands.doctor.checks import CheckResult, Diagnosis
     from audit.model.exit_status import ExitStatus
 
 
@@ -35,14 +35,14 @@ def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus": 
 
     from audit.cli import logs
     from audit.cli.terminal import busy
-    from audit.commands.doctor import examine as app_doctor
+    from audit.commands.doctor.examine import examine
     from audit.commands.doctor.settings import doctor_settings
     from audit.commands.replicate import ProgressListener
 
     settings = doctor_settings(ctx)
     logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, ProgressListener().line)
     with busy("looking at settings, database and Replicate"):
-        diagnosis = asyncio.run(app_doctor.examine(settings))
+        diagnosis = asyncio.run(examine(settings))
     if as_json:
         click.echo(_json(diagnosis))
     else:
@@ -79,7 +79,7 @@ def _show(diagnosis: "Diagnosis") -> None:
         console.print(", ".join(f"{count} {words[state]}" for state, count in counts.items() if count), style="bold")
 
 
-def _table(results: "list[Result]") -> "RenderableType":
+def _table(results: "list[CheckResult]") -> "RenderableType":
     """A line for each check and, where it is not ok, what to do; long ones wrap below themselves."""
     from rich.padding import Padding
     from rich.table import Table

@@ -1,87 +1,93 @@
-"""Server and tables, judged for `doctor`. Pure."""
+"""What `doctor` concludes from the database: server, tables, and why nobody shows up. Pure."""
 
-from audit.commands.doctor.checks import Group, Result, State, clock_result, failed, skipped
-from audit.errors import AuditError
-from audit.model.tables import PLAIN, Tables
-from audit.model.text import escape_controls
+from audit.commands.doctor.checks import Check, CheckResult, CheckState, Group
+from audit.findings.rows import OTHERS, is_near_miss
+from audit.model.tables import PLAIN, Column, Tables
+from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import milliseconds
-from audit.postgres.server import Server, TableShape
+from audit.model.users import Population
+from audit.postgres.server import AuditableUsers, Inspection, Server, TableShape
 
 INDEX_WANTED_FROM = 1000
 """Rows. Below that, reading the whole table is as quick."""
 SLOW_ROUND_TRIP = 0.5
 """Seconds."""
-_REACHABLE = ("database_reachable", "database")
-_SERVER_CHECKS = (("database_tls", "encryption"), ("database_role", "role"), ("database_pooler", "pooler"))
-_CLOCK = ("database_clock", "its clock")
-_TABLES = ("tables", "tables")
-_TABLE_CHECKS = (("optional_columns", "columns"), ("user_id_index", "index"))
+_REACHABLE = Check(Group.DATABASE, "database_reachable", "database")
+_TLS = Check(Group.DATABASE, "database_tls", "encryption")
+_ROLE = Check(Group.DATABASE, "database_role", "role")
+_POOLER = Check(Group.DATABASE, "database_pooler", "pooler")
+_CLOCK = Check(Group.DATABASE, "database_clock", "its clock")
+_TABLES = Check(Group.DATABASE, "tables", "tables")
+_COLUMNS = Check(Group.DATABASE, "optional_columns", "columns")
+_INDEX = Check(Group.DATABASE, "user_id_index", "index")
+_POPULATION = Check(Group.PEOPLE, "population", "users")
+_STATUSES = Check(Group.PEOPLE, "training_status", "statuses")
+_MODEL_IDS = Check(Group.PEOPLE, "model_ids", "model ids")
+_TEST_ROWS = Check(Group.PEOPLE, "test_rows", "test rows")
 
 
-def database(
-    server: Server | None, shape: TableShape | None, error: AuditError | None, tables: Tables = PLAIN
-) -> list[Result]:
-    """Server and `tables`; `error` is what kept us from seeing the first of them that is None, or what comes later."""
-    group = Group.DATABASE
+def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckResult]:
+    """Server and tables, which are called as `tables` says."""
+    server, shape, error = inspection.server, inspection.tables, inspection.error
     if server is None:
-        why = escape_controls(str(error)) if error else "not looked at: the setting is missing or wrong"
-        first = failed(group, _REACHABLE, error) if error else skipped(group, [_REACHABLE], why)[0]
-        rest = (*_SERVER_CHECKS, _CLOCK, _TABLES, *_TABLE_CHECKS)
-        return [first, *skipped(group, rest, "not looked at: no connection to the database")]
-    results = [_reachable(server), _tls(server), _role(server, tables), _pooler(server), clock(group, _CLOCK, server)]
+        first = _REACHABLE.error(error) if error else _REACHABLE.skip("not looked at: the setting is missing or wrong")
+        why = "not looked at: no connection to the database"
+        rest = (_TLS, _ROLE, _POOLER, _CLOCK, _TABLES, _COLUMNS, _INDEX)
+        return [first, *(check.skip(why) for check in rest)]
+    clock = _CLOCK.clock(server.clock_ahead, "Set the clock that is wrong, this machine's or the server's.")
+    results = [_reachable(server), _tls(server), _role(server, tables), _pooler(server), clock]
     if shape is None:
-        return [
-            *results,
-            failed(group, _TABLES, error),
-            *skipped(group, _TABLE_CHECKS, "not looked at: the tables are not as needed"),
-        ]
-    found = Result(
-        group=group,
-        name="tables",
-        title="tables",
-        state=State.OK,
-        figure=f"{_both(tables)} are there with all needed columns, {shape.rows:,} training rows",
-        data={"rows": shape.rows, "is_view": shape.is_view},
-    )
+        why = "not looked at: the tables are not as needed"
+        return [*results, _TABLES.error(error), _COLUMNS.skip(why), _INDEX.skip(why)]
+    figure = f"{_both(tables)} are there with all needed columns, {shape.rows:,} training rows"
+    found = _TABLES.ok(figure, rows=shape.rows, is_view=shape.is_view)
     return [*results, found, _columns(shape, tables), _index(shape, tables)]
+
+
+def user_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckResult]:
+    """Who would be audited. An error that came before the tables were read is told by `database_checks`."""
+    users, error = inspection.users, inspection.error
+    if users is None:
+        first, *rest = _POPULATION, _STATUSES, _MODEL_IDS, _TEST_ROWS
+        if error is None or inspection.tables is None:
+            return [check.skip("not looked at: see the database") for check in (first, *rest)]
+        return [first.error(error), *(check.skip("not counted") for check in rest)]
+    population = users.population
+    return [
+        _population(population, tables),
+        _statuses(population, tables.completed),
+        _model_ids(users),
+        _test_rows(population),
+    ]
 
 
 def _both(tables: Tables) -> str:
     return escape_controls(f"{tables.users.sql} and {tables.user_models.sql}")
 
 
-def _reachable(server: Server) -> Result:
+def _reachable(server: Server) -> CheckResult:
     slow = server.latency > SLOW_ROUND_TRIP
-    name, title = _REACHABLE
-    label = escape_controls(server.label)
-    return Result(
-        group=Group.DATABASE,
-        name=name,
-        title=title,
-        state=State.WARN if slow else State.OK,
-        figure=f"{label} answers in {milliseconds(server.latency)}, PostgreSQL {escape_controls(server.version)}",
-        next_step="Run the audit nearer to the database: each 1,000 users cost a round trip." if slow else "",
-        data={"label": server.label, "version": server.version, "latency_ms": round(server.latency * 1000, 3)},
+    answers = f"answers in {milliseconds(server.latency)}, PostgreSQL {escape_controls(server.version)}"
+    return _REACHABLE.warn_if(
+        "Run the audit nearer to the database: each 1,000 users cost a round trip." if slow else "",
+        f"{escape_controls(server.label)} {answers}",
+        label=server.label,
+        version=server.version,
+        latency_ms=round(server.latency * 1000, 3),
     )
 
 
-def _tls(server: Server) -> Result:
-    open_to_all = server.tls is None and not server.local
-    way = server.tls or ("none, and none needed: the server is on this machine" if server.local else "none")
-    return Result(
-        group=Group.DATABASE,
-        name="database_tls",
-        title="encryption",
-        state=State.WARN if open_to_all else State.OK,
-        figure=way,
-        next_step="Add sslmode=verify-full (at least sslmode=require) to the URL: password and e-mail addresses travel."
-        if open_to_all
-        else "",
-        data={"tls": server.tls, "local": server.local},
+def _tls(server: Server) -> CheckResult:
+    step = "Add sslmode=verify-full (at least sslmode=require) to the URL: password and e-mail addresses travel."
+    return _TLS.warn_if(
+        step if server.tls is None and not server.local else "",
+        server.tls or ("none, and none needed: the server is on this machine" if server.local else "none"),
+        tls=server.tls,
+        local=server.local,
     )
 
 
-def _role(server: Server, tables: Tables) -> Result:
+def _role(server: Server, tables: Tables) -> CheckResult:
     name = escape_controls(server.role)
     figure, step = f"{name} may read and not write", ""
     if server.read_only:
@@ -90,54 +96,39 @@ def _role(server: Server, tables: Tables) -> Result:
         what = "is a superuser" if server.superuser else f"may change {escape_controls(' and '.join(server.writable))}"
         figure = f"{name} {what}; the audit never writes"
         step = f"Better use a role that may only SELECT from {_both(tables)}."
-    data = {"role": server.role, "superuser": server.superuser, "writable": list(server.writable)}
-    return Result(
-        group=Group.DATABASE,
-        name="database_role",
-        title="role",
-        state=State.WARN if step else State.OK,
-        figure=figure,
-        next_step=step,
-        data=data | {"read_only": server.read_only},
+    return _ROLE.warn_if(
+        step,
+        figure,
+        role=server.role,
+        superuser=server.superuser,
+        writable=list(server.writable),
+        read_only=server.read_only,
     )
 
 
-def _pooler(server: Server) -> Result:
+def _pooler(server: Server) -> CheckResult:
     figure = "one is in between; the audit is made for that" if server.pooled else "none seen"
-    data = {"pooled": server.pooled}
-    return Result(
-        group=Group.DATABASE, name="database_pooler", title="pooler", state=State.OK, figure=figure, data=data
+    return _POOLER.ok(figure, pooled=server.pooled)
+
+
+def _columns(shape: TableShape, tables: Tables) -> CheckResult:
+    lost = {column: column.lost for column in shape.missing}
+    if not lost:
+        return _COLUMNS.ok("all optional ones", missing=[], lost={})
+    return _COLUMNS.warn(
+        "without " + "; ".join(f"{column}: {what}" for column, what in lost.items()),
+        "Nothing, if the product has no such data; else say in [database.columns] of the config file how "
+        f"they are called, or have a view add them to {escape_controls(tables.user_models.sql)}.",
+        missing=list(lost),
+        lost=lost,
     )
 
 
-def clock(group: Group, check: tuple[str, str], server: Server) -> Result:
-    """The database's clock against ours."""
-    return clock_result(
-        group, check, server.clock_ahead, "Set the clock that is wrong, this machine's or the server's."
-    )
-
-
-def _columns(shape: TableShape, tables: Tables) -> Result:
-    missing = shape.missing
-    lost = "; ".join(f"{column}: {column.lost}" for column in missing)
-    return Result(
-        group=Group.DATABASE,
-        name="optional_columns",
-        title="columns",
-        state=State.WARN if missing else State.OK,
-        figure=f"without {lost}" if missing else "all optional ones",
-        next_step="Nothing, if the product has no such data; else say in [database.columns] of the config file how "
-        f"they are called, or have a view add them to {escape_controls(tables.user_models.sql)}."
-        if missing
-        else "",
-        data={"missing": list(missing), "lost": {column: column.lost for column in missing}},
-    )
-
-
-def _index(shape: TableShape, tables: Tables) -> Result:
-    state, step = State.OK, ""
+def _index(shape: TableShape, tables: Tables) -> CheckResult:
+    step = ""
     models = tables.user_models
-    column = escape_controls(f"{models.sql}.{models.column('user_id')}")
+    user_id = models.column(Column.USER_ID)
+    column = escape_controls(f"{models.sql}.{user_id}")
     if shape.is_view:
         figure = f"not known: {escape_controls(models.sql)} is a view"
     elif shape.index:
@@ -146,17 +137,71 @@ def _index(shape: TableShape, tables: Tables) -> Result:
         figure = f"none on {column}, nor needed for {shape.rows:,} rows"
     else:
         figure = f"none on {column}, for {shape.rows:,} rows"
-        state, step = (
-            State.WARN,
-            escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({models.column('user_id')});"),
-        )
-    data = {"index": shape.index, "is_view": shape.is_view}
-    return Result(
-        group=Group.DATABASE,
-        name="user_id_index",
-        title="index",
-        state=state,
-        figure=figure,
-        next_step=step,
-        data=data,
+        step = escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({user_id});")
+    return _INDEX.warn_if(step, figure, index=shape.index, is_view=shape.is_view)
+
+
+def _population(population: Population, tables: Tables) -> CheckResult:
+    counting, users = population.users_with_completed_model, population.users
+    figure, step = f"{counting:,} of {users:,} users have a completed model", ""
+    if users == 0:
+        figure = f"the table {escape_controls(tables.users.sql)} is empty"
+        step = "Check that the URL names the product's own database, not an empty copy."
+    elif not population.training_status:
+        figure = f"{users:,} users, and {escape_controls(tables.user_models.sql)} is empty"
+        step = "Check that the URL names the product's own database, not an empty copy."
+    elif counting == 0:
+        figure = f"none of {users:,} users has a completed model: an audit finds nobody"
+        status, test = (tables.user_models.column(column) for column in (Column.TRAINING_STATUS, Column.IS_TEST))
+        words = tables.completed_shown
+        step = escape_controls(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
+    orphans = population.models_without_user
+    if orphans:
+        figure += f"; {orphans:,} completed rows belong to nobody in {escape_controls(tables.users.sql)}"
+    return _POPULATION.result(
+        CheckState.OK if counting else CheckState.FAIL,
+        figure,
+        step,
+        users=users,
+        users_with_completed_model=counting,
+        users_with_several_completed_models=population.users_with_several_completed_models,
+        models_without_user=orphans,
     )
+
+
+def _statuses(population: Population, completed: tuple[str, ...]) -> CheckResult:
+    counts = population.training_status
+    near = {name: count for name, count in counts.items() if is_near_miss(name, completed)}
+    strange = [name for name in counts if name not in {*OTHERS, *completed, *near}]
+    listed = ", ".join(f"{count:,} {name}" for name, count in list(counts.items())[:8]) or "no rows"
+    step = ""
+    if near:
+        words = ", ".join(near)
+        step = (
+            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(completed)}, exactly "
+            "so, counts. Or, where they do mean that, say so in the config file: [database] completed."
+        )
+    return _STATUSES.warn_if(
+        shortened(escape_controls(step), 300),
+        shortened(escape_controls(listed), 300),
+        training_status=counts,
+        near_misses=near,
+        unknown=strange,
+    )
+
+
+def _model_ids(users: AuditableUsers) -> CheckResult:
+    faults = {"null": users.null_model_ids, "blank": users.blank_model_ids, "malformed": users.malformed_model_ids}
+    if not any(faults.values()):
+        return _MODEL_IDS.ok("every completed row has owner/name", **faults)
+    words = {"malformed": "not owner/name"}
+    listed = ", ".join(f"{count:,} {words.get(fault, fault)}" for fault, count in faults.items() if count)
+    example = f", such as {escape_controls(users.malformed_example)}" if users.malformed_example else ""
+    step = "These users cannot be checked and end up as errors; a report names each: sync-audit run"
+    return _MODEL_IDS.warn(f"of completed rows: {listed}{example}", step, **faults)
+
+
+def _test_rows(population: Population) -> CheckResult:
+    count = population.test_models_left_out
+    figure = f"{count:,} completed rows with is_test are left out (--include-tests)" if count else "none"
+    return _TEST_ROWS.ok(figure, test_models_left_out=count)

@@ -1,11 +1,11 @@
-"""What Replicate said, judged for `doctor`: the token, the account, a model, the rate. Pure."""
+"""What `doctor` concludes from Replicate's answers: token, account, rate, a model, how long an audit takes. Pure."""
 
 from dataclasses import replace
 
 import msgspec
 
 from audit.cli import options
-from audit.commands.doctor.checks import Group, Result, State, clock_result, skipped
+from audit.commands.doctor.checks import CLOCK_TOLERANCE, Check, CheckResult, CheckState, Group
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
 from audit.model.codes import Reason, Status
 from audit.model.findings import Finding
@@ -13,7 +13,7 @@ from audit.model.replies import Account, Failed, Missing, NoVersions, Reply
 from audit.model.text import escape_controls, shortened
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord
-from audit.postgres.server import AuditableUsers, Server
+from audit.postgres.server import AuditableUsers, Inspection, Server
 from audit.replicate.transport import ResponseMetadata
 
 LIMIT = 3000
@@ -22,13 +22,16 @@ LOW = 0.2
 """Share of the limit below which the audit slows down, so as not to take what is left from the product."""
 NOT_SHORT, LONG = 300.0, 3600.0
 """Seconds."""
-_REACHABLE = ("replicate_reachable", "Replicate")
-_TOKEN = ("token", "token")
-_CLOCK = ("replicate_clock", "its clock")
-_RATE = ("rate_left", "rate left")
-_OWNERS = ("owners", "owners")
-_MODEL = ("model", "one model")
-_DURATION = ("duration", "an audit")
+_REACHABLE = Check(Group.REPLICATE, "replicate_reachable", "Replicate")
+_TOKEN = Check(Group.REPLICATE, "token", "token")
+_CLOCK = Check(Group.REPLICATE, "replicate_clock", "its clock")
+_RATE = Check(Group.REPLICATE, "rate_left", "rate left")
+_OWNERS = Check(Group.REPLICATE, "owners", "owners")
+_MODEL = Check(Group.REPLICATE, "model", "one model")
+_DURATION = Check(Group.REPLICATE, "duration", "an audit")
+_UNREACHABLE_STEP = (
+    "Check --base-url, this machine's network, and HTTPS_PROXY; https://www.replicatestatus.com says if it is down."
+)
 _TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file."  # noqa: S105
 
 
@@ -41,200 +44,181 @@ class Trial(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ReplicateAnswers(msgspec.Struct, frozen=True):
     """Everything that Replicate was asked."""
 
     host: str
     account: Account | Failed
-    signs: ResponseMetadata | None
+    metadata: ResponseMetadata | None
     """Of the answer about the account; None where there was none."""
     trials: tuple[Trial, ...] = ()
     """In the order in which they were made; the last one counts."""
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """How hard an audit would ask."""
+    """How fast an audit may ask."""
 
     per_minute: int
     concurrency: int
 
 
-def replicate(asked: Asked | None, people: AuditableUsers | None, server: Server | None) -> list[Result]:
-    """All checks about Replicate but the duration; `asked` is None where token or base URL cannot be used."""
-    group = Group.REPLICATE
-    if asked is None:
-        checks = (_REACHABLE, _TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
-        return skipped(group, checks, "not asked: the token or the base URL is missing or wrong")
-    if asked.signs is None:
-        detail = asked.account.detail if isinstance(asked.account, Failed) else "no answer"
-        first = _result(_REACHABLE, State.FAIL, f"{escape_controls(asked.host)}: {detail}", _way_step())
-        rest = (_TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
-        return [first, *skipped(group, rest, "not asked: Replicate is not reachable")]
+def replicate_checks(answers: ReplicateAnswers | None, inspection: Inspection) -> list[CheckResult]:
+    """All checks about Replicate but the duration; `answers` is None where token or base URL cannot be used."""
+    checks = (_REACHABLE, _TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
+    if answers is None:
+        return [check.skip("not asked: the token or the base URL is missing or wrong") for check in checks]
+    metadata = answers.metadata
+    if metadata is None:
+        detail = answers.account.detail if isinstance(answers.account, Failed) else "no answer"
+        first = _REACHABLE.fail(f"{escape_controls(answers.host)}: {detail}", _UNREACHABLE_STEP)
+        return [first, *(check.skip("not asked: Replicate is not reachable") for check in checks[1:])]
     return [
-        _reachable(asked, asked.signs),
-        _token(asked.account),
-        _clock(asked.signs, server),
-        _rate(asked.signs),
-        _owners(asked, people),
-        _model(asked, people),
+        _reachable(answers, metadata),
+        _token(answers.account),
+        _clock(metadata, inspection.server),
+        _rate(metadata),
+        _owners(answers, inspection.users),
+        _model(answers, inspection.users),
     ]
 
 
-def _result(check: tuple[str, str], state: State, figure: str, step: str = "", **data: object) -> Result:
-    name, title = check
-    return Result(group=Group.REPLICATE, name=name, title=title, state=state, figure=figure, next_step=step, data=data)
+def _reachable(answers: ReplicateAnswers, metadata: ResponseMetadata) -> CheckResult:
+    host = escape_controls(answers.host)
+    data: dict[str, object] = {"latency_ms": round(metadata.latency * 1000, 3), "status": metadata.status}
+    if isinstance(answers.account, Failed) and answers.account.reason in {Reason.SERVER_ERROR, Reason.BAD_RESPONSE}:
+        return _REACHABLE.fail(f"{host}: {answers.account.detail}", _UNREACHABLE_STEP, **data)
+    return _REACHABLE.ok(f"{host} answers in {milliseconds(metadata.latency)}", **data)
 
 
-def _way_step() -> str:
-    return (
-        "Check --base-url, this machine's network, and HTTPS_PROXY; https://www.replicatestatus.com says if it is down."
-    )
-
-
-def _reachable(asked: Asked, signs: ResponseMetadata) -> Result:
-    host = escape_controls(asked.host)
-    data: dict[str, object] = {"latency_ms": round(signs.latency * 1000, 3), "status": signs.status}
-    if isinstance(asked.account, Failed) and asked.account.reason in {Reason.SERVER_ERROR, Reason.BAD_RESPONSE}:
-        return _result(_REACHABLE, State.FAIL, f"{host}: {asked.account.detail}", _way_step(), **data)
-    return _result(_REACHABLE, State.OK, f"{host} answers in {milliseconds(signs.latency)}", "", **data)
-
-
-def _token(account: Account | Failed) -> Result:
+def _token(account: Account | Failed) -> CheckResult:
     if not isinstance(account, Failed):
         kind = f" ({escape_controls(account.type)})" if account.type else ""
-        who = {"username": account.username, "type": account.type}
-        return _result(_TOKEN, State.OK, f"valid, and belongs to {escape_controls(account.username)}{kind}", "", **who)
+        figure = f"valid, and belongs to {escape_controls(account.username)}{kind}"
+        return _TOKEN.ok(figure, username=account.username, type=account.type)
     if account.reason is Reason.UNAUTHORIZED:
-        return _result(_TOKEN, State.FAIL, f"Replicate refuses it ({account.detail})", _TOKEN_STEP)
+        return _TOKEN.fail(f"Replicate refuses it ({account.detail})", _TOKEN_STEP)
     if account.reason is Reason.RATE_LIMITED:
-        return _result(_TOKEN, State.WARN, "whose it is could not be asked: rate limit", "Try again, see `rate left`.")
-    return _result(_TOKEN, State.FAIL, f"whose it is could not be found out: {account.detail}", "Try again.")
+        return _TOKEN.warn("whose it is could not be asked: rate limit", "Try again, see `rate left`.")
+    return _TOKEN.fail(f"whose it is could not be found out: {account.detail}", "Try again.")
 
 
-def _clock(signs: ResponseMetadata, server: Server | None) -> Result:
+def _clock(metadata: ResponseMetadata, server: Server | None) -> CheckResult:
     step = "Set the clock that is wrong."
-    if signs.clock_ahead is not None and server is not None:
-        together = abs(signs.clock_ahead - server.clock_ahead) < 60
-        step = f"Set {'this machine' if together else 'that server'}'s clock: " + (
-            "PostgreSQL's and Replicate's agree with each other."
-            if together
-            else "PostgreSQL's agrees with this one's."
-        )
-        if not together and abs(server.clock_ahead) > 5:
+    if metadata.clock_ahead is not None and server is not None:
+        together = abs(metadata.clock_ahead - server.clock_ahead) < 60
+        if together:
+            step = "Set this machine's clock: PostgreSQL's and Replicate's agree with each other."
+        elif abs(server.clock_ahead) > CLOCK_TOLERANCE:
             step = "Three clocks and three times: set this machine's first."
-    return clock_result(Group.REPLICATE, _CLOCK, signs.clock_ahead, step)
+        else:
+            step = "Set that server's clock: PostgreSQL's agrees with this one's."
+    return _CLOCK.clock(metadata.clock_ahead, step)
 
 
-def _rate(signs: ResponseMetadata) -> Result:
-    left, reset = signs.remaining, signs.reset
+def _rate(metadata: ResponseMetadata) -> CheckResult:
+    left, reset = metadata.remaining, metadata.reset
     data = {"remaining": left, "reset_seconds": reset}
-    if signs.status == 429 or left == 0:
+    if metadata.status == 429 or left == 0:
         wait = "" if reset is None else f", for another {reset} s"
+        figure = f"none: Replicate answers 429 now{wait}" if metadata.status == 429 else f"none{wait}"
         step = "Wait, and find out what uses it up: the product and every other audit live on the same limit."
-        return _result(
-            _RATE,
-            State.FAIL,
-            f"none: Replicate answers 429 now{wait}" if signs.status == 429 else f"none{wait}",
-            step,
-            **data,
-        )
+        return _RATE.fail(figure, step, **data)
     if left is None:
-        return _result(_RATE, State.OK, "not said", "", **data)
+        return _RATE.ok("not said", **data)
     when = "" if reset is None else f" in the next {reset} s"
-    figure = f"{left:,} requests{when}"
-    if left < LIMIT * LOW:
-        step = f"Below {LIMIT * LOW:,.0f} an audit slows down; run it when the product is quieter, or lower --rate."
-        return _result(_RATE, State.WARN, figure, step, **data)
-    return _result(_RATE, State.OK, figure, "", **data)
+    step = f"Below {LIMIT * LOW:,.0f} an audit slows down; run it when the product is quieter, or lower --rate."
+    return _RATE.warn_if(step if left < LIMIT * LOW else "", f"{left:,} requests{when}", **data)
 
 
-def _owners(asked: Asked, people: AuditableUsers | None) -> Result:
-    if people is None or not people.owners:
-        return skipped(Group.REPLICATE, [_OWNERS], "not compared: no model ids from the database")[0]
-    listed = ", ".join(f"{escape_controls(owner.name)} {owner.users:,}" for owner in people.owners)
-    more = people.owner_count - len(people.owners)
+def _owners(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckResult:
+    if users is None or not users.owners:
+        return _OWNERS.skip("not compared: no model ids from the database")
+    listed = ", ".join(f"{escape_controls(owner.name)} {owner.users:,}" for owner in users.owners)
+    more = users.owner_count - len(users.owners)
     listed += f" and {more:,} more" if more > 0 else ""
-    data = {"owners": {owner.name: owner.users for owner in people.owners}, "owner_count": people.owner_count}
-    if isinstance(asked.account, Failed):
-        return _result(
-            _OWNERS, State.WARN, f"models by owner: {listed}", "See the token: whose it is, is not known.", **data
-        )
-    name, own, users = escape_controls(asked.account.username), people.account_users, people.askable_users
-    data |= {"account_users": own, "askable_users": users}
-    if own == users:
-        return _result(_OWNERS, State.OK, f"all {users:,} models belong to {name}", "", **data)
-    figure = f"{own:,} of {users:,} users' models belong to {name}; by owner: {listed}"
+    data: dict[str, object] = {
+        "owners": {owner.name: owner.users for owner in users.owners},
+        "owner_count": users.owner_count,
+    }
+    if isinstance(answers.account, Failed):
+        return _OWNERS.warn(f"models by owner: {listed}", "See the token: whose it is, is not known.", **data)
+    name, own, askable = escape_controls(answers.account.username), users.account_users, users.askable_users
+    data |= {"account_users": own, "askable_users": askable}
+    if own == askable:
+        return _OWNERS.ok(f"all {askable:,} models belong to {name}", **data)
+    figure = f"{own:,} of {askable:,} users' models belong to {name}; by owner: {listed}"
     if own == 0:
-        found = any(_was_found(trial.reply) for trial in asked.trials)
-        owner = escape_controls(people.owners[0].name)
+        found = any(_was_found(trial.reply) for trial in answers.trials)
+        owner = escape_controls(users.owners[0].name)
         step = f"Use a token of {owner}: to strangers private models look as if they were gone."
-        return _result(_OWNERS, State.WARN if found else State.FAIL, figure, step, **data)
+        return _OWNERS.result(CheckState.WARN if found else CheckState.FAIL, figure, step, **data)
     step = (
         "Private models of other accounts will look as if they did not exist; see the note owner_differs_from_account."
     )
-    return _result(_OWNERS, State.WARN, figure, step, **data)
+    return _OWNERS.warn(figure, step, **data)
 
 
 def _was_found(reply: Reply) -> bool:
     return not isinstance(reply, Missing | Failed)
 
 
-def _model(asked: Asked, people: AuditableUsers | None) -> Result:
-    if not asked.trials:
-        why = "not asked: " + (
-            "the database has no model that could be asked for"
-            if people is not None
-            else "no model is known without the database"
-        )
-        if isinstance(asked.account, Failed):
-            why = "not asked: see the token"
-        return skipped(Group.REPLICATE, [_MODEL], why)[0]
-    trial = asked.trials[-1]
+def _model(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckResult:
+    if not answers.trials:
+        if isinstance(answers.account, Failed):
+            return _MODEL.skip("not asked: see the token")
+        if users is None:
+            return _MODEL.skip("not asked: no model is known without the database")
+        return _MODEL.skip("not asked: the database has no model that could be asked for")
+    trial = answers.trials[-1]
     finding, record = trial.finding, trial.record
     model = escape_controls(record.replicate_model_id or "")
-    before = len(asked.trials) - 1
-    tried = f"; {before} tried before failed ({asked.trials[0].finding.reason})" if before else ""
+    before = len(answers.trials) - 1
+    tried = f"; {before} tried before failed ({answers.trials[0].finding.reason})" if before else ""
     data = {"model": model, "user_id": record.user_id, "status": finding.status.value, "reason": finding.reason.value}
     if finding.status is not Status.ERROR or isinstance(trial.reply, NoVersions):
         total = finding.total_versions
         count = "" if total is None else f"{total:,} version{'s' * (total != 1)}, "
-        figure = (
-            f"{model}: {count}{finding.status.value} ({finding.reason.value}), {milliseconds(trial.seconds)}{tried}"
-        )
-        return _result(_MODEL, State.OK, figure, "", **data)
+        found = f"{count}{finding.status.value} ({finding.reason.value}), {milliseconds(trial.seconds)}"
+        return _MODEL.ok(f"{model}: {found}{tried}", **data)
     figure = f"{model}: {finding.reason.value}: {shortened(finding.detail or '', 160)}{tried}"
-    return _result(_MODEL, State.FAIL, figure, f"sync-audit explain {finding.reason.value}", **data)
+    return _MODEL.fail(figure, f"sync-audit explain {finding.reason.value}", **data)
 
 
-def audit_time(asked: Asked | None, people: AuditableUsers | None, speed: Speed) -> Result:
+def duration_check(answers: ReplicateAnswers | None, users: AuditableUsers | None, speed: Speed) -> CheckResult:
     """How long an audit of everybody will take, what holds it up, and where that is long, a way that may be shorter."""
-    if people is None:
-        return skipped(Group.REPLICATE, [_DURATION], "not known without the database")[0]
-    latency = _latency(asked)
+    if users is None:
+        return _DURATION.skip("not known without the database")
     known = Assumed(
-        models=people.models,
+        models=users.models,
         per_minute=speed.per_minute,
         concurrency=speed.concurrency,
-        latency=latency or 0.0,
+        latency=_latency(answers) or 0.0,
         allowed=LIMIT,
     )
-    told = forecast(known)
-    figure = f"about {duration(max(told.seconds, 1))} for {people.models:,} models: {_held_up(told.bound, known)}"
-    data: dict[str, object] = {"models": people.models, "requests": told.requests, "seconds": round(told.seconds, 1)}
-    data |= {"per_minute": speed.per_minute, "bound": told.bound}
-    if told.seconds > NOT_SHORT:
+    expected = forecast(known)
+    figure = (
+        f"about {duration(max(expected.seconds, 1))} for {users.models:,} models: {_held_up(expected.bound, known)}"
+    )
+    data: dict[str, object] = {
+        "models": users.models,
+        "requests": expected.requests,
+        "seconds": round(expected.seconds, 1),
+        "per_minute": speed.per_minute,
+        "bound": expected.bound,
+    }
+    if expected.seconds > NOT_SHORT:
         # How many trainings the list has, only reading it would tell: one for each completed row, if not more.
-        trainings = people.population.completed_models
+        trainings = users.population.completed_models
         best = forecast(replace(known, trainings=trainings, settled=1.0, sample=options.verify_sample.initial / 100))
         figure += f"; with --mode trainings {duration(best.seconds)} at best"
         data |= {"trainings_requests": best.requests, "trainings_seconds": round(best.seconds, 1)}
     steps = []
     if speed.per_minute > LIMIT:
         steps.append(f"--rate is above the {LIMIT:,} a minute that Replicate allows: expect waits.")
-    if told.seconds > LONG:
+    if expected.seconds > LONG:
         steps.append("A run that is stopped can be finished with sync-audit run --resume.")
-    state = State.WARN if speed.per_minute > LIMIT else State.OK
-    return _result(_DURATION, state, figure, " ".join(steps), **data)
+    state = CheckState.WARN if speed.per_minute > LIMIT else CheckState.OK
+    return _DURATION.result(state, figure, " ".join(steps), **data)
 
 
 def _held_up(bound: Bound, by: Assumed) -> str:
@@ -245,11 +229,11 @@ def _held_up(bound: Bound, by: Assumed) -> str:
     return f"no more than {by.per_minute:,.0f} requests a minute (--rate)"
 
 
-def _latency(asked: Asked | None) -> float | None:
+def _latency(answers: ReplicateAnswers | None) -> float | None:
     """Seconds for one request, as an audit sees them: of a trial that was answered, where there is one."""
-    if asked is None:
+    if answers is None:
         return None
-    for trial in reversed(asked.trials):
+    for trial in reversed(answers.trials):
         if _was_found(trial.reply):
             return trial.seconds
-    return asked.signs.latency if asked.signs else None
+    return answers.metadata.latency if answers.metadata else None

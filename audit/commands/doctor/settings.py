@@ -24,7 +24,7 @@ from audit.cli.settings import (
     is_typed,
     top_level,
 )
-from audit.commands.doctor.checks import Group, Result, State
+from audit.commands.doctor.checks import Check, CheckResult, Group
 from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
 from audit.model.shard import Shard
@@ -51,7 +51,7 @@ _SHOWN = (options.database, options.token, options.base_url, *_NUMBERS)
 class DoctorSettings:
     """What can be used; None where it is missing or wrong, and `found` then says why."""
 
-    found: tuple[Result, ...]
+    found: tuple[CheckResult, ...]
     database: Database | None
     token: str | None = field(repr=False)
     base_url: str | None
@@ -105,7 +105,7 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
     )
 
 
-def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], name: str = "") -> Result:
+def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], name: str = "") -> CheckResult:
     each.look_up(ctx)
     source = each.source(ctx)
     origin = _ORIGINS.get(ctx.get_parameter_source(each.id), "nowhere" if source == "not set" else "default")
@@ -115,20 +115,16 @@ def _setting(ctx: click.Context, each: Setting, words: Callable[[Any], str], nam
         return _shown(name or each.option, "", error, origin, source)
 
 
-def _shown(name: str, value: str, error: SettingsError | None, origin: Origin, where: str) -> Result:
+def _shown(name: str, value: str, error: SettingsError | None, origin: Origin, where: str) -> CheckResult:
     title = name[2:].replace("-", " ") if name.startswith("--") else name
-    return Result(
-        group=Group.SETTINGS,
-        name=f"setting_{title.replace(' ', '_').lower()}",
-        title=title,
-        state=State.FAIL if error else State.OK,
-        figure=escape_controls(str(error or f"{value} ({where})")),
-        next_step=escape_controls(error.next_step) if error else "",
-        data={"value": value or None, "origin": origin, "where": where},
-    )
+    check = Check(Group.SETTINGS, f"setting_{title.replace(' ', '_').lower()}", title)
+    data = {"value": value or None, "origin": origin, "where": where}
+    if error:
+        return check.error(error, **data)
+    return check.ok(escape_controls(f"{value} ({where})"), **data)
 
 
-def _config_file(ctx: click.Context) -> Result:
+def _config_file(ctx: click.Context) -> CheckResult:
     file, error = found(ctx).file, found(ctx).problems.get(CONFIG.id)
     typed = next((each.option for each in (CONFIG, NO_CONFIG) if is_typed(ctx, each.id)), "")
     if file or error:
@@ -165,7 +161,7 @@ def shape(secret: str) -> str:
     return f"set, {f'{PREFIX}…, ' if known else ''}{len(secret)} characters{'' if known else f', not {PREFIX}…'}"
 
 
-def _mapped(tables: Tables, where: str) -> Iterator[Result]:
+def _mapped(tables: Tables, where: str) -> Iterator[CheckResult]:
     """What is called otherwise, or stands for completed."""
     both = (tables.users, tables.user_models)
     columns = [f"{table.name}.{column} = {quoted(own)}" for table in both for column, own in table.mapped]

@@ -75,9 +75,8 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         question = f"Change {rows(count)} of {_place(settings.database)}?"
         if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
             return refused
-        options = ApplyOptions(
-            recheck=not ctx.params["no_recheck"], touch=utc_text(now) if ctx.params["touch"] else None
-        )
+        touch = utc_text(now) if ctx.params["touch"] else None
+        options = ApplyOptions(recheck=not ctx.params["no_recheck"], touch=touch)
 
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
             return Repair(run_file, plan, settings, options, listener).apply(stop)

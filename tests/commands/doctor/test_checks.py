@@ -5,11 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.doctor import database as diagnosis_database
-from audit.commands.doctor import people as diagnosis_people
-from audit.commands.doctor import replicate as diagnosis_replicate
-from audit.commands.doctor.checks import Diagnosis, Group, Result, State, skipped
-from audit.commands.doctor.replicate import Asked, Speed, Trial
+from audit.commands.doctor.checks import Check, CheckResult, CheckState, Diagnosis, Group
+from audit.commands.doctor.database import database_checks, user_checks
+from audit.commands.doctor.replicate import ReplicateAnswers, Speed, Trial, duration_check, replicate_checks
 from audit.model.codes import Reason
 from audit.model.exit_status import DOCTOR
 from audit.model.findings import Finding
@@ -17,7 +15,7 @@ from audit.model.replies import Account, Failed, Found, Version
 from audit.model.tables import Column, Table, Tables
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord, Population
-from audit.postgres.server import AuditableUsers, Owner, Server, TableShape
+from audit.postgres.server import AuditableUsers, Inspection, Owner, Server, TableShape
 from audit.replicate.transport import ResponseMetadata
 
 SERVER = Server(
@@ -45,7 +43,7 @@ POPULATION = Population(
     models_without_user=0,
     training_status={"completed": 95},
 )
-PEOPLE = AuditableUsers(
+USERS = AuditableUsers(
     population=POPULATION,
     null_model_ids=0,
     blank_model_ids=0,
@@ -58,7 +56,7 @@ PEOPLE = AuditableUsers(
     account_users=90,
     recent=(),
 )
-SIGNS = ResponseMetadata(latency=0.1, status=200, clock_ahead=0.2, remaining=2990, reset=50)
+METADATA = ResponseMetadata(latency=0.1, status=200, clock_ahead=0.2, remaining=2990, reset=50)
 ACME = Account(type="user", username="acme")
 RECORD = ModelRecord(
     user_id="u1",
@@ -73,23 +71,23 @@ RECORD = ModelRecord(
 )
 FOUND = Found((Version("f" * 64, None),))
 TRIAL = Trial(RECORD, FOUND, Finding(reason=Reason.LATEST_VERSION, total_versions=1), 0.05)
-ASKED = Asked("api.replicate.com", ACME, SIGNS, (TRIAL,))
+ANSWERS = ReplicateAnswers("api.replicate.com", ACME, METADATA, (TRIAL,))
 SPEED = Speed(per_minute=2400, concurrency=32)
 
 
-def database(**changes: Any) -> dict[str, Result]:
+def database(**changes: Any) -> dict[str, CheckResult]:
     server = replace(SERVER, **changes)
-    return {each.name: each for each in diagnosis_database.database(server, TABLES, None)}
+    return {each.name: each for each in database_checks(Inspection(server, TABLES))}
 
 
-def replicate(asked: Asked, server: Server | None = SERVER) -> dict[str, Result]:
-    return {each.name: each for each in diagnosis_replicate.replicate(asked, PEOPLE, server)}
+def replicate(answers: ReplicateAnswers, server: Server | None = SERVER) -> dict[str, CheckResult]:
+    return {each.name: each for each in replicate_checks(answers, Inspection(server, TABLES, USERS))}
 
 
 def test_facts_without_a_flaw_are_ok() -> None:
-    results = [*database().values(), *replicate(ASKED).values(), *diagnosis_people.people(PEOPLE, None)]
-    results.append(diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED))
-    assert {each.state for each in results} == {State.OK}
+    results = [*database().values(), *replicate(ANSWERS).values(), *user_checks(Inspection(SERVER, TABLES, USERS))]
+    results.append(duration_check(ANSWERS, USERS, SPEED))
+    assert {each.state for each in results} == {CheckState.OK}
     assert Diagnosis(tuple(results)).exit_status is DOCTOR[0]
 
 
@@ -105,23 +103,23 @@ def test_facts_without_a_flaw_are_ok() -> None:
 )
 def test_a_flaw_of_the_server_is_a_warning_with_a_next_step(name: str, changes: dict[str, Any], words: str) -> None:
     results = database(**changes)
-    assert [each.name for each in results.values() if each.state is State.WARN] == [name]
+    assert [each.name for each in results.values() if each.state is CheckState.WARN] == [name]
     assert words in results[name].next_step
 
 
 def test_a_role_that_may_write_does_not_matter_where_nothing_can_be_written() -> None:
-    assert database(writable=("users",), read_only=True)["database_role"].state is State.OK
+    assert database(writable=("users",), read_only=True)["database_role"].state is CheckState.OK
 
 
 def test_a_view_is_not_blamed_for_having_no_index() -> None:
     tables = replace(TABLES, is_view=True, index=None)
-    (index,) = [each for each in diagnosis_database.database(SERVER, tables, None) if each.name == "user_id_index"]
-    assert (index.state, index.figure) == (State.OK, "not known: user_models is a view")
+    (index,) = [each for each in database_checks(Inspection(SERVER, tables)) if each.name == "user_id_index"]
+    assert (index.state, index.figure) == (CheckState.OK, "not known: user_models is a view")
 
 
 def test_every_optional_column_has_something_that_is_lost_without_it() -> None:
     columns = tuple(column for column in Column if column.lost)
-    results = diagnosis_database.database(SERVER, replace(TABLES, missing=columns), None)
+    results = database_checks(Inspection(SERVER, replace(TABLES, missing=columns)))
     (found,) = [each for each in results if each.name == "optional_columns"]
     assert all(f"{column}: {column.lost}" in found.figure for column in columns)
 
@@ -131,20 +129,22 @@ def test_every_optional_column_has_something_that_is_lost_without_it() -> None:
     [(Reason.SERVER_ERROR, "replicate_reachable"), (Reason.FORBIDDEN, "token"), (Reason.UNAUTHORIZED, "token")],
 )
 def test_why_the_account_is_not_known_fails_the_check_that_it_belongs_to(reason: Any, name: str) -> None:
-    results = replicate(Asked("api", Failed(reason, "HTTP 5xx"), SIGNS))
-    assert results[name].state is State.FAIL
-    assert results["model"].state is State.SKIP
-    assert results["owners"].state is State.WARN
+    results = replicate(ReplicateAnswers("api", Failed(reason, "HTTP 5xx"), METADATA))
+    assert results[name].state is CheckState.FAIL
+    assert results["model"].state is CheckState.SKIP
+    assert results["owners"].state is CheckState.WARN
 
 
 def test_three_clocks_that_all_differ_are_told_to_begin_with_ours() -> None:
-    asked = Asked("api", ACME, replace(SIGNS, clock_ahead=3600.0), (TRIAL,))
-    results = replicate(asked, replace(SERVER, clock_ahead=-3600.0))
+    answers = ReplicateAnswers("api", ACME, replace(METADATA, clock_ahead=3600.0), (TRIAL,))
+    results = replicate(answers, replace(SERVER, clock_ahead=-3600.0))
     assert "Three clocks" in results["replicate_clock"].next_step
 
 
 def test_no_rate_and_no_date_in_the_answer_is_no_flaw() -> None:
-    results = replicate(Asked("api", ACME, replace(SIGNS, remaining=None, reset=None, clock_ahead=None), (TRIAL,)))
+    results = replicate(
+        ReplicateAnswers("api", ACME, replace(METADATA, remaining=None, reset=None, clock_ahead=None), (TRIAL,))
+    )
     assert (results["rate_left"].figure, results["replicate_clock"].figure) == ("not said", "not said")
 
 
@@ -158,42 +158,42 @@ def test_no_rate_and_no_date_in_the_answer_is_no_flaw() -> None:
     ids=["rate", "limit", "concurrency"],
 )
 def test_the_time_of_an_audit_is_told_with_what_holds_it_up(latency: float, speed: Speed, figure: str) -> None:
-    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, latency),))
-    assert diagnosis_replicate.audit_time(asked, PEOPLE, speed).figure.startswith(figure)
+    answers = ReplicateAnswers("api", ACME, METADATA, (Trial(RECORD, FOUND, TRIAL.finding, latency),))
+    assert duration_check(answers, USERS, speed).figure.startswith(figure)
 
 
 def test_of_a_long_audit_it_is_told_that_it_can_be_resumed_and_how_long_trainings_take_at_best() -> None:
-    people = replace(PEOPLE, models=100_000, population=replace(POPULATION, completed_models=120_000))
-    short = diagnosis_replicate.audit_time(ASKED, PEOPLE, SPEED)
+    users = replace(USERS, models=100_000, population=replace(POPULATION, completed_models=120_000))
+    short = duration_check(ANSWERS, USERS, SPEED)
     assert "trainings" not in short.figure
-    asked = Asked("api", ACME, SIGNS, (Trial(RECORD, FOUND, TRIAL.finding, 0.3),))
-    told = diagnosis_replicate.audit_time(asked, people, Speed(per_minute=1200, concurrency=32))
-    assert told.figure == (
+    answers = ReplicateAnswers("api", ACME, METADATA, (Trial(RECORD, FOUND, TRIAL.finding, 0.3),))
+    check = duration_check(answers, users, Speed(per_minute=1200, concurrency=32))
+    assert check.figure == (
         "about 83 min for 100,000 models: no more than 1,200 requests a minute (--rate); "
         "with --mode trainings 7 min at best"
     )
-    assert told.data["trainings_requests"] == 1 + 1200 + 1000
-    assert "--resume" in told.next_step
+    assert check.data["trainings_requests"] == 1 + 1200 + 1000
+    assert "--resume" in check.next_step
 
 
 def test_nothing_is_said_of_latency_where_nobody_has_answered() -> None:
-    told = diagnosis_replicate.audit_time(None, PEOPLE, SPEED)
-    assert told.data["bound"] == "rate"
-    assert told.data["seconds"] == 120.0
+    check = duration_check(None, USERS, SPEED)
+    assert check.data["bound"] == "rate"
+    assert check.data["seconds"] == 120.0
 
 
 def test_a_rate_above_the_accounts_limit_is_a_warning() -> None:
-    hasty = diagnosis_replicate.audit_time(ASKED, PEOPLE, Speed(per_minute=6000, concurrency=256))
-    assert hasty.state is State.WARN
+    hasty = duration_check(ANSWERS, USERS, Speed(per_minute=6000, concurrency=256))
+    assert hasty.state is CheckState.WARN
     assert "3,000" in hasty.next_step
 
 
 def test_the_worst_check_decides() -> None:
     ok, warn, fail = (
-        Result(group=Group.DATABASE, name=state, title="x", state=state, figure="")
-        for state in (State.OK, State.WARN, State.FAIL)
+        CheckResult(group=Group.DATABASE, name=state, title="x", state=state, figure="")
+        for state in (CheckState.OK, CheckState.WARN, CheckState.FAIL)
     )
-    (skip,) = skipped(Group.DATABASE, [("x", "x")], "why")
+    skip = Check(Group.DATABASE, "x", "x").skip("why")
     codes = [Diagnosis(each).exit_status for each in ((ok, skip), (ok, warn), (warn, fail, ok))]
     assert codes == [DOCTOR[0], DOCTOR[3], DOCTOR[5]]
 
@@ -213,11 +213,11 @@ def test_what_to_do_names_tables_as_the_database_does() -> None:
     tables = Tables(
         user_models=Table("user_models", ("app", "T"), (("user_id", "Owner"),)), completed=("done", "ready")
     )
-    shape = replace(TABLES, index=None)
-    results = {each.name: each for each in diagnosis_database.database(SERVER, shape, None, tables)}
+    table_shape = replace(TABLES, index=None)
+    results = {each.name: each for each in database_checks(Inspection(SERVER, table_shape), tables)}
     assert results["user_id_index"].next_step == 'CREATE INDEX CONCURRENTLY ON "app"."T" ("Owner");'
     assert results["tables"].figure.startswith('users and "app"."T" are there')
-    found = replace(PEOPLE, population=replace(PEOPLE.population, users_with_completed_model=0))
-    first, statuses, *_ = diagnosis_people.people(found, None, tables)
+    found = replace(USERS, population=replace(USERS.population, users_with_completed_model=0))
+    first, statuses, *_ = user_checks(Inspection(SERVER, TABLES, found), tables)
     assert "training_status = 'done' or 'ready', exactly that word" in first.next_step
     assert "only `done` or `ready`, exactly so, counts" in statuses.next_step

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit.commands.doctor.checks import Diagnosis, Result, State
+from audit.commands.doctor.checks import CheckResult, CheckState, Diagnosis
 from audit.commands.doctor.examine import examine
 from audit.commands.doctor.settings import DoctorSettings, doctor_settings
 from audit.demo.database import INDEX
@@ -55,7 +55,7 @@ def doctors(environ: dict[str, str], *arguments: str) -> DoctorSettings:
         return doctor_settings(context("doctor", *arguments, environ=environ))
 
 
-async def seen(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
+async def diagnose(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any = None, **environ: str) -> Diagnosis:
     """What the doctor says of these servers."""
     variables = {"SYNC_AUDIT_TIMEOUT": "2"} | environ
     if dsn:
@@ -69,22 +69,24 @@ async def seen(dsn: str | None, fake: InstrumentedReplicate | None, clock: Any =
         assert secret not in repr(diagnosis)
     for result in diagnosis.results:
         assert result.figure.isprintable()
-        assert bool(result.next_step) is (result.state in {State.WARN, State.FAIL}), f"what to do about {result.name}?"
+        assert bool(result.next_step) is (result.state in {CheckState.WARN, CheckState.FAIL}), (
+            f"what to do about {result.name}?"
+        )
     return diagnosis
 
 
-def check(diagnosis: Diagnosis, name: str) -> Result:
+def check(diagnosis: Diagnosis, name: str) -> CheckResult:
     """The one check of this name."""
     (result,) = [each for each in diagnosis.results if each.name == name]
     return result
 
 
 def not_ok(diagnosis: Diagnosis) -> dict[str, str]:
-    return {each.name: each.state.value for each in diagnosis.results if each.state is not State.OK}
+    return {each.name: each.state.value for each in diagnosis.results if each.state is not CheckState.OK}
 
 
 async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve) -> None:
-    diagnosis = await seen(tidy, await serve(FACE))
+    diagnosis = await diagnose(tidy, await serve(FACE))
     assert not_ok(diagnosis) == {}
     assert diagnosis.exit_status is DOCTOR[0]
     assert check(diagnosis, "population").figure == "1 of 1 users have a completed model"
@@ -96,7 +98,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
 
 
 async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
-    diagnosis = await seen(servers.dsn, servers.fake)
+    diagnosis = await diagnose(servers.dsn, servers.fake)
     assert not_ok(diagnosis) == dict.fromkeys(("database_role", "training_status", "model_ids", "owners"), "warn")
     assert diagnosis.exit_status is DOCTOR[3]
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
@@ -107,58 +109,58 @@ async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -
 
 
 async def test_a_wrong_password_is_named_and_replicate_is_asked_all_the_same(bouncer: Bouncer, serve: Serve) -> None:
-    diagnosis = await seen(bouncer.url("postgres", password="wrong-secret"), await serve(FACE))
+    diagnosis = await diagnose(bouncer.url("postgres", password="wrong-secret"), await serve(FACE))
     reached = check(diagnosis, "database_reachable")
-    assert reached.state is State.FAIL
+    assert reached.state is CheckState.FAIL
     assert "refuses user or password" in reached.figure
-    assert check(diagnosis, "token").state is State.OK
-    assert check(diagnosis, "population").state is State.SKIP
+    assert check(diagnosis, "token").state is CheckState.OK
+    assert check(diagnosis, "population").state is CheckState.SKIP
     assert diagnosis.exit_status is DOCTOR[5]
 
 
 async def test_a_pooler_is_recognised(bouncer: Bouncer, serve: Serve) -> None:
-    diagnosis = await seen(bouncer.url("postgres"), await serve(FACE))
+    diagnosis = await diagnose(bouncer.url("postgres"), await serve(FACE))
     assert check(diagnosis, "database_pooler").data["pooled"] is True
-    assert check(diagnosis, "database_reachable").state is State.OK
+    assert check(diagnosis, "database_reachable").state is CheckState.OK
 
 
 @pytest.mark.parametrize(("mode", "tls"), [("require", "TLSv1.3"), ("disable", None)])
 async def test_encryption_is_that_of_our_own_connection(bouncer: Bouncer, mode: str, tls: str | None) -> None:
-    diagnosis = await seen(bouncer.url("postgres", f"sslmode={mode}"), None)
+    diagnosis = await diagnose(bouncer.url("postgres", f"sslmode={mode}"), None)
     assert check(diagnosis, "database_tls").data == {"tls": tls, "local": True}
 
 
 async def test_missing_tables_fail_and_what_builds_on_them_is_skipped(database: str, serve: Serve) -> None:
-    diagnosis = await seen(database, await serve(FACE))
-    assert check(diagnosis, "tables").state is State.FAIL
+    diagnosis = await diagnose(database, await serve(FACE))
+    assert check(diagnosis, "tables").state is CheckState.FAIL
     assert "no table users" in check(diagnosis, "tables").figure
-    assert {check(diagnosis, name).state for name in ("optional_columns", "population", "model")} == {State.SKIP}
-    assert check(diagnosis, "token").state is State.OK
+    assert {check(diagnosis, name).state for name in ("optional_columns", "population", "model")} == {CheckState.SKIP}
+    assert check(diagnosis, "token").state is CheckState.OK
     assert diagnosis.exit_status is DOCTOR[5]
 
 
 async def test_empty_tables_say_why_nobody_shows_up(database: str, serve: Serve) -> None:
     await execute(database, USERS, MODELS)
-    diagnosis = await seen(database, await serve(FACE))
-    assert check(diagnosis, "population").state is State.FAIL
+    diagnosis = await diagnose(database, await serve(FACE))
+    assert check(diagnosis, "population").state is CheckState.FAIL
     assert check(diagnosis, "population").figure == "the table users is empty"
     assert "empty copy" in check(diagnosis, "population").next_step
     await insert(database, "users", [ANNA])
-    assert check(await seen(database, None), "population").figure == "1 users, and user_models is empty"
+    assert check(await diagnose(database, None), "population").figure == "1 users, and user_models is empty"
 
 
 async def test_nobody_with_a_completed_model_is_a_failure_that_names_the_near_miss(tables: str) -> None:
     await insert(tables, "user_models", [model(training_status="Completed")])
-    diagnosis = await seen(tables, None)
-    assert check(diagnosis, "population").state is State.FAIL
+    diagnosis = await diagnose(tables, None)
+    assert check(diagnosis, "population").state is CheckState.FAIL
     assert "'completed', exactly that word" in check(diagnosis, "population").next_step
-    assert check(diagnosis, "training_status").state is State.WARN
+    assert check(diagnosis, "training_status").state is CheckState.WARN
     assert "Completed" in check(diagnosis, "training_status").next_step
 
 
 async def test_control_characters_in_statuses_and_ids_are_spelled_out(tables: str) -> None:
     await insert(tables, "user_models", [model(training_status="bad\x1b[2J"), model(replicate_model_id="a\u202eb")])
-    diagnosis = await seen(tables, None)
+    diagnosis = await diagnose(tables, None)
     assert "\\x1b[2J" in check(diagnosis, "training_status").figure
     assert "a\\u202eb" in check(diagnosis, "model_ids").figure
 
@@ -168,8 +170,8 @@ async def test_optional_columns_that_are_missing_are_named_with_what_is_lost(dat
     bare += " updated_at, completed_at, created_at FROM complete"
     users = "CREATE TABLE users (id text PRIMARY KEY, email text)"
     await execute(database, users, MODELS.replace("user_models", "complete"), bare)
-    columns = check(await seen(database, None), "optional_columns")
-    assert columns.state is State.WARN
+    columns = check(await diagnose(database, None), "optional_columns")
+    assert columns.state is CheckState.WARN
     assert "trigger_word: missing trigger words are not noticed" in columns.figure
     assert columns.data["missing"] == list(columns.data["lost"])
     assert len(columns.data["missing"]) == 8
@@ -177,25 +179,25 @@ async def test_optional_columns_that_are_missing_are_named_with_what_is_lost(dat
 
 async def test_a_role_that_may_not_read_is_told_what_to_grant(tables: str) -> None:
     await execute(tables, "DO $$ BEGIN CREATE ROLE blind LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
-    diagnosis = await seen(tables.replace("postgresql://postgres@", "postgresql://blind@"), None)
-    assert check(diagnosis, "population").state is State.FAIL
+    diagnosis = await diagnose(tables.replace("postgresql://postgres@", "postgresql://blind@"), None)
+    assert check(diagnosis, "population").state is CheckState.FAIL
     assert "GRANT SELECT" in check(diagnosis, "population").next_step
     assert check(diagnosis, "database_role").data["role"] == "blind"
 
 
 async def test_an_index_is_missed_only_where_there_are_rows_enough(tables: str) -> None:
     await insert(tables, "user_models", [model()])
-    assert check(await seen(tables, None), "user_id_index").state is State.OK
+    assert check(await diagnose(tables, None), "user_id_index").state is CheckState.OK
     await execute(tables, "INSERT INTO user_models (user_id) SELECT 'u1' FROM generate_series(1, 2000)")
-    index = check(await seen(tables, None), "user_id_index")
-    assert (index.state, index.next_step) == (State.WARN, "CREATE INDEX CONCURRENTLY ON user_models (user_id);")
+    index = check(await diagnose(tables, None), "user_id_index")
+    assert (index.state, index.next_step) == (CheckState.WARN, "CREATE INDEX CONCURRENTLY ON user_models (user_id);")
     await execute(tables, INDEX)
-    assert check(await seen(tables, None), "user_id_index").state is State.OK
+    assert check(await diagnose(tables, None), "user_id_index").state is CheckState.OK
 
 
 async def test_another_accounts_token_is_recognised_by_owners_and_by_the_model(tidy: str, serve: Serve) -> None:
     await execute(tidy.replace("doctors_reader@", "postgres@"), "UPDATE user_models SET replicate_model_id = 'other/x'")
-    diagnosis = await seen(tidy, await serve(FACE))
+    diagnosis = await diagnose(tidy, await serve(FACE))
     assert not_ok(diagnosis) == {"owners": "fail", "model": "fail"}
     assert "0 of 1 users' models belong to acme-photos" in check(diagnosis, "owners").figure
     assert "token of other" in check(diagnosis, "owners").next_step
@@ -205,47 +207,47 @@ async def test_another_accounts_token_is_recognised_by_owners_and_by_the_model(t
 async def test_a_foreign_model_that_can_be_seen_is_only_a_warning(tidy: str, serve: Serve) -> None:
     public = Model(owner="other", name="x", versions=FACE.versions, public=True)
     await execute(tidy.replace("doctors_reader@", "postgres@"), "UPDATE user_models SET replicate_model_id = 'other/x'")
-    assert not_ok(await seen(tidy, await serve(public))) == {"owners": "warn"}
+    assert not_ok(await diagnose(tidy, await serve(public))) == {"owners": "warn"}
 
 
 async def test_a_refused_token_fails_and_the_database_is_looked_at_all_the_same(tidy: str, serve: Serve) -> None:
-    diagnosis = await seen(tidy, await serve(FACE), REPLICATE_API_TOKEN="r8_wrong")
-    assert check(diagnosis, "token").state is State.FAIL
+    diagnosis = await diagnose(tidy, await serve(FACE), REPLICATE_API_TOKEN="r8_wrong")
+    assert check(diagnosis, "token").state is CheckState.FAIL
     assert "401" in check(diagnosis, "token").figure
-    assert check(diagnosis, "population").state is State.OK
-    assert check(diagnosis, "model").state is State.SKIP
+    assert check(diagnosis, "population").state is CheckState.OK
+    assert check(diagnosis, "model").state is CheckState.SKIP
 
 
 async def test_an_exhausted_rate_fails_at_once_and_says_how_long(tidy: str, serve: Serve) -> None:
     fake = await serve(FACE, behaviour=Behaviour(rate=Rate(per_minute=60, burst=10)))
     fake.spend(1000)
     began = time.monotonic()
-    diagnosis = await seen(tidy, fake)
+    diagnosis = await diagnose(tidy, fake)
     assert time.monotonic() - began < 1.5
-    assert check(diagnosis, "rate_left").state is State.FAIL
+    assert check(diagnosis, "rate_left").state is CheckState.FAIL
     assert "429" in check(diagnosis, "rate_left").figure
-    assert check(diagnosis, "token").state is State.WARN
-    assert check(diagnosis, "model").state is State.SKIP
+    assert check(diagnosis, "token").state is CheckState.WARN
+    assert check(diagnosis, "model").state is CheckState.SKIP
 
 
 async def test_a_rate_that_is_nearly_used_up_is_a_warning(tidy: str, serve: Serve) -> None:
     fake = await serve(FACE, behaviour=Behaviour(rate=Rate(per_minute=3000, burst=3000)))
     fake.spend(2700)
-    rate = check(await seen(tidy, fake), "rate_left")
-    assert rate.state is State.WARN
+    rate = check(await diagnose(tidy, fake), "rate_left")
+    assert rate.state is CheckState.WARN
     assert rate.data["remaining"] == 299
 
 
 async def test_a_server_whose_clock_is_off_by_an_hour_is_named(tidy: str, serve: Serve) -> None:
     late = ServerTime(now=lambda: datetime.now(UTC) - timedelta(hours=1))
-    diagnosis = await seen(tidy, await serve(FACE, time=late))
+    diagnosis = await diagnose(tidy, await serve(FACE, time=late))
     assert not_ok(diagnosis) == {"replicate_clock": "warn"}
     assert "60 min behind this machine's" in check(diagnosis, "replicate_clock").figure
     assert "that server's clock" in check(diagnosis, "replicate_clock").next_step
 
 
 async def test_a_clock_of_ours_that_is_off_by_an_hour_is_recognised_as_ours(tidy: str, serve: Serve) -> None:
-    diagnosis = await seen(tidy, await serve(FACE), lambda: datetime.now(UTC) + timedelta(hours=1))
+    diagnosis = await diagnose(tidy, await serve(FACE), lambda: datetime.now(UTC) + timedelta(hours=1))
     assert not_ok(diagnosis) == {"replicate_clock": "warn", "database_clock": "warn"}
     assert "60 min behind this machine's" in check(diagnosis, "database_clock").figure
     assert "this machine's clock" in check(diagnosis, "replicate_clock").next_step
@@ -253,10 +255,10 @@ async def test_a_clock_of_ours_that_is_off_by_an_hour_is_recognised_as_ours(tidy
 
 async def test_a_replicate_that_is_not_there_leaves_the_database_checks(tidy: str) -> None:
     nowhere = {"REPLICATE_BASE_URL": "http://127.0.0.1:9", "REPLICATE_API_TOKEN": TOKEN}
-    diagnosis = await seen(tidy, None, **nowhere)
-    assert check(diagnosis, "replicate_reachable").state is State.FAIL
+    diagnosis = await diagnose(tidy, None, **nowhere)
+    assert check(diagnosis, "replicate_reachable").state is CheckState.FAIL
     assert "127.0.0.1:9: no connection" in check(diagnosis, "replicate_reachable").figure
-    assert check(diagnosis, "population").state is State.OK
+    assert check(diagnosis, "population").state is CheckState.OK
 
 
 async def test_a_deleted_model_does_not_fail_the_check_where_the_next_one_is_there(tidy: str, serve: Serve) -> None:
@@ -264,17 +266,17 @@ async def test_a_deleted_model_does_not_fail_the_check_where_the_next_one_is_the
     await insert(owner, "users", [{"id": "u2", "email": None}])
     gone = model(user_id="u2", replicate_model_id=f"{OWNER}/gone", updated_at="2026-02-20T00:00:00Z")
     await insert(owner, "user_models", [gone])
-    one = check(await seen(tidy, await serve(FACE)), "model")
-    assert one.state is State.OK
+    one = check(await diagnose(tidy, await serve(FACE)), "model")
+    assert one.state is CheckState.OK
     assert "1 tried before failed (model_not_found)" in one.figure
 
 
 async def test_without_any_setting_all_is_said_at_once() -> None:
-    diagnosis = await seen(None, None)
-    failed = [each.name for each in diagnosis.results if each.state is State.FAIL]
+    diagnosis = await diagnose(None, None)
+    failed = [each.name for each in diagnosis.results if each.state is CheckState.FAIL]
     assert failed == ["setting_database_url", "setting_api_token"]
     assert "DATABASE_URL is not set" in check(diagnosis, "setting_database_url").figure
-    skipped = {each.group for each in diagnosis.results if each.state is State.SKIP}
+    skipped = {each.group for each in diagnosis.results if each.state is CheckState.SKIP}
     assert skipped == {"database", "people", "replicate"}
 
 
@@ -364,7 +366,7 @@ async def test_100_000_rows_are_looked_at_in_less_than_two_seconds(tables: str, 
     took = []
     for _ in range(3):  # the machine may have other things to do
         began = time.monotonic()
-        diagnosis = await seen(tables, fake)
+        diagnosis = await diagnose(tables, fake)
         took.append(time.monotonic() - began)
     assert min(took) < 2
     assert check(diagnosis, "tables").data["rows"] == 100_000
