@@ -296,7 +296,7 @@ def test_settings_say_where_they_come_from_and_show_no_secret() -> None:
     assert found["rate"] == ("99", "SYNC_AUDIT_RATE")
     assert found["concurrency"] == ("7", "--concurrency")
     assert found["HTTPS_PROXY"] == ("proxy.example:3128, password set", "HTTPS_PROXY")
-    (wrong,) = [each for each in settings.found if each.state is State.FAIL]
+    (wrong,) = [each for each in settings.found if each.state is CheckState.FAIL]
     assert "--retries (SYNC_AUDIT_RETRIES)" in wrong.figure
     assert settings.concurrency == 7
     for secret in (TOKEN, PASSWORD, "hunter2"):
