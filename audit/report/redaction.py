@@ -86,8 +86,8 @@ def _redacted_acceptance(entry: Acceptance, personal: list[str]) -> Acceptance:
     )
 
 
-def redacted_sighting(user: UserSnapshot) -> UserSnapshot:
-    """The same for a user as an earlier run tells of one; masking twice changes nothing."""
+def redacted_snapshot(user: UserSnapshot) -> UserSnapshot:
+    """The same for a user of an earlier run; masking twice changes nothing."""
     personal = [text for text in (user.email, user.display_name) if text and text.strip(" *@")]
     clean = _cleaner(personal)
     return replace(

@@ -41,17 +41,17 @@ def command(old: str, new: str, **given: Any) -> "ExitStatus":
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
-    from audit.commands.diff import compare as app_diff
+    from audit.commands.diff import compare
     from audit.report.writer import Output
 
     wanted = [Output(*each) for each in given["outputs"]]
     old_path, new_path = Path(old), Path(new)
-    app_diff.check_outputs(wanted, old_path, new_path)
+    compare.check_outputs(wanted, old_path, new_path)
     with leaving(), ExitStack() as stack:
         with busy("comparing the two runs"):
-            view = stack.enter_context(app_diff.comparison(old_path, new_path, redact=given["redact"]))
+            view = stack.enter_context(compare.comparison(old_path, new_path, redact=given["redact"]))
         if wanted:
-            app_diff.write(wanted, view)
+            compare.write(wanted, view)
         else:
             _show(view)
     return view.exit_status

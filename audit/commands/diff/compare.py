@@ -1,16 +1,17 @@
-"""`diff`: two runs, put side by side and judged user by user; opens and closes all that it takes."""
+"""Compares two runs user by user, and writes the comparison in each format."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import msgspec
 
 from audit.commands import past_run
-from audit.commands.diff import view as diff_formats
-from audit.commands.diff.view import FORMATS, DiffCounts, DiffView
+from audit.commands.diff.view import DiffCounts, DiffView
 from audit.errors import ReportError, SettingsError
 from audit.findings.comparison import (
     Change,
@@ -24,10 +25,11 @@ from audit.findings.comparison import (
 )
 from audit.model.codes import Status
 from audit.report import writer
-from audit.report.redaction import redacted_sighting, redacted_text
+from audit.report.redaction import redacted_snapshot, redacted_text
 from audit.runfile.run_join import RunJoin, Transition
 
-__all__ = ["FORMATS", "check_outputs", "comparison", "write"]
+_MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}
+FORMATS = tuple(_MODULES)
 
 
 @contextmanager
@@ -63,10 +65,16 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
 def write(outputs: Sequence[writer.Output], view: DiffView) -> None:
     """Write all `outputs`. Raises ReportError."""
     try:
-        writer.write_each(outputs, lambda name: partial(diff_formats.renderer(name), view))
+        writer.write_each(outputs, lambda name: partial(_renderer(name), view))
     except ReportError as error:
         error.next_step = "Choose another place with -o FORMAT=PATH, or make room, and compare again."
         raise
+
+
+def _renderer(name: str) -> Callable[[DiffView, BinaryIO], None]:
+    """That of the format `name`, whose module is imported when it is first used."""
+    module = import_module(f"audit.commands.diff.{_MODULES[name]}")
+    return cast("Callable[[DiffView, BinaryIO], None]", module.render)
 
 
 def check_outputs(outputs: Sequence[writer.Output], *runs: Path) -> None:
@@ -78,7 +86,7 @@ def check_outputs(outputs: Sequence[writer.Output], *runs: Path) -> None:
 
 
 def _masked(user: UserSnapshot | None) -> UserSnapshot | None:
-    return user and redacted_sighting(user)
+    return user and redacted_snapshot(user)
 
 
 def _masked_run(run: ComparedRun) -> ComparedRun:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, state, tally, unchanged, versions, who
+from audit.commands.diff.view import CHANGES, TITLES, DiffView, details, headline, state, tally, unchanged
 from audit.findings.comparison import Change, ComparedUser
 from audit.model.times import to_second
+from audit.model.users import email_or_id
 from audit.report.markdown import NOTHING, code, prose
 
 SHOWN = 200
@@ -47,8 +48,6 @@ def _section(view: DiffView, change: Change) -> Iterator[str]:
 
 
 def _row(user: ComparedUser) -> str:
-    details = [code(line) for line in versions(user)]
-    if why := cause(user):
-        details.append(code(why))
-    cells = (code(who(user)), code(state(user.old)), code(state(user.new)), "<br>".join(details) or NOTHING)
+    lines = "<br>".join(map(code, details(user)))
+    cells = (code(email_or_id(user.last)), code(state(user.old)), code(state(user.new)), lines or NOTHING)
     return f"| {' | '.join(cells)} |\n"

@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
 from audit.commands.diff.view import versions as versions_of
-from audit.commands.diff.view import who as who_is
 from audit.findings.comparison import Change, ComparedUser
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
+from audit.model.users import email_or_id
 
 WIDTH = 80
 """Columns of a file."""
@@ -62,7 +62,7 @@ def _section(view: DiffView, change: Change, width: int) -> Iterator[Line]:
 
 
 def _user(user: ComparedUser, width: int) -> Iterator[Line]:
-    name = f"  {shortened(escape_controls(who_is(user)), _NAME)}"
+    name = f"  {shortened(escape_controls(email_or_id(user.last)), _NAME)}"
     what = escape_controls(_became(user))
     if len(name) + 2 + len(what) <= width:
         yield f"{name}  {what}", ""

@@ -1,9 +1,7 @@
-"""The formats of a comparison, by name. A format's module is imported when it is first used."""
+"""The view of a comparison that every format renders, and what all of them say in the same words."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import BinaryIO, cast
 
 import msgspec
 
@@ -12,7 +10,6 @@ from audit.findings.comparison import Change, ComparedRun, ComparedUser, UserSna
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import ExitStatus
-from audit.model.users import email_or_id
 from audit.report.words import counted, short_hash
 
 CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
@@ -93,18 +90,13 @@ def tally(view: DiffView) -> str:
 
 
 def unchanged(view: DiffView) -> str:
-    """How those stand of whom there is nothing to tell, or ""."""
+    """The statuses of those who are unchanged, or ""."""
     counts = view.counts.unchanged
     return ", ".join(f"{counted(count, *_STATUS_WORDS[status])}" for status, count in counts.items() if count)
 
 
-def who(user: ComparedUser) -> str:
-    """What a person calls the user."""
-    return email_or_id(user.last)
-
-
 def state(side: UserSnapshot | None) -> str:
-    """How a user stood in one run; a reason of a later version of this program is shown as its code."""
+    """The reason in one run; one that only a later version of this program has is shown as its code."""
     return _TITLES_OF_REASONS.get(side.reason, side.reason) if side else "not there"
 
 
@@ -122,6 +114,11 @@ def cause(user: ComparedUser) -> str:
     return user.new.detail or "" if user.new and user.change is Change.NOT_COMPARED else ""
 
 
+def details(user: ComparedUser) -> tuple[str, ...]:
+    """What became of versions and model, and why it could not be found out."""
+    return (*versions(user), *filter(None, [cause(user)]))
+
+
 def run_line(run: ComparedRun) -> str:
     """What tells one run from another."""
     state = run.state + (f" ({run.stop_reason})" if run.stop_reason else "")
@@ -130,13 +127,3 @@ def run_line(run: ComparedRun) -> str:
 
 def _short(value: str | None) -> str:
     return short_hash(value.strip()) if value and value.strip() else "none"
-
-
-_MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}
-FORMATS = tuple(_MODULES)
-
-
-def renderer(name: str) -> Callable[[DiffView, BinaryIO], None]:
-    """The renderer of the format `name`, one of `FORMATS`."""
-    module = import_module(f"audit.commands.diff.{_MODULES[name]}")
-    return cast("Callable[[DiffView, BinaryIO], None]", module.render)

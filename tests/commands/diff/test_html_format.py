@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it ships no types
 from playwright.async_api import expect
 
-from audit.commands.diff import compare as app_diff
+from audit.commands.diff import compare
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.report.writer import Output
@@ -35,8 +35,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = [user("ada", due), user("bea", due), user("eve", unknown, replicate_model_id=LONG), user("cleo", fine)]
     first = run_file_of(folder / "a.sqlite", [*old, user("fay", fine)], id="a" * 32)
     second = run_file_of(folder / "b.sqlite", [*new, user("gus", fine), user("fay", fine)], id="b" * 32, database=LONG)
-    with app_diff.comparison(first, second) as view:
-        app_diff.write([Output("html", str(folder / "diff.html"))], view)
+    with compare.comparison(first, second) as view:
+        compare.write([Output("html", str(folder / "diff.html"))], view)
     return folder / "diff.html"
 
 

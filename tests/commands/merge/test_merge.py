@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from audit.cli.signals import Stop
-from audit.commands.diff import compare as app_diff
+from audit.commands.diff import compare
 from audit.commands.merge import merge as app_merge
 from audit.commands.merge.merge import MergeSettings
 from audit.commands.outputs import report
@@ -186,7 +186,7 @@ def resume(path: Path) -> None:
 
 
 def changed(old: Path, new: Path) -> dict[Change, int]:
-    with app_diff.comparison(old, new) as view:
+    with compare.comparison(old, new) as view:
         return dict(view.counts.changes)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from audit.commands.diff import view as diff_formats
+from audit.commands.diff.compare import FORMATS
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.report import writer as formats
@@ -65,7 +65,7 @@ def test_render_takes_no_more_memory_for_more_users(sizes: tuple[Runs, Runs], tm
 
 
 def test_diff_takes_no_more_memory_for_more_users(sizes: tuple[Runs, Runs], tmp_path: Path) -> None:
-    outputs = [f"--output={name}={tmp_path / name}" for name in diff_formats.FORMATS]
+    outputs = [f"--output={name}={tmp_path / name}" for name in FORMATS]
     small, large = (peak(tmp_path, "diff", *runs, *outputs) for runs in sizes)
     assert large < GROWTH * small
 
