@@ -1,46 +1,33 @@
 """From a finished run file to its reports and its exit code; what `run` and `render` share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from audit.errors import ReportError, RunFileError, SettingsError
-from audit.findings.acceptance import Accepted
-from audit.findings.exit_codes import RunResult, SinceBaseline, run_exit_status
+from audit.findings.exit_codes import RunResult, run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
-from audit.model.findings import Summary
-from audit.model.run import RunInfo
 from audit.report import writer
 from audit.report.view import RunView
 from audit.runfile import RunFile
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to."""
+class ReportedRun(NamedTuple):
+    """A run whose reports are written."""
 
-    info: RunInfo
-    summary: Summary
+    view: RunView
     exit_status: ExitStatus
     """As the findings and the options say; signals are the caller's to add."""
-    run_file: Path
     outputs: tuple[writer.Output, ...]
-    redacted: bool
-    """Names must not be shown on the terminal either."""
-    accepted: Accepted = Accepted()  # noqa: RUF009 - frozen
-    """Masked where names must not be shown."""
-    since_baseline: SinceBaseline | None = None
-    """Null without a baseline."""
 
 
 def report(
     run_file: RunFile, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
-) -> Outcome:
+) -> ReportedRun:
     """Write all `outputs` from a run file. Raises ReportError."""
     check_read(run_file)
     view = RunView(run_file, redact=redact)
-    info = run_file.info
     try:
         writer.write(outputs, view)
     except ReportError as error:
@@ -51,21 +38,13 @@ def report(
         raise
     result = RunResult(
         summary=view.summary,
-        complete=info.state == "complete",
+        complete=view.run.state == "complete",
         accepted=view.accepted,
         since_baseline=view.since_baseline,
     )
     choices = run_file.choices
-    return Outcome(
-        info=info,
-        summary=view.summary,
-        exit_status=run_exit_status(result, choices.fail_on if choices else "any", exit_zero=exit_zero),
-        run_file=run_file.path,
-        outputs=tuple(outputs),
-        redacted=view.run.redacted,
-        accepted=view.accepted,
-        since_baseline=view.since_baseline,
-    )
+    exit_status = run_exit_status(result, choices.fail_on if choices else "any", exit_zero=exit_zero)
+    return ReportedRun(view, exit_status, tuple(outputs))
 
 
 def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:

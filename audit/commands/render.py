@@ -49,13 +49,13 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
             with RunFile.open(path) as opened:
                 if anew:
                     opened.use_acceptances(acceptances)
-                outcome = reporting.report(opened, wanted, redact=redact, exit_zero=exit_zero)
-                ending.show(outcome, opened)
+                reported = reporting.report(opened, wanted, redact=redact, exit_zero=exit_zero)
+                ending.show(reported, opened)
         except DamagedError as error:
             show_error(error)
             with open_salvaged(path) as rest:
                 if anew:
                     rest.use_acceptances(acceptances)
-                outcome = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
-                ending.show(outcome, rest)
-    return outcome.exit_status
+                reported = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
+                ending.show(reported, rest)
+    return reported.exit_status

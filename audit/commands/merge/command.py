@@ -63,9 +63,9 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
         with busy("merging the shards"):
             merged = app_merge.merge(settings)
         with merged.run_file as run_file:
-            outcome = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
-            ending.show(outcome, run_file, caveats=merged.caveats)
-    return outcome.exit_status
+            reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
+            ending.show(reported, run_file, caveats=merged.caveats)
+    return reported.exit_status
 
 
 def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":

@@ -37,9 +37,9 @@ def command(ctx: click.Context, /, **_: object) -> "ExitStatus":
 
     with Workflow(os.environ, wanted=ctx.params["github"] != "off") as workflow:
         try:
-            return _run(ctx, workflow.tell)
+            return _run(ctx, workflow.add_run)
         except AuditError as error:
-            workflow.failed(error)
+            workflow.add_failure(error)
             return failure(error)
 
 
@@ -118,10 +118,10 @@ def _conduct(
             raise SystemExit(caught.code or INCOMPLETE) from None  # there is no report to be announced
         with run_file:
             outputs = [Output(*each) for each in settings.choices.outputs]
-            outcome = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
-            ending.show(outcome, run_file, advise="resume" in given)  # the demo's servers will be gone
-            interrupted = outcome.info.state == "interrupted"
-            status = RUN[caught.code] if interrupted and caught.code else outcome.exit_status
+            reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
+            ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
+            interrupted = reported.view.run.state == "interrupted"
+            status = RUN[caught.code] if interrupted and caught.code else reported.exit_status
             if tell:
                 tell(RunView(run_file), status.code)
     return status

@@ -1,14 +1,15 @@
-"""The last lines of a command on stderr: the counts, who is affected, where the files are, how to go on."""
+"""What `run`, `render` and `merge` print on stderr at the end: counts, who is affected, files, how to go on."""
 
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 
 from rich.text import Text
 
 from audit.cli.terminal import screen
-from audit.commands.outputs import Outcome
+from audit.commands.outputs import ReportedRun
 from audit.commands.run.audit import RETRYABLE
 from audit.findings.classify import wrong_account
 from audit.hints.table import HINTS
@@ -18,8 +19,9 @@ from audit.model.run import RunInfo
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
+from audit.report.view import RunView
 from audit.report.words import stale
-from audit.report.writer import STDOUT
+from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
 NAMED = 3
@@ -37,35 +39,36 @@ _COLOURS = {
 _HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
 
 
-def show(outcome: Outcome, run_file: RunFile, *, advise: bool = True, caveats: Sequence[str] = ()) -> None:
-    """Everything but the very last line, which names the exit code's meaning; `advise` says how to go on.
+def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, caveats: Sequence[str] = ()) -> None:
+    """Print everything but the very last line, which names the exit code's meaning.
 
-    `caveats` are sentences about what the run was merged from.
+    `advise` adds the commands that go on from here; `caveats` are sentences about what the run was merged from.
     """
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
+    view, info = reported.view, run_file.info
     lines = [
-        _headline(outcome),
-        *_part(outcome.info),
+        _headline(view),
+        *_part(info),
         *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
-        *_since(outcome),
-        *_accepted(outcome),
-        *_warnings(outcome),
-        *_evidence(outcome, run_file, width),
+        *_since_baseline(view),
+        *_accepted(view),
+        *_warnings(view, info),
+        *_trainings(view, width),
         Text(),
-        *_table(outcome, run_file, width),
-        *_files(outcome),
+        *_table(view, run_file, width),
+        *_files(reported.outputs, run_file.path),
     ]
     if advise:
-        lines.extend(_advice(outcome, run_file, width))
+        lines.extend(_advice(view, run_file, width))
     for line in lines:
         console.print(line, soft_wrap=True)
 
 
-def _headline(outcome: Outcome) -> Text:
-    if outcome.info.shard and not outcome.summary.total:
+def _headline(view: RunView) -> Text:
+    if view.run.shard and not view.summary.total:
         return Text("No user is in this shard: nothing was audited.")
-    return headline(outcome.summary)
+    return headline(view.summary)
 
 
 def headline(summary: Summary) -> Text:
@@ -96,36 +99,36 @@ def _part(info: RunInfo) -> Iterator[Text]:
         yield Text(merged + (": many users are in no count" if absent else ""), "bold red" if absent else "")
 
 
-def _since(outcome: Outcome) -> Iterator[Text]:
-    if outcome.since_baseline and outcome.info.baseline:
-        marks = outcome.since_baseline.states
-        counts = f"{marks['new']:,} new since {escape_controls(outcome.info.baseline.path)}"
-        yield Text(f"{counts}, {marks['known']:,} known, {marks['resolved']:,} resolved", "bold")
+def _since_baseline(view: RunView) -> Iterator[Text]:
+    if view.since_baseline and view.run.baseline:
+        counts = view.since_baseline.states
+        new = f"{counts['new']:,} new since {escape_controls(view.run.baseline.path)}"
+        yield Text(f"{new}, {counts['known']:,} known, {counts['resolved']:,} resolved", "bold")
 
 
-def _accepted(outcome: Outcome) -> Iterator[Text]:
-    acceptances, number = outcome.info.acceptances, outcome.accepted.total
+def _accepted(view: RunView) -> Iterator[Text]:
+    acceptances, number = view.run.acceptances, view.accepted.total
     if acceptances and number:
         yield Text(f"{number:,} accepted by {escape_controls(acceptances.file)}: they do not count", "bold")
-    for each in stale(outcome.accepted):
+    for each in stale(view.accepted):
         yield Text(f"{each.sentence}:", "bold yellow")
         yield from (Text(f"  {escape_controls(line)}") for line in (*each.entries, each.more) if line)
 
 
-def _warnings(outcome: Outcome) -> Iterator[Text]:
-    if wrong_account(outcome.info.account, outcome.summary) and outcome.info.account:
-        name = escape_controls(outcome.info.account.username)
+def _warnings(view: RunView, info: RunInfo) -> Iterator[Text]:
+    if wrong_account(info.account, view.summary) and info.account:
+        name = escape_controls(info.account.username)
         yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
-    if outcome.info.stop_reason:
-        yield Text(f"The run ended early: {escape_controls(outcome.info.stop_reason)}", "bold")
+    if info.stop_reason:
+        yield Text(f"The run ended early: {escape_controls(info.stop_reason)}", "bold")
 
 
-def _evidence(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
-    """What the verdicts rest on, where trainings were read, and loudly where that cannot be trusted."""
-    read = outcome.info.trainings
+def _trainings(view: RunView, width: int) -> Iterator[Text]:
+    """How far they were read and whom they settled, and a loud warning where they cannot be trusted."""
+    read = view.run.trainings
     if read is None or read.began_at is None:  # of nobody or, where the run was stopped, not yet
         return
-    if wrong := outcome.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
+    if wrong := view.summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         loud = (
             f"Trainings and versions disagree on {wrong:,} of those who were asked for as a check: do not trust what "
             "trainings settled in this run. Audit everybody: sync-audit run --mode versions"
@@ -133,15 +136,14 @@ def _evidence(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]
         yield from _wrapped(loud, width, "bold red")
     back = f", back to {read.back_to[:10]}" if read.back_to else ""
     if read.mode == "trainings":
-        settled, asked = run_file.count_by_training(), run_file.count_answered()
-        said = f"{settled:,} settled by trainings, {asked:,} asked; list of trainings read{back}"
+        text = f"{view.by_training:,} settled by trainings, {view.answered:,} asked; list of trainings read{back}"
     else:
-        said = f"{read.read:,} trainings read{back}"
+        text = f"{read.read:,} trainings read{back}"
     if read.complete:
-        yield from _wrapped(f"{said}.", width, "")
+        yield from _wrapped(f"{text}.", width, "")
     else:
         why = escape_controls(read.problem or "the run ended before")
-        yield from _wrapped(f"{said}, and not as far as wanted: {why}", width, "yellow")
+        yield from _wrapped(f"{text}, and not as far as wanted: {why}", width, "yellow")
 
 
 def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
@@ -149,41 +151,37 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
         yield Text(line, style)
 
 
-def _table(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
+def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
     """A line for each reason that needs somebody, worst status first, with the first users; then what is accepted."""
-    reasons, accepted = outcome.summary.reasons, outcome.accepted.reasons
+    reasons = view.summary.reasons
     titles = max((len(HINTS[reason].title) for reason in reasons), default=0)
 
-    def rows(counts: Mapping[Reason, int], *, allowed: bool) -> Iterator[Text]:
+    def rows(counts: Mapping[Reason, int], *, accepted: bool) -> Iterator[Text]:
         for reason, count in counts.items():
-            names = [
-                _name(each, redact=outcome.redacted)
-                for each in islice(_those(run_file, reason, allowed=allowed), NAMED)
-            ]
+            users = islice(_users_with(run_file, reason, accepted=accepted), NAMED)
+            names = [_name(each, redact=view.run.redacted) for each in users]
             yield _row(count, HINTS[reason].title, titles, names, width)
 
     for status, heading in _HEADINGS.items():
-        open_here = {each: n for each, n in _open(outcome).items() if each.status is status}
+        open_here = {reason: count for reason, count in _open(view).items() if reason.status is status}
         if open_here:
             yield Text(heading, f"bold {_COLOURS[status]}")
-            yield from rows(open_here, allowed=False)
+            yield from rows(open_here, accepted=False)
             yield Text()
-    if accepted:
+    if counts := view.accepted.reasons:
         yield Text("Accepted", "bold cyan")
-        yield from rows({reason: accepted[reason] for reason in reasons if reason in accepted}, allowed=True)
+        yield from rows({reason: counts[reason] for reason in reasons if reason in counts}, accepted=True)
         yield Text()
 
 
-def _open(outcome: Outcome) -> dict[Reason, int]:
-    """Users by reason, largest first, without those whose finding is accepted."""
-    accepted = outcome.accepted.reasons
-    counts = {reason: count - accepted.get(reason, 0) for reason, count in outcome.summary.reasons.items()}
-    return {reason: count for reason, count in counts.items() if count}
+def _open(view: RunView) -> dict[Reason, int]:
+    """Users by reason without those whose finding is accepted, in the order of all users by reason."""
+    counts = view.open_reasons
+    return {reason: counts[reason] for reason in view.summary.reasons if reason in counts}
 
 
-def _those(run_file: RunFile, reason: Reason, *, allowed: bool) -> Iterator[AuditedUser]:
-    users = run_file.users(reason.status, reason)
-    return (user for user in users if (user.accepted is not None) is allowed)
+def _users_with(run_file: RunFile, reason: Reason, *, accepted: bool) -> Iterator[AuditedUser]:
+    return (user for user in run_file.users(reason.status, reason) if (user.accepted is not None) is accepted)
 
 
 def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) -> Text:
@@ -196,28 +194,27 @@ def _row(count: int, title: str, titles: int, names: Sequence[str], width: int) 
     return start.append("  ").append(fitted(names, count, room), "dim")
 
 
-def _files(outcome: Outcome) -> Iterator[Text]:
-    files = [(f"{output.format.upper()} report", output.path) for output in outcome.outputs if output.path != STDOUT]
-    for what, path in (*files, ("Run file", str(outcome.run_file))):
+def _files(outputs: Sequence[Output], run_file: Path) -> Iterator[Text]:
+    files = [(f"{output.format.upper()} report", output.path) for output in outputs if output.path != STDOUT]
+    for what, path in (*files, ("Run file", str(run_file))):
         yield Text(f"{what + ':':<13} {escape_controls(path)}")
 
 
-def _advice(outcome: Outcome, run_file: RunFile, width: int) -> Iterator[Text]:
+def _advice(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
     """The commands that go on from here, ready to be pasted."""
-    path = shlex.quote(escape_controls(str(outcome.run_file)))
-    summary = outcome.summary
-    reason = next((each for status in _HEADINGS for each in _open(outcome) if each.status is status), None)
+    path, info = shlex.quote(escape_controls(str(run_file.path))), run_file.info
+    reason = next((each for status in _HEADINGS for each in _open(view) if each.status is status), None)
     if reason and reason.status is not Status.NOT_CHECKED:
-        user = next(_those(run_file, reason, allowed=False))
-        who = shlex.quote(_handle(user, redact=outcome.redacted))
+        user = next(_users_with(run_file, reason, accepted=False))
+        who = shlex.quote(_handle(user, redact=view.run.redacted))
         yield Text()
         yield from _step("One user in full:", f"user {who}", f"--run {path}", width)
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
-    failed = sum(summary.reasons.get(reason, 0) for reason in RETRYABLE)
-    if absent := outcome.info.missing_shards:
+    failed = sum(view.summary.reasons.get(reason, 0) for reason in RETRYABLE)
+    if absent := info.missing_shards:
         shard = str(absent[0])
         yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
-    if outcome.info.state != "complete" and (run_file.count_pending() or not outcome.info.shards):
+    if info.state != "complete" and (run_file.count_pending() or not info.shards):
         yield from _step("To finish it:", "run", f"--resume {path}", width)
     elif failed:
         what = f"To ask again for the {failed:,} that failed in passing:"

@@ -202,9 +202,9 @@ def test_who_was_not_reached_cannot_be_accepted_and_an_incomplete_run_neither(se
         ]
         run_file.use_acceptances(Acceptances(file="a.toml", entries=(*entries, entry("nobody"))))
         outcome = outputs.report(run_file, [], exit_zero=True)
-        assert outcome.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
-        assert (outcome.accepted.total > 0, outcome.exit_status.code) == (True, 4)
-        assert outcome.accepted.unmatched == (), "those who were not reached may need them"
+        assert outcome.view.accepted.statuses.keys() <= {Status.ERROR, Status.NEEDS_SYNC}
+        assert (outcome.view.accepted.total > 0, outcome.exit_status.code) == (True, 4)
+        assert outcome.view.accepted.unmatched == (), "those who were not reached may need them"
     options = ("--because", "x", "--until", LATER, "--run", "run.sqlite")
     ended = shell("accept", first, *options)
     assert ended.code == 2
@@ -262,8 +262,8 @@ def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) 
         for until, total in ((day, 1), ("2026-01-01", 0)):
             opened.use_acceptances(Acceptances(file="a.toml", entries=(entry(who, until=until),)))
             outcome = outputs.report(opened, [])
-            assert outcome.accepted.total == total
-            assert len(outcome.accepted.expired) == 1 - total
+            assert outcome.view.accepted.total == total
+            assert len(outcome.view.accepted.expired) == 1 - total
 
 
 def test_expired_and_needless_entries_are_named_on_the_terminal(at_home: Shell) -> None:
@@ -339,9 +339,9 @@ def test_what_is_left_of_a_damaged_run_can_be_judged_too(servers: Servers, tmp_p
     settings = servers.settings(tmp_path, outputs=(), acceptances=kept)
     audit(settings).close()
     with open_salvaged(settings.run_file) as rest:
-        assert outputs.report(rest, []).accepted.total == 1
+        assert outputs.report(rest, []).view.accepted.total == 1
         rest.use_acceptances(None)
-        assert outputs.report(rest, []).accepted.total == 0
+        assert outputs.report(rest, []).view.accepted.total == 0
 
 
 def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Servers, tmp_path: Path) -> None:
@@ -358,11 +358,11 @@ def test_with_a_baseline_marks_stay_and_what_is_accepted_is_not_new(servers: Ser
         outcome = outputs.report(run_file, [])
         states = {each.record.email: (each.baseline, each.accepted is not None) for each in run_file.users()}
         assert (states[BEHIND], states[GONE]) == (("new", True), ("new", True))
-        assert outcome.since_baseline
+        assert outcome.view.since_baseline
         assert (
-            outcome.since_baseline.states["new"],
-            outcome.since_baseline.needs_sync,
-            outcome.since_baseline.errors,
+            outcome.view.since_baseline.states["new"],
+            outcome.view.since_baseline.needs_sync,
+            outcome.view.since_baseline.errors,
         ) == (2, 0, 0)
 
 

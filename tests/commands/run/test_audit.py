@@ -159,9 +159,9 @@ def test_a_run_that_is_stopped_names_those_who_were_not_checked(synthetic_server
 
     with asyncio.run(stopped()) as run_file:
         outcome = outputs.report(run_file, [])
-    assert (outcome.info.state, outcome.info.stop_reason) == ("interrupted", "stopped by SIGINT")
-    assert outcome.summary.statuses[Status.NOT_CHECKED] > 100
-    assert outcome.summary.statuses[Status.UP_TO_DATE] > 30
+    assert (outcome.view.run.state, outcome.view.run.stop_reason) == ("interrupted", "stopped by SIGINT")
+    assert outcome.view.summary.statuses[Status.NOT_CHECKED] > 100
+    assert outcome.view.summary.statuses[Status.UP_TO_DATE] > 30
     assert outcome.exit_status.code == exit_status.INCOMPLETE
 
 

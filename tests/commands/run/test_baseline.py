@@ -77,8 +77,8 @@ def test_every_report_marks_what_is_new_known_and_resolved(
     assert {user for user, mark in marks.items() if mark == "new"} == {due[0], due[1], wrong[0]}
     assert {user for user, mark in marks.items() if mark == "resolved"} == {fine[0]}
     assert {user for user, mark in marks.items() if mark == "known"} == {*due[2:], *wrong[1:]}
-    assert outcome.since_baseline
-    assert document["summary"]["baseline"] == outcome.since_baseline.states
+    assert outcome.view.since_baseline
+    assert document["summary"]["baseline"] == outcome.view.since_baseline.states
     assert document["run"]["baseline"] == {
         "run_id": plain["run"]["id"],
         "started_at": plain["run"]["started_at"],

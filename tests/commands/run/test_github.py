@@ -160,7 +160,7 @@ DUE = SampleRun([outdated(1)])
 
 def tell(environ: dict[str, str], run: SampleRun = DUE) -> None:
     with Workflow({"GITHUB_ACTIONS": "true"} | environ, wanted=True) as workflow:
-        workflow.tell(RunView(run), exit_status.NEEDS_SYNC)
+        workflow.add_run(RunView(run), exit_status.NEEDS_SYNC)
 
 
 def test_what_is_in_the_summary_already_stays_and_the_next_run_adds_to_it(tmp_path: Path) -> None:
