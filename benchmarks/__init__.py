@@ -4,7 +4,7 @@
     child     one contender = one fresh process; the kernel says what it used (`measure`)
     bare      contender: a loop that fetches and decodes the same answers and does nothing else
     fetch     contender: the audit's own client alone
-    judge     contender: the same with a verdict on every answer, without database, run file and reports
+    classify  contender: the same with a finding for every answer, without database, run file and reports
     official  contender: the official client, which builds what the audit skips
     cost, formats, start, rate, bodies, trainings, forecast      what is measured of the same users, one module each
     scale     what is measured of one run of each size: its `life`, and whether the end is the `truth`

@@ -16,16 +16,19 @@ from tests.support.synthetic_users import OddlyTrainedUsers, SyntheticUsers
 
 
 class _Measure(Protocol):
-    def __call__(self, place: Workload, rounds: int, /) -> Iterator[Figure]: ...
+    def __call__(self, workload: Workload, rounds: int, /) -> Iterator[Figure]: ...
 
 
 PARTS: Mapping[str, tuple[type[SyntheticUsers], _Measure]] = {
-    "cost": (SyntheticUsers, lambda place, rounds: chain(cost.measure(place, rounds), formats.measure(place, rounds))),
+    "cost": (
+        SyntheticUsers,
+        lambda workload, rounds: chain(cost.measure(workload, rounds), formats.measure(workload, rounds)),
+    ),
     "start": (SyntheticUsers, start.measure),
-    "rate": (SyntheticUsers, lambda place, _: rate.measure(place)),
-    "memory": (SyntheticUsers, lambda place, _: bodies.measure(place)),
-    "forecast": (SyntheticUsers, lambda place, _: forecast.measure(place)),
-    "trainings": (OddlyTrainedUsers, lambda place, _: trainings.measure(place)),
+    "rate": (SyntheticUsers, lambda workload, _: rate.measure(workload)),
+    "memory": (SyntheticUsers, lambda workload, _: bodies.measure(workload)),
+    "forecast": (SyntheticUsers, lambda workload, _: forecast.measure(workload)),
+    "trainings": (OddlyTrainedUsers, lambda workload, _: trainings.measure(workload)),
 }
 """What is measured of which kind of users."""
 
@@ -68,9 +71,9 @@ def _measured(users: int, rounds: int, parts: Sequence[str], largest: int) -> It
     for kind in (SyntheticUsers, OddlyTrainedUsers):
         measures = [measure for name, (of, measure) in PARTS.items() if of is kind and name in parts]
         if measures:
-            with tempfile.TemporaryDirectory() as folder, prepare(kind(users), Path(folder)) as place:
+            with tempfile.TemporaryDirectory() as folder, prepare(kind(users), Path(folder)) as workload:
                 for measure in measures:
-                    yield from measure(place, rounds)
+                    yield from measure(workload, rounds)
     if sizes := scale.up_to(largest):
         yield from scale.measure(sizes, None, _tell)
 

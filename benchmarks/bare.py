@@ -2,7 +2,7 @@
 
     python -m benchmarks.bare BASE_URL CONCURRENCY MODELS
 
-No database, no verdict, no record, no report, no retry, no limit on time, rate or size.
+No database, no finding, no record, no report, no retry, no limit on time, rate or size.
 """
 
 import asyncio

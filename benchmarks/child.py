@@ -32,9 +32,9 @@ class Child:
     """A running contender; `wait` for it."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
-        self._said = folder / "said"
+        self._output = folder / "output"
         self._process = subprocess.Popen(
-            [*_MEASURE, str(self._said), *arguments],
+            [*_MEASURE, str(self._output), *arguments],
             env=environ,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -51,11 +51,11 @@ class Child:
         return cls([sys.executable, *arguments], {**environ, "PYTHONPATH": str(_HERE.parent)}, folder)
 
     def wait(self) -> Used:
-        """Raises RuntimeError, with all that the child said, where it did not do its work."""
+        """Raises RuntimeError, with all that the child printed, where it did not do its work."""
         counted, _ = self._process.communicate()
         code, cpu, wall, peak = map(float, counted.split())
         if code not in ({_KILLED} if self._killed else _DONE):
-            raise RuntimeError(f"exit {code:.0f}: {self._said.read_text(errors='replace')}")
+            raise RuntimeError(f"exit {code:.0f}: {self._output.read_text(errors='replace')}")
         return Used(cpu, wall, megabytes(peak))
 
     def kill(self) -> None:

@@ -19,7 +19,7 @@ ONE_USER = ("--limit", "1")
 
 
 class Met(NamedTuple):
-    """A contender's use, and what the fake Replicate saw of it."""
+    """What a contender used, and what the fake Replicate logged of it."""
 
     used: Used
     request_log: RequestLog
@@ -41,8 +41,8 @@ def audit(workload: Workload, fake: RemoteFakeReplicate, options: Iterable[str] 
 
 
 def client(name: str, workload: Workload, fake: RemoteFakeReplicate, limit: int | None = None) -> Used:
-    """`bare`, `fetch`, `judge` or `official`, over the models of all users or the first `limit` of them."""
-    asked = workload.recorded(limit) if name == "judge" else workload.models(limit)
+    """`bare`, `fetch`, `classify` or `official`, over the models of all users or the first `limit` of them."""
+    asked = workload.recorded(limit) if name == "classify" else workload.models(limit)
     arguments = ["-m", f"benchmarks.{name}", fake.base_url, str(CONCURRENCY), str(asked)]
     return Child.python(arguments, workload.environ(fake), workload.folder).wait()
 

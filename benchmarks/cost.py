@@ -11,13 +11,13 @@ from benchmarks.workload import Workload
 from tests.support.process import RemoteFakeReplicate
 
 WHOLE = 1.5
-"""Times the bare loop's CPU: reading PostgreSQL, asking, judging, recording, three formats."""
+"""Times the bare loop's CPU: reading PostgreSQL, asking, classifying, recording, three formats."""
 FETCH = 1.3
-"""Times the bare loop's CPU: the client alone, with pace, retries and limits."""
+"""Times the bare loop's CPU: the client alone, with rate limit, retries and limits."""
 PEAK = 150.0
 """Megabytes."""
 
-CLIENTS = ("bare", "fetch", "judge")
+CLIENTS = ("bare", "fetch", "classify")
 """Contenders that are parts of an audit, or what every audit needs."""
 
 OFFICIAL_MODELS = 300
@@ -41,13 +41,13 @@ def measure(workload: Workload, rounds: int) -> Iterator[Figure]:
     mine, bare = costs["audit"], costs["bare"]
     yield Figure("cost", "CPU of the whole run, three formats / bare loop", _ratio(mine, bare), "x", WHOLE)
     yield Figure("cost", "CPU of fetching alone / bare loop", _ratio(costs["fetch"], bare), "x", FETCH)
-    yield Figure("cost", "CPU of fetching and judging / bare loop", _ratio(costs["judge"], bare), "x")
+    yield Figure("cost", "CPU of fetching and classifying / bare loop", _ratio(costs["classify"], bare), "x")
     yield Figure("cost", "the whole run, of each contender's best round", min(mine) / min(bare), "x")
     yield Figure("cost", "fetching alone, of each contender's best round", min(costs["fetch"]) / min(bare), "x")
     yield Figure("cost", "CPU of the official client, versions alone / bare loop", official / median(bare), "x")
     yield Figure("cost", "CPU of the official client, versions alone / whole run", official / median(mine), "x")
     yield Figure("cost", "CPU of the whole run", median(mine), "µs per user")
-    yield Figure("cost", "CPU of fetching and judging", median(costs["judge"]), "µs per user")
+    yield Figure("cost", "CPU of fetching and classifying", median(costs["classify"]), "µs per user")
     yield Figure("cost", "CPU of fetching alone", median(costs["fetch"]), "µs per user")
     yield Figure("cost", "CPU of the bare loop, same requests", median(bare), "µs per user")
     yield Figure("cost", "CPU of the official client, versions alone", official, "µs per model")
@@ -76,7 +76,7 @@ def _asked(turns: Mapping[str, list[Met]]) -> Iterator[Figure]:
     most = max(count for each in turns["audit"] for count in each.request_log.paths.values())
     yield Figure("cost", "requests for one and the same thing, at most", most, "", 1)
     bare = [each.request_log.requests for each in turns["bare"]]
-    beside = {"audit": 1, "judge": 1, "fetch": 0}
+    beside = {"audit": 1, "classify": 1, "fetch": 0}
     more = max(
         abs(each.request_log.requests - beside[name] - there)
         for name in beside

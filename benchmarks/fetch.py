@@ -2,7 +2,7 @@
 
     python -m benchmarks.fetch BASE_URL CONCURRENCY MODELS
 
-Pace, retries and limits as in a run; no verdict, no record, no report.
+Rate limit, retries and limits as in a run; no finding, no record, no report.
 """
 
 import asyncio

@@ -70,9 +70,13 @@ def measure(workload: Workload) -> Iterator[Figure]:
     with ThreadPoolExecutor(len(cases)) as threads:
         came = list(threads.map(partial(_made, workload), cases))
     for case, run in zip(cases, came, strict=True):
-        told = forecast(replace(case.assumed, latency=run.latency, page_latency=run.page_latency))
-        yield Figure(_PART, f"{case.words}: requests, off the forecast", _off(run.requests, told.requests), "%", limit)
-        yield Figure(_PART, f"{case.words}: time, off the forecast", _off(run.seconds, told.seconds), "%", limit)
+        forecast_now = forecast(replace(case.assumed, latency=run.latency, page_latency=run.page_latency))
+        yield Figure(
+            _PART, f"{case.words}: requests, off the forecast", _off(run.requests, forecast_now.requests), "%", limit
+        )
+        yield Figure(
+            _PART, f"{case.words}: time, off the forecast", _off(run.seconds, forecast_now.seconds), "%", limit
+        )
 
 
 def _cases(synthetic_users: SyntheticUsers) -> Iterator[Case]:
@@ -113,7 +117,7 @@ def _made(workload: Workload, case: Case) -> Came:
         for run in runs:
             run.wait()
         requests = fake.usage().request_log.requests
-    met = [each for folder in folders for each in _met(folder / "said")]
+    met = [each for folder in folders for each in _met(folder / "output")]
     account, listing, asking = (
         [each for each in met if each.path.startswith(f"/v1/{start}")] for start in ("account", "trainings", "models")
     )
@@ -143,6 +147,6 @@ def _met(log: Path) -> Iterator[Met]:
             yield Met(entry["path"], datetime.fromisoformat(entry["time"]), entry["duration_ms"] / 1000)
 
 
-def _off(came: float, told: float) -> float:
+def _off(measured: float, forecast: float) -> float:
     """Per cent."""
-    return abs(came / told - 1) * 100
+    return abs(measured / forecast - 1) * 100

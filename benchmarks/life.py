@@ -2,7 +2,7 @@
 
 Users are loaded; the run is killed halfway and resumed to its end; its reports are written again, it is compared with
 what it was when it was killed, and its repair is planned. Each step is a process of its own, whose seconds and peak of
-memory are told; at the end every verdict is compared with the truth.
+memory are reported; at the end every finding is compared with the truth.
 """
 
 import filecmp
@@ -58,19 +58,19 @@ class Life:
 class Living:
     """Leads one run through its life."""
 
-    def __init__(self, place: Workload, tell: Callable[[str], None]) -> None:
-        self._place = place
-        self._folder = place.folder
+    def __init__(self, workload: Workload, tell: Callable[[str], None]) -> None:
+        self._workload = workload
+        self._folder = workload.folder
         self._tell = tell
-        self.life = Life(place.users)
+        self.life = Life(workload.users)
 
     def lead(self) -> None:
         """All steps, in order, and then whether the end is right."""
-        with self._place.replicate() as fake:
+        with self._workload.replicate() as fake:
             self._killed_halfway(fake)
             self._step("`run --resume`, three formats", ["run", "--resume", RUN], fake)
             usage = fake.usage()
-        asked = truth.asked(self._place.synthetic_users, usage.request_log)
+        asked = truth.asked(self._workload.synthetic_users, usage.request_log)
         self.life.fake = megabytes(usage.peak)
         self.life.faults["models that were never asked for"] = asked.never, 0
         self.life.faults["requests made again, as the kill lost their answers"] = asked.again, LOST
@@ -83,9 +83,9 @@ class Living:
         self._step("`diff`, JSON and CSV", ["diff", KILLED, RUN, "-o", "json=diff.json", "-o", "csv=diff.csv"])
         self._step("`sync`, the plan", ["sync", RUN, "--max-age", "1d"])
         self._weigh()
-        synthetic_users = self._place.synthetic_users
-        self.life.faults["users whose verdict is wrong"] = (
-            truth.wrong_verdicts(synthetic_users, self._folder / "report.csv"),
+        synthetic_users = self._workload.synthetic_users
+        self.life.faults["users whose finding is wrong"] = (
+            truth.wrong_findings(synthetic_users, self._folder / "report.csv"),
             0,
         )
         self.life.faults["reasons whose count is wrong"] = (
@@ -95,10 +95,10 @@ class Living:
 
     def _killed_halfway(self, fake: RemoteFakeReplicate) -> None:
         # So slow that the run of few users does not end before it is killed; one of many is as fast as it can be.
-        rate = min(20 * self._place.users, UNHINDERED)
+        rate = min(20 * self._workload.users, UNHINDERED)
         outputs = [argument for name in FORMATS for argument in ("-o", f"{name}=report.{name}")]
         fixed = ["--run-file", RUN, "--concurrency", str(CONCURRENCY), "--rate", str(rate)]
-        self._step("`run`, killed halfway", ["run", *outputs, *fixed], fake, kill_after=self._place.users // 2)
+        self._step("`run`, killed halfway", ["run", *outputs, *fixed], fake, kill_after=self._workload.users // 2)
         for part in _PARTS:
             if (self._folder / part).exists():
                 shutil.copyfile(self._folder / part, self._folder / part.replace(RUN, KILLED))
@@ -110,7 +110,7 @@ class Living:
         fake: RemoteFakeReplicate | None = None,
         kill_after: int | None = None,
     ) -> None:
-        environ = self._place.environ(fake) if fake else {"DATABASE_URL": self._place.dsn}
+        environ = self._workload.environ(fake) if fake else {"DATABASE_URL": self._workload.dsn}
         child = Child.python(["-m", "audit", *arguments], environ, self._folder)
         if fake:
             self._watch(child, fake, kill_after)
@@ -119,14 +119,14 @@ class Living:
 
     def _watch(self, child: Child, fake: RemoteFakeReplicate, kill_after: int | None) -> None:
         """Until it has ended, or has been killed."""
-        told = time.monotonic()
+        reported = time.monotonic()
         while child.running:
             answered = fake.answered()
             if kill_after is not None and answered >= kill_after:
                 child.kill()
                 return
-            if time.monotonic() - told > _TELL:
-                told = time.monotonic()
+            if time.monotonic() - reported > _TELL:
+                reported = time.monotonic()
                 self._tell(f"  {answered:,} answers")
             time.sleep(_LOOK)
         if kill_after is not None:
@@ -151,8 +151,8 @@ class Living:
 def live(users: int, folder: Path, tell: Callable[[str], None]) -> Life:
     """The life of a run of so many users; what it writes stays in `folder`."""
     began = time.monotonic()
-    with prepare(SyntheticUsers(users), folder) as place:
-        living = Living(place, tell)
+    with prepare(SyntheticUsers(users), folder) as workload:
+        living = Living(workload, tell)
         living.life.loading = time.monotonic() - began
         tell(f"{users:,} users are in PostgreSQL: {living.life.loading:,.1f} s")
         living.lead()

@@ -61,12 +61,12 @@ def measure(rounds: int, folder: Path, most: int) -> Iterator[Figure]:
         met = [{page: _opened(browser, _path(*page, folder)) for page in pages} for _ in range(rounds)]
         browser.close()
     for kind, size in pages:
-        said = {name: median(each[kind, size][name] for each in met) for name in ("answers", "key", "heap")}
+        figures = {name: median(each[kind, size][name] for each in met) for name in ("answers", "key", "heap")}
         what, ours = f"{kind}, {size:,} users", kind not in RIVALS
         megabytes = _path(kind, size, folder).stat().st_size / 1e6
-        yield Figure("report", f"{what}: search answers", said["answers"] / 1e3, "s", SIZES[size] if ours else None)
-        yield Figure("report", f"{what}: slowest key", said["key"], "ms", 100 if ours else None)
-        yield Figure("report", f"{what}: heap", said["heap"], "MB", 100 if ours else None)
+        yield Figure("report", f"{what}: search answers", figures["answers"] / 1e3, "s", SIZES[size] if ours else None)
+        yield Figure("report", f"{what}: slowest key", figures["key"], "ms", 100 if ours else None)
+        yield Figure("report", f"{what}: heap", figures["heap"], "MB", 100 if ours else None)
         yield Figure("report", f"{what}: file", megabytes, "MB", 14 if ours else None)
     largest = max(size for kind, size in pages if kind == "ours")
     read = Child.python(["-m", "benchmarks.report_page", "read", str(largest), "-"], {}, folder).wait()
@@ -95,9 +95,9 @@ def _opened(browser: Browser, path: Path) -> Any:
     page.add_init_script(_CLOCK)
     page.goto(path.as_uri())
     page.wait_for_selector("html.ready", state="attached")
-    said = page.evaluate(_KEYS)
+    figures = page.evaluate(_KEYS)
     page.close()
-    return said
+    return figures
 
 
 def main() -> int:

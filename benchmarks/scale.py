@@ -27,8 +27,8 @@ def measure(sizes: Sequence[int], folder: Path | None, tell: Callable[[str], Non
     """Smallest first; the growth at the end, where there are `BASE` users and more."""
     lives: dict[int, life.Life] = {}
     for users in sorted(sizes):
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            lives[users] = life.live(users, Path(place), tell)
+        with tempfile.TemporaryDirectory(dir=folder) as folder_of_run:
+            lives[users] = life.live(users, Path(folder_of_run), tell)
         yield from life.figures(lives[users])
     largest = max(sizes)
     if BASE in lives and largest > BASE:

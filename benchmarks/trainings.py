@@ -15,7 +15,7 @@ FILE = "other.sqlite"
 
 
 def measure(workload: Workload) -> Iterator[Figure]:
-    """The same odd users by versions and by trainings; every verdict but those that no list shows must be the same."""
+    """The same odd users by versions and by trainings; every finding but those that no list shows must be the same."""
     synthetic_users = workload.synthetic_users
     assert isinstance(synthetic_users, OddlyTrainedUsers)
     full = met(workload, lambda fake: audit(workload, fake, ["--trainings", *SINCE]))
@@ -35,8 +35,8 @@ def measure(workload: Workload) -> Iterator[Figure]:
     )
     yield Figure(part, "CPU of --mode trainings, of the CPU by versions", fast.used.cpu / full.used.cpu, "x")
     yield Figure(part, "users whom no list of trainings shows to be outdated", len(unseen), "")
-    yield Figure(part, "verdicts that differ, beyond those", len(differ - unseen), "", 0)
-    yield Figure(part, "verdicts that differ, of those", len(differ & unseen), "")
+    yield Figure(part, "findings that differ, beyond those", len(differ - unseen), "", 0)
+    yield Figure(part, "findings that differ, of those", len(differ & unseen), "")
 
 
 def _statuses(workload: Workload) -> dict[str, Status]:

@@ -24,7 +24,7 @@ class Asked(NamedTuple):
     """Requests that had been made before."""
 
 
-def wrong_verdicts(synthetic_users: SyntheticUsers, report: Path) -> int:
+def wrong_findings(synthetic_users: SyntheticUsers, report: Path) -> int:
     """Users who are not once, with the right reason, in the CSV report."""
     right = bytearray(synthetic_users.n)
     surplus = 0
@@ -47,14 +47,16 @@ def wrong_counts(synthetic_users: SyntheticUsers, report: Path) -> int:
         head = file.read(_HEAD)
     name = '"summary":'
     summary, _ = json.JSONDecoder().raw_decode(head[head.index(name) + len(name) :].lstrip())
-    told = Counter[str](summary["reasons"])
+    counted = Counter[str](summary["reasons"])
     true = Counter(reason.value for reason in synthetic_users.reasons)
-    return sum(told[reason] != true[reason] for reason in told | true) + int(summary["total"] != synthetic_users.n)
+    return sum(counted[reason] != true[reason] for reason in counted | true) + int(
+        summary["total"] != synthetic_users.n
+    )
 
 
-def asked(synthetic_users: SyntheticUsers, seen: RequestLog) -> Asked:
+def asked(synthetic_users: SyntheticUsers, log: RequestLog) -> Asked:
     """From the fake Replicate's count of each path."""
     askable = sum(reason not in _UNASKABLE for reason in synthetic_users.reasons)
-    models = {path: count for path, count in seen.paths.items() if path.startswith("/v1/models/")}
+    models = {path: count for path, count in log.paths.items() if path.startswith("/v1/models/")}
     versions = sum(path.endswith("/versions") for path in models)
     return Asked(askable - versions, sum(models.values()) - len(models))

@@ -18,7 +18,7 @@ from tests.support.process import RemoteFakeReplicate, in_process
 from tests.support.synthetic_users import SyntheticUsers
 
 UNHINDERED = 1_000_000
-"""Requests a minute, the most that can be asked for: the pace then costs what it costs and holds nobody up."""
+"""Requests a minute, the most that can be asked for: the rate limit then costs what it costs and delays nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Workload:
         return self.synthetic_users.n
 
     def replicate(self, behaviour: Behaviour | None = None) -> AbstractContextManager[RemoteFakeReplicate]:
-        """A fake Replicate in a process of its own, with nothing seen yet."""
+        """A fake Replicate in a process of its own, with an empty log."""
         return in_process(partial(InstrumentedReplicate, self.synthetic_users, behaviour))
 
     def environ(self, fake: RemoteFakeReplicate) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_a_wrong_verdict_is_counted(changed: Callable[[list[Row]], list[Row]], w
     report = tmp_path / "report.csv"
     with report.open("w", newline="") as file:
         csv.writer(file).writerows([("user_id", "reason"), *changed(rows())])
-    assert truth.wrong_verdicts(USERS, report) == wrong
+    assert truth.wrong_findings(USERS, report) == wrong
 
 
 @pytest.mark.parametrize(

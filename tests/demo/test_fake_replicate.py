@@ -263,12 +263,12 @@ async def test_requests_are_counted_per_path_and_per_model(serve: Serve, session
     fake = await serve(model(), model("other"))
     for path in (LISTED, LISTED, FACE, "models/acme-photos/other/versions", "account"):
         await get(session, fake, path)
-    seen = fake.request_log
-    assert seen.requests == 5
-    assert seen.paths[f"/v1/{LISTED}"] == 2
-    assert seen.models == {f"{OWNER}/face": 3, f"{OWNER}/other": 1}
-    assert seen.statuses == {200: 5}
-    assert seen.tokens == {"valid": 5}
+    log = fake.request_log
+    assert log.requests == 5
+    assert log.paths[f"/v1/{LISTED}"] == 2
+    assert log.models == {f"{OWNER}/face": 3, f"{OWNER}/other": 1}
+    assert log.statuses == {200: 5}
+    assert log.tokens == {"valid": 5}
 
 
 async def test_open_sockets_and_requests_in_flight_are_counted_at_their_peak(serve: Serve) -> None:
@@ -611,9 +611,9 @@ FAILING: dict[str, tuple[Fault, Reason]] = {
 
 @pytest.mark.parametrize(("fault", "reason"), FAILING.values(), ids=FAILING)
 def test_a_lasting_fault_is_the_truth_about_a_model(fault: Fault, reason: Reason) -> None:
-    told = truth(small_world(model(faults=(Slow(low=1), fault))), f"{OWNER}/face")
-    assert isinstance(told, Failed)
-    assert (told.reason, reason_of(fault)) == (reason, reason)
+    reply = truth(small_world(model(faults=(Slow(low=1), fault))), f"{OWNER}/face")
+    assert isinstance(reply, Failed)
+    assert (reply.reason, reason_of(fault)) == (reason, reason)
 
 
 def test_truth_without_lasting_faults_is_what_replicate_has() -> None:

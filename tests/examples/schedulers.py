@@ -121,20 +121,20 @@ def aws(*arguments: str) -> None:
     """`aws batch submit-job`: what AWS would refuse is refused."""
     assert arguments[:2] == ("batch", "submit-job")
     assert arguments[-4:] == ("--query", "jobId", "--output", "text")
-    told = dict(zip(arguments[2:-4:2], arguments[3:-4:2], strict=True))
-    shorthand = {name.removeprefix("--"): dict([value.split("=")]) for name, value in told.items() if "=" in value}
+    options = dict(zip(arguments[2:-4:2], arguments[3:-4:2], strict=True))
+    shorthand = {name.removeprefix("--"): dict([value.split("=")]) for name, value in options.items() if "=" in value}
     size = int(shorthand.get("array-properties", {}).get("size", 0))
     request: dict[str, Any] = {
-        "jobName": told["--job-name"],
-        "jobQueue": told["--job-queue"],
-        "jobDefinition": told["--job-definition"],
+        "jobName": options["--job-name"],
+        "jobQueue": options["--job-queue"],
+        "jobDefinition": options["--job-definition"],
         "arrayProperties": {"size": size} if size else {},
         "parameters": shorthand.get("parameters", {}),
         "dependsOn": [shorthand["depends-on"]] if "depends-on" in shorthand else [],
     }
     refused = batch_says("SubmitJob", request)
     assert not refused, refused
-    name = told["--job-definition"].removeprefix("sync-audit-")
+    name = options["--job-definition"].removeprefix("sync-audit-")
     definition = json.loads((ROOT / f"examples/aws-batch/{name}.json").read_text())
     after = [(_place() / f"{each['jobId']}.failed") for each in request["dependsOn"]]
     if not any(each.exists() for each in after) and _run_batch(name, definition, size, request["parameters"]):
@@ -186,12 +186,13 @@ def sbatch(*arguments: str) -> None:
     parser.add_argument("--dependency")
     parser.add_argument("script", type=Path)
     parser.add_argument("words", nargs="*")
-    told = parser.parse_args(arguments)
-    assert told.dependency in (None, "afterany:40")
-    job = Job(told.script.stem, ["bash", str(told.script), *told.words], _environ(secrets=False), told.chdir)
-    for task in _tasks(told.array):
+    options = parser.parse_args(arguments)
+    assert options.dependency in (None, "afterany:40")
+    command = ["bash", str(options.script), *options.words]
+    job = Job(options.script.stem, command, _environ(secrets=False), options.chdir)
+    for task in _tasks(options.array):
         variables = {"SLURM_JOB_ID": f"4{task}"}
-        if told.array:
+        if options.array:
             variables |= {"SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": str(task)}
         wish = _place() / f"requeue-4{task}"
         restarts = 0
@@ -200,7 +201,7 @@ def sbatch(*arguments: str) -> None:
             wish.unlink()
             restarts += 1
             job.attempt(task, variables | {"SLURM_RESTART_COUNT": str(restarts)})
-    _say("40;cluster" if told.array else "50")
+    _say("40;cluster" if options.array else "50")
 
 
 def _tasks(array: str | None) -> Iterable[int]:

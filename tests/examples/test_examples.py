@@ -97,14 +97,14 @@ def test_the_action_audits_and_puts_out_counts_and_paths(runner: Runner) -> None
 
 
 def test_the_action_masks_names_unless_told_not_to(runner: Runner) -> None:
-    seen = {}
+    printed = {}
     for redact in ("true", "false"):
         ended = (
             runner.run(STEPS["Audit"]) if redact == "true" else with_options(runner, redact=redact).run(STEPS["Audit"])
         )
-        seen[redact] = ended.err + Path(outputs(runner)["csv"]).read_text()
-    assert "beatriz.costa@example.com" in seen["false"]
-    assert "beatriz.costa@example.com" not in seen["true"]
+        printed[redact] = ended.err + Path(outputs(runner)["csv"]).read_text()
+    assert "beatriz.costa@example.com" in printed["false"]
+    assert "beatriz.costa@example.com" not in printed["true"]
 
 
 def test_each_line_of_options_is_one_argument(runner: Runner) -> None:

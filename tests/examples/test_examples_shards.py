@@ -77,7 +77,7 @@ class Machine:
     shell: Shell
 
     @property
-    def place(self) -> Path:
+    def folder(self) -> Path:
         """What the schedulers keep."""
         return self.shell.folder
 
@@ -85,13 +85,13 @@ class Machine:
         """Run a command to its end."""
         variables = self.shell.all_environ(environ)
         return subprocess.run(
-            command, cwd=self.place, env=variables, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120, check=False
         )
 
     @property
     def audits(self) -> list[str]:
         """How sync-audit was called, in this order: command and first option."""
-        return [" ".join(line.split()[:2]) for line in (self.place / "calls").read_text().splitlines()]
+        return [" ".join(line.split()[:2]) for line in (self.folder / "calls").read_text().splitlines()]
 
 
 BEGUN, RESUMED, MERGED = "run --shard", "run --resume", "merge shard-1.sqlite"
@@ -127,7 +127,7 @@ def machine(shell: Shell, crew: Servers) -> Machine:
 
 def with_settings_file(machine: Machine) -> Machine:
     """The same, with the file that the example for Slurm reads."""
-    settings = machine.place / ".config/sync-audit/env"
+    settings = machine.folder / ".config/sync-audit/env"
     settings.parent.mkdir(parents=True)
     settings.write_text("".join(f"{name}='{value}'\n" for name, value in machine.shell.environ.items()))
     return machine
@@ -135,7 +135,7 @@ def with_settings_file(machine: Machine) -> Machine:
 
 def codes(machine: Machine, job: str) -> list[tuple[int, int]]:
     """Index and exit code of each attempt."""
-    return [(index, code) for name, index, code in ended(machine.place) if name == job]
+    return [(index, code) for name, index, code in ended(machine.folder) if name == job]
 
 
 def test_kubernetes_retries_an_index_resumes_its_run_file_and_merges(machine: Machine, single: dict[bool, str]) -> None:
@@ -144,7 +144,7 @@ def test_kubernetes_retries_an_index_resumes_its_run_file_and_merges(machine: Ma
     assert codes(machine, "sync-audit-shards-x7k2p") == [(0, 4), (0, 0), (1, 0), (2, 0), (3, 0)]
     assert codes(machine, "sync-audit-merge-x7k2p") == [(0, 3)]
     assert machine.audits == [*ONE_RETRIED, MERGED]
-    assert (machine.place / "runs/20261122T051700Z/all.csv").read_text() == single[False]
+    assert (machine.folder / "runs/20261122T051700Z/all.csv").read_text() == single[False]
     assert done.stdout.rstrip().splitlines()[-1].startswith("exit 3: ")
 
 
@@ -157,7 +157,7 @@ def test_aws_batch_retries_a_job_of_the_array_resumes_its_run_file_and_merges(
     assert codes(machine, "shard") == [(0, 4), (0, 0), (1, 0), (2, 0), (3, 0)]
     assert codes(machine, "merge") == [(0, 3)]
     assert machine.audits == [*ONE_RETRIED, MERGED]
-    assert (machine.place / "runs/id-of-shard/all.csv").read_text() == single[False]
+    assert (machine.folder / "runs/id-of-shard/all.csv").read_text() == single[False]
 
 
 @pytest.mark.slow
@@ -166,9 +166,9 @@ def test_slurm_requeues_a_task_resumes_its_run_file_and_merges_also_once_more(
 ) -> None:
     with_settings_file(machine)
     for _ in range(2):
-        done = machine(EXAMPLES / "slurm/submit", machine.place / "night")
+        done = machine(EXAMPLES / "slurm/submit", machine.folder / "night")
         assert done.returncode == 0, done.stderr
-        assert (machine.place / "night/all.csv").read_text() == single[False]
+        assert (machine.folder / "night/all.csv").read_text() == single[False]
     assert codes(machine, "shard") == [(1, 4), *2 * [(1, 0), (2, 0), (3, 0), (4, 0)]]
     assert codes(machine, "merge") == 2 * [(0, 3)]
     assert machine.audits == [*ONE_RETRIED, MERGED, *SHARDS * [RESUMED], MERGED]
@@ -176,12 +176,12 @@ def test_slurm_requeues_a_task_resumes_its_run_file_and_merges_also_once_more(
 
 def github(machine: Machine, folder: str, shard: int = 0) -> Runner:
     """A job of the workflow in a folder of its own; without a `shard`, the one that merges."""
-    (machine.place / folder).mkdir()
+    (machine.folder / folder).mkdir()
     secrets = {"AUDIT_DATABASE_URL": machine.shell.environ["DATABASE_URL"], "REPLICATE_API_TOKEN": TOKEN}
     own = {"GITHUB_ACTIONS": "true", "SHARDS": str(GITHUB["env"]["SHARDS"])}
     environ = machine.shell.all_environ(own)
     own_alone = {name: value for name, value in environ.items() if name not in {"DATABASE_URL", "REPLICATE_API_TOKEN"}}
-    return Runner(machine.place / folder, own_alone, contexts={"secrets": secrets, "matrix": {"shard": str(shard)}})
+    return Runner(machine.folder / folder, own_alone, contexts={"secrets": secrets, "matrix": {"shard": str(shard)}})
 
 
 def step(runner: Runner, job: str, name: str) -> int:
@@ -206,8 +206,8 @@ def killed(machine: Machine, crew: Servers, folder: Path, number: int) -> None:
     process = shell.start(
         "run", "--shard", f"{number}/{SHARDS}", "--run-file", f"shard-{number}.sqlite", SYNC_AUDIT_RATE="60"
     )
-    seen = crew.fake.request_log.requests
-    while crew.fake.request_log.requests < seen + 3:
+    before = crew.fake.request_log.requests
+    while crew.fake.request_log.requests < before + 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -260,21 +260,21 @@ def test_gitlab_retries_a_job_resumes_its_run_file_from_the_cache_and_merges(
     ended_in = []
     for index in range(1, job["parallel"] + 1):
         for attempt in range(1 + job["retry"]["max"]):
-            folder, cache = machine.place / f"job {index} {attempt}", machine.place / f"cache {index}"
+            folder, cache = machine.folder / f"job {index} {attempt}", machine.folder / f"cache {index}"
             carry(job["cache"]["paths"], cache, folder)
-            said = {"CI_NODE_INDEX": str(index), "CI_NODE_TOTAL": str(job["parallel"])}
-            ended_in.append(gitlab(machine, "sync-audit-shard", folder, **said))
+            variables = {"CI_NODE_INDEX": str(index), "CI_NODE_TOTAL": str(job["parallel"])}
+            ended_in.append(gitlab(machine, "sync-audit-shard", folder, **variables))
             carry(job["cache"]["paths"], folder, cache)
-            carry(job["artifacts"]["paths"], folder, machine.place / "merge")
+            carry(job["artifacts"]["paths"], folder, machine.folder / "merge")
             if ended_in[-1] not in job["retry"]["exit_codes"]:
                 break
     assert ended_in == [4, 0, 0, 0, 0]
     assert machine.audits == ONE_RETRIED
-    assert gitlab(machine, "sync-audit", machine.place / "merge") == 3
-    assert (machine.place / "merge/audit.csv").read_text() == single[True]
+    assert gitlab(machine, "sync-audit", machine.folder / "merge") == 3
+    assert (machine.folder / "merge/audit.csv").read_text() == single[True]
     merged = GITLAB["sync-audit"]["artifacts"]
     assert all(
-        (machine.place / "merge" / name).stat().st_size for name in (*merged["paths"], merged["reports"]["junit"])
+        (machine.folder / "merge" / name).stat().st_size for name in (*merged["paths"], merged["reports"]["junit"])
     )
 
 
@@ -302,7 +302,7 @@ def test_a_shard_is_tried_again_only_where_that_may_help(
     machine = with_settings_file(equipped(shell, run))
     done = machine(EXAMPLES / engine, "20261122T051700Z")
     assert done.returncode == 0, done.stderr
-    calls = (machine.place / "calls").read_text()
+    calls = (machine.folder / "calls").read_text()
     for shard in range(1, SHARDS + 1):
         assert calls.count(f"--shard {shard}/{SHARDS} ") == attempts
     assert calls.count("merge shard-") == merges
@@ -310,10 +310,10 @@ def test_a_shard_is_tried_again_only_where_that_may_help(
 
 def test_what_an_array_of_aws_batch_has_left_can_be_merged_by_hand(shell: Shell) -> None:
     machine = equipped(shell, "exit 0")
-    (machine.place / "runs/some-array").mkdir()
+    (machine.folder / "runs/some-array").mkdir()
     assert machine(EXAMPLES / "aws-batch/submit", "my-queue", "some-array").returncode == 0
     assert codes(machine, "merge") == [(0, 0)]
-    assert [name for name, _, _ in ended(machine.place)] == ["merge"]
+    assert [name for name, _, _ in ended(machine.folder)] == ["merge"]
 
 
 @pytest.mark.parametrize(("run", "attempts"), [(VAIN, 1), (FAILS, 3)], ids=["vain", "failed"])

@@ -31,11 +31,11 @@ class Runner:
         output.write_text("")
         script = self.folder / "step.sh"
         script.write_text(step["run"])
-        said = {name: self.value(str(text)) for name, text in step.get("env", {}).items()}
+        variables = {name: self.value(str(text)) for name, text in step.get("env", {}).items()}
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
             cwd=self.folder,
-            env={**self.environ, "GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(self.folder), **said},
+            env={**self.environ, "GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(self.folder), **variables},
             capture_output=True,
             timeout=60,
             check=False,

@@ -1,4 +1,4 @@
-"""The pace of all workers together, in made-up time."""
+"""The rate limit that all workers share, in made-up time."""
 
 import random
 
@@ -8,8 +8,8 @@ from audit.replicate.rate_limit import CATCH_UP, RateLimit
 from tests.support.instrumented_replicate import Bucket, Rate
 
 
-def turns(pace: RateLimit, now: float, count: int) -> list[float]:
-    return [now + pace.reserve(now) for _ in range(count)]
+def turns(rate_limit: RateLimit, now: float, count: int) -> list[float]:
+    return [now + rate_limit.reserve(now) for _ in range(count)]
 
 
 def test_turns_are_evenly_spaced_from_the_first_on() -> None:
@@ -17,153 +17,153 @@ def test_turns_are_evenly_spaced_from_the_first_on() -> None:
 
 
 def test_idle_time_is_not_saved_up_for_a_burst() -> None:
-    pace = RateLimit(600, 0.0)
-    due = [turn for turn in turns(pace, 60.0, 50) if turn <= 60.0]
+    rate_limit = RateLimit(600, 0.0)
+    due = [turn for turn in turns(rate_limit, 60.0, 50) if turn <= 60.0]
     assert len(due) == 1 + CATCH_UP / 0.1
 
 
 def test_a_worker_that_woke_late_does_not_lower_the_rate() -> None:
-    pace = RateLimit(6000, 0.0)
+    rate_limit = RateLimit(6000, 0.0)
     now, sent = 0.0, 0
     while now < 10.0:
-        now += max(0.0, pace.reserve(now)) + 0.004  # each timer 4 ms late, with one worker
+        now += max(0.0, rate_limit.reserve(now)) + 0.004  # each timer 4 ms late, with one worker
         sent += 1
     assert sent >= 0.97 * 1000
 
 
 def test_a_429_holds_up_everybody_for_as_long_as_it_says() -> None:
-    pace = RateLimit(60_000, 0.0)
-    pace.throttled(0.0, 5.0)
-    assert pace.paused(1.0) == 4.0
-    assert min(turns(pace, 1.0, 3)) == 5.0
-    assert pace.paused(5.0) == 0.0
+    rate_limit = RateLimit(60_000, 0.0)
+    rate_limit.throttled(0.0, 5.0)
+    assert rate_limit.paused(1.0) == 4.0
+    assert min(turns(rate_limit, 1.0, 3)) == 5.0
+    assert rate_limit.paused(5.0) == 0.0
 
 
 def test_a_pause_lasts_a_second_at_least() -> None:
-    pace = RateLimit(60, 0.0)
-    pace.throttled(0.0, 0.0)
-    assert pace.paused(0.0) == 1.0
+    rate_limit = RateLimit(60, 0.0)
+    rate_limit.throttled(0.0, 0.0)
+    assert rate_limit.paused(0.0) == 1.0
 
 
 def test_429s_of_one_moment_slow_down_once_and_later_ones_again() -> None:
-    pace = RateLimit(60, 0.0)
+    rate_limit = RateLimit(60, 0.0)
     for _ in range(10):
-        pace.throttled(0.0, 1.0)
-    first, second = turns(pace, 1.0, 2)
+        rate_limit.throttled(0.0, 1.0)
+    first, second = turns(rate_limit, 1.0, 2)
     assert second - first == 2.0
-    pace.throttled(10.0, 1.0)
-    first, second = turns(pace, 11.0, 2)
+    rate_limit.throttled(10.0, 1.0)
+    first, second = turns(rate_limit, 11.0, 2)
     assert second - first == 4.0
 
 
 def test_after_a_429_the_pace_recovers_step_by_step() -> None:
-    pace = RateLimit(60, 0.0)
-    pace.throttled(0.0, 1.0)
+    rate_limit = RateLimit(60, 0.0)
+    rate_limit.throttled(0.0, 1.0)
     spacings = []
     for step in range(8):
         now = 1000.0 * (step + 1)
-        first, second = turns(pace, now, 2)
+        first, second = turns(rate_limit, now, 2)
         spacings.append(round(second - first, 3))
         for _ in range(20):
-            pace.answered(now, None, None)
+            rate_limit.answered(now, None, None)
     assert spacings[0] == 2.0
     assert spacings == sorted(spacings, reverse=True)
     assert spacings[1] == 1.8
     assert spacings[-1] == 1.0
 
 
-def spacing_after(pace: RateLimit, answers: int) -> float:
+def spacing_after(rate_limit: RateLimit, answers: int) -> float:
     for _ in range(answers):
-        pace.answered(500.0, None, None)
-    first, second = turns(pace, 500.0, 2)
+        rate_limit.answered(500.0, None, None)
+    first, second = turns(rate_limit, 500.0, 2)
     return second - first
 
 
 @pytest.mark.parametrize(("answers", "spacing"), [(19, 2.0), (20, 1.8), (39, 1.8), (40, 1.62)])
 def test_each_step_takes_twenty_good_answers_in_a_row(answers: int, spacing: float) -> None:
-    pace = RateLimit(60, 0.0)
-    pace.throttled(0.0, 1.0)
-    assert spacing_after(pace, answers) == pytest.approx(spacing)
+    rate_limit = RateLimit(60, 0.0)
+    rate_limit.throttled(0.0, 1.0)
+    assert spacing_after(rate_limit, answers) == pytest.approx(spacing)
 
 
 def test_good_answers_before_a_429_count_for_nothing_after_it() -> None:
-    pace = RateLimit(60, 0.0)
-    assert spacing_after(pace, 19) == 1.0
-    pace.throttled(600.0, 1.0)
-    pace.answered(700.0, None, None)
-    first, second = turns(pace, 700.0, 2)
+    rate_limit = RateLimit(60, 0.0)
+    assert spacing_after(rate_limit, 19) == 1.0
+    rate_limit.throttled(600.0, 1.0)
+    rate_limit.answered(700.0, None, None)
+    first, second = turns(rate_limit, 700.0, 2)
     assert second - first == 2.0
 
 
 @pytest.mark.parametrize(("remaining", "reset"), [(None, 12.0), (5, None), (None, None)])
 def test_half_a_statement_about_the_limit_says_nothing(remaining: int | None, reset: float | None) -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 100, 60.0)
-    pace.answered(0.0, remaining, reset)
-    first, second = turns(pace, 0.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, remaining, reset)
+    first, second = turns(rate_limit, 0.0, 2)
     assert second - first == pytest.approx(0.02)
 
 
 def test_at_the_very_moment_of_the_reset_the_pace_is_the_usual_one() -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 100, 60.0)
-    pace.answered(0.0, 10, 12.0)
-    first, second = turns(pace, 12.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, 10, 12.0)
+    first, second = turns(rate_limit, 12.0, 2)
     assert second - first == pytest.approx(0.02)
 
 
 def test_the_pace_never_slows_down_without_end() -> None:
-    pace = RateLimit(60, 0.0)
+    rate_limit = RateLimit(60, 0.0)
     for hour in range(100):
-        pace.throttled(3600.0 * hour, 1.0)
-    first, second = turns(pace, 1e6, 2)
+        rate_limit.throttled(3600.0 * hour, 1.0)
+    first, second = turns(rate_limit, 1e6, 2)
     assert second - first == 32.0
 
 
 def test_what_is_left_of_the_limit_is_spread_over_the_time_until_it_is_reset() -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 2999, 60.0)
-    pace.answered(1.0, 599, 30.0)
-    first, second = turns(pace, 1.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 2999, 60.0)
+    rate_limit.answered(1.0, 599, 30.0)
+    first, second = turns(rate_limit, 1.0, 2)
     assert second - first == pytest.approx(30 / 599)
 
 
 def test_a_limit_that_is_used_up_is_waited_for() -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 100, 60.0)
-    pace.answered(0.0, 0, 12.0)
-    first, second = turns(pace, 0.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, 0, 12.0)
+    first, second = turns(rate_limit, 0.0, 2)
     assert second - first == 12.0
 
 
 def test_once_the_limit_is_reset_the_pace_is_the_usual_one() -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 100, 60.0)
-    pace.answered(0.0, 10, 12.0)
-    first, second = turns(pace, 13.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, 10, 12.0)
+    first, second = turns(rate_limit, 13.0, 2)
     assert second - first == pytest.approx(0.02)
-    pace.answered(13.0, 10, 12.0)
-    pace.answered(13.1, 100, 60.0)
-    first, second = turns(pace, 14.0, 2)
+    rate_limit.answered(13.0, 10, 12.0)
+    rate_limit.answered(13.1, 100, 60.0)
+    first, second = turns(rate_limit, 14.0, 2)
     assert second - first == pytest.approx(0.02)
 
 
 def test_a_limit_with_plenty_left_changes_nothing() -> None:
-    pace = RateLimit(3000, 0.0)
-    pace.answered(0.0, 100, 60.0)
-    pace.answered(0.0, 20, 60.0)
-    first, second = turns(pace, 0.0, 2)
+    rate_limit = RateLimit(3000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, 20, 60.0)
+    first, second = turns(rate_limit, 0.0, 2)
     assert second - first == pytest.approx(0.02)
 
 
 def simulated(per_minute: int, enforced: Rate, seconds: float, late: float) -> tuple[int, int]:
     """Requests passed and refused when turns are taken one after another, timers late by up to `late` seconds."""
     now = 0.0
-    pace, dice = RateLimit(per_minute, now), random.Random(7)
+    rate_limit, dice = RateLimit(per_minute, now), random.Random(7)
     bucket = Bucket(enforced, lambda: now)
     passed = refused = 0
     while now < seconds:
-        now += max(0.0, pace.reserve(now)) + dice.uniform(0, late)
+        now += max(0.0, rate_limit.reserve(now)) + dice.uniform(0, late)
         if bucket.take() == 0:
             passed += 1
         else:

@@ -84,7 +84,7 @@ async def piped(
 
 @dataclass
 class Proxy:
-    """An HTTP proxy that only knows CONNECT, and what it has seen."""
+    """An HTTP proxy that only knows CONNECT, and the targets it was asked for."""
 
     forward: dict[str, int]
     """Port on loopback behind each `host:port` that it may connect to."""
@@ -162,7 +162,7 @@ RUN = ("run", "--limit", "5", "--run-file", "run.sqlite", "-oreport.json", "-vv"
 
 
 def everything(shell: Shell, err: str) -> bytes:
-    """All that a run has said and written."""
+    """All that a run has printed and written."""
     return err.encode() + b"".join(path.read_bytes() for path in shell.folder.iterdir())
 
 
@@ -217,9 +217,9 @@ def test_all_goes_through_the_proxy_which_sees_neither_token_nor_question(
     for secret in (TOKEN.encode(), b"/v1/models", b"Bearer"):
         assert secret not in proxy.passed
     assert len(proxy.passed) > 5000
-    said = everything(run, done.err)
-    assert PASSWORD.encode() not in said
-    assert TOKEN.encode() not in said
+    output = everything(run, done.err)
+    assert PASSWORD.encode() not in output
+    assert TOKEN.encode() not in output
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ def test_a_proxy_that_fails_is_said_to_fail_without_its_password(
     assert done.code == exit_status.INCOMPLETE
     assert words in done.err
     assert words in (run.folder / "report.json").read_text()
-    said = everything(run, done.err)
-    assert PASSWORD.encode() not in said
-    assert base64.b64encode(f"ci:{PASSWORD}".encode()) not in said
+    output = everything(run, done.err)
+    assert PASSWORD.encode() not in output
+    assert base64.b64encode(f"ci:{PASSWORD}".encode()) not in output
 
 
 @pytest.mark.parametrize("no_proxy", [HOST, ".replicate.test", "*"])

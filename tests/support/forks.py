@@ -68,23 +68,23 @@ class Forks:
             finally:
                 for _, end in pipes:
                     os.close(end)
-            said = {end.fileno(): bytearray() for end in (out, err, status)}
+            received = {end.fileno(): bytearray() for end in (out, err, status)}
             deadline = time.monotonic() + timeout
             with selectors.DefaultSelector() as selector:
-                for descriptor in said:
+                for descriptor in received:
                     selector.register(descriptor, selectors.EVENT_READ)
                 while selector.get_map():
                     ready = selector.select(max(0.0, deadline - time.monotonic()))
                     if not ready:
-                        os.kill(int(said[status.fileno()].split()[0]), signal.SIGKILL)
+                        os.kill(int(received[status.fileno()].split()[0]), signal.SIGKILL)
                         raise subprocess.TimeoutExpired(list(arguments), timeout)
                     for key, _ in ready:
                         data = os.read(key.fd, 1 << 16)
-                        said[key.fd] += data
+                        received[key.fd] += data
                         if not data:
                             selector.unregister(key.fd)
-            _, code = said[status.fileno()].split()
-            return int(code), bytes(said[out.fileno()]), bytes(said[err.fileno()])
+            _, code = received[status.fileno()].split()
+            return int(code), bytes(received[out.fileno()]), bytes(received[err.fileno()])
 
     def close(self) -> None:
         """End the process; commands that still run are left alone."""
@@ -113,8 +113,8 @@ def _stand_for(address: str, arguments: Sequence[str]) -> NoReturn:
     reading, status = os.pipe()
     _ask(address, (arguments, str(Path.cwd()), environ), [0, 1, 2, status])
     os.close(status)
-    with os.fdopen(reading) as told:
-        _, code = map(int, told.read().split())
+    with os.fdopen(reading) as pipe:
+        _, code = map(int, pipe.read().split())
     if code < 0:
         os.kill(os.getpid(), -code)
     os._exit(code)

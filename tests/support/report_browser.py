@@ -43,7 +43,7 @@ class Tab:
         def requested(request: Request) -> None:
             self.requests.append(request.url)
 
-        def said(message: ConsoleMessage) -> None:
+        def on_console(message: ConsoleMessage) -> None:
             self.faults.append(message.text)
 
         async def asked(dialog: Dialog) -> None:
@@ -51,7 +51,7 @@ class Tab:
             await dialog.dismiss()
 
         self.page.on("request", requested)
-        self.page.on("console", said)
+        self.page.on("console", on_console)
         self.page.on("dialog", asked)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
 
@@ -69,7 +69,7 @@ class Tab:
         return await self.rows().all_inner_texts()
 
     async def found(self) -> str:
-        """What is said of the number of results."""
+        """The words about the number of results."""
         return await self.page.locator("#found").inner_text()
 
     async def fragment(self) -> str:

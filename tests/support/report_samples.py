@@ -165,10 +165,10 @@ def trained(user: AuditedUser, later: Training | None = None, **changes: object)
 
 def settled(number: int, **changes: object) -> AuditedUser:
     """Up to date by a training, without asking for the versions."""
-    told = record(number, **changes)
-    latest = recorded_hash(told.replicate_version_id)
+    changed = record(number, **changes)
+    latest = recorded_hash(changed.replicate_version_id)
     finding = Finding(reason=Reason.LATEST_VERSION, latest_version=latest, versions_behind=0, evidence="training")
-    return trained(AuditedUser(told, finding))
+    return trained(AuditedUser(changed, finding))
 
 
 def read(**changes: object) -> RunInfo:

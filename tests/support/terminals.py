@@ -36,15 +36,15 @@ class Terminal:
     def cursor_hidden(self) -> bool:
         return bool(self._screen.cursor.hidden)
 
-    def until(self, seen: Callable[[list[str]], object], seconds: float = 30) -> list[str]:
-        """Read until `seen` says yes to the screen's lines; the test fails where the process ends before."""
+    def until(self, shown: Callable[[list[str]], object], seconds: float = 30) -> list[str]:
+        """Read until `shown` is true of the screen's lines; the test fails where the process ends before."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self._read():
                 break
-            if seen(self.lines):
+            if shown(self.lines):
                 return self.lines
-        raise AssertionError("not seen:\n" + "\n".join(self.lines))
+        raise AssertionError("not shown:\n" + "\n".join(self.lines))
 
     def to_the_end(self, seconds: float = 30) -> int:
         """Read all that comes; the exit code."""

@@ -27,9 +27,9 @@ from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 
-def report(place: Servers, folder: Path, **changes: Any) -> dict[str, Any]:
+def report(servers: Servers, folder: Path, **changes: Any) -> dict[str, Any]:
     """Audit and read the JSON report."""
-    with audit(place.settings(folder, **changes)) as run_file:
+    with audit(servers.settings(folder, **changes)) as run_file:
         outputs.report(run_file, [Output("json", str(folder / "report.json"))])
     return json.loads((folder / "report.json").read_text())  # type: ignore[no-any-return]  # an object, as the schema says
 

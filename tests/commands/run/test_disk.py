@@ -28,14 +28,14 @@ from tests.support.run_files import finished_run_file
 def _may_mount() -> bool:
     if os.geteuid() != 0 or not shutil.which("mount"):
         return False
-    place = tempfile.mkdtemp()
+    folder = tempfile.mkdtemp()
     try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True)
         if done.returncode == 0:
-            subprocess.run(["umount", place], check=True)
+            subprocess.run(["umount", folder], check=True)
         return done.returncode == 0
     finally:
-        Path(place).rmdir()
+        Path(folder).rmdir()
 
 
 KINDS = ["file size limit", *(["small disk"] if _may_mount() else [])]
@@ -187,10 +187,10 @@ def test_one_report_that_does_not_fit_keeps_no_other_from_being_written(run: She
     assert run("render", "run.sqlite", "-oreport.csv").code == exit_status.INCOMPLETE
 
 
-def asking(shell: Shell, place: Servers, *arguments: str) -> "subprocess.Popen[bytes]":
-    before = place.fake.request_log.requests
+def asking(shell: Shell, servers: Servers, *arguments: str) -> "subprocess.Popen[bytes]":
+    before = servers.fake.request_log.requests
     process = shell.start(*arguments)
-    while place.fake.request_log.requests < before + 20:
+    while servers.fake.request_log.requests < before + 20:
         assert process.poll() is None
         time.sleep(0.001)
     return process

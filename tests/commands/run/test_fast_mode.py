@@ -26,7 +26,7 @@ def odd() -> OddlyTrainedUsers:
 
 
 @pytest.fixture(scope="module")
-def place(postgres_server: str, odd: OddlyTrainedUsers) -> Iterator[Servers]:
+def odd_servers(postgres_server: str, odd: OddlyTrainedUsers) -> Iterator[Servers]:
     """Servers with them."""
     dsn = asyncio.run(new_database(postgres_server, "odd_trainings"))
     asyncio.run(load(dsn, odd))
@@ -44,18 +44,18 @@ def test_every_oddity_is_there(odd: OddlyTrainedUsers) -> None:
 
 
 def test_with_all_versions_asked_for_every_verdict_is_right(
-    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
+    odd: OddlyTrainedUsers, odd_servers: Servers, tmp_path: Path
 ) -> None:
-    with audit(place.settings(tmp_path, timeout=20)) as run_file:
+    with audit(odd_servers.settings(tmp_path, timeout=20)) as run_file:
         assert reasons(run_file) == {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
 
 
 def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_else(
-    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
+    odd: OddlyTrainedUsers, odd_servers: Servers, tmp_path: Path
 ) -> None:
     right = {odd.user_id(i): odd.verdict(i) for i in range(odd.n)}
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
-    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
+    with audit(odd_servers.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
         got = reasons(run_file)
         requests = run_file.info.requests.sent
         by_training = run_file.count_by_training()
@@ -65,9 +65,11 @@ def test_trainings_alone_miss_what_was_pushed_or_deleted_by_hand_and_nothing_els
     assert requests <= odd.n - by_training + len(odd.trainings) // 100 + 100
 
 
-def test_trainings_older_than_the_window_settle_nobody(place: Servers, tmp_path: Path) -> None:
+def test_trainings_older_than_the_window_settle_nobody(odd_servers: Servers, tmp_path: Path) -> None:
     with audit(
-        place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z"))
+        odd_servers.settings(
+            tmp_path, timeout=20, trainings=TrainingsRead(mode="trainings", since="2026-03-01T11:35:00Z")
+        )
     ) as run_file:
         settled = [user.record for user in run_file.users() if user.finding.evidence == "training"]
     assert 0 < len(settled) <= 301
@@ -75,11 +77,11 @@ def test_trainings_older_than_the_window_settle_nobody(place: Servers, tmp_path:
 
 
 def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
-    odd: OddlyTrainedUsers, place: Servers, tmp_path: Path
+    odd: OddlyTrainedUsers, odd_servers: Servers, tmp_path: Path
 ) -> None:
     unseen = {odd.user_id(i) for i in range(odd.n) if odd.oddity(i) in UNSEEN}
     every = TrainingsRead(mode="trainings", since=LONG_AGO, sample=100)
-    with audit(place.settings(tmp_path, timeout=20, trainings=every)) as run_file:
+    with audit(odd_servers.settings(tmp_path, timeout=20, trainings=every)) as run_file:
         found = {user: reason for user, reason in reasons(run_file).items() if reason is Reason.EVIDENCE_DISAGREES}
         assert found.keys() == unseen
         assert run_file.count_by_training() == 0
@@ -88,17 +90,19 @@ def test_a_sample_of_everybody_finds_all_that_trainings_do_not_show(
     assert "by its trainings" in detail
 
 
-def test_a_sample_is_never_empty_unless_none_is_wanted(place: Servers, tmp_path: Path) -> None:
-    with audit(place.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
+def test_a_sample_is_never_empty_unless_none_is_wanted(odd_servers: Servers, tmp_path: Path) -> None:
+    with audit(odd_servers.settings(tmp_path, timeout=20, trainings=FAST)) as run_file:
         without = run_file.count_by_training()
     tiny = TrainingsRead(mode="trainings", since=LONG_AGO, sample=0.0001)
-    with audit(place.settings(tmp_path, timeout=20, run_file=tmp_path / "tiny.sqlite", trainings=tiny)) as run_file:
+    with audit(
+        odd_servers.settings(tmp_path, timeout=20, run_file=tmp_path / "tiny.sqlite", trainings=tiny)
+    ) as run_file:
         assert run_file.count_by_training() == without - 1
 
 
-def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrainedUsers, place: Servers, tmp_path: Path) -> None:
+def test_full_mode_tells_by_hand_from_trained(odd: OddlyTrainedUsers, odd_servers: Servers, tmp_path: Path) -> None:
     with audit(
-        place.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="versions", since=LONG_AGO))
+        odd_servers.settings(tmp_path, timeout=20, trainings=TrainingsRead(mode="versions", since=LONG_AGO))
     ) as run_file:
         notes = {user.record.user_id: set(user.finding.notes) for user in run_file.users()}
     pushed = {Oddity.PUSHED, Oddity.PUSHED_AND_RECORDED, Oddity.NO_OUTPUT}

@@ -50,7 +50,7 @@ def moments(count: int) -> list[Any]:
 class Arena:
     """A slow server, users who take a second and a half to audit, and what an audit must come to."""
 
-    place: Servers
+    servers: Servers
     users: int
     report: dict[str, Any]
     csv: bytes
@@ -58,9 +58,9 @@ class Arena:
     """How long a run takes that nobody disturbs."""
 
     @property
-    def seen(self) -> Counter[str]:
+    def models_asked(self) -> Counter[str]:
         """Questions per model since the beginning."""
-        return Counter(self.place.fake.request_log.models)
+        return Counter(self.servers.fake.request_log.models)
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +68,24 @@ def arena(
     synthetic_servers: Servers, synthetic_users: SyntheticUsers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Arena]:
     with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(Slow(low=0.01, high=0.03),)))) as fake:
-        place = Servers(synthetic_servers.dsn, fake)
+        servers = Servers(synthetic_servers.dsn, fake)
         with contextlib.ExitStack() as cleanup:
-            undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(place), cleanup)
+            undisturbed = Shell(tmp_path_factory.mktemp("undisturbed"), environ(servers), cleanup)
             began = time.monotonic()
             assert undisturbed(*RUN).code == exit_status.INCOMPLETE
             seconds = time.monotonic() - began
             report, csv = outcome(undisturbed)
-        yield Arena(place, synthetic_users.n, report, csv, seconds)
+        yield Arena(servers, synthetic_users.n, report, csv, seconds)
 
 
-def environ(place: Servers) -> dict[str, str]:
-    return place.environ | {"SYNC_AUDIT_RATE": "24000", "SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_CONCURRENCY": "8"}
+def environ(servers: Servers) -> dict[str, str]:
+    return servers.environ | {"SYNC_AUDIT_RATE": "24000", "SYNC_AUDIT_TIMEOUT": "20", "SYNC_AUDIT_CONCURRENCY": "8"}
 
 
 @pytest.fixture
 def run(shell: Shell, arena: Arena) -> Shell:
     """A shell in which the synthetic users can be audited."""
-    shell.environ = environ(arena.place)
+    shell.environ = environ(arena.servers)
     return shell
 
 
@@ -126,9 +126,9 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None 
 
 def after_requests(shell: Shell, arena: Arena, count: int, *arguments: str) -> subprocess.Popen[bytes]:
     """A process whose requests are being answered: `count` of them came in."""
-    before = arena.place.fake.request_log.requests
+    before = arena.servers.fake.request_log.requests
     process = shell.start(*arguments)
-    wait_until(lambda: arena.place.fake.request_log.requests >= before + count, process)
+    wait_until(lambda: arena.servers.fake.request_log.requests >= before + count, process)
     return process
 
 
@@ -148,11 +148,11 @@ def check_interrupted(done: Ended, shell: Shell, arena: Arena, number: signal.Si
 
 def check_resumed(shell: Shell, arena: Arena) -> None:
     """What was missing is asked for, nothing else is, and nobody can tell from the reports."""
-    known, before = answered(shell.folder), arena.seen
+    known, before = answered(shell.folder), arena.models_asked
     done = shell(*RESUME)
     assert done.code == exit_status.INCOMPLETE, done.err
     assert outcome(shell) == (arena.report, arena.csv)
-    asked = arena.seen - before
+    asked = arena.models_asked - before
     assert not asked.keys() & known
     askable = sum(1 for model in arena.report["users"] if "/" in str(model["replicate_model_id"]))
     assert len(asked) == askable - len(known)
@@ -254,7 +254,7 @@ def test_a_second_signal_ends_at_once_and_leaves_no_torn_file(run: Shell, arena:
     for name in FILES:
         (run.folder / name).write_text("of an earlier run")
     slow = Behaviour(faults=(Slow(low=60.0, on=("versions",)),))  # so that those in flight use up all of their grace
-    with in_thread(InstrumentedReplicate(arena.place.fake.world, slow)) as fake:
+    with in_thread(InstrumentedReplicate(arena.servers.fake.world, slow)) as fake:
         process = run.start(*RUN, REPLICATE_BASE_URL=fake.base_url)
         wait_until(lambda: fake.request_log.requests >= 9, process)
         process.send_signal(signal.SIGINT)
@@ -289,7 +289,7 @@ def locked_tables(dsn: str) -> Iterator[Callable[[], bool]]:
 def test_a_run_killed_while_the_database_is_read_leaves_nothing_that_could_be_taken_for_a_run(
     run: Shell, arena: Arena, number: signal.Signals
 ) -> None:
-    with locked_tables(arena.place.dsn) as is_reading:
+    with locked_tables(arena.servers.dsn) as is_reading:
         process = run.start(*RUN)
         wait_until(is_reading, process)
         process.send_signal(number)
@@ -311,7 +311,7 @@ def test_a_run_killed_while_the_database_is_read_leaves_nothing_that_could_be_ta
 def finished(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run file of so many users that writing reports takes a while."""
     path = tmp_path_factory.mktemp("finished") / "run.sqlite"
-    finished_run_file(path, MANY, arena.place.fake.base_url)
+    finished_run_file(path, MANY, arena.servers.fake.base_url)
     return path
 
 

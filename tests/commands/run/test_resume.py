@@ -169,11 +169,11 @@ def refused(ended: Ended, code: int, *words: str) -> None:
         assert each in ended.err
 
 
-def asking(shell: Shell, place: Servers, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
+def asking(shell: Shell, servers: Servers, asked: int = 20, **environ: str) -> subprocess.Popen[bytes]:
     """A run that has asked so often, and will need some seconds more."""
-    before = place.fake.request_log.requests
+    before = servers.fake.request_log.requests
     process = shell.start("run", "--run-file", "run.sqlite", "-oreport.json", **({"SYNC_AUDIT_RATE": "3000"} | environ))
-    while place.fake.request_log.requests < before + asked:
+    while servers.fake.request_log.requests < before + asked:
         assert process.poll() is None
         time.sleep(0.001)
     return process

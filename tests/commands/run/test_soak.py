@@ -101,7 +101,7 @@ async def audited(synthetic_users: SyntheticUsers, base_url: str, path: Path) ->
         return {user.record.user_id: user.finding for user in run_file.users()}, replicate.requests
 
 
-def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], seen: RequestLog) -> None:
+def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], log: RequestLog) -> None:
     """Every verdict is the right one, or an error that the server is to blame for."""
     assert len(findings) == synthetic_users.n
     wrong = []
@@ -112,8 +112,8 @@ def check(synthetic_users: SyntheticUsers, findings: dict[str, Finding], seen: R
         if finding.reason is right:
             continue
         errors += 1
-        if finding.status is not Status.ERROR or finding.reason not in seen.causes[model]:
-            wrong.append((i, right, finding.reason, finding.detail, seen.causes[model]))
+        if finding.status is not Status.ERROR or finding.reason not in log.causes[model]:
+            wrong.append((i, right, finding.reason, finding.detail, log.causes[model]))
     assert wrong == []
     assert synthetic_users.n * 0.03 < errors < synthetic_users.n * 0.2  # else nothing was tried, or nothing was retried
     assert Reason.STOPPED not in {finding.reason for finding in findings.values()}
@@ -123,15 +123,15 @@ def soak(users: int, seed: int, path: Path) -> None:
     synthetic_users = SyntheticUsers(users, oddities=0.2)
     with in_process(partial(fake, users, seed)) as server:
         findings, requests = asyncio.run(audited(synthetic_users, server.base_url, path))
-        seen = server.usage().request_log
-    check(synthetic_users, findings, seen)
+        log = server.usage().request_log
+    check(synthetic_users, findings, log)
     # One in a thousand meets a socket that the server is just closing, and never arrives; more where machines are busy.
-    assert 0 <= requests.sent - seen.requests <= users // 100
-    assert 0 <= seen.throttled - requests.throttled <= users // 100  # one that comes late is a time-out
+    assert 0 <= requests.sent - log.requests <= users // 100
+    assert 0 <= log.throttled - requests.throttled <= users // 100  # one that comes late is a time-out
     assert requests.throttled > 0
     assert requests.retried > 0
-    assert seen.tokens.keys() == {"valid"}
-    assert seen.peak_sockets <= 128 * 2  # a socket that the server has not yet seen closed counts twice
+    assert log.tokens.keys() == {"valid"}
+    assert log.peak_sockets <= 128 * 2  # a socket that the server has not yet seen closed counts twice
 
 
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=f"seed {seed}") for seed in (101, 102)])

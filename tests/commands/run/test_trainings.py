@@ -200,8 +200,8 @@ def test_without_a_date_the_list_is_read_back_to_a_day_before_the_oldest_record(
     wanted = TrainingsRead(mode="versions")
     assert with_since(wanted, "2026-02-10T08:00:00Z").since == "2026-02-09T08:00:00Z"
     assert with_since(wanted, None).since is None
-    said = TrainingsRead(mode="versions", since="2026-01-01T00:00:00Z")
-    assert with_since(said, "2026-02-10T08:00:00Z") == said
+    dated = TrainingsRead(mode="versions", since="2026-01-01T00:00:00Z")
+    assert with_since(dated, "2026-02-10T08:00:00Z") == dated
 
 
 def filled(run_file: RunFile, *numbers: int) -> None:
@@ -220,11 +220,11 @@ def filled(run_file: RunFile, *numbers: int) -> None:
 def test_settled_users_are_not_pending_any_more(run_file: RunFile) -> None:
     filled(run_file, 1, 2, 3)
     read(run_file, Trainings([training(1), training(3)]))
-    judge = Classifier(MINE, run_file.info.trainings, run_file.trainings)
-    assert settle_by_trainings(run_file, judge, 0, 5) == 2
+    classifier = Classifier(MINE, run_file.info.trainings, run_file.trainings)
+    assert settle_by_trainings(run_file, classifier, 0, 5) == 2
     assert list(run_file.pending()) == ["acme/user-2"]
     assert run_file.count_by_training() == 2
-    assert settle_by_trainings(run_file, judge, 0, 5) == 0
+    assert settle_by_trainings(run_file, classifier, 0, 5) == 0
 
 
 @pytest.mark.parametrize(("percent", "left"), [(0, 0), (0.0001, 1), (100, 1500), (10, 150)])

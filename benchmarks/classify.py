@@ -1,8 +1,8 @@
-"""Contender: the audit's own workers, which ask and judge, without database, run file and reports.
+"""Contender: the audit's own workers, which ask and classify, without database, run file and reports.
 
-    python -m benchmarks.judge BASE_URL CONCURRENCY RECORDED
+    python -m benchmarks.classify BASE_URL CONCURRENCY RECORDED
 
-A line of RECORDED is a model and the version that is recorded of it. Pace, retries, limits, verdict: all as in a run.
+A line of RECORDED is a model and the version that is recorded of it. Rate limit, retries, classifier: all as in a run.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _SOMEBODY = ModelRecord(
 )
 
 
-class Given:
-    """Questions from a list; what is found is counted and let go."""
+class ListedModels:
+    """Models from a list; findings are counted and let go."""
 
     def __init__(self, recorded: Iterable[str]) -> None:
         self._recorded = iter(recorded)
@@ -47,19 +47,19 @@ class Given:
         self.settled = 0
 
     def pending(self) -> Iterator[str]:
-        """See `auditor.Book`."""
+        """See `auditor.PendingModels`."""
         for line in self._recorded:
             model, _, version = line.partition(" ")
             self._versions[model] = version
             yield model
 
     def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        """See `auditor.Book`."""
+        """See `auditor.PendingModels`."""
         version = self._versions.pop(model)
         return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
 
     def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
-        """See `auditor.Book`."""
+        """See `auditor.PendingModels`."""
         if failure:
             raise RuntimeError(f"at {at}: {failure}")
         self.settled += len(list(findings))
@@ -68,12 +68,12 @@ class Given:
 async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
     async with connect(target(base_url, concurrency)) as replicate:
         account = await replicate.account()
-        given = Given(recorded)
+        models = ListedModels(recorded)
         context = RunContext(account if isinstance(account, Account) else None)
-        auditor = Auditor(replicate, given, Classifier(context), lambda _: None)
+        auditor = Auditor(replicate, models, Classifier(context), lambda _: None)
         await auditor.run(concurrency, Stop())
-    if given.settled != len(recorded):
-        raise RuntimeError(f"{given.settled} of {len(recorded)} were answered")
+    if models.settled != len(recorded):
+        raise RuntimeError(f"{models.settled} of {len(recorded)} were answered")
 
 
 if __name__ == "__main__":
