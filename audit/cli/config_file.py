@@ -28,7 +28,7 @@ _WHERE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a file is called in messages, and the options about it."""
+    """How messages name a kind of file, and the options that name another one or none."""
 
     what: str
     option: str
@@ -87,7 +87,7 @@ def content(path: Path, kind: Kind) -> str:
 
 
 def parsed_text(text: str, path: Path, kind: Kind) -> Mapping[str, object]:
-    """The same for what stands in it."""
+    """Parse the text of the file. Raises SettingsError, which names the file and the line."""
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -99,7 +99,7 @@ def parsed_text(text: str, path: Path, kind: Kind) -> Mapping[str, object]:
 
 
 def check_owner(path: Path, kind: Kind) -> None:
-    """A file that was found counts only if not anybody may have put it there; one that is named always does."""
+    """Refuse a file that was found, not named, and that another user may have put there. Raises SettingsError."""
     shared = path.parent.stat().st_mode & 0o002
     if shared and path.stat().st_uid not in (0, os.geteuid()):
         raise SettingsError(
@@ -185,7 +185,7 @@ def _document(path: Path) -> Mapping[str, object] | None:
 LONGEST = 63
 """Bytes of a name; PostgreSQL cuts longer ones, and might find another table."""
 OTHER_STATUSES = ("pending", "processing", "training", "failed")
-"""Words that mean something else to the audit already."""
+"""Values of training_status that the audit reads as not completed."""
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
 _STEP = "Names are written as in SQL: app.trainings, or with quotes around a part that has a dot in it."

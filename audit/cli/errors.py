@@ -8,7 +8,7 @@ from audit.model.text import escape_controls
 
 
 def failure(error: AuditError) -> ExitStatus:
-    """Say what ended a command, and what it ends in."""
+    """Print the error that ended a command, and return its exit status."""
     show_error(error)
     return RUN[USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN]
 

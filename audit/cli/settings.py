@@ -33,7 +33,7 @@ _META = "audit.cli.settings"
 
 @dataclass
 class Found:
-    """What came up while a command line was parsed."""
+    """Errors of a command line, kept until all of it has been parsed."""
 
     file: "ConfigFile | None" = None
     """The config file that counts."""

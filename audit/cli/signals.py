@@ -20,7 +20,7 @@ class Stop:
         self.reason: str | None = None
 
     def request(self, state: Literal["interrupted", "stopped"], reason: str) -> None:
-        """Begin no further question. Call it in the thread of the event loop."""
+        """Ask the run to end: nothing new is begun. Call it in the thread of the event loop."""
         if self.state is None:
             self.state, self.reason = state, reason
             self._event.set()

@@ -1,4 +1,4 @@
-"""Where commands draw what they have found, as wide and as colourful as the place allows."""
+"""Output of commands on a terminal: width, colour, wrapping, and what its encoding can print."""
 
 import codecs
 import sys
@@ -64,7 +64,7 @@ class Page:
 
 
 _PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
-"""What code pages lack and a reader does not miss."""
+"""Characters that some code pages lack, and what replaces them."""
 
 
 def screen(*, stderr: bool = False) -> Console:
@@ -86,7 +86,7 @@ def can_animate(console: Console) -> bool:
 
 
 def busy(words: str) -> AbstractContextManager[object]:
-    """`words` on stderr while the block lasts, for people: what is not there takes some seconds not to answer."""
+    """Show `words` on a terminal's stderr while the block lasts, as a server that is not there may take seconds."""
     console = screen(stderr=True)
     return console.status(words, spinner="line") if can_animate(console) else nullcontext()
 

@@ -69,7 +69,7 @@ def main(prog_name: str = "sync-audit") -> NoReturn:
 
 
 def _run(prog_name: str) -> int | ExitStatus:
-    """How it ended: a status, which is to be said, or a plain code, which is not."""
+    """How it ended: a status to be printed, or a plain code, for which nothing is."""
     try:
         result = cli.main(prog_name=prog_name, standalone_mode=False)
     except click.ClickException as error:
@@ -93,7 +93,7 @@ def _run(prog_name: str) -> int | ExitStatus:
 
 
 def _secrets() -> list[str]:
-    """What the environment holds: this is for a bug, which may be in the very code that reads settings."""
+    """The secrets in the environment, read without the settings' code, as that may be what failed."""
     said = [os.environ.get(name, "") for name in ("REPLICATE_API_TOKEN", "PGPASSWORD")]
     with suppress(ValueError):
         password = urlsplit(os.environ.get("DATABASE_URL", "")).password or ""

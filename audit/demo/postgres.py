@@ -226,5 +226,5 @@ def _bases() -> list[str]:
 
 
 def _hostile(path: str | Path) -> bool:
-    """Whether it cannot be the path of the binaries, as we name it or as PostgreSQL does, which follows links."""
+    """Whether the path holds characters with which initdb cannot start the server, links followed."""
     return bool(_HOSTILE.search(f"{path}{os.path.realpath(path)}"))

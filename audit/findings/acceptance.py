@@ -60,13 +60,13 @@ class AcceptanceMatcher:
         return max(holding, key=lambda entry: entry.until, default=None)
 
     def about(self, record: ModelRecord) -> list[Acceptance]:
-        """AcceptanceMatcher on this user or this model, whatever they say."""
+        """Entries that name this user or model, whatever their reason"""
         model = self._by_model.get((record.replicate_model_id or "").strip(TRIMMED), [])
         names = dict.fromkeys((folded(record.user_id), folded(record.email or "")))
         return [entry for name in names for entry in self._by_user.get(name, ()) if names_user(entry, record)] + model
 
     def tally(self, users: Iterable[AuditedUser], *, whole: bool) -> Accepted:
-        """What comes of them over all `users` who are not up to date; others are missing where a run is not `whole`."""
+        """Count what is accepted among `users`; entries are called unmatched only if the run is `whole`."""
         statuses: Counter[Status] = Counter()
         reasons: Counter[Reason] = Counter()
         met: set[Acceptance] = set()

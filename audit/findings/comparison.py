@@ -200,7 +200,7 @@ _TABLE: Mapping[UserState, tuple[str, ...]] = {
 }
 _COLUMN = {user_state: column for column, user_state in enumerate(UserState)}
 _CALM = frozenset({UserState.ABSENT, UserState.UP_TO_DATE, UserState.NOT_CHECKED})
-"""Before: nothing was known that needs attention."""
+"""The earlier run knew nothing that needs attention."""
 
 
 def user_state(status: Status, reason: str) -> UserState:
@@ -236,7 +236,7 @@ def compare(
 
 
 def may_be_worse(change: Change, old: Status | None) -> bool:
-    """Whether it matters that a user could not be compared: who needed a sync before cannot need it more."""
+    """Whether a user who could not be compared may have got worse."""
     return change is Change.NOT_COMPARED and old is not Status.NEEDS_SYNC
 
 

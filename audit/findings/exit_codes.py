@@ -23,7 +23,7 @@ class SinceBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's findings are, compared with the baseline."""
 
     states: Mapping[BaselineState, int]
-    """Every mark has a key."""
+    """Every baseline state has a key."""
     needs_sync: int
     """New ones; in this and the next two, those that are accepted are left out."""
     errors: int

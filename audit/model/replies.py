@@ -43,7 +43,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latest: Training | None = None
     """The one that made the latest version."""
     later: Training | None = None
-    """The one that the user's last row names, where that row is newer than the one that counts."""
+    """Named by a row newer than the one that counts."""
 
 
 class TrainingsRead(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ def utc_now() -> datetime:
 
 
 def utc_text(moment: datetime) -> str:
-    """`moment` (aware) as every time in this program is written."""
+    """`time` (aware) in UTC as ISO 8601 with a Z, the form of every stored time."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -48,7 +48,7 @@ def parse_utc(text: str | None) -> datetime | None:
 
 
 def epoch_seconds(text: str | None) -> float:
-    """The same since 1970; 0 where `text` names no instant."""
+    """`text` as seconds since 1970; 0 where it is no time."""
     found = parse_utc(text)
     return found.timestamp() if found else 0.0
 

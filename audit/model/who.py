@@ -6,7 +6,7 @@ from audit.model.findings import AuditedUser
 from audit.model.users import TRIMMED, ModelRecord
 
 KEPT = 100
-"""Of those who match, so many are kept to be listed."""
+"""How many matches are kept."""
 
 
 def matching_users(users: Iterable[AuditedUser], who: str) -> list[AuditedUser]:

@@ -105,7 +105,7 @@ def _check_files(database: Database) -> None:
 
 @contextmanager
 def translate_errors(database: Database) -> Iterator[None]:
-    """Errors of asyncpg and of the system become a DatabaseError: the one place where they do."""
+    """Translate errors of asyncpg and the system into DatabaseError; nowhere else does."""
     try:
         yield
     except _FOREIGN as error:

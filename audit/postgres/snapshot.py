@@ -265,5 +265,5 @@ async def population(connection: Connection, sql: SnapshotStatements) -> Populat
 
 
 def as_record(row: asyncpg.Record) -> ModelRecord:
-    """A row of `SnapshotStatements.records`: its columns are the fields, but lists become tuples."""
+    """A row of `SnapshotStatements.records` as a `ModelRecord`; lists become tuples."""
     return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})

@@ -47,7 +47,7 @@ class RateLimit:
         return max(0.0, self._paused_until - now)
 
     def throttled(self, now: float, wait: float) -> None:
-        """A 429 came, to be followed by `wait` seconds of silence from everybody."""
+        """Record a 429: nobody sends for `wait` seconds."""
         if now >= self._paused_until:  # the others of the same moment say nothing new
             self._factor = min(SLOWEST, self._factor * SLOWDOWN)
         self._good_answers = 0

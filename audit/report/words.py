@@ -185,7 +185,7 @@ class Stale(NamedTuple):
     """Acceptances of one kind that somebody should look at."""
 
     sentence: str
-    """Of our own, without anything from data."""
+    """Our own words, with no text from data."""
     entries: tuple[str, ...]
     """The first of them, as data has them."""
     more: str

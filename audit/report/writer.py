@@ -218,7 +218,7 @@ def _is_special(target: Path) -> bool:
 
 @contextlib.contextmanager
 def _quiet_when_closed(stream: BinaryIO) -> Iterator[None]:
-    """A reader that has seen enough (`| head`) is no error.
+    """Ignore a closed pipe (`| head`) while the block writes.
 
     After any failure what is still in the buffer goes nowhere, else Python would fail once more at its end.
     """

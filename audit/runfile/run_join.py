@@ -58,7 +58,7 @@ class Transition(NamedTuple):
 
 
 class RunJoin:
-    """Fill both sides with `add`, go through `pairs`, and give each back to `keep`.
+    """Two runs joined by user: `add` both, then iterate and record each change.
 
     Memory does not grow with the number of users. Every method raises RunFileError where the disk fails.
     """

@@ -17,7 +17,7 @@ from audit.runfile.sqlite import SCHEMA, Storage
 
 _COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
 _GIVE_UP_AFTER = 100_000
-"""So many ids in a row without a row end the search where the largest id cannot be read."""
+"""Stop after this many missing ids in sequence, where the largest id cannot be read."""
 
 
 def open_salvaged(path: Path) -> RunFile:

@@ -24,7 +24,7 @@ TRIALS = 3
 
 
 async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis:
-    """All checks. What fails is a result and stops only what builds on it; nothing of the kind is raised."""
+    """Make all checks. One that fails is a result and skips only those that need it; nothing is raised."""
     answers: ReplicateAnswers | None = None
     if settings.token and settings.base_url:
         target = Target(

@@ -1,4 +1,4 @@
-"""`sync-audit merge`: the run files of shards, made one."""
+"""`sync-audit merge`: makes one run file of those of all shards."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -16,7 +16,7 @@ from audit.model.findings import Finding
 from audit.model.times import duration
 
 BARS = (("━", "─"), ("#", "."))
-"""Done and not done; the second pair for encodings that lack the first."""
+"""Characters of the bar, done and to do; the second pair for encodings that lack the first."""
 SHORTEST_BAR, LONGEST_BAR = 8, 30
 Pieces = Sequence[tuple[str, str]]
 """Texts and their styles."""

@@ -150,7 +150,7 @@ def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) 
 
 
 def rows(count: int) -> str:
-    """So many."""
+    """A count of rows: `1 row`, `2,310 rows`."""
     return f"{count:,} row{'s' * (count != 1)}"
 
 

@@ -1,4 +1,4 @@
-"""Question -> answer, as Replicate gives it when nothing goes wrong (but for lists and links that mislead)."""
+"""The right answer to each request, as Replicate documents it."""
 
 import base64
 import binascii

@@ -23,7 +23,7 @@ _STORED_LIMIT = 0xFFFF
 
 
 class Piece:
-    """Bytes, and the same bytes as part of a deflate stream."""
+    """A prepared piece of a body, plain and deflated."""
 
     __slots__ = ("deflated", "plain")
 

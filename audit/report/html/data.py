@@ -187,7 +187,7 @@ def _gzipped(view: RunView, listed: Listed) -> Iterator[bytes]:
 
 
 def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
-    """What is the same for all users: the hint table as templates, for the reasons and notes that occur."""
+    """The first line's fields that all users share: hint templates for the reasons and notes that occur."""
     return {
         "total": listed.number,
         "left_out": listed.left_out,
