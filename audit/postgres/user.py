@@ -44,9 +44,9 @@ class UserStatements:
     """SQL fitted to the tables. A person is what joins the two, as text."""
 
     searches: tuple[str, ...]
-    """To be tried in this order with $1, what was typed, until one finds persons: those that name somebody exactly
-    come first, and of them those that an index can serve."""
-    people: str
+    """Tried in this order with $1, what was typed, until one finds persons: exact ones first, and of them those that an
+    index can serve."""
+    users: str
     """The users among the persons $1: `person` and the fields of `Person`."""
     sharing: str
     """Persons with a row whose model id is one of the texts $1."""
@@ -67,7 +67,7 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
     }
     return UserStatements(
         searches=tuple(_searches(users, models, typed)),
-        people=f"SELECT person::text AS person, user_id, email, display_name FROM {users_as_read(users, models, '$1')} AS u",  # noqa: S608, E501 - names and expressions of `columns`
+        users=f"SELECT person::text AS person, user_id, email, display_name FROM {users_as_read(users, models, '$1')} AS u",  # noqa: S608, E501 - names and expressions of `columns`
         sharing=_SHARING.format_map(words),
         rows=_ROWS.format_map(words),
     )
@@ -110,7 +110,7 @@ def _castable(kind: str, typed: str) -> bool:
 class Candidates:
     """Those whom WHO may mean: several, or nobody."""
 
-    people: tuple[Person, ...]
+    persons: tuple[Person, ...]
     """By e-mail, null last, then by user id."""
     more: bool = False
     """There are others, too many to read."""
@@ -139,10 +139,10 @@ async def find_user(
         with translate_errors(database):
             users, models = await read_columns(connection, database)
             sql = user_statements(users, models, order_by, who)
-            found = await _people(connection, sql, who)
+            found = await _find_persons(connection, sql, who)
             if len(found) != 1:
-                people = sorted(found.values(), key=lambda each: (each.email is None, each.email or "", each.user_id))
-                return Candidates(tuple(people[: SEARCH_LIMIT - 1]), more=len(people) >= SEARCH_LIMIT)
+                persons = sorted(found.values(), key=lambda each: (each.email is None, each.email or "", each.user_id))
+                return Candidates(tuple(persons[: SEARCH_LIMIT - 1]), more=len(persons) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
             records = snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4").records
@@ -170,14 +170,14 @@ async def records_of(
             return {record.user_id: record for record in records if record.user_id in set(user_ids)}
 
 
-async def _people(connection: Connection, sql: UserStatements, who: str) -> dict[str, Person]:
+async def _find_persons(connection: Connection, sql: UserStatements, who: str) -> dict[str, Person]:
     """By what joins the tables; empty where nobody is found."""
     for search in sql.searches:
         keys = [row["person"] for row in await connection.fetch(search, who)]
         if keys:
             known = {
                 row["person"]: Person(user_id=row["user_id"], email=row["email"], display_name=row["display_name"])
-                for row in await connection.fetch(sql.people, keys)
+                for row in await connection.fetch(sql.users, keys)
             }
             return {key: known.get(key) or Person(user_id=key, in_users=False) for key in keys}
     return {}

@@ -39,10 +39,10 @@ class Model:
     id: int = 0
 
 
-PEOPLE = [User("u1", "b@x"), User("u2", None), User("U3", "a@x"), User("u4", None), User("ü5", "ä@x")]
+EVERYBODY = [User("u1", "b@x"), User("u2", None), User("U3", "a@x"), User("u4", None), User("ü5", "ä@x")]
 models = st.builds(
     Model,
-    user_id=st.sampled_from([*(user.id for user in PEOPLE), *(user.id for user in PEOPLE), "gone", None]),
+    user_id=st.sampled_from([*(user.id for user in EVERYBODY), *(user.id for user in EVERYBODY), "gone", None]),
     training_status=st.sampled_from(STATES),
     replicate_model_id=st.sampled_from(MODEL_IDS),
     is_test=st.sampled_from([None, False, False, True]),
@@ -67,7 +67,7 @@ def blank(model_id: str | None) -> bool:
 class Obvious:
     """The contract's rules, one loop each."""
 
-    people: list[User]
+    users: list[User]
     rows: list[Model]
     order_by: OrderBy
     include_tests: bool
@@ -99,9 +99,9 @@ class Obvious:
         return found
 
     def records(self) -> list[ModelRecord]:
-        chosen = {user.id: self.completed(user.id)[0] for user in self.people if self.completed(user.id)}
-        people = sorted(self.people, key=lambda user: (user.email is None, user.email or "", user.id))
-        return [self.record(user, chosen) for user in people if user.id in chosen]
+        chosen = {user.id: self.completed(user.id)[0] for user in self.users if self.completed(user.id)}
+        users = sorted(self.users, key=lambda user: (user.email is None, user.email or "", user.id))
+        return [self.record(user, chosen) for user in users if user.id in chosen]
 
     def record(self, user: User, everybodys: dict[str, Model]) -> ModelRecord:
         row = everybodys[user.id]
@@ -132,12 +132,12 @@ class Obvious:
         )
 
     def population(self) -> Population:
-        ids = {user.id for user in self.people}
-        per_user = [self.completed(user.id) for user in self.people]
+        ids = {user.id for user in self.users}
+        per_user = [self.completed(user.id) for user in self.users]
         all_completed = [row for row in self.rows if row.training_status == "completed"]
         statuses = Counter(row.training_status or "(null)" for row in self.rows)
         return Population(
-            users=len(self.people),
+            users=len(self.users),
             users_with_completed_model=sum(bool(rows) for rows in per_user),
             completed_models=sum(map(len, per_user)),
             users_with_several_completed_models=sum(len(rows) > 1 for rows in per_user),
@@ -151,7 +151,7 @@ class Obvious:
 
 GENERATED = given(
     rows=st.lists(models, max_size=5) | st.lists(models, min_size=15, max_size=30),
-    people=st.sampled_from([PEOPLE, PEOPLE, PEOPLE, PEOPLE[:2], []]),
+    users=st.sampled_from([EVERYBODY, EVERYBODY, EVERYBODY, EVERYBODY[:2], []]),
     ids=st.randoms(use_true_random=False),
     order_by=st.sampled_from(["updated_at", "completed_at", "created_at"]),
     filters=st.builds(Filters, include_tests=st.booleans()),
@@ -160,17 +160,17 @@ ON_ONE_DATABASE = [HealthCheck.function_scoped_fixture]
 
 
 async def obeys(  # noqa: PLR0917 - hypothesis passes by name
-    tables: str, rows: list[Model], people: list[User], ids: Any, order_by: OrderBy, filters: Filters
+    tables: str, rows: list[Model], users: list[User], ids: Any, order_by: OrderBy, filters: Filters
 ) -> None:
     numbers = ids.sample(range(1, 100), len(rows))
     rows = [replace(row, id=number) for row, number in zip(rows, numbers, strict=True)]
     await execute(tables, "TRUNCATE users, user_models")
-    await insert(tables, "users", [vars(user) for user in people])
+    await insert(tables, "users", [vars(user) for user in users])
     await insert(tables, "user_models", [vars(row) for row in rows])
 
     records, population = await read(tables, order_by=order_by, filters=filters)
 
-    obvious = Obvious(people, rows, order_by, filters.include_tests)
+    obvious = Obvious(users, rows, order_by, filters.include_tests)
     assert records == obvious.records()
     assert population == obvious.population()
     assert list(population.training_status) == list(obvious.population().training_status)

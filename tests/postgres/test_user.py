@@ -36,7 +36,7 @@ async def one(dsn: str, who: str, **changes: Any) -> OneUser:
 
 async def ids(dsn: str, who: str) -> list[str]:
     found = await look(dsn, who)
-    return [each.user_id for each in (found.people if isinstance(found, Candidates) else (found.person,))]
+    return [each.user_id for each in (found.persons if isinstance(found, Candidates) else (found.person,))]
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_more_matches_than_anybody_reads_are_cut(people: str) -> None:
     await insert(people, "users", [{"id": f"many{i:04}", "email": None} for i in range(SEARCH_LIMIT + 20)])
     found = await look(people, "many")
     assert isinstance(found, Candidates)
-    assert (len(found.people), found.more) == (SEARCH_LIMIT - 1, True)
+    assert (len(found.persons), found.more) == (SEARCH_LIMIT - 1, True)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: s
             (by_email, ("m77@x",)),
             (orphan, ("m77",)),
             (by_model, ("acme/m77",)),
-            (sql.people, (["m77"],)),
+            (sql.users, (["m77"],)),
             (sql.sharing, (["acme/m77"],)),
             (sql.rows, (["m77"],)),
             (record, (TRIMMED, None, None, ["m77", "m78"])),

@@ -60,7 +60,7 @@ class Check:
     title: str
 
     def result(self, state: CheckState, figure: str, next_step: str = "", /, **data: object) -> CheckResult:
-        """Where none of the others will do."""
+        """A result in `state`; the other methods choose it."""
         return CheckResult(
             group=self.group,
             name=self.name,
@@ -76,7 +76,7 @@ class Check:
         return self.result(CheckState.OK, figure, **data)
 
     def warn(self, figure: str, next_step: str, /, **data: object) -> CheckResult:
-        """An audit can run, but."""
+        """An audit can run; something is to be looked at."""
         return self.result(CheckState.WARN, figure, next_step, **data)
 
     def fail(self, figure: str, next_step: str, /, **data: object) -> CheckResult:

@@ -27,8 +27,9 @@ _TEST_ROWS = Check(Group.PEOPLE, "test_rows", "test rows")
 
 
 def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckResult]:
-    """Server and tables, which are called as `tables` says."""
-    server, shape, error = inspection.server, inspection.tables, inspection.error
+    """Checks of the server and of the two tables, which are called as `tables` says."""
+    server, error = inspection.server, inspection.error
+    table_shape = inspection.tables
     if server is None:
         first = _REACHABLE.error(error) if error else _REACHABLE.skip("not looked at: the setting is missing or wrong")
         why = "not looked at: no connection to the database"
@@ -36,16 +37,16 @@ def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[Chec
         return [first, *(check.skip(why) for check in rest)]
     clock = _CLOCK.clock(server.clock_ahead, "Set the clock that is wrong, this machine's or the server's.")
     results = [_reachable(server), _tls(server), _role(server, tables), _pooler(server), clock]
-    if shape is None:
+    if table_shape is None:
         why = "not looked at: the tables are not as needed"
         return [*results, _TABLES.error(error), _COLUMNS.skip(why), _INDEX.skip(why)]
-    figure = f"{_both(tables)} are there with all needed columns, {shape.rows:,} training rows"
-    found = _TABLES.ok(figure, rows=shape.rows, is_view=shape.is_view)
-    return [*results, found, _columns(shape, tables), _index(shape, tables)]
+    figure = f"{_both(tables)} are there with all needed columns, {table_shape.rows:,} training rows"
+    found = _TABLES.ok(figure, rows=table_shape.rows, is_view=table_shape.is_view)
+    return [*results, found, _columns(table_shape, tables), _index(table_shape, tables)]
 
 
 def user_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckResult]:
-    """Who would be audited. An error that came before the tables were read is told by `database_checks`."""
+    """Checks of who would be audited. An error that came before the tables were read is in `database_checks`."""
     users, error = inspection.users, inspection.error
     if users is None:
         first, *rest = _POPULATION, _STATUSES, _MODEL_IDS, _TEST_ROWS
@@ -111,8 +112,8 @@ def _pooler(server: Server) -> CheckResult:
     return _POOLER.ok(figure, pooled=server.pooled)
 
 
-def _columns(shape: TableShape, tables: Tables) -> CheckResult:
-    lost = {column: column.lost for column in shape.missing}
+def _columns(table_shape: TableShape, tables: Tables) -> CheckResult:
+    lost = {column: column.lost for column in table_shape.missing}
     if not lost:
         return _COLUMNS.ok("all optional ones", missing=[], lost={})
     return _COLUMNS.warn(
@@ -124,21 +125,21 @@ def _columns(shape: TableShape, tables: Tables) -> CheckResult:
     )
 
 
-def _index(shape: TableShape, tables: Tables) -> CheckResult:
+def _index(table_shape: TableShape, tables: Tables) -> CheckResult:
     step = ""
     models = tables.user_models
     user_id = models.column(Column.USER_ID)
     column = escape_controls(f"{models.sql}.{user_id}")
-    if shape.is_view:
+    if table_shape.is_view:
         figure = f"not known: {escape_controls(models.sql)} is a view"
-    elif shape.index:
-        figure = f"{escape_controls(shape.index)} on {column}"
-    elif shape.rows < INDEX_WANTED_FROM:
-        figure = f"none on {column}, nor needed for {shape.rows:,} rows"
+    elif table_shape.index:
+        figure = f"{escape_controls(table_shape.index)} on {column}"
+    elif table_shape.rows < INDEX_WANTED_FROM:
+        figure = f"none on {column}, nor needed for {table_shape.rows:,} rows"
     else:
-        figure = f"none on {column}, for {shape.rows:,} rows"
+        figure = f"none on {column}, for {table_shape.rows:,} rows"
         step = escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({user_id});")
-    return _INDEX.warn_if(step, figure, index=shape.index, is_view=shape.is_view)
+    return _INDEX.warn_if(step, figure, index=table_shape.index, is_view=table_shape.is_view)
 
 
 def _population(population: Population, tables: Tables) -> CheckResult:

@@ -1,4 +1,4 @@
-"""What `doctor` does: inspect everything once, as far as each part lets itself be inspected, and make the checks."""
+"""What `doctor` does: ask database and Replicate once, each as far as it answers, and make the checks from that."""
 
 import time
 from collections.abc import Iterable

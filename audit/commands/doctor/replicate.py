@@ -36,7 +36,7 @@ _TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPL
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One real model, asked as an audit asks it, and what came of it."""
+    """One real model, asked for as an audit does, with what an audit would find."""
 
     record: ModelRecord
     reply: Reply
@@ -45,7 +45,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class ReplicateAnswers(msgspec.Struct, frozen=True):
-    """Everything that Replicate was asked."""
+    """What Replicate answered about account and models."""
 
     host: str
     account: Account | Failed
@@ -63,7 +63,7 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 def replicate_checks(answers: ReplicateAnswers | None, inspection: Inspection) -> list[CheckResult]:
-    """All checks about Replicate but the duration; `answers` is None where token or base URL cannot be used."""
+    """All checks of Replicate but the duration; `answers` is None where token or base URL cannot be used."""
     checks = (_REACHABLE, _TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
     if answers is None:
         return [check.skip("not asked: the token or the base URL is missing or wrong") for check in checks]

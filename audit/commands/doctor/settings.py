@@ -74,7 +74,7 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
     shown = [
         _config_file(ctx),
         _setting(ctx, options.database, _shown_database),
-        _setting(ctx, options.token, shape, "API token"),
+        _setting(ctx, options.token, masked_token, "API token"),
         _setting(ctx, options.base_url, str),
     ]
     given = ctx.params
@@ -155,7 +155,7 @@ def _shown_other(ctx: click.Context, each: Setting, value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def shape(secret: str) -> str:
+def masked_token(secret: str) -> str:
     """As much of a token as may be shown: "set, r8_…, 40 characters"."""
     known = secret.startswith(PREFIX)
     return f"set, {f'{PREFIX}…, ' if known else ''}{len(secret)} characters{'' if known else f', not {PREFIX}…'}"

@@ -1,4 +1,4 @@
-"""The files of a plan: two of SQL beside the run file, for psql, and JSON; and the one reader of the SQL that undoes.
+"""The files of a plan: SQL for psql that applies it and SQL that undoes it, and JSON. The SQL can be read again.
 
 One statement is one line, whatever its values hold; see `update_line`.
 """
@@ -106,7 +106,7 @@ def write_undo(plan: Plan, path: Path, updates: Callable[[], Iterable[RowUpdate]
 
 
 def with_earlier_updates(path: Path, names: Names, updates: Callable[[], Iterable[RowUpdate]]) -> Iterator[RowUpdate]:
-    """`updates`, and what the undo file at `path`, where there is one, does to other rows than they.
+    """`updates`, and those of the undo file at `path`, where there is one, to other rows.
 
     Nobody but psql knows whether an earlier plan was carried out: what takes it back is never lost to a later one.
     """
@@ -119,7 +119,7 @@ def with_earlier_updates(path: Path, names: Names, updates: Callable[[], Iterabl
 
 
 def read_undo_file(path: Path, names: Names) -> Iterator[RowUpdate]:
-    """What an undo file does. Raises SettingsError where it cannot be read, or is not what was written."""
+    """The updates of an undo file. Raises SettingsError where it cannot be read, or is not what was written."""
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
             yield from read_script(lines, str(path), "undo", names)
@@ -147,7 +147,7 @@ def _set_aside(path: Path, run_id: str) -> None:
 def _write_sql(
     plan: Plan, path: Path, purpose: Purpose, updates: Callable[[], Iterable[RowUpdate]], rows: int
 ) -> Path | None:
-    """One of the two files of SQL. One without rows is written only over an older one, which is wrong by now."""
+    """Write one of the two files of SQL. Without rows it is written only over an older one, which is wrong by now."""
     if not rows and not path.exists():
         return None
     header = ScriptHeader(

@@ -51,7 +51,7 @@ _BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.OWNER_DIFFERS_FROM_ACCOUNT: WhyLeftOut.OWNER_DIFFERS_FROM_ACCOUNT,
     Note.RECORDED_MODEL_DIFFERS: WhyLeftOut.RECORDED_MODEL_DIFFERS,
 }
-"""The first that applies is the one that is given."""
+"""In order of precedence."""
 _NOTES_OF_CHANGES = frozenset(
     {
         Note.MISSING_WEIGHTS_URL,
@@ -142,7 +142,7 @@ def _why_left_out(user: AuditedUser, checked_at: datetime, rules: PlanRules) -> 
 
 
 def _as_recorded(recorded: str | None, latest: str) -> str:
-    """`latest` with the model in front where the recorded version has it: products that store that run it so."""
+    """`latest`, with the model in front where the recorded version has it: such products run it in that form."""
     if recorded_hash(recorded) is None:
         return latest
     model, colon, _ = (recorded or "").strip(TRIMMED).rpartition(":")
@@ -150,7 +150,7 @@ def _as_recorded(recorded: str | None, latest: str) -> str:
 
 
 def _weights(user: AuditedUser, rules: PlanRules) -> tuple[Weights, str | None]:
-    """What becomes of the URL, and what it will be. What is no URL is not written into a row, whoever sends it."""
+    """What happens to the weights URL, and the URL after that. What is no URL is never written into a row."""
     recorded = user.record.lora_weights_url
     if Column.LORA_WEIGHTS_URL in rules.missing_columns:
         return "no_column", recorded
@@ -169,7 +169,7 @@ class NotPlanned(StrEnum):
 
 
 class Plan:
-    """What is to be changed, worked out anew from the run file at each call, and the same until something is done."""
+    """The plan for a run file. Every call works it out anew, and gives the same until the journal changes."""
 
     def __init__(self, run_file: RunFile, settings: PlanSettings, now: datetime) -> None:
         """Raises SettingsError where a `--user` means nobody of the run."""
@@ -215,7 +215,7 @@ class Plan:
                 yield outcome
 
     def undo(self) -> Iterator[RowUpdate]:
-        """What takes back all that has been done, may have been done, and would be done."""
+        """What takes back all changes that are done, may be done, and are planned."""
         begun = set[str]()
         for entry in self._entries(ChangeState.DONE, ChangeState.BEGUN):
             if entry.state is ChangeState.BEGUN:  # few: those of a batch
@@ -247,7 +247,7 @@ class Plan:
 
 
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many, of all whom the plan is about."""
+    """The counts of a plan, for JSON."""
 
     needs_sync: int
     """The sum of the next four."""

@@ -20,7 +20,7 @@ BATCH = 100
 
 
 class RowReport(NamedTuple):
-    """One row, for a person."""
+    """What became of one row, for a person."""
 
     model_row_id: str
     user: str | None
@@ -38,7 +38,7 @@ class RowReport(NamedTuple):
 
 @dataclass(slots=True)
 class RepairResult:
-    """How far it has come."""
+    """Counts and errors of a repair, or of undoing one; filled while it goes on."""
 
     total: int = 0
     """Rows that were to be changed."""
@@ -71,7 +71,7 @@ class RepairResult:
 
     @property
     def left(self) -> int:
-        """Rows that were not come to."""
+        """Rows that were not tried."""
         return self.total - self.tried
 
     @property

@@ -1,4 +1,4 @@
-"""The plan of a repair on the terminal: what would be changed, who is left out, the files, how to go on."""
+"""A repair on the terminal: the plan with its files and how to go on, and in the end the result."""
 
 import shlex
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _TITLES: dict[Weights, str] = {
 
 
 def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
-    """Everything but the last line, which names the exit code's meaning; `advise` says where it is and how to go on."""
+    """Show the plan; with `advise` also where its files are and how to go on."""
     info, summary = plan.info, plan.counts.summary
     page.line((f"Plan for {escape_controls(info.database)}", BOLD), f", audited {to_minute(info.started_at)} UTC")
     left_out = f", {summary.left_out:,} user{'s' * (summary.left_out != 1)} left out"
@@ -114,7 +114,7 @@ def _next(plan: WrittenPlan, page: Page) -> None:
 
 
 def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) -> None:
-    """Everything but the last line, which names the exit code's meaning; `go_on` is the command to go on with."""
+    """Show what became of a repair, or of undoing one; `go_on` is the command to go on with."""
     done, skipped = ("changed", _SKIPPED) if applied else ("put back", _NOT_PUT_BACK)
     counts = [
         f"{rows(result.states[ChangeState.DONE])} {done}",

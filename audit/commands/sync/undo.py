@@ -1,4 +1,4 @@
-"""`sync --undo`: carries out an undo file and journals it; and the writer that keeps that file right meanwhile."""
+"""Undoing: `sync --undo` carries out an undo file and journals it; `--apply` keeps that file complete by a writer."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -143,14 +143,14 @@ class UndoFileWriter:
         self._begun = ChangeOutcome(touched=touched)
 
     def keep_planned(self) -> None:
-        """What plans have written there stays as `...-undo-planned.sql`: psql may have carried them out."""
+        """Copy what earlier plans have written there to `...-undo-planned.sql`: psql may have carried them out."""
         if self._path.is_file():
             written = partial(read_undo_file, self._path, self._names)
             both = partial(with_earlier_updates, self._planned_path, self._names, written)
             write_undo(self._plan, self._planned_path, both)
 
     def drop_planned(self) -> None:
-        """Remove that again where all of it has been done by now, and so is in the other file."""
+        """Remove that copy where all of its changes are done by now, and so covered by the undo file."""
         updates = read_undo_file(self._planned_path, self._names)
         if self._planned_path.is_file() and all(self._is_done(update.model_row_id) for update in updates):
             self._planned_path.unlink()

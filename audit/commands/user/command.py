@@ -80,10 +80,10 @@ def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bo
     if isinstance(case, UserCase):
         _print(case, as_json=as_json)
         return case.exit_status
-    if not case.people:
+    if not case.persons:
         raise SettingsError(f"nobody matches {who!r}", _nobody(in_run=in_run))
     _print(case, as_json=as_json)
-    count = f"{len(case.people):,}" + (" or more" if case.more else "")
+    count = f"{len(case.persons):,}" + (" or more" if case.more else "")
     raise SettingsError(f"{who!r} matches {count} users", "Name one of them: sync-audit user USER_ID")
 
 
@@ -107,4 +107,4 @@ def _print(case: "UserCase | Candidates", *, as_json: bool) -> None:
     if isinstance(case, UserCase):
         show(case, page)
     else:
-        show_several(case.people, page, more=case.more)
+        show_several(case.persons, page, more=case.more)

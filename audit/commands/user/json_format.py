@@ -20,7 +20,7 @@ def dumped(case: UserCase | Candidates) -> str:
     if isinstance(case, UserCase):
         rest = {"exit_code": case.exit_status.code, **document(case)}
     else:
-        rest = {"exit_code": USAGE, "matches": case.people, "more_matches": case.more}
+        rest = {"exit_code": USAGE, "matches": case.persons, "more_matches": case.more}
     return json.dumps(msgspec.to_builtins(head | rest), indent=1)
 
 

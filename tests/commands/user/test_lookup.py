@@ -239,7 +239,7 @@ def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(
 def test_who_is_found_in_a_run_file_as_in_the_database(run_file: Path, who: str, count: int) -> None:
     with RunFile.open(run_file) as opened:
         found = look_up_in_run(opened, who)
-    assert (len(found.people) if isinstance(found, Candidates) else 1) >= min(count, 60)
+    assert (len(found.persons) if isinstance(found, Candidates) else 1) >= min(count, 60)
     assert isinstance(found, UserCase) == (count == 1)
 
 
