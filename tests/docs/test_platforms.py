@@ -22,7 +22,6 @@ PROMISED = re.findall(r"^Programming Language :: Python :: (\d\.\d+)$", SETUP["m
 CHOSEN = [ROOT / f"tests/{name}.py" for name in ("docs/test_docs", "commands/merge/test_merge", "demo/test_postgres")]
 """Tests that read packages' metadata, that run whole audits, and that start servers. All others are collected only."""
 
-
 STEPS = f"""
 make demo
 make .venv/.test
@@ -160,6 +159,10 @@ def interpreter(version: str) -> str | None:
 
 def test_the_lowest_promised_python_is_the_one_that_is_required() -> None:
     assert SETUP["options"]["python_requires"] == f">={PROMISED[0]}"
+
+
+def test_the_chosen_tests_exist() -> None:
+    assert [path for path in CHOSEN if not path.is_file()] == []
 
 
 @pytest.mark.slow
