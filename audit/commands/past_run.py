@@ -68,6 +68,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         state=info.ended_as,
         stop_reason=info.stop_reason,
         database=info.database,
+        place=info.place,
         base_url=info.base_url,
         account=info.account,
         order_by=info.order_by,

@@ -19,6 +19,7 @@ from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
+from audit.model.place import Address, address_differences
 from audit.model.replies import TrainingsRead
 from audit.model.run import Choices, Filters, RunInfo
 from audit.model.shard import Shard
@@ -151,7 +152,8 @@ def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) 
     before |= msgspec.structs.asdict(info.filters)
     for each in settings:
         now = ctx.params[each.id]
-        now = now.label if isinstance(now, Database) else now
+        if isinstance(now, Database):
+            now, before["database"] = _now_and_then(now, info, resumed=True)
         if each.resumed == "same" and is_given(ctx, each.id) and now != before[each.id]:
             raise SettingsError(
                 f"{each.named} is {_plain(now)} now, and was {_plain(before[each.id])} in the run to be resumed: two "
@@ -185,9 +187,26 @@ def database_to_repair(ctx: click.Context, info: RunInfo | None) -> Database:
     database = database_of(ctx)
     if info is None:
         return database
-    _refuse_other(options.database.named, database.label, info.database)
+    _refuse_other(options.database.named, *_now_and_then(database, info, resumed=False))
     _check_tables(ctx, info, "in the run", "Use the config file of that run (--config), or start a new run.")
     return replace(database, tables=info.tables)
+
+
+def _now_and_then(database: Database, info: RunInfo, *, resumed: bool) -> tuple[str, str]:
+    """Where `database` is, and where the run of `info` was, as the URLs say it: two equal texts if that is one place.
+
+    A run that is `resumed` connects no more, so the schema too is known from the URL alone; who writes asks the server.
+    """
+    now, then = database.address, info.place
+    if then is None:
+        return database.label, info.database
+    if resumed and now.asked_path != then.asked_path:
+        return f"{now.named} with {_path(now)}", f"{then.named} with {_path(then)}"
+    return (now.named if any(address_differences(then, now)) else then.named), then.named
+
+
+def _path(address: Address) -> str:
+    return f"search path {address.asked_path}" if address.asked_path else "no search path in the URL"
 
 
 def _refuse_other(name: str, now: str, then: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
+from audit.model.place import Place, place_differences
 from audit.model.replies import Account
 from audit.model.run import Filters
 from audit.model.shard import Shard
@@ -29,6 +30,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """As in the JSON report: complete, interrupted or stopped."""
     stop_reason: str | None = None
     database: str
+    place: Place | None = None
+    """Null where that is not known, as in a JSON report."""
     base_url: str
     account: Account | None = None
     order_by: str
@@ -69,8 +72,8 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         yield "Both are the same run: only what was asked again since can differ."
     elif _moment(old.started_at) > _moment(new.started_at):
         yield f"OLD is newer than NEW ({old.started_at}, {new.started_at}): are they the wrong way round?"
-    if old.database != new.database:
-        yield f"The databases differ: {old.database} and {new.database}."
+    if other := _other_database(old, new):
+        yield f"The databases differ: {other}."
     if old.base_url != new.base_url:
         yield f"Replicate was asked at two addresses: {old.base_url} and {new.base_url}."
     if old.account and new.account and old.account != new.account:
@@ -85,6 +88,19 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         yield f"{parts}: who is in one may only be left out of the other."
     elif new.shard:
         yield f"Both are {new.shard.label}: who has another model now may only have gone to another shard, or come."
+
+
+def other_place(one: Place | None, other: Place | None) -> str | None:
+    """Both places and why they are two; None where they are one, or that is not known."""
+    if not one or not other:
+        return None
+    return next((f"{one.full} and {other.full} ({why})" for why in place_differences(one, other)), None)
+
+
+def _other_database(old: ComparedRun, new: ComparedRun) -> str | None:
+    if old.place and new.place:
+        return other_place(old.place, new.place)
+    return f"{old.database} and {new.database}" if old.database != new.database else None
 
 
 def _of_the_earlier(old: ComparedRun) -> Iterator[str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances, Summary
+from audit.model.place import Place
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.shard import Shard, missing_shards_text
 from audit.model.tables import PLAIN, Column, Tables
@@ -76,6 +77,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None = None
     database: str
     """Host and database name, "db.example.com/shop"; never a user or a password."""
+    place: Place | None = None
+    """Null before the database was read, and in files of versions that did not keep it. In no report."""
     base_url: str
     account: Account | None = None
     order_by: OrderBy = "updated_at"

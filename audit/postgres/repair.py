@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 
 from audit.errors import DatabaseError
+from audit.model.place import Place, check_place
 from audit.model.repair import ChangeOutcome, ChangeState, RowUpdate
 from audit.model.tables import Column
 from audit.postgres.columns import Columns, read_columns
@@ -22,6 +23,7 @@ from audit.postgres.connection import (
     translate_errors,
 )
 from audit.postgres.errors import URL_SETTING, is_about_a_row
+from audit.postgres.place import read_place
 from audit.postgres.update import (
     StoredRow,
     batch_parameters,
@@ -53,10 +55,15 @@ class Repairer:
         self._connection: Connection | None = None
         self._columns: Columns | None = None
 
-    async def check(self, columns: Sequence[Column]) -> None:
-        """See that `columns` may be set by this role, here and now. Raises DatabaseError with what would help."""
+    async def check(self, columns: Sequence[Column], place: Place | None) -> None:
+        """See that this is `place`, where that is known, and that `columns` may be set by this role, here and now.
+
+        Raises SettingsError for another place, both named, and DatabaseError with what would help.
+        """
         async with self._transaction() as connection:
             _, models = await read_columns(connection, self._database)
+            if place:
+                check_place(place, await read_place(connection, self._database))
             wanted = [models.table.called(name) for name in columns if name in models]
             row = await connection.fetchrow(_RIGHTS, wanted, models.table.sql)
         assert row  # noqa: S101 - there is no WHERE
@@ -184,12 +191,15 @@ class Repairer:
 
 @asynccontextmanager
 async def repairer(
-    database: Database, *, statement_timeout: float, columns: Sequence[Column]
+    database: Database, *, statement_timeout: float, columns: Sequence[Column], place: Place | None = None
 ) -> AsyncIterator[Repairer]:
-    """The table of `database`; raises DatabaseError where `columns` of it may not be set. The timeout is seconds."""
+    """The table of `database`; raises DatabaseError where `columns` of it may not be set.
+
+    Raises SettingsError where `place` is given and another. The timeout is seconds.
+    """
     table = Repairer(database, statement_timeout)
     try:
-        await table.check(columns)
+        await table.check(columns, place)
         yield table
     finally:
         await table.close()

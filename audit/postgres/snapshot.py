@@ -13,6 +13,7 @@ import asyncpg
 
 from audit.errors import SettingsError
 from audit.model.codes import OrderBy
+from audit.model.place import Place
 from audit.model.run import Filters
 from audit.model.shard import HASHED, Shard
 from audit.model.tables import Column
@@ -27,6 +28,7 @@ from audit.postgres.columns import (
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.place import read_place
 from audit.postgres.url import Database
 
 _AT_ONCE = 1000
@@ -168,6 +170,7 @@ class Snapshot:
 
     population: Population
     missing_columns: tuple[Column, ...]
+    place: Place
     server_version: str
     """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
     _connection: Connection = field(repr=False)
@@ -235,6 +238,7 @@ async def _take(
     return Snapshot(
         population=await population(connection, sql),
         missing_columns=missing_columns(users, models),
+        place=await read_place(connection, database),
         server_version=version,
         _connection=connection,
         _database=database,

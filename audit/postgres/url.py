@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
 from audit.errors import SettingsError
+from audit.model.place import Address
 from audit.model.tables import PLAIN, Tables
 from audit.postgres.service import service_parameters
 
@@ -124,6 +125,15 @@ class Database:
         if len(hosts) > 1 and self.hosts[0] in _SOCKETS:
             hosts = dict.fromkeys(("socket",))
         return f"{','.join(hosts)}/{self.name}"
+
+    @property
+    def address(self) -> Address:
+        """What is compared between runs."""
+        hosts = (host if host.startswith("/") else host.lower() for host in self.hosts)
+        ports = self.ports if len(set(self.ports)) > 1 else self.ports[:1]
+        return Address(
+            host=",".join(hosts), port=",".join(map(str, ports)), database=self.name, asked_path=self.search_path
+        )
 
     @property
     def files(self) -> tuple[tuple[str, str], ...]:

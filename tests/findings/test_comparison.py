@@ -25,7 +25,7 @@ from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account
 from audit.model.run import Filters
-from tests.support.samples import NEW, OLD, finding, record
+from tests.support.samples import NEW, OLD, finding, place, record
 
 EXAMPLES = {
     UserState.UP_TO_DATE: Reason.LATEST_VERSION,
@@ -215,6 +215,11 @@ def run(**changes: object) -> ComparedRun:
         ({"started_at": "2026-03-01T12:00:01Z"}, {}, "OLD is newer than NEW"),
         ({"id": "c"}, {"id": "c"}, "Both are the same run"),
         ({}, {"database": "db/test"}, "databases differ: db/shop and db/test"),
+        (
+            {"place": place()},
+            {"place": place(host="b")},
+            "differ: db.example.com:5432/shop (public.user_models) and",
+        ),
         ({}, {"base_url": "https://eu.example/v1"}, "two addresses"),
         ({}, {"account": Account(type="user", username="evil")}, "two accounts: acme and evil"),
         ({}, {"order_by": "created_at"}, "by updated_at in OLD and by created_at in NEW"),

@@ -7,6 +7,7 @@ import msgspec
 
 from audit.model.codes import Reason
 from audit.model.findings import Finding
+from audit.model.place import Place
 from audit.model.replies import Found, Version
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord, TrainingRow
@@ -49,6 +50,20 @@ def found(*ids: str) -> Found:
 def finding(reason: Reason = Reason.LATEST_VERSION, **fields: Any) -> Finding:
     """A finding with nothing but its reason."""
     return Finding(reason=reason, **fields)
+
+
+def place(**changes: str | None) -> Place:
+    """Where the run of `run_info` was made."""
+    known = Place(
+        host="db.example.com",
+        port="5432",
+        database="shop",
+        users="public.users",
+        user_models="public.user_models",
+        search_path="public",
+        system="7",
+    )
+    return msgspec.structs.replace(known, **changes)
 
 
 def run_info(**changes: Any) -> RunInfo:

@@ -7,6 +7,7 @@ import msgspec
 
 from audit.commands.settings import default_choices
 from audit.errors import SettingsError
+from audit.findings.comparison import other_place
 from audit.model.codes import Format
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Choices, RunInfo, ShardRun
@@ -109,7 +110,15 @@ def _check_finished(shard: ShardInput) -> None:
 
 
 def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
+    if other := other_place(shard.info.place, first.info.place):
+        raise SettingsError(
+            f"{shard.path} is a shard of another audit than {first.path}: the databases are {other}",
+            "Merge shards of one database.",
+        )
+    placed = shard.info.place is not None and first.info.place is not None
     for (what, here), (_, there) in zip(_has_to_agree(shard, allowed), _has_to_agree(first, allowed), strict=True):
+        if placed and what == _DATABASE:  # socket and loopback of one server are one place
+            continue
         if here != there:
             shown = isinstance(here, str) and isinstance(there, str)  # all else is too long, or holds names
             how = f"{what} is {here} in it, and {there} there" if shown else f"{what} is another"
@@ -119,6 +128,7 @@ def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
             )
 
 
+_DATABASE = "the database"
 _ACCOUNT, _BASELINE, _ACCEPTANCES = "the account of the token", "the baseline", "the list of accepted findings"
 _STEPS = {
     _ACCOUNT: "Use tokens of one account; or add --any-account where no model is private, as others cannot see those.",
@@ -130,7 +140,7 @@ _STEPS = {
 def _has_to_agree(shard: ShardInput, allowed: Allowed) -> Iterator[tuple[str, object]]:
     """Name and value of everything that has to be the same in all shards, the gravest first."""
     info = shard.info
-    yield "the database", info.database
+    yield _DATABASE, info.database
     yield "the address of Replicate", info.base_url
     if not allowed.any_account:
         yield _ACCOUNT, info.account.username if info.account else "not known"
@@ -163,6 +173,7 @@ def merged_info(shards: Sequence[ShardInput], run_id: str) -> RunInfo:
     return msgspec.structs.replace(
         shards[0].info,
         id=run_id,
+        place=next((each.info.place for each in shards if each.info.place), None),
         started_at=min((each.info.started_at for each in shards), key=epoch_seconds),
         finished_at=max((each.info.finished_at or each.info.started_at for each in shards), key=epoch_seconds),
         account=accounts.pop() if len(accounts) == 1 else None,

@@ -18,10 +18,12 @@ from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, w
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
+from audit.findings.comparison import other_place
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
+from audit.model.place import Place
 from audit.model.replies import Account, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.times import Clock, utc_now, utc_text
@@ -47,11 +49,12 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     run = _Run(run_file, listener, stop, clock)
     try:
         run_file.save_choices(msgspec.structs.replace(settings.choices, outputs=to_keep(settings.choices.outputs)))
-        if settings.baseline:
-            _copy_baseline(run_file, settings.baseline)
+        earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
             context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
+            if other := other_place(earlier, run_file.info.place):
+                log.warning("the baseline is of another database: %s", other)
             await run.ask(replicate, context, settings.choices.concurrency)
         run.finish()
     except BaseException as error:
@@ -191,8 +194,11 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
     )
 
 
-def _copy_baseline(run_file: RunFile, path: Path) -> None:
-    """Copy what the run at `path` knew of each user into this one. Raises ReportError where it cannot be read."""
+def _copy_baseline(run_file: RunFile, path: Path) -> Place | None:
+    """Copy what the run at `path` knew of each user into this one; returns that run's place, where it is known.
+
+    Raises ReportError where it cannot be read.
+    """
     with run_file.loading_baseline() as add:
         try:
             run = past_run.read(path, add)
@@ -206,6 +212,7 @@ def _copy_baseline(run_file: RunFile, path: Path) -> None:
             )
     baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
     run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
+    return run.place
 
 
 @asynccontextmanager
@@ -249,7 +256,13 @@ async def _load(
             trainings = settings.trainings
             if settings.shard and trainings:  # all shards read the list as far back as one run would
                 trainings = with_since(trainings, await taken.oldest_completed())
-            known = {"account": account, "missing_columns": tuple(taken.missing_columns), "trainings": trainings}
-            run_file.save_info(msgspec.structs.replace(run_file.info, **known))
+            known = msgspec.structs.replace(
+                run_file.info,
+                account=account,
+                missing_columns=tuple(taken.missing_columns),
+                trainings=trainings,
+                place=taken.place,
+            )
+            run_file.save_info(known)
     log.info("%d users with a completed model found", count)
     return context

@@ -66,7 +66,10 @@ class Repair:
         async with connect(target(settings)) as replicate:
             await self._check_account(replicate, stop)
             async with repairer(
-                settings.database, statement_timeout=settings.statement_timeout, columns=self._columns()
+                settings.database,
+                statement_timeout=settings.statement_timeout,
+                columns=self._columns(),
+                place=self._run_file.info.place,
             ) as table:
                 undo_file = UndoFileWriter(self._run_file, self._plan, touched=self._options.touch is not None)
                 undo_file.keep_planned()

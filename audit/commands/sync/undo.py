@@ -91,7 +91,10 @@ class Undo:
         Raises AuditError where not even the first row can be tried.
         """
         result = self._result
-        async with repairer(self._database, statement_timeout=self._timeout, columns=self._file.columns) as table:
+        place = self._run_file.info.place if self._run_file else None
+        async with repairer(
+            self._database, statement_timeout=self._timeout, columns=self._file.columns, place=place
+        ) as table:
             for batch in batches(self._file.updates()):
                 if stop.requested:
                     break

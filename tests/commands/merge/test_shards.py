@@ -24,7 +24,7 @@ from audit.model.findings import Acceptances, Summary
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Baseline, Filters, permanent_gaps
 from tests.support.run_files import population as population_of
-from tests.support.samples import run_info
+from tests.support.samples import place, run_info
 from tests.support.shard_inputs import ACME, ENTRY, FAST, OTHER, RUN_ID, shard, shards
 
 
@@ -71,6 +71,27 @@ def test_a_shard_of_another_audit_is_refused_and_named(number: int, changes: dic
     assert f"{number}.sqlite is a shard of another audit than 1.sqlite: {message}" in str(caught.value)
     assert "ann@example.com" not in str(caught.value)
     assert caught.value.next_step
+
+
+def test_shards_of_two_places_are_refused_and_both_are_named() -> None:
+    other = shard(2, place=place(port="5433"))
+    with pytest.raises(SettingsError) as caught:
+        check([shard(1, place=place()), other, shard(3, place=place())], Allowed(partial=True))
+    assert str(caught.value) == (
+        "2.sqlite is a shard of another audit than 1.sqlite: the databases are db.example.com:5433/shop "
+        "(public.user_models) and db.example.com:5432/shop (public.user_models) (the server is db.example.com:5433 and "
+        "db.example.com:5432)"
+    )
+
+
+def test_shards_read_by_socket_and_by_loopback_of_one_server_are_of_one_place() -> None:
+    inputs = [
+        shard(1, place=place(host="/run/postgresql"), database="socket/shop"),
+        shard(2, place=place(host="127.0.0.1"), database="127.0.0.1/shop"),
+        shard(3, place=place(host="localhost"), database="localhost/shop"),
+    ]
+    check(inputs, Allowed())
+    assert merged_info(inputs, RUN_ID).place == inputs[0].info.place
 
 
 @pytest.mark.parametrize(

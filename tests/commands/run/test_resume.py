@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from audit.commands import cli
@@ -30,7 +31,7 @@ from tests.support.command_lines import resumed
 from tests.support.faults import Chaos, Redirected
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import finished_run_file
-from tests.support.samples import run_info
+from tests.support.samples import place, run_info
 from tests.support.synthetic_users import SyntheticUsers
 
 INFO = run_info(filters=Filters(users=("ann@example.com",), limit=5))
@@ -59,6 +60,24 @@ def test_what_belongs_to_another_audit_is_refused_and_both_are_named(
         resumed(options, ENVIRON | environ, INFO, CHOSEN)
     assert now in str(caught.value)
     assert then in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "now"),
+    [
+        ("postgresql://u:hunter2@db.example.com:5433/shop", "db.example.com:5433/shop"),
+        ("postgresql://u:hunter2@db.example.com/lab", "db.example.com:5432/lab"),
+        ("postgresql://u:hunter2@127.0.0.1/shop", "127.0.0.1:5432/shop"),
+        ("postgresql://u:hunter2@db.example.com/shop?schema=tb", 'db.example.com:5432/shop with search path "tb"'),
+    ],
+)
+def test_another_place_is_refused_without_connecting_and_both_are_named(url: str, now: str) -> None:
+    info = msgspec.structs.replace(INFO, place=place())
+    resumed({"database_url": "postgresql://other@DB.example.com/shop"}, ENVIRON, info, CHOSEN)
+    with pytest.raises(SettingsError, match="two audits do not mix") as caught:
+        resumed({"database_url": url}, ENVIRON, info, CHOSEN)
+    assert f"is {now} now, and was db.example.com:5432/shop" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

@@ -508,8 +508,8 @@ USAGE = {
     "no undo file": (("sync", "--undo", "none.sql", "--yes"), {}, "none.sql cannot be read: no such file"),
     "a run to undo": (("sync", "--undo", "run.sqlite", "--yes"), {}, "run.sqlite cannot be read: it is not text"),
     "the wrong file": (("sync", "--undo", "run-apply.sql", "--yes"), {}, "is no undo file of sync-audit"),
-    "other database": (APPLY, {"DATABASE_URL": "postgresql://h/shop"}, "is h/shop now, and was socket/product"),
-    "other database to undo": (UNDO, {"DATABASE_URL": "postgresql://h/shop"}, "is h/shop now, and was socket/product"),
+    "other database": (APPLY, {"DATABASE_URL": "postgresql://h/shop"}, "is h:5432/shop now, and was /"),
+    "other database to undo": (UNDO, {"DATABASE_URL": "postgresql://h/shop"}, "is h:5432/shop now, and was /"),
     "other Replicate": (APPLY, {"REPLICATE_BASE_URL": "https://example.com"}, "is https://example.com/v1 now"),
     "no token": (APPLY, {"REPLICATE_API_TOKEN": ""}, "REPLICATE_API_TOKEN is not set"),
 }
@@ -522,6 +522,20 @@ def test_what_makes_no_sense_is_a_usage_error_that_says_so(
     ended = Shell(planned, place[0].environ)(*command, **environ)
     assert ended.code == 2
     assert words in ended.err
+
+
+@pytest.mark.parametrize("command", [APPLY, UNDO], ids=["apply", "undo"])
+def test_the_same_tables_in_another_schema_are_another_place(product: Product, command: tuple[str, ...]) -> None:
+    product.sql(
+        "CREATE SCHEMA IF NOT EXISTS tb; CREATE TABLE IF NOT EXISTS tb.users AS TABLE users; "
+        "CREATE TABLE IF NOT EXISTS tb.user_models AS TABLE user_models"
+    )
+    before = product.digest
+    ended = product(*command, DATABASE_URL=f"{product.place.dsn}&schema=tb")
+    assert ended.code == 2
+    assert "(tb.user_models) now, and was" in ended.err
+    assert "the table is public.user" in ended.err
+    assert (product.digest, product.states()) == (before, {})
 
 
 def test_a_database_that_cannot_be_reached_is_said_to_be(product: Product) -> None:
