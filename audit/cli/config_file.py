@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
 
 from audit.errors import SettingsError
-from audit.model.tables import COLUMNS, TABLES, Table, TableName, Tables
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, TrainingState, same_word
 
 LARGEST = 1_000_000
 """Bytes. A larger file is something else."""
@@ -184,8 +184,6 @@ def _document(path: Path) -> Mapping[str, object] | None:
 
 LONGEST = 63
 """Bytes of a name; PostgreSQL cuts longer ones, and might find another table."""
-OTHER_STATUSES = ("pending", "processing", "training", "failed")
-"""Values of training_status that the audit reads as not completed."""
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
 _STEP = "Names are written as in SQL: app.trainings, or with quotes around a part that has a dot in it."
@@ -193,8 +191,8 @@ Raw = Mapping[str, object]
 
 
 def mapping(raw: Raw) -> Tables:
-    """Tables as `raw` calls them: `tables`, `columns` and `completed`. Raises SettingsError, which names the key."""
-    _check_keys(raw, ("tables", "columns", "completed"), "database")
+    """Tables as `raw` calls them, and its words of states. Raises SettingsError, which names the key."""
+    _check_keys(raw, ("tables", "columns", *TrainingState), "database")
     paths = table(raw, "tables", "database.")
     _check_keys(paths, TABLES, "database.tables")
     columns = dict[TableName, dict[str, str]]({name: {} for name in TABLES})
@@ -203,7 +201,9 @@ def mapping(raw: Raw) -> Tables:
             raise SettingsError(f"{key} says again what {name}.{column} is called", "Remove one of the two.")
         columns[name][column] = own
     users, models = (_table(name, paths, columns[name]) for name in TABLES)
-    return Tables(users=users, user_models=models, completed=_completed(raw))
+    words = {state.value: _words(raw, state) for state in TrainingState}
+    _check_words(words)
+    return Tables(users=users, user_models=models, **words)
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
@@ -273,18 +273,37 @@ def _path(value: object, key: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _completed(raw: Raw) -> tuple[str, ...]:
-    value = raw.get("completed", "completed")
+def _words(raw: Raw, state: TrainingState) -> tuple[str, ...]:
+    value = raw.get(state, list(PLAIN.words(state)))
     words = value if isinstance(value, list) else [value]
-    if not words or not all(isinstance(word, str) and word and word.isprintable() for word in words):
+    if not words or not all(isinstance(word, str) and word.strip() and word.isprintable() for word in words):
         raise SettingsError(
-            f"database.completed must be a word or a list of words, not {value!r}",
-            'Write what training_status says of a training that has completed: completed = "succeeded"',
+            f"database.{state} must be a word or a list of words, not {value!r}",
+            f'Write what training_status says of a training that {_MEANS[state]}: {state} = "{_EXAMPLES[state]}"',
         )
-    for word in words:
-        if word in OTHER_STATUSES:
-            raise SettingsError(
-                f"database.completed: {word!r} means another state of a training to the audit",
-                f"{', '.join(OTHER_STATUSES)} cannot mean completed; a view may translate them.",
-            )
     return tuple(dict.fromkeys(words))
+
+
+_MEANS = {
+    TrainingState.COMPLETED: "has completed",
+    TrainingState.IN_PROGRESS: "is in progress",
+    TrainingState.FAILED: "has failed",
+}
+_EXAMPLES = {
+    TrainingState.COMPLETED: "succeeded",
+    TrainingState.IN_PROGRESS: "training",
+    TrainingState.FAILED: "failed",
+}
+
+
+def _check_words(words: Mapping[str, Sequence[str]]) -> None:
+    """Raises SettingsError for a word that would mean two states, as it stands in two lists or in those by default."""
+    for first, second in combinations(words, 2):
+        theirs = set(map(same_word, words[second]))
+        both = next((word for word in words[first] if same_word(word) in theirs), None)
+        if both is not None:
+            default = ", ".join(PLAIN.words(TrainingState(second)))
+            raise SettingsError(
+                f"database.{first} and database.{second} both have the word {both!r}",
+                f"A word means one state. Where the file does not say it, {second} is {default}.",
+            )

@@ -6,17 +6,11 @@ from enum import StrEnum
 import msgspec
 
 from audit.model.codes import OrderBy
-from audit.model.tables import PLAIN
+from audit.model.tables import PLAIN, Tables, TrainingState
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc, to_minute
-from audit.model.users import TRIMMED, TrainingRow
+from audit.model.users import TrainingRow
 
-UNFINISHED = frozenset(("pending", "processing", "training"))
-OTHERS = UNFINISHED | {"failed"}
-"""Known states of a training that has not completed."""
-_MEANT_COMPLETED = frozenset(
-    ("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready")
-)
 _TEXT_LIMIT = 300
 
 
@@ -46,7 +40,7 @@ class RowRules(msgspec.Struct, frozen=True, kw_only=True):
 
     order_by: OrderBy
     include_tests: bool = False
-    completed: tuple[str, ...] = PLAIN.completed
+    tables: Tables = PLAIN
 
 
 def classify_rows(rows: Sequence[TrainingRow], counting_id: str | None, rules: RowRules) -> tuple[ClassifiedRow, ...]:
@@ -58,13 +52,6 @@ def classify_rows(rows: Sequence[TrainingRow], counting_id: str | None, rules: R
     return tuple(_judged(row, counting, rules) for row in rows)
 
 
-def is_near_miss(status: str | None, completed: tuple[str, ...] = PLAIN.completed) -> bool:
-    """Whether a person would read `status` as completed, although it is none of those very words."""
-    if status is None or status in OTHERS or status in completed:
-        return False
-    return status.strip(TRIMMED).casefold() in {*_MEANT_COMPLETED, *(word.casefold() for word in completed)}
-
-
 def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
     """The dates that decide which row is the latest, the first one first."""
     columns: tuple[OrderBy, ...] = (order_by, "updated_at", "completed_at")
@@ -73,9 +60,9 @@ def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
 
 def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> ClassifiedRow:
     status = row.training_status
-    if status not in rules.completed:
-        verdict = RowClass.NEAR_MISS if is_near_miss(status, rules.completed) else RowClass.NOT_COMPLETED
-        return ClassifiedRow(row, verdict, _status(row, verdict, rules.completed))
+    if rules.tables.state(status) is not TrainingState.COMPLETED:
+        verdict = RowClass.NEAR_MISS if rules.tables.is_near_miss(status) else RowClass.NOT_COMPLETED
+        return ClassifiedRow(row, verdict, _status(row, verdict, rules.tables))
     if row.is_test and not rules.include_tests:
         return ClassifiedRow(row, RowClass.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
     if counting is None:
@@ -85,17 +72,17 @@ def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> 
     return ClassifiedRow(row, RowClass.OLDER, _older(row, counting, rules.order_by))
 
 
-def _status(row: TrainingRow, verdict: RowClass, completed: tuple[str, ...]) -> str:
+def _status(row: TrainingRow, verdict: RowClass, tables: Tables) -> str:
     status = row.training_status
     if status is None:
         return "training_status is null"
     shown = shortened(escape_controls(status), _TEXT_LIMIT)
     if verdict is RowClass.NEAR_MISS:
-        return f"training_status is `{shown}`, not {backticked(completed)}, so audit and product miss it"
-    if status not in OTHERS:
+        return f"training_status is `{shown}`, not {backticked(tables.completed)}, so audit and product miss it"
+    if tables.state(status) is None:
         return f"training_status is `{shown}`, which is none of the known ones"
     because = f": {shortened(escape_controls(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
-    return f"training_status is {status}{because}"
+    return f"training_status is {shown}{because}"
 
 
 def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:

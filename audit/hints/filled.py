@@ -9,7 +9,7 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_model
 from audit.model.sql import literal
-from audit.model.tables import COLUMNS, DATES, PLAIN, Table, Tables
+from audit.model.tables import COLUMNS, DATES, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.users import ModelRecord, Population, email_or_id
 
@@ -108,7 +108,7 @@ def population_answers(population: Population, summary: Summary, tables: Tables 
         )
     else:
         first = _affected(summary)
-    return (first, *_left_out(population, tables))
+    return (first, *_unknown(population, tables), *_left_out(population, tables))
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:
@@ -143,6 +143,20 @@ def _affected(summary: Summary) -> Hint:
         why = "Only users who trained again after their version was recorded, or whose record is damaged, fall behind."
     steps = (f"{unknown:,} users could not be judged, so the true number may be higher.",) if unknown else ()
     return Hint(title, why, steps)
+
+
+def _unknown(population: Population, tables: Tables) -> list[Hint]:
+    if not (unknown := tables.unknown(population.training_status)):
+        return []
+    status = escape_controls(tables.user_models.column("training_status"))
+    return [
+        Hint(
+            "Words that the audit does not know",
+            f"Rows whose {status} says something that is in no list of words: {shown_counts(unknown)}. Such a training "
+            "counts neither as completed, nor as in progress, nor as failed.",
+            (f"Say in the config file what each means: {WHERE_WORDS_STAND}.",),
+        )
+    ]
 
 
 def _left_out(population: Population, tables: Tables) -> list[Hint]:

@@ -17,7 +17,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     status: str
-    """starting, processing, succeeded, failed or canceled."""
+    """starting, processing, succeeded, failed, canceled or aborted."""
     model: str | None = None
     """The destination, from `output.version`; null until there is one, and for ever where the training failed."""
     version: str | None = None

@@ -1,10 +1,10 @@
-"""The two tables that the audit reads: their columns, and what the database calls them and a completed training.
+"""The two tables that the audit reads: their columns, and what the database calls them and the states of a training.
 
 A name that is not mapped stands in SQL as it is; one that is mapped is quoted there always, so its case and whatever
 else is in it are kept, and it can be nothing but a name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal, Self, get_args
 
@@ -12,6 +12,8 @@ import msgspec
 
 from audit.model.codes import OrderBy
 from audit.model.sql import literal, quoted
+from audit.model.text import escape_controls, lower_ascii, shortened
+from audit.model.users import TRIMMED
 
 TableName = Literal["users", "user_models"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
@@ -86,12 +88,35 @@ class Table(msgspec.Struct, frozen=True):
         return column if own is None else quoted(own)
 
 
+class TrainingState(StrEnum):
+    """What a word of `training_status` means. Each is a field of `Tables`, and a key of the config file."""
+
+    COMPLETED = "completed"
+    IN_PROGRESS = "in_progress"
+    FAILED = "failed"
+
+
+NULL = "(null)"
+"""What stands for null where rows are counted by `training_status`."""
+WHERE_WORDS_STAND = "[database] completed, in_progress or failed"
+"""Where the config file says what words mean, for a person."""
+_MEANT_COMPLETED = frozenset(
+    ("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready")
+)
+
+
 class Tables(msgspec.Struct, frozen=True, kw_only=True):
-    """Both tables, and which words in `training_status` mean that a training has completed."""
+    """Both tables, and which words in `training_status` mean what.
+
+    Completed is exactly a word of `completed`. The others are compared without blanks around them and without case, A
+    to Z. Nothing but these methods compares a status with a word.
+    """
 
     users: Table = Table("users")
     user_models: Table = Table("user_models")
     completed: tuple[str, ...] = ("completed",)
+    in_progress: tuple[str, ...] = ("starting", "processing", "training", "pending", "queued", "running", "in_progress")
+    failed: tuple[str, ...] = ("failed", "canceled", "cancelled", "aborted", "error")
 
     def __getitem__(self, name: TableName) -> Table:
         return self.users if name == "users" else self.user_models
@@ -99,12 +124,63 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def completed_shown(self) -> str:
         """For a person: "'completed'", "'succeeded' or 'ready'"."""
-        return " or ".join(map(literal, self.completed))
+        return shown_words(self.completed)
 
     def is_completed(self, status: str) -> str:
         """SQL that is true where the expression `status` is one of those words, and null where it is null."""
         words = ", ".join(map(literal, self.completed))
         return f"{status} = {words}" if len(self.completed) == 1 else f"{status} IN ({words})"
+
+    def is_in(self, state: Literal[TrainingState.IN_PROGRESS, TrainingState.FAILED], status: str) -> str:
+        """SQL that is true where the expression `status` means `state`, and null where it is null."""
+        words = ", ".join(map(literal, dict.fromkeys(map(same_word, self.words(state)))))
+        return f'lower(btrim({status}::text, {literal(TRIMMED)}) COLLATE "C") IN ({words})'
+
+    def words(self, state: TrainingState) -> tuple[str, ...]:
+        """Those that mean `state`, as the config file has them."""
+        words: tuple[str, ...] = getattr(self, state.value)
+        return words
+
+    def state(self, status: str | None) -> TrainingState | None:
+        """What `status` means; None for null and for a word that has no meaning, near misses among them."""
+        if status is None or status in self.completed:
+            return None if status is None else TrainingState.COMPLETED
+        word = same_word(status)
+        others = (TrainingState.IN_PROGRESS, TrainingState.FAILED)
+        return next((state for state in others if word in map(same_word, self.words(state))), None)
+
+    def is_near_miss(self, status: str | None) -> bool:
+        """Whether a person would read `status` as completed, although it is none of those very words."""
+        if status is None or self.state(status):
+            return False
+        meant = {*_MEANT_COMPLETED, *(word.casefold() for word in self.completed)}
+        return status.strip(TRIMMED).casefold() in meant
+
+    def unknown(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Of the rows by `training_status` those whose word has no meaning and is no near miss; null is no word."""
+        return {
+            word: count
+            for word, count in counts.items()
+            if word != NULL and not self.state(word) and not self.is_near_miss(word)
+        }
+
+
+def shown_words(words: Iterable[str]) -> str:
+    """For a person, as SQL writes them: "'succeeded' or 'ready'"."""
+    return " or ".join(map(literal, words))
+
+
+def shown_counts(counts: Mapping[str, int]) -> str:
+    """For a person, the first eight, with control characters spelled out: "12 archived, 3 paused"."""
+    words = (shortened(escape_controls(word), 60) if word.strip() else "(blank)" for word in counts)
+    listed = [f"{count:,} {word}" for word, count in zip(words, counts.values(), strict=True)]
+    more = f", and {len(listed) - 8:,} more" if len(listed) > 8 else ""
+    return ", ".join(listed[:8]) + more
+
+
+def same_word(status: str) -> str:
+    """What two words have in common that differ only in blanks around them and in the case of A to Z."""
+    return lower_ascii(status.strip(TRIMMED))
 
 
 PLAIN = Tables()

@@ -1,6 +1,7 @@
 """Text from a database or a server, made safe to look at: what would act on a reader is spelled out instead."""
 
 import re
+import string
 from collections.abc import Iterable
 
 # C0 and C1 controls and DEL move cursors and start escape sequences; bidirectional controls (U+202A..E, U+2066..9,
@@ -8,11 +9,17 @@ from collections.abc import Iterable
 # lone surrogates cannot be encoded.
 _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def escape_controls(text: str) -> str:
     r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
     return text if text.isprintable() else _ACTS.sub(_spell, text)  # most texts are, and the check is ten times faster
+
+
+def lower_ascii(text: str) -> str:
+    """`text` with A to Z in lower case and all else as it is: what PostgreSQL makes of it by the collation "C"."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def shortened(text: str, limit: int) -> str:

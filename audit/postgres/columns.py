@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from audit.errors import DatabaseError
 from audit.model.codes import OrderBy
-from audit.model.tables import COLUMNS, DATES, TABLES, Column, Table, TableName, Tables
+from audit.model.tables import COLUMNS, DATES, TABLES, Column, Table, TableName, Tables, TrainingState
 from audit.postgres.errors import URL_SETTING, row_security_error
 from audit.postgres.url import Database
 
@@ -142,8 +142,9 @@ def users_as_read(users: Columns, models: Columns, persons: str | None = None) -
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
     """`user_models`: texts as text, dates as timestamps in UTC, null where there is no such column.
 
-    Beside the columns there are `person`, which joins a row to its user, `status`, `completed`, `test` (false for all
-    rows with `include_tests`) and `started`, when the training began as far as the row says so.
+    Beside the columns there are `person`, which joins a row to its user, `status`, whether it means `completed`,
+    `in_progress` or `failed`, `test` (false for all rows with `include_tests`) and `started`, when the training began
+    as far as the row says so.
     """
     dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
     person = person_of_model(users, models)
@@ -153,6 +154,8 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
         "id": _ordered(models.sql("id"), models["id"]),
         "status": status,
         "completed": models.tables.is_completed(status),
+        "in_progress": models.tables.is_in(TrainingState.IN_PROGRESS, status),
+        "failed": models.tables.is_in(TrainingState.FAILED, status),
         "test": "false" if include_tests else _truth(models.sql("is_test"), models.get("is_test")),
         **dates,
         "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",

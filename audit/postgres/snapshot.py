@@ -16,7 +16,8 @@ from audit.model.codes import OrderBy
 from audit.model.place import Place
 from audit.model.run import Filters
 from audit.model.shard import HASHED, Shard
-from audit.model.tables import Column
+from audit.model.sql import literal
+from audit.model.tables import NULL, Column
 from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
@@ -61,12 +62,12 @@ IN_SHARD = f"('x' || encode(substr({_HASH}, 1, {HASHED}), 'hex'))::bit({HASHED *
 # A row without any date may be later than the one that counts, and is taken to be.
 _RECORDS = """
 , later AS (
-    SELECT o.person, bool_or(o.status <> 'failed') AS retraining, bool_or(o.status = 'failed') AS failed,
+    SELECT o.person, bool_or(o.in_progress) AS retraining, bool_or(o.failed) AS failed,
         (array_agg(o.failure_reason ORDER BY o.started DESC NULLS LAST, o.id DESC)
-            FILTER (WHERE o.status = 'failed'))[1] AS failure_reason,
+            FILTER (WHERE o.failed))[1] AS failure_reason,
         (array_agg(o.training_id ORDER BY o.started DESC NULLS LAST, o.id DESC))[1] AS training_id
     FROM {models} AS o JOIN chosen AS c ON c.person = o.person
-    WHERE o.status IN ('pending', 'processing', 'training', 'failed') AND NOT o.test
+    WHERE (o.in_progress OR o.failed) AND NOT o.test
         AND (o.started < c.started) IS NOT TRUE
     GROUP BY o.person
 ), shared AS (
@@ -111,8 +112,8 @@ SELECT (SELECT count(*) FROM {users_table}) AS users,
 FROM per_person AS p LEFT JOIN {users} AS u ON u.person = p.person
 """
 _TRAINING_STATUS = """
-SELECT coalesce(m.status, '(null)') AS status, count(*) AS models
-FROM {models} AS m GROUP BY 1 ORDER BY 2 DESC, coalesce(m.status, '(null)') COLLATE "C"
+SELECT coalesce(m.status::text, {null}) AS status, count(*) AS models
+FROM {models} AS m GROUP BY 1 ORDER BY 2 DESC, coalesce(m.status::text, {null}) COLLATE "C"
 """
 
 
@@ -152,6 +153,7 @@ def snapshot_statements(
         "matches": (matches := _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word")),
         "wanted": _WANTED.format(matches=matches),
         "shown": SHARED_SHOWN,
+        "null": literal(NULL),
     }
     counting = _COUNTING.format_map(words)
     return SnapshotStatements(

@@ -14,7 +14,7 @@ import msgspec
 
 from audit.model.repair import RowUpdate
 from audit.model.sql import LITERAL, literal, literal_value
-from audit.model.tables import PLAIN, Column, Tables
+from audit.model.tables import PLAIN, Column, Tables, TrainingState
 from audit.model.text import escape_controls, shortened
 from audit.postgres.columns import Columns, as_iso, is_among
 
@@ -190,7 +190,7 @@ def why_not(update: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) ->
     """Why `update` is not right for `row` of `tables`, for a person."""
     if row is None:
         return "the row is gone"
-    if row.status not in tables.completed:
+    if tables.state(row.status) is not TrainingState.COMPLETED:
         return f"training_status is {_shown(row.status)} now"
     if (row.version, row.weights) == (update.new_version, update.new_weights):
         return ALREADY

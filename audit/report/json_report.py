@@ -12,6 +12,8 @@ from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState
 from audit.model.replies import Evidence, Version
+from audit.model.tables import Tables
+from audit.model.users import Population
 from audit.report.view import ATTENTION, RunView
 
 SCHEMA_VERSION = 1
@@ -90,10 +92,15 @@ def render(view: RunView, out: BinaryIO) -> None:
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "sync-audit", "version": view.run.tool_version},
         "run": _run(view),
-        "population": view.population and fields(view.population, _POPULATION),
+        "population": view.population and _population(view.population, view.run.tables),
         "summary": _summary(view),
     }
     write_document(out, head, {"users": map(user_line, view.users())})
+
+
+def _population(population: Population, tables: Tables) -> dict[str, object]:
+    unknown = tables.unknown(population.training_status)
+    return fields(population, _POPULATION) | ({"unknown_training_status": unknown} if unknown else {})
 
 
 def write_document(

@@ -137,6 +137,11 @@ def _run(view: RunView) -> Iterator[str]:
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
         ("Run", f"`{run.id}`, made by sync-audit {code_in_text(run.tool_version)}"),
         *((label, code_in_text(value, LONG)) for label, value in words.trainings_facts(view)),
+        *(
+            (("Unknown training_status", code_in_text(unknown, LONG)),)
+            if (unknown := words.unknown_statuses(view))
+            else ()
+        ),
     )
     yield "\n### The run\n\n"
     yield from (f"- {label}: {value}\n" for label, value in facts)

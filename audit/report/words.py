@@ -12,6 +12,7 @@ from audit.model.codes import Status
 from audit.model.findings import Acceptance, BaselineState
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
+from audit.model.tables import shown_counts
 from audit.model.times import duration, to_second
 from audit.model.users import ModelRecord
 from audit.report.view import RunView
@@ -144,6 +145,12 @@ def merged_from(run: RunInfo) -> str:
         return ""
     odd = [f"{each.number} {each.state}" for each in run.shards if each.state != "complete"]
     return counted(len(run.shards), "shard") + (f": {', '.join(odd)}" if odd else "")
+
+
+def unknown_statuses(view: RunView) -> str:
+    """Rows by the words of `training_status` that mean nothing to the audit, or ""."""
+    counts = view.population.training_status if view.population else {}
+    return shown_counts(view.run.tables.unknown(counts))
 
 
 UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"

@@ -117,7 +117,11 @@ def settings(ended_out: str) -> dict[str, tuple[object, str]]:
 
 def test_doctor_shows_each_value_and_its_source(shell: Shell) -> None:
     text = 'rate = 3\nretries = 3\ntimeout = 3\norder-by = "created_at"\noutput = ["a.html", "-"]\n'
-    put(shell.folder, "sync-audit.toml", text + '[database]\ncompleted = "ready"\ntables.users = "App.people"')
+    put(
+        shell.folder,
+        "sync-audit.toml",
+        text + '[database]\ncompleted = "ready"\nfailed = ["gone", "error"]\ntables.users = "App.people"',
+    )
     ended = shell("doctor", "--json", "--timeout", "1", SYNC_AUDIT_RETRIES="2")
     found = settings(ended.out)
     assert found["config file"] == ("sync-audit.toml", "found")
@@ -128,6 +132,7 @@ def test_doctor_shows_each_value_and_its_source(shell: Shell) -> None:
     assert found["order by"] == ("created_at", "config sync-audit.toml")
     assert found["tables called"] == ('users = "App"."people"', "config sync-audit.toml")
     assert found["completed called"] == ("'ready'", "config sync-audit.toml")
+    assert found["failed called"] == ("'gone' or 'error'", "config sync-audit.toml")
     problems = [each["figure"] for each in json.loads(ended.out)["checks"] if each["state"] == "fail"]
     assert "sync-audit.toml: --output: -: the format cannot be told from the name" in problems
 

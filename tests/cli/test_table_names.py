@@ -3,10 +3,11 @@
 import tomllib
 
 import pytest
+from msgspec.structs import replace
 
 from audit.cli.config_file import LONGEST, mapping
 from audit.errors import SettingsError
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, Tables
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, Tables, TrainingState
 
 
 def mapped(text: str) -> Tables:
@@ -113,6 +114,46 @@ def test_other_words_may_mean_completed(written: str, words: tuple[str, ...]) ->
 @pytest.mark.parametrize("written", ["[]", '""', "3", "[3]", '"a\\n"', '["failed"]', '"training"'])
 def test_words_that_cannot_mean_completed_are_refused(written: str) -> None:
     assert refusal(f"completed = {written}").startswith("database.completed")
+
+
+@pytest.mark.parametrize("key", ["in_progress", "failed"])
+def test_other_words_may_mean_in_progress_and_failed(key: str) -> None:
+    assert mapped(f'{key} = "Half-way"') == replace(PLAIN, **{key: ("Half-way",)})
+    assert mapped(f'{key} = ["Ü", "half way"]') == replace(PLAIN, **{key: ("Ü", "half way")})
+
+
+@pytest.mark.parametrize("key", ["in_progress", "failed"])
+@pytest.mark.parametrize("written", ["[]", '" "', "3", "[3]", '"a\\n"', "{}"])
+def test_what_is_no_list_of_words_is_refused(key: str, written: str) -> None:
+    assert refusal(f"{key} = {written}").startswith(f"database.{key} must be a word or a list of words")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('completed = "Starting"', "database.completed and database.in_progress both have the word 'Starting'"),
+        ('in_progress = "error"', "database.in_progress and database.failed both have the word 'error'"),
+        (
+            'in_progress = ["a", "b"]\nfailed = [" B"]',
+            "database.in_progress and database.failed both have the word 'b'",
+        ),
+    ],
+)
+def test_a_word_that_would_mean_two_states_is_refused_and_named(text: str, words: str) -> None:
+    assert words in refusal(text)
+
+
+def test_a_word_can_be_moved_from_one_state_to_another() -> None:
+    tables = mapped('completed = "ready"\nin_progress = "error"\nfailed = "running"')
+    states = {word: tables.state(word) for word in ("ready", "Error", " running\n", "failed", "Ready", None)}
+    assert states == {
+        "ready": TrainingState.COMPLETED,
+        "Error": TrainingState.IN_PROGRESS,
+        " running\n": TrainingState.FAILED,
+        "failed": None,
+        "Ready": None,
+        None: None,
+    }
 
 
 def test_every_column_can_be_mapped() -> None:

@@ -7,13 +7,12 @@ from itertools import chain
 import click
 
 from audit.cli import options
-from audit.cli.config_file import OTHER_STATUSES
 from audit.cli.settings import Resumed, Setting, all_commands, refusals, top_level
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
 from audit.hints.explain import EXPLANATIONS, Explanation
 from audit.model import exit_status
-from audit.model.tables import COLUMNS, TABLES, Column
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Column, TrainingState
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from tests import ROOT
 from tests.docs import licences, schema_fields
@@ -141,8 +140,13 @@ def _settings() -> Iterator[str]:
     ):
         yield f"Keys of {name}:\n"
         yield from table(("key", "value"), ((f"`{key}`", _wanted(each)) for key, each in keys.items()))
-    yield "`[database]` has `completed`, a word or a list of words that mean a finished training (but none of"
-    yield f"{', '.join(f'`{word}`' for word in OTHER_STATUSES)}). `[database.tables]` has {_named(TABLES)}."
+    yield "`[database]` has the words of `training_status`, for each state of a training a word or a list of words. No"
+    yield "word may be in two. `completed` is compared exactly, the others without case (A to Z) and blanks around:\n"
+    yield from table(
+        ("key", "default"),
+        ((f"`{state}`", ", ".join(f"`{word}`" for word in PLAIN.words(state))) for state in TrainingState),
+    )
+    yield f"`[database.tables]` has {_named(TABLES)}."
     yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"
     yield "`[database.columns.users]` and `[database.columns.user_models]`:\n"
     yield from table(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from audit.findings.rows import RowClass, RowRules, classify_rows, is_near_miss
+from audit.findings.rows import RowClass, RowRules, classify_rows
 from audit.model.codes import OrderBy
+from audit.model.tables import PLAIN, Tables
 from tests.support.samples import training_row
 
 COUNTING = training_row(model_row_id="10", updated_at="2026-05-01T10:00:00Z", completed_at="2026-05-01T09:00:00Z")
@@ -101,6 +102,8 @@ def test_two_dates_that_look_alike_are_shown_whole() -> None:
         pytest.param({"training_status": "succeeded"}, RowClass.NEAR_MISS, "`succeeded`, not", id="succeeded"),
         pytest.param({"training_status": " completed\n"}, RowClass.NEAR_MISS, "` completed\\n`", id="white space"),
         pytest.param({"training_status": "archived"}, RowClass.NOT_COMPLETED, "none of the known", id="unknown"),
+        pytest.param({"training_status": "Aborted"}, RowClass.NOT_COMPLETED, "status is Aborted", id="aborted"),
+        pytest.param({"training_status": "queued\t"}, RowClass.NOT_COMPLETED, "status is queued\\t", id="queued"),
         pytest.param({"training_status": None}, RowClass.NOT_COMPLETED, "is null", id="null"),
         pytest.param(
             {"training_status": "failed", "is_test": True}, RowClass.NOT_COMPLETED, "is failed", id="failed test row"
@@ -126,11 +129,11 @@ def test_completed_rows_of_somebody_who_is_no_user_count_for_nothing() -> None:
 
 @pytest.mark.parametrize("status", ["completed", "failed", "pending", "completing", "", None])
 def test_only_other_spellings_of_completed_are_near_misses(status: str | None) -> None:
-    assert not is_near_miss(status)
+    assert not PLAIN.is_near_miss(status)
 
 
 def test_other_words_may_mean_completed_and_the_usual_one_is_then_a_near_miss() -> None:
-    rules = RowRules(order_by="updated_at", completed=("ready", "done"))
+    rules = RowRules(order_by="updated_at", tables=Tables(completed=("ready", "done")))
     rows = tuple(
         training_row(model_row_id=status, training_status=status) for status in ("ready", "completed", "Ready")
     )

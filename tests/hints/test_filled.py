@@ -163,6 +163,15 @@ def test_where_nobody_shows_up_the_near_misses_are_named() -> None:
     assert "4 Completed, 2 succe\\x1beded" in answer.steps[0]
 
 
+def test_words_that_mean_nothing_are_named_with_the_place_to_say_what_they_mean() -> None:
+    some = population(training_status={"completed": 7, "archived": 1200, "h\x1bidden": 2})
+    unknown = population_answers(some, summary(up_to_date=10), Tables(failed=("gone",)))[1]
+    assert "1,200 archived, 2 h\\x1bidden" in unknown.meaning
+    assert unknown.steps == ("Say in the config file what each means: [database] completed, in_progress or failed.",)
+    known = Tables(in_progress=("Archived",), failed=("h\x1bidden",))
+    assert len(population_answers(some, summary(up_to_date=10), known)) == 1
+
+
 def test_an_empty_table_is_said_to_be_empty() -> None:
     nobody = population(users=3, users_with_completed_model=0, completed_models=0, training_status={})
     assert "there are no rows at all" in population_answers(nobody, summary())[0].steps[0]

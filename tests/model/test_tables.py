@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from audit.demo.database import load
@@ -13,7 +14,7 @@ from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError
 from audit.model.run import Filters
 from audit.model.sql import literal, quoted
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, TrainingState
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import Database, parse_database_url
 from tests.support import psql
@@ -236,6 +237,30 @@ async def test_a_name_is_nothing_but_a_name_and_a_word_nothing_but_a_word(postgr
             assert not await connection.fetchval(f"SELECT {words.is_completed('$1::text')}", f"{text} ")
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "\u0130n", "K", "Ä", "a b"])
+async def test_postgresql_finds_words_of_states_as_the_program_does(postgres_server: str, text: str) -> None:
+    connection = await asyncpg.connect(postgres_server)
+    try:
+        for state in (TrainingState.IN_PROGRESS, TrainingState.FAILED):
+            words = msgspec.structs.replace(PLAIN, **{state.value: (text, "Other")})
+            for status in (text, f"\t{text}\n", text.upper(), text.lower(), "OTHER", "others", "", f"\u00a0{text}"):
+                if "\0" not in status:
+                    found = await connection.fetchval(f"SELECT {words.is_in(state, '$1::text')}", status)
+                    assert found == (words.state(status) is state), status
+            assert await connection.fetchval(f"SELECT {words.is_in(state, 'NULL')}") is None
+    finally:
+        await connection.close()
+
+
+def test_a_run_file_without_words_of_states_has_those_by_default() -> None:
+    assert msgspec.json.decode(b'{"completed":["ready"]}', type=Tables) == Tables(completed=("ready",))
+
+
+def test_words_that_mean_nothing_are_told_from_near_misses_and_null() -> None:
+    counts = {"completed": 9, "Failed": 1, "Completed": 2, "archived": 3, "(null)": 4, "": 5, "starting": 6}
+    assert PLAIN.unknown(counts) == {"archived": 3, "": 5}
 
 
 def test_names_that_are_not_mapped_are_not_quoted() -> None:

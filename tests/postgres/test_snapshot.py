@@ -7,7 +7,7 @@ import pytest
 
 from audit.errors import SettingsError
 from audit.model.run import Filters
-from audit.model.tables import Column
+from audit.model.tables import PLAIN, Column
 from audit.model.users import SHARED_SHOWN, ModelRecord
 from audit.postgres.snapshot import _AT_ONCE, snapshot
 from audit.postgres.url import parse_database_url
@@ -178,6 +178,44 @@ async def test_columns_of_unexpected_types_are_read_as_text(tables: str) -> None
     assert (record.lora_scale, record.replicate_model_id) == ("0.9", "acme/anna")
     assert (record.model_row_id, record.older_completed, record.later_training_failed) == ("3", 1, True)
     assert (population.test_models_left_out, population.training_status) == (1, {"completed": 3, "failed": 1})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text",
+        "varchar(20)",
+        "char(20)",
+        "state",
+        "word",
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "retraining", "failed"),
+    [
+        ("starting", True, False),
+        ("Queued", True, False),
+        (" running", True, False),
+        ("aborted", False, True),
+        ("CANCELED", False, True),
+        ("archived", False, False),
+    ],
+)
+async def test_words_of_states_are_found_whatever_the_column_s_type(
+    tables: str, kind: str, status: str, *, retraining: bool, failed: bool
+) -> None:
+    await execute(
+        tables,
+        "CREATE TYPE state AS ENUM ('completed', 'starting', 'Queued', ' running', 'aborted', 'CANCELED', 'archived')",
+        "CREATE DOMAIN word AS text",
+        f"ALTER TABLE user_models ALTER training_status TYPE {kind} USING training_status::{kind}",
+    )
+    await insert(tables, "user_models", [model(), model(training_status=status, failure_reason="no face")])
+    [record], population = await read(tables)
+    assert (record.retraining_in_progress, record.later_training_failed) == (retraining, failed)
+    assert record.later_failure_reason == ("no face" if failed else None)
+    assert record.later_training_id == ("t1" if retraining or failed else None)
+    assert PLAIN.unknown(population.training_status) == ({} if retraining or failed else {status: 1})
 
 
 OPTIONAL = tuple(column for column in Column if column.lost)

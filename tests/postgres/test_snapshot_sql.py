@@ -17,7 +17,19 @@ from tests.support.database_rows import execute, insert, read
 # Few values, so that rows meet: equal dates, no date at all, blanks, and models that several users name.
 DATES = st.sampled_from([None, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500000Z", "2026-06-01T12:00:00Z"])
 MODEL_IDS = [None, "", " \t\n\r\f\v", "\u00a0", "acme/a", " acme/a\n", "acme/A", "\u00a0acme/a"]
-STATES = ["completed", "completed", "completed", "failed", "training", "pending", "processing", "succeeded", None]
+STATES = [
+    *(["completed"] * 4),
+    "failed",
+    "Training",
+    "pending",
+    "starting\n",
+    " ABORTED",
+    "fa\u0130led",
+    "succeeded",
+    None,
+]
+IN_PROGRESS = ("starting", "training", "pending")
+FAILED = ("failed", "aborted")
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,11 @@ class Obvious:
 
         found = []
         for row in self.rows:
-            if row.user_id == chosen.user_id and row.training_status in states and self.counts(row):
+            if (
+                row.user_id == chosen.user_id
+                and (row.training_status or "").strip(TRIMMED).lower() in states
+                and self.counts(row)
+            ):
                 mine, its = started(row), started(chosen)
                 if mine is None or its is None or not mine < its:
                     found.append(row)
@@ -106,7 +122,7 @@ class Obvious:
     def record(self, user: User, everybodys: dict[str, Model]) -> ModelRecord:
         row = everybodys[user.id]
         completed = self.completed(user.id)
-        failed = self.later(row, "failed")
+        failed = self.later(row, *FAILED)
         others = []
         for other, its in everybodys.items():
             same = (its.replicate_model_id or "").strip(TRIMMED) == (row.replicate_model_id or "").strip(TRIMMED)
@@ -124,7 +140,7 @@ class Obvious:
             completed_at=row.completed_at,
             older_completed=len(completed) - 1,
             undated_rows=sum(getattr(r, self.order_by) is None for r in completed),
-            retraining_in_progress=bool(self.later(row, "pending", "processing", "training")),
+            retraining_in_progress=bool(self.later(row, *IN_PROGRESS)),
             later_training_failed=bool(failed),
             later_failure_reason=failed[0].failure_reason if failed else None,
             shared_with=tuple(sorted(others)[:SHARED_SHOWN]),

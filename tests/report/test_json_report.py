@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 import audit.report
 from audit.model.codes import Note, OrderBy, Reason, Status
@@ -129,6 +130,14 @@ def test_totals_are_the_sum_of_the_users() -> None:
     assert summary["total"] == sum(summary[status] for status in Status) == sum(summary["reasons"].values())
     assert summary["total"] == len(report["users"])
     assert report["population"]["training_status"] == POPULATION.training_status
+
+
+def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_any() -> None:
+    population = replace(POPULATION, training_status={"completed": 5, "Queued": 1, "archived": 3, "(null)": 1})
+    report = json.loads(rendered(SampleRun([], population=population)))
+    jsonschema.validate(report, SCHEMA)
+    assert report["population"]["unknown_training_status"] == {"archived": 3}
+    assert "unknown_training_status" not in json.loads(rendered(SampleRun([])))["population"]
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:

@@ -10,6 +10,7 @@ import html5lib
 import pytest
 from cmarkgfm.cmark import Options  # type: ignore[import-untyped]  # it has no types
 from hypothesis import given, strategies
+from msgspec.structs import replace
 
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Note, Reason, Status
@@ -22,6 +23,7 @@ from audit.report.view import RunView
 from audit.report.words import SHORT, STATUS_TITLES
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import (
+    POPULATION,
     SampleRun,
     anna,
     compared,
@@ -186,6 +188,12 @@ def test_with_a_baseline_each_row_says_whether_it_is_new() -> None:
     assert said in [all_text(each) for each in tree.iter("p")]
     rows = tables(tree)["Needs a sync (2)"]
     assert [row[4] for row in rows] == ["New. Outdated version", "Known. Outdated version"]
+
+
+def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_any() -> None:
+    population = replace(POPULATION, training_status={"completed": 5, "archived": 1200, "": 1})
+    assert "- Unknown training_status: `1,200 archived, 1 (blank)`\n" in raw(SampleRun([], population=population))
+    assert "Unknown training_status" not in raw(SampleRun([]))
 
 
 def test_nobody_at_all_is_an_answer_too() -> None:

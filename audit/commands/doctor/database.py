@@ -1,8 +1,7 @@
 """What `doctor` concludes from the database: server, tables, and why nobody shows up. Pure."""
 
 from audit.commands.doctor.checks import Check, CheckResult, CheckState, Group
-from audit.findings.rows import OTHERS, is_near_miss
-from audit.model.tables import PLAIN, Column, Tables
+from audit.model.tables import NULL, PLAIN, WHERE_WORDS_STAND, Column, Tables, shown_counts
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import milliseconds
 from audit.model.users import Population
@@ -56,7 +55,7 @@ def user_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckRes
     population = users.population
     return [
         _population(population, tables),
-        _statuses(population, tables.completed),
+        _statuses(population, tables),
         _model_ids(users),
         _test_rows(population),
     ]
@@ -170,24 +169,26 @@ def _population(population: Population, tables: Tables) -> CheckResult:
     )
 
 
-def _statuses(population: Population, completed: tuple[str, ...]) -> CheckResult:
+def _statuses(population: Population, tables: Tables) -> CheckResult:
     counts = population.training_status
-    near = {name: count for name, count in counts.items() if is_near_miss(name, completed)}
-    strange = [name for name in counts if name not in {*OTHERS, *completed, *near}]
+    near = {name: count for name, count in counts.items() if tables.is_near_miss(name)}
+    unknown = tables.unknown(counts)
     listed = ", ".join(f"{count:,} {name}" for name, count in list(counts.items())[:8]) or "no rows"
-    step = ""
+    steps = []
     if near:
         words = ", ".join(near)
-        step = (
-            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(completed)}, exactly "
-            "so, counts. Or, where they do mean that, say so in the config file: [database] completed."
+        steps.append(
+            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(tables.completed)}, "
+            "exactly so, counts. Or, where they do mean that, say so in the config file: [database] completed."
         )
+    if unknown:
+        steps.append(f"Say in the config file, {WHERE_WORDS_STAND}, what these mean: {shown_counts(unknown)}.")
     return _STATUSES.warn_if(
-        shortened(escape_controls(step), 300),
+        " ".join(shortened(escape_controls(step), 300) for step in steps),
         shortened(escape_controls(listed), 300),
         training_status=counts,
         near_misses=near,
-        unknown=strange,
+        unknown=[name for name in counts if name in {*unknown, NULL}],
     )
 
 

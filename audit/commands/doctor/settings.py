@@ -29,7 +29,7 @@ from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
 from audit.model.shard import Shard
 from audit.model.sql import quoted
-from audit.model.tables import PLAIN, Tables
+from audit.model.tables import PLAIN, Tables, TrainingState, shown_words
 from audit.model.text import escape_controls
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
@@ -162,14 +162,14 @@ def masked_token(secret: str) -> str:
 
 
 def _mapped(tables: Tables, where: str) -> Iterator[CheckResult]:
-    """What is called otherwise, or stands for completed."""
+    """What is called otherwise, and the words of states that are other ones than by default."""
     both = (tables.users, tables.user_models)
     columns = [f"{table.name}.{column} = {quoted(own)}" for table in both for column, own in table.mapped]
-    words = [tables.completed_shown] if tables.completed != PLAIN.completed else []
+    words = ((state, tables.words(state)) for state in TrainingState if tables.words(state) != PLAIN.words(state))
     for name, listed in (
         ("tables", [f"{table.name} = {table.sql}" for table in both if table.path]),
         ("columns", columns),
-        ("completed", words),
+        *((state.value, [shown_words(own)]) for state, own in words),
     ):
         if listed:
             yield _shown(f"{name} called", ", ".join(listed), None, "config", where)

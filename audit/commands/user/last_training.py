@@ -5,12 +5,13 @@ from enum import StrEnum
 import msgspec
 
 from audit.commands.user.case import UserCase
-from audit.findings.rows import UNFINISHED, ClassifiedRow, RowClass
+from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
 from audit.model.replies import Training
+from audit.model.tables import WHERE_WORDS_STAND, TrainingState
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc, to_minute
 
@@ -115,14 +116,20 @@ def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
         went = f"its training {_WENT[training.status]}{_cause(training.error)}"
         says = f"{name} says {status}; Replicate says that {went}."
         return TrainingOutcome.HAD_ISSUES, says + _unrecorded_besides(case)
-    if row.training_status in UNFINISHED:
+    state = case.tables.state(row.training_status)
+    if state is not TrainingState.FAILED:
         says = f"says {_short(training.status)} too" if training else "cannot say more of it"
-        return TrainingOutcome.IN_PROGRESS, f"{name} says {status}; Replicate {says}.{_unrecorded_besides(case)}"
+        if state is None:
+            says = says.removesuffix(" too")
+            status += f", which is none of the words in {WHERE_WORDS_STAND} of the config file"
+        going_on = state is TrainingState.IN_PROGRESS or training is not None
+        outcome = TrainingOutcome.IN_PROGRESS if going_on else TrainingOutcome.UNKNOWN
+        return outcome, f"{name} says {status}; Replicate {says}.{_unrecorded_besides(case)}"
     says = f"{name} says {status}{_cause(row.failure_reason)}."
     return TrainingOutcome.HAD_ISSUES, says + _unrecorded_besides(case)
 
 
-_WENT = {"failed": "failed", "canceled": "was canceled"}
+_WENT = {"failed": "failed", "canceled": "was canceled", "aborted": "was aborted"}
 
 
 def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:

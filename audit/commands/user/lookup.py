@@ -46,7 +46,7 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
     if isinstance(found, Candidates):
         return found
     record = found.record
-    rules = RowRules(order_by=settings.order_by, include_tests=filters.include_tests, completed=tables.completed)
+    rules = RowRules(order_by=settings.order_by, include_tests=filters.include_tests, tables=tables)
     case = UserCase(
         source=settings.database.label,
         person=found.person,

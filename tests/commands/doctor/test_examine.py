@@ -158,6 +158,17 @@ async def test_nobody_with_a_completed_model_is_a_failure_that_names_the_near_mi
     assert "Completed" in check(diagnosis, "training_status").next_step
 
 
+async def test_words_that_mean_nothing_are_named(tables: str) -> None:
+    rows = [model(training_status=status) for status in ("completed", "Starting", "archived", "Completed", None)]
+    await insert(tables, "user_models", rows)
+    statuses = check(await diagnose(tables, None), "training_status")
+    assert statuses.state is CheckState.WARN
+    assert statuses.next_step.endswith(
+        "Say in the config file, [database] completed, in_progress or failed, what these mean: 1 archived."
+    )
+    assert set(statuses.data["unknown"]) == {"(null)", "archived"}
+
+
 async def test_control_characters_in_statuses_and_ids_are_spelled_out(tables: str) -> None:
     await insert(tables, "user_models", [model(training_status="bad\x1b[2J"), model(replicate_model_id="a\u202eb")])
     diagnosis = await diagnose(tables, None)

@@ -12,6 +12,7 @@ from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Failed, Found, Lineage, Missing, Training, Version
+from audit.model.tables import Tables
 from audit.model.users import Person, TrainingRow
 from tests.support.samples import NEW, OLD, digest, record, training_row
 
@@ -77,6 +78,45 @@ CASES = [
         TrainingOutcome.HAD_ISSUES,
         "was canceled.",
         id="canceled on Replicate",
+    ),
+    pytest.param(
+        known(later(training_status="Canceled"), recorded=NEW),
+        TrainingOutcome.HAD_ISSUES,
+        "says Canceled.",
+        id="canceled",
+    ),
+    pytest.param(
+        known(later(training_status="aborted"), recorded=NEW), TrainingOutcome.HAD_ISSUES, "says aborted.", id="aborted"
+    ),
+    pytest.param(
+        known(later(training_status="training"), recorded=NEW, trainings=replied("aborted")),
+        TrainingOutcome.HAD_ISSUES,
+        "was aborted.",
+        id="aborted on Replicate",
+    ),
+    pytest.param(
+        known(later(training_status="starting"), recorded=NEW),
+        TrainingOutcome.IN_PROGRESS,
+        "says starting;",
+        id="starting",
+    ),
+    pytest.param(
+        known(later(training_status="archived"), recorded=NEW),
+        TrainingOutcome.UNKNOWN,
+        "none of the words in [database] completed, in_progress or failed of the config file; Replicate cannot say",
+        id="a word that means nothing",
+    ),
+    pytest.param(
+        known(later(training_status="archived"), recorded=NEW, trainings=replied("processing")),
+        TrainingOutcome.IN_PROGRESS,
+        "Replicate says processing.",
+        id="a word that means nothing, and Replicate says it is running",
+    ),
+    pytest.param(
+        known(later(training_status="archived"), recorded=NEW, tables=Tables(failed=("archived",))),
+        TrainingOutcome.HAD_ISSUES,
+        "says archived.",
+        id="failed in the words of the config file",
     ),
     pytest.param(
         known(later(training_status="failed", created_at="2026-04-01T00:00:00Z")),
@@ -226,6 +266,7 @@ def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: s
             {"status": "failed", "error": "no face"}, TrainingOutcome.HAD_ISSUES, "failed: no face.", id="failed"
         ),
         pytest.param({"status": "canceled"}, TrainingOutcome.HAD_ISSUES, "was canceled.", id="canceled"),
+        pytest.param({"status": "aborted"}, TrainingOutcome.HAD_ISSUES, "was aborted.", id="aborted"),
         pytest.param({"status": "processing"}, TrainingOutcome.IN_PROGRESS, "was processing when", id="running"),
         pytest.param(
             {"status": "succeeded", "version": NEW}, TrainingOutcome.RECORDED, "made the recorded", id="recorded"
