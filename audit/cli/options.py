@@ -126,6 +126,14 @@ def _database(url: str) -> "Database":
     return parse_database_url(url)
 
 
+def _moved_from(text: str) -> str:
+    from audit.model.place import is_named
+
+    if not is_named(text.strip()):  # never shown: it may be a URL with a password
+        raise SettingsError("must be HOST:PORT/DATABASE", "For example db.example.com:5432/shop.")
+    return text.strip()
+
+
 def _base_url(url: str) -> str:
     from audit.replicate.url import checked_base_url
 
@@ -175,6 +183,13 @@ database = Setting(
     ),
     resumed="same",
     help="PostgreSQL to audit.",
+)
+moved_from = Setting(
+    "--moved-from",
+    metavar="HOST:PORT/DATABASE",
+    type=_moved_from,
+    refused="it is about one run: write --moved-from on the command line",
+    help="The run was made there, and its database has moved since: to another server, port or name.",
 )
 users = Setting(
     "--user",
@@ -375,7 +390,10 @@ github = Setting(
 )
 
 RUN = {
-    "What is audited": (database, users, limit, shard, order_by, include_tests, baseline, accept, no_accept, resume),
+    "What is audited": (
+        *(database, users, limit, shard, order_by, include_tests),
+        *(baseline, accept, no_accept, resume, moved_from),
+    ),
     "How it is found out": (
         *(token, base_url, mode, verify_sample, trainings, trainings_since),
         *(concurrency, rate, timeout, retries, statement_timeout),

@@ -19,7 +19,7 @@ from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
-from audit.model.place import Address, address_differences
+from audit.model.place import Address, check_place
 from audit.model.replies import TrainingsRead
 from audit.model.run import Choices, Filters, RunInfo
 from audit.model.shard import Shard
@@ -48,6 +48,8 @@ class ResumeSettings:
     """Null without a file of them."""
     replaces_acceptances: bool = False
     """Whether `acceptances` take the place of those of the run."""
+    moved_from: str | None = None
+    """HOST:PORT/DATABASE of the run, where its database is said to have moved."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -105,6 +107,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
     for each in chain.from_iterable(options.RUN.values()):
         each.look_up(ctx)
     check(ctx)
+    refuse(ctx, [options.moved_from], "without --resume: a run that is begun is made where it finds the database")
     given = ctx.params
     shard, baseline = given["shard"], given["baseline"]
     if shard and given["limit"] is not None:
@@ -148,13 +151,14 @@ def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) 
         "in the run to be resumed: two audits do not mix",
         "Use the config file of that run (--config) or none (--no-config), or start a new run without --resume.",
     )
-    before = {"database": info.database, "base_url": info.base_url, "order_by": info.order_by, "shard": info.shard}
+    _check_resumed_database(ctx, info)
+    before = {"base_url": info.base_url, "order_by": info.order_by, "shard": info.shard}
     before |= msgspec.structs.asdict(info.filters)
     for each in settings:
+        if each.resumed != "same" or each is options.database or not is_given(ctx, each.id):
+            continue
         now = ctx.params[each.id]
-        if isinstance(now, Database):
-            now, before["database"] = _now_and_then(now, info, resumed=True)
-        if each.resumed == "same" and is_given(ctx, each.id) and now != before[each.id]:
+        if now != before[each.id]:
             raise SettingsError(
                 f"{each.named} is {_plain(now)} now, and was {_plain(before[each.id])} in the run to be resumed: two "
                 "audits do not mix",
@@ -162,7 +166,12 @@ def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) 
             )
     choices = chosen(ctx, choices)
     check_fail_on(ctx, choices.fail_on, compared=info.baseline is not None)
-    return ResumeSettings(**_asking(ctx, info.base_url), choices=choices, redact=ctx.params["redact"])
+    return ResumeSettings(
+        **_asking(ctx, info.base_url),
+        choices=choices,
+        redact=ctx.params["redact"],
+        moved_from=ctx.params["moved_from"],
+    )
 
 
 def repair_settings(ctx: click.Context, info: RunInfo, choices: Choices | None, run_file: Path) -> RunSettings:
@@ -175,6 +184,7 @@ def repair_settings(ctx: click.Context, info: RunInfo, choices: Choices | None, 
         **_asking(ctx, info.base_url),
         database=database_to_repair(ctx, info),
         choices=chosen(ctx, choices),
+        moved_from=ctx.params["moved_from"],
         run_file=run_file,
         statement_timeout=ctx.params["statement_timeout"],
         order_by=info.order_by,
@@ -184,25 +194,28 @@ def repair_settings(ctx: click.Context, info: RunInfo, choices: Choices | None, 
 
 def database_to_repair(ctx: click.Context, info: RunInfo | None) -> Database:
     """The database to be written to: the one of `info`, where that is known, with its names. Raises SettingsError."""
-    database = database_of(ctx)
+    database, moved_from = database_of(ctx), ctx.params["moved_from"]
     if info is None:
+        if moved_from is not None:
+            raise SettingsError("--moved-from needs the run file beside the undo file, and there is none")
         return database
-    _refuse_other(options.database.named, *_now_and_then(database, info, resumed=False))
+    check_place(info.address, database.address, moved_from)
     _check_tables(ctx, info, "in the run", "Use the config file of that run (--config), or start a new run.")
     return replace(database, tables=info.tables)
 
 
-def _now_and_then(database: Database, info: RunInfo, *, resumed: bool) -> tuple[str, str]:
-    """Where `database` is, and where the run of `info` was, as the URLs say it: two equal texts if that is one place.
-
-    A run that is `resumed` connects no more, so the schema too is known from the URL alone; who writes asks the server.
-    """
-    now, then = database.address, info.place
-    if then is None:
-        return database.label, info.database
-    if resumed and now.asked_path != then.asked_path:
-        return f"{now.named} with {_path(now)}", f"{then.named} with {_path(then)}"
-    return (now.named if any(address_differences(then, now)) else then.named), then.named
+def _check_resumed_database(ctx: click.Context, info: RunInfo) -> None:
+    """Nothing connects to it any more, so the tables too are known from the URL alone, where one is given."""
+    given, moved_from = is_given(ctx, options.database.id), ctx.params["moved_from"]
+    then = info.address
+    now: Address = ctx.params[options.database.id].address if given else then
+    check_place(then, now, moved_from, to_write=False)
+    if info.place and given and now.asked_path != then.asked_path:
+        raise SettingsError(
+            f"{options.database.named} is {now.named} with {_path(now)} now, and was {then.named} with {_path(then)} "
+            "in the run to be resumed: two audits do not mix",
+            f"Leave {options.database.named} out to finish that run, or start a new one without --resume.",
+        )
 
 
 def _path(address: Address) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances, Summary
-from audit.model.place import Place
+from audit.model.place import Address, Place
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.shard import Shard, missing_shards_text
 from audit.model.tables import PLAIN, Column, Tables
@@ -100,6 +100,11 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null where the run is about all models."""
     shards: tuple[ShardRun, ...] = ()
     """Those that this run was merged from, by number, the missing ones among them; else none."""
+
+    @property
+    def address(self) -> Address:
+        """Its place, or as much as a file of an older version says of it."""
+        return self.place or Address.of_label(self.database)
 
     @property
     def ended_as(self) -> EndState:

@@ -55,15 +55,16 @@ class Repairer:
         self._connection: Connection | None = None
         self._columns: Columns | None = None
 
-    async def check(self, columns: Sequence[Column], place: Place | None) -> None:
+    async def check(self, columns: Sequence[Column], place: Place | None, moved_from: str | None = None) -> None:
         """See that this is `place`, where that is known, and that `columns` may be set by this role, here and now.
 
-        Raises SettingsError for another place, both named, and DatabaseError with what would help.
+        `moved_from`: as in `check_place`. Raises SettingsError for another place, both named, and DatabaseError with
+        what would help.
         """
         async with self._transaction() as connection:
             _, models = await read_columns(connection, self._database)
             if place:
-                check_place(place, await read_place(connection, self._database))
+                check_place(place, await read_place(connection, self._database), moved_from)
             wanted = [models.table.called(name) for name in columns if name in models]
             row = await connection.fetchrow(_RIGHTS, wanted, models.table.sql)
         assert row  # noqa: S101 - there is no WHERE
@@ -191,15 +192,20 @@ class Repairer:
 
 @asynccontextmanager
 async def repairer(
-    database: Database, *, statement_timeout: float, columns: Sequence[Column], place: Place | None = None
+    database: Database,
+    *,
+    statement_timeout: float,
+    columns: Sequence[Column],
+    place: Place | None = None,
+    moved_from: str | None = None,
 ) -> AsyncIterator[Repairer]:
     """The table of `database`; raises DatabaseError where `columns` of it may not be set.
 
-    Raises SettingsError where `place` is given and another. The timeout is seconds.
+    Raises SettingsError where `place` is given and another, as `check_place` does. The timeout is seconds.
     """
     table = Repairer(database, statement_timeout)
     try:
-        await table.check(columns, place)
+        await table.check(columns, place, moved_from)
         yield table
     finally:
         await table.close()

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
 from audit.errors import SettingsError
-from audit.model.place import Address
+from audit.model.place import SOCKETS, Address, label, lower
 from audit.model.tables import PLAIN, Tables
 from audit.postgres.service import service_parameters
 
@@ -27,8 +27,6 @@ _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=requ
 _ESCAPE = "In user names and passwords write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
 _SCHEME = re.compile(r"\s*(?:postgres|postgresql)(?:\+[a-z0-9_]+)?://(.*?)\s*", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"(?:\[(?P<v6>[^]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?")
-_SOCKETS = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108 - where servers put them
-"""Where a URL without a host looks, as asyncpg does; then at localhost."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # `ssl=` is what SQLAlchemy with asyncpg, node-postgres and JDBC write.
 _SSL_WORDS = {
@@ -121,18 +119,17 @@ class Database:
     @property
     def label(self) -> str:
         """Host and name, "db.example.com/shop" or "socket/shop", for people; never a user or a password."""
-        hosts = dict.fromkeys("socket" if host.startswith("/") else host for host in self.hosts)
-        if len(hosts) > 1 and self.hosts[0] in _SOCKETS:
-            hosts = dict.fromkeys(("socket",))
-        return f"{','.join(hosts)}/{self.name}"
+        return label(self.hosts, self.name)
 
     @property
     def address(self) -> Address:
         """What is compared between runs."""
-        hosts = (host if host.startswith("/") else host.lower() for host in self.hosts)
         ports = self.ports if len(set(self.ports)) > 1 else self.ports[:1]
         return Address(
-            host=",".join(hosts), port=",".join(map(str, ports)), database=self.name, asked_path=self.search_path
+            host=lower(",".join(self.hosts)),
+            port=",".join(map(str, ports)),
+            database=self.name,
+            asked_path=self.search_path,
         )
 
     @property
@@ -258,7 +255,7 @@ def _places(parameters: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, 
             "Leave one of them out.",
         )
     given = host or address
-    hosts = tuple(given.split(",")) if given else (*_SOCKETS, "localhost")
+    hosts = tuple(given.split(",")) if given else (*SOCKETS, "localhost")
     if not all(hosts):
         _refuse("has an empty host", _EXAMPLE)
     ports = tuple(_port(text) if text else 5432 for text in parameters.get("port", "").split(","))

@@ -34,6 +34,7 @@ NOT_RUN = {
     "export DATABASE_URL='postgresql://reader": "names a database that is not there",
     "docker build": "there may be no container runtime; tests/examples/test_container.py runs the steps",
     "mkdir -p reports\ndocker": "the same",
+    "sync-audit sync reports/now.sqlite --apply --moved-from": "tests/commands/sync/test_place.py moves a database",
 }
 """How the blocks begin that are not run, and why."""
 NAMES = {

@@ -41,9 +41,12 @@ def test_a_kept_undo_file_puts_back_every_row_that_its_plan_changed(postgres_ser
     asyncio.run(insert(dsn, "user_models", applied))
     for name in ("run.sqlite", "sync/run-undo.sql"):
         shutil.copy(golden.KEPT / name, shell.folder)
-    ended = shell("sync", "--undo", "run-undo.sql", "--yes", DATABASE_URL=dsn)
+    moved_from = f"socket:5432/{golden_run.DATABASE}"  # the kept run says no more of its place
+    ended = shell("sync", "--undo", "run-undo.sql", "--yes", "--moved-from", moved_from, DATABASE_URL=dsn)
     assert asyncio.run(golden_run.rows(dsn)) == undone
-    assert (ended.code, ended.out, ended.err) == (4, "", UNDONE)
+    move, _, shown = ended.err.partition("\n")
+    assert (ended.code, ended.out, shown) == (4, "", UNDONE)
+    assert f"the run was made in {moved_from}" in move
     assert "changed already" not in shell("sync", "run.sqlite", *golden_run.NOT_TOO_OLD).out
 
 

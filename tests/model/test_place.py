@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from audit.model.place import Place, place_differences, same_place
+from audit.errors import SettingsError
+from audit.model.place import Address, Place, check_place, label, names, place_differences
 
 PLACE = Place(
     host="db.example.com",
@@ -42,8 +43,7 @@ def changed(place: Place, **changes: str | None) -> Place:
 )
 def test_one_place_is_one(one: Place, other: Place) -> None:
     assert list(place_differences(one, other)) == []
-    assert same_place(one, other)
-    assert same_place(other, one)
+    assert list(place_differences(other, one)) == []
 
 
 UNPROVEN = "nothing shows that /run/postgresql:5432 and 127.0.0.1:5432 are one server"
@@ -68,10 +68,78 @@ UNPROVEN = "nothing shows that /run/postgresql:5432 and 127.0.0.1:5432 are one s
 )
 def test_two_places_are_two_and_the_reason_is_said(one: Place, other: Place, why: str) -> None:
     assert next(place_differences(one, other)).startswith(why)
-    assert not same_place(one, other)
-    assert not same_place(other, one)
+    assert list(place_differences(other, one))
 
 
 def test_place_is_named_by_host_port_database_and_table() -> None:
     assert PLACE.full == "db.example.com:5432/shop (public.user_models)"
     assert changed(PLACE, host="::1").named == "[::1]:5432/shop"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("db.example.com:5432/shop", PLACE),
+        ("DB.EXAMPLE.com:5432/shop", PLACE),
+        ("/run/postgresql:5432/shop", SOCKET),
+        ("[::1]:5432/shop", changed(PLACE, host="::1")),
+        ("::1:5432/shop", changed(PLACE, host="::1")),
+        ("a,B:5432,5433/shop", changed(PLACE, host="a,b", port="5432,5433")),
+        ("db.example.com:5432/a:1/b", changed(PLACE, database="a:1/b")),
+        ("db.example.com:1/shop", Address.of_label("DB.example.com/shop")),
+        ("/tmp:5432/shop", Address.of_label("socket/shop")),
+        ("socket:5432/shop", Address.of_label("socket/shop")),
+        ("/run/postgresql,/var/run/postgresql,/tmp,localhost:5432/shop", Address.of_label("socket/shop")),
+    ],
+)
+def test_place_is_named_by_host_port_and_database_or_what_is_known_of_them(text: str, place: Address) -> None:
+    assert names(text, place)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("db.example.com:5432/Shop", PLACE),
+        ("db.example.com:5433/shop", PLACE),
+        ("db.example.com/shop", PLACE),
+        ("/RUN/postgresql:5432/shop", SOCKET),
+        ("a,b:5432/shop", changed(PLACE, host="a,b", port="5432,5433")),
+        ("db.example.com:1/lab", Address.of_label("db.example.com/shop")),
+    ],
+)
+def test_nothing_but_exactly_that_names_a_place(text: str, place: Address) -> None:
+    assert not names(text, place)
+
+
+ELSEWHERE = changed(PLACE, host="elsewhere", port="6432", database="store", system="8")
+
+
+def test_move_excuses_all_but_the_tables() -> None:
+    check_place(PLACE, ELSEWHERE, PLACE.named)
+    with pytest.raises(SettingsError, match=r"the table is public\.users and tb\.users"):
+        check_place(PLACE, changed(ELSEWHERE, users="tb.users"), PLACE.named)
+
+
+def test_move_is_advised_where_it_would_help_in_words_for_a_shell() -> None:
+    was = changed(PLACE, database="a shop")
+    with pytest.raises(SettingsError) as caught:
+        check_place(was, ELSEWHERE, None)
+    assert "add --moved-from 'db.example.com:5432/a shop'; or" in caught.value.next_step
+    with pytest.raises(SettingsError) as caught:
+        check_place(was, changed(ELSEWHERE, users="tb.users"), None)
+    assert "--moved-from" not in caught.value.next_step
+
+
+def test_label_is_compared_where_no_more_is_known_and_is_too_little_to_write() -> None:
+    older, now = Address.of_label("DB.example.com/shop"), Address(host="db.example.com", port="7", database="shop")
+    check_place(older, now, None, to_write=False)
+    check_place(older, ELSEWHERE, "db.example.com:7/shop")
+    with pytest.raises(SettingsError, match="two audits do not mix"):
+        check_place(older, ELSEWHERE, None, to_write=False)
+    with pytest.raises(SettingsError, match="does not say where it was made"):
+        check_place(older, now, None)
+
+
+def test_label_of_an_address_is_that_of_its_url() -> None:
+    hosts = ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")
+    assert label(hosts, "shop") == Address(host=",".join(hosts), port="5432", database="shop").label == "socket/shop"

@@ -35,6 +35,9 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
             refused=ONE_MERGE,
             help="Merge shards that were run with tokens of different accounts.",
         ),
+        options.moved_from.but(
+            help="Some shards were made there, and the database has moved since: to another server, port or name.",
+        ),
         options.output.but(show_default="HTML and CSV beside the merged run file"),
         options.accept.but(show_default="as in the shards"),
         *(options.no_accept, options.redact, options.exit_zero),
@@ -82,6 +85,7 @@ def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":
         outputs=given["outputs"] or outputs_beside(path),
         partial=given["partial"],
         any_account=given["any_account"],
+        moved_from=given["moved_from"],
         redact=given["redact"],
         replaces_acceptances=anew,
         acceptances=acceptances_for(ctx) if anew else None,

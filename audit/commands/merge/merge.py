@@ -39,6 +39,8 @@ class MergeSettings:
     """For whoever finishes the merged run."""
     partial: bool = False
     any_account: bool = False
+    moved_from: str | None = None
+    """HOST:PORT/DATABASE of some shards, where the database is said to have moved."""
     redact: bool = False
     replaces_acceptances: bool = False
     """Whether `acceptances` take the place of those of the shards."""
@@ -60,7 +62,10 @@ def merge(settings: MergeSettings) -> Merged:
     """
     _check_paths(settings)
     allowed = Allowed(
-        partial=settings.partial, any_account=settings.any_account, other_acceptances=settings.replaces_acceptances
+        partial=settings.partial,
+        any_account=settings.any_account,
+        other_acceptances=settings.replaces_acceptances,
+        moved_from=settings.moved_from,
     )
     with ExitStack() as stack:
         opened = {str(path): stack.enter_context(open_unchanged(path)) for path in settings.inputs}
@@ -71,12 +76,12 @@ def merge(settings: MergeSettings) -> Merged:
         check(shards, allowed)
         shards.sort(key=lambda each: each.shard.number)
         run_file, duplicates = _write(settings, with_users(shards), opened)
-        return Merged(run_file, tuple(caveats(shards, duplicates)))
+        return Merged(run_file, tuple(caveats(shards, duplicates, settings.moved_from)))
 
 
 def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mapping[str, RunFile]) -> tuple[RunFile, int]:
     """The new run file, open, and how many users were in two shards; `opened` has the run files by path."""
-    info = merged_info(shards, secrets.token_hex(16))
+    info = merged_info(shards, secrets.token_hex(16), settings.moved_from)
     info = msgspec.structs.replace(info, state="running", redacted=info.redacted or settings.redact)
     if settings.replaces_acceptances:
         info = msgspec.structs.replace(info, acceptances=settings.acceptances)

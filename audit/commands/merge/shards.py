@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import combinations
 
 import msgspec
 
 from audit.commands.settings import default_choices
 from audit.errors import SettingsError
-from audit.findings.comparison import other_place
 from audit.model.codes import Format
+from audit.model.place import Address, Place, moved_from_option, names, place_differences
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Choices, RunInfo, ShardRun
 from audit.model.shard import Shard, missing_shards_text
@@ -52,6 +53,8 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False
     any_account: bool = False
     other_acceptances: bool = False
+    moved_from: str | None = None
+    """HOST:PORT/DATABASE of some shards, where the database is said to have moved."""
 
 
 def with_users(shards: Sequence[ShardInput]) -> list[ShardInput]:
@@ -65,6 +68,7 @@ def check(shards: Sequence[ShardInput], allowed: Allowed) -> None:
     for each in shards:
         _check_shard(each, first)
     readable = with_users(shards)
+    _check_places(readable, allowed.moved_from)
     for each in readable:
         _check_same(each, readable[0], allowed)
     by_number: dict[int, ShardInput] = {}
@@ -96,6 +100,28 @@ def _check_shard(shard: ShardInput, first: ShardInput) -> None:
         )
 
 
+def _check_places(shards: Sequence[ShardInput], moved_from: str | None) -> None:
+    """All against all, as one whose system identifier is not known is like two that differ in it."""
+    by_place: dict[Address, ShardInput] = {}
+    for each in shards:
+        by_place.setdefault(each.info.address, each)
+    if moved_from is not None and not any(names(moved_from, place) for place in by_place):
+        listed = ", ".join(sorted({place.named for place in by_place}))
+        raise SettingsError(f"--moved-from: the shards are of {listed}", "Name the one of them that has moved.")
+    for other, one in combinations(by_place, 2):
+        moved = moved_from is not None and names(moved_from, one) != names(moved_from, other)
+        for why in place_differences(one, other, moved=moved):
+            of_both = (each.info for each in shards if each.info.address in {one, other})
+            earlier = min(of_both, key=lambda each: epoch_seconds(each.started_at)).address
+            other_tables = any(place_differences(one, other, moved=True))
+            step = "" if other_tables else f"; if it has moved between them, add {moved_from_option(earlier)}"
+            raise SettingsError(
+                f"{by_place[one].path} is a shard of another audit than {by_place[other].path}: the databases are "
+                f"{one.full} and {other.full} ({why})",
+                f"Merge shards of one database{step}.",
+            )
+
+
 def _check_finished(shard: ShardInput) -> None:
     if shard.population is None:
         raise SettingsError(
@@ -110,15 +136,7 @@ def _check_finished(shard: ShardInput) -> None:
 
 
 def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
-    if other := other_place(shard.info.place, first.info.place):
-        raise SettingsError(
-            f"{shard.path} is a shard of another audit than {first.path}: the databases are {other}",
-            "Merge shards of one database.",
-        )
-    placed = shard.info.place is not None and first.info.place is not None
     for (what, here), (_, there) in zip(_has_to_agree(shard, allowed), _has_to_agree(first, allowed), strict=True):
-        if placed and what == _DATABASE:  # socket and loopback of one server are one place
-            continue
         if here != there:
             shown = isinstance(here, str) and isinstance(there, str)  # all else is too long, or holds names
             how = f"{what} is {here} in it, and {there} there" if shown else f"{what} is another"
@@ -128,7 +146,6 @@ def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
             )
 
 
-_DATABASE = "the database"
 _ACCOUNT, _BASELINE, _ACCEPTANCES = "the account of the token", "the baseline", "the list of accepted findings"
 _STEPS = {
     _ACCOUNT: "Use tokens of one account; or add --any-account where no model is private, as others cannot see those.",
@@ -140,7 +157,6 @@ _STEPS = {
 def _has_to_agree(shard: ShardInput, allowed: Allowed) -> Iterator[tuple[str, object]]:
     """Name and value of everything that has to be the same in all shards, the gravest first."""
     info = shard.info
-    yield _DATABASE, info.database
     yield "the address of Replicate", info.base_url
     if not allowed.any_account:
         yield _ACCOUNT, info.account.username if info.account else "not known"
@@ -165,15 +181,21 @@ def _mode(read: TrainingsRead | None) -> str:
     )
 
 
-def merged_info(shards: Sequence[ShardInput], run_id: str) -> RunInfo:
-    """The run that checked `shards` make together; `with_end` adds how it ended."""
+def merged_info(shards: Sequence[ShardInput], run_id: str, moved_from: str | None = None) -> RunInfo:
+    """The run that checked `shards` make together; `with_end` adds how it ended.
+
+    Its place is where the database has moved to, and is not known if that of one shard there is not.
+    """
+    unmoved = [each.info for each in shards if moved_from is None or not names(moved_from, each.info.address)]
+    there = unmoved or [each.info for each in shards]
     accounts = {each.info.account for each in shards}
     runs = {each.shard.number: _shard_run(each) for each in shards}
     numbers = range(1, shards[0].shard.of + 1)
     return msgspec.structs.replace(
         shards[0].info,
         id=run_id,
-        place=next((each.info.place for each in shards if each.info.place), None),
+        database=there[0].database,
+        place=_place([each.place for each in there]),
         started_at=min((each.info.started_at for each in shards), key=epoch_seconds),
         finished_at=max((each.info.finished_at or each.info.started_at for each in shards), key=epoch_seconds),
         account=accounts.pop() if len(accounts) == 1 else None,
@@ -182,6 +204,11 @@ def merged_info(shards: Sequence[ShardInput], run_id: str) -> RunInfo:
         shard=None,
         shards=tuple(runs.get(number) or ShardRun(number=number, state="missing") for number in numbers),
     )
+
+
+def _place(places: Sequence[Place | None]) -> Place | None:
+    known = [each for each in places if each]
+    return next((each for each in known if each.system), known[0]) if known and len(known) == len(places) else None
 
 
 def _shard_run(shard: ShardInput) -> ShardRun:
@@ -240,8 +267,10 @@ def with_end(info: RunInfo, shards: Sequence[ShardInput], gaps: tuple[str, ...])
     )
 
 
-def caveats(shards: Sequence[ShardInput], duplicates: int) -> Iterator[str]:
+def caveats(shards: Sequence[ShardInput], duplicates: int, moved_from: str | None = None) -> Iterator[str]:
     """What a reader has to know of what was merged, a sentence each; `duplicates` users were in two shards."""
+    if moved_from is not None:
+        yield f"Some shards were made in {moved_from}, and the database has moved (--moved-from)."
     for each in shards:
         if each.population is None:
             yield f"{each.label} was ended before the database had been read, and counts as missing."

@@ -23,7 +23,7 @@ from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
-from audit.model.place import Place
+from audit.model.place import Place, move
 from audit.model.replies import Account, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.times import Clock, utc_now, utc_text
@@ -71,6 +71,8 @@ async def resume(
     Raises AuditError as `audit` does; the run file is kept in any case.
     """
     check_outputs([writer.Output(*each) for each in settings.choices.outputs], run_file.path)
+    if settings.moved_from is not None:
+        log.warning("%s", move(settings.moved_from))
     before = run_file.info
     run = _Run(run_file, listener, stop, clock)
     async with _replicate(settings, run_file, listener) as replicate:

@@ -70,6 +70,7 @@ class Repair:
                 statement_timeout=settings.statement_timeout,
                 columns=self._columns(),
                 place=self._run_file.info.place,
+                moved_from=settings.moved_from,
             ) as table:
                 undo_file = UndoFileWriter(self._run_file, self._plan, touched=self._options.touch is not None)
                 undo_file.keep_planned()

@@ -63,7 +63,7 @@ OF_CHANGES = (
         refused="it changes the database unasked: write --yes on the command line",
         help="Do not ask for a confirmation.",
     ),
-    *(options.database, options.statement_timeout),
+    *(options.database, options.moved_from, options.statement_timeout),
 )
 
 

@@ -26,6 +26,7 @@ from audit.commands.sync.screen import rows, show_plan, show_result
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
+from audit.model.place import move
 from audit.model.repair import ChangeState
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
@@ -71,6 +72,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         count = written.counts.summary.changes
         if not count and not run_file.journal.counts()[ChangeState.BEGUN]:
             return written.exit_status
+        _show_move(settings.moved_from, settings.database, page)
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database)}?"
         if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
@@ -82,12 +84,14 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
             return Repair(run_file, plan, settings, options, listener).apply(stop)
 
         result, signal = _run(work, settings.secrets)
-        command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply"])
+        moved = _words(settings.moved_from)
+        command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply", *moved])
         undo_file = sql_file(path, "undo")
         show_result(result, page, applied=True, go_on=command)
         if undo_file.exists() and run_file.journal.counts()[ChangeState.DONE]:
+            command = shlex.join(["sync-audit", "sync", "--undo", str(undo_file), *moved])
             page.line("To undo what was done:")
-            page.line((escape_controls(shlex.join(["sync-audit", "sync", "--undo", str(undo_file)])), BOLD), indent=2)
+            page.line((escape_controls(command), BOLD), indent=2)
     return _exit_status(result, signal)
 
 
@@ -98,21 +102,33 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
     page = Page(screen(stderr=True))
     with run_beside(path) as run_file:
         database = database_to_repair(ctx, run_file.info if run_file else None)
+        moved_from = ctx.params["moved_from"]
         file = UndoFile(path, database.tables)
+        _show_move(moved_from, database, page)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
         if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
             return refused
 
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
-            return Undo(file, run_file, database, timeout, listener).undo(stop)
+            return Undo(file, run_file, database, timeout, listener).undo(stop, moved_from)
 
         result, signal = _run(work, (database.password or "",))
-        show_result(result, page, applied=False, go_on=shlex.join(["sync-audit", "sync", "--undo", str(path)]))
+        command = shlex.join(["sync-audit", "sync", "--undo", str(path), *_words(moved_from)])
+        show_result(result, page, applied=False, go_on=command)
     return _exit_status(result, signal)
 
 
 def _place(database: Database) -> str:
     return f"{database.tables.user_models.sql} in {database.label}"
+
+
+def _show_move(moved_from: str | None, database: Database, page: Page) -> None:
+    if moved_from is not None:
+        page.line(escape_controls(move(moved_from, database.address)))
+
+
+def _words(moved_from: str | None) -> tuple[str, ...]:
+    return ("--moved-from", moved_from) if moved_from is not None else ()
 
 
 def _check_somebody_is_there(option: str, ctx: click.Context) -> None:

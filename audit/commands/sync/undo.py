@@ -85,15 +85,21 @@ class Undo:
         self._listener = listener
         self._result = RepairResult(total=file.rows)
 
-    async def undo(self, stop: Stop) -> RepairResult:
+    async def undo(self, stop: Stop, moved_from: str | None = None) -> RepairResult:
         """Put back all, or as much as can be until `stop` is requested or something fails.
+
+        `moved_from`: as in `check_place`.
 
         Raises AuditError where not even the first row can be tried.
         """
         result = self._result
         place = self._run_file.info.place if self._run_file else None
         async with repairer(
-            self._database, statement_timeout=self._timeout, columns=self._file.columns, place=place
+            self._database,
+            statement_timeout=self._timeout,
+            columns=self._file.columns,
+            place=place,
+            moved_from=moved_from,
         ) as table:
             for batch in batches(self._file.updates()):
                 if stop.requested:

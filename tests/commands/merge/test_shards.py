@@ -21,6 +21,7 @@ from audit.commands.settings import default_choices
 from audit.errors import SettingsError
 from audit.model.codes import Status
 from audit.model.findings import Acceptances, Summary
+from audit.model.place import Place
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Baseline, Filters, permanent_gaps
 from tests.support.run_files import population as population_of
@@ -38,7 +39,7 @@ def test_whole_shards_in_any_order_are_taken() -> None:
         (
             2,
             {"database": "db.example.com/other"},
-            "the database is db.example.com/other in it, and db.example.com/shop",
+            "the databases are db.example.com/other and db.example.com/shop",
         ),
         (2, {"base_url": "https://eu.example/v1"}, "the address of Replicate is https://eu.example/v1 in it"),
         (3, {"account": OTHER}, "the account of the token is other in it, and acme there"),
@@ -82,6 +83,57 @@ def test_shards_of_two_places_are_refused_and_both_are_named() -> None:
         "(public.user_models) and db.example.com:5432/shop (public.user_models) (the server is db.example.com:5433 and "
         "db.example.com:5432)"
     )
+
+
+OLD_PLACE, NEW_PLACE = place(), place(host="elsewhere", system="8")
+MOVED_FROM = "db.example.com:5432/shop"
+
+
+def test_shards_made_before_and_after_a_move_are_merged_when_that_is_said() -> None:
+    inputs = [
+        shard(1, place=OLD_PLACE),
+        shard(2, place=NEW_PLACE, database="elsewhere/shop"),
+        shard(3, place=OLD_PLACE),
+    ]
+    with pytest.raises(SettingsError) as caught:
+        check(list(reversed(inputs)), Allowed())
+    assert caught.value.next_step.endswith(f"if it has moved between them, add --moved-from {MOVED_FROM}.")
+    check(inputs, Allowed(moved_from=MOVED_FROM))
+    merged = merged_info(inputs, RUN_ID, MOVED_FROM)
+    assert (merged.place, merged.database) == (NEW_PLACE, "elsewhere/shop")
+    assert list(caveats(inputs, 0, MOVED_FROM)) == [
+        f"Some shards were made in {MOVED_FROM}, and the database has moved (--moved-from)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("odd", "moved_from", "message"),
+    [
+        (NEW_PLACE, "other:5432/shop", "the shards are of db.example.com:5432/shop, elsewhere:5432/shop"),
+        (place(host="elsewhere", users="tb.users"), MOVED_FROM, "the table is tb.users and public.users"),
+        (place(host="third", system="8"), "third:5432/shop", "the server is elsewhere:5432 and db.example.com:5432"),
+    ],
+    ids=["no shard's place", "other tables", "two places besides"],
+)
+def test_move_that_does_not_explain_all_differences_is_refused(odd: Place, moved_from: str, message: str) -> None:
+    third = NEW_PLACE if odd.host == "third" else OLD_PLACE
+    with pytest.raises(SettingsError, match=message) as caught:
+        check([shard(1, place=OLD_PLACE), shard(2, place=odd), shard(3, place=third)], Allowed(moved_from=moved_from))
+    assert ("if it has moved" in caught.value.next_step) == (odd.host == "third")
+
+
+def test_two_servers_are_seen_also_where_the_first_shard_could_not_read_which_it_is() -> None:
+    inputs = [shard(1, place=place(system=None)), shard(2, place=place()), shard(3, place=place(system="8"))]
+    with pytest.raises(SettingsError, match=r"3\.sqlite .* than 2\.sqlite: .* system identifier is 8 and 7"):
+        check(inputs, Allowed())
+    assert merged_info(inputs[:2], RUN_ID).place == place()
+
+
+def test_merged_run_has_no_place_where_that_of_a_shard_is_not_known() -> None:
+    inputs = [shard(1), shard(2, place=place()), shard(3)]
+    check(inputs, Allowed())
+    assert merged_info(inputs, RUN_ID).place is None
+    check(inputs, Allowed(moved_from=MOVED_FROM))
 
 
 def test_shards_read_by_socket_and_by_loopback_of_one_server_are_of_one_place() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ from audit.errors import AuditError, RunFileError, SettingsError
 from audit.model import exit_status
 from audit.model.codes import Reason
 from audit.model.replies import Account, TrainingsRead
-from audit.model.run import Choices, Filters
+from audit.model.run import Choices, Filters, RunInfo
 from audit.report.view import RunView
 from audit.runfile import DamagedError, RunFile, open_salvaged
 from tests.support.audits import Ended, Servers, Shell, audit
-from tests.support.command_lines import resumed
+from tests.support.command_lines import begun, resumed
 from tests.support.faults import Chaos, Redirected
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.run_files import finished_run_file
@@ -42,8 +43,10 @@ ENVIRON = {"REPLICATE_API_TOKEN": TOKEN}
 @pytest.mark.parametrize(
     ("options", "environ", "now", "then"),
     [
-        pytest.param({"database_url": "postgresql://u:hunter2@other/shop"}, {}, "other/shop", "db.example.com/shop"),
-        pytest.param({}, {"DATABASE_URL": "postgresql://db.example.com/x"}, "com/x ", "db.example.com/shop"),
+        pytest.param(
+            {"database_url": "postgresql://u:hunter2@other/shop"}, {}, "other:5432/shop", "db.example.com/shop"
+        ),
+        pytest.param({}, {"DATABASE_URL": "postgresql://db.example.com/x"}, "com:5432/x now", "db.example.com/shop"),
         pytest.param({"base_url": "https://eu.example"}, {}, "https://eu.example/v1", "https://api.replicate.com/v1"),
         pytest.param({}, {"REPLICATE_BASE_URL": "http://[::1]:1"}, "http://[::1]:1/v1", "https://api.replicate.com/v1"),
         pytest.param({"order_by": "created_at"}, {}, "created_at", "updated_at"),
@@ -79,6 +82,40 @@ def test_another_place_is_refused_without_connecting_and_both_are_named(url: str
         resumed({"database_url": url}, ENVIRON, info, CHOSEN)
     assert f"is {now} now, and was db.example.com:5432/shop" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+MOVED = "db.example.com:5432/shop"
+
+
+@pytest.mark.parametrize("info", [INFO, msgspec.structs.replace(INFO, place=place())], ids=["older", "with a place"])
+def test_database_that_has_moved_is_the_same_when_that_is_said(info: RunInfo) -> None:
+    url = "postgresql://u@elsewhere:6432/store"
+    with pytest.raises(SettingsError, match="two audits do not mix"):
+        resumed({"database_url": url}, ENVIRON, info, CHOSEN)
+    assert resumed({"database_url": url, "moved_from": MOVED}, ENVIRON, info, CHOSEN).moved_from == MOVED
+    assert resumed({"moved_from": "DB.example.com:5432/shop"}, ENVIRON, info, CHOSEN).moved_from
+
+
+@pytest.mark.parametrize("wrong", ["db.example.com:5433/shop", "other:5432/shop", "db.example.com:5432/store"])
+def test_move_from_a_place_that_is_not_the_run_s_is_refused(wrong: str) -> None:
+    info = msgspec.structs.replace(INFO, place=place())
+    with pytest.raises(SettingsError, match=f"the run is of {MOVED}") as caught:
+        resumed({"database_url": f"postgresql://{MOVED}", "moved_from": wrong}, ENVIRON, info, CHOSEN)
+    assert caught.value.next_step == f"Write --moved-from {MOVED} if that has moved; or start a new run."
+
+
+def test_another_search_path_is_another_audit_wherever_the_database_has_moved_to() -> None:
+    options = {"database_url": "postgresql://u@elsewhere/shop?schema=tb", "moved_from": MOVED}
+    with pytest.raises(SettingsError, match="two audits do not mix") as caught:
+        resumed(options, ENVIRON, msgspec.structs.replace(INFO, place=place()), CHOSEN)
+    assert 'with search path "tb" now' in str(caught.value)
+
+
+def test_run_that_is_begun_cannot_have_moved() -> None:
+    with pytest.raises(SettingsError, match="--moved-from has no meaning without --resume"):
+        begun(
+            {"moved_from": MOVED}, ENVIRON | {"DATABASE_URL": f"postgresql://{MOVED}"}, datetime(2026, 3, 1, tzinfo=UTC)
+        )
 
 
 @pytest.mark.parametrize(
