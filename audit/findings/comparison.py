@@ -14,7 +14,7 @@ import msgspec
 from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
-from audit.model.place import Place, place_differences
+from audit.model.place import Address, Place, place_differences
 from audit.model.replies import Account
 from audit.model.run import Filters
 from audit.model.shard import Shard
@@ -45,6 +45,11 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """How many it had to have; null where it was narrowed, or that is not known."""
 
     @property
+    def address(self) -> Address:
+        """As much of its place as is known."""
+        return self.place or Address.of_label(self.database)
+
+    @property
     def complete(self) -> bool:
         """Whether it came to its end."""
         return self.state == "complete"
@@ -72,7 +77,7 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         yield "Both are the same run: only what was asked again since can differ."
     elif _moment(old.started_at) > _moment(new.started_at):
         yield f"OLD is newer than NEW ({old.started_at}, {new.started_at}): are they the wrong way round?"
-    if other := _other_database(old, new):
+    if other := other_place(old.address, new.address):
         yield f"The databases differ: {other}."
     if old.base_url != new.base_url:
         yield f"Replicate was asked at two addresses: {old.base_url} and {new.base_url}."
@@ -90,17 +95,11 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         yield f"Both are {new.shard.label}: who has another model now may only have gone to another shard, or come."
 
 
-def other_place(one: Place | None, other: Place | None) -> str | None:
-    """Both places and why they are two; None where they are one, or that is not known."""
-    if not one or not other:
-        return None
-    return next((f"{one.full} and {other.full} ({why})" for why in place_differences(one, other)), None)
-
-
-def _other_database(old: ComparedRun, new: ComparedRun) -> str | None:
-    if old.place and new.place:
-        return other_place(old.place, new.place)
-    return f"{old.database} and {new.database}" if old.database != new.database else None
+def other_place(one: Address, other: Address) -> str | None:
+    """Both places and, where they do not say it themselves, why they are two; None where nothing shows that."""
+    why = next(place_differences(one, other), None)
+    both = f"{one.full} and {other.full}"
+    return why and (f"{both} ({why})" if one.port and other.port else both)
 
 
 def _of_the_earlier(old: ComparedRun) -> Iterator[str]:

@@ -43,13 +43,15 @@ EndState = Literal["complete", "interrupted", "stopped"]
 RunState = Literal["running", "complete", "interrupted", "stopped"]
 
 
-class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The earlier run that the users of this one are marked by."""
 
     run_id: str
     started_at: str
     path: str
     """As it was given: a run file or a JSON report."""
+    other_place: str | None = None
+    """Its place and that of this run, and why they are two; null where they are not, or that is not known."""
 
 
 class ShardRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,6 +99,8 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.merged_from", words.merged_from(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
     yield "run.baseline", run.baseline.path if run.baseline else ""
+    if run.baseline and run.baseline.other_place:
+        yield "run.baseline.other_place", run.baseline.other_place
     yield "run.acceptances", run.acceptances.file if run.acceptances else ""
     yield "run.acceptances.stale", "; ".join(f"{each.sentence}: {each.text}" for each in words.stale(view.accepted))
     yield "run.redacted", str(run.redacted).lower()

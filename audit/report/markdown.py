@@ -88,6 +88,9 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"
     elif run.trainings and run.trainings.mode == "trainings":
         yield f"> [!NOTE]\n> **By trainings.** What that does not see: {words.UNSEEN}.\n\n"
+    if run.baseline and run.baseline.other_place:
+        both = code_in_text(run.baseline.other_place, LONG)
+        yield f"> [!WARNING]\n> **The baseline is of another database:** {both}\n\n"
     for each in words.stale(view.accepted):
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed := words.narrowed(run):

@@ -2,51 +2,31 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from audit.cli.config_file import mapping
 from audit.demo.postgres import embedded_postgres
 from audit.errors import SettingsError
 from audit.model.place import Place, place_differences
 from audit.model.run import Filters
-from audit.model.tables import Column
+from audit.model.tables import PLAIN, Column, Tables
 from audit.postgres.repair import repairer
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
 from tests.support.database_rows import MODELS, USERS, execute
+from tests.support.tunnels import tunnel
 
 VERSION = (Column.VERSION_ID,)
 
 
-async def place_of(url: str) -> Place:
-    async with snapshot(
-        parse_database_url(url, {}), order_by="updated_at", filters=Filters(), statement_timeout=20
-    ) as taken:
+async def place_of(url: str, tables: Tables = PLAIN) -> Place:
+    database = replace(parse_database_url(url, {}), tables=tables)
+    async with snapshot(database, order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
         return taken.place
-
-
-@asynccontextmanager
-async def loopback(url: str) -> AsyncIterator[int]:
-    """A port of 127.0.0.1 that leads to the server of `url`."""
-    path = f"{parse_database_url(url, {}).hosts[0]}/.s.PGSQL.5432"
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while some := await reader.read(65_536):
-                writer.write(some)
-                await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_unix_connection(path)
-        await asyncio.gather(copy(reader, server_writer), copy(server_reader, writer))
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield int(server.sockets[0].getsockname()[1])
 
 
 async def test_place_is_what_the_url_and_the_server_say(tables: str) -> None:
@@ -78,15 +58,37 @@ async def test_role_that_may_not_read_the_system_identifier_is_served_all_the_sa
 
 
 async def test_socket_and_loopback_of_one_server_are_one_place(tables: str, tmp_path: Path) -> None:
-    parsed = parse_database_url(tables, {})
-    async with loopback(tables) as port:
-        (tmp_path / f".s.PGSQL.{port}").symlink_to(f"{parsed.hosts[0]}/.s.PGSQL.5432")
-        socket = await place_of(f"postgresql://postgres@/{parsed.name}?host={quote(str(tmp_path))}&port={port}")
-        tcp = await place_of(f"postgresql://postgres@127.0.0.1:{port}/{parsed.name}?sslmode=disable")
-        async with loopback(tables) as other_port:
-            other = await place_of(f"postgresql://postgres@127.0.0.1:{other_port}/{parsed.name}?sslmode=disable")
+    name = parse_database_url(tables, {}).name
+    with tunnel(tables) as first, tunnel(tables) as second:
+        (tmp_path / f".s.PGSQL.{first.port}").symlink_to(first.socket_file)
+        socket = await place_of(f"postgresql://postgres@/{name}?host={quote(str(tmp_path))}&port={first.port}")
+        tcp, other = await place_of(first.url(name)), await place_of(second.url(name))
     assert list(place_differences(socket, tcp)) == []
-    assert list(place_differences(tcp, other)) == [f"the server is 127.0.0.1:{port} and 127.0.0.1:{other_port}"]
+    assert list(place_differences(tcp, other)) == [f"the server is 127.0.0.1:{first.port} and 127.0.0.1:{second.port}"]
+
+
+async def test_names_that_config_files_give_tables_are_no_part_of_the_place(database: str) -> None:
+    await execute(database, f"CREATE SCHEMA ta; SET search_path = ta; {USERS} {MODELS}", 'CREATE SCHEMA "T B"')
+    await execute(database, 'ALTER TABLE ta.users SET SCHEMA "T B"', 'ALTER TABLE "T B".users RENAME TO "Who"')
+    tables = mapping({"tables": {"users": '"T B"."Who"', "user_models": "ta.user_models"}})
+    named = await place_of(database, tables)
+    assert (named.users, named.user_models) == ('"T B"."Who"', "ta.user_models")
+    found = await place_of(
+        f"{database}&options=-csearch_path%3Dta,%22T%5C%20B%22", mapping({"tables": {"users": "Who"}})
+    )
+    assert list(place_differences(named, found)) == []
+
+
+async def test_service_is_the_place_that_it_stands_for(tables: str, tmp_path: Path) -> None:
+    name = parse_database_url(tables, {}).name
+    file = tmp_path / "services"
+    with tunnel(tables) as port:
+        file.write_text(f"[shop]\nhost=127.0.0.1\nport={port.port}\ndbname={name}\nuser=postgres\nsslmode=disable\n")
+        environ = {"PGSERVICEFILE": str(file)}
+        by_service = parse_database_url("postgresql:///?service=shop", environ)
+        assert by_service.address == parse_database_url(port.url(name), {}).address
+        async with snapshot(by_service, order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+            assert taken.place.named == port.named(name)
 
 
 async def test_tables_of_two_schemas_are_two_places(database: str) -> None:

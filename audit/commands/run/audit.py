@@ -23,7 +23,7 @@ from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model
-from audit.model.place import Place, move
+from audit.model.place import Address, move
 from audit.model.replies import Account, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.times import Clock, utc_now, utc_text
@@ -53,8 +53,8 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
             context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
-            if other := other_place(earlier, run_file.info.place):
-                log.warning("the baseline is of another database: %s", other)
+            if earlier:
+                _compare_places(run_file, earlier)
             await run.ask(replicate, context, settings.choices.concurrency)
         run.finish()
     except BaseException as error:
@@ -196,8 +196,8 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
     )
 
 
-def _copy_baseline(run_file: RunFile, path: Path) -> Place | None:
-    """Copy what the run at `path` knew of each user into this one; returns that run's place, where it is known.
+def _copy_baseline(run_file: RunFile, path: Path) -> Address:
+    """Copy what the run at `path` knew of each user into this one; returns that run's place.
 
     Raises ReportError where it cannot be read.
     """
@@ -214,7 +214,16 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Place | None:
             )
     baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
     run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
-    return run.place
+    return run.address
+
+
+def _compare_places(run_file: RunFile, earlier: Address) -> None:
+    """Keep, where the baseline was made in another place than the run, that it was."""
+    info = run_file.info
+    if info.baseline and (other := other_place(earlier, info.address)):
+        log.info("the baseline is of another database: %s", other)
+        baseline = msgspec.structs.replace(info.baseline, other_place=other)
+        run_file.save_info(msgspec.structs.replace(info, baseline=baseline))
 
 
 @asynccontextmanager

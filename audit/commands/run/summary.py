@@ -51,7 +51,7 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
         _headline(view),
         *_part(info),
         *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
-        *_since_baseline(view),
+        *_since_baseline(view, width),
         *_accepted(view),
         *_warnings(view, info),
         *_trainings(view, width),
@@ -99,8 +99,11 @@ def _part(info: RunInfo) -> Iterator[Text]:
         yield Text(merged + (": many users are in no count" if absent else ""), "bold red" if absent else "")
 
 
-def _since_baseline(view: RunView) -> Iterator[Text]:
+def _since_baseline(view: RunView, width: int) -> Iterator[Text]:
     if view.since_baseline and view.run.baseline:
+        if other := view.run.baseline.other_place:
+            text = f"The baseline is of another database: {escape_controls(other)}"
+            yield from _wrapped(text, width, "bold yellow")
         counts = view.since_baseline.states
         new = f"{counts['new']:,} new since {escape_controls(view.run.baseline.path)}"
         yield Text(f"{new}, {counts['known']:,} known, {counts['resolved']:,} resolved", "bold")

@@ -119,6 +119,8 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
             f"{marks['new']:,} new since the baseline",
             f"{marks['known']:,} known, {marks['resolved']:,} resolved since the run of {since} ({run.baseline.path}).",
         )
+    if run.baseline and run.baseline.other_place:
+        yield Banner("needs_sync", "The baseline is of another database", f"{run.baseline.other_place}.")
     for each in words.stale(view.accepted):
         yield Banner("needs_sync", each.sentence, f"{each.text}.")
     if part := words.narrowed(run):
