@@ -13,9 +13,9 @@ import msgspec
 from audit.findings.comparison import UserState, user_state
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, Finding
-from audit.model.ids import recorded_hash
+from audit.model.ids import model_key, recorded_hash
 from audit.model.run import RunInfo
-from audit.model.users import TRIMMED, ModelRecord
+from audit.model.users import ModelRecord
 
 ACCEPTABLE = tuple(reason for reason in Reason if reason.status in {Status.NEEDS_SYNC, Status.ERROR})
 """Reasons that an entry may name."""
@@ -50,7 +50,7 @@ class AcceptanceMatcher:
             if entry.user is not None:
                 self._by_user.setdefault(folded(entry.user), []).append(entry)
             else:
-                self._by_model.setdefault((entry.model or "").strip(TRIMMED), []).append(entry)
+                self._by_model.setdefault(model_key(entry.model), []).append(entry)
 
     def holding(self, record: ModelRecord, finding: Finding) -> Acceptance | None:
         """The entry that holds for this finding; of several the one that holds the longest."""
@@ -61,7 +61,7 @@ class AcceptanceMatcher:
 
     def about(self, record: ModelRecord) -> list[Acceptance]:
         """Entries that name this user or model, whatever their reason"""
-        model = self._by_model.get((record.replicate_model_id or "").strip(TRIMMED), [])
+        model = self._by_model.get(model_key(record.replicate_model_id), [])
         names = dict.fromkeys((folded(record.user_id), folded(record.email or "")))
         return [entry for name in names for entry in self._by_user.get(name, ()) if names_user(entry, record)] + model
 
@@ -111,7 +111,7 @@ def folded(name: str) -> str:
 
 
 def _names_model(entry: Acceptance, record: ModelRecord) -> bool:
-    return entry.model is not None and entry.model.strip(TRIMMED) == (record.replicate_model_id or "").strip(TRIMMED)
+    return entry.model is not None and model_key(entry.model) == model_key(record.replicate_model_id)
 
 
 def _version(text: str) -> str:

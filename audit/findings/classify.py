@@ -8,7 +8,7 @@ import msgspec
 
 from audit.model.codes import Note, Reason
 from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
-from audit.model.ids import _HASH, _blank, _unqualified, askable_model
+from audit.model.ids import _HASH, _blank, _unqualified, askable_model, model_key
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
 from audit.model.tables import Column
 from audit.model.text import escape_controls, shortened
@@ -136,7 +136,7 @@ def _notes(record: ModelRecord, context: RunContext, model: str | None, prefix: 
         (Note.LATER_TRAINING_FAILED, record.later_training_failed),
         (Note.OLDER_MODELS_HIDDEN, record.older_completed),
         (Note.QUALIFIED_VERSION, prefix),
-        (Note.RECORDED_MODEL_DIFFERS, prefix and model and prefix.casefold() != model.casefold()),
+        (Note.RECORDED_MODEL_DIFFERS, prefix and model and model_key(prefix) != model_key(model)),
         (Note.MISSING_TRIGGER_WORD, "trigger_word" not in absent and _blank(record.trigger_word)),
         (Note.UNUSUAL_LORA_SCALE, _unusual(record.lora_scale)),
         (Note.MISSING_WEIGHTS_URL, no_url),

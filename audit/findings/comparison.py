@@ -14,6 +14,7 @@ import msgspec
 from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
+from audit.model.ids import model_key
 from audit.model.place import Address, Place, place_differences
 from audit.model.replies import Account
 from audit.model.run import Filters
@@ -240,7 +241,7 @@ def compare(
     one that has lost some, nobody has left.
     """
     before, now = _standing(old), _standing(new)
-    differs = tuple(name for name in FIELDS if getattr(old, name) != getattr(new, name)) if old and new else ()
+    differs = tuple(name for name in FIELDS if _field(old, name) != _field(new, name)) if old and new else ()
     found = _TABLE[before][_COLUMN[now]]
     change = Change(found) if found != _SAME else Change.CHANGED if differs else Change.UNCHANGED
     if change is Change.RESOLVED and not complete:
@@ -268,6 +269,12 @@ def baseline_state(before: UserState, now: UserState, *, complete: bool) -> Base
         return None
     found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is UserState.UNCERTAIN_ERROR and before in _CALM)
     return "new" if found_new else "known"
+
+
+def _field(user: UserSnapshot, name: str) -> str | None:
+    """As it is compared: ids of one model are the same."""
+    value: str | None = getattr(user, name)
+    return model_key(value) if name == "replicate_model_id" else value
 
 
 def _standing(sighting: UserSnapshot | None) -> UserState:

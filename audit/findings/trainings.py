@@ -10,7 +10,7 @@ import msgspec
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
-from audit.model.ids import askable_model, recorded_hash
+from audit.model.ids import askable_model, model_key, recorded_hash
 from audit.model.replies import Lineage, NotAsked, Reply, Training, TrainingsRead
 from audit.model.times import parse_utc
 from audit.model.users import TRIMMED, ModelRecord
@@ -73,7 +73,7 @@ def settled(record: ModelRecord, newest: Training | None, read: TrainingsRead, c
     model = askable_model(record.replicate_model_id)
     if newest is None or recorded is None or model is None or newest.version != recorded:
         return None
-    if newest.model is None or newest.model.casefold() != model.casefold() or not _inside(newest, read):
+    if newest.model is None or model_key(newest.model) != model_key(model) or not _inside(newest, read):
         return None
     notes = classify(record, NotAsked(), context).notes
     if context.account is None or read.unreadable or DOUBTFUL & set(notes):

@@ -2,6 +2,7 @@
 
 import re
 
+from audit.model.text import lower_ascii
 from audit.model.users import TRIMMED
 
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -14,6 +15,14 @@ def askable_model(model_id: str | None) -> str | None:
     """The trimmed model id where it has the form `owner/name`, else None: any other is never sent."""
     trimmed = (model_id or "").strip(TRIMMED)
     return trimmed if _MODEL_ID.fullmatch(trimmed) else None
+
+
+def model_key(model_id: str | None) -> str:
+    """What the ids of one model have in common, as Replicate sees it: no blanks around, A to Z in lower case.
+
+    "" where there is none. `key_of_model` in `audit.postgres.columns` is the same in SQL.
+    """
+    return lower_ascii((model_id or "").strip(TRIMMED))
 
 
 def recorded_hash(recorded: str | None) -> str | None:

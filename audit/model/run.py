@@ -100,6 +100,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null without a file of them."""
     shard: Shard | None = None
     """Null where the run is about all models."""
+    by_model_key: bool = False
+    """Models were told apart by their keys, also for shards: set when records are read. Older versions minded case."""
     shards: tuple[ShardRun, ...] = ()
     """Those that this run was merged from, by number, the missing ones among them; else none."""
 

@@ -1,7 +1,7 @@
 """Shards: the models divided among several runs.
 
-A user's shard follows from a hash of the model id, trimmed, so users who share a model are in one shard; from a hash of
-the user id where there is no model id. `IN_SHARD` in `audit.postgres.snapshot` is the same rule for PostgreSQL.
+A user's shard follows from a hash of the model's key, so users who share a model are in one shard; from a hash of the
+user id where there is no model id. `IN_SHARD` in `audit.postgres.snapshot` is the same rule for PostgreSQL.
 """
 
 import re
@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from audit.errors import SettingsError
+from audit.model.ids import model_key
 from audit.model.users import TRIMMED, ModelRecord
 
 MOST = 100
@@ -57,9 +58,13 @@ def parse(text: str) -> Shard:
     return shard
 
 
-def shard_number(record: ModelRecord, of: int) -> int:
-    """The number, from 1, of the shard that `record` belongs to where there are `of`."""
-    key = (record.replicate_model_id or "").strip(TRIMMED) or record.user_id
+def shard_number(record: ModelRecord, of: int, *, by_key: bool = True) -> int:
+    """The number, from 1, of the shard that `record` belongs to where there are `of`.
+
+    Without `by_key` as older versions had it, which hashed the trimmed id, case and all.
+    """
+    model = model_key(record.replicate_model_id) if by_key else (record.replicate_model_id or "").strip(TRIMMED)
+    key = model or record.user_id
     return int.from_bytes(sha256(key.encode()).digest()[:HASHED]) % of + 1
 
 

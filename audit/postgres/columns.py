@@ -129,6 +129,11 @@ def as_iso(expression: str, kind: str) -> str:
     return _iso(_utc(expression, kind))
 
 
+def key_of_model(column: str) -> str:
+    """`audit.model.ids.model_key` of a text; $1 is `TRIMMED`."""
+    return f'lower(btrim({column}, $1::text) COLLATE "C")'
+
+
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
     """`users` with ids and texts as text; where `persons` names a parameter, only the users whom it lists."""
     name = f"{users.sql('display_name')}::text" if "display_name" in users else "NULL::text"

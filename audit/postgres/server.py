@@ -13,11 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from audit.errors import AuditError
-from audit.model.ids import askable_model
+from audit.model.ids import askable_model, model_key
 from audit.model.tables import TABLES, Column
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
+    key_of_model,
     latest_first,
     missing_columns,
     models_as_read,
@@ -127,10 +128,12 @@ GROUP BY kind
 # The rows that count are chosen as for an audit, without all that a record holds besides: that takes a third of it.
 _OWNERS = """
 WITH latest AS (
-    SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model
+    SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model,
+        {model_key} AS key
     FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY m.person, {order}
 ), ids AS (
-    SELECT l.model, count(*) AS users FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.model
+    SELECT min(l.model) AS model, count(*) AS users
+    FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.key
 ), named AS (
     SELECT split_part(model, '/', 1) AS owner, sum(users)::bigint AS users, count(*) AS models
     FROM ids WHERE model ~ {askable} GROUP BY 1
@@ -229,6 +232,7 @@ async def _auditable_users(
         "askable": _ASKABLE,
         "users": users_as_read(users, models),
         "models": models_as_read(users, models, include_tests=False),
+        "model_key": key_of_model("m.replicate_model_id"),
         "order": latest_first("updated_at"),
         "owners": OWNERS_SHOWN,
         "rows": _RECENT,
@@ -275,5 +279,5 @@ def _to_try(records: list[ModelRecord]) -> tuple[ModelRecord, ...]:
     of_models: dict[str, ModelRecord] = {}
     for record in of_users.values():
         if record.replicate_model_id:
-            of_models.setdefault(record.replicate_model_id, record)
+            of_models.setdefault(model_key(record.replicate_model_id), record)
     return tuple(of_models.values())[:_TRIED]

@@ -22,6 +22,7 @@ from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
     dates_as_texts,
+    key_of_model,
     latest_first,
     missing_columns,
     models_as_read,
@@ -44,7 +45,7 @@ WITH counting AS (
     WHERE m.completed AND NOT m.test
 ), chosen AS (
     SELECT c.*, u.user_id, u.email, {display_name} AS user_name,
-        btrim(c.replicate_model_id, $1::text) COLLATE "C" AS model
+        {model_key} AS model
     FROM counting AS c JOIN {users} AS u ON u.person = c.person
     WHERE c.place = 1
 )
@@ -154,6 +155,7 @@ def snapshot_statements(
         "wanted": _WANTED.format(matches=matches),
         "shown": SHARED_SHOWN,
         "null": literal(NULL),
+        "model_key": key_of_model("c.replicate_model_id"),
     }
     counting = _COUNTING.format_map(words)
     return SnapshotStatements(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
+from audit.model.ids import model_key
 from audit.model.tables import Column
 from audit.model.users import TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres.columns import (
@@ -12,6 +13,7 @@ from audit.postgres.columns import (
     TEXT_TYPES,
     Columns,
     dates_as_texts,
+    key_of_model,
     latest_first,
     missing_columns,
     models_as_read,
@@ -30,7 +32,7 @@ SEARCH_LIMIT = 101
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SHARING = """
 SELECT DISTINCT {person}::text AS person FROM {table}
-WHERE {model_id} = ANY($1::text[]::{kind}[])
+WHERE {model_key} = ANY($2::text[])
 """
 _ROWS = """
 SELECT m.id::text AS model_row_id, m.status AS training_status, m.replicate_model_id, m.replicate_version_id,
@@ -49,7 +51,7 @@ class UserStatements:
     users: str
     """The users among the persons $1: `person` and the fields of `Person`."""
     sharing: str
-    """Persons with a row whose model id is one of the texts $1."""
+    """Persons with a row whose model has one of the keys $2; $1 is `TRIMMED`. No index serves: it reads the table."""
     rows: str
     """All training rows of the persons $1, the latest first: the fields of `TrainingRow`."""
 
@@ -59,8 +61,7 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
     words = {
         "person": person_of_model(users, models),
         "table": models.table.sql,
-        "model_id": models.sql("replicate_model_id"),
-        "kind": _kind(models["replicate_model_id"]),
+        "model_key": key_of_model(f"{models.sql('replicate_model_id')}::text"),
         "dates": dates_as_texts("m"),
         "models": models_as_read(users, models, include_tests=False, persons="$1"),
         "order": latest_first(order_by),
@@ -186,12 +187,9 @@ async def _find_persons(connection: Connection, sql: UserStatements, who: str) -
 async def _with_sharers(
     connection: Connection, sql: UserStatements, key: str, rows: tuple[TrainingRow, ...]
 ) -> list[str]:
-    """The user and all who have a row with one of the user's model ids: those whom a shared model may concern.
-
-    Ids of others that differ in white space around them are not found: that would take reading the whole table.
-    """
-    ids = {text for row in rows if (raw := row.replicate_model_id) for text in (raw, raw.strip(TRIMMED)) if text}
-    others = await connection.fetch(sql.sharing, sorted(ids)) if ids else []
+    """The user and all who have a row with one of the user's models: those whom a shared model may concern."""
+    keys = set(filter(None, (model_key(row.replicate_model_id) for row in rows)))
+    others = await connection.fetch(sql.sharing, TRIMMED, sorted(keys)) if keys else []
     return sorted({key, *(row["person"] for row in others if row["person"] is not None)})
 
 

@@ -21,8 +21,9 @@ from audit.findings.acceptance import AcceptanceMatcher, day_of
 from audit.findings.comparison import UserSnapshot
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
+from audit.model.ids import model_key
 from audit.model.run import Choices, RunInfo
-from audit.model.users import ModelRecord, Population
+from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
 from audit.runfile.sqlite import NOTHING_KEPT, Storage, remove
@@ -177,11 +178,19 @@ class RunFile:
             yield self.baseline.add
 
     def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
-        """Append a record, in the order of the database: the model to ask for, and the finding until that is done."""
+        """Append a record, in the order of the database: the model to ask for, and the finding until that is done.
+
+        Who waits for the same answer follows from the model's key; asked for is what the first of them records.
+        """
         text = _ENCODER.encode(first).decode()
         self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
-            (model, *columns(first), _ENCODER.encode(record).decode(), text.ljust(_ROOM) if model else text),
+            (
+                model and model_key(model),
+                *columns(first),
+                _ENCODER.encode(record).decode(),
+                text.ljust(_ROOM) if model else text,
+            ),
         )
 
     @contextmanager
@@ -222,16 +231,23 @@ class RunFile:
             self._db.execute(query, (_ENCODER.encode(list(failures)).decode(),))
 
     def pending(self) -> Iterator[str]:
-        """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile."""
-        what = "id, model, record, EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"
+        """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
+
+        Each as the first record with it has it, trimmed.
+        """
+        what = (
+            "id, json_extract(record, '$.replicate_model_id'), record,"
+            " EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"
+        )
         query = f"SELECT {what} FROM audited AS a WHERE id > ? AND {_PENDING} ORDER BY id LIMIT ?"  # noqa: S608 - constants
-        for row_id, model, record, shared in self.storage.paged(query, (), lambda *row: row):
+        for row_id, recorded, record, shared in self.storage.paged(query, (), lambda *row: row):
+            model = recorded.strip(TRIMMED)
             if not shared:
                 self._prefetched[model] = (row_id, record)
             yield model
 
     def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
-        """Row id, model and record of all who wait for an answer and share their model with nobody."""
+        """Row id, key of the model and record of all who wait for an answer and share their model with nobody."""
         query = (
             "SELECT id, model, record FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id <> a.id) ORDER BY id LIMIT ?"
@@ -242,8 +258,8 @@ class RunFile:
         """The records whose finding depends on the answer about `model`, with the ids that `record_findings` wants."""
         with self.storage.reading():
             prefetched = self._prefetched.pop(model, None)
-            query = "SELECT id, record FROM audited WHERE model = ?"
-            rows = [prefetched] if prefetched else self._db.execute(query, (model,)).fetchall()
+            query = "SELECT id, record FROM audited WHERE model IN (?, ?)"  # older files have ids in place of keys
+            rows = [prefetched] if prefetched else self._db.execute(query, (model_key(model), model)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
     def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:

@@ -56,6 +56,7 @@ def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
     Of these the shard that was begun later counts. To be called within `into.loading()`. Raises RunFileError where a
     user is in a shard that does not have the user's model.
     """
+    by_key = all(run_file.info.by_model_key for run_file in shards.values())
     rows = (_users_of(shard, run_file) for shard, run_file in shards.items())
     _insert_users(into, heapq.merge(*rows, key=_report_order))
     by_reading = sorted(
@@ -68,14 +69,15 @@ def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
         into.baseline.copy(first.baseline.rows())
     begun = {shard.number: epoch_seconds(run_file.info.started_at) for shard, run_file in shards.items()}
     of = next(iter(shards)).of
-    return _remove_duplicates(into, lambda record: begun[shard_number(_RECORD.decode(record), of)])
+    return _remove_duplicates(into, lambda record: begun[shard_number(_RECORD.decode(record), of, by_key=by_key)])
 
 
 def _users_of(shard: Shard, run_file: RunFile) -> Iterator[_Row]:
+    by_key = run_file.info.by_model_key
     with run_file.storage.reading():
         for columns in run_file.storage.connection.execute(f"SELECT {_COLUMNS} FROM audited ORDER BY id"):  # noqa: S608 - a constant
             row = _Row(_RECORD.decode(columns[5]), columns)
-            number = shard_number(row.record, shard.of)
+            number = shard_number(row.record, shard.of, by_key=by_key)
             if number != shard.number:
                 user, other = escape_controls(row.record.user_id), Shard(number, shard.of).label
                 raise RunFileError(

@@ -25,7 +25,7 @@ PRAGMA user_version = 1;
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audited (
     id INTEGER PRIMARY KEY,  -- order of the database: e-mail with null last, then user id
-    model TEXT,              -- what Replicate is asked; null where nothing can be
+    model TEXT,              -- key of what Replicate is asked; null where nothing can be
     outcome TEXT,            -- null until asked; then 'answered', 'training', or the reason of the failure
     rank INTEGER NOT NULL,   -- of the status, in report order
     reason TEXT NOT NULL,
@@ -39,7 +39,7 @@ _SCHEMA_2 = """
 ALTER TABLE audited ADD COLUMN checked_at INTEGER;  -- when the answer came, in seconds since 1970
 CREATE TABLE training (       -- the account's list of trainings, as far as it was read
     id TEXT PRIMARY KEY,
-    model TEXT,               -- the destination in lower case; null where it put out no version
+    model TEXT,               -- key of the destination; null where it put out no version
     version TEXT,
     weights TEXT,
     ended REAL,               -- seconds since 1970; when it was created where its end is not known

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from audit.model.ids import recorded_hash
+from audit.model.ids import model_key, recorded_hash
 from audit.model.replies import Training
 from audit.model.times import parse_utc
 from audit.model.users import ModelRecord
@@ -54,7 +54,7 @@ class TrainingTable:
         """The last one that put a version into `model`, whatever its case; where two ended together, the greater id."""
         query = "SELECT training FROM training WHERE model = ? ORDER BY ended DESC, id DESC LIMIT 1"
         with self._storage.reading():
-            row = self._db.execute(query, (model.casefold(),)).fetchone()
+            row = self._db.execute(query, (model_key(model),)).fetchone()
             return _TRAINING.decode(row[0]) if row else None
 
     def count(self) -> int:
@@ -74,7 +74,7 @@ class TrainingTable:
 
 
 def _row(training: Training) -> tuple[object, ...]:
-    model = training.model.casefold() if training.model and training.succeeded else None
+    model = model_key(training.model) if training.model and training.succeeded else None
     ended = parse_utc(training.completed_at) or parse_utc(training.created_at)
     text = _ENCODER.encode(training).decode()
     return training.id, model, training.version, training.weights, ended.timestamp() if ended else None, text

@@ -138,6 +138,14 @@ def test_a_model_that_several_share_is_accepted_for_all_of_them() -> None:
     assert tally((entry(user=None, model="acme/shared"),), *users).total == 3
 
 
+def test_a_model_is_accepted_in_whatever_case_its_id_is_recorded() -> None:
+    users = [
+        outdated(n, replicate_model_id=each) for n, each in enumerate(("Acme/M1", "acme/m1", " ACME/m1\n", "acme/m2"))
+    ]
+    found = tally((entry(user=None, model=" acme/M1 "),), *users)
+    assert (found.total, found.unmatched) == (3, ())
+
+
 def test_what_has_expired_is_named_whether_anybody_needs_it_or_not() -> None:
     over, other = entry(until="2026-02-28"), entry(user="who", until="2025-01-01")
     found = tally((over, other), USER)

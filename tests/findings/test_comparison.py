@@ -94,6 +94,18 @@ def test_an_error_of_a_later_version_of_this_program_is_a_certain_one() -> None:
         pytest.param({"latest_version": OLD}, {"latest_version": NEW}, ("latest_version",), id="a newer version"),
         pytest.param({"current_version": OLD}, {"current_version": NEW}, ("current_version",), id="another record"),
         pytest.param({"replicate_model_id": "a/b"}, {}, ("replicate_model_id",), id="another model"),
+        pytest.param(
+            {"replicate_model_id": "Acme/M1 "},
+            {"replicate_model_id": "acme/m1"},
+            (),
+            id="the same model in another case",
+        ),
+        pytest.param(
+            {"replicate_model_id": "acme/\u0130"},
+            {"replicate_model_id": "acme/i"},
+            ("replicate_model_id",),
+            id="no ASCII",
+        ),
         pytest.param({"detail": "a", "email": "a@b"}, {}, (), id="words alone"),
     ],
 )

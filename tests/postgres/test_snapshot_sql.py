@@ -16,7 +16,7 @@ from tests.support.database_rows import execute, insert, read
 
 # Few values, so that rows meet: equal dates, no date at all, blanks, and models that several users name.
 DATES = st.sampled_from([None, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500000Z", "2026-06-01T12:00:00Z"])
-MODEL_IDS = [None, "", " \t\n\r\f\v", "\u00a0", "acme/a", " acme/a\n", "acme/A", "\u00a0acme/a"]
+MODEL_IDS = [None, "", " \t\n\r\f\v", "\u00a0", "acme/\u0131", "acme/i", " ACME/I\n", "acme/\u0130", "\u00a0acme/i"]
 STATES = [
     *(["completed"] * 4),
     "failed",
@@ -75,6 +75,12 @@ def blank(model_id: str | None) -> bool:
     return not (model_id or "").strip(TRIMMED)
 
 
+def lower_case(model_id: str | None) -> str:
+    """Letters of ASCII alone, by their codes."""
+    trimmed = (model_id or "").strip(TRIMMED)
+    return "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in trimmed)
+
+
 @dataclass(frozen=True)
 class Obvious:
     """The contract's rules, one loop each."""
@@ -125,7 +131,7 @@ class Obvious:
         failed = self.later(row, *FAILED)
         others = []
         for other, its in everybodys.items():
-            same = (its.replicate_model_id or "").strip(TRIMMED) == (row.replicate_model_id or "").strip(TRIMMED)
+            same = lower_case(its.replicate_model_id) == lower_case(row.replicate_model_id)
             if other != user.id and same and not blank(row.replicate_model_id):
                 others.append(other)
         return ModelRecord(

@@ -1,4 +1,4 @@
-"""Finding one user in a real PostgreSQL, whatever the tables are like, and without reading them whole."""
+"""Finding one user in a real PostgreSQL, whatever the tables are like, and who shares the model."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from audit.postgres.columns import read_columns
 from audit.postgres.connection import Connection, read_transaction
 from audit.postgres.snapshot import snapshot, snapshot_statements
 from audit.postgres.url import parse_database_url
-from audit.postgres.user import SEARCH_LIMIT, Candidates, OneUser, find_user, user_statements
+from audit.postgres.user import SEARCH_LIMIT, Candidates, OneUser, find_user, records_of, user_statements
 from tests.support.audits import Servers
 from tests.support.database_rows import MODELS, USERS, Row, execute, insert, model
 
@@ -157,6 +157,30 @@ async def test_the_record_is_the_one_that_a_run_judges(servers: Servers) -> None
         assert found.record == record
 
 
+@pytest.mark.parametrize("kind", ["text", "varchar(60)", "char(60)", "citext", "model"])
+async def test_others_share_the_model_in_whatever_case_and_blanks_theirs_is_recorded(people: str, kind: str) -> None:
+    await execute(
+        people,
+        "CREATE EXTENSION IF NOT EXISTS citext" if kind == "citext" else "CREATE DOMAIN model AS text",
+        f"ALTER TABLE user_models ALTER replicate_model_id TYPE {kind}",
+    )
+    await insert(people, "user_models", [model(user_id="u10", replicate_model_id=" ACME/User-50c-Lora\n")])
+    found = await one(people, "u10")
+    assert found.record
+    assert (found.record.replicate_model_id or "").strip() == "ACME/User-50c-Lora"
+    assert (found.record.shared_with, found.record.shared_with_count) == (("u1", "u2"), 2)
+    found = await one(people, "u1")
+    assert found.record
+    assert found.record.shared_with == ("u10", "u2")
+    settings: dict[str, Any] = {"order_by": "updated_at", "include_tests": False, "statement_timeout": 20.0}
+    records = await records_of(parse_database_url(people), ["u1", "u10", "u3"], **settings)
+    assert {user_id: each.shared_with for user_id, each in records.items()} == {
+        "u1": ("u10",),
+        "u10": ("u1",),
+        "u3": (),
+    }
+
+
 async def test_optional_columns_may_be_missing(people: str) -> None:
     await execute(people, "ALTER TABLE user_models DROP is_test, DROP trigger_word, DROP failure_reason")
     found = await one(people, "u1")
@@ -164,7 +188,7 @@ async def test_optional_columns_may_be_missing(people: str) -> None:
     assert found.rows[0].trigger_word is None
 
 
-async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: str) -> None:
+async def test_whoever_is_named_exactly_is_found_through_indexes_alone_and_read_through_them(people: str) -> None:
     many = "SELECT 'm' || i, 'm' || i || '@x' FROM generate_series(1, 20000) AS i"
     rows = "SELECT 'm' || i, 'completed', 'acme/m' || i FROM generate_series(1, 20000) AS i"
     await execute(
@@ -188,7 +212,6 @@ async def test_whoever_is_named_exactly_is_found_through_indexes_alone(people: s
             (orphan, ("m77",)),
             (by_model, ("acme/m77",)),
             (sql.users, (["m77"],)),
-            (sql.sharing, (["acme/m77"],)),
             (sql.rows, (["m77"],)),
             (record, (TRIMMED, None, None, ["m77", "m78"])),
         ]

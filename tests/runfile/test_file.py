@@ -13,6 +13,7 @@ import pytest
 
 from audit.errors import RunFileError
 from audit.model.codes import Note, Reason, Status
+from audit.model.ids import askable_model
 from audit.model.users import ModelRecord, Population
 from audit.runfile import RunFile
 from tests import ROOT
@@ -86,6 +87,31 @@ def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
         assert [each.user_id for _, each in run_file.records_sharing("a/1")] == ["u0", "u2"]
         run_file.record_findings([(row_id, finding()) for row_id, _ in run_file.records_sharing("a/1")], None, 0)
         assert list(run_file.pending()) == ["b/1"]
+
+
+def test_models_that_differ_in_case_are_asked_for_once_as_the_first_record_has_it(tmp_path: Path) -> None:
+    records = [
+        record(user_id=f"u{i}", replicate_model_id=each) for i, each in enumerate((" B/1\n", "a/1", "b/1", "A/1"))
+    ]
+    run_file = RunFile.create(tmp_path / "run.sqlite", run_info())
+    with run_file, run_file.loading():
+        for each in records:
+            run_file.add(each, askable_model(each.replicate_model_id), finding(Reason.STOPPED))
+    with RunFile.open(tmp_path / "run.sqlite") as run_file:
+        assert (list(run_file.pending()), run_file.count_pending()) == (["B/1", "a/1"], 2)
+        assert [each.user_id for _, each in run_file.records_sharing("B/1")] == ["u0", "u2"]
+        assert not list(run_file.pending_unshared())
+
+
+def test_a_file_of_an_older_version_which_minded_case_is_gone_on_with(tmp_path: Path) -> None:
+    filled(tmp_path / "run.sqlite", people("A/1", "b/1", "A/1")).close()
+    with sqlite3.connect(tmp_path / "run.sqlite") as connection:
+        connection.execute("UPDATE audited SET model = json_extract(record, '$.replicate_model_id')")
+    connection.close()
+    with RunFile.open(tmp_path / "run.sqlite") as run_file:
+        assert list(run_file.pending()) == ["A/1", "b/1"]
+        assert [each.user_id for _, each in run_file.records_sharing("A/1")] == ["u0", "u2"]
+        assert not run_file.info.by_model_key
 
 
 def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path) -> None:

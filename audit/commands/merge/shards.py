@@ -136,6 +136,13 @@ def _check_finished(shard: ShardInput) -> None:
 
 
 def _check_same(shard: ShardInput, first: ShardInput, allowed: Allowed) -> None:
+    if shard.info.by_model_key != first.info.by_model_key:
+        older, newer = (shard, first) if first.info.by_model_key else (first, shard)
+        raise SettingsError(
+            f"{older.path} was run by an older version than {newer.path}, which put models into shards otherwise: "
+            "ids that differ only in case were two models to it",
+            f"Run that shard again with this version: sync-audit run --shard {older.shard}",
+        )
     for (what, here), (_, there) in zip(_has_to_agree(shard, allowed), _has_to_agree(first, allowed), strict=True):
         if here != there:
             shown = isinstance(here, str) and isinstance(there, str)  # all else is too long, or holds names

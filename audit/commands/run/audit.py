@@ -273,6 +273,7 @@ async def _load(
                 missing_columns=tuple(taken.missing_columns),
                 trainings=trainings,
                 place=taken.place,
+                by_model_key=True,
             )
             run_file.save_info(known)
     log.info("%d users with a completed model found", count)

@@ -206,6 +206,13 @@ async def test_an_index_is_missed_only_where_there_are_rows_enough(tables: str) 
     assert check(await diagnose(tables, None), "user_id_index").state is CheckState.OK
 
 
+async def test_models_whose_ids_differ_in_case_are_foreseen_as_one(tables: str) -> None:
+    ids = {"u1": "Acme/M1", "u2": " acme/m1\n", "u3": "acme/m2"}
+    await insert(tables, "users", [{"id": user, "email": user} for user in ids if user != "u1"])
+    await insert(tables, "user_models", [model(user_id=user, replicate_model_id=each) for user, each in ids.items()])
+    assert check(await diagnose(tables, None), "duration").data["models"] == 2
+
+
 async def test_another_accounts_token_is_recognised_by_owners_and_by_the_model(tidy: str, serve: Serve) -> None:
     await execute(tidy.replace("doctors_reader@", "postgres@"), "UPDATE user_models SET replicate_model_id = 'other/x'")
     diagnosis = await diagnose(tidy, await serve(FACE))

@@ -422,6 +422,23 @@ def test_a_row_of_another_shard_is_named_with_its_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.sqlite", "2.sqlite"]
 
 
+def test_shards_of_versions_that_minded_case_are_merged_with_their_like_alone(tmp_path: Path) -> None:
+    upper = (record(replicate_model_id=f"acme/M{n}") for n in range(1000))
+    mixed = next(each for each in upper if shard_number(each, 2) == 1 and shard_number(each, 2, by_key=False) == 2)
+    paths = [
+        shard_file(tmp_path, 1, 2, [in_shard(1, 2, user_id="a")]),
+        shard_file(tmp_path, 2, 2, [AuditedUser(mixed, finding())]),
+    ]
+    with merge(paths, tmp_path / "all.sqlite").run_file as run_file:
+        assert {user.record.user_id for user in run_file.users()} == {"a", mixed.user_id}
+        assert not run_file.info.by_model_key
+    later = tmp_path / "later"
+    later.mkdir()
+    paths[0] = shard_file(later, 1, 2, [in_shard(1, 2, user_id="a")], by_model_key=True)
+    with pytest.raises(SettingsError, match="was run by an older version than"):
+        merge(paths, tmp_path / "none.sqlite")
+
+
 @pytest.mark.parametrize("later", [1, 2])
 def test_who_has_gone_to_another_shard_meanwhile_counts_as_seen_last(tmp_path: Path, later: int) -> None:
     began = {later: "2026-03-01T12:30:00Z"}

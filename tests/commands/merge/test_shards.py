@@ -207,6 +207,17 @@ def test_a_run_with_an_unfinished_shard_was_stopped_and_says_which(changes: dict
     assert (info.state, info.stop_reason) == ("stopped", f"shard 2 of 3 {message}")
 
 
+def test_shards_that_minded_case_are_not_merged_with_others_that_did_not() -> None:
+    older = shard(2)
+    others = [shard(number, by_model_key=True) for number in (1, 3)]
+    for given in ([older, *others], [*others, older]):
+        with pytest.raises(SettingsError, match=r"^2\.sqlite was run by an older version than \d\.sqlite") as caught:
+            check(given, Allowed(partial=True))
+        assert caught.value.next_step.endswith("sync-audit run --shard 2/3")
+    check([older, shard(1), shard(3)], Allowed())
+    check([shard(2, by_model_key=True), *others], Allowed())
+
+
 def test_a_shard_in_which_nobody_is_counts_as_missing() -> None:
     odd = shards(msgspec.structs.replace(shard(2, state="running", account=None), population=None))
     with pytest.raises(SettingsError, match=r"shard 2 of 3 \(2.sqlite\) was ended before the database had been read"):

@@ -14,14 +14,17 @@ from audit.commands import outputs
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
 from audit.demo.fake_replicate.server import in_thread
+from audit.demo.fake_replicate.world import SmallWorld
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
+from audit.model.replies import Account
 from audit.model.run import Filters
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
+from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.expected_findings import expected_findings
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
@@ -71,6 +74,30 @@ def test_each_model_is_asked_once_and_on_no_more_sockets_than_allowed(
         assert fake.request_log.peak_sockets <= 5
         assert fake.request_log.peak_in_flight <= 5
         assert fake.request_log.tokens.keys() == {"valid"}
+
+
+async def test_a_model_whose_ids_differ_in_case_is_asked_for_once_and_is_shared(database: str, tmp_path: Path) -> None:
+    ids = {"a": " Acme/M1\n", "b": "acme/m1", "c": "ACME/m1", "d": "acme/m2"}
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", [{"id": user, "email": f"{user}@example.com"} for user in ids])
+    await insert(database, "user_models", [model(user_id=user, replicate_model_id=each) for user, each in ids.items()])
+    with in_thread(InstrumentedReplicate(SmallWorld(Account("user", "acme"), []))) as fake:
+        found = await asyncio.to_thread(report, Servers(database, fake), tmp_path)
+        asked = Counter(path for path in fake.request_log.paths.elements() if path.startswith("/v1/models/"))
+    assert {path.partition("/versions")[0]: count for path, count in asked.items()} == {
+        "/v1/models/Acme/M1": 1,
+        "/v1/models/acme/m2": 1,
+    }
+    users = {each["user_id"]: each for each in found["users"]}
+    assert {user: each["replicate_model_id"] for user, each in users.items()} == ids
+    assert {user: each["shared_with"] for user, each in users.items()} == {
+        "a": ["b", "c"],
+        "b": ["a", "c"],
+        "c": ["a", "b"],
+        "d": [],
+    }
+    assert [user for user, each in users.items() if Note.SHARED_MODEL in each["notes"]] == ["a", "b", "c"]
+    assert found["summary"]["reasons"] == {Reason.MODEL_NOT_FOUND: 4}
 
 
 @pytest.mark.slow
