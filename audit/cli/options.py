@@ -392,7 +392,8 @@ github = Setting(
 RUN = {
     "What is audited": (
         *(database, users, limit, shard, order_by, include_tests),
-        *(baseline, accept, no_accept, resume, moved_from),
+        *(baseline, accept, no_accept, resume),
+        moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
     ),
     "How it is found out": (
         *(token, base_url, mode, verify_sample, trainings, trainings_since),

@@ -10,6 +10,7 @@ from junitparser import xunit2
 
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
+from audit.model.run import Baseline
 from audit.model.text import escape_controls
 from audit.report.junit_report import render, xml_text
 from audit.report.view import RunView
@@ -131,7 +132,8 @@ XML = [*filter(None, HOSTILE), "]]>", "\ufffe\uffff", "\ud800", "&#0;&bogus;"]
 @pytest.mark.parametrize("hostile", XML, ids=ids(XML))
 def test_hostile_text_stays_in_its_place_spelled_out(hostile: str) -> None:
     user = failed(1, Reason.BAD_RESPONSE, hostile, email=hostile, replicate_model_id=hostile)
-    (case,) = cases(suite(SampleRun([user], narrowed(stop_reason=hostile, base_url=hostile))))
+    since = Baseline(run_id=hostile, started_at=hostile, path=hostile, other_place=hostile)
+    (case,) = cases(suite(SampleRun([user], narrowed(stop_reason=hostile, base_url=hostile, baseline=since))))
     (result,) = case.result
     assert (case.name or "").endswith("(user-00001)")
     said = escape_controls(hostile).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

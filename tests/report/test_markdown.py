@@ -217,7 +217,7 @@ def filled(text: str) -> SampleRun:
         failed(3, Reason.BAD_RESPONSE, text, replicate_version_id=text, **names),
         failed(4, Reason.STOPPED, text, replicate_version_id=text, **names),
     ]
-    filters, since = Filters(users=(text,)), Baseline(run_id=text, started_at=text, path=text)
+    filters, since = Filters(users=(text,)), Baseline(run_id=text, started_at=text, path=text, other_place=text)
     said = {"database": text, "base_url": text, "account": Account(text, text), "stop_reason": text}
     return SampleRun(users, narrowed(state="stopped", filters=filters, baseline=since, **said))
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.replies import Training, TrainingsRead
-from audit.model.run import Filters
+from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
 from audit.model.times import to_second
 from audit.model.users import Population
@@ -212,6 +212,7 @@ def hostile_run(text: str) -> SampleRun:
         base_url=text,
         filters=Filters(users=(text,), limit=5),
         trainings=trainings,
+        baseline=Baseline(run_id=text, started_at=INFO.started_at, path=text, other_place=text),
     )
     return SampleRun(users, info, population)
 
