@@ -1,5 +1,6 @@
 """`sync-audit sync` as a person plans a repair with it: from run files of real audits, carried out by psql."""
 
+import asyncio
 import json
 import re
 import shlex
@@ -22,6 +23,8 @@ from audit.commands.run import audit as audit_run
 from audit.commands.sync.files import read_script, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
+from audit.demo.fake_replicate.server import in_thread
+from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.demo.users import DemoUsers
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
@@ -33,13 +36,16 @@ from audit.model.repair import (
     Weights,
     WhyLeftOut,
 )
+from audit.model.replies import Account, Version
 from audit.model.tables import PLAIN
 from audit.model.times import utc_now
 from audit.postgres.update import Names
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
-from tests.support.audits import Ended, Servers, Shell
+from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
+from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.samples import NEW, OLD, finding, record, run_info
 
 INCLUDABLE = (Reason.UNKNOWN_VERSION, Reason.MALFORMED_VERSION)
@@ -348,3 +354,29 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     assert changed <= right
     assert psql.run(database, planned.undo_file).stdout.count("UPDATE 1") == len(changed)
     assert await table(database) == before
+
+
+def test_whose_training_goes_on_in_any_word_and_who_shares_a_model_in_another_case_are_left_out(
+    shell: Shell, postgres_server: str
+) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "words_and_cases"))
+    models = {"a": "acme/a", "b": "acme/b", "c": "acme/c", "d": " Acme/C"}
+    old = {
+        user: model(user_id=user, replicate_model_id=each, replicate_version_id=OLD) for user, each in models.items()
+    }
+    begun = {"training_id": None, "replicate_version_id": None, "created_at": "2026-04-01T00:00:00Z"}
+    later = [old["a"] | begun | {"training_status": "Starting"}, old["b"] | begun | {"training_status": "aborted"}]
+    asyncio.run(execute(dsn, USERS, MODELS))
+    asyncio.run(insert(dsn, "users", [{"id": user, "email": f"{user}@example.com"} for user in models]))
+    asyncio.run(insert(dsn, "user_models", [*old.values(), *later]))
+    versions = (Version(NEW, "2026-03-01T00:00:00Z"), Version(OLD, "2026-01-02T00:00:00Z"))
+    world = [Model(owner="acme", name=name, versions=versions) for name in "abc"]
+    with in_thread(InstrumentedReplicate(SmallWorld(Account("user", "acme"), world))) as fake:
+        audited(Servers(dsn, fake).settings(shell.folder)).close()
+    document = plan(shell)
+    assert [each["user_id"] for each in document["changes"]] == ["b"]
+    assert {each["user_id"]: each["why"] for each in document["left_out"]} == {
+        "a": WhyLeftOut.RETRAINING_IN_PROGRESS,
+        "c": WhyLeftOut.SHARED_MODEL,
+        "d": WhyLeftOut.SHARED_MODEL,
+    }
