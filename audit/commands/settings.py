@@ -19,7 +19,7 @@ from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, OrderBy
 from audit.model.findings import Acceptances
-from audit.model.place import Address, check_place
+from audit.model.place import Address, Place, check_place
 from audit.model.replies import TrainingsRead
 from audit.model.run import Choices, Filters, RunInfo
 from audit.model.shard import Shard
@@ -192,12 +192,13 @@ def repair_settings(ctx: click.Context, info: RunInfo, choices: Choices | None, 
     )
 
 
-def database_to_repair(ctx: click.Context, info: RunInfo | None) -> Database:
-    """The database to be written to: the one of `info`, where that is known, with its names. Raises SettingsError."""
+def database_to_repair(ctx: click.Context, info: RunInfo | None, place: Place | None = None) -> Database:
+    """The database to be written to: the one of `info`, with its names, else of `place`. Raises SettingsError."""
     database, moved_from = database_of(ctx), ctx.params["moved_from"]
     if info is None:
-        if moved_from is not None:
-            raise SettingsError("--moved-from needs the run file beside the undo file, and there is none")
+        if place is None:  # a file of an older version, which is not undone without its run
+            return database
+        check_place(place, database.address, moved_from)
         return database
     check_place(info.address, database.address, moved_from)
     _check_tables(ctx, info, "in the run", "Use the config file of that run (--config), or start a new run.")

@@ -87,8 +87,9 @@ PLAN = _table(
 )
 REPAIR = _table(
     {
-        OK: "all that was to be changed is changed",
-        INCOMPLETE: "incomplete: at least one row was skipped, failed, or was not come to",
+        OK: "all that was to be changed is changed, and every user audited again is up to date",
+        INCOMPLETE: "incomplete: at least one row was skipped, failed or not come to, is not known, or its user is not "
+        "up to date",
         INTERRUPTED: "stopped by SIGINT; what was done is known",
         TERMINATED: "stopped by SIGTERM; what was done is known",
     }

@@ -50,6 +50,8 @@ class WhyLeftOut(StrEnum):
     LATEST_NOT_KNOWN = "latest_not_known"
     TOO_OLD = "too_old"
     """The finding is; somebody may have trained since."""
+    CHECKED_IN_FUTURE = "checked_in_future"
+    """So says the finding: a clock is wrong, and its age is not known."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ class ChangeState(StrEnum):
     """How far a change has come, in the journal."""
 
     BEGUN = "begun"
-    """Written down before it is tried: after a kill, the row says whether it was done."""
+    """Written down before it is tried: after a kill, the server says whether the transaction was committed."""
     DONE = "done"
     SKIPPED = "skipped"
     """The row, or the latest version, is not what it was; nothing was overwritten."""
@@ -75,11 +77,27 @@ class ChangeState(StrEnum):
     UNDONE = "undone"
 
 
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What one transaction has made of one row. It is a deed once that is committed."""
+
+    txid: str
+    """Of the transaction, as `txid_current()` gives it."""
+    before: dict[Column, str | None]
+    """What was in the columns that are set, as PostgreSQL writes it."""
+    after: dict[Column, str | None] | None = None
+    """What stands in the guarded columns at the end of the transaction, whatever triggers have made of them; null until
+    the row was updated."""
+    moved_from: str | None = None
+    """What `--moved-from` said of the place, where it was given."""
+
+
 class ChangeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a change."""
 
     why: str | None = None
     """In words for a person, where it was not done."""
+    deed: Deed | None = None
+    """Null where nothing was written, and in journals of older versions, which have the next two instead."""
     updated_at: str | None = None
     """Of the row after the change; a trigger may have set it."""
     touched: bool = False
@@ -90,53 +108,49 @@ class RowUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be in one row, and what has to be in it until then. Everything else in it stays as it is."""
 
     model_row_id: str
-    old_version: str | None
-    new_version: str | None
-    old_weights: str | None
-    new_weights: str | None
-    sets_weights: bool
-    """Else the column is not named in the UPDATE; it is a guard in any case."""
-    old_updated_at: str | None
-    guards_updated_at: bool = True
-    """Else it may be anything: nobody knows what a trigger makes of it in a change that has yet to be made."""
-    new_updated_at: str | None = None
-    sets_updated_at: bool = False
+    guards: dict[Column, str | None]
+    """All that has to be as it was, in the words of `audit.postgres.update.guard_expressions`."""
+    sets: dict[Column, str | None]
+    judged: bool = True
+    """It rests on the audit of a user, so other rows count as well: see `audit.postgres.update`. An undo does not."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Those that are set."""
-        weights = (Column.LORA_WEIGHTS_URL,) if self.sets_weights else ()
-        updated_at = (Column.UPDATED_AT,) if self.sets_updated_at else ()
-        return (Column.VERSION_ID, *weights, *updated_at)
+        """Those that are set, in the order of `SETTABLE`."""
+        return tuple(column for column in SETTABLE if column in self.sets)
 
 
-def update_for(change: RowChange, touch: str | None = None) -> RowUpdate:
+SETTABLE = (Column.VERSION_ID, Column.LORA_WEIGHTS_URL, Column.UPDATED_AT)
+"""Columns that a repair may set."""
+
+
+def update_for(change: RowChange, guards: dict[Column, str | None], touch: str | None = None) -> RowUpdate:
     """`change` as an UPDATE, which sets `updated_at` to `touch` where that is a time."""
-    return RowUpdate(
-        model_row_id=change.model_row_id,
-        old_version=change.old_version,
-        new_version=change.new_version,
-        old_weights=change.old_weights,
-        new_weights=change.new_weights,
-        sets_weights=change.weights == "replaced",
-        old_updated_at=change.old_updated_at,
-        new_updated_at=touch,
-        sets_updated_at=touch is not None,
-    )
+    sets: dict[Column, str | None] = {Column.VERSION_ID: change.new_version}
+    if change.weights == "replaced":
+        sets[Column.LORA_WEIGHTS_URL] = change.new_weights
+    if touch is not None:
+        sets[Column.UPDATED_AT] = touch
+    return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets)
 
 
-def undo_for(change: RowChange, outcome: ChangeOutcome | None) -> RowUpdate:
-    """What takes `change` back, which came to `outcome`; None where that is not known yet."""
-    outcome, known = outcome or ChangeOutcome(), outcome is not None
-    return RowUpdate(
-        model_row_id=change.model_row_id,
-        old_version=change.new_version,
-        new_version=change.old_version,
-        old_weights=change.new_weights,
-        new_weights=change.old_weights,
-        sets_weights=change.weights == "replaced",
-        old_updated_at=outcome.updated_at,
-        guards_updated_at=known,
-        new_updated_at=change.old_updated_at if outcome.touched else None,
-        sets_updated_at=outcome.touched,
-    )
+def undo_for(change: RowChange, outcome: ChangeOutcome) -> RowUpdate | None:
+    """What takes `change` back, which came to `outcome`; None where it is not known what that has left in the row."""
+    deed = outcome.deed
+    guards, sets = (deed.after, deed.before) if deed else _older_deed(change, outcome)
+    if guards is None:
+        return None
+    return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets, judged=False)
+
+
+def _older_deed(change: RowChange, outcome: ChangeOutcome) -> tuple[dict[Column, str | None], dict[Column, str | None]]:
+    """What the row holds, and has held, after a change that an older version has noted as done."""
+    after: dict[Column, str | None] = {Column.VERSION_ID: change.new_version}
+    before: dict[Column, str | None] = {Column.VERSION_ID: change.old_version}
+    if change.weights != "no_column":
+        after[Column.LORA_WEIGHTS_URL] = change.new_weights
+    if change.weights == "replaced":
+        before[Column.LORA_WEIGHTS_URL] = change.old_weights
+    if outcome.touched:
+        before[Column.UPDATED_AT] = change.old_updated_at
+    return {**after, Column.UPDATED_AT: outcome.updated_at}, before

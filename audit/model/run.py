@@ -10,7 +10,7 @@ from audit.model.findings import Acceptances, Summary
 from audit.model.place import Address, Place
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.shard import Shard, missing_shards_text
-from audit.model.tables import PLAIN, Column, Tables
+from audit.model.tables import PLAIN, Column, ColumnTypes, Tables
 from audit.model.users import Population
 
 
@@ -87,6 +87,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters = Filters()
     redacted: bool = False
     """`--redact` was given: every report of this run masks e-mail and name."""
+    columns: ColumnTypes | None = None
+    """Null before the database was read, and in files of versions that did not keep it. In no report."""
     missing_columns: tuple[Column, ...] = ()
     """Optional columns that the database does not have, so that nothing is concluded from their absence."""
     requests: Requests = Requests()

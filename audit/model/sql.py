@@ -24,6 +24,12 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def unquoted(path: str) -> tuple[str, ...]:
+    """The names in a path such as `"My Schema".table`, as SQL writes it, without quotes."""
+    parts = re.findall(r'"((?:[^"]|"")*)"|([^".]+)', path)
+    return tuple(inside.replace('""', '"') or bare for inside, bare in parts)
+
+
 def literal(text: str | None) -> str:
     """`text` as a literal without a type, so that it suits a column of any; NULL for None."""
     if text is None:

@@ -183,5 +183,21 @@ def same_word(status: str) -> str:
     return lower_ascii(status.strip(TRIMMED))
 
 
+class ColumnTypes(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns that were found, by the audit's names, with their types as in pg_type (of domains the type beneath).
+
+    For SQL that is written when nobody is connected.
+    """
+
+    users: dict[Column, str]
+    user_models: dict[Column, str]
+    fixed: dict[Column, str] = {}
+    """Columns that nobody can set, and why: clauses."""
+    denied: tuple[Column, ...] = ()
+    """Columns that the role of the audit may not set."""
+    role: str = ""
+    """As SQL writes it."""
+
+
 PLAIN = Tables()
 """Everything is called as the audit calls it."""

@@ -17,6 +17,12 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     email: str | None
     display_name: str | None
     model_row_id: str
+    row_user_id: str | None = None
+    """The user as the row names it; null where that is `user_id`."""
+    training_status: str | None = None
+    """The row's word for completed; null in files of older versions."""
+    is_test: bool | None = None
+    """Null in files of older versions."""
     replicate_model_id: str | None
     replicate_version_id: str | None
     training_id: str | None = None

@@ -56,6 +56,11 @@ class Columns(dict[str, str]):
         self.there = tuple(types)
         """All columns, by the database's names."""
 
+    @classmethod
+    def kept(cls, tables: Tables, name: TableName, types: Mapping[Column, str]) -> "Columns":
+        """Those that a run has kept: `types` by the audit's names."""
+        return cls(tables, name, {tables[name].called(column): kind for column, kind in types.items()})
+
     def sql(self, column: str) -> str:
         """`column`, as SQL names it."""
         return self.table.column(column)
@@ -147,9 +152,9 @@ def users_as_read(users: Columns, models: Columns, persons: str | None = None) -
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
     """`user_models`: texts as text, dates as timestamps in UTC, null where there is no such column.
 
-    Beside the columns there are `person`, which joins a row to its user, `status`, whether it means `completed`,
-    `in_progress` or `failed`, `test` (false for all rows with `include_tests`) and `started`, when the training began
-    as far as the row says so.
+    Beside the columns there are `person`, which joins a row to its user, `owner`, the user as the row names it,
+    `status`, whether it means `completed`, `in_progress` or `failed`, `test` (`is_test`, but false for all rows with
+    `include_tests`) and `started`, when the training began as far as the row says so.
     """
     dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
     person = person_of_model(users, models)
@@ -161,7 +166,9 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
         "completed": models.tables.is_completed(status),
         "in_progress": models.tables.is_in(TrainingState.IN_PROGRESS, status),
         "failed": models.tables.is_in(TrainingState.FAILED, status),
-        "test": "false" if include_tests else _truth(models.sql("is_test"), models.get("is_test")),
+        "owner": f"{models.sql('user_id')}::text",
+        "is_test": (is_test := truth(models.sql("is_test"), models.get("is_test"))),
+        "test": "false" if include_tests else is_test,
         **dates,
         "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
         **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
@@ -176,9 +183,9 @@ def person_of_user(users: Columns, models: Columns) -> str:
     return _person(users.sql("id"), users["id"], models["user_id"])
 
 
-def person_of_model(users: Columns, models: Columns) -> str:
-    """What joins a row of `user_models` to one of `users`."""
-    return _person(models.sql("user_id"), models["user_id"], users["id"])
+def person_of_model(users: Columns, models: Columns, of: str = "") -> str:
+    """What joins a row of `user_models`, whose columns are written with `of` in front, to one of `users`."""
+    return _person(of + models.sql("user_id"), models["user_id"], users["id"])
 
 
 def is_among(person: str, kind: str, other: str, persons: str) -> str:
@@ -206,8 +213,8 @@ def _ordered(column: str, kind: str) -> str:
     return column if kind == "uuid" or kind in NUMBER_TYPES else f'({column}::text COLLATE "C")'
 
 
-def _truth(column: str, kind: str | None) -> str:
-    """False for null."""
+def truth(column: str, kind: str | None) -> str:
+    """SQL for a column of the type `kind` (null where there is none) as a truth value: false for null."""
     if kind is None:
         return "false"
     if kind == "bool":

@@ -22,10 +22,10 @@ _LOCK_TIMEOUT = 10.0
 """Seconds to wait for a table that somebody changes; less where half the statement timeout is less."""
 _GRACE = 5.0
 """Seconds that our own clock gives the server beyond its own timeout, and a connection to close."""
-_READ_SETTINGS = {
+_SETTINGS = {
     "TimeZone": "UTC",
+    "DateStyle": "ISO",
     "row_security": "off",  # policies end in an error; on, they hide users without a word
-    "cursor_tuple_fraction": "1",  # every row is fetched, so the plan need not be quick with the first
     "enable_nestloop": "off",  # right for no step of ours, and minutes slow where statistics are missing
     "jit": "off",  # compiles for longer than the queries take
 }
@@ -50,9 +50,9 @@ async def read_transaction(
     try:
         with translate_errors(database):
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            version = await set_for_transaction(
-                connection, transaction_settings(database, statement_timeout) | _READ_SETTINGS
-            )
+            settings = transaction_settings(database, statement_timeout)
+            # Every row is fetched, so the plan need not be quick with the first.
+            version = await set_for_transaction(connection, settings | {"cursor_tuple_fraction": "1"})
         yield connection, version
     finally:
         await close(connection)
@@ -77,6 +77,7 @@ def transaction_settings(database: Database, statement_timeout: float) -> dict[s
         "statement_timeout": f"{statement_timeout * 1000:.0f}",
         "lock_timeout": f"{lock_timeout * 1000:.0f}",
         "application_name": "sync-audit",
+        **_SETTINGS,
         **({"search_path": database.search_path} if database.search_path else {}),
     }
 

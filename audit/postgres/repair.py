@@ -1,19 +1,25 @@
 """Changes rows of the product's table `user_models`. The only module that ever writes to that database.
 
-A row is changed where it still is as it was recorded, and by no more than is asked for; any other is left alone with
-the reason why. One transaction a batch, whose settings are its own, so that a pooler in transaction mode may stand in
-between. Rows that somebody holds locked are not waited for. Nothing is open between two batches but the connection.
+A row is changed where all that the decision rested on still is as it was, and by no more than is asked for; any other
+is left alone with the reason why. One transaction a batch, whose settings are its own, so that a pooler in transaction
+mode may stand in between. Rows that somebody holds locked are not waited for. Nothing is open between two batches but
+the connection.
+
+The transaction's id is handed out before the UPDATE: whoever does not learn whether it was committed can ask later.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from itertools import groupby
+
+import msgspec
 
 from audit.errors import DatabaseError
 from audit.model.place import Place, check_place
-from audit.model.repair import ChangeOutcome, ChangeState, RowUpdate
-from audit.model.tables import Column
-from audit.postgres.columns import Columns, read_columns
+from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowUpdate
+from audit.model.tables import DATES, Column
+from audit.postgres.columns import Columns, is_among, read_columns
 from audit.postgres.connection import (
     Connection,
     close,
@@ -22,38 +28,55 @@ from audit.postgres.connection import (
     transaction_settings,
     translate_errors,
 )
-from audit.postgres.errors import URL_SETTING, is_about_a_row
+from audit.postgres.errors import is_about_a_row
 from audit.postgres.place import read_place
+from audit.postgres.rights import check_rights, read_rights
 from audit.postgres.update import (
-    StoredRow,
-    batch_parameters,
-    batch_update,
-    guarded_columns,
-    select_rows,
+    LEFT_AS_IT_WAS,
+    LOCKED,
+    Counting,
+    UpdateStatements,
+    guard_texts,
+    lines_json,
+    update_statements,
     why_not,
 )
 from audit.postgres.url import Database
 
-_RIGHTS = """
-SELECT current_setting('transaction_read_only') = 'on' AS read_only, pg_is_in_recovery() AS replica,
-    format('%I', current_user) AS role, pg_relation_is_updatable(found.id, true) & 4 = 4 AS updatable,
-    ARRAY(SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
-        WHERE NOT has_column_privilege(found.id, name, 'UPDATE') ORDER BY place) AS denied
-FROM (SELECT to_regclass($2)::oid AS id) AS found
+_STATUS = """
+SELECT CASE WHEN $1::bigint < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status($1::bigint) END
 """
-"""Whether the columns $1 of the table $2 may be set here and now."""
+_JUDGED = "SELECT row_id, why, now::text, before::text FROM judged"
 Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
 """What became of each update, by the row's id: done, skipped or failed."""
+Announce = Callable[[Mapping[str, Deed]], None]
+"""Called in the middle of each transaction, and has written down what it is told when it returns: first with what is
+about to be done, by the row's id, then with what was done, as it stands there. The first may tell of more rows."""
+_DATES = frozenset(DATES)
+
+
+class Fate(StrEnum):
+    """What became of a deed whose COMMIT nobody has seen."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+class _ChangedOtherwiseError(Exception):
+    """The table has made something else of a row than it was given; the transaction is to be taken back."""
 
 
 class Repairer:
     """The table, where certain columns of it may be set; made by `repairer`."""
 
-    def __init__(self, database: Database, statement_timeout: float) -> None:
+    def __init__(self, database: Database, statement_timeout: float, counting: Counting) -> None:
         self._database = database
         self._timeout = statement_timeout
+        self._counting = counting
         self._connection: Connection | None = None
-        self._columns: Columns | None = None
+        self._columns: tuple[Columns, Columns] | None = None
+        self._has_xmin = False
 
     async def check(self, columns: Sequence[Column], place: Place | None, moved_from: str | None = None) -> None:
         """See that this is `place`, where that is known, and that `columns` may be set by this role, here and now.
@@ -62,107 +85,162 @@ class Repairer:
         what would help.
         """
         async with self._transaction() as connection:
-            _, models = await read_columns(connection, self._database)
+            _, models = self._columns = await read_columns(connection, self._database)
             if place:
                 check_place(place, await read_place(connection, self._database), moved_from)
-            wanted = [models.table.called(name) for name in columns if name in models]
-            row = await connection.fetchrow(_RIGHTS, wanted, models.table.sql)
-        assert row  # noqa: S101 - there is no WHERE
-        self._columns = models
-        label, table = self._database.label, models.table.sql
-        if row["read_only"]:
-            why = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
-            raise DatabaseError(
-                f"database {label} takes no changes: {why}",
-                f"Name the primary server and a role that may write in {URL_SETTING}.",
-            )
-        if not row["updatable"]:
-            raise DatabaseError(
-                f"database {label}: {table} is a view or table that takes no changes",
-                "schema=NAME in the URL chooses another schema; or have the view made updatable.",
-            )
-        if row["denied"]:
-            listed = ", ".join(models.sql(name) for name in columns if models.table.called(name) in row["denied"])
-            raise DatabaseError(
-                f"database {label} does not let the role {row['role']} change {table} ({listed})",
-                f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {row['role']};",
-            )
+            rights = await read_rights(connection, models, columns)
+        check_rights(self._database.label, models, rights)
+        self._has_xmin = rights.is_table
 
-    async def rows(self, ids: Sequence[str]) -> dict[str, StoredRow]:
-        """The rows as they are now, by their ids; those that are gone are missing."""
-        async with self._transaction() as connection:
-            return await self._fetch_rows(connection, ids)
-
-    async def write(self, updates: Sequence[RowUpdate]) -> Outcomes:
+    async def write(self, updates: Sequence[RowUpdate], announce: Announce) -> Outcomes:
         """Make those updates whose rows are as they have to be, in one transaction.
 
-        Where the database refuses one (a constraint, a trigger), each is made in a transaction of its own, and that
-        one has failed. Raises DatabaseError for everything else, with nothing changed by this call; unless the
-        connection was lost at the very end, when that is not known.
+        Where the database refuses one or makes something else of it (a constraint, a trigger), each is made in a
+        transaction of its own, and that one has failed. Raises DatabaseError for everything else, with nothing changed
+        by this call; unless the connection was lost at the very end, when that is not known.
         """
         try:
-            return await self._write(updates)
+            return await self._write(updates, announce)
+        except _ChangedOtherwiseError as error:
+            why = str(error)
         except DatabaseError as error:
             if not is_about_a_row(error.__cause__):
                 raise
-            if len(updates) == 1:
-                return {updates[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=str(error)))}
+            why = str(error)
+        if len(updates) == 1:
+            return {updates[0].model_row_id: (ChangeState.FAILED, ChangeOutcome(why=why))}
         outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         for update in updates:
-            outcomes |= await self.write([update])
+            outcomes |= await self.write([update], announce)
         return outcomes
 
-    async def _write(self, updates: Sequence[RowUpdate]) -> Outcomes:
-        done: dict[str, StoredRow] = {}
+    async def _write(self, updates: Sequence[RowUpdate], announce: Announce) -> Outcomes:
+        outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
         async with self._transaction() as connection:
-            own = await self._fetch_rows(connection, [update.model_row_id for update in updates], lock=True)
-            mine = sorted((update for update in updates if update.model_row_id in own), key=_kind)
-            for (sets, guarded), group in groupby(mine, _kind):
-                some = list(group)
-                statement = batch_update(self._models, sets, guarded)
-                rows = [StoredRow(**row) for row in await connection.fetch(statement, *batch_parameters(some))]
-                self._check_written(some, rows)
-                done |= {row.model_row_id: row for row in rows}
-            missing = [update.model_row_id for update in updates if update.model_row_id not in own]
-            locked = await self._fetch_rows(connection, missing) if missing else {}
-        outcomes: dict[str, tuple[ChangeState, ChangeOutcome]] = {}
+            wanted = {update.model_row_id: update for update in updates}
+            sql = self._statements(updates)
+            locked = {row["row_id"] for row in await connection.fetch(sql.lock, lines_json(updates))}
+            right, before = list[RowUpdate](), dict[str, dict[Column, str | None]]()
+            judged = await connection.fetch(sql.judged + _JUDGED, lines_json(updates))
+            self._check_single([row["row_id"] for row in judged])
+            for row_id, why, now, was in judged:
+                if now is not None and row_id not in locked:
+                    outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=LOCKED)
+                elif why is None:
+                    right.append(wanted[row_id])
+                    exact = guard_texts(was)
+                    before[row_id] = {column: exact[column] for column in wanted[row_id].columns}
+                else:
+                    words = why_not(wanted[row_id], why, guard_texts(now or "{}"), self._database.tables)
+                    outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=words)
+            if right:
+                txid = str(await connection.fetchval("SELECT txid_current()"))
+                deeds = {row_id: Deed(txid=txid, before=values) for row_id, values in before.items()}
+                announce(deeds)
+                done = await self._update(connection, right)
+                changed = {row_id: msgspec.structs.replace(deeds[row_id], after=now) for row_id, now in done.items()}
+                announce(changed)
+                for row_id in deeds:
+                    left = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
+                    deed = changed.get(row_id)
+                    outcomes[row_id] = (ChangeState.DONE, ChangeOutcome(deed=deed)) if deed else left
+        return {update.model_row_id: outcomes[update.model_row_id] for update in updates}
+
+    async def _update(
+        self, connection: Connection, updates: Sequence[RowUpdate]
+    ) -> dict[str, dict[Column, str | None]]:
+        """Make `updates`, and return what stands then in the rows that were changed."""
+        sql = self._statements([msgspec.structs.replace(update, judged=False) for update in updates])  # it was judged
+        changed = set[str]()
+        for kind, group in groupby(sorted(updates, key=_kind), _kind):
+            rows = await connection.fetch(sql.judged + sql.changes[kind], lines_json(some := list(group)))
+            changed |= {row["row_id"] for row in rows}
+            self._check_single([row["row_id"] for row in rows], at_most=len(some))
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred to the end may change rows as well
+        rows = await connection.fetch(sql.after, lines_json(updates))
+        after = {row["row_id"]: guard_texts(row["now"]) for row in rows}
         for update in updates:
-            row_id = update.model_row_id
-            if row := done.get(row_id):
-                outcomes[row_id] = (
-                    ChangeState.DONE,
-                    ChangeOutcome(updated_at=row.updated_at, touched=update.sets_updated_at),
+            if update.model_row_id in changed:
+                self._check_written(update, after.get(update.model_row_id))
+        return {row_id: after[row_id] for row_id in sorted(changed)}
+
+    def _check_written(self, update: RowUpdate, now: Mapping[Column, str | None] | None) -> None:
+        """Raises where a trigger or a rule has made something else of a row. Dates it may set as it likes."""
+        if now is None:
+            raise _ChangedOtherwiseError("the row was gone as soon as it was changed (a trigger or a rule?)")
+        for column, value in {**update.guards, **update.sets}.items():
+            if column in now and column not in _DATES and now[column] != value:
+                name = self._database.tables.user_models.called(column)
+                raise _ChangedOtherwiseError(
+                    f"the database makes something else of {name} than it is given (a trigger or a rule?)"
                 )
-            elif row_id in locked:
-                outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why="somebody holds the row locked")
+
+    def _check_single(self, ids: Sequence[str], at_most: int | None = None) -> None:
+        """Raises DatabaseError where an id is not of one row."""
+        if len(ids) > (len(set(ids)) if at_most is None else at_most):
+            raise DatabaseError(
+                f"database {self._database.label}: {self._database.tables.user_models.sql} cannot be repaired, as "
+                "several rows have the same id",
+                "Nothing of this batch was changed. Ask who looks after the table.",
+            )
+
+    async def fates(self, deeds: Mapping[str, Deed], *, moved: bool) -> dict[str, Fate]:
+        """What became of these deeds, by the row's id, begun by transactions that may or may not have been committed.
+
+        With `moved` this may be another server than theirs, which knows nothing of their transactions. Then, and where
+        the server has forgotten about one, the row says it, whose lock has to be free for that.
+        """
+        async with self._transaction() as connection:
+            status: dict[str, str | None] = {}
+            for txid in {deed.txid for deed in deeds.values()}:
+                status[txid] = None if moved else await connection.fetchval(_STATUS, int(txid))
+            unclear = [row_id for row_id, deed in deeds.items() if status[deed.txid] is None]
+            written_by = await self._last_writers(connection, unclear)
+        found = {"committed": Fate.DONE, "aborted": Fate.NOT_DONE, "in progress": Fate.UNKNOWN}
+        fates: dict[str, Fate] = {}
+        for row_id, deed in deeds.items():
+            known = status[deed.txid]
+            if deed.after is None and known == "committed":  # nothing was ever updated in it
+                fates[row_id] = Fate.NOT_DONE
+            elif known is not None:
+                fates[row_id] = found[known]
             else:
-                why = why_not(update, own.get(row_id), self._database.tables)
-                outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=why)
-        return outcomes
+                fates[row_id] = Fate.DONE if written_by.get(row_id) == int(deed.txid) % 2**32 else Fate.UNKNOWN
+        return fates
 
-    async def _fetch_rows(
-        self, connection: Connection, ids: Sequence[str], *, lock: bool = False
-    ) -> dict[str, StoredRow]:
-        """With `lock` only those that nobody else holds locked."""
-        query = select_rows(self._models) + (" FOR NO KEY UPDATE SKIP LOCKED" if lock else "")
-        return {row["model_row_id"]: StoredRow(**row) for row in await connection.fetch(query, ids)}
+    async def _last_writers(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+        """The transaction that has written each row, without its epoch; of those rows that nobody holds locked."""
+        if not ids or not self._has_xmin:
+            return {}
+        _, models = self._tables
+        row_id, kind = f"m.{models.sql(Column.ID)}", models[Column.ID]
+        query = (
+            f"SELECT {row_id}::text AS row_id, m.xmin::text::bigint AS writer "  # noqa: S608 - names and expressions of `columns`
+            f"FROM {models.table.sql} AS m WHERE {is_among(row_id, kind, kind, '$1')} "
+            "FOR NO KEY UPDATE SKIP LOCKED"
+        )
+        return {row["row_id"]: row["writer"] for row in await connection.fetch(query, ids)}
 
-    def _check_written(self, updates: Sequence[RowUpdate], rows: Sequence[StoredRow]) -> None:
-        """Raises DatabaseError, which takes the batch back, where the table has made something else of it."""
-        wanted = {update.model_row_id: (update.new_version, update.new_weights) for update in updates}
-        if len(rows) > len({row.model_row_id for row in rows}):
-            what = "several rows have the same id"
-        elif any(wanted[row.model_row_id] != (row.version, row.weights) for row in rows):
-            what = "it makes something else of the values that it is given (a trigger?)"
-        else:
-            return
-        raise DatabaseError(
-            f"database {self._database.label}: {self._database.tables.user_models.sql} cannot be repaired, as {what}",
-            "Nothing of this batch was changed. Ask who looks after the table.",
+    async def rows(self, ids: Sequence[str]) -> dict[str, dict[Column, str | None]]:
+        """What stands in the guarded columns of these rows, by their ids; gone and locked ones are missing."""
+        updates = [RowUpdate(model_row_id=row_id, guards={}, sets={}, judged=False) for row_id in ids]
+        async with self._transaction() as connection:
+            sql = self._statements(updates)
+            locked = {row["row_id"] for row in await connection.fetch(sql.lock, lines_json(updates))}
+            rows = await connection.fetch(sql.after, lines_json(updates))
+            return {row["row_id"]: guard_texts(row["now"]) for row in rows if row["row_id"] in locked}
+
+    def _statements(self, updates: Sequence[RowUpdate]) -> UpdateStatements:
+        return update_statements(
+            self._tables,
+            "$1::text",
+            sorted(set(map(_kind, updates))),
+            judged_by=self._counting if any(update.judged for update in updates) else None,
+            skip_locked=True,
         )
 
     @property
-    def _models(self) -> Columns:
+    def _tables(self) -> tuple[Columns, Columns]:
         assert self._columns is not None  # noqa: S101 - `repairer` has checked before anybody writes
         return self._columns
 
@@ -191,19 +269,20 @@ class Repairer:
 
 
 @asynccontextmanager
-async def repairer(
+async def repairer(  # noqa: PLR0913 - where, what, and who counts
     database: Database,
     *,
     statement_timeout: float,
     columns: Sequence[Column],
     place: Place | None = None,
     moved_from: str | None = None,
+    counting: Counting = Counting(),  # noqa: B008 - it cannot change
 ) -> AsyncIterator[Repairer]:
     """The table of `database`; raises DatabaseError where `columns` of it may not be set.
 
     Raises SettingsError where `place` is given and another, as `check_place` does. The timeout is seconds.
     """
-    table = Repairer(database, statement_timeout)
+    table = Repairer(database, statement_timeout, counting)
     try:
         await table.check(columns, place, moved_from)
         yield table
@@ -211,6 +290,6 @@ async def repairer(
         await table.close()
 
 
-def _kind(update: RowUpdate) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """Edits of one kind are made by one statement."""
-    return update.columns, guarded_columns(update)
+def _kind(update: RowUpdate) -> tuple[Column, ...]:
+    """Updates of one kind are made by one statement."""
+    return update.columns

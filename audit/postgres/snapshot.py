@@ -14,10 +14,11 @@ import asyncpg
 from audit.errors import SettingsError
 from audit.model.codes import OrderBy
 from audit.model.place import Place
+from audit.model.repair import SETTABLE
 from audit.model.run import Filters
 from audit.model.shard import HASHED, Shard
 from audit.model.sql import literal
-from audit.model.tables import NULL, Column
+from audit.model.tables import NULL, Column, ColumnTypes
 from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
@@ -31,6 +32,7 @@ from audit.postgres.columns import (
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.place import read_place
+from audit.postgres.rights import column_types, read_rights
 from audit.postgres.url import Database
 
 _AT_ONCE = 1000
@@ -77,6 +79,7 @@ _RECORDS = """
     FROM chosen AS c WHERE c.model <> '' GROUP BY c.model HAVING count(*) > 1
 )
 SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_id,
+    nullif(c.owner, c.user_id) AS row_user_id, c.status AS training_status, c.is_test,
     c.replicate_model_id, c.replicate_version_id, c.training_id, c.trigger_word, c.lora_scale, c.lora_weights_url,
     c.model_name, {dates},
     c.completed_rows - 1 AS older_completed, c.undated_rows,
@@ -86,7 +89,7 @@ SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_
 FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
 WHERE {wanted} AND {in_shard}
 ORDER BY c.email COLLATE "C" NULLS LAST, c.user_id COLLATE "C"
-LIMIT $3::bigint
+LIMIT {limit}
 """
 _OLDEST = """
 SELECT min(oldest.completed_at COLLATE "C") FROM (
@@ -137,12 +140,19 @@ class SnapshotStatements:
     """$1 to $5: the same, without those of other shards."""
 
 
-def snapshot_statements(
-    users: Columns, models: Columns, order_by: OrderBy, *, include_tests: bool, persons: str | None = None
+def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
+    users: Columns,
+    models: Columns,
+    order_by: OrderBy,
+    *,
+    include_tests: bool,
+    persons: str | None = None,
+    whole: bool = False,
 ) -> SnapshotStatements:
     """The SQL for tables of these columns, all required ones among them.
 
-    With `persons` ("$4") nobody else is in the database as far as these statements are concerned.
+    With `persons` ("$4", or SQL for an array) nobody else is in the database as far as these statements are concerned.
+    With `whole`, `records` has no parameter and is about everybody, to be a part of another statement.
     """
     words = {
         "users_table": users.table.sql,
@@ -153,7 +163,9 @@ def snapshot_statements(
         "display_name": "u.display_name" if "display_name" in users else "c.display_name",
         "dates": dates_as_texts("c"),
         "matches": (matches := _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word")),
-        "wanted": _WANTED.format(matches=matches),
+        "wanted": "true" if whole else _WANTED.format(matches=matches),
+        "trimmed": literal(TRIMMED) if whole else "$1::text",
+        "limit": "NULL" if whole else "$3::bigint",
         "shown": SHARED_SHOWN,
         "null": literal(NULL),
         "model_key": key_of_model("c.replicate_model_id"),
@@ -175,6 +187,7 @@ class Snapshot:
 
     population: Population
     missing_columns: tuple[Column, ...]
+    columns: ColumnTypes
     place: Place
     server_version: str
     """As the server says it: "18.1", "15.4 (Debian 15.4-1)"."""
@@ -243,6 +256,7 @@ async def _take(
     return Snapshot(
         population=await population(connection, sql),
         missing_columns=missing_columns(users, models),
+        columns=column_types(users, models, await read_rights(connection, models, SETTABLE)),
         place=await read_place(connection, database),
         server_version=version,
         _connection=connection,

@@ -1,206 +1,253 @@
-"""The UPDATE of a repair: what it sets in a row of `user_models`, and what has to hold of the row until then.
+"""The UPDATE of a repair, and what has to hold until then. Text only.
 
-Text only. One function writes it for both ways of running it: for many rows at once, whose values travel as
-parameters, and for one row as a line of SQL for psql. `why_not` says in words which guard a row has failed.
+Updates travel as JSON, an array of objects: `row` is the id, `is` what has to be in the row by column, `set` what is to
+be in it. The same statements serve the connection, where that array is a parameter, and the files for psql.
+
+What a row holds is compared as JSON too: `guard_expressions` is the one list of what a decision rests on, each column
+by the very expression that the audit reads it with, so that it equals itself whatever its type is.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from itertools import chain
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from audit.model.repair import RowUpdate
-from audit.model.sql import LITERAL, literal, literal_value
-from audit.model.tables import PLAIN, Column, Tables, TrainingState
+from audit.model.codes import OrderBy
+from audit.model.repair import SETTABLE, RowUpdate
+from audit.model.sql import literal
+from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import escape_controls, shortened
-from audit.postgres.columns import Columns, as_iso, is_among
+from audit.model.users import TRIMMED
+from audit.postgres.columns import (
+    TEXT_TYPES,
+    Columns,
+    as_iso,
+    is_among,
+    person_of_model,
+    truth,
+)
+from audit.postgres.snapshot import snapshot_statements
 
-_FIELDS: Mapping[Column, tuple[str, str]] = {
-    Column.VERSION_ID: ("old_version", "new_version"),
-    Column.LORA_WEIGHTS_URL: ("old_weights", "new_weights"),
-    Column.UPDATED_AT: ("old_updated_at", "new_updated_at"),
-}
-"""Column that a repair may set -> fields of `RowUpdate`: what has to be in it, and what is to be in it."""
-_PARAMETERS = ("model_row_id", *chain.from_iterable(_FIELDS.values()))
-"""Fields of `RowUpdate` in the order of the parameters of `batch_update`."""
+GUARDED = (
+    Column.USER_ID,
+    Column.IS_TEST,
+    Column.TRAINING_STATUS,
+    Column.MODEL_ID,
+    Column.VERSION_ID,
+    Column.LORA_WEIGHTS_URL,
+    Column.TRAINING_ID,
+    Column.UPDATED_AT,
+    Column.COMPLETED_AT,
+    Column.CREATED_AT,
+)
+"""What a decision rests on, of the row itself. The first that differs is the one that is named."""
 ALREADY = "it is what it was to be already"
 """Why a row is skipped that somebody has changed to the very same."""
+LOCKED = "somebody holds the row locked"
+LEFT_AS_IT_WAS = "the database left it as it was (a trigger or a rule?)"
 _SHOWN = 80
 """Characters of a value in a sentence."""
+_GONE, _OTHER_ROW, _RETRAINING, _SHARED = "gone", "other_row", "retraining", "shared"
+_WHY = {
+    _GONE: "the row is gone",
+    _OTHER_ROW: "it is not the row that counts for its user any more",
+    _RETRAINING: "a newer training of its user is in progress",
+    _SHARED: "another user has the same model now",
+}
+_ENCODER = msgspec.json.Encoder()
+_TEXTS = msgspec.json.Decoder(dict[Column, str | None])
+_HELD = """
+WITH line AS (
+    SELECT entry ->> 'row' AS row_id, entry -> 'is' AS expected, entry -> 'set' AS wanted
+    FROM jsonb_array_elements({lines}::jsonb) AS entry
+), held AS (
+    SELECT line.row_id, line.expected, line.wanted, m.person, m.completed, m.now, m.before, m.model
+    FROM line LEFT JOIN (
+        SELECT m.{id}::text AS row_id, {person} AS person, {completed} AS completed, {now} AS now, {before} AS before,
+            {model} AS model
+        FROM {table} AS m WHERE {listed}
+    ) AS m ON m.row_id = line.row_id
+)
+"""
+# What concerns other rows is looked at once for all, and only among users of the batch and those who have one of its
+# models. A model is looked for in the whole table, as no index can serve: hence once a batch, and not once a row.
+_OTHERS = """
+, persons AS (
+    SELECT array_agg(concerned.person) AS listed FROM (
+        SELECT held.person::text AS person FROM held WHERE held.person IS NOT NULL
+        UNION SELECT {person}::text FROM {table} AS m
+            WHERE {model} IN (SELECT held.model FROM held WHERE held.model <> '')
+    ) AS concerned
+), counting_rows AS (
+    SELECT r.model_row_id, r.retraining_in_progress AS retraining, r.shared_with_count > 0 AS shared
+    FROM ({records}) AS r
+)
+"""
+_JUDGED = """
+, judged AS (
+    SELECT held.row_id, held.wanted, held.expected, held.now, held.before, CASE
+        WHEN held.now IS NULL THEN '{gone}'
+        WHEN differing.name IS NOT NULL THEN differing.name
+        WHEN NOT held.expected ? '{status}' AND held.completed IS NOT TRUE THEN '{status}'
+        {others}
+        END AS why
+    FROM held LEFT JOIN LATERAL (
+        SELECT guard.name FROM unnest('{{{guarded}}}'::text[]) WITH ORDINALITY AS guard (name, place)
+        WHERE held.expected ? guard.name AND (held.expected -> guard.name) IS DISTINCT FROM (held.now -> guard.name)
+        ORDER BY guard.place LIMIT 1
+    ) AS differing ON true {join}
+)
+"""
+_OF_OTHERS = """WHEN counting_rows.model_row_id IS NULL THEN '{other_row}'
+        WHEN counting_rows.retraining THEN '{retraining}'
+        WHEN counting_rows.shared THEN '{shared}'"""
 
 
-def guarded_columns(update: RowUpdate) -> tuple[Column, ...]:
-    """Columns that have to be what they were. Beside them, the row's training has to be completed in any case."""
-    return tuple(column for column in _FIELDS if column is not Column.UPDATED_AT or update.guards_updated_at)
+def guard_expressions(models: Columns) -> dict[Column, str]:
+    """SQL for what the audit reads of a row `m` of `user_models`, as texts, by column that is there."""
+    found: dict[Column, str] = {}
+    for column in GUARDED:
+        if column not in models:
+            continue
+        name, kind = f"m.{models.sql(column)}", models[column]
+        if column is Column.IS_TEST:
+            found[column] = f"{truth(name, kind)}::text"
+        elif column in {Column.UPDATED_AT, Column.COMPLETED_AT, Column.CREATED_AT}:
+            found[column] = as_iso(name, kind)
+        else:
+            found[column] = f"{name}::text"
+    return found
 
 
-def _update(  # noqa: PLR0913, PLR0917 - the parts of a statement, in its order
-    table: str,
-    sets: Iterable[tuple[str, str]],
-    source: str,
-    row: str,
-    guards: Iterable[tuple[str, str]],
-    completed: str,
-) -> str:
-    """Set columns to expressions in `row`, where each guard's column still has its value."""
-    changes = ", ".join(f"{column} = {value}" for column, value in sets)
-    unchanged = " AND ".join(f"{column} IS NOT DISTINCT FROM {value}" for column, value in guards)
-    # Values are parameters or literals; names are quoted where they are not ours.
-    return f"UPDATE {table} SET {changes}{source} WHERE {row} AND {unchanged} AND {completed}"  # noqa: S608
+class UpdateStatements(NamedTuple):
+    """The statements of a batch, in their order; `lines` is SQL for its updates as JSON."""
+
+    lock: str
+    """Locks the rows; the next statement sees what others have committed until then."""
+    judged: str
+    """A WITH whose `judged` has of each update `row_id`, `why` (null where it may be made), and `now` and `before` as
+    JSON; what the next one needs."""
+    changes: Mapping[tuple[Column, ...], str]
+    """By the columns that are set: an UPDATE of those whose `why` is null, which returns `row_id` and `before`."""
+    after: str
+    """`row_id` and `now` of all rows of the batch."""
 
 
-class StoredRow(NamedTuple):
-    """What the table holds of one row; the time as in `ModelRecord`."""
+class Counting(NamedTuple):
+    """What decides which row counts for a user, as in the audit."""
 
-    model_row_id: str
-    status: str | None
-    version: str | None
-    weights: str | None
-    updated_at: str | None
+    order_by: OrderBy = "updated_at"
+    include_tests: bool = False
 
 
-def select_rows(models: Columns) -> str:
-    """SQL for the rows with the ids $1, as `StoredRow`."""
-    return f"SELECT {_stored_row(models)} FROM {models.table.sql} AS m WHERE {_is_listed(models)}"  # noqa: S608 - names
+def update_statements(
+    columns: tuple[Columns, Columns],
+    lines: str,
+    kinds: Sequence[tuple[Column, ...]],
+    *,
+    judged_by: Counting | None,
+    skip_locked: bool,
+) -> UpdateStatements:
+    """SQL for batches of updates that set the columns of one of `kinds`.
 
-
-def batch_update(models: Columns, sets: Sequence[Column], guarded: Sequence[Column]) -> str:
-    """SQL that makes updates which all set and guard the same columns; it returns the changed rows as `StoredRow`.
-
-    Its parameters are those of `batch_parameters`.
+    Without `judged_by` nothing is asked of other rows, and of the row itself only what each update says: for an undo.
     """
-    arrays = (
-        f"${number}::text[]" + (f"::{models[Column.UPDATED_AT]}[]" if field in _FIELDS[Column.UPDATED_AT] else "")
-        for number, field in enumerate(_PARAMETERS, 1)
+    users, models = columns
+    person = person_of_model(users, models, "m.")
+    guards = guard_expressions(models)
+    table = models.table.sql
+    ids = f"ARRAY(SELECT entry ->> 'row' FROM jsonb_array_elements({lines}::jsonb) AS entry)"  # noqa: S608 - an expression of ours
+    row_id = f"m.{models.sql(Column.ID)}"
+    listed = is_among(row_id, models[Column.ID], models[Column.ID], f"({ids})")
+    now = _json_object(guards)
+    before = _json_object({each: f"m.{models.sql(each)}::text" for each in SETTABLE if each in models})
+    words = {
+        "lines": lines,
+        "id": models.sql(Column.ID),
+        "person": person,
+        "completed": models.tables.is_completed(f"m.{models.sql(Column.TRAINING_STATUS)}::text"),
+        "now": now,
+        "before": before,
+        "model": f'lower(btrim(m.{models.sql(Column.MODEL_ID)}::text, {literal(TRIMMED)}) COLLATE "C")',
+        "table": table,
+        "listed": listed,
+        "gone": _GONE,
+        "status": Column.TRAINING_STATUS,
+        "guarded": ",".join(GUARDED),
+        "others": "",
+        "join": "",
+    }
+    beginning = _HELD.format_map(words)
+    if judged_by:
+        records = snapshot_statements(
+            users,
+            models,
+            judged_by.order_by,
+            include_tests=judged_by.include_tests,
+            persons="(SELECT listed FROM persons)",
+            whole=True,
+        ).records
+        beginning += _OTHERS.format_map({**words, "records": records})
+        words["others"] = _OF_OTHERS.format(other_row=_OTHER_ROW, retraining=_RETRAINING, shared=_SHARED)
+        words["join"] = "LEFT JOIN counting_rows ON counting_rows.model_row_id = held.row_id"
+    beginning += _JUDGED.format_map(words)
+    return UpdateStatements(
+        lock=f"SELECT {row_id}::text AS row_id FROM {table} AS m WHERE {listed} FOR NO KEY UPDATE"  # noqa: S608 - names and expressions of `columns`
+        + (" SKIP LOCKED" if skip_locked else ""),
+        judged=beginning,
+        changes={kind: _change(models, kind, now, listed) for kind in kinds},
+        after=f"SELECT {row_id}::text AS row_id, {now}::text AS now FROM {table} AS m WHERE {listed}",  # noqa: S608 - the same
     )
-    statement = _update(
-        f"{models.table.sql} AS m",
-        [(models.sql(column), f"wanted.{_FIELDS[column][1]}") for column in sets],
-        f" FROM unnest({', '.join(arrays)}) AS wanted ({', '.join(_PARAMETERS)})",
-        f"{_is_listed(models)} AND m.{models.sql(Column.ID)}::text = wanted.model_row_id",
-        [(_compared(models, column), f"wanted.{_FIELDS[column][0]}") for column in guarded],
-        models.tables.is_completed(_text(models, Column.TRAINING_STATUS)),
-    )
-    return f"{statement} RETURNING {_stored_row(models)}"
 
 
-def batch_parameters(updates: Iterable[RowUpdate]) -> list[list[str | None]]:
-    """One array for each of `_PARAMETERS`."""
-    rows = [[getattr(update, field) for field in _PARAMETERS] for update in updates]
-    return [list(values) for values in zip(*rows, strict=True)]
-
-
-def _is_listed(models: Columns) -> str:
-    kind = models[Column.ID]
-    return is_among(f"m.{models.sql(Column.ID)}", kind, kind, "$1")
-
-
-def _text(models: Columns, column: Column) -> str:
-    return f"m.{models.sql(column)}::text" if column in models else "NULL::text"
-
-
-def _compared(models: Columns, column: Column) -> str:
-    return f"m.{models.sql(column)}" if column is Column.UPDATED_AT else _text(models, column)
-
-
-def _stored_row(models: Columns) -> str:
-    date = f"m.{models.sql(Column.UPDATED_AT)}"
+def _change(models: Columns, kind: Sequence[Column], now: str, listed: str) -> str:
+    sets = ", ".join(f"{models.sql(column)} = {_wanted(models, column)}" for column in kind)
+    keys = ",".join(sorted(kind))
     return (
-        f"{_text(models, Column.ID)} AS model_row_id, {_text(models, Column.TRAINING_STATUS)} AS status, "
-        f"{_text(models, Column.VERSION_ID)} AS version, {_text(models, Column.LORA_WEIGHTS_URL)} AS weights, "
-        f"coalesce({as_iso(date, models[Column.UPDATED_AT])}, {date}::text) AS updated_at"
+        f"UPDATE {models.table.sql} AS m SET {sets} FROM judged "  # noqa: S608 - the same
+        f"WHERE judged.why IS NULL AND m.{models.sql(Column.ID)}::text = judged.row_id AND {listed} "
+        f"AND {now} @> judged.expected "
+        f"AND ARRAY(SELECT key FROM jsonb_object_keys(judged.wanted) AS key ORDER BY key COLLATE \"C\") = '{{{keys}}}' "
+        "RETURNING judged.row_id, judged.before"
     )
 
 
-class Names(msgspec.Struct, frozen=True):
-    """What a line for psql calls the table and its columns, quoted already where that is needed."""
-
-    table: str
-    columns: dict[Column, str]
-    """The id and those of `_FIELDS` that the table has."""
-    completed: str
-    """What is true of a row whose training has completed."""
-
-    @classmethod
-    def of(cls, tables: Tables, *, weights: bool = True) -> Self:
-        """As `tables` has them; without `weights` there is no column for their URL."""
-        table = tables.user_models
-        columns = {column: table.column(column) for column in (Column.ID, *_FIELDS)}
-        names = cls(table.sql, columns, tables.is_completed(table.column(Column.TRAINING_STATUS)))
-        return names if weights else names.without_weights()
-
-    def without_weights(self) -> Self:
-        """Those of a table that has no column for the weights URL."""
-        columns = {column: name for column, name in self.columns.items() if column is not Column.LORA_WEIGHTS_URL}
-        return msgspec.structs.replace(self, columns=columns)
+def _json_object(expressions: Mapping[Column, str]) -> str:
+    pairs = ", ".join(f"'{column}', {sql}" for column, sql in expressions.items())
+    return f"jsonb_build_object({pairs})"
 
 
-def update_line(update: RowUpdate, names: Names) -> str:
-    """`update` as one line of SQL, whatever its values hold. Literals have no type, so they suit columns of any."""
-
-    def pairs(columns: Iterable[Column], field: int) -> list[tuple[str, str]]:
-        known = (column for column in columns if column in names.columns)
-        return [(names.columns[column], literal(getattr(update, _FIELDS[column][field]))) for column in known]
-
-    row = f"{names.columns[Column.ID]} = {literal(update.model_row_id)}"
-    sets, guards = pairs(update.columns, 1), pairs(guarded_columns(update), 0)
-    return f"{_update(names.table, sets, '', row, guards, names.completed)};"
+def _wanted(models: Columns, column: Column) -> str:
+    """The value to be set. A text needs no cast, and with one would be cut to the length of its column unnoticed."""
+    value, kind = f"judged.wanted ->> '{column}'", models[column]
+    return f"({value})" if kind in TEXT_TYPES else f"({value})::{kind}"
 
 
-def parse_update_line(line: str, names: Names) -> RowUpdate | None:
-    """The update that `update_line` writes as exactly `line`; None where there is none."""
-    beginning, end = f"UPDATE {names.table} SET ", f" AND {names.completed};"  # noqa: S608 - only compared with
-    if not (line.startswith(beginning) and line.endswith(end)):
-        return None
-    columns = {name: column for column, name in names.columns.items()}
-    old, new = dict[Column, str | None](), dict[Column, str | None]()
-    for match in _pair(tuple(columns)).finditer(line, len(beginning), len(line) - len(end)):
-        (new if match["relation"] == "=" else old)[columns[match["column"]]] = literal_value(match["value"])
-    row_id = new.get(Column.ID)
-    if row_id is None:
-        return None
-    update = RowUpdate(
-        model_row_id=row_id,
-        old_version=old.get(Column.VERSION_ID),
-        new_version=new.get(Column.VERSION_ID),
-        old_weights=old.get(Column.LORA_WEIGHTS_URL),
-        new_weights=new.get(Column.LORA_WEIGHTS_URL, old.get(Column.LORA_WEIGHTS_URL)),
-        sets_weights=Column.LORA_WEIGHTS_URL in new,
-        old_updated_at=old.get(Column.UPDATED_AT),
-        guards_updated_at=Column.UPDATED_AT in old,
-        new_updated_at=new.get(Column.UPDATED_AT),
-        sets_updated_at=Column.UPDATED_AT in new,
-    )
-    written_with = names if Column.LORA_WEIGHTS_URL in old else names.without_weights()
-    return update if update_line(update, written_with) == line else None
+def update_json(update: RowUpdate) -> dict[str, object]:
+    """`update` as the statements take it."""
+    return {"row": update.model_row_id, "is": update.guards, "set": update.sets}
 
 
-@cache
-def _pair(names: tuple[str, ...]) -> re.Pattern[str]:
-    """One of the columns `names` with the literal that it is set to or compared with."""
-    return re.compile(
-        rf"(?P<column>{'|'.join(map(re.escape, names))}) (?P<relation>=|IS NOT DISTINCT FROM) (?P<value>{LITERAL})"
-    )
+def lines_json(updates: Sequence[RowUpdate]) -> str:
+    """A batch as the statements take it."""
+    return _ENCODER.encode([update_json(update) for update in updates]).decode()
 
 
-def why_not(update: RowUpdate, row: StoredRow | None, tables: Tables = PLAIN) -> str:
-    """Why `update` is not right for `row` of `tables`, for a person."""
-    if row is None:
-        return "the row is gone"
-    if tables.state(row.status) is not TrainingState.COMPLETED:
-        return f"training_status is {_shown(row.status)} now"
-    if (row.version, row.weights) == (update.new_version, update.new_weights):
+def guard_texts(row: str) -> dict[Column, str | None]:
+    """What the statements return of a row as JSON, by column."""
+    return _TEXTS.decode(row)
+
+
+def why_not(update: RowUpdate, why: str, now: Mapping[Column, str | None], tables: Tables = PLAIN) -> str:
+    """Why `update` was not made, for a person: `why` and `now` are those of `UpdateStatements.judge`."""
+    if why in _WHY:
+        return _WHY[why]
+    if all(now.get(column) == value for column, value in update.sets.items() if column is not Column.UPDATED_AT):
         return ALREADY
-    if row.version != update.old_version:
-        return f"replicate_version_id is {_shown(row.version)} now"
-    if row.weights != update.old_weights:
-        return f"lora_weights_url is {_shown(row.weights)} now"
-    if update.guards_updated_at and row.updated_at != update.old_updated_at:
-        return f"edited since: updated_at is {_shown(row.updated_at)} now, and was {_shown(update.old_updated_at)}"
-    return "the database left it as it was (a trigger or a rule?)"
+    value = _shown(now.get(Column(why)))
+    if why == Column.UPDATED_AT:
+        return f"edited since: updated_at is {value} now, and was {_shown(update.guards.get(Column.UPDATED_AT))}"
+    return f"{tables.user_models.called(why)} is {value} now"
 
 
 def _shown(value: str | None) -> str:

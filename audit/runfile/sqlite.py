@@ -66,6 +66,10 @@ class DamagedError(RunFileError):
     """The file is a run file, but parts of it cannot be read."""
 
 
+class DiskFullError(RunFileError):
+    """The file can be read, but there is no room to write to it."""
+
+
 _ERRORS = (
     ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
     ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit run --resume RUN"),
@@ -258,11 +262,22 @@ class Storage:
             text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
             for sign, words, step in _ERRORS:
                 if sign in text:
-                    raise RunFileError(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
+                    kind = DiskFullError if sign == "disk is full" else RunFileError
+                    raise kind(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
             raise DamagedError(
                 f"the run file {path} is damaged ({escape_controls(str(error))})",
                 f"See what can still be read: sync-audit render {path}; then start a new run.",
             ) from error
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether `path` begins as a run file does, by the header that SQLite documents; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(72)
+    except OSError:
+        return False
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def check_free(path: Path) -> None:

@@ -274,6 +274,7 @@ async def _load(
                 trainings=trainings,
                 place=taken.place,
                 by_model_key=True,
+                columns=taken.columns,
             )
             run_file.save_info(known)
     log.info("%d users with a completed model found", count)

@@ -1,10 +1,11 @@
 """`sync --apply`: makes the changes of a plan, each journalled before and after, and then audits the users again.
 
 A batch at a time, each of which ends with everything known of it: whatever ends the process between two of them has
-lost nothing. What a kill in the middle of one leaves is in the journal as begun, and the rows say whether it was done.
+lost nothing. What a kill or a lost COMMIT in the middle of one leaves is in the journal as begun, with its transaction;
+the next command asks the server about that before it does anything else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,24 +13,26 @@ import msgspec
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener, StoppedError, account_of, cancel_on_stop, replies_to, target
 from audit.commands.settings import RunSettings
+from audit.commands.sync.files import write_undo
 from audit.commands.sync.plan import Plan
 from audit.commands.sync.result import SAMPLE, RepairResult, RowReport, batches
-from audit.commands.sync.undo import UndoFileWriter
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.ids import askable_model
-from audit.model.repair import ChangeOutcome, ChangeState, RowChange, update_for
+from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowChange, RowUpdate
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
-from audit.model.tables import Column, Tables
+from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, email_or_id
-from audit.postgres.repair import Repairer, repairer
-from audit.postgres.update import StoredRow, why_not
+from audit.postgres.repair import Fate, Repairer, repairer
+from audit.postgres.update import LEFT_AS_IT_WAS, Counting
 from audit.postgres.user import records_of
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import is_service_failure
 from audit.runfile import JournalEntry, RunFile
+
+NOT_COME_TO = "it was not come to in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +68,21 @@ class Repair:
         settings, result = self._settings, self._result
         async with connect(target(settings)) as replicate:
             await self._check_account(replicate, stop)
+            info = self._run_file.info
             async with repairer(
                 settings.database,
                 statement_timeout=settings.statement_timeout,
                 columns=self._columns(),
-                place=self._run_file.info.place,
+                place=info.place,
                 moved_from=settings.moved_from,
+                counting=Counting(info.order_by, info.filters.include_tests),
             ) as table:
-                undo_file = UndoFileWriter(self._run_file, self._plan, touched=self._options.touch is not None)
-                undo_file.keep_planned()
                 try:
-                    await self._settle_begun(table)
+                    await settle_begun(table, self._run_file, result, moved=bool(self._plan.settings.moved_from))
                     result.total = sum(1 for _ in self._plan.changes())
-                    undo_file.write(self._plan.changes)
                     await self._all_batches(table, replicate, stop)
                 finally:
-                    undo_file.write()
-                    undo_file.drop_planned()
+                    write_undo(self._plan, self._run_file.path)
             if result.done and not stop.requested and not result.error:
                 await self._audit_again(replicate, stop)
         return result
@@ -99,30 +100,22 @@ class Repair:
     def _columns(self) -> tuple[Column, ...]:
         """Those that are to be set."""
         columns: dict[Column, None] = {Column.VERSION_ID: None}
-        for change in self._plan.changes():
-            columns |= dict.fromkeys(update_for(change, self._options.touch).columns)
+        for _, update in self._plan.updates(self._options.touch):
+            columns |= dict.fromkeys(update.columns)
         return tuple(columns)
-
-    async def _settle_begun(self, table: Repairer) -> None:
-        """Find out from the rows what became of changes that were begun by a process that was killed."""
-        tables = self._settings.database.tables
-        for batch in batches(self._journal.entries(ChangeState.BEGUN)):
-            rows = await table.rows([entry.change.model_row_id for entry in batch])
-            entries = [_settled(entry, rows.get(entry.change.model_row_id), tables) for entry in batch]
-            self._journal.write(entries)
-            self._result.found_done += sum(entry.state is ChangeState.DONE for entry in entries)
 
     async def _all_batches(self, table: Repairer, replicate: Replicate, stop: Stop) -> None:
         result = self._result
-        for batch in batches(self._plan.changes()):
+        for batch in batches(self._plan.updates(self._options.touch)):
             if stop.requested:
                 break
             self._listener.doing(f"repairing: {result.tried:,} of {result.total:,} rows")
             try:
-                changes = batch
+                right = dict(batch)
                 if self._options.recheck:
-                    changes = await cancel_on_stop(stop, self._recheck(replicate, batch))
-                await self._make_changes(table, changes)
+                    still = await cancel_on_stop(stop, self._recheck(replicate, [change for change, _ in batch]))
+                    right = {change: right[change] for change in still}
+                await self._make_changes(table, right)
             except StoppedError:
                 break
             except (DatabaseError, ReplicateError) as error:
@@ -138,15 +131,14 @@ class Repair:
 
         Raises ReplicateError, with nothing written down, where nobody gets an answer.
         """
-        replies = await replies_to(
-            replicate, [change.replicate_model_id for change in batch], self._settings.choices.concurrency
-        )
+        asked = {change.model_row_id: askable_model(change.replicate_model_id) for change in batch}
+        replies = await replies_to(replicate, filter(None, asked.values()), self._settings.choices.concurrency)
         failures = [reply for reply in replies.values() if isinstance(reply, Failed)]
-        if len(failures) == len(replies) and all(map(_is_hopeless, failures)):
+        if failures and len(failures) == len(replies) and all(map(_is_hopeless, failures)):
             raise ReplicateError(f"Replicate does not answer: {failures[0].detail}", "Try again later.")
         still_right, entries = [], []
         for change in batch:
-            entry = _rechecked(change, replies[change.replicate_model_id])
+            entry = _rechecked(change, replies.get(asked[change.model_row_id] or "", NotAsked()))
             if entry is None:
                 still_right.append(change)
             else:
@@ -154,17 +146,32 @@ class Repair:
         self._record(entries)
         return still_right
 
-    async def _make_changes(self, table: Repairer, changes: Sequence[RowChange]) -> None:
+    async def _make_changes(self, table: Repairer, changes: dict[RowChange, RowUpdate]) -> None:
         if not changes:
             return
-        begun = ChangeOutcome(touched=self._options.touch is not None)
-        self._journal.write(JournalEntry(change, ChangeState.BEGUN, begun) for change in changes)
+        by_row = {change.model_row_id: change for change in changes}
+        begun: set[str] = set()
+
+        def announce(deeds: Mapping[str, Deed]) -> None:
+            entries = [_begun(by_row[row_id], deed, self._plan.settings.moved_from) for row_id, deed in deeds.items()]
+            left = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
+            entries += [JournalEntry(by_row[row_id], *left) for row_id in begun - deeds.keys()]
+            self._journal.write(entries)
+            begun.clear()
+            begun.update(deeds)
+
         try:
-            outcomes = await table.write([update_for(change, self._options.touch) for change in changes])
+            outcomes = await table.write(list(changes.values()), announce)
         except DatabaseError:
-            self._result.states[ChangeState.BEGUN] += len(changes)
+            self._result.states[ChangeState.BEGUN] += len(begun)
             raise
-        self._record([JournalEntry(change, *outcomes[change.model_row_id]) for change in changes])
+        moved_from = self._plan.settings.moved_from
+        done = {row_id: outcome.deed for row_id, (_, outcome) in outcomes.items() if outcome.deed}
+        entries = [JournalEntry(by_row[row_id], *outcome) for row_id, outcome in outcomes.items() if row_id not in done]
+        entries += [
+            _begun(by_row[row_id], deed, moved_from)._replace(state=ChangeState.DONE) for row_id, deed in done.items()
+        ]
+        self._record(entries)
 
     def _record(self, entries: Sequence[JournalEntry]) -> None:
         self._journal.write(entries)
@@ -188,8 +195,8 @@ class Repair:
                     if why and len(result.not_up_to_date) < SAMPLE:
                         result.not_up_to_date.append(self._row_report(entry, why))
         except StoppedError:
-            result.stopped = stop.reason
-        except DatabaseError as error:
+            result.stopped, result.left_unaudited = stop.reason, True
+        except (DatabaseError, ReplicateError) as error:
             result.audit_error = error
 
     async def _current_statuses(
@@ -210,15 +217,44 @@ class Repair:
         return [_current_status(entry, records.get(entry.change.user_id), replies, context) for entry in entries]
 
 
-def _settled(entry: JournalEntry, row: StoredRow | None, tables: Tables) -> JournalEntry:
-    """A begun change with what `row` says of it."""
-    change = entry.change
-    if row and (row.version, row.weights) == (change.new_version, change.new_weights):
-        outcome = msgspec.structs.replace(entry.outcome, updated_at=row.updated_at)
-        return JournalEntry(change, ChangeState.DONE, outcome)
-    if row and (row.version, row.weights) == (change.old_version, change.old_weights):
-        return JournalEntry(change, ChangeState.FAILED, ChangeOutcome(why="it was not come to in time"))
-    return JournalEntry(change, ChangeState.SKIPPED, ChangeOutcome(why=why_not(update_for(change), row, tables)))
+async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult, *, moved: bool) -> None:
+    """Find out what became of changes that were begun by a process that did not learn it, and journal that.
+
+    What cannot be found out yet stays begun, and is counted so.
+    """
+    journal, redacted = run_file.journal, run_file.info.redacted
+    for batch in batches(journal.entries(ChangeState.BEGUN)):
+        deeds = {entry.change.model_row_id: entry.outcome.deed for entry in batch}
+        fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed}, moved=moved)
+        rows = await table.rows([row_id for row_id, deed in deeds.items() if deed is None])
+        settled = []
+        for entry in batch:
+            row_id = entry.change.model_row_id
+            fate = fates[row_id] if row_id in fates else _older_fate(entry.change, rows.get(row_id))
+            if fate is Fate.DONE:
+                settled.append(entry._replace(state=ChangeState.DONE))
+            elif fate is Fate.NOT_DONE:
+                settled.append(entry._replace(state=ChangeState.FAILED, outcome=ChangeOutcome(why=NOT_COME_TO)))
+            else:
+                result.unknown[row_id] = email_or_id(entry.change, redacted=redacted)
+        journal.write(settled)
+        result.found_done += sum(entry.state is ChangeState.DONE for entry in settled)
+
+
+def _older_fate(change: RowChange, row: Mapping[Column, str | None] | None) -> Fate:
+    """What became of a change that an older version has begun, which has kept no transaction.
+
+    A row that still holds what it held was not changed, as nobody holds its lock. One that holds the new values may
+    have them from somebody else.
+    """
+    if row is None:
+        return Fate.UNKNOWN
+    return Fate.UNKNOWN if row.get(Column.VERSION_ID) == change.new_version else Fate.NOT_DONE
+
+
+def _begun(change: RowChange, deed: Deed, moved_from: str | None) -> JournalEntry:
+    outcome = ChangeOutcome(deed=msgspec.structs.replace(deed, moved_from=moved_from))
+    return JournalEntry(change, ChangeState.BEGUN, outcome)
 
 
 def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:

@@ -63,7 +63,7 @@ OF_CHANGES = (
         refused="it changes the database unasked: write --yes on the command line",
         help="Do not ask for a confirmation.",
     ),
-    *(options.database, options.moved_from, options.statement_timeout),
+    *(options.database, options.statement_timeout),
 )
 
 
@@ -88,7 +88,7 @@ OF_CHANGES = (
             ),
         ),
         "The plan": OF_THE_PLAN,
-        "With --apply or --undo": OF_CHANGES,
+        "With --apply or --undo": (*OF_CHANGES, options.moved_from),
         "With --apply": OF_ASKING,
     },
 )
@@ -134,6 +134,7 @@ def _plan_settings(ctx: click.Context) -> "PlanSettings":
         max_age=MAX_AGE if given["max_age"] is None else given["max_age"],
         filters=filters_of(ctx),
         redact=given["redact"],
+        moved_from=given["moved_from"],
     )
 
 
@@ -143,10 +144,13 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus
     from audit.commands.sync.files import write_plan
     from audit.commands.sync.plan import Plan
     from audit.commands.sync.screen import show_plan
+    from audit.model.place import check_place
     from audit.model.times import utc_now
     from audit.runfile import RunFile
 
     with leaving(), RunFile.open(path) as run_file:
+        if wanted.moved_from is not None:  # to be kept in the SQL, which then looks for its tables only
+            check_place(run_file.info.address, run_file.info.address, wanted.moved_from)
         written = write_plan(Plan(run_file, wanted, utc_now()), path, output)
     show_plan(written, Page(screen(stderr=output == "-")))
     return written.exit_status

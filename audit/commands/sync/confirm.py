@@ -19,7 +19,7 @@ from audit.cli.terminal import BOLD, Page, can_animate, screen
 from audit.commands.replicate import ProgressListener, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import ApplyOptions, Repair
-from audit.commands.sync.files import sql_file, write_plan
+from audit.commands.sync.files import place_in, sql_file, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.result import RepairResult
 from audit.commands.sync.screen import rows, show_plan, show_result
@@ -84,12 +84,11 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
             return Repair(run_file, plan, settings, options, listener).apply(stop)
 
         result, signal = _run(work, settings.secrets)
-        moved = _words(settings.moved_from)
-        command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply", *moved])
+        command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply"])
         undo_file = sql_file(path, "undo")
         show_result(result, page, applied=True, go_on=command)
         if undo_file.exists() and run_file.journal.counts()[ChangeState.DONE]:
-            command = shlex.join(["sync-audit", "sync", "--undo", str(undo_file), *moved])
+            command = shlex.join(["sync-audit", "sync", "--undo", str(undo_file), *_words(settings.moved_from)])
             page.line("To undo what was done:")
             page.line((escape_controls(command), BOLD), indent=2)
     return _exit_status(result, signal)
@@ -101,16 +100,16 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
     timeout = ctx.params["statement_timeout"]
     page = Page(screen(stderr=True))
     with run_beside(path) as run_file:
-        database = database_to_repair(ctx, run_file.info if run_file else None)
+        database = database_to_repair(ctx, run_file.info if run_file else None, place_in(path))
         moved_from = ctx.params["moved_from"]
-        file = UndoFile(path, database.tables)
+        file = UndoFile(path, run_file)
         _show_move(moved_from, database, page)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
         if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
             return refused
 
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
-            return Undo(file, run_file, database, timeout, listener).undo(stop, moved_from)
+            return Undo(file, database, timeout, listener).undo(stop, moved_from)
 
         result, signal = _run(work, (database.password or "",))
         command = shlex.join(["sync-audit", "sync", "--undo", str(path), *_words(moved_from)])

@@ -1,51 +1,62 @@
-"""The files of a plan: SQL for psql that applies it and SQL that undoes it, and JSON. The SQL can be read again.
-
-One statement is one line, whatever its values hold; see `update_line`.
-"""
+"""The files of a plan: SQL for psql that applies it and SQL that undoes it, and JSON. The SQL can be read again."""
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, PlanCounts
+from audit.commands.sync.result import batches
 from audit.errors import ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.repair import RowUpdate, update_for
+from audit.model.place import Place
+from audit.model.repair import SETTABLE, ChangeState, Deed, RowUpdate, undo_for
 from audit.model.run import RunInfo
+from audit.model.sql import LITERAL, literal_value
 from audit.model.tables import Column
 from audit.model.text import escape_controls, os_cause, shortened
 from audit.model.times import utc_text
-from audit.postgres.update import Names, parse_update_line, update_line
+from audit.postgres.rights import fixed_column_error
+from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
+from audit.postgres.update import Counting
 from audit.report import writer
 from audit.report.redaction import redacted_text
+from audit.runfile.journal import Journal
 
 Purpose = Literal["apply", "undo"]
-LOCK_TIMEOUT = "5s"
-"""A row that somebody else holds for longer ends the whole transaction, rather than keeping all rows locked."""
-_BEGIN = (
-    "\\set ON_ERROR_STOP on",
-    "SET client_encoding = 'UTF8';",
-    "BEGIN;",
-    "SET LOCAL standard_conforming_strings = on;",
-    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
-)
-_END = "COMMIT;"
 _RUN = re.compile("-- Run ([0-9a-f]{32}) of ")
+_PLACE = re.compile("-- Place: (.+)")
+_RUN_FILE = re.compile("-- Run file: (.+)")
+SQL_BATCH = 500
+"""Rows that one UPDATE of a file changes at most."""
 _AT_ONCE = 20_000
 """Rows of an older file that are in memory at a time."""
+_NAME = r'(?:"(?:[^"]|"")*"|[^\s".,]+)'
+_SETS = rf"{_NAME} = (?:{LITERAL})"
+_FORM_1 = re.compile(rf"UPDATE {_NAME}(?:\.{_NAME})? SET {_SETS}(?:, {_SETS})* WHERE {_NAME} = ({LITERAL}) AND .*;")  # noqa: S608 - a pattern
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenPlan:
+class UndoLine(NamedTuple):
+    """One row of an undo file."""
+
+    model_row_id: str
+    guards: dict[Column, str | None] | None
+    """What stands in the row after the change, and has to; null where only a journal knows whether it was changed."""
+    sets: dict[Column, str | None]
+    """What was in the row; empty in a file of an older version, which only its journal can explain."""
+    txid: str | None = None
+    """The transaction that has made the change, where it is not known whether it was committed."""
+
+
+class WrittenPlan(NamedTuple):
     """A plan, counted, and where it was written."""
 
     info: RunInfo
@@ -69,176 +80,326 @@ class WrittenPlan:
 def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> WrittenPlan:
     """Count `plan` and write its files: the two of SQL beside the run file, and JSON to `output`, or `-`.
 
-    Raises ReportError where a file cannot be written, SettingsError where `output` is one of the others, or where
-    somebody has changed the undo file of an earlier plan.
+    A run of an older version does not know its tables well enough for SQL. Raises ReportError where a file cannot be
+    written, DatabaseError where a column to be set is one that nobody can set, SettingsError where `output` is one of
+    the others, or where somebody has changed the undo file of an earlier plan.
     """
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
     counts = PlanCounts.of(plan)
-    try:
-        _set_aside(undo_path, plan.info.id)
-    except OSError as error:
-        raise _unwritable("the SQL to undo it", str(undo_path), error) from error
-    # First: nothing is ever there to be applied that cannot be undone.
-    to_undo = partial(with_earlier_updates, undo_path, names_of_run(plan.info), plan.undo)
-    undo_file = write_undo(plan, undo_path, to_undo)
+    _check_columns(plan, counts)
+    undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
     changes = counts.weights.total()
-    apply_file = _write_sql(plan, apply_path, "apply", lambda: map(update_for, plan.changes()), changes)
+    kinds = {update.columns for _, update in plan.updates()}
+    lines = (_apply_line(plan.info, update) for _, update in plan.updates())
+    apply_file = _write_sql(plan, apply_path, SqlFile("apply", lines, changes, kinds))
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
     return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted)
 
 
+def _check_columns(plan: Plan, counts: PlanCounts) -> None:
+    fixed = plan.info.columns.fixed if plan.info.columns else {}
+    to_set = [Column.VERSION_ID] if counts.weights else []
+    to_set += [Column.LORA_WEIGHTS_URL] if counts.weights["replaced"] else []
+    for column in to_set:
+        if column in fixed:
+            table = plan.info.tables.user_models
+            raise fixed_column_error(plan.info.database, f"{table.sql}.{table.called(column)}", fixed[column])
+
+
 def sql_file(run_file: Path, purpose: Purpose) -> Path:
     """Where the SQL of a run is: `x.sqlite` has `x-apply.sql` and `x-undo.sql`."""
-    return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{purpose}.sql")
+    return _beside(run_file, f"{purpose}.sql")
 
 
-def names_of_run(info: RunInfo) -> Names:
-    """What the tables of the run are called in SQL."""
-    return Names.of(info.tables, weights=Column.LORA_WEIGHTS_URL not in info.missing_columns)
+def deeds_file(run_file: Path) -> Path:
+    """Where psql notes what it has done: `x.sqlite` has `x-applied.txt`."""
+    return _beside(run_file, "applied.txt")
 
 
-def write_undo(plan: Plan, path: Path, updates: Callable[[], Iterable[RowUpdate]]) -> Path | None:
-    """Write the SQL that makes `updates` to `path`; None where there are none. Raises ReportError."""
-    return _write_sql(plan, path, "undo", updates, sum(1 for _ in updates()))
+def _beside(run_file: Path, end: str) -> Path:
+    return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{end}")
 
 
-def with_earlier_updates(path: Path, names: Names, updates: Callable[[], Iterable[RowUpdate]]) -> Iterator[RowUpdate]:
-    """`updates`, and those of the undo file at `path`, where there is one, to other rows.
+def write_undo(plan: Plan, run_file: Path) -> Path | None:
+    """Write `...-undo.sql`: what was done by the journal, what is planned, and what an earlier plan had put there.
 
     Nobody but psql knows whether an earlier plan was carried out: what takes it back is never lost to a later one.
+    None where there is nothing in it. Raises ReportError, and SettingsError where somebody has changed it.
     """
-    yield from updates()
-    earlier = read_undo_file(path, names) if path.is_file() else iter(())
+    path = sql_file(run_file, "undo")
+    try:
+        _set_aside(path, plan.info.id)
+    except OSError as error:
+        raise _unwritable("the SQL to undo it", str(path), error) from error
+
+    def lines() -> Iterator[UndoLine]:
+        yield from with_earlier_lines(path, partial(_undo_lines, plan))
+
+    kinds = Counter(tuple(column for column in SETTABLE if column in line.sets) for line in lines())
+    text = map(partial(_undo_text, plan.info), lines())
+    return _write_sql(plan, path, SqlFile("undo", text, kinds.total(), kinds.keys()))
+
+
+def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
+    yield from _done_lines(plan.journal) if plan.journal else ()
+    for change, update in plan.updates():
+        old = {Column.VERSION_ID: change.old_version, Column.LORA_WEIGHTS_URL: change.old_weights}
+        yield UndoLine(change.model_row_id, None, {column: old[column] for column in update.columns})
+
+
+def _done_lines(journal: Journal) -> Iterator[UndoLine]:
+    for state in (ChangeState.DONE, ChangeState.BEGUN):
+        for entry in journal.entries(state):
+            update, deed = undo_for(entry.change, entry.outcome), entry.outcome.deed
+            certain = state is ChangeState.DONE
+            if update and (deed or certain):
+                txid = deed.txid if deed and not certain else None
+                yield UndoLine(update.model_row_id, update.guards, update.sets, txid)
+            elif update:  # begun by an older version: once more is known, the journal says what stands there
+                yield UndoLine(update.model_row_id, None, update.sets)
+
+
+def with_earlier_lines(path: Path, lines: Callable[[], Iterable[UndoLine]]) -> Iterator[UndoLine]:
+    """`lines`, and those of the undo file at `path`, where there is one, about other rows that are only planned."""
+    yield from lines()
+    earlier = (line for line in read_undo_file(path) if line.guards is None) if path.is_file() else iter(())
     while rows := {each.model_row_id: each for each in islice(earlier, _AT_ONCE)}:
-        for each in updates():
+        for each in lines():
             rows.pop(each.model_row_id, None)
         yield from rows.values()
 
 
-def read_undo_file(path: Path, names: Names) -> Iterator[RowUpdate]:
-    """The updates of an undo file. Raises SettingsError where it cannot be read, or is not what was written."""
+def read_undo_file(path: Path) -> Iterator[UndoLine]:
+    """The rows of an undo file, of which some may have been deleted.
+
+    Raises SettingsError where it cannot be read, or is not what was written: at the first line that differs, or at the
+    end where that is missing. So read it once before anything is done about it.
+    """
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
-            yield from read_script(lines, str(path), "undo", names)
+            yield from _read_undo(lines, str(path), run_id_in(path) or "")
     except (OSError, UnicodeError) as error:
         raise SettingsError(
             f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
         ) from error
 
 
+def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
+    form, number, text = "", 0, ""
+    for number, line in enumerate(lines, 1):
+        text = line.removesuffix("\n")
+        if number == 1:
+            form = text
+            if form not in (_mark("undo", 1), _mark("undo", 2)):
+                raise SettingsError(
+                    f"{name} is no undo file of sync-audit: its first line is {shortened(escape_controls(text), 60)!r}",
+                    "Name the ...-undo.sql that sync-audit has written.",
+                )
+        elif form == _mark("undo", 1):
+            if match := _FORM_1.fullmatch(text):
+                yield UndoLine(literal_value(match[1]) or "", None, {})
+        elif text.startswith(("('", "(E'")):
+            row = parse_data_line(run_id, text)
+            if row is None:
+                raise SettingsError(
+                    f"{name}, line {number}: not what sync-audit has written: {shortened(escape_controls(text), 60)}",
+                    "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan "
+                    "again.",
+                )
+            yield msgspec.convert((row["row"], row.get("is"), row["set"], row.get("txid")), type=UndoLine)
+    if text != (LAST_LINE if form == _mark("undo", 2) else "COMMIT;"):
+        raise SettingsError(
+            f"{name} ends after line {number}, without its last line", "Write it again: sync-audit sync RUN"
+        )
+
+
+def is_form_1(path: Path) -> bool:
+    """Whether the undo file at `path` is of an older version. Raises OSError."""
+    with suppress(UnicodeError), path.open(encoding="utf-8") as lines:
+        return next(lines, "").rstrip("\n") == _mark("undo", 1)
+    return False
+
+
 def run_id_in(path: Path) -> str | None:
     """The id of the run that the file at `path` says it is of; None where it says nothing. Raises OSError."""
+    return _in_header(path, _RUN)
+
+
+def run_file_in(path: Path) -> str | None:
+    """The name of the run file that the file at `path` says it is of. Raises OSError."""
+    return _in_header(path, _RUN_FILE)
+
+
+def place_in(path: Path) -> Place | None:
+    """The place that the file at `path` says it is for; None in a file of an older version. Raises SettingsError."""
+    try:
+        written = _in_header(path, _PLACE)
+        return msgspec.json.decode(written, type=Place) if written else None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", "Write it again: sync-audit sync RUN") from error
+
+
+def _in_header(path: Path, pattern: re.Pattern[str]) -> str | None:
     with suppress(FileNotFoundError, UnicodeError), path.open(encoding="utf-8") as lines:
-        written = next(filter(None, map(_RUN.match, islice(lines, 10))), None)
+        written = next(filter(None, map(pattern.match, islice(lines, 20))), None)
         return written[1] if written else None
     return None
 
 
+def read_deeds(path: Path, run_id: str) -> dict[str, tuple[Deed, bool]]:
+    """What psql has noted in the file of deeds at `path`, by row: what was done, and whether its commit was noted too.
+
+    Without what was put back since. A line that was cut short is not there. Raises SettingsError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
+        ) from error
+    found, committed = dict[str, Deed](), set[str]()
+    for line in text.splitlines():
+        with suppress(msgspec.MsgspecError):
+            noted = _NOTED.decode(line)
+            if noted.run != run_id:
+                continue
+            if noted.committed:
+                committed.add(noted.committed)
+            elif noted.row is not None and noted.undone:
+                found.pop(noted.row, None)
+            elif noted.row is not None and noted.txid:
+                found[noted.row] = Deed(
+                    txid=noted.txid, before=noted.before, after=noted.after, moved_from=noted.moved_from
+                )
+    return {row_id: (deed, deed.txid in committed) for row_id, deed in found.items()}
+
+
+class _Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the file of deeds."""
+
+    run: str
+    txid: str | None = None
+    row: str | None = None
+    before: dict[Column, str | None] = {}
+    after: dict[Column, str | None] | None = None
+    undone: bool = False
+    committed: str | None = None
+    moved_from: str | None = None
+
+
+_NOTED = msgspec.json.Decoder(_Noted)
+
+
 def _set_aside(path: Path, run_id: str) -> None:
-    """Give an undo file of another run than `run_id` a name of its own, `...-undo-RUN.sql`. Raises OSError."""
+    """Give an undo file of another run than `run_id`, or of an older version, a name of its own. Raises OSError."""
     written = run_id_in(path)
-    if written and written != run_id:
+    if written and (written != run_id or is_form_1(path)):
         path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
 
 
-def _write_sql(
-    plan: Plan, path: Path, purpose: Purpose, updates: Callable[[], Iterable[RowUpdate]], rows: int
-) -> Path | None:
-    """Write one of the two files of SQL. Without rows it is written only over an older one, which is wrong by now."""
-    if not rows and not path.exists():
-        return None
-    header = ScriptHeader(
-        purpose=purpose,
-        run_id=plan.info.id,
-        started_at=plan.info.started_at,
-        database=plan.info.database,
-        planned_at=utc_text(plan.now),
-        file_name=str(path),
-        rows=rows,
-    )
-
-    def render(out: BinaryIO) -> None:
-        out.writelines(line.encode() for line in script_lines(header, updates(), names_of_run(plan.info)))
-
-    _put(f"the SQL to {purpose} it", str(path), render)
-    return path if rows else None
+def _apply_line(info: RunInfo, update: RowUpdate) -> str:
+    return data_line(info.id, {"row": update.model_row_id, "is": update.guards, "set": update.sets})
 
 
-class ScriptHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What the first lines of a file of SQL say of it."""
+def _undo_text(info: RunInfo, line: UndoLine) -> str:
+    row: dict[str, object] = {"row": line.model_row_id}
+    if line.guards is not None:
+        row["is"] = line.guards
+    row["set"] = line.sets
+    if line.txid is not None:
+        row["txid"] = line.txid
+    return data_line(info.id, row)
+
+
+class SqlFile(NamedTuple):
+    """What is in one of the two files of SQL."""
 
     purpose: Purpose
-    run_id: str
-    started_at: str
-    database: str
-    planned_at: str
-    file_name: str
+    lines: Iterable[str]
     rows: int
+    kinds: Collection[tuple[Column, ...]]
+    """The columns that the lines set."""
 
 
-def script_lines(header: ScriptHeader, updates: Iterable[RowUpdate], names: Names) -> Iterator[str]:
-    """The lines of a whole file of SQL, each with its end."""
-    for line in (*_comments(header, names), *_BEGIN):
-        yield f"{line}\n"
-    for update in updates:
-        yield f"{update_line(update, names)}\n"
-    yield f"{_END}\n"
+def _write_sql(plan: Plan, path: Path, file: SqlFile) -> Path | None:
+    """Write one of the two files of SQL. Without rows it is written only over an older one, which is wrong by now.
 
-
-def read_script(lines: Iterable[str], file_name: str, purpose: Purpose, names: Names) -> Iterator[RowUpdate]:
-    """The updates of a file that `script_lines` has written, some of which may have been deleted since.
-
-    Raises SettingsError, which names the line, for whatever else has been done to it: at the first line that differs,
-    or at the end where that is missing. So read it once before anything is done about it.
+    None without rows, and where the run, of an older version, does not know its tables well enough.
     """
-    ended = False
-    number = 0
-    for number, line in enumerate(lines, 1):
-        text = line.removesuffix("\n")
-        if number == 1 and text != _mark(purpose):
-            raise SettingsError(
-                f"{file_name} is no {purpose} file of sync-audit: its first line is "
-                f"{shortened(escape_controls(text), 60)!r}",
-                f"Name the ...-{purpose}.sql that sync-audit has written.",
-            )
-        if text.startswith("--"):
-            continue
-        update = None if ended or text in _BEGIN else parse_update_line(text, names)
-        if update is not None:
-            yield update
-        elif ended or text not in (*_BEGIN, _END):
-            raise SettingsError(
-                f"{file_name}, line {number}: not what sync-audit has written: {shortened(escape_controls(text), 60)}",
-                "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again.",
-            )
-        ended = text == _END
-    if not ended:
-        raise SettingsError(
-            f"{file_name} ends after line {number}, without its last line, {_END}",
-            "Write it again: sync-audit sync RUN",
-        )
+    script = _script(plan, path)
+    if script is None or (not file.rows and not path.exists()):
+        return None
+    undoes = file.purpose == "undo"
+
+    def render(out: BinaryIO) -> None:
+        out.writelines(f"{line}\n".encode() for line in _comments(plan, script, path, file))
+        out.writelines(f"{line}\n".encode() for line in script.beginning(undoes=undoes))
+        for batch in batches(file.lines, SQL_BATCH):
+            out.writelines(f"{line}\n".encode() for line in script.batch(batch, sorted(file.kinds), undoes=undoes))
+        out.writelines(f"{line}\n".encode() for line in script.end(undoes=undoes))
+
+    _put(f"the SQL to {file.purpose} it", str(path), render)
+    return path if file.rows else None
 
 
-def _mark(purpose: Purpose) -> str:
-    return f"-- sync-audit {purpose}, form 1"
+def _script(plan: Plan, path: Path) -> Script | None:
+    info = plan.info
+    if info.place is None or info.columns is None:
+        return None
+    run_file = path.with_name(re.sub(r"-(apply|undo)\.sql$", ".sqlite", path.name))
+    return Script(
+        run_id=info.id,
+        place=info.place,
+        tables=info.tables,
+        columns=info.columns,
+        counting=Counting(info.order_by, info.filters.include_tests),
+        until=utc_text(plan.now + plan.settings.max_age),
+        deeds=str(deeds_file(run_file).absolute()),
+        moved_from=plan.settings.moved_from,
+    )
 
 
-def _comments(header: ScriptHeader, names: Names) -> Iterator[str]:
-    does = "Records the latest versions in" if header.purpose == "apply" else "Puts back what was recorded before in"
-    rows = f"{header.rows:,} row{'s' * (header.rows != 1)}"
-    command = f'psql "$DATABASE_URL" -X -f {shlex.quote(escape_controls(header.file_name))}'
-    yield _mark(header.purpose)
-    yield f"-- {does} {rows} of {names.table}, all in one transaction."
-    yield f"-- Run {header.run_id} of {escape_controls(header.database)}, begun {header.started_at};"
-    yield f"-- planned {header.planned_at}"
-    yield f"-- To run it: {command}"
-    yield "-- UPDATE 1: done. UPDATE 0: the row is not what it was, and is left as it is. To run it and count both:"
-    yield f"--   {command} | sort | uniq -c"
-    yield "-- It may be attached to a ticket: values of the columns named below, and no e-mail or name of a user."
-    yield "-- Lines may be deleted, but not changed."
+def psql_command(place: Place | None, file: Path) -> str:
+    """The command that runs `file`, with the password nowhere: psql has it from ~/.pgpass, a service or PGPASSWORD."""
+    told = (
+        ()
+        if place is None
+        else (f"PGHOST={_pasted(place.host)} PGPORT={place.port}", f"PGDATABASE={_pasted(place.database)}")
+    )
+    return " ".join((*told, "PGUSER=ROLE", "psql -X -f", _pasted(file)))
+
+
+def _pasted(argument: object) -> str:
+    return shlex.quote(escape_controls(str(argument)))
+
+
+def _mark(purpose: Purpose, form: int) -> str:
+    return f"-- sync-audit {purpose}, form {form}"
+
+
+def _comments(plan: Plan, script: Script, path: Path, file: SqlFile) -> Iterator[str]:
+    info = plan.info
+    does = "Records the latest versions in" if file.purpose == "apply" else "Puts back what was recorded before in"
+    yield _mark(file.purpose, 2)
+    yield f"-- {does} {file.rows:,} row{'s' * (file.rows != 1)} of {script.table}, all in one transaction."
+    yield f"-- Run {info.id} of {escape_controls(info.database)}, begun {info.started_at};"
+    yield f"-- planned {utc_text(plan.now)}, good until {script.until}, at {escape_controls(script.place.full)}"
+    yield f"-- Run file: {escape_controls(path.name.removesuffix(f'-{file.purpose}.sql'))}.sqlite"
+    yield f"-- Place: {escape_controls(msgspec.json.encode(script.place).decode())}"
+    if script.moved_from:
+        yield f"-- The database has moved from {escape_controls(script.moved_from)} to wherever psql connects to."
+    yield f"-- To run it: {psql_command(script.place, path)}"
+    if file.purpose == "apply":
+        yield "-- A row that is not what it was is left as it is, and named. What was done is noted in the file of"
+        yield "-- SYNC_AUDIT_APPLIED below, by which alone it can be undone."
+    else:
+        yield "-- Only what was done is put back: what the file of SYNC_AUDIT_APPLIED below notes, and lines that tell"
+        yield "-- what stands in their row. A row that is not as that has left it is left as it is."
+    yield "-- It may be attached to a ticket: ids of rows, users, models, trainings and versions, URLs and times, but"
+    yield "-- no e-mail or name of a user. Lines of rows may be deleted, but not changed."
 
 
 def _check(output: str | None, others: Iterable[Path]) -> None:

@@ -5,7 +5,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,19 +18,21 @@ from audit.errors import SettingsError
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
-from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, undo_for
+from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, update_for
 from audit.model.run import Filters
 from audit.model.tables import Column
 from audit.model.times import parse_utc
-from audit.model.users import TRIMMED
+from audit.model.users import TRIMMED, ModelRecord
 from audit.model.who import names_user
 from audit.report.redaction import redacted_change, redacted_left_out
-from audit.runfile import JournalEntry, RunFile
+from audit.runfile import RunFile
 
 _T = TypeVar("_T")
 SAMPLE = 10
 """How many of each kind are kept to be shown."""
 MAX_AGE = timedelta(hours=1)
+_CLOCKS = timedelta(minutes=1)
+"""Clocks of two machines that differ by less are right."""
 WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.SHARED_MODEL: "other users have the same model, and its latest version may show one of them",
     WhyLeftOut.RETRAINING_IN_PROGRESS: "a newer training is on its way; audit again when it has ended",
@@ -40,6 +42,7 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.MALFORMED_VERSION: "what is recorded is no version; --include malformed_version takes them in",
     WhyLeftOut.LATEST_NOT_KNOWN: "Replicate has not said which version is the latest",
     WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
+    WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: a clock is wrong; correct it and audit again",
 }
 _UNLESS_INCLUDED: Mapping[Reason, WhyLeftOut] = {
     Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,
@@ -74,6 +77,8 @@ class PlanSettings:
     filters: Filters = Filters()  # noqa: RUF009 - frozen
     """Whom the plan is about, and how many rows it changes at most."""
     redact: bool = False
+    moved_from: str | None = None
+    """Where the database has been at the time of the run, HOST:PORT/DATABASE; null where it has not moved."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -84,6 +89,8 @@ class PlanSettings:
             named.append(("--max-age", str(int(self.max_age.total_seconds()))))
         if self.filters.limit:
             named.append(("--limit", str(self.filters.limit)))
+        if self.moved_from:
+            named.append(("--moved-from", self.moved_from))
         return tuple(chain.from_iterable(named))
 
 
@@ -138,7 +145,29 @@ def _why_left_out(user: AuditedUser, checked_at: datetime, rules: PlanRules) -> 
         return _UNLESS_INCLUDED[finding.reason]
     if finding.latest_version is None:
         return WhyLeftOut.LATEST_NOT_KNOWN
-    return WhyLeftOut.TOO_OLD if rules.now - checked_at > rules.settings.max_age else None
+    age = rules.now - checked_at
+    if age < -_CLOCKS:
+        return WhyLeftOut.CHECKED_IN_FUTURE
+    return WhyLeftOut.TOO_OLD if age > rules.settings.max_age else None
+
+
+def guards_of(record: ModelRecord, missing: Collection[Column]) -> dict[Column, str | None]:
+    """What has to be in the row still for a decision on `record` to hold. Files of older versions do not say it all."""
+    values: dict[Column, str | None] = {
+        Column.USER_ID: record.row_user_id or record.user_id,
+        Column.MODEL_ID: record.replicate_model_id,
+        Column.VERSION_ID: record.replicate_version_id,
+        Column.LORA_WEIGHTS_URL: record.lora_weights_url,
+        Column.TRAINING_ID: record.training_id,
+        Column.UPDATED_AT: record.updated_at,
+        Column.COMPLETED_AT: record.completed_at,
+        Column.CREATED_AT: record.created_at,
+    }
+    if record.training_status is not None:
+        values[Column.TRAINING_STATUS] = record.training_status
+    if record.is_test is not None:
+        values[Column.IS_TEST] = "true" if record.is_test else "false"
+    return {column: value for column, value in values.items() if column not in missing}
 
 
 def _as_recorded(recorded: str | None, latest: str) -> str:
@@ -165,6 +194,8 @@ class NotPlanned(StrEnum):
     """Why a user who needs a sync, or did when the run was made, is neither changed nor left out."""
 
     DONE_ALREADY = "done_already"
+    BEGUN = "begun"
+    """By an earlier `--apply`, which did not learn whether it was done; the next one looks."""
     BEYOND_LIMIT = "beyond_limit"
 
 
@@ -179,7 +210,8 @@ class Plan:
         self.settings = settings
         self._run_file = run_file
         self._filters = settings.filters
-        self._journal = run_file.journal if run_file.journal.exists else None
+        self.journal = run_file.journal if run_file.journal.exists else None
+        """Null in a file of the first schema, until it is locked."""
         self._rules = PlanRules(settings=settings, now=now, missing_columns=frozenset(self.info.missing_columns))
         self._check_users()
 
@@ -192,8 +224,11 @@ class Plan:
                 continue
             when = began if checked_at is None else datetime.fromtimestamp(checked_at, UTC)
             outcome: RowChange | LeftOut | NotPlanned | None = plan_user(user, when, self._rules)
-            if self._is_done(user):
+            state = self._state(user)
+            if state is ChangeState.DONE:
                 outcome = NotPlanned.DONE_ALREADY
+            elif state is ChangeState.BEGUN:
+                outcome = NotPlanned.BEGUN
             elif isinstance(outcome, RowChange):
                 outcome = NotPlanned.BEYOND_LIMIT if changes == limit else outcome
                 changes += isinstance(outcome, RowChange)
@@ -214,23 +249,16 @@ class Plan:
             else:
                 yield outcome
 
-    def undo(self) -> Iterator[RowUpdate]:
-        """What takes back all changes that are done, may be done, and are planned."""
-        begun = set[str]()
-        for entry in self._entries(ChangeState.DONE, ChangeState.BEGUN):
-            if entry.state is ChangeState.BEGUN:  # few: those of a batch
-                begun.add(entry.change.model_row_id)
-            yield undo_for(entry.change, entry.outcome if entry.state is ChangeState.DONE else None)
-        for change in self.changes():
-            if change.model_row_id not in begun:
-                yield undo_for(change, None)
+    def updates(self, touch: str | None = None) -> Iterator[tuple[RowChange, RowUpdate]]:
+        """The changes to be made, in report order, and the UPDATE that makes each; see `update_for`."""
+        missing = frozenset(self.info.missing_columns)
+        for user, outcome in self.outcomes():
+            if isinstance(outcome, RowChange):
+                yield outcome, update_for(outcome, guards_of(user.record, missing), touch)
 
-    def _entries(self, *states: ChangeState) -> Iterable[JournalEntry]:
-        return chain.from_iterable(self._journal.entries(state) for state in states) if self._journal else ()
-
-    def _is_done(self, user: AuditedUser) -> bool:
-        entry = self._journal.entry(user.record.model_row_id) if self._journal else None
-        return entry is not None and entry.state is ChangeState.DONE
+    def _state(self, user: AuditedUser) -> ChangeState | None:
+        entry = self.journal.entry(user.record.model_row_id) if self.journal else None
+        return entry.state if entry else None
 
     def _is_wanted(self, user: AuditedUser) -> bool:
         return not self._filters.users or any(names_user(who, user.record) for who in self._filters.users)
@@ -250,11 +278,13 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of a plan, for JSON."""
 
     needs_sync: int
-    """The sum of the next four."""
+    """The sum of the next five."""
     changes: int
     left_out: int
     done_already: int
     """Changed by an earlier `--apply`."""
+    begun: int
+    """By an earlier `--apply`, which did not learn whether they were changed."""
     beyond_limit: int
     weights: dict[str, int]
     """Of the changes, what happens to the weights URL."""
@@ -299,6 +329,7 @@ class PlanCounts:
             changes=changes,
             left_out=left_out,
             done_already=self.not_planned[NotPlanned.DONE_ALREADY],
+            begun=self.not_planned[NotPlanned.BEGUN],
             beyond_limit=self.not_planned[NotPlanned.BEYOND_LIMIT],
             weights={kind: self.weights[kind] for kind in get_args(Weights) if self.weights[kind]},
             why_left_out={each.value: self.why[each] for each in WhyLeftOut if self.why[each]},

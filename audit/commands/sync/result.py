@@ -46,8 +46,15 @@ class RepairResult:
     """Of these: begun ones may or may not be done, which the next --apply finds out."""
     already: int = 0
     """Undoing: rows that were back before."""
+    never_done: int = 0
+    """Undoing: rows of the file that were never changed, beside the total."""
     found_done: int = 0
-    """Applying: rows that a run which was killed had done, beside the total."""
+    """Rows that an earlier command had changed without learning of it, beside the total."""
+    not_journalled: str | None = None
+    """Undoing: why the journal does not know yet what was done."""
+    unknown: dict[str, str | None] = field(default_factory=dict)
+    """Rows that an earlier command has begun to change, of which nobody knows yet whether they are changed, and whose
+    they are: e-mail or user id; null where only the row is known."""
     error: AuditError | None = None
     """What ended it early."""
     stopped: str | None = None
@@ -58,6 +65,8 @@ class RepairResult:
     """The first `SAMPLE` of them who are not up to date."""
     audit_error: AuditError | None = None
     """Why they were not audited again."""
+    left_unaudited: bool = False
+    """A signal came before all of them were audited again."""
 
     @property
     def done(self) -> int:
@@ -77,12 +86,19 @@ class RepairResult:
     @property
     def exit_status(self) -> ExitStatus:
         """Without signals, which are the caller's to add."""
-        whole = self.states[ChangeState.DONE] + self.already >= self.total and not self.error
-        return REPAIR[OK if whole else INCOMPLETE]
+        whole = (
+            self.states[ChangeState.DONE] + self.already >= self.total
+            and not self.states[ChangeState.BEGUN]
+            and not self.unknown
+        )
+        known = not self.states[ChangeState.BEGUN] and not self.unknown
+        failed = self.error or self.audit_error or self.not_journalled
+        good = self.audited_again.total() == self.audited_again[Status.UP_TO_DATE] and not self.left_unaudited
+        return REPAIR[OK if whole and known and good and not failed else INCOMPLETE]
 
 
-def batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """`items`, `BATCH` at a time."""
+def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """`items`, `size` at a time."""
     rest = iter(items)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, size)):
         yield batch

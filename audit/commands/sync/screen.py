@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Sequence
+from itertools import islice
 
 from audit.cli.terminal import BOLD, DIM, Page
 from audit.commands.run.summary import fitted
-from audit.commands.sync.files import WrittenPlan
+from audit.commands.sync.files import WrittenPlan, psql_command
 from audit.commands.sync.plan import WHY_LEFT_OUT, NotPlanned
-from audit.commands.sync.result import RepairResult
+from audit.commands.sync.result import SAMPLE, RepairResult
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
@@ -17,6 +18,10 @@ from audit.model.times import to_minute
 from audit.model.users import email_or_id
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
+_UNKNOWN = (
+    "Of these rows nobody knows yet whether an earlier command has changed them: its transaction is still open, or the "
+    "server has forgotten it. They are left as they are; run the same command again later, or look at them by hand."
+)
 _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
 
 
@@ -39,6 +44,7 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
     page.line((f"{rows(summary.changes)} to change", "bold yellow" if summary.changes else "bold green"), left_out)
     not_planned = {
         NotPlanned.DONE_ALREADY: "changed already by an earlier --apply",
+        NotPlanned.BEGUN: "begun by an earlier --apply, not known to be changed; the next one finds out",
         NotPlanned.BEYOND_LIMIT: "beyond --limit",
     }
     for each, words in not_planned.items():
@@ -104,10 +110,10 @@ def _next(plan: WrittenPlan, page: Page) -> None:
     if any(path for _, path in files):
         page.heading("Files")
         page.facts((what, path or "") for what, path in files)
-    if not apply_file:
+    if not plan.apply_file:
         return
     page.heading("Nothing has been changed yet. To do it:")
-    page.line((f'psql "$DATABASE_URL" -X -f {apply_file}', BOLD), indent=2)
+    page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
     page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
     command = " ".join(("sync-audit sync", _pasted(plan.run_file), *map(_pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
@@ -119,23 +125,15 @@ def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) 
     counts = [
         f"{rows(result.states[ChangeState.DONE])} {done}",
         f"{result.already:,} {done} already" if result.already else "",
-        f"{result.found_done:,} found to be {done} before a kill" if result.found_done else "",
+        f"{result.found_done:,} found to be changed by an earlier command" if result.found_done else "",
+        f"{result.never_done:,} never changed" if result.never_done else "",
         f"{result.states[ChangeState.SKIPPED]:,} skipped" if result.states[ChangeState.SKIPPED] else "",
         f"{result.states[ChangeState.FAILED]:,} failed" if result.states[ChangeState.FAILED] else "",
-        f"{result.states[ChangeState.BEGUN]:,} not known" if result.states[ChangeState.BEGUN] else "",
+        f"{unknown:,} not known" if (unknown := result.states[ChangeState.BEGUN] + len(result.unknown)) else "",
         f"{result.left:,} not come to" if result.left else "",
     ]
     page.line((", ".join(filter(None, counts)), BOLD))
-    if result.audited_again:
-        good = result.audited_again[Status.UP_TO_DATE]
-        page.line(f"Audited again: {good:,} of {_users(result.audited_again.total())} up to date now")
-        if result.stopped:
-            page.line(f"The others were not: {result.stopped}", indent=2)
-        for row in result.not_up_to_date:
-            page.line((f"{escape_controls(row.user or '')}: {escape_controls(row.why or '')}", DIM), indent=2)
-        more = result.audited_again.total() - good - len(result.not_up_to_date)
-        if more > 0:
-            page.line((f"and {more:,} more", DIM), indent=2)
+    _audited_again(result, page)
     for error, what in ((result.error, "It ended early"), (result.audit_error, "They could not be audited again")):
         if error:
             page.paragraph(escape_controls(f"{what}: {error}"))
@@ -144,9 +142,40 @@ def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) 
         page.line(f"It ended early: {result.stopped}")
     if result.states[ChangeState.SKIPPED]:
         page.paragraph(skipped)
-    if result.error or result.left or result.states[ChangeState.FAILED]:
+    _unknown(result, page)
+    if result.not_journalled:
+        page.paragraph(
+            escape_controls(f"The rows are put back, but the journal does not know it: {result.not_journalled}")
+        )
+        page.paragraph("Make room, and run the same command again: it finds the rows put back, and notes it.", indent=2)
+    if result.error or result.left or result.unknown or result.states[ChangeState.FAILED]:
         page.line("What is done stays done. To go on:")
         page.line((escape_controls(go_on), BOLD), indent=2)
+
+
+def _audited_again(result: RepairResult, page: Page) -> None:
+    if not result.audited_again:
+        return
+    good = result.audited_again[Status.UP_TO_DATE]
+    page.line(f"Audited again: {good:,} of {_users(result.audited_again.total())} up to date now")
+    if result.stopped:
+        page.line(f"The others were not: {result.stopped}", indent=2)
+    for row in result.not_up_to_date:
+        page.line((f"{escape_controls(row.user or '')}: {escape_controls(row.why or '')}", DIM), indent=2)
+    more = result.audited_again.total() - good - len(result.not_up_to_date)
+    if more > 0:
+        page.line((f"and {more:,} more", DIM), indent=2)
+
+
+def _unknown(result: RepairResult, page: Page) -> None:
+    if not result.unknown:
+        return
+    page.paragraph(_UNKNOWN)
+    for row_id, user in islice(result.unknown.items(), SAMPLE):
+        who = f"{escape_controls(user)}, " if user else ""
+        page.line((f"{who}row {escape_controls(row_id)}", DIM), indent=2)
+    if len(result.unknown) > SAMPLE:
+        page.line((f"and {len(result.unknown) - SAMPLE:,} more", DIM), indent=2)
 
 
 def rows(count: int) -> str:
