@@ -49,6 +49,8 @@ SELECT CASE WHEN $1::bigint < txid_snapshot_xmax(txid_current_snapshot()) THEN t
 _JUDGED = "SELECT row_id, why, now::text, before::text FROM judged"
 Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
 """What became of each update, by the row's id: done, skipped or failed."""
+Texts = dict[Column, str | None]
+"""Of a row, by column."""
 Announce = Callable[[Mapping[str, Deed]], None]
 """Called in the middle of each transaction, and has written down what it is told when it returns: first with what is
 about to be done, by the row's id, then with what was done, as it stands there. The first may tell of more rows."""
@@ -120,7 +122,7 @@ class Repairer:
             wanted = {update.model_row_id: update for update in updates}
             sql = self._statements(updates)
             locked = {row["row_id"] for row in await connection.fetch(sql.lock, lines_json(updates))}
-            right, before = list[RowUpdate](), dict[str, dict[Column, str | None]]()
+            right, before, stood = list[RowUpdate](), dict[str, Texts](), dict[str, Texts]()
             judged = await connection.fetch(sql.judged + _JUDGED, lines_json(updates))
             self._check_single([row["row_id"] for row in judged])
             for row_id, why, now, was in judged:
@@ -130,6 +132,7 @@ class Repairer:
                     right.append(wanted[row_id])
                     exact = guard_texts(was)
                     before[row_id] = {column: exact[column] for column in wanted[row_id].columns}
+                    stood[row_id] = guard_texts(now)
                 else:
                     words = why_not(wanted[row_id], why, guard_texts(now or "{}"), self._database.tables)
                     outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=words)
@@ -137,7 +140,7 @@ class Repairer:
                 txid = str(await connection.fetchval("SELECT txid_current()"))
                 deeds = {row_id: Deed(txid=txid, before=values) for row_id, values in before.items()}
                 announce(deeds)
-                done = await self._update(connection, right)
+                done = await self._update(connection, right, stood)
                 changed = {row_id: msgspec.structs.replace(deeds[row_id], after=now) for row_id, now in done.items()}
                 announce(changed)
                 for row_id in deeds:
@@ -147,9 +150,9 @@ class Repairer:
         return {update.model_row_id: outcomes[update.model_row_id] for update in updates}
 
     async def _update(
-        self, connection: Connection, updates: Sequence[RowUpdate]
-    ) -> dict[str, dict[Column, str | None]]:
-        """Make `updates`, and return what stands then in the rows that were changed."""
+        self, connection: Connection, updates: Sequence[RowUpdate], stood: Mapping[str, Texts]
+    ) -> dict[str, Texts]:
+        """Make `updates` of rows in which `stood` is, and return what stands then in those that were changed."""
         sql = self._statements([msgspec.structs.replace(update, judged=False) for update in updates])  # it was judged
         changed = set[str]()
         for kind, group in groupby(sorted(updates, key=_kind), _kind):
@@ -161,14 +164,14 @@ class Repairer:
         after = {row["row_id"]: guard_texts(row["now"]) for row in rows}
         for update in updates:
             if update.model_row_id in changed:
-                self._check_written(update, after.get(update.model_row_id))
+                self._check_written({**stood[update.model_row_id], **update.sets}, after.get(update.model_row_id))
         return {row_id: after[row_id] for row_id in sorted(changed)}
 
-    def _check_written(self, update: RowUpdate, now: Mapping[Column, str | None] | None) -> None:
+    def _check_written(self, wanted: Texts, now: Texts | None) -> None:
         """Raises where a trigger or a rule has made something else of a row. Dates it may set as it likes."""
         if now is None:
             raise _ChangedOtherwiseError("the row was gone as soon as it was changed (a trigger or a rule?)")
-        for column, value in {**update.guards, **update.sets}.items():
+        for column, value in wanted.items():
             if column in now and column not in _DATES and now[column] != value:
                 name = self._database.tables.user_models.called(column)
                 raise _ChangedOtherwiseError(

@@ -1,285 +1,482 @@
-"""SQL for psql: it means what was meant, whatever the values hold, and only what was written is read again."""
+"""Files for psql: they mean what was meant, whatever the values hold, and only in their place and time."""
 
+import asyncio
+import json
 import os
+import re
 import shlex
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from audit.commands.sync.files import Purpose, ScriptHeader, read_script, script_lines
+from audit.commands.sync.files import UndoLine, read_deeds, read_undo_file, write_plan
+from audit.commands.sync.plan import Plan, PlanSettings
 from audit.errors import SettingsError
-from audit.model.repair import ChangeOutcome, RowChange, RowUpdate, undo_for, update_for
-from audit.model.tables import PLAIN
-from audit.postgres.update import Names
+from audit.model.codes import Reason
+from audit.model.replies import Lineage, Training
+from audit.model.run import Filters
+from audit.model.tables import Column
+from audit.model.times import utc_now
+from audit.postgres.snapshot import snapshot
+from audit.postgres.url import parse_database_url
+from audit.runfile import RunFile
 from tests.support import psql
-from tests.support.database_rows import execute, insert
-from tests.support.repairs import TEXTS, change, edits
-from tests.support.samples import NEW, OLD
+from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.repairs import TEXTS
+from tests.support.samples import NEW, OLD, finding, run_info
 
-NAMES = Names.of(PLAIN)
-HEADER = ScriptHeader(
-    purpose="undo",
-    run_id="0" * 32,
-    started_at="2026-03-01T12:00:00Z",
-    database="db.example.com/shop",
-    planned_at="2026-03-01T12:30:00Z",
-    file_name="run-undo.sql",
-    rows=2,
-)
+URL = "https://replicate.delivery/b.tar"
+ROW = re.compile(r"^\(E?'\{", re.MULTILINE)
 
 
-def lines(*several: RowUpdate, purpose: Purpose = "undo") -> list[str]:
-    return list(script_lines(msgspec.structs.replace(HEADER, purpose=purpose), several, NAMES))
+class Files(NamedTuple):
+    """Of a plan that gives every row the version `NEW`, and all but those with a version alone the weights `URL`."""
+
+    apply: Path
+    undo: Path
+    deeds: Path
 
 
-@given(st.lists(edits(), max_size=3), st.sampled_from(get_args(Purpose)))
-def test_what_was_written_is_read_again(several: list[RowUpdate], purpose: Purpose) -> None:
-    assert list(read_script(lines(*several, purpose=purpose), "x.sql", purpose, NAMES)) == several
-
-
-WRITTEN = lines(
-    undo_for(change(), None), undo_for(change(model_row_id="2"), ChangeOutcome(updated_at="2026-03-01T00:00:00Z"))
-)
-UPDATE = next(line for line in WRITTEN if line.startswith("UPDATE"))
-
-
-def test_a_person_may_delete_lines() -> None:
-    rest = [line for line in WRITTEN if line != UPDATE]
-    assert [one.model_row_id for one in read_script(rest, "x.sql", "undo", NAMES)] == ["2"]
-    bare = [line for line in rest if not line.startswith(("--", "SET")) or line == rest[0]]
-    assert [one.model_row_id for one in read_script(bare, "x.sql", "undo", NAMES)] == ["2"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(UPDATE.replace(NEW, NEW.upper() + "'"), id="quote"),
-        pytest.param(UPDATE.replace(" AND training_status = 'completed'", ""), id="guard missing"),
-        pytest.param(UPDATE.replace("id = '1'", "id = '1' OR true"), id="condition"),
-        pytest.param(UPDATE.replace("id = '1'", "id = 1"), id="number"),
-        pytest.param(UPDATE.replace("id = '1'", "id = NULL"), id="no row"),
-        pytest.param(UPDATE.replace("id = '1'", "id = E'1'"), id="escape that is not needed"),
-        pytest.param(UPDATE.replace("id = '1'", "id = E'\\061'"), id="escape that is not ours"),
-        pytest.param(UPDATE.replace("id = '1'", "id = E'\\U99999999'"), id="escape of no character"),
-        pytest.param(UPDATE.replace("id = '1'", "id = 'a\tb'"), id="character that should be an escape"),
-        pytest.param(UPDATE.replace(" = '", "='", 1), id="blank missing"),
-        pytest.param(UPDATE.replace("UPDATE", "update", 1), id="case"),
-        pytest.param(UPDATE.replace("\n", " \n"), id="blank at the end"),
-        pytest.param(UPDATE.replace("\n", "\r\n"), id="Windows"),
-        pytest.param(UPDATE[:-20], id="cut short"),
-        pytest.param(UPDATE.strip() + UPDATE, id="two in one"),
-        pytest.param(UPDATE.replace(" AND lora_weights_url IS NOT", " AND trigger_word IS NOT"), id="column"),
-        pytest.param("DELETE FROM user_models;\n", id="another statement"),
-        pytest.param("\\! rm -rf /\n", id="command of psql"),
-        pytest.param("\n", id="empty"),
-        pytest.param(f"COMMIT;\n{UPDATE}", id="behind the end"),
-    ],
-)
-def test_a_line_that_was_changed_or_added_is_named_and_refused(line: str) -> None:
-    changed = "".join(WRITTEN).replace(UPDATE, line).splitlines(keepends=True)
-    with pytest.raises(SettingsError) as caught:
-        list(read_script(changed, "x.sql", "undo", NAMES))
-    number = WRITTEN.index(UPDATE) + 1 + ("COMMIT" in line)
-    assert str(caught.value).startswith(f"x.sql, line {number}: not what sync-audit has written: ")
-    assert (
-        caught.value.next_step
-        == "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan again."
+async def planned(dsn: str, folder: Path, settings: PlanSettings | None = None, alone: tuple[str, ...] = ()) -> Files:
+    """Audit the table as it is, as if NEW were everybody's latest version, and plan that."""
+    path = folder / "run.sqlite"
+    path.unlink(missing_ok=True)
+    database = parse_database_url(dsn)
+    async with snapshot(database, order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+        records = [record async for record in taken.records()]
+    info = run_info(
+        database=database.label,
+        place=taken.place,
+        columns=taken.columns,
+        missing_columns=taken.missing_columns,
+        started_at=utc_now().isoformat(),
     )
+    training = Training(id="t" * 26, status="succeeded", version=NEW, weights=URL, created_at="2026-03-01T00:00:00Z")
+    with RunFile.create(path, info) as run_file:
+        with run_file.loading():
+            for record in records:
+                lineage = None if record.model_row_id in alone else Lineage(latest=training)
+                run_file.add(record, None, finding(Reason.OUTDATED_VERSION, latest_version=NEW, lineage=lineage))
+        written = write_plan(Plan(run_file, settings or PlanSettings(), utc_now()), path)
+    assert written.apply_file
+    assert written.undo_file
+    return Files(written.apply_file, written.undo_file, folder / "run-applied.txt")
 
 
-@pytest.mark.parametrize("kept", [slice(0, -1), slice(0, 0)], ids=["no end", "empty"])
-def test_a_file_that_ends_early_is_refused(kept: slice) -> None:
-    with pytest.raises(SettingsError, match=r"without its last line, COMMIT;"):
-        list(read_script(WRITTEN[kept], "x.sql", "undo", NAMES))
+def ran(dsn: str, file: Path, done: int, skipped: int = 0) -> str:
+    """Run `file`, and see that it has done so much; what it has printed."""
+    ended = psql.run(dsn, file)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.search(rf"^rows (changed|put back): {done}, skipped: {skipped}$", ended.stdout, re.MULTILINE)
+    return ended.stdout
 
 
-def test_the_file_that_applies_is_not_taken_for_the_one_that_undoes() -> None:
-    with pytest.raises(SettingsError, match=r"x\.sql is no undo file of sync-audit"):
-        list(read_script(lines(update_for(change()), purpose="apply"), "x.sql", "undo", NAMES))
+def refused(dsn: str, file: Path) -> str:
+    """Run `file`, which has to change nothing; what psql says."""
+    ended = psql.run(dsn, file)
+    assert ended.returncode == 3
+    return ended.stderr
 
 
-def test_a_header_cannot_be_made_to_run_anything() -> None:
-    hostile = msgspec.structs.replace(HEADER, database="a\n\\! touch owned\n", file_name="a b\n\\! x.sql")
-    assert [
-        line for line in script_lines(hostile, [], NAMES) if not line.startswith(("--", "SET", "BEGIN", "COMMIT"))
-    ] == ["\\set ON_ERROR_STOP on\n"]
-
-
-def test_files_are_read_and_written_line_by_line() -> None:
-    def endless() -> Iterator[RowUpdate]:
-        while True:
-            yield undo_for(change(), None)
-
-    read_again = read_script(script_lines(HEADER, endless(), NAMES), "x.sql", "undo", NAMES)
-    assert [next(read_again).model_row_id for _ in range(3)] == ["1", "1", "1"]
-
-
-TYPES = {
-    "texts": ("text", "text", "text", "timestamptz"),
-    "numbers and short texts": ("bigint", "varchar(200000)", "varchar(200000)", "timestamp"),
-    "without time zone": ("integer", "text", "text", "timestamp(6)"),
-    "case insensitive": ("numeric", "text", "name", "timestamptz"),
-}
-
-
-async def rows(dsn: str) -> list[tuple[object, ...]]:
+async def rows(dsn: str) -> list[dict[str, Any]]:
     connection = await asyncpg.connect(dsn)
     try:
-        found = await connection.fetch('SELECT * FROM user_models ORDER BY id::text COLLATE "C"')
-        return [tuple(row.values()) for row in found]
+        found = await connection.fetch("SELECT to_jsonb(m)::text AS row FROM user_models AS m ORDER BY m.id::text")
+        return [json.loads(row["row"]) for row in found]
     finally:
         await connection.close()
 
 
-async def table(dsn: str, kinds: tuple[str, str, str, str], several: list[dict[str, Any]]) -> None:
-    row_id, version, weights, updated_at = kinds
-    await execute(
-        dsn,
-        f"CREATE TABLE user_models (id {row_id} PRIMARY KEY, training_status text, replicate_version_id {version},"
-        f" lora_weights_url {weights}, updated_at {updated_at}, trigger_word text)",
-    )
-    await insert(dsn, "user_models", several)
-
-
-def row(row_id: str, version: str | None, weights: str | None, **more: Any) -> dict[str, Any]:
-    plain = {"id": row_id, "training_status": "completed", "replicate_version_id": version, "lora_weights_url": weights}
-    return plain | {"updated_at": "2026-02-01T00:00:00.123456Z", "trigger_word": "TOK"} | more
-
-
-def files(folder: Path, changes: list[RowChange]) -> tuple[Path, Path]:
-    """apply, undo"""
-    apply_file, undo_file = folder / "run-apply.sql", folder / "run-undo.sql"
-    apply_file.write_bytes("".join(lines(*map(update_for, changes), purpose="apply")).encode())
-    undo_file.write_bytes("".join(lines(*(undo_for(each, None) for each in changes))).encode())
-    return apply_file, undo_file
-
-
-def changed(
-    several: list[dict[str, Any]], new: str = NEW, url: str = "https://replicate.delivery/b.tar"
-) -> list[RowChange]:
-    return [
-        change(
-            model_row_id=each["id"],
-            old_version=each["replicate_version_id"],
-            new_version=new,
-            old_weights=each["lora_weights_url"],
-            new_weights=url,
-            old_updated_at=each["updated_at"],
-        )
-        for each in several
+async def people(dsn: str, several: list[dict[str, Any]]) -> None:
+    """Rows of `model`, each of a user and a model of its own."""
+    own = [
+        {"user_id": f"p{number}", "replicate_model_id": f"acme/m{number}"} | each for number, each in enumerate(several)
     ]
+    await insert(dsn, "users", [{"id": each["user_id"], "email": None, "display_name": None} for each in own])
+    await insert(dsn, "user_models", [model(**each) for each in own])
 
 
-@pytest.mark.parametrize("kinds", TYPES.values(), ids=TYPES)
+@pytest.fixture
+async def two(tables: str) -> str:
+    """Two rows of two users."""
+    await people(tables, [{"id": 1}, {"id": 2}])
+    return tables
+
+
+TYPES = {
+    "plain": {},
+    "short texts": {"replicate_version_id text": "replicate_version_id varchar(64)"},
+    "characters": {"replicate_version_id text": "replicate_version_id char(80)"},
+    "domain": {
+        "replicate_version_id text": "replicate_version_id hash",
+        "training_status text": "training_status word",
+    },
+    "enum": {"training_status text": "training_status state"},
+    "uuid": {
+        "integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY": "uuid PRIMARY KEY DEFAULT gen_random_uuid()",
+    },
+    "times": {"updated_at timestamptz": "updated_at timestamp(0)", "completed_at timestamptz": "completed_at date"},
+    "case insensitive names": {"lora_weights_url text": "lora_weights_url name"},
+    "partitions": {"completed_at timestamptz\n);": "completed_at timestamptz\n) PARTITION BY LIST (training_status);"},
+    "no weights": {"lora_weights_url text, ": ""},
+}
+BEFORE = """
+CREATE DOMAIN hash AS text CHECK (VALUE <> ''); CREATE DOMAIN word AS varchar(20);
+CREATE TYPE state AS ENUM ('completed', 'succeeded', 'training');
+"""
+
+
+@pytest.mark.parametrize("changes", TYPES.values(), ids=TYPES)
 async def test_psql_does_and_undoes_it_whatever_the_columns_types(
-    database: str, tmp_path: Path, kinds: tuple[str, str, str, str]
+    database: str, tmp_path: Path, changes: dict[str, str]
 ) -> None:
-    several = [row("1", OLD, "https://a"), row("2", None, None), row("3", " padded ", "x", updated_at=None)]
-    await table(database, kinds, several)
+    table = MODELS
+    for old, new in changes.items():
+        assert old in table
+        table = table.replace(old, new)
+    if "PARTITION" in table:
+        table = table.replace("PRIMARY KEY ", "") + "CREATE TABLE rest PARTITION OF user_models DEFAULT;"
+    await execute(database, BEFORE, USERS, table)
+    several: list[dict[str, Any]] = [
+        {"replicate_version_id": OLD},
+        {"replicate_version_id": None, "lora_weights_url": None},
+        {"replicate_version_id": " padded", "updated_at": None},
+        {"updated_at": "2026-02-01T00:00:00.123456Z"},
+    ]
+    ids = [f"0b0a7ef0-5c3c-4a8e-9d6f-11111111111{n}" if "uuid" in table else n for n in range(4)]
+    own = [each | {"id": row_id} for row_id, each in zip(ids, several, strict=True)]
+    await insert(database, "users", [{"id": f"p{n}", "email": None, "display_name": None} for n in range(4)])
+    for number, each in enumerate(own):
+        row = model(user_id=f"p{number}", replicate_model_id=f"acme/m{number}") | each
+        if "lora_weights_url" not in table:
+            del row["lora_weights_url"]
+        await insert(database, "user_models", [row])
     before = await rows(database)
-    apply_file, undo_file = files(tmp_path, changed(several, url="https://b"))
-    done = psql.run(database, apply_file)
-    assert (done.returncode, done.stdout.count("UPDATE 1"), done.stderr) == (0, 3, "")
-    assert {each[2:4] for each in await rows(database)} == {(NEW, "https://b")}
-    assert psql.run(database, undo_file).stdout.count("UPDATE 1") == 3
+    files = await planned(database, tmp_path, alone=(str(ids[3]),))
+    ran(database, files.apply, 4)
+    assert {row["replicate_version_id"].strip() for row in await rows(database)} == {NEW}
+    ran(database, files.undo, 4)
     assert await rows(database) == before
+    ran(database, files.undo, 0)
 
 
 @pytest.mark.parametrize("conforming", ["on", "off"])
-async def test_hostile_text_is_only_text_to_psql(database: str, tmp_path: Path, conforming: str) -> None:
+async def test_hostile_text_is_only_text_to_psql(tables: str, tmp_path: Path, conforming: str) -> None:
     texts = [each for each in TEXTS if each]
-    several = [row(f"{number} {each[:500]}", each, each) for number, each in enumerate(texts)]
-    await table(database, TYPES["texts"], several)
-    name = urlsplit(database).path.removeprefix("/")
-    await execute(database, f"ALTER DATABASE {name} SET standard_conforming_strings = {conforming}")
-    before = await rows(database)
-    back = texts[1:] + texts[:1]
-    changes = [
-        change for each, url in zip(several, back, strict=True) for change in changed([each], new=f"{url}!", url=url)
-    ]
-    apply_file, undo_file = files(tmp_path, changes)
-    done = psql.run(database, apply_file, "-v", "var=x")
-    assert (done.returncode, done.stderr, done.stdout.count("UPDATE 1")) == (0, "", len(texts))
-    assert {each[2:4] for each in await rows(database)} == {(f"{url}!", url) for url in back}
-    assert psql.run(database, undo_file).stdout.count("UPDATE 1") == len(texts)
-    assert await rows(database) == before
-    assert sorted(os.listdir(tmp_path)) == ["run-apply.sql", "run-undo.sql"]  # noqa: PTH208 - nothing else was made
-
-
-@pytest.mark.parametrize(
-    "edited",
-    [
-        pytest.param("replicate_version_id = 'newer'", id="version"),
-        pytest.param("lora_weights_url = 'newer'", id="weights"),
-        pytest.param("updated_at = updated_at + interval '1 microsecond'", id="time"),
-        pytest.param("training_status = 'processing'", id="status"),
-    ],
-)
-async def test_a_row_that_has_changed_is_left_as_it_is(database: str, tmp_path: Path, edited: str) -> None:
-    several = [row("1", OLD, "https://a"), row("2", OLD, "https://a")]
-    await table(database, TYPES["texts"], several)
-    apply_file, _ = files(tmp_path, changed(several))
-    await execute(database, f"UPDATE user_models SET {edited} WHERE id = '1'")
-    [one, _] = await rows(database)
-    done = psql.run(database, apply_file)
-    assert [line for line in done.stdout.splitlines() if "UPDATE" in line] == ["UPDATE 0", "UPDATE 1"]
-    assert (await rows(database))[0] == one
-
-
-async def test_it_is_undone_also_where_a_trigger_dates_every_change(database: str, tmp_path: Path) -> None:
-    several = [row("1", OLD, "https://a")]
-    await table(database, TYPES["texts"], several)
-    await execute(
-        database,
-        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at = now(); RETURN NEW; END'",
-        "CREATE TRIGGER touch BEFORE UPDATE ON user_models FOR EACH ROW EXECUTE FUNCTION touch()",
+    await people(
+        tables,
+        [
+            {"id": number, "replicate_version_id": each, "lora_weights_url": each, "training_id": each}
+            for number, each in enumerate(texts)
+        ],
     )
-    apply_file, undo_file = files(tmp_path, changed(several))
-    psql.run(database, apply_file)
-    assert psql.run(database, undo_file).stdout.count("UPDATE 1") == 1
-    assert [each[2:4] for each in await rows(database)] == [(OLD, "https://a")]
+    name = urlsplit(tables).path.removeprefix("/")
+    await execute(tables, f"ALTER DATABASE {name} SET standard_conforming_strings = {conforming}")
+    before = await rows(tables)
+    files = await planned(tables, tmp_path)
+    ran(tables, files.apply, len(texts))
+    assert {row["replicate_version_id"] for row in await rows(tables)} == {NEW}
+    ran(tables, files.undo, len(texts))
+    assert await rows(tables) == before
+    made = ["run-applied.txt", "run-apply.sql", "run-undo.sql", "run.sqlite"]
+    assert sorted(os.listdir(tmp_path)) == made  # noqa: PTH208 - nothing else was made
 
 
-async def test_one_error_undoes_all_of_it(database: str, tmp_path: Path) -> None:
-    several = [row("1", OLD, "https://a"), row("2", OLD, "https://a")]
-    await table(database, TYPES["texts"], several)
-    before = await rows(database)
-    apply_file, _ = files(tmp_path, changed(several))
+async def test_names_of_any_kind_are_names_and_a_path_with_quotes_a_path(two: str, tmp_path: Path) -> None:
+    folder = tmp_path / 'it is a "folder", isn\'t it $HOME `id`'
+    folder.mkdir()
+    files = await planned(two, folder)
+    ran(two, files.apply, 2)
+    assert files.deeds.stat().st_mode & 0o777 == 0o600
+    ran(two, files.undo, 2)
+
+
+CHANGED = {
+    "version": ("replicate_version_id = 'newer'", "replicate_version_id"),
+    "weights": ("lora_weights_url = 'newer'", "lora_weights_url"),
+    "model": ("replicate_model_id = 'acme/other'", "replicate_model_id"),
+    "user": ("user_id = 'p2'", "user_id"),
+    "test": ("is_test = true", "is_test"),
+    "time": ("updated_at = updated_at + interval '1 microsecond'", "updated_at"),
+    "status": ("training_status = 'processing'", "training_status"),
+}
+
+
+@pytest.mark.parametrize(("edited", "why"), CHANGED.values(), ids=CHANGED)
+async def test_a_row_that_has_changed_is_left_as_it_is_and_named(
+    two: str, tmp_path: Path, edited: str, why: str
+) -> None:
+    await insert(two, "users", [{"id": "p2", "email": None, "display_name": None}])
+    files = await planned(two, tmp_path)
+    await execute(two, f"UPDATE user_models SET {edited} WHERE id = 1")
+    [one, _] = await rows(two)
+    assert f'skipped row "1": {why}\n' in ran(two, files.apply, 1, 1)
+    assert (await rows(two))[0] == one
+    ran(two, files.undo, 1)
+    assert (await rows(two))[0] == one
+
+
+OTHERS = {
+    "retraining": {"training_status": "Processing", "created_at": "2026-04-01T00:00:00Z", "user_id": "p0"},
+    "other_row": {"updated_at": "2026-04-01T00:00:00Z", "user_id": "p0"},
+    "shared": {"user_id": "p2"},
+}
+
+
+@pytest.mark.parametrize(("why", "row"), OTHERS.items(), ids=OTHERS)
+async def test_a_row_to_which_another_has_come_is_left_as_it_is(
+    two: str, tmp_path: Path, why: str, row: dict[str, Any]
+) -> None:
+    await insert(two, "users", [{"id": "p2", "email": None, "display_name": None}])
+    files = await planned(two, tmp_path)
+    await insert(two, "user_models", [model(id=3, replicate_model_id="acme/m0", **row)])
+    assert f'skipped row "1": {why}\n' in ran(two, files.apply, 1, 1)
+
+
+async def test_what_psql_did_not_do_is_not_undone(two: str, tmp_path: Path) -> None:
+    """The product records the version itself: its own write stays."""
+    files = await planned(two, tmp_path)
+    await execute(two, f"UPDATE user_models SET replicate_version_id = '{NEW}'")
+    before = await rows(two)
+    ran(two, files.undo, 0)
+    ran(two, files.apply, 0, 2)
+    ran(two, files.undo, 0)
+    assert await rows(two) == before
+
+
+async def test_what_was_put_back_is_not_put_back_twice(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    ran(two, files.apply, 2)
+    applied = await rows(two)
+    ran(two, files.undo, 2)
+    await execute(two, f"UPDATE user_models SET replicate_version_id = '{NEW}', lora_weights_url = '{URL}'")
+    assert await rows(two) == applied, "as if nobody had been there"
+    ran(two, files.undo, 0)
+    assert await rows(two) == applied
+    assert read_deeds(files.deeds, "0" * 32) == {}
+
+
+async def test_lines_may_be_deleted_from_both_files(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+
+    def without_first_row(file: Path) -> None:
+        lines = file.read_text().splitlines(keepends=True)
+        first = next(line for line in lines if ROW.match(line))
+        file.write_text("".join(line for line in lines if line != first))
+
+    undo = files.undo.read_text()
+    without_first_row(files.apply)
+    ran(two, files.apply, 1)
+    assert [row["replicate_version_id"] == NEW for row in await rows(two)] == [False, True]
+    ran(two, files.undo, 1)
+    ran(two, (await planned(two, tmp_path)).apply, 2)
+    assert len(ROW.findall(files.undo.read_text())) == len(ROW.findall(undo)) == 2
+    without_first_row(files.undo)
+    ran(two, files.undo, 1)
+    assert [row["replicate_version_id"] == NEW for row in await rows(two)] == [True, False]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace `old` wherever it stands."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("name", ["apply", "undo"])
+async def test_a_line_that_was_changed_changes_nothing(two: str, tmp_path: Path, name: str) -> None:
+    files = await planned(two, tmp_path)
+    if name == "undo":
+        ran(two, files.apply, 2)
+    before = await rows(two)
+    file: Path = getattr(files, name)
+    edit(file, f'"replicate_version_id":"{NEW if name == "apply" else "f" * 64}"', '"replicate_version_id":"mine"')
+    said = refused(two, file)
+    assert "sync-audit: the line of row 1, 2 was changed. Lines may be deleted, but not changed." in said
+    assert await rows(two) == before
+
+
+async def test_both_files_are_for_their_time_alone(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path, PlanSettings(max_age=timedelta(seconds=1)))
+    await asyncio.sleep(1.1)
+    for file in (files.apply, files.undo):
+        assert "sync-audit: this file was good until" in refused(two, file)
+    assert [row["replicate_version_id"] for row in await rows(two)] == ["f" * 64] * 2
+
+
+async def test_both_files_are_for_their_database_alone(two: str, tmp_path: Path, postgres_server: str) -> None:
+    files = await planned(two, tmp_path)
+    name = urlsplit(two).path.removeprefix("/")
+    copy = f"{name}_copy"
+    await execute(postgres_server, f"CREATE DATABASE {copy} TEMPLATE {name}")
+    dsn = urlsplit(two)._replace(path=f"/{copy}").geturl()
+    for file in (files.apply, files.undo):
+        said = refused(dsn, file)
+        assert "sync-audit: this file is for " in said
+        assert f"/{name} (" in said
+        assert f"/{copy} (" in said
+
+
+async def test_both_files_name_their_schema_whatever_the_search_path_is(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    name = urlsplit(two).path.removeprefix("/")
     await execute(
-        database, "ALTER TABLE user_models ADD CHECK (id <> '2' OR replicate_version_id = trigger_word) NOT VALID"
+        two,
+        "CREATE SCHEMA tb; CREATE TABLE tb.users AS TABLE users; CREATE TABLE tb.user_models AS TABLE user_models;"
+        f"ALTER DATABASE {name} SET search_path = tb",
     )
-    done = psql.run(database, apply_file)
-    assert done.returncode == 3
-    assert "violates check constraint" in done.stderr
-    assert await rows(database) == before
+    before = await rows(two)
+    ran(two, files.apply, 2)
+    assert await rows(two) == before, "those of the other schema"
+    ran(two, files.undo, 2)
+    await execute(two, "DROP TABLE public.user_models")
+    assert "for the table public.user_models in" in refused(two, files.apply)
 
 
-async def test_a_row_that_somebody_holds_ends_it_soon(database: str, tmp_path: Path) -> None:
-    several = [row("1", OLD, "https://a")]
-    await table(database, TYPES["texts"], several)
-    apply_file, _ = files(tmp_path, changed(several))
-    apply_file.write_text(apply_file.read_text().replace("'5s'", "'50ms'"))
-    holder = await asyncpg.connect(database)
+async def test_after_a_move_the_tables_alone_are_looked_for(two: str, tmp_path: Path, postgres_server: str) -> None:
+    files = await planned(two, tmp_path, PlanSettings(moved_from="localhost:5432/shop"))
+    name = urlsplit(two).path.removeprefix("/")
+    await execute(postgres_server, f"CREATE DATABASE {name}_moved TEMPLATE {name}")
+    dsn = urlsplit(two)._replace(path=f"/{name}_moved").geturl()
+    ran(dsn, files.apply, 2)
+    assert '"moved_from": "localhost:5432/shop"' in files.deeds.read_text()
+    ran(dsn, files.undo, 2)
+
+
+async def test_what_cannot_be_noted_is_not_done(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    files.deeds.mkdir()
+    before = await rows(two)
+    assert "what was done cannot be noted in the file that SYNC_AUDIT_APPLIED names" in refused(two, files.apply)
+    assert await rows(two) == before
+
+
+async def test_a_commit_that_nobody_has_noted_is_asked_about(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    before = await rows(two)
+    ran(two, files.apply, 2)
+    lines = files.deeds.read_text().splitlines(keepends=True)
+    assert '"committed"' in lines[-1]
+    files.deeds.write_text("".join(lines[:-1]) + lines[0][:40])
+    assert [committed for _, committed in read_deeds(files.deeds, "0" * 32).values()] == [False, False]
+    ran(two, files.undo, 2)
+    assert await rows(two) == before
+
+
+TRIGGER = """
+CREATE FUNCTION meddling() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does} END $$;
+CREATE TRIGGER meddling {when} ON user_models FOR EACH ROW EXECUTE FUNCTION meddling();
+"""
+
+
+async def test_it_is_undone_also_where_a_trigger_dates_every_change(two: str, tmp_path: Path) -> None:
+    await execute(two, TRIGGER.format(does="NEW.updated_at = clock_timestamp(); RETURN NEW;", when="BEFORE UPDATE"))
+    files = await planned(two, tmp_path)
+    ran(two, files.apply, 2)
+    ran(two, files.undo, 2)
+    assert [row["replicate_version_id"] for row in await rows(two)] == ["f" * 64] * 2
+
+
+async def test_nothing_is_done_where_a_trigger_makes_something_else_of_it(two: str, tmp_path: Path) -> None:
+    mine = "lora_weights_url = 'mine'"
+    does = f"UPDATE user_models SET {mine} WHERE id = NEW.id AND id = 2 AND NOT {mine};"
+    await execute(two, TRIGGER.format(does=f"{does} RETURN NULL;", when="AFTER UPDATE"))
+    files = await planned(two, tmp_path)
+    before = await rows(two)
+    assert "the database makes something else of row 2" in refused(two, files.apply)
+    assert await rows(two) == before
+    ran(two, files.undo, 0)
+
+
+async def test_a_row_that_a_trigger_leaves_as_it_was_is_named(two: str, tmp_path: Path) -> None:
+    does = "IF NEW.id = 1 THEN RETURN NULL; END IF; RETURN NEW;"
+    await execute(two, TRIGGER.format(does=does, when="BEFORE UPDATE"))
+    files = await planned(two, tmp_path)
+    assert 'skipped row "1": the database left it as it was' in ran(two, files.apply, 1, 1)
+    ran(two, files.undo, 1)
+
+
+async def test_one_error_undoes_all_of_it(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    before = await rows(two)
+    await execute(two, "ALTER TABLE user_models ADD CHECK (id <> 2 OR replicate_version_id = trigger_word) NOT VALID")
+    assert "violates check constraint" in refused(two, files.apply)
+    assert await rows(two) == before
+    ran(two, files.undo, 0)
+    assert await rows(two) == before
+
+
+async def test_a_row_that_somebody_holds_ends_it_soon(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    files.apply.write_text(files.apply.read_text().replace("'5s'", "'50ms'"))
+    holder = await asyncpg.connect(two)
     try:
         async with holder.transaction():
             await holder.execute("SELECT FROM user_models FOR UPDATE")
-            done = psql.run(database, apply_file)
+            assert "lock timeout" in refused(two, files.apply)
     finally:
         await holder.close()
-    assert "lock timeout" in done.stderr
-    assert done.returncode == 3
 
 
-def test_the_header_says_how_to_run_it_and_names_nobody() -> None:
-    first = lines(undo_for(change(), None))[:10]
-    command = next(line for line in first if "psql" in line).partition("psql ")[2]
-    assert shlex.split(command)[-2:] == ["-f", "run-undo.sql"]
-    assert "2 rows of user_models" in "".join(first)
-    assert "anna" not in "".join(lines(undo_for(change(), None)))
+async def test_a_file_of_several_batches_does_all_of_them(tables: str, tmp_path: Path) -> None:
+    await people(tables, [{"id": number} for number in range(1, 1203)])
+    files = await planned(tables, tmp_path)
+    assert files.apply.read_text().count("FOR NO KEY UPDATE") == 3
+    ran(tables, files.apply, 1202)
+    ran(tables, files.undo, 1202)
+
+
+async def test_the_header_says_how_to_run_it_with_no_password_and_names_nobody(two: str, tmp_path: Path) -> None:
+    await execute(two, "UPDATE users SET email = 'anna@example.org' WHERE id = 'p0'")
+    files = await planned(two, tmp_path)
+    text = files.undo.read_text()
+    command = next(line for line in text.splitlines() if "psql" in line).partition(": ")[2]
+    words = shlex.split(command)
+    assert words[-4:] == ["psql", "-X", "-f", str(files.undo)]
+    assert [word.partition("=")[0] for word in words[:-4]] == ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER"]
+    assert "2 rows of public.user_models" in text
+    assert "anna" not in text + files.apply.read_text()
+
+
+async def written(two: str, folder: Path) -> list[str]:
+    """Lines of an undo file."""
+    return (await planned(two, folder)).undo.read_text().splitlines(keepends=True)
+
+
+async def test_an_undo_file_is_read_as_it_was_written_and_a_person_may_delete_lines(two: str, tmp_path: Path) -> None:
+    lines = await written(two, tmp_path)
+    read = list(read_undo_file(tmp_path / "run-undo.sql"))
+    old = {Column.VERSION_ID: "f" * 64, Column.LORA_WEIGHTS_URL: "https://replicate.delivery/a.tar"}
+    assert read == [UndoLine("1", None, old), UndoLine("2", None, old)]
+    first = next(line for line in lines if ROW.match(line))
+    (tmp_path / "run-undo.sql").write_text("".join(line for line in lines if line != first))
+    assert [line.model_row_id for line in read_undo_file(tmp_path / "run-undo.sql")] == ["2"]
+
+
+async def test_a_line_that_was_changed_is_named_and_refused(two: str, tmp_path: Path) -> None:
+    lines = await written(two, tmp_path)
+    number, first = next((number, line) for number, line in enumerate(lines) if ROW.match(line))
+    lines[number] = first.replace("a.tar", "b.tar")
+    (tmp_path / "run-undo.sql").write_text("".join(lines))
+    with pytest.raises(SettingsError) as caught:
+        list(read_undo_file(tmp_path / "run-undo.sql"))
+    assert f"line {number + 1}: not what sync-audit has written: " in str(caught.value)
+    assert caught.value.next_step.startswith("Lines may be deleted, but not changed or added.")
+
+
+@pytest.mark.parametrize("kept", [slice(0, -1), slice(0, 0)], ids=["no end", "empty"])
+async def test_a_file_that_ends_early_is_refused(two: str, tmp_path: Path, kept: slice) -> None:
+    lines = await written(two, tmp_path)
+    (tmp_path / "run-undo.sql").write_text("".join(lines[kept]))
+    with pytest.raises(SettingsError, match="without its last line"):
+        list(read_undo_file(tmp_path / "run-undo.sql"))
+
+
+async def test_the_file_that_applies_is_not_taken_for_the_one_that_undoes(two: str, tmp_path: Path) -> None:
+    files = await planned(two, tmp_path)
+    with pytest.raises(SettingsError, match="is no undo file of sync-audit"):
+        list(read_undo_file(files.apply))
