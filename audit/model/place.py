@@ -183,6 +183,10 @@ def _server_differences(one: Place, other: Place) -> Iterator[str]:
         and not _started_as_one(one, other)
     ):
         yield f"nothing shows that {one.server} and {other.server} are one server"
+    elif (
+        not both_known and None not in (one.database_oid, other.database_oid) and one.database_oid != other.database_oid
+    ):
+        yield f"the database's own number there (oid) is {one.database_oid} and {other.database_oid}"
 
 
 def _may_be_one_machine(one: Address, other: Address) -> bool:

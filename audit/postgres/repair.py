@@ -8,9 +8,10 @@ the connection.
 The transaction's id is handed out before the UPDATE: whoever does not learn whether it was committed can ask later.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 
 import msgspec
@@ -76,6 +77,8 @@ class Repairer:
         self._database = database
         self._timeout = statement_timeout
         self._counting = counting
+        self._place: Callable[[Connection], Awaitable[None]] | None = None
+        """Sees that a connection leads to the place of the run; null where that is not known."""
         self._connection: Connection | None = None
         self._columns: tuple[Columns, Columns] | None = None
         self._has_xmin = False
@@ -86,13 +89,17 @@ class Repairer:
         `moved_from`: as in `check_place`. Raises SettingsError for another place, both named, and DatabaseError with
         what would help.
         """
+        self._place = partial(self._check_place, place, moved_from) if place else None
+        await self.close()
         async with self._transaction() as connection:
             _, models = self._columns = await read_columns(connection, self._database)
-            if place:
-                check_place(place, await read_place(connection, self._database), moved_from)
             rights = await read_rights(connection, models, columns)
         check_rights(self._database.label, models, rights)
         self._has_xmin = rights.is_table
+
+    async def _check_place(self, place: Place, moved_from: str | None, connection: Connection) -> None:
+        await read_columns(connection, self._database)  # says which table is missing
+        check_place(place, await read_place(connection, self._database), moved_from)
 
     async def write(self, updates: Sequence[RowUpdate], announce: Announce) -> Outcomes:
         """Make those updates whose rows are as they have to be, in one transaction.
@@ -249,8 +256,9 @@ class Repairer:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        """Committed at the end. A connection that was lost while nothing was going on is made anew."""
-        if self._connection is None or self._connection.is_closed():
+        """Committed at the end. A connection that was lost while nothing was going on is made anew, to the same place."""
+        is_new = self._connection is None or self._connection.is_closed()
+        if self._connection is None or is_new:
             await self.close()
             self._connection = await connect(self._database, statement_timeout=self._timeout)
         connection = self._connection
@@ -258,6 +266,8 @@ class Repairer:
             with translate_errors(self._database):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 await set_for_transaction(connection, transaction_settings(self._database, self._timeout))
+                if is_new and self._place:
+                    await self._place(connection)
                 yield connection
                 await connection.execute("COMMIT")
         except BaseException:

@@ -26,26 +26,33 @@ def test_a_command_writes_for_the_kept_run_what_it_wrote_before(shell: Shell, na
     assert now.keys() == kept.keys(), AGAIN
 
 
+OLDER = golden.KEPT / "older"
+"""The undo file of the plan, by a program that did not ask for deeds; rows as psql's run of that plan had left them;
+and what is right after undoing: only the two rows of which the journal says so are put back."""
 UNDONE = """\
-skipped  ingrid.solberg@example.com, row 14: replicate_version_id is edited by somebody now
-5 rows put back, 1 skipped
-What was skipped was changed by somebody after the repair, and is left to you.
-exit 4: incomplete: at least one row was skipped, failed, or was not come to
+2 rows put back, 1 put back already, 2 never changed, 1 not known
+Of these rows nobody knows yet whether an earlier command has changed them: its
+transaction is still open, or the server has forgotten it. They are left as they
+are; run the same command again later, or look at them by hand.
 """
 
 
-def test_a_kept_undo_file_puts_back_every_row_that_its_plan_changed(postgres_server: str, shell: Shell) -> None:
-    applied, undone = (json.loads((golden.KEPT / f"{name}.json").read_text()) for name in ("applied", "undone"))
+def test_a_kept_undo_file_puts_back_every_row_that_its_journal_tells(postgres_server: str, shell: Shell) -> None:
+    applied, undone = (json.loads((OLDER / f"{name}.json").read_text()) for name in ("applied", "undone"))
     dsn = asyncio.run(new_database(postgres_server, golden_run.DATABASE))
     asyncio.run(execute(dsn, USERS, MODELS))
     asyncio.run(insert(dsn, "user_models", applied))
-    for name in ("run.sqlite", "sync/run-undo.sql"):
-        shutil.copy(golden.KEPT / name, shell.folder)
+    shutil.copy(OLDER / "run-undo.sql", shell.folder)
     moved_from = f"socket:5432/{golden_run.DATABASE}"  # the kept run says no more of its place
+    refused = shell("sync", "--undo", "run-undo.sql", "--yes", DATABASE_URL=dsn)
+    assert refused.code == 2
+    assert "without its run file nobody can tell what was really changed" in refused.err
+    shutil.copy(golden.KEPT / "run.sqlite", shell.folder)
     ended = shell("sync", "--undo", "run-undo.sql", "--yes", "--moved-from", moved_from, DATABASE_URL=dsn)
     assert asyncio.run(golden_run.rows(dsn)) == undone
     move, _, shown = ended.err.partition("\n")
-    assert (ended.code, ended.out, shown) == (4, "", UNDONE)
+    assert (ended.code, ended.out) == (4, "")
+    assert UNDONE in shown
     assert f"the run was made in {moved_from}" in move
     assert "changed already" not in shell("sync", "run.sqlite", *golden_run.NOT_TOO_OLD).out
 
@@ -125,8 +132,6 @@ def test_only_versions_times_of_plans_and_the_layout_of_html_may_differ(
 @pytest.mark.slow
 def test_a_run_like_the_kept_one_can_be_made_anew(tmp_path: Path) -> None:
     golden_run.make(tmp_path)
-    for name in ("applied.json", "undone.json"):
-        assert (tmp_path / name).read_bytes() == (golden.KEPT / name).read_bytes()
     assert journal(tmp_path / "run.sqlite") == journal(golden.KEPT / "run.sqlite")
 
 

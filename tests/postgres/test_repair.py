@@ -518,7 +518,7 @@ async def test_the_server_knows_what_became_of_a_transaction(anna: str) -> None:
     try:
         async with repairer(parse_database_url(anna), statement_timeout=5, columns=BOTH) as table:
             became = await table.write([edit("1")], nothing)
-            after = {Column.VERSION_ID: NEW}
+            after: dict[Column, str | None] = {Column.VERSION_ID: NEW}
             await other.execute("BEGIN; UPDATE user_models SET trigger_word = 'X' WHERE id = 2")
             open_one = str(await other.fetchval("SELECT txid_current()"))
             deeds = {

@@ -139,6 +139,8 @@ class Obvious:
             email=user.email,
             display_name=None,
             model_row_id=str(row.id),
+            training_status="completed",
+            is_test=bool(row.is_test),
             replicate_model_id=row.replicate_model_id,
             replicate_version_id=None,
             created_at=row.created_at,

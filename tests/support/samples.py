@@ -10,6 +10,7 @@ from audit.model.findings import Finding
 from audit.model.place import Place
 from audit.model.replies import Found, Version
 from audit.model.run import RunInfo
+from audit.model.tables import COLUMNS, Column, ColumnTypes
 from audit.model.users import ModelRecord, TrainingRow
 
 
@@ -64,6 +65,14 @@ def place(**changes: str | None) -> Place:
         system="7",
     )
     return msgspec.structs.replace(known, **changes)
+
+
+def planned_run(**changes: Any) -> RunInfo:
+    """A run that knows its tables well enough for SQL."""
+    dates = ("updated_at", "completed_at", "created_at")
+    models = {column: "timestamptz" if column in dates else "text" for column in COLUMNS["user_models"]}
+    known = ColumnTypes(users=dict.fromkeys(COLUMNS["users"], "text"), user_models=models | {Column.IS_TEST: "bool"})
+    return run_info(place=place(), columns=known, **changes)
 
 
 def run_info(**changes: Any) -> RunInfo:

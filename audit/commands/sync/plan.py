@@ -42,7 +42,7 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.MALFORMED_VERSION: "what is recorded is no version; --include malformed_version takes them in",
     WhyLeftOut.LATEST_NOT_KNOWN: "Replicate has not said which version is the latest",
     WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
-    WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: a clock is wrong; correct it and audit again",
+    WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: set the clocks, then audit again",
 }
 _UNLESS_INCLUDED: Mapping[Reason, WhyLeftOut] = {
     Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,
@@ -146,7 +146,7 @@ def _why_left_out(user: AuditedUser, checked_at: datetime, rules: PlanRules) -> 
     if finding.latest_version is None:
         return WhyLeftOut.LATEST_NOT_KNOWN
     age = rules.now - checked_at
-    if age < -_CLOCKS:
+    if age < -max(rules.settings.max_age, _CLOCKS):
         return WhyLeftOut.CHECKED_IN_FUTURE
     return WhyLeftOut.TOO_OLD if age > rules.settings.max_age else None
 

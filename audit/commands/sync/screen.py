@@ -44,7 +44,7 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
     page.line((f"{rows(summary.changes)} to change", "bold yellow" if summary.changes else "bold green"), left_out)
     not_planned = {
         NotPlanned.DONE_ALREADY: "changed already by an earlier --apply",
-        NotPlanned.BEGUN: "begun by an earlier --apply, not known to be changed; the next one finds out",
+        NotPlanned.BEGUN: "begun by an earlier --apply and not known to be done; the next looks",
         NotPlanned.BEYOND_LIMIT: "beyond --limit",
     }
     for each, words in not_planned.items():
@@ -110,11 +110,16 @@ def _next(plan: WrittenPlan, page: Page) -> None:
     if any(path for _, path in files):
         page.heading("Files")
         page.facts((what, path or "") for what, path in files)
-    if not plan.apply_file:
+    if not plan.apply_file and plan.counts.weights:
+        page.paragraph(
+            "There is no SQL for psql: an older version has made this run, and kept too little of its tables."
+        )
+    if not plan.counts.weights:
         return
     page.heading("Nothing has been changed yet. To do it:")
-    page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
-    page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
+    if plan.apply_file:
+        page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
+        page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
     command = " ".join(("sync-audit sync", _pasted(plan.run_file), *map(_pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
 

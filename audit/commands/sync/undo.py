@@ -28,6 +28,7 @@ from audit.errors import DatabaseError, RunFileError, SettingsError
 from audit.model.place import Place
 from audit.model.repair import ChangeState, Deed, RowUpdate, undo_for
 from audit.model.tables import Column
+from audit.model.text import escape_controls
 from audit.model.users import email_or_id
 from audit.postgres.repair import Fate, Outcomes, Repairer, repairer
 from audit.postgres.update import ALREADY
@@ -62,8 +63,8 @@ class UndoFile:
         if run_file is None and first and is_form_1(path):
             raise SettingsError(
                 f"{path} is of an older version, and without its run file nobody can tell what was really changed",
-                "Put the run file beside it. Or look at each row by hand, this one first: "
-                f"psql -X -c \"SELECT * FROM user_models WHERE id = '{first}'\"",
+                "Put the run file beside it. Or look at the rows by hand: psql -X -c 'TABLE user_models' "
+                f"(the first is {escape_controls(first)}).",
             )
 
     def lines(self) -> Iterator[UndoLine]:

@@ -450,7 +450,10 @@ async def written(two: str, folder: Path) -> list[str]:
 async def test_an_undo_file_is_read_as_it_was_written_and_a_person_may_delete_lines(two: str, tmp_path: Path) -> None:
     lines = await written(two, tmp_path)
     read = list(read_undo_file(tmp_path / "run-undo.sql"))
-    old = {Column.VERSION_ID: "f" * 64, Column.LORA_WEIGHTS_URL: "https://replicate.delivery/a.tar"}
+    old: dict[Column, str | None] = {
+        Column.VERSION_ID: "f" * 64,
+        Column.LORA_WEIGHTS_URL: "https://replicate.delivery/a.tar",
+    }
     assert read == [UndoLine("1", None, old), UndoLine("2", None, old)]
     first = next(line for line in lines if ROW.match(line))
     (tmp_path / "run-undo.sql").write_text("".join(line for line in lines if line != first))

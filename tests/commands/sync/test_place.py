@@ -162,17 +162,21 @@ def test_run_file_of_an_older_version_is_written_from_when_its_place_is_named(
 def test_plan_of_an_older_run_file_needs_no_place(shop: Shop) -> None:
     shop.make_older()
     assert shop("sync", "run.sqlite").code == NEEDS_SYNC
-    refused = shop("sync", "run.sqlite", "--moved-from", shop.address.named)
+    refused = shop("sync", "run.sqlite", "--moved-from", "db.example.com:5432/shop")
     assert refused.code == 2
-    assert "--moved-from has no meaning without --apply" in refused.err
+    assert "--moved-from: the run is of socket/moving" in refused.err
 
 
-def test_move_is_not_believed_where_no_run_says_what_the_place_was(shop: Shop) -> None:
+def test_undo_file_without_its_run_knows_its_place_itself(shop: Shop) -> None:
+    before, was = shop.digest(), shop.address.named
     assert shop(*APPLY).code == OK
     (shop.shell.folder / "run.sqlite").unlink()
-    refused = shop(*UNDO, "--moved-from", shop.address.named)
+    shop.move()
+    refused = shop(*UNDO)
     assert refused.code == 2
-    assert "--moved-from needs the run file beside the undo file" in refused.err
+    assert f"is {shop.address.named} now, and was {was} (public.user_models)" in refused.err
+    assert shop(*UNDO, "--moved-from", was).code == OK
+    assert shop.digest() == before
 
 
 @pytest.mark.parametrize("text", ["db.example.com/shop", "postgresql://u:hunter2@db.example.com/shop", ":5432/", ""])

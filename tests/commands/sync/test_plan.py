@@ -20,7 +20,7 @@ import audit.report
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
-from audit.commands.sync.files import read_script, write_plan
+from audit.commands.sync.files import read_undo_file, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
@@ -31,22 +31,22 @@ from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.repair import (
     ChangeOutcome,
     ChangeState,
+    Deed,
     LeftOut,
     RowChange,
     Weights,
     WhyLeftOut,
 )
 from audit.model.replies import Account, Version
-from audit.model.tables import PLAIN
+from audit.model.tables import Column
 from audit.model.times import utc_now
-from audit.postgres.update import Names
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.samples import NEW, OLD, finding, record, run_info
+from tests.support.samples import NEW, OLD, finding, planned_run, record
 
 INCLUDABLE = (Reason.UNKNOWN_VERSION, Reason.MALFORMED_VERSION)
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "sync-1.json").read_text())
@@ -86,7 +86,8 @@ def ids(changes: list[dict[str, Any]]) -> list[str]:
 
 
 def updates(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if line.startswith("UPDATE ")]
+    """Lines of rows."""
+    return [line for line in path.read_text().splitlines() if line.startswith(("('{", "(E'{"))]
 
 
 def edited(path: Path, *statements: str) -> None:
@@ -103,7 +104,10 @@ def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: S
         need = [user.record.model_row_id for user in run_file.users(Status.NEEDS_SYNC)]
     assert sorted(ids(document["changes"]) + ids(document["left_out"])) == sorted(need)
     assert {each["reason"] for each in document["changes"]} == {Reason.OUTDATED_VERSION, Reason.NO_VERSION_RECORDED}
-    assert {each["why"] for each in document["left_out"]} == set(WhyLeftOut) - {WhyLeftOut.TOO_OLD}
+    assert {each["why"] for each in document["left_out"]} == set(WhyLeftOut) - {
+        WhyLeftOut.TOO_OLD,
+        WhyLeftOut.CHECKED_IN_FUTURE,
+    }
 
 
 def test_counts_are_those_of_the_lists(sync: Shell) -> None:
@@ -112,7 +116,7 @@ def test_counts_are_those_of_the_lists(sync: Shell) -> None:
     assert (summary["changes"], summary["left_out"]) == (len(changes), len(left_out)) == (3, len(left_out))
     assert summary["weights"] == Counter(each["weights"] for each in changes)
     assert summary["why_left_out"] == Counter(each["why"] for each in left_out)
-    rest = summary["left_out"] + summary["done_already"] + summary["beyond_limit"]
+    rest = summary["left_out"] + summary["done_already"] + summary["begun"] + summary["beyond_limit"]
     assert summary["needs_sync"] == 3 + rest == 19
 
 
@@ -164,7 +168,7 @@ def test_a_later_plan_leaves_nothing_of_an_earlier_one_to_be_applied_but_all_to_
 def test_the_undo_file_of_another_run_is_kept_by_another_name(sync: Shell) -> None:
     sync("sync", "run.sqlite", "--include", "unknown_version")
     path = sync.folder / "run-undo.sql"
-    text = re.sub("Run [0-9a-f]{32} of", f"Run {'ab' * 16} of", path.read_text())
+    text = re.sub("Run [0-9a-f]{32} of", f"Run {'ab' * 16} of", path.read_text(), count=1)
     path.write_text(text)
     ends(sync("sync", "run.sqlite"), SOMETHING)
     assert (sync.folder / "run-undo-abababab.sql").read_text() == text
@@ -174,10 +178,12 @@ def test_the_undo_file_of_another_run_is_kept_by_another_name(sync: Shell) -> No
 def test_an_undo_file_that_somebody_has_changed_is_not_overwritten(sync: Shell) -> None:
     sync("sync", "run.sqlite")
     path = sync.folder / "run-undo.sql"
-    path.write_text(changed := path.read_text().replace(" = 'completed'", " = 'failed'", 1))
+    path.write_text(
+        changed := path.read_text().replace('"set":{"replicate_version_id":"', '"set":{"replicate_version_id":"0', 1)
+    )
     ended = sync("sync", "run.sqlite")
     assert ended.code == 2
-    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: UPDATE ", ended.err)
+    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: \('{", ended.err)
     assert path.read_text() == changed
 
 
@@ -261,7 +267,7 @@ def test_redacted_nothing_shown_names_anybody_and_the_sql_is_the_same(sync: Shel
 
 def test_lines_fit_the_terminal_but_for_commands_that_are_to_be_copied_whole(sync: Shell) -> None:
     for line in sync("sync", "run.sqlite", "--include", "unknown_version").out.splitlines():
-        assert len(line) <= 80 or line.startswith(("  psql ", "  sync-audit "))
+        assert len(line) <= 80 or line.startswith(("  PGHOST=", "  sync-audit "))
 
 
 def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> None:
@@ -275,12 +281,11 @@ def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> 
 def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
     outdated = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
     ids_wanted = [f"{number:04}" for number in range(1203)]
-    with RunFile.create(shell.folder / "run.sqlite", run_info()) as run_file, run_file.loading():
+    with RunFile.create(shell.folder / "run.sqlite", planned_run()) as run_file, run_file.loading():
         for row_id in ids_wanted:
             run_file.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
     assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
-    undo = (shell.folder / "run-undo.sql").read_text().splitlines(keepends=True)
-    assert [edit.model_row_id for edit in read_script(undo, "x", "undo", Names.of(PLAIN))] == ids_wanted
+    assert [line.model_row_id for line in read_undo_file(shell.folder / "run-undo.sql")] == ids_wanted
 
 
 @pytest.fixture
@@ -289,26 +294,38 @@ def changes(sync: Shell) -> list[RowChange]:
     return [msgspec.convert(each, RowChange) for each in plan(sync)["changes"]]
 
 
+BEFORE: dict[Column, str | None] = {Column.VERSION_ID: OLD}
+AFTER: dict[Column, str | None] = {Column.VERSION_ID: NEW}
+
+
+def weights(change: RowChange) -> dict[Column, str | None]:
+    """What `change` leaves in that column."""
+    return {Column.LORA_WEIGHTS_URL: change.new_weights}
+
+
 def test_what_was_done_before_is_not_planned_again_and_can_still_be_undone(
     sync: Shell, changes: list[RowChange]
 ) -> None:
     done, begun, skipped, undone, *rest = changes
     entries = [
         JournalEntry(done, ChangeState.DONE, ChangeOutcome(updated_at="2026-03-01T00:00:00Z")),
-        JournalEntry(begun, ChangeState.BEGUN, ChangeOutcome()),
+        JournalEntry(begun, ChangeState.BEGUN, ChangeOutcome(deed=Deed(txid="7", before=BEFORE, after=AFTER))),
         JournalEntry(skipped, ChangeState.SKIPPED, ChangeOutcome(why="edited")),
         JournalEntry(undone, ChangeState.UNDONE, ChangeOutcome()),
     ]
     with RunFile.resume(sync.folder / "run.sqlite") as run_file:
         run_file.journal.write(entries)
     document = plan(sync)
-    assert ids(document["changes"]) == [each.model_row_id for each in (begun, skipped, undone, *rest)]
-    assert document["summary"]["done_already"] == 1
-    undo = list(
-        read_script((sync.folder / "run-undo.sql").read_text().splitlines(keepends=True), "x", "undo", Names.of(PLAIN))
-    )
+    assert ids(document["changes"]) == [each.model_row_id for each in (skipped, undone, *rest)]
+    assert (document["summary"]["done_already"], document["summary"]["begun"]) == (1, 1)
+    undo = list(read_undo_file(sync.folder / "run-undo.sql"))
     assert sorted(each.model_row_id for each in undo) == sorted(each.model_row_id for each in changes)
-    assert [each.old_updated_at for each in undo if each.guards_updated_at] == ["2026-03-01T00:00:00Z"]
+    assert [each.model_row_id for each in undo if each.guards] == [done.model_row_id, begun.model_row_id]
+    assert [each.guards for each in undo][:2] == [
+        {Column.VERSION_ID: done.new_version, **weights(done), Column.UPDATED_AT: "2026-03-01T00:00:00Z"},
+        AFTER,
+    ]
+    assert [each.txid for each in undo if each.txid] == ["7"], "whether that was committed is to be asked"
 
 
 def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, changes: list[RowChange]) -> None:
@@ -343,7 +360,8 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
         changed = {change.model_row_id for change in every.changes()}
     assert planned.apply_file
     assert planned.undo_file
-    assert psql.run(database, planned.apply_file).stdout.count("UPDATE 1") == len(changed) == 14
+    assert len(changed) == 14
+    assert "rows changed: 14, skipped: 0" in psql.run(database, planned.apply_file).stdout
     after = await table(database)
     assert {row_id for row_id, row in after.items() if row != before[row_id]} == changed
     again = replace(settings, run_file=tmp_path / "again.sqlite")
@@ -352,7 +370,7 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
         right = {user.record.model_row_id for user in run_file.users(Status.UP_TO_DATE)}
     assert not changed & needing
     assert changed <= right
-    assert psql.run(database, planned.undo_file).stdout.count("UPDATE 1") == len(changed)
+    assert "rows put back: 14, skipped: 0" in psql.run(database, planned.undo_file).stdout
     assert await table(database) == before
 
 

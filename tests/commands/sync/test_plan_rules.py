@@ -127,7 +127,14 @@ LEFT_OUT: dict[WhyLeftOut, dict[str, Any]] = {
     WhyLeftOut.MALFORMED_VERSION: {"reason": Reason.MALFORMED_VERSION},
     WhyLeftOut.LATEST_NOT_KNOWN: {"latest_version": None},
     WhyLeftOut.TOO_OLD: {"checked_at": NOW - timedelta(hours=1, seconds=1)},
+    WhyLeftOut.CHECKED_IN_FUTURE: {"checked_at": NOW + timedelta(hours=1, seconds=1)},
 }
+
+
+EXCLUDE_EACH_OTHER = (
+    {WhyLeftOut.UNKNOWN_VERSION, WhyLeftOut.MALFORMED_VERSION},
+    {WhyLeftOut.TOO_OLD, WhyLeftOut.CHECKED_IN_FUTURE},
+)
 
 
 @pytest.mark.parametrize("expected", WhyLeftOut)
@@ -139,11 +146,7 @@ def test_each_cause_alone_leaves_a_user_out(expected: WhyLeftOut) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [
-        pair
-        for pair in combinations(WhyLeftOut, 2)
-        if set(pair) != {WhyLeftOut.UNKNOWN_VERSION, WhyLeftOut.MALFORMED_VERSION}
-    ],
+    [pair for pair in combinations(WhyLeftOut, 2) if set(pair) not in EXCLUDE_EACH_OTHER],
 )
 def test_of_two_causes_the_first_is_told(first: WhyLeftOut, second: WhyLeftOut) -> None:
     fields = LEFT_OUT[first] | LEFT_OUT[second]
@@ -159,9 +162,10 @@ def test_what_somebody_may_have_meant_is_changed_where_it_is_named(reason: Reaso
     assert why(user(reason), include=frozenset({other})) is not None
 
 
-def test_an_hour_old_is_young_enough_and_a_clock_that_goes_wrong_is_not_age() -> None:
+def test_an_hour_old_is_young_enough_and_so_is_one_ahead_by_a_clock_that_is_wrong() -> None:
     assert why(user(), NOW - timedelta(hours=1)) is None
-    assert why(user(), NOW + timedelta(days=1)) is None
+    assert why(user(), NOW + timedelta(hours=1)) is None
+    assert why(user(), NOW + timedelta(days=10)) is WhyLeftOut.CHECKED_IN_FUTURE
 
 
 def test_every_cause_is_said_in_words() -> None:
