@@ -134,9 +134,9 @@ def as_iso(expression: str, kind: str) -> str:
     return _iso(_utc(expression, kind))
 
 
-def key_of_model(column: str) -> str:
-    """`audit.model.ids.model_key` of a text; $1 is `TRIMMED`."""
-    return f'lower(btrim({column}, $1::text) COLLATE "C")'
+def key_of_model(column: str, trimmed: str = "$1::text") -> str:
+    """`audit.model.ids.model_key` of a text; `trimmed` is SQL for `TRIMMED`."""
+    return f'lower(btrim({column}, {trimmed}) COLLATE "C")'
 
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:

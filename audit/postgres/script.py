@@ -204,6 +204,12 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             yield '\\set sync_audit_deeds `cat "$SYNC_AUDIT_APPLIED" 2>/dev/null`'
             yield f"\\set sync_audit_run {psql_quoted(self.run_id)}"
             yield _SET.format(f"set_config('sync_audit.deeds', ({_READ_DEEDS}), true)")
+        else:  # and once more at the end, whether all of it is there
+            yield (
+                '\\set sync_audit_written `(umask 077; : >> "$SYNC_AUDIT_APPLIED") 2>/dev/null && echo 0 || echo no`'
+            )
+            yield _SET.format("set_config('sync_audit.written', :'sync_audit_written', true)")
+            yield _CHECK_DEEDS
 
     def batch(self, lines: Sequence[str], kinds: Sequence[tuple[Column, ...]], *, undoes: bool) -> Iterator[str]:
         """`lines` of `data_line` that set the columns of one of `kinds`, and what sees to them."""

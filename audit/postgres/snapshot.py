@@ -164,11 +164,10 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         "dates": dates_as_texts("c"),
         "matches": (matches := _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word")),
         "wanted": "true" if whole else _WANTED.format(matches=matches),
-        "trimmed": literal(TRIMMED) if whole else "$1::text",
         "limit": "NULL" if whole else "$3::bigint",
         "shown": SHARED_SHOWN,
         "null": literal(NULL),
-        "model_key": key_of_model("c.replicate_model_id"),
+        "model_key": key_of_model("c.replicate_model_id", literal(TRIMMED) if whole else "$1::text"),
     }
     counting = _COUNTING.format_map(words)
     return SnapshotStatements(

@@ -23,6 +23,7 @@ from audit.postgres.columns import (
     Columns,
     as_iso,
     is_among,
+    key_of_model,
     person_of_model,
     truth,
 )
@@ -168,7 +169,7 @@ def update_statements(
         "completed": models.tables.is_completed(f"m.{models.sql(Column.TRAINING_STATUS)}::text"),
         "now": now,
         "before": before,
-        "model": f'lower(btrim(m.{models.sql(Column.MODEL_ID)}::text, {literal(TRIMMED)}) COLLATE "C")',
+        "model": key_of_model(f"m.{models.sql(Column.MODEL_ID)}::text", literal(TRIMMED)),
         "table": table,
         "listed": listed,
         "gone": _GONE,

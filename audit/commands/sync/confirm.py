@@ -28,6 +28,7 @@ from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
 from audit.model.place import move
 from audit.model.repair import ChangeState
+from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
@@ -64,6 +65,8 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
     _check_somebody_is_there("--apply", ctx)
     with RunFile.resume(path) as run_file:
         settings = repair_settings(ctx, run_file.info, run_file.choices, path)
+        if ctx.params["touch"]:
+            _check_touch(settings.database)
         now = utc_now()
         plan = Plan(run_file, wanted, now)
         written = write_plan(plan, path, output)
@@ -115,6 +118,17 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
         command = shlex.join(["sync-audit", "sync", "--undo", str(path), *_words(moved_from)])
         show_result(result, page, applied=False, go_on=command)
     return _exit_status(result, signal)
+
+
+def _check_touch(database: Database) -> None:
+    table = database.tables.user_models
+    for other in (Column.CREATED_AT, Column.COMPLETED_AT):
+        if table.called(other) == table.called(Column.UPDATED_AT):
+            raise SettingsError(
+                f"--touch would overwrite {table.sql}.{table.called(other)}: the config file maps both updated_at and "
+                f"{other} to it",
+                "Leave --touch out; the table has no column for the date of a change.",
+            )
 
 
 def _place(database: Database) -> str:

@@ -13,6 +13,7 @@ from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
 from audit.model.repair import ChangeState, LeftOut, RowChange, Weights
+from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
 from audit.model.users import email_or_id
@@ -116,12 +117,22 @@ def _next(plan: WrittenPlan, page: Page) -> None:
         )
     if not plan.counts.weights:
         return
+    _rights(plan, page)
     page.heading("Nothing has been changed yet. To do it:")
     if plan.apply_file:
         page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
         page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
     command = " ".join(("sync-audit sync", _pasted(plan.run_file), *map(_pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
+
+
+def _rights(plan: WrittenPlan, page: Page) -> None:
+    columns, table = plan.info.columns, plan.info.tables.user_models
+    to_set = [Column.VERSION_ID, *([Column.LORA_WEIGHTS_URL] if plan.counts.weights["replaced"] else [])]
+    denied = [table.column(column) for column in to_set if columns and column in columns.denied]
+    if columns and denied:
+        grant = f"GRANT UPDATE ({', '.join(denied)}) ON {table.sql} TO {columns.role};"
+        page.paragraph(escape_controls(f"The role of the audit may not change these rows. Use another, or: {grant}"))
 
 
 def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) -> None:
