@@ -256,7 +256,7 @@ class Repairer:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        """Committed at the end. A connection that was lost while nothing was going on is made anew, to the same place."""
+        """Committed at the end. A connection that was lost in between is made anew, and leads to the same place."""
         is_new = self._connection is None or self._connection.is_closed()
         if self._connection is None or is_new:
             await self.close()
