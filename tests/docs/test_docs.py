@@ -18,6 +18,7 @@ from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
 from audit.model.tables import COLUMNS
+from audit.postgres.url import parse_database_url
 from tests import ROOT
 from tests.docs import licences, reference
 from tests.support import psql
@@ -120,9 +121,15 @@ def test_the_examples_of_a_document_run(path: Path, place: Servers, shell: Shell
     command.write_text(f"#!/bin/sh\n{WAIT}\n{shell.script()}")
     command.chmod(0o755)
     binaries = Path(psql.binary()).parent  # first, as Debian's own psql may do nothing but ask for a real one
-    environ = shell.all_environ(
-        place.environ | {"SYNC_AUDIT_RETRIES": "0", "PATH": f"{programs}:{binaries}:{os.environ['PATH']}"}
-    )
+    database = parse_database_url(place.dsn)
+    of_psql = {
+        "PGHOST": database.hosts[0],
+        "PGPORT": database.address.port,
+        "PGDATABASE": database.name,
+        "PGUSER": database.user or "postgres",
+    }
+    path_of_programs = f"{programs}:{binaries}:{os.environ['PATH']}"
+    environ = shell.all_environ(place.environ | of_psql | {"SYNC_AUDIT_RETRIES": "0", "PATH": path_of_programs})
     done = subprocess.run(
         ["bash", "-c", script(path, shell.folder)],
         cwd=shell.folder,

@@ -98,11 +98,12 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
-    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts everything back. Without --apply or --undo nothing is
+    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts back what was done. Without --apply or --undo nothing is
     changed and nobody asked; it ends in 3 if there is something to change, 0 if not.
 
-    With --apply, and with --undo, it ends in 0 if everything was done, 4 if rows were skipped or failed, 5 if nothing
-    could be begun. A row that somebody has edited since the audit is skipped and named, never overwritten.
+    With --apply, and with --undo, it ends in 0 if everything was done and all users are up to date, 4 if rows were
+    skipped, failed or are not known, 5 if nothing could be begun. A row that is not what the audit saw, or to which a
+    newer training or another user of its model has come, is skipped and named, never overwritten.
     """
     if given["undo"] is not None:
         from audit.commands.sync import confirm
