@@ -67,7 +67,7 @@ class DamagedError(RunFileError):
 
 
 class DiskFullError(RunFileError):
-    """The file can be read, but there is no room to write to it."""
+    """The disk takes nothing more of the file, which may still be read: it is full, or a limit is reached."""
 
 
 _ERRORS = (
@@ -262,7 +262,7 @@ class Storage:
             text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
             for sign, words, step in _ERRORS:
                 if sign in text:
-                    kind = DiskFullError if sign == "disk is full" else RunFileError
+                    kind = DiskFullError if sign in {"disk is full", "disk i/o"} else RunFileError
                     raise kind(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
             raise DamagedError(
                 f"the run file {path} is damaged ({escape_controls(str(error))})",
