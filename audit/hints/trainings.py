@@ -48,6 +48,7 @@ WENT: Mapping[str, str] = {
     "succeeded": LATER,
     "failed": f"{LATER}, which failed",
     "canceled": f"{LATER}, which was canceled",
+    "aborted": f"{LATER}, which was aborted",
 }
 """The later training, by its status; with any other one it has not ended."""
 GOING_ON = f"{LATER}, which had not ended"
