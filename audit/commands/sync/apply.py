@@ -150,20 +150,23 @@ class Repair:
         if not changes:
             return
         by_row = {change.model_row_id: change for change in changes}
-        begun: set[str] = set()
+        noted, current = set[str](), set[str]()  # rows that the journal has as begun; those of the transaction
 
         def announce(deeds: Mapping[str, Deed]) -> None:
             entries = [_begun(by_row[row_id], deed, self._plan.settings.moved_from) for row_id, deed in deeds.items()]
+            if any(deed.after is None for deed in deeds.values()):
+                current.clear()
+                current.update(deeds)
             left = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
-            entries += [JournalEntry(by_row[row_id], *left) for row_id in begun - deeds.keys()]
+            entries += [JournalEntry(by_row[row_id], *left) for row_id in current - deeds.keys()]
             self._journal.write(entries)
-            begun.clear()
-            begun.update(deeds)
+            noted.difference_update(current - deeds.keys())
+            noted.update(deeds)
 
         try:
             outcomes = await table.write(list(changes.values()), announce)
         except DatabaseError:
-            self._result.states[ChangeState.BEGUN] += len(begun)
+            self._result.states[ChangeState.BEGUN] += len(noted)
             raise
         moved_from = self._plan.settings.moved_from
         done = {row_id: outcome.deed for row_id, (_, outcome) in outcomes.items() if outcome.deed}

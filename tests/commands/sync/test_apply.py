@@ -589,3 +589,30 @@ def test_what_an_older_version_has_left_open_stays_open_unless_the_row_is_as_it_
     ends(product(*UNDO), REPAIR[OK])
     product.sql(PUT_BACK.format(edited))
     assert product.digest == before
+
+
+REFUSING = TRIGGER.format(
+    does="IF current_setting('application_name') = 'sync-audit' THEN PERFORM pg_sleep(0.004); "
+    "IF OLD.id = {} THEN RAISE EXCEPTION 'not this one'; END IF; END IF"
+)
+
+
+@pytest.mark.parametrize("rows_seen", [1, 5, 40])
+def test_rows_that_are_changed_one_by_one_are_never_forgotten_by_a_kill(product: Product, rows_seen: int) -> None:
+    before = product.digest
+    product.sql(REFUSING.format(product.rows[99]))
+    process = product.shell.start(*APPLY)
+    changed = """
+        SELECT id FROM user_models JOIN kept USING (id)
+        WHERE user_models.replicate_version_id IS DISTINCT FROM kept.replicate_version_id
+    """
+    wait_until(lambda: len(product.sql(changed)) >= rows_seen, process)
+    process.kill()
+    process.communicate(timeout=30)
+    product.alone()
+    states = product.states()
+    assert {states[row["id"]] for row in product.sql(changed)} <= {ChangeState.DONE, ChangeState.BEGUN}
+    done = ends(product(*APPLY), REPAIR[INCOMPLETE])
+    assert set(named(done, ChangeState.FAILED)) == {product.rows[99]}
+    ends(product(*UNDO), REPAIR[OK])
+    assert product.digest == before
