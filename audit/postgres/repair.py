@@ -81,7 +81,7 @@ class Repairer:
         """Sees that a connection leads to the place of the run; null where that is not known."""
         self._connection: Connection | None = None
         self._columns: tuple[Columns, Columns] | None = None
-        self._has_xmin = False
+        self._tells_xmin = False
 
     async def check(self, columns: Sequence[Column], place: Place | None, moved_from: str | None = None) -> None:
         """See that this is `place`, where that is known, and that `columns` may be set by this role, here and now.
@@ -95,7 +95,7 @@ class Repairer:
             _, models = self._columns = await read_columns(connection, self._database)
             rights = await read_rights(connection, models, columns)
         check_rights(self._database.label, models, rights)
-        self._has_xmin = rights.is_table
+        self._tells_xmin = rights.tells_xmin
 
     async def _check_place(self, place: Place, moved_from: str | None, connection: Connection) -> None:
         await read_columns(connection, self._database)  # says which table is missing
@@ -220,7 +220,7 @@ class Repairer:
 
     async def _last_writers(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
         """The transaction that has written each row, without its epoch; of those rows that nobody holds locked."""
-        if not ids or not self._has_xmin:
+        if not ids or not self._tells_xmin:
             return {}
         _, models = self._tables
         row_id, kind = f"m.{models.sql(Column.ID)}", models[Column.ID]

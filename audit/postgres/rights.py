@@ -13,7 +13,7 @@ from audit.postgres.errors import URL_SETTING
 _RIGHTS = """
 SELECT current_setting('transaction_read_only') = 'on' AS read_only, pg_is_in_recovery() AS replica,
     format('%I', current_user) AS role, pg_relation_is_updatable(found.id, true) & 4 = 4 AS updatable,
-    relation.relkind IN ('r', 'p') AS is_table,
+    relation.relkind IN ('r', 'p') AND has_table_privilege(found.id, 'SELECT') AS tells_xmin,
     ARRAY(SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
         WHERE NOT has_column_privilege(found.id, name, 'UPDATE') ORDER BY place) AS denied,
     ARRAY(SELECT attname::text FROM pg_attribute AS a
@@ -31,8 +31,8 @@ _FIXED = {"generated": "it is generated from other columns", "computed": "it is 
 class Rights(NamedTuple):
     """What may be set. Columns by the audit's names."""
 
-    is_table: bool
-    """Else a view."""
+    tells_xmin: bool
+    """A row says which transaction has written it; no view does, nor a table of which only columns may be read."""
     fixed: dict[Column, str]
     """Columns that nobody can set, and why: clauses."""
     denied: tuple[Column, ...]
@@ -53,7 +53,7 @@ async def read_rights(connection: Connection, models: Columns, columns: Sequence
     if row["read_only"]:
         read_only = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
     return Rights(
-        is_table=row["is_table"],
+        tells_xmin=row["tells_xmin"],
         fixed={own[name]: why for kind, why in _FIXED.items() if row["updatable"] for name in row[kind]},
         denied=tuple(own[name] for name in row["denied"]),
         role=row["role"],

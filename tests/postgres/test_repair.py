@@ -536,3 +536,21 @@ async def test_the_server_knows_what_became_of_a_transaction(anna: str) -> None:
             assert await table.fates(deeds, moved=True) == {"1": Fate.DONE, "2": Fate.UNKNOWN, "3": Fate.UNKNOWN}
     finally:
         await other.close()
+
+
+async def test_a_role_that_may_read_only_columns_repairs_and_knows_less_of_lost_transactions(anna: str) -> None:
+    columns = ", ".join(model())
+    await execute(
+        anna,
+        "CREATE ROLE narrow LOGIN",
+        f"GRANT SELECT (id, {columns}) ON user_models TO narrow; GRANT SELECT ON users TO narrow",
+        "GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO narrow",
+    )
+    dsn = urlsplit(anna)._replace(netloc="narrow@").geturl()
+    try:
+        async with repairer(parse_database_url(dsn), statement_timeout=5, columns=BOTH) as table:
+            done = deed(await table.write([decided()], nothing))
+            assert await table.fates({"1": done}, moved=False) == {"1": Fate.DONE}
+            assert await table.fates({"1": done}, moved=True) == {"1": Fate.UNKNOWN}
+    finally:
+        await execute(anna, "DROP OWNED BY narrow; DROP ROLE narrow")
