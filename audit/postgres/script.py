@@ -115,9 +115,13 @@ _DEEDS = """SELECT jsonb_build_object('run', current_setting('sync_audit.file'):
     JOIN jsonb_array_elements(current_setting('sync_audit.changed')::jsonb) AS changed
         ON changed ->> 'row' = entry ->> 'row';"""
 _ADD_TO_DEEDS = '\\o |umask 077; cat >> "$SYNC_AUDIT_APPLIED"'
-_OF_DEEDS = """WHERE (entry ? 'is' OR deed IS NOT NULL) AND (NOT entry ? 'txid' OR CASE WHEN (entry ->> 'txid')::bigint
-        < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status((entry ->> 'txid')::bigint) = 'committed' END)"""
-"""Lines of what was done; a line whose transaction it names was done where that was committed."""
+_LATER = "coalesce((deed ->> 'txid')::bigint >= coalesce(entry ->> 'by', entry ->> 'txid', '0')::bigint, false)"
+"""Whether what the file of deeds says last of a row comes after what its line says."""
+_OF_DEEDS = f"""WHERE CASE WHEN {_LATER} THEN deed ? 'after'
+        ELSE entry ? 'is' AND (NOT entry ? 'txid' OR CASE WHEN (entry ->> 'txid')::bigint
+        < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status((entry ->> 'txid')::bigint) = 'committed' END)
+        END"""
+"""Lines of what was done and not put back; a line may name a transaction of which it is not known."""
 _SKIPPED = """SELECT format('skipped row %s: %s', to_json(row_id), why)
     FROM jsonb_each_text(current_setting('sync_audit.skipped')::jsonb) AS skipped (row_id, why);"""
 _READ_DEEDS = """WITH read AS (
@@ -131,9 +135,9 @@ _READ_DEEDS = """WITH read AS (
             OR CASE WHEN (deed ->> 'txid')::bigint < txid_snapshot_xmax(txid_current_snapshot())
                 THEN txid_status((deed ->> 'txid')::bigint) = 'committed' END)
     )
-    SELECT coalesce((SELECT jsonb_object_agg(key, value) FROM last, jsonb_each(last.deeds) WHERE value ? 'after'),
-        '{}')::text"""
+    SELECT coalesce((SELECT deeds FROM last), '{}')::text"""
 _UNDONE = """SELECT jsonb_build_object('run', current_setting('sync_audit.file')::jsonb -> 'run',
+        'moved_from', current_setting('sync_audit.file')::jsonb -> 'moved_from',
         'txid', txid_current()::text, 'row', changed -> 'row', 'undone', true)::text
     FROM jsonb_array_elements(current_setting('sync_audit.changed')::jsonb) AS changed;"""
 
@@ -217,15 +221,17 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         sql = update_statements(
             (users, models), _LINES, kinds, judged_by=None if undoes else self.counting, skip_locked=False
         )
-        deed = "current_setting('sync_audit.deeds')::jsonb -> (entry ->> 'row')" if undoes else "NULL::jsonb"
+        deeds = "'{}'::jsonb" if not undoes else "current_setting('sync_audit.deeds')::jsonb"
         yield "SELECT length(set_config('sync_audit.lines', ("
-        yield "    SELECT coalesce(jsonb_agg(CASE WHEN entry ? 'is' THEN entry ELSE entry"
-        yield "        || jsonb_build_object('is', deed -> 'after', 'set', deed -> 'before') END), '[]')::text FROM ("
+        yield f"    SELECT coalesce(jsonb_agg(CASE WHEN {_LATER} THEN entry"
+        yield "        || jsonb_build_object('is', deed -> 'after', 'set', deed -> 'before') ELSE entry END), '[]')"
+        yield "    ::text FROM ("
         yield "        SELECT text::jsonb || jsonb_build_object('right', checksum = left(encode(sha256(convert_to("
         yield f"            '{self.run_id}' || text, 'UTF8')), 'hex'), 16)) AS entry FROM (VALUES"
         yield from lines
         yield "(NULL, NULL)) AS line (text, checksum) WHERE text IS NOT NULL) AS entries"
-        yield f"    CROSS JOIN LATERAL (SELECT {deed} AS deed) AS deeds {_OF_DEEDS}), true)) AS ignored \\gset sync_audit_"  # noqa: E501 - two expressions of ours
+        yield f"    LEFT JOIN jsonb_each({deeds}) AS deeds (row_id, deed) ON deeds.row_id = entry ->> 'row'"
+        yield f"    {_OF_DEEDS}), true)) AS ignored \\gset sync_audit_"
         yield _CHECK_LINES
         yield f"SELECT count(*) AS ignored FROM ({sql.lock}) AS locked \\gset sync_audit_"  # noqa: S608 - of `update`
         changes = {f"changed_{number}": sql.changes[kind] for number, kind in enumerate(kinds, 1)}

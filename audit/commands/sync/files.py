@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -54,6 +54,8 @@ class UndoLine(NamedTuple):
     """What was in the row; empty in a file of an older version, which only its journal can explain."""
     txid: str | None = None
     """The transaction that has made the change, where it is not known whether it was committed."""
+    by: str | None = None
+    """The transaction that has made the change, where it was committed."""
 
 
 class WrittenPlan(NamedTuple):
@@ -139,8 +141,9 @@ def write_undo(plan: Plan, run_file: Path) -> Path | None:
         yield from with_earlier_lines(path, partial(_undo_lines, plan))
 
     kinds = Counter(tuple(column for column in SETTABLE if column in line.sets) for line in lines())
+    by_psql = {tuple(column for column in kind if column is not Column.UPDATED_AT) for kind in kinds}
     text = map(partial(_undo_text, plan.info), lines())
-    return _write_sql(plan, path, SqlFile("undo", text, kinds.total(), kinds.keys()))
+    return _write_sql(plan, path, SqlFile("undo", text, kinds.total(), kinds.keys() | by_psql))
 
 
 def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
@@ -156,8 +159,9 @@ def _done_lines(journal: Journal) -> Iterator[UndoLine]:
             update, deed = undo_for(entry.change, entry.outcome), entry.outcome.deed
             certain = state is ChangeState.DONE
             if update and (deed or certain):
-                txid = deed.txid if deed and not certain else None
-                yield UndoLine(update.model_row_id, update.guards, update.sets, txid)
+                txid = deed.txid if deed else None
+                begun, done = (None, txid) if certain else (txid, None)
+                yield UndoLine(update.model_row_id, update.guards, update.sets, begun, done)
             elif update:  # begun by an older version: once more is known, the journal says what stands there
                 yield UndoLine(update.model_row_id, None, update.sets)
 
@@ -209,7 +213,8 @@ def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLin
                     "Lines may be deleted, but not changed or added. To have it written anew, move it away and plan "
                     "again.",
                 )
-            yield msgspec.convert((row["row"], row.get("is"), row["set"], row.get("txid")), type=UndoLine)
+            values = row["row"], row.get("is"), row["set"], row.get("txid"), row.get("by")
+            yield msgspec.convert(values, type=UndoLine)
     if text != (LAST_LINE if form == _mark("undo", 2) else "COMMIT;"):
         raise SettingsError(
             f"{name} ends after line {number}, without its last line", "Write it again: sync-audit sync RUN"
@@ -249,10 +254,25 @@ def _in_header(path: Path, pattern: re.Pattern[str]) -> str | None:
     return None
 
 
-def read_deeds(path: Path, run_id: str) -> dict[str, tuple[Deed, bool]]:
-    """What psql has noted in the file of deeds at `path`, by row: what was done, and whether its commit was noted too.
+class Note(NamedTuple):
+    """What one transaction has done to a row of a run."""
 
-    Without what was put back since. A line that was cut short is not there. Raises SettingsError.
+    deed: Deed
+    """Without before and after where it has put the row back."""
+    undone: bool
+    certain: bool
+    """It is known to have been committed."""
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Among all transactions of the run; a server to which the database has moved counts anew."""
+        return self.deed.moved_from is not None, int(self.deed.txid)
+
+
+def read_notes(path: Path, run_id: str) -> dict[str, list[Note]]:
+    """What the file of deeds at `path` says of each row, in order. A line that was cut short is not there.
+
+    Raises SettingsError.
     """
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -260,21 +280,30 @@ def read_deeds(path: Path, run_id: str) -> dict[str, tuple[Deed, bool]]:
         raise SettingsError(
             f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
         ) from error
-    found, committed = dict[str, Deed](), set[str]()
+    found, committed = list[_Noted](), set[str]()
     for line in text.splitlines():
         with suppress(msgspec.MsgspecError):
             noted = _NOTED.decode(line)
-            if noted.run != run_id:
-                continue
-            if noted.committed:
+            if noted.run == run_id and noted.committed:
                 committed.add(noted.committed)
-            elif noted.row is not None and noted.undone:
-                found.pop(noted.row, None)
-            elif noted.row is not None and noted.txid:
-                found[noted.row] = Deed(
-                    txid=noted.txid, before=noted.before, after=noted.after, moved_from=noted.moved_from
-                )
-    return {row_id: (deed, deed.txid in committed) for row_id, deed in found.items()}
+            elif noted.run == run_id and noted.row is not None and noted.txid:
+                found.append(noted)
+    notes: dict[str, list[Note]] = {}
+    for noted in found:
+        txid = noted.txid or ""
+        deed = Deed(txid=txid, before=noted.before, after=noted.after, moved_from=noted.moved_from)
+        notes.setdefault(noted.row or "", []).append(Note(deed, noted.undone, txid in committed))
+    return notes
+
+
+def write_undone(path: Path, run_id: str, rows: Mapping[str, str], moved_from: str | None) -> None:
+    """Add to the file of deeds at `path` that `rows` are put back, each by a transaction. Raises OSError."""
+    known = {"run": run_id} | ({"moved_from": moved_from} if moved_from else {})
+    lines: list[dict[str, object]] = [{**known, "txid": txid, "row": row, "undone": True} for row, txid in rows.items()]
+    lines += [{"run": run_id, "committed": txid} for txid in sorted(set(rows.values()))]
+    if rows:
+        with path.open("ab") as file:  # whatever is in it may have been cut short
+            file.writelines(b"\n%b\n" % msgspec.json.encode(line) for line in lines)
 
 
 class _Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,6 +340,8 @@ def _undo_text(info: RunInfo, line: UndoLine) -> str:
     row["set"] = line.sets
     if line.txid is not None:
         row["txid"] = line.txid
+    if line.by is not None:
+        row["by"] = line.by
     return data_line(info.id, row)
 
 

@@ -4,7 +4,7 @@ An undo file selects the rows. What was done to a row, and what that has left th
 `--apply`, else from the file of deeds that psql writes, else, where the run file is gone, from the line itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.sync.apply import settle_begun
 from audit.commands.sync.files import (
+    Note,
     UndoLine,
     deeds_file,
     is_form_1,
     place_in,
-    read_deeds,
+    read_notes,
     read_undo_file,
     run_file_in,
     run_id_in,
+    write_undone,
 )
 from audit.commands.sync.result import RepairResult, RowReport, batches
 from audit.errors import DatabaseError, RunFileError, SettingsError
@@ -36,6 +38,8 @@ from audit.postgres.url import Database
 from audit.runfile import JournalEntry, RunFile
 from audit.runfile.sqlite import DiskFullError, is_run_file
 
+_DEEDS = (ChangeState.DONE, ChangeState.BEGUN, ChangeState.UNDONE)
+
 
 class UndoFile:
     """An undo file that `sync` has written, or what somebody has left of it, and what else is known of its rows."""
@@ -45,7 +49,9 @@ class UndoFile:
         self.path = path
         self.run_id = run_id_in(path) or ""
         self.run_file = run_file
-        self._deeds = read_deeds(deeds_file(run_file.path if run_file else _run_file_of(path)), self.run_id)
+        self.deeds = deeds_file(run_file.path if run_file else _run_file_of(path))
+        """Where psql and this notes what was done."""
+        self._notes = read_notes(self.deeds, self.run_id)
         self.place = place_in(path)
         """Where the run was made; null in a file of an older version."""
         self.rows = 0
@@ -55,10 +61,11 @@ class UndoFile:
         first = ""
         for line in read_undo_file(path):
             first = first or line.model_row_id
-            known = self.deed(line)
-            self.rows += known is not None
-            self.never_done += known is None
-            columns |= dict.fromkeys((*line.sets, *(known.sets if known else ())))
+            notes = self.notes(line)
+            is_done = self.older_deed(line) is not None if not notes else not notes[-1].undone
+            self.rows += is_done
+            self.never_done += not is_done
+            columns |= dict.fromkeys((*line.sets, *(column for note in notes for column in note.deed.before)))
         self.columns = tuple(columns)
         if run_file is None and first and is_form_1(path):
             raise SettingsError(
@@ -71,47 +78,29 @@ class UndoFile:
         """Its rows; the file is read anew."""
         return read_undo_file(self.path)
 
-    def deed(self, line: UndoLine) -> RowUpdate | None:
-        """What takes back what was done to the row of `line`, or may have been; None where nothing was."""
+    def notes(self, line: UndoLine) -> list[Note]:
+        """What was done to the row of `line` and put back, or may have been, in order. The last one counts."""
+        entry, found = self.entry(line.model_row_id), list[Note]()
+        if entry and entry.outcome.deed and entry.state in _DEEDS:
+            undone, certain = entry.state is ChangeState.UNDONE, entry.state is not ChangeState.BEGUN
+            found.append(Note(entry.outcome.deed, undone, certain))
+        elif self.run_file is None and line.guards is not None:
+            deed = Deed(txid=line.txid or line.by or "0", before=line.sets, after=line.guards)
+            found.append(Note(deed, undone=False, certain=line.txid is None))
+        found += self._notes.get(line.model_row_id, ())
+        return sorted(found, key=lambda note: note.place)
+
+    def older_deed(self, line: UndoLine) -> RowUpdate | None:
+        """What takes back what an older version has done to the row of `line`, which has kept no transaction."""
         entry = self.entry(line.model_row_id)
-        if entry and entry.state in (ChangeState.DONE, ChangeState.BEGUN):
+        if entry and entry.state in (ChangeState.DONE, ChangeState.BEGUN) and entry.outcome.deed is None:
             return undo_for(entry.change, entry.outcome)
-        if noted := self._deeds.get(line.model_row_id):
-            after, before = noted[0].after or {}, noted[0].before
-            return RowUpdate(model_row_id=line.model_row_id, guards=after, sets=before, judged=False)
-        if self.run_file is None and line.guards is not None:
-            return RowUpdate(model_row_id=line.model_row_id, guards=line.guards, sets=line.sets, judged=False)
         return None
-
-    def uncertain(self, line: UndoLine) -> Deed | None:
-        """A deed whose transaction has to be asked about first."""
-        entry = self.entry(line.model_row_id)
-        if entry and entry.state in (ChangeState.DONE, ChangeState.BEGUN):
-            return entry.outcome.deed if entry.state is ChangeState.BEGUN else None
-        if noted := self._deeds.get(line.model_row_id):
-            deed, committed = noted
-            return None if committed else deed
-        if self.run_file is None and line.txid is not None:
-            return Deed(txid=line.txid, before=line.sets, after=line.guards)
-        return None
-
-    def has_deed(self, line: UndoLine) -> bool:
-        """Whether psql has noted that it has changed the row, and not that it has put it back."""
-        return line.model_row_id in self._deeds
 
     def entry(self, row_id: str) -> JournalEntry | None:
         """What the journal of the run says of a row."""
         journal = self.run_file.journal if self.run_file else None
         return journal.entry(row_id) if journal and journal.exists else None
-
-    def note_undone(self, row_ids: Sequence[str]) -> None:
-        """Write into the file of deeds that these are put back, where it has them. Raises OSError."""
-        path = deeds_file(self.run_file.path if self.run_file else _run_file_of(self.path))
-        noted = [row_id for row_id in row_ids if row_id in self._deeds]
-        lines = (msgspec.json.encode({"run": self.run_id, "row": row_id, "undone": True}) for row_id in noted)
-        if noted:
-            with path.open("ab") as file:
-                file.writelines(line + b"\n" for line in lines)
 
 
 def _run_file_of(undo_file: Path) -> Path:
@@ -184,10 +173,12 @@ class Undo:
         self._database = database
         self._timeout = statement_timeout
         self._listener = listener
-        self._moved = False
+        self._moved_from: str | None = None
         self._result = RepairResult(total=file.rows, never_done=file.never_done)
-        self._untold: list[str] = []
-        """Rows put back that the journal had no room for."""
+        self._last: dict[str, str] = {}
+        """Of each row of the batch the transaction that is taken back."""
+        self._untold: dict[str, str | None] = {}
+        """Rows put back that the journal had no room for, and by which transaction, where that is known."""
 
     async def undo(self, stop: Stop, moved_from: str | None = None) -> RepairResult:
         """Put back all, or as much as can be until `stop` is requested or something fails.
@@ -196,7 +187,7 @@ class Undo:
 
         Raises AuditError where not even the first row can be tried.
         """
-        result, run_file, self._moved = self._result, self._run_file, moved_from is not None
+        result, run_file, self._moved_from = self._result, self._run_file, moved_from
         async with repairer(
             self._database,
             statement_timeout=self._timeout,
@@ -205,7 +196,7 @@ class Undo:
             moved_from=moved_from,
         ) as table:
             if run_file and run_file.storage.locked:
-                await settle_begun(table, run_file, result, moved=self._moved)
+                await settle_begun(table, run_file, result, moved=moved_from is not None)
             result.total = result.never_done = 0
             for batch in batches(self._file.lines()):
                 if stop.requested:
@@ -221,7 +212,7 @@ class Undo:
                     break
         if stop.requested or result.error:
             result.total = max(result.total, self._file.rows)
-        self._journal([])
+        self._journal({})
         result.stopped = stop.reason
         return result
 
@@ -231,35 +222,47 @@ class Undo:
 
     async def _updates(self, table: Repairer, lines: Sequence[UndoLine]) -> list[RowUpdate]:
         """What takes back the rows of `lines` that were really changed; the others are counted."""
-        uncertain = {line.model_row_id: deed for line in lines if (deed := self._file.uncertain(line))}
-        fates = await table.fates(uncertain, moved=self._moved) if uncertain else {}
-        updates = []
+        notes = {line.model_row_id: self._file.notes(line) for line in lines}
+        fates = await self._fates(table, notes)
+        updates, self._last = [], {}
         for line in lines:
-            update, entry = self._file.deed(line), self._file.entry(line.model_row_id)
-            fate = fates.get(line.model_row_id, Fate.DONE)
-            if entry and entry.state is ChangeState.BEGUN and entry.outcome.deed is None:
-                fate = Fate.UNKNOWN  # an older version has begun it, and `settle_begun` did not find out more
-            if fate is Fate.UNKNOWN:
-                self._result.unknown[line.model_row_id] = self._name(entry)
-            elif self._is_undone(line):
+            row_id, entry = line.model_row_id, self._file.entry(line.model_row_id)
+            done = [note for note in notes[row_id] if fates.get((row_id, note.deed.txid)) is not Fate.NOT_DONE]
+            last = done[-1] if done else None
+            update = self._file.older_deed(line)
+            begun = not last and entry and entry.state is ChangeState.BEGUN and entry.outcome.deed is None
+            if begun or (last and fates.get((row_id, last.deed.txid)) is Fate.UNKNOWN):
+                self._result.unknown[row_id] = self._name(entry)
+            elif last.undone if last else entry and entry.state is ChangeState.UNDONE:
                 self._result.already += 1
                 self._result.total += 1
-            elif update is None or fate is Fate.NOT_DONE:
-                self._result.never_done += 1
-            else:
+            elif last:
+                self._last[row_id] = last.deed.txid
+                guards = last.deed.after or {}
+                updates.append(RowUpdate(model_row_id=row_id, guards=guards, sets=last.deed.before, judged=False))
+            elif update:
                 updates.append(update)
+            else:
+                self._result.never_done += 1
         return updates
 
-    def _is_undone(self, line: UndoLine) -> bool:
-        entry = self._file.entry(line.model_row_id)
-        return entry is not None and entry.state is ChangeState.UNDONE and not self._file.has_deed(line)
+    async def _fates(self, table: Repairer, notes: Mapping[str, Sequence[Note]]) -> dict[tuple[str, str], Fate]:
+        """Of all that is not certain, by row and transaction."""
+        fates: dict[tuple[str, str], Fate] = {}
+        uncertain = {row_id: [note for note in several if not note.certain] for row_id, several in notes.items()}
+        for layer in range(max(map(len, uncertain.values()), default=0)):
+            asked = {row_id: several[layer] for row_id, several in uncertain.items() if len(several) > layer}
+            deeds = {row_id: _asked(note) for row_id, note in asked.items()}
+            found = await table.fates(deeds, moved=self._moved_from is not None)
+            fates |= {(row_id, deeds[row_id].txid): fate for row_id, fate in found.items()}
+        return fates
 
     def _record(self, outcomes: Outcomes) -> None:
-        result, undone = self._result, []
+        result, undone = self._result, dict[str, str | None]()
         for row_id, (state, outcome) in outcomes.items():
             already = outcome.why == ALREADY
             if state is ChangeState.DONE or already:
-                undone.append(row_id)
+                undone[row_id] = outcome.deed.txid if outcome.deed else self._last.get(row_id)
             if already:
                 result.already += 1
                 continue
@@ -269,11 +272,12 @@ class Undo:
                 self._listener.line(RowReport(row_id, name, state, outcome.why).line())
         self._journal(undone)
 
-    def _journal(self, undone: Sequence[str]) -> None:
+    def _journal(self, undone: Mapping[str, str | None]) -> None:
         """Write down that these rows are put back, and those that there was no room for before."""
-        self._untold += undone
+        self._untold |= undone
         try:
-            self._file.note_undone(self._untold)
+            known = {row_id: txid for row_id, txid in self._untold.items() if txid is not None}
+            write_undone(self._file.deeds, self._file.run_id, known, self._moved_from)
             if self._run_file:
                 entries = [entry for row_id in self._untold if (entry := self._file.entry(row_id))]
                 self._run_file.journal.write(entry._replace(state=ChangeState.UNDONE) for entry in entries)
@@ -287,3 +291,8 @@ class Undo:
         if entry is None or self._run_file is None:
             return None
         return email_or_id(entry.change, redacted=self._run_file.info.redacted)
+
+
+def _asked(note: Note) -> Deed:
+    """The deed to ask the server about; one that has put a row back is no less one for what it has not noted."""
+    return msgspec.structs.replace(note.deed, after={}) if note.undone else note.deed

@@ -462,6 +462,61 @@ def test_what_psql_has_done_by_an_earlier_plan_can_still_be_undone(product: Prod
     assert product.digest == before
 
 
+def applied_again_by_the_product(product: Product, applied: dict[int, dict[str, Any]]) -> str:
+    """The product writes what the repair had written; the digest after that."""
+    for row_id in product.rows[:3]:
+        new = applied[row_id]
+        query = "UPDATE user_models SET replicate_version_id = $1, lora_weights_url = $2 WHERE id = $3 RETURNING 1"
+        product.sql(query, new["replicate_version_id"], new["lora_weights_url"], row_id)
+    return product.digest
+
+
+def test_what_psql_has_put_back_is_not_put_back_again(product: Product) -> None:
+    ends(product(*APPLY), REPAIR[OK])
+    applied = product.table()
+    assert psql.run(product.place.dsn, product.shell.folder / "run-undo.sql").returncode == 0
+    digest = applied_again_by_the_product(product, applied)
+    assert f"0 rows put back, {CHANGES} put back already" in ends(product(*UNDO), REPAIR[OK]).err
+    assert product.digest == digest
+
+
+def test_what_undo_has_put_back_psql_does_not_put_back_again(product: Product) -> None:
+    ends(product(*APPLY), REPAIR[OK])
+    applied = product.table()
+    ends(product(*UNDO), REPAIR[OK])
+    digest = applied_again_by_the_product(product, applied)
+    done = psql.run(product.place.dsn, product.shell.folder / "run-undo.sql")
+    assert done.stdout.startswith("rows put back: 0, skipped: 0\n")
+    assert product.digest == digest
+
+
+@pytest.mark.parametrize("by", ["command", "psql"])
+def test_of_two_deeds_of_one_row_the_later_is_undone(product: Product, by: str) -> None:
+    before = product.digest
+    ends(product(*APPLY, "--touch"), REPAIR[OK])
+    for purpose in ("undo", "apply"):
+        assert psql.run(product.place.dsn, product.shell.folder / f"run-{purpose}.sql").returncode == 0
+    if by == "psql":
+        assert psql.run(product.place.dsn, product.shell.folder / "run-undo.sql").returncode == 0
+    else:
+        ends(product(*UNDO), REPAIR[OK])
+    assert product.digest == before
+
+
+def test_an_undo_of_psql_that_was_not_committed_is_none(product: Product) -> None:
+    before = product.digest
+    ends(product("sync", "run.sqlite", *INCLUDE), PLAN[NEEDS_SYNC])
+    assert psql.run(product.place.dsn, product.shell.folder / "run-apply.sql").returncode == 0
+    undo = product.shell.folder / "run-undo.sql"
+    text = undo.read_text()
+    undo.write_text(text.replace("\nCOMMIT;\n", "\nROLLBACK;\n\\quit\n"))
+    assert psql.run(product.place.dsn, undo).returncode == 0
+    assert product.digest != before
+    undo.write_text(text)
+    assert f"{CHANGES} rows put back\n" in ends(product(*UNDO), REPAIR[OK]).err
+    assert product.digest == before
+
+
 def test_undo_works_without_the_run_file_and_from_a_part_of_the_file(product: Product) -> None:
     before = product.digest
     ends(product(*APPLY), REPAIR[OK])

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from audit.commands.sync.files import UndoLine, read_deeds, read_undo_file, write_plan
+from audit.commands.sync.files import UndoLine, read_notes, read_undo_file, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.errors import SettingsError
 from audit.model.codes import Reason
@@ -257,7 +257,7 @@ async def test_what_was_put_back_is_not_put_back_twice(two: str, tmp_path: Path)
     assert await rows(two) == applied, "as if nobody had been there"
     ran(two, files.undo, 0)
     assert await rows(two) == applied
-    assert read_deeds(files.deeds, "0" * 32) == {}
+    assert [notes[-1].undone for notes in read_notes(files.deeds, "0" * 32).values()] == [True, True]
 
 
 async def test_lines_may_be_deleted_from_both_files(two: str, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ async def test_a_commit_that_nobody_has_noted_is_asked_about(two: str, tmp_path:
     lines = files.deeds.read_text().splitlines(keepends=True)
     assert '"committed"' in lines[-1]
     files.deeds.write_text("".join(lines[:-1]) + lines[0][:40])
-    assert [committed for _, committed in read_deeds(files.deeds, "0" * 32).values()] == [False, False]
+    assert [note.certain for notes in read_notes(files.deeds, "0" * 32).values() for note in notes] == [False, False]
     ran(two, files.undo, 2)
     assert await rows(two) == before
 
