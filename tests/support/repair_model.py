@@ -1,0 +1,132 @@
+"""What a repair may do, said once more and plainly: rows as dictionaries, and rules about them without any SQL."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+Row = dict[str, Any]
+Rows = Mapping[int, Row]
+VERSION, WEIGHTS, UPDATED = "replicate_version_id", "lora_weights_url", "updated_at"
+GUARDED = (
+    "user_id",
+    "is_test",
+    "training_status",
+    "replicate_model_id",
+    VERSION,
+    WEIGHTS,
+    "training_id",
+    UPDATED,
+    "completed_at",
+    "created_at",
+)
+IN_PROGRESS = "training"
+
+
+def guarded(row: Row | None) -> Row | None:
+    """What a decision rests on, of the row itself."""
+    return row and {name: row[name] for name in GUARDED}
+
+
+def model_key(row: Row) -> str:
+    """Equal for the same model."""
+    return (row["replicate_model_id"] or "").strip().lower()
+
+
+def counting(rows: Rows) -> dict[str, Row]:
+    """The row that counts, by user."""
+    found: dict[str, Row] = {}
+    for row in sorted(rows.values(), key=lambda row: (row[UPDATED] or "", row["completed_at"] or "", row["id"])):
+        if row["training_status"] == "completed" and not row["is_test"]:
+            found[row["user_id"]] = row
+    return found
+
+
+def stands_against(rows: Rows, row_id: int) -> str | None:
+    """Why other rows forbid that this one is changed."""
+    counts = counting(rows)
+    row = rows.get(row_id)
+    if row is None or counts.get(row["user_id"], {}).get("id") != row_id:
+        return "it does not count"
+    trained = [each for each in rows.values() if each["training_status"] == IN_PROGRESS and not each["is_test"]]
+    if any(each["user_id"] == row["user_id"] and each["created_at"] >= row["created_at"] for each in trained):
+        return "a newer one is in progress"
+    if any(model_key(other) == model_key(row) for user, other in counts.items() if user != row["user_id"]):
+        return "somebody else has the model"
+    return None
+
+
+class Undone(Enum):
+    """Whether a deed is still to be taken back."""
+
+    NO = auto()
+    MAYBE = auto()
+    """The program may not know that it was."""
+    YES = auto()
+
+
+@dataclass
+class Deed:
+    """What a repair has made of a row."""
+
+    before: Row
+    after: Row
+    touched: bool
+    undone: Undone = Undone.NO
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Of a model on Replicate."""
+
+    version: str
+    weights: str
+
+
+@dataclass
+class Run:
+    """An audit, and what came of its repair."""
+
+    name: str
+    seen: Rows
+    """The table at that time."""
+    latest: Mapping[str, Latest]
+    """By the model's key, at that time."""
+    deeds: dict[int, Deed] = field(default_factory=dict)
+    """By the row, the last one of each."""
+    has_moved: bool = False
+    """The database has, so they say."""
+
+    def wanted(self, row: Row) -> tuple[str, str] | None:
+        """Version and weights that a row gets whose model has changed since; None where it has not."""
+        latest = self.latest.get(model_key(row))
+        if latest is None or row[VERSION] is None:
+            return None
+        model, colon, version = row[VERSION].rpartition(":")
+        return None if version == latest.version else (model + colon + latest.version, latest.weights)
+
+    def not_justified(self, row_id: int, judged: Rows) -> str | None:
+        """Why this run may not change a row; None where it may."""
+        seen = self.seen.get(row_id)
+        if seen is None or self.wanted(seen) is None:
+            return "nothing was wrong with it"
+        if guarded(judged.get(row_id)) != guarded(seen):
+            return "it is not what the audit saw"
+        return stands_against(self.seen, row_id) or stands_against(judged, row_id)
+
+
+def differences(old: Row, new: Row) -> set[str]:
+    """The columns that are not the same."""
+    return {name for name in old if old[name] != new[name]}
+
+
+def up_to_date(rows: Rows, users: Iterable[str], latest: Mapping[str, Latest]) -> set[str]:
+    """Of `users` those whose row that counts has the latest version."""
+    counts = counting(rows)
+    found = set[str]()
+    for user in users:
+        row = counts.get(user)
+        known = latest.get(model_key(row)) if row else None
+        if row and known and (row[VERSION] or "").rpartition(":")[2] == known.version:
+            found.add(user)
+    return found
