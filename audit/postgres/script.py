@@ -114,7 +114,7 @@ _DEEDS = """SELECT jsonb_build_object('run', current_setting('sync_audit.file'):
     FROM jsonb_array_elements(current_setting('sync_audit.lines')::jsonb) AS entry
     JOIN jsonb_array_elements(current_setting('sync_audit.changed')::jsonb) AS changed
         ON changed ->> 'row' = entry ->> 'row';"""
-_ADD_TO_DEEDS = '\\o |umask 077; cat >> "$SYNC_AUDIT_APPLIED"'
+_ADD_TO_DEEDS = '\\o |umask 077; cat >> "$DEEDS_FILE"'
 _LATER = "coalesce((deed ->> 'txid')::bigint >= coalesce(entry ->> 'by', entry ->> 'txid', '0')::bigint, false)"
 """Whether what the file of deeds says last of a row comes after what its line says."""
 _OF_DEEDS = f"""WHERE CASE WHEN {_LATER} THEN deed ? 'after'
@@ -189,7 +189,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         yield "\\pset pager off"
         yield "\\pset tuples_only on"
         yield "\\pset format unaligned"
-        yield f"\\setenv SYNC_AUDIT_APPLIED {psql_quoted(self.deeds)}"
+        yield f"\\setenv DEEDS_FILE {psql_quoted(self.deeds)}"
         yield "SET client_encoding = 'UTF8';"
         yield "BEGIN ISOLATION LEVEL READ COMMITTED;"
         for name, value in (
@@ -205,13 +205,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         yield _SET.format(", ".join(settings))
         yield _PLACE
         if undoes:
-            yield '\\set sync_audit_deeds `cat "$SYNC_AUDIT_APPLIED" 2>/dev/null`'
+            yield '\\set sync_audit_deeds `cat "$DEEDS_FILE" 2>/dev/null`'
             yield f"\\set sync_audit_run {psql_quoted(self.run_id)}"
             yield _SET.format(f"set_config('sync_audit.deeds', ({_READ_DEEDS}), true)")
         else:  # and once more at the end, whether all of it is there
-            yield (
-                '\\set sync_audit_written `(umask 077; : >> "$SYNC_AUDIT_APPLIED") 2>/dev/null && echo 0 || echo no`'
-            )
+            yield ('\\set sync_audit_written `(umask 077; : >> "$DEEDS_FILE") 2>/dev/null && echo 0 || echo no`')
             yield _SET.format("set_config('sync_audit.written', :'sync_audit_written', true)")
             yield _CHECK_DEEDS
 
@@ -262,11 +260,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             'txid_current() AS txid, format(\'"txid": "%s"\', txid_current()) AS mark \\gset sync_audit_'
         )
         if not undoes:
-            yield "\\setenv SYNC_AUDIT_MARK :sync_audit_mark"
-            yield (
-                "\\set sync_audit_written "
-                '`cat "$SYNC_AUDIT_APPLIED" 2>/dev/null | grep -c -F "$SYNC_AUDIT_MARK" || true`'
-            )
+            yield "\\setenv DEEDS_MARK :sync_audit_mark"
+            yield ('\\set sync_audit_written `cat "$DEEDS_FILE" 2>/dev/null | grep -c -F "$DEEDS_MARK" || true`')
             yield _SET.format("set_config('sync_audit.written', :'sync_audit_written', true)")
             yield _CHECK_DEEDS
         yield "COMMIT;"
@@ -293,7 +288,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 _CHECK_DEEDS = """DO $sync_audit$
 BEGIN
     IF current_setting('sync_audit.written') <> current_setting('sync_audit.done') THEN
-        RAISE EXCEPTION 'sync-audit: what was done cannot be noted in the file that SYNC_AUDIT_APPLIED names'
+        RAISE EXCEPTION 'sync-audit: what was done cannot be noted in the file that DEEDS_FILE names'
             USING HINT = 'Nothing was changed. Run psql where that file can be written, or change the \\setenv above.';
     END IF;
 END $sync_audit$;"""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import Annotated, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -286,7 +286,7 @@ def read_notes(path: Path, run_id: str) -> dict[str, list[Note]]:
             noted = _NOTED.decode(line)
             if noted.run == run_id and noted.committed:
                 committed.add(noted.committed)
-            elif noted.run == run_id and noted.row is not None and noted.txid:
+            elif noted.run == run_id and noted.row is not None and noted.txid and (noted.undone or noted.after):
                 found.append(noted)
     notes: dict[str, list[Note]] = {}
     for noted in found:
@@ -302,6 +302,7 @@ def write_undone(path: Path, run_id: str, rows: Mapping[str, str], moved_from: s
     lines: list[dict[str, object]] = [{**known, "txid": txid, "row": row, "undone": True} for row, txid in rows.items()]
     lines += [{"run": run_id, "committed": txid} for txid in sorted(set(rows.values()))]
     if rows:
+        path.touch(mode=0o600)
         with path.open("ab") as file:  # whatever is in it may have been cut short
             file.writelines(b"\n%b\n" % msgspec.json.encode(line) for line in lines)
 
@@ -310,7 +311,7 @@ class _Noted(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the file of deeds."""
 
     run: str
-    txid: str | None = None
+    txid: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")] | None = None
     row: str | None = None
     before: dict[Column, str | None] = {}
     after: dict[Column, str | None] | None = None
@@ -425,9 +426,9 @@ def _comments(plan: Plan, script: Script, path: Path, file: SqlFile) -> Iterator
     yield f"-- To run it: {psql_command(script.place, path)}"
     if file.purpose == "apply":
         yield "-- A row that is not what it was is left as it is, and named. What was done is noted in the file of"
-        yield "-- SYNC_AUDIT_APPLIED below, by which alone it can be undone."
+        yield "-- DEEDS_FILE below, by which alone it can be undone."
     else:
-        yield "-- Only what was done is put back: what the file of SYNC_AUDIT_APPLIED below notes, and lines that tell"
+        yield "-- Only what was done is put back: what the file of DEEDS_FILE below notes, and lines that tell"
         yield "-- what stands in their row. A row that is not as that has left it is left as it is."
     yield "-- It may be attached to a ticket: ids of rows, users, models, trainings and versions, URLs and times, but"
     yield "-- no e-mail or name of a user. Lines of rows may be deleted, but not changed."

@@ -351,7 +351,7 @@ async def test_what_cannot_be_noted_is_not_done(two: str, tmp_path: Path) -> Non
     files = await planned(two, tmp_path)
     files.deeds.mkdir()
     before = await rows(two)
-    assert "what was done cannot be noted in the file that SYNC_AUDIT_APPLIED names" in refused(two, files.apply)
+    assert "what was done cannot be noted in the file that DEEDS_FILE names" in refused(two, files.apply)
     assert await rows(two) == before
 
 

@@ -1,7 +1,7 @@
 """Repairs, kills, lost connections and a product that goes on meanwhile, in any order: only what is justified happens.
 
 Each interleaving is a seed. What the table went through is told by a trigger, and judged by the plain rules of
-`tests.support.repair_model`. A failure shows the seed and the steps; `SYNC_AUDIT_SEED=123` in the environment runs
+`tests.support.repair_model`. A failure shows the seed and the steps; `INTERLEAVING_SEED=123` in the environment runs
 that one alone.
 """
 
@@ -630,7 +630,7 @@ def play(stage: Stage, seed: int, folder: Path) -> Interleaving:
 
 
 def play_all(stage: Stage, seeds: range, folder: Path) -> None:
-    chosen = os.environ.get("SYNC_AUDIT_SEED")
+    chosen = os.environ.get("INTERLEAVING_SEED")
     for seed in [int(chosen)] if chosen else seeds:
         play(stage, seed, folder / str(seed))
 
