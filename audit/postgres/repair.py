@@ -194,22 +194,21 @@ class Repairer:
                 "Nothing of this batch was changed. Ask who looks after the table.",
             )
 
-    async def fates(self, deeds: Mapping[str, Deed], *, moved: bool) -> dict[str, Fate]:
+    async def fates(self, deeds: Mapping[str, Deed], moved_from: str | None) -> dict[str, Fate]:
         """What became of these deeds, by the row's id, begun by transactions that may or may not have been committed.
 
-        With `moved` this may be another server than theirs, which knows nothing of their transactions. Then, and where
-        the server has forgotten about one, the row says it, whose lock has to be free for that.
+        The database `moved_from` somewhere; a deed that says otherwise is of another server, which alone knows of its
+        transaction. Then, and where the server has forgotten about one, the row says it, if nobody holds its lock.
         """
         async with self._transaction() as connection:
-            status: dict[str, str | None] = {}
-            for txid in {deed.txid for deed in deeds.values()}:
-                status[txid] = None if moved else await connection.fetchval(_STATUS, int(txid))
-            unclear = [row_id for row_id, deed in deeds.items() if status[deed.txid] is None]
+            here = {row_id: deed.txid for row_id, deed in deeds.items() if deed.moved_from == moved_from}
+            status = {txid: await connection.fetchval(_STATUS, int(txid)) for txid in set(here.values())}
+            unclear = [row_id for row_id in deeds if status.get(here.get(row_id, "")) is None]
             written_by = await self._last_writers(connection, unclear)
         found = {"committed": Fate.DONE, "aborted": Fate.NOT_DONE, "in progress": Fate.UNKNOWN}
         fates: dict[str, Fate] = {}
         for row_id, deed in deeds.items():
-            known = status[deed.txid]
+            known = status.get(here.get(row_id, ""))
             if deed.after is None and known == "committed":  # nothing was ever updated in it
                 fates[row_id] = Fate.NOT_DONE
             elif known is not None:

@@ -526,14 +526,18 @@ async def test_the_server_knows_what_became_of_a_transaction(anna: str) -> None:
                 "2": Deed(txid=open_one, before={}, after=after),
                 "3": Deed(txid="999999999999", before={}, after=after),
             }
-            assert await table.fates(deeds, moved=False) == {
+            assert await table.fates(deeds, None) == {
                 "1": Fate.DONE,
                 "2": Fate.UNKNOWN,
                 "3": Fate.UNKNOWN,
             }
             await other.execute("ROLLBACK")
-            assert (await table.fates(deeds, moved=False))["2"] is Fate.NOT_DONE
-            assert await table.fates(deeds, moved=True) == {"1": Fate.DONE, "2": Fate.UNKNOWN, "3": Fate.UNKNOWN}
+            assert (await table.fates(deeds, None))["2"] is Fate.NOT_DONE
+            assert await table.fates(deeds, "db.example.com:5432/shop") == {
+                "1": Fate.DONE,
+                "2": Fate.UNKNOWN,
+                "3": Fate.UNKNOWN,
+            }
     finally:
         await other.close()
 
@@ -550,7 +554,7 @@ async def test_a_role_that_may_read_only_columns_repairs_and_knows_less_of_lost_
     try:
         async with repairer(parse_database_url(dsn), statement_timeout=5, columns=BOTH) as table:
             done = deed(await table.write([decided()], nothing))
-            assert await table.fates({"1": done}, moved=False) == {"1": Fate.DONE}
-            assert await table.fates({"1": done}, moved=True) == {"1": Fate.UNKNOWN}
+            assert await table.fates({"1": done}, None) == {"1": Fate.DONE}
+            assert await table.fates({"1": done}, "db.example.com:5432/shop") == {"1": Fate.UNKNOWN}
     finally:
         await execute(anna, "DROP OWNED BY narrow; DROP ROLE narrow")

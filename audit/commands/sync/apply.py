@@ -78,7 +78,7 @@ class Repair:
                 counting=Counting(info.order_by, info.filters.include_tests),
             ) as table:
                 try:
-                    await settle_begun(table, self._run_file, result, moved=bool(self._plan.settings.moved_from))
+                    await settle_begun(table, self._run_file, result, self._plan.settings.moved_from)
                     result.total = sum(1 for _ in self._plan.changes())
                     await self._all_batches(table, replicate, stop)
                 finally:
@@ -220,15 +220,15 @@ class Repair:
         return [_current_status(entry, records.get(entry.change.user_id), replies, context) for entry in entries]
 
 
-async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult, *, moved: bool) -> None:
+async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult, moved_from: str | None) -> None:
     """Find out what became of changes that were begun by a process that did not learn it, and journal that.
 
-    What cannot be found out yet stays begun, and is counted so.
+    What cannot be found out yet stays begun, and is counted so. `moved_from` as in `Repairer.fates`.
     """
     journal, redacted = run_file.journal, run_file.info.redacted
     for batch in batches(journal.entries(ChangeState.BEGUN)):
         deeds = {entry.change.model_row_id: entry.outcome.deed for entry in batch}
-        fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed}, moved=moved)
+        fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed}, moved_from)
         rows = await table.rows([row_id for row_id, deed in deeds.items() if deed is None])
         settled = []
         for entry in batch:

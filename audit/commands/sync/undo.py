@@ -196,7 +196,7 @@ class Undo:
             moved_from=moved_from,
         ) as table:
             if run_file and run_file.storage.locked:
-                await settle_begun(table, run_file, result, moved=moved_from is not None)
+                await settle_begun(table, run_file, result, moved_from)
             result.total = result.never_done = 0
             for batch in batches(self._file.lines()):
                 if stop.requested:
@@ -253,7 +253,7 @@ class Undo:
         for layer in range(max(map(len, uncertain.values()), default=0)):
             asked = {row_id: several[layer] for row_id, several in uncertain.items() if len(several) > layer}
             deeds = {row_id: _asked(note) for row_id, note in asked.items()}
-            found = await table.fates(deeds, moved=self._moved_from is not None)
+            found = await table.fates(deeds, self._moved_from)
             fates |= {(row_id, deeds[row_id].txid): fate for row_id, fate in found.items()}
         return fates
 
