@@ -344,7 +344,7 @@ def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goe
     process = product.shell.start(*APPLY)
     wait_until(lambda: begun(product), process)
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sync-audit'"
-    wait_until(lambda: product.sql(f"{query} AND state = 'active' AND backend_xid IS NOT NULL"), process)
+    wait_until(lambda: product.sql(f"{query} AND wait_event = 'PgSleep'"), process)
     out, err = process.communicate(timeout=30)
     ended = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
     assert "closed the connection" in ended.err
