@@ -199,7 +199,7 @@ def test_demo_and_tests_run_on_a_fresh_debian(place: Path) -> None:
     (files / "etc/apt/apt.conf.d/00here").write_text(settings)
     proxy = re.search(r'^Acquire::http::Proxy "(.+)";$', settings, re.MULTILINE)
     arguments = [str(root), str(files), STEPS, proxy[1] if proxy else "", mirrors()]
-    needed = ["/etc/hosts", *named_in(" ".join(environ.values()) + settings)]
+    needed = ["/etc/hosts", *named_in(" ".join((*environ.values(), settings)))]
 
     code, said = run([*ALONE, "sh", "-c", DEBIAN, "sh", *arguments, *needed], place, environ)
     if code == 77:
