@@ -1,13 +1,15 @@
 """Which columns of `user_models` may be set, by this role and by anybody."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from audit.errors import DatabaseError
 from audit.model.tables import Column, ColumnTypes
 from audit.postgres.columns import Columns
-from audit.postgres.connection import Connection
 from audit.postgres.errors import URL_SETTING
+
+if TYPE_CHECKING:
+    from audit.postgres.connection import Connection
 
 # A version before 12 has no generated columns, and so no column of the catalog that tells them.
 _RIGHTS = """
@@ -44,7 +46,7 @@ class Rights(NamedTuple):
     """Why nothing at all can be written here; null where it can."""
 
 
-async def read_rights(connection: Connection, models: Columns, columns: Sequence[Column]) -> Rights:
+async def read_rights(connection: "Connection", models: Columns, columns: Sequence[Column]) -> Rights:
     """To be called within a transaction. Raises as asyncpg does."""
     own = {models.table.called(column): column for column in columns if column in models}
     row = await connection.fetchrow(_RIGHTS, list(own), models.table.sql)

@@ -26,7 +26,8 @@ from audit.postgres.columns import (
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
-from audit.postgres.snapshot import population, snapshot_statements
+from audit.postgres.snapshot import population
+from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import Database
 
 

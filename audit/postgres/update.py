@@ -27,7 +27,7 @@ from audit.postgres.columns import (
     person_of_model,
     truth,
 )
-from audit.postgres.snapshot import snapshot_statements
+from audit.postgres.snapshot_sql import snapshot_statements
 
 GUARDED = (
     Column.USER_ID,

@@ -23,7 +23,8 @@ from audit.postgres.columns import (
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
-from audit.postgres.snapshot import as_record, snapshot_statements
+from audit.postgres.snapshot import as_record
+from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import Database
 
 SEARCH_LIMIT = 101

@@ -16,7 +16,7 @@ from audit.errors import SettingsError
 from audit.model.shard import Shard, parse, shard_number
 from audit.model.users import TRIMMED
 from audit.postgres.columns import key_of_model
-from audit.postgres.snapshot import IN_SHARD
+from audit.postgres.snapshot_sql import IN_SHARD
 from tests.support.command_lines import begun
 from tests.support.database_rows import execute
 from tests.support.samples import record

@@ -9,7 +9,8 @@ from audit.model.run import Filters
 from audit.model.users import TRIMMED
 from audit.postgres.columns import read_columns
 from audit.postgres.connection import Connection, read_transaction
-from audit.postgres.snapshot import snapshot, snapshot_statements
+from audit.postgres.snapshot import snapshot
+from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import parse_database_url
 from audit.postgres.user import SEARCH_LIMIT, Candidates, OneUser, find_user, records_of, user_statements
 from tests.support.audits import Servers

@@ -6,6 +6,8 @@ import re
 import shlex
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -398,3 +400,8 @@ def test_whose_training_goes_on_in_any_word_and_who_shares_a_model_in_another_ca
         "c": WhyLeftOut.SHARED_MODEL,
         "d": WhyLeftOut.SHARED_MODEL,
     }
+
+
+def test_a_plan_loads_no_driver_of_the_database() -> None:
+    program = "import sys, audit.commands.sync.files, audit.commands.sync.screen; sys.exit('asyncpg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
