@@ -3,7 +3,7 @@
 import codecs
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
 
@@ -106,3 +106,14 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
         raise error
     bad = error.object[error.start : error.end]
     return "".join(_PLAIN.get(char) or f"\\u{ord(char):04x}" for char in bad), error.end
+
+
+def fitted(names: Sequence[str], count: int, width: int) -> str:
+    """As many whole `names` as fit in `width` columns, at least a piece of the first, and how many more there are."""
+    for shown in range(len(names), 0, -1):
+        more = f" +{count - shown:,}" if count > shown else ""
+        text = ", ".join(names[:shown]) + more
+        if len(text) <= width:
+            return text
+    more = f" +{count - 1:,}" if count > 1 else ""
+    return f"{names[0][: max(1, width - len(more) - 1)]}…{more}" if names else ""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from audit.cli.terminal import fitted
 from audit.commands import COMMANDS
-from audit.commands.run.summary import fitted
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model import exit_status
 from tests import ROOT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from audit.cli.terminal import screen
+from audit.cli.terminal import fitted, screen
 from audit.commands.outputs import ReportedRun
 from audit.commands.run.audit import RETRYABLE
 from audit.findings.classify import wrong_account
@@ -232,17 +232,6 @@ def _step(why: str, command: str, option: str, width: int) -> Iterator[Text]:
         yield Text(whole, "bold")
     else:
         yield Text(f"  sync-audit {command} \\\n    {option}", "bold")
-
-
-def fitted(names: Sequence[str], count: int, width: int) -> str:
-    """As many whole `names` as fit in `width` columns, at least a piece of the first, and how many more there are."""
-    for shown in range(len(names), 0, -1):
-        more = f" +{count - shown:,}" if count > shown else ""
-        text = ", ".join(names[:shown]) + more
-        if len(text) <= width:
-            return text
-    more = f" +{count - 1:,}" if count > 1 else ""
-    return f"{names[0][: max(1, width - len(more) - 1)]}…{more}" if names else ""
 
 
 def _name(user: AuditedUser, *, redact: bool) -> str:

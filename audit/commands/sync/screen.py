@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Sequence
 from itertools import islice
 
-from audit.cli.terminal import BOLD, DIM, Page
-from audit.commands.run.summary import fitted
+from audit.cli.terminal import BOLD, DIM, Page, fitted
 from audit.commands.sync.files import WrittenPlan, psql_command
 from audit.commands.sync.plan import WHY_LEFT_OUT, NotPlanned
 from audit.commands.sync.result import SAMPLE, RepairResult
