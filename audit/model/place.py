@@ -10,7 +10,8 @@ from audit.errors import SettingsError
 
 SOCKETS = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108 - where servers put them
 """Where a URL without a host looks, as asyncpg does; then at localhost."""
-_LOOPBACK = re.compile(r"/.*|localhost|127(\.[0-9]+){3}|::1")
+LOCAL = r"/[^,]*|localhost|127(\.[0-9]+){3}|::1"
+"""A host that is this machine, as a pattern for Python and PostgreSQL: a directory of sockets, or loopback."""
 _NAMED = re.compile(r"(?:\[(?P<v6>[^]]+)\]|(?P<host>.+?)):(?P<port>[0-9]+(?:,[0-9]+)*)/(?P<database>.+)")
 
 
@@ -63,7 +64,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_local(self) -> bool:
         """Whether it is this machine, by socket or loopback."""
-        return all(_LOOPBACK.fullmatch(host) for host in self.host.split(","))
+        return all(re.fullmatch(LOCAL, host) for host in self.host.split(","))
 
 
 class Place(Address, frozen=True, kw_only=True):

@@ -124,11 +124,15 @@ SETTABLE = (Column.VERSION_ID, Column.LORA_WEIGHTS_URL, Column.UPDATED_AT)
 """Columns that a repair may set."""
 
 
+def columns_set(weights: Weights) -> tuple[Column, ...]:
+    """Those that a change sets, by what happens to the weights URL."""
+    return (Column.VERSION_ID, Column.LORA_WEIGHTS_URL) if weights == "replaced" else (Column.VERSION_ID,)
+
+
 def update_for(change: RowChange, guards: dict[Column, str | None], touch: str | None = None) -> RowUpdate:
     """`change` as an UPDATE, which sets `updated_at` to `touch` where that is a time."""
-    sets: dict[Column, str | None] = {Column.VERSION_ID: change.new_version}
-    if change.weights == "replaced":
-        sets[Column.LORA_WEIGHTS_URL] = change.new_weights
+    new = {Column.VERSION_ID: change.new_version, Column.LORA_WEIGHTS_URL: change.new_weights}
+    sets = {column: new[column] for column in columns_set(change.weights)}
     if touch is not None:
         sets[Column.UPDATED_AT] = touch
     return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets)

@@ -39,14 +39,13 @@ from audit.postgres.update import (
     UpdateStatements,
     guard_texts,
     lines_json,
+    transaction_status,
     update_statements,
     why_not,
 )
 from audit.postgres.url import Database
 
-_STATUS = """
-SELECT CASE WHEN $1::bigint < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status($1::bigint) END
-"""
+_STATUS = f"SELECT {transaction_status('$1')}"
 _JUDGED = "SELECT row_id, why, now::text, before::text FROM judged"
 Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
 """What became of each update, by the row's id: done, skipped or failed."""
@@ -55,7 +54,6 @@ Texts = dict[Column, str | None]
 Announce = Callable[[Mapping[str, Deed]], None]
 """Called in the middle of each transaction, and has written down what it is told when it returns: first with what is
 about to be done, by the row's id, then with what was done, as it stands there. The first may tell of more rows."""
-_DATES = frozenset(DATES)
 
 
 class Fate(StrEnum):
@@ -179,7 +177,7 @@ class Repairer:
         if now is None:
             raise _ChangedOtherwiseError("the row was gone as soon as it was changed (a trigger or a rule?)")
         for column, value in wanted.items():
-            if column in now and column not in _DATES and now[column] != value:
+            if column in now and column not in DATES and now[column] != value:
                 name = self._database.tables.user_models.called(column)
                 raise _ChangedOtherwiseError(
                     f"the database makes something else of {name} than it is given (a trigger or a rule?)"

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from audit.model.place import Place
+from audit.model.place import LOCAL, Place
 from audit.model.sql import LITERAL, literal, literal_value, unquoted
 from audit.model.tables import DATES, Column, ColumnTypes, Tables
 from audit.postgres.columns import Columns
-from audit.postgres.update import Counting, update_statements
+from audit.postgres.update import Counting, transaction_status, update_statements
 
 LOCK_TIMEOUT = "5s"
 """A row that somebody else holds for longer ends the whole transaction, rather than keeping all rows locked."""
@@ -35,8 +35,8 @@ DECLARE
         string_to_array(file ->> 'port', ',')) AS one (host, port)
         WHERE one.host = lower(current_setting('sync_audit.host'))
             AND coalesce(one.port, file ->> 'port') = current_setting('sync_audit.port'));
-    both_local boolean := (file ->> 'host') ~ '^(/[^,]*|localhost|127(\.[0-9]+){3}|::1)$'
-        AND host ~ '^(/[^,]*|localhost|127(\.[0-9]+){3}|::1)$' AND file ->> 'port' = current_setting('sync_audit.port');
+    both_local boolean := (file ->> 'host') ~ (file ->> 'local') AND host ~ (file ->> 'local')
+        AND file ->> 'port' = current_setting('sync_audit.port');
     system text;
 BEGIN
     IF now() > (file ->> 'until')::timestamptz THEN
@@ -118,8 +118,7 @@ _ADD_TO_DEEDS = '\\o |umask 077; cat >> "$DEEDS_FILE"'
 _LATER = "coalesce((deed ->> 'txid')::bigint >= coalesce(entry ->> 'by', entry ->> 'txid', '0')::bigint, false)"
 """Whether what the file of deeds says last of a row comes after what its line says."""
 _OF_DEEDS = f"""WHERE CASE WHEN {_LATER} THEN deed ? 'after'
-        ELSE entry ? 'is' AND (NOT entry ? 'txid' OR CASE WHEN (entry ->> 'txid')::bigint
-        < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status((entry ->> 'txid')::bigint) = 'committed' END)
+        ELSE entry ? 'is' AND (NOT entry ? 'txid' OR ({transaction_status("entry ->> 'txid'")}) = 'committed')
         END"""
 """Lines of what was done and not put back; a line may name a transaction of which it is not known."""
 _SKIPPED = """SELECT format('skipped row %s: %s', to_json(row_id), why)
@@ -132,10 +131,9 @@ _READ_DEEDS = """WITH read AS (
     ), last AS (
         SELECT jsonb_object_agg(deed ->> 'row', deed ORDER BY place) AS deeds FROM of_run
         WHERE deed ? 'row' AND (deed ->> 'txid' IN (SELECT deed ->> 'committed' FROM of_run WHERE deed ? 'committed')
-            OR CASE WHEN (deed ->> 'txid')::bigint < txid_snapshot_xmax(txid_current_snapshot())
-                THEN txid_status((deed ->> 'txid')::bigint) = 'committed' END)
+            OR (STATUS) = 'committed')
     )
-    SELECT coalesce((SELECT deeds FROM last), '{}')::text"""
+    SELECT coalesce((SELECT deeds FROM last), '{}')::text""".replace("STATUS", transaction_status("deed ->> 'txid'"))
 _UNDONE = """SELECT jsonb_build_object('run', current_setting('sync_audit.file')::jsonb -> 'run',
         'moved_from', current_setting('sync_audit.file')::jsonb -> 'moved_from',
         'txid', txid_current()::text, 'row', changed -> 'row', 'undone', true)::text
@@ -167,6 +165,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             "run": self.run_id,
             "host": self.place.host,
             "port": self.place.port,
+            "local": f"^({LOCAL})$",
             "database": self.place.database,
             "named": self.place.named,
             "table": self.place.user_models,
@@ -209,7 +208,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             yield f"\\set sync_audit_run {psql_quoted(self.run_id)}"
             yield _SET.format(f"set_config('sync_audit.deeds', ({_READ_DEEDS}), true)")
         else:  # and once more at the end, whether all of it is there
-            yield ('\\set sync_audit_written `(umask 077; : >> "$DEEDS_FILE") 2>/dev/null && echo 0 || echo no`')
+            yield '\\set sync_audit_written `(umask 077; : >> "$DEEDS_FILE") 2>/dev/null && echo 0 || echo no`'
             yield _SET.format("set_config('sync_audit.written', :'sync_audit_written', true)")
             yield _CHECK_DEEDS
 
@@ -261,7 +260,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         )
         if not undoes:
             yield "\\setenv DEEDS_MARK :sync_audit_mark"
-            yield ('\\set sync_audit_written `cat "$DEEDS_FILE" 2>/dev/null | grep -c -F "$DEEDS_MARK" || true`')
+            yield '\\set sync_audit_written `cat "$DEEDS_FILE" 2>/dev/null | grep -c -F "$DEEDS_MARK" || true`'
             yield _SET.format("set_config('sync_audit.written', :'sync_audit_written', true)")
             yield _CHECK_DEEDS
         yield "COMMIT;"

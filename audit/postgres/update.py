@@ -15,7 +15,7 @@ import msgspec
 from audit.model.codes import OrderBy
 from audit.model.repair import SETTABLE, RowUpdate
 from audit.model.sql import literal
-from audit.model.tables import PLAIN, Column, Tables
+from audit.model.tables import DATES, PLAIN, Column, Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.users import TRIMMED
 from audit.postgres.columns import (
@@ -113,7 +113,7 @@ def guard_expressions(models: Columns) -> dict[Column, str]:
         name, kind = f"m.{models.sql(column)}", models[column]
         if column is Column.IS_TEST:
             found[column] = f"{truth(name, kind)}::text"
-        elif column in {Column.UPDATED_AT, Column.COMPLETED_AT, Column.CREATED_AT}:
+        elif column in DATES:
             found[column] = as_iso(name, kind)
         else:
             found[column] = f"{name}::text"
@@ -224,6 +224,12 @@ def _wanted(models: Columns, column: Column) -> str:
     return f"({value})" if kind in TEXT_TYPES else f"({value})::{kind}"
 
 
+def transaction_status(txid: str) -> str:
+    """SQL for what became of the transaction `txid`: null where the server has forgotten it, or never had it."""
+    number = f"({txid})::bigint"
+    return f"CASE WHEN {number} < txid_snapshot_xmax(txid_current_snapshot()) THEN txid_status({number}) END"
+
+
 def update_json(update: RowUpdate) -> dict[str, object]:
     """`update` as the statements take it."""
     return {"row": update.model_row_id, "is": update.guards, "set": update.sets}
@@ -240,7 +246,7 @@ def guard_texts(row: str) -> dict[Column, str | None]:
 
 
 def why_not(update: RowUpdate, why: str, now: Mapping[Column, str | None], tables: Tables = PLAIN) -> str:
-    """Why `update` was not made, for a person: `why` and `now` are those of `UpdateStatements.judge`."""
+    """Why `update` was not made, for a person: `why` and `now` are those of `UpdateStatements.judged`."""
     if why in _WHY:
         return _WHY[why]
     if all(now.get(column) == value for column, value in update.sets.items() if column is not Column.UPDATED_AT):

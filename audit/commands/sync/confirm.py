@@ -19,7 +19,7 @@ from audit.cli.terminal import BOLD, Page, can_animate, screen
 from audit.commands.replicate import ProgressListener, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import ApplyOptions, Repair
-from audit.commands.sync.files import place_in, sql_file, write_plan
+from audit.commands.sync.files import sql_file, write_plan
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.result import RepairResult
 from audit.commands.sync.screen import rows, show_plan, show_result
@@ -103,9 +103,9 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
     timeout = ctx.params["statement_timeout"]
     page = Page(screen(stderr=True))
     with run_beside(path) as run_file:
-        database = database_to_repair(ctx, run_file.info if run_file else None, place_in(path))
-        moved_from = ctx.params["moved_from"]
         file = UndoFile(path, run_file)
+        database = database_to_repair(ctx, run_file.info if run_file else None, file.place)
+        moved_from = ctx.params["moved_from"]
         _show_move(moved_from, database, page)
         question = f"Put back {rows(file.rows)} of {_place(database)}?"
         if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):

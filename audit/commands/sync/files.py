@@ -26,7 +26,7 @@ from audit.model.text import escape_controls, os_cause, shortened
 from audit.model.times import utc_text
 from audit.postgres.rights import fixed_column_error
 from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
-from audit.postgres.update import Counting
+from audit.postgres.update import Counting, update_json
 from audit.report import writer
 from audit.report.redaction import redacted_text
 from audit.runfile.journal import Journal
@@ -92,9 +92,8 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     _check_columns(plan, counts)
     undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
     changes = counts.weights.total()
-    kinds = {update.columns for _, update in plan.updates()}
     lines = (_apply_line(plan.info, update) for _, update in plan.updates())
-    apply_file = _write_sql(plan, apply_path, SqlFile("apply", lines, changes, kinds))
+    apply_file = _write_sql(plan, apply_path, SqlFile("apply", lines, changes, counts.kinds))
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
@@ -103,9 +102,7 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
 
 def _check_columns(plan: Plan, counts: PlanCounts) -> None:
     fixed = plan.info.columns.fixed if plan.info.columns else {}
-    to_set = [Column.VERSION_ID] if counts.weights else []
-    to_set += [Column.LORA_WEIGHTS_URL] if counts.weights["replaced"] else []
-    for column in to_set:
+    for column in counts.columns:
         if column in fixed:
             table = plan.info.tables.user_models
             raise fixed_column_error(plan.info.database, f"{table.sql}.{table.called(column)}", fixed[column])
@@ -331,7 +328,7 @@ def _set_aside(path: Path, run_id: str) -> None:
 
 
 def _apply_line(info: RunInfo, update: RowUpdate) -> str:
-    return data_line(info.id, {"row": update.model_row_id, "is": update.guards, "set": update.sets})
+    return data_line(info.id, update_json(update))
 
 
 def _undo_text(info: RunInfo, line: UndoLine) -> str:
@@ -394,17 +391,14 @@ def _script(plan: Plan, path: Path) -> Script | None:
     )
 
 
-def psql_command(place: Place | None, file: Path) -> str:
+def psql_command(place: Place, file: Path) -> str:
     """The command that runs `file`, with the password nowhere: psql has it from ~/.pgpass, a service or PGPASSWORD."""
-    told = (
-        ()
-        if place is None
-        else (f"PGHOST={_pasted(place.host)} PGPORT={place.port}", f"PGDATABASE={_pasted(place.database)}")
-    )
-    return " ".join((*told, "PGUSER=ROLE", "psql -X -f", _pasted(file)))
+    there = f"PGHOST={pasted(place.host)} PGPORT={place.port} PGDATABASE={pasted(place.database)}"
+    return f"{there} PGUSER=ROLE psql -X -f {pasted(file)}"
 
 
-def _pasted(argument: object) -> str:
+def pasted(argument: object) -> str:
+    """`argument` as a word of a command that is shown to be copied."""
     return shlex.quote(escape_controls(str(argument)))
 
 

@@ -18,7 +18,7 @@ from audit.errors import SettingsError
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import recorded_hash
-from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, update_for
+from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, columns_set, update_for
 from audit.model.run import Filters
 from audit.model.tables import Column
 from audit.model.times import parse_utc
@@ -319,6 +319,16 @@ class PlanCounts:
             else:
                 counts.not_planned[outcome] += 1
         return counts
+
+    @property
+    def kinds(self) -> set[tuple[Column, ...]]:
+        """The columns that its changes set."""
+        return {columns_set(weights) for weights in self.weights}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All of these."""
+        return max(self.kinds, key=len, default=())
 
     @property
     def summary(self) -> PlanSummary:

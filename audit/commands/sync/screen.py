@@ -1,18 +1,16 @@
 """A repair on the terminal: the plan with its files and how to go on, and in the end the result."""
 
-import shlex
 from collections.abc import Sequence
 from itertools import islice
 
 from audit.cli.terminal import BOLD, DIM, Page, fitted
-from audit.commands.sync.files import WrittenPlan, psql_command
+from audit.commands.sync.files import WrittenPlan, pasted, psql_command
 from audit.commands.sync.plan import WHY_LEFT_OUT, NotPlanned
 from audit.commands.sync.result import SAMPLE, RepairResult
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
 from audit.model.repair import ChangeState, LeftOut, RowChange, Weights
-from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
 from audit.model.users import email_or_id
@@ -104,7 +102,7 @@ def _left_out(plan: WrittenPlan, page: Page) -> None:
 
 
 def _next(plan: WrittenPlan, page: Page) -> None:
-    apply_file, undo_file = (path and _pasted(path) for path in (plan.apply_file, plan.undo_file))
+    apply_file, undo_file = (path and pasted(path) for path in (plan.apply_file, plan.undo_file))
     output = plan.output if plan.output != "-" else None
     files = (("To apply it:", apply_file), ("To undo it:", undo_file), ("As JSON:", output and escape_controls(output)))
     if any(path for _, path in files):
@@ -118,17 +116,16 @@ def _next(plan: WrittenPlan, page: Page) -> None:
         return
     _rights(plan, page)
     page.heading("Nothing has been changed yet. To do it:")
-    if plan.apply_file:
+    if plan.info.place and plan.apply_file:
         page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
         page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
-    command = " ".join(("sync-audit sync", _pasted(plan.run_file), *map(_pasted, plan.options), "--apply"))
+    command = " ".join(("sync-audit sync", pasted(plan.run_file), *map(pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
 
 
 def _rights(plan: WrittenPlan, page: Page) -> None:
     columns, table = plan.info.columns, plan.info.tables.user_models
-    to_set = [Column.VERSION_ID, *([Column.LORA_WEIGHTS_URL] if plan.counts.weights["replaced"] else [])]
-    denied = [table.column(column) for column in to_set if columns and column in columns.denied]
+    denied = [table.column(column) for column in plan.counts.columns if columns and column in columns.denied]
     if columns and denied:
         grant = f"GRANT UPDATE ({', '.join(denied)}) ON {table.sql} TO {columns.role};"
         page.paragraph(escape_controls(f"The role of the audit may not change these rows. Use another, or: {grant}"))
@@ -200,10 +197,6 @@ def rows(count: int) -> str:
 
 def _users(count: int) -> str:
     return f"{count:,} {'user is' if count == 1 else 'users are'}"
-
-
-def _pasted(argument: object) -> str:
-    return shlex.quote(escape_controls(str(argument)))
 
 
 def _name(user: RowChange | LeftOut, width: int, *, redacted: bool) -> str:
