@@ -140,15 +140,18 @@ def update_for(change: RowChange, guards: dict[Column, str | None], touch: str |
 
 def undo_for(change: RowChange, outcome: ChangeOutcome) -> RowUpdate | None:
     """What takes `change` back, which came to `outcome`; None where it is not known what that has left in the row."""
-    deed = outcome.deed
-    guards, sets = (deed.after, deed.before) if deed else _older_deed(change, outcome)
-    if guards is None:
+    return undo_of(change.model_row_id, outcome.deed or _older_deed(change, outcome))
+
+
+def undo_of(row_id: str, deed: Deed) -> RowUpdate | None:
+    """What takes `deed` back; None where it does not say what it has left in the row."""
+    if deed.after is None:
         return None
-    return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets, judged=False)
+    return RowUpdate(model_row_id=row_id, guards=deed.after, sets=deed.before, judged=False)
 
 
-def _older_deed(change: RowChange, outcome: ChangeOutcome) -> tuple[dict[Column, str | None], dict[Column, str | None]]:
-    """What the row holds, and has held, after a change that an older version has noted as done."""
+def _older_deed(change: RowChange, outcome: ChangeOutcome) -> Deed:
+    """What an older version has noted as done, which has kept no transaction."""
     after: dict[Column, str | None] = {Column.VERSION_ID: change.new_version}
     before: dict[Column, str | None] = {Column.VERSION_ID: change.old_version}
     if change.weights != "no_column":
@@ -157,4 +160,4 @@ def _older_deed(change: RowChange, outcome: ChangeOutcome) -> tuple[dict[Column,
         before[Column.LORA_WEIGHTS_URL] = change.old_weights
     if outcome.touched:
         before[Column.UPDATED_AT] = change.old_updated_at
-    return {**after, Column.UPDATED_AT: outcome.updated_at}, before
+    return Deed(txid="0", before=before, after={**after, Column.UPDATED_AT: outcome.updated_at})

@@ -8,10 +8,9 @@ the connection.
 The transaction's id is handed out before the UPDATE: whoever does not learn whether it was committed can ask later.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from functools import partial
 from itertools import groupby
 
 import msgspec
@@ -51,9 +50,10 @@ Outcomes = Mapping[str, tuple[ChangeState, ChangeOutcome]]
 """What became of each update, by the row's id: done, skipped or failed."""
 Texts = dict[Column, str | None]
 """Of a row, by column."""
-Announce = Callable[[Mapping[str, Deed]], None]
+Announce = Callable[[Mapping[str, Deed], Collection[str]], None]
 """Called in the middle of each transaction, and has written down what it is told when it returns: first with what is
-about to be done, by the row's id, then with what was done, as it stands there. The first may tell of more rows."""
+about to be done, by the row's id, then with what was done, as it stands there, and the rows that were left as they
+were."""
 
 
 class Fate(StrEnum):
@@ -71,33 +71,40 @@ class _ChangedOtherwiseError(Exception):
 class Repairer:
     """The table, where certain columns of it may be set; made by `repairer`."""
 
-    def __init__(self, database: Database, statement_timeout: float, counting: Counting) -> None:
+    def __init__(
+        self,
+        database: Database,
+        statement_timeout: float,
+        counting: Counting,
+        place: Place | None,
+        moved_from: str | None,
+    ) -> None:
+        """`moved_from`: as in `check_place`."""
         self._database = database
         self._timeout = statement_timeout
         self._counting = counting
-        self._place: Callable[[Connection], Awaitable[None]] | None = None
-        """Sees that a connection leads to the place of the run; null where that is not known."""
+        self._place = place
+        self._moved_from = moved_from
         self._connection: Connection | None = None
         self._columns: tuple[Columns, Columns] | None = None
         self._tells_xmin = False
 
-    async def check(self, columns: Sequence[Column], place: Place | None, moved_from: str | None = None) -> None:
-        """See that this is `place`, where that is known, and that `columns` may be set by this role, here and now.
+    async def check(self, columns: Sequence[Column]) -> None:
+        """See that this is the place, where that is known, and that `columns` may be set by this role, here and now.
 
-        `moved_from`: as in `check_place`. Raises SettingsError for another place, both named, and DatabaseError with
-        what would help.
+        Raises SettingsError for another place, both named, and DatabaseError with what would help.
         """
-        self._place = partial(self._check_place, place, moved_from) if place else None
-        await self.close()
         async with self._transaction() as connection:
-            _, models = self._columns = await read_columns(connection, self._database)
+            _, models = self._tables
             rights = await read_rights(connection, models, columns)
         check_rights(self._database.label, models, rights)
         self._tells_xmin = rights.tells_xmin
 
-    async def _check_place(self, place: Place, moved_from: str | None, connection: Connection) -> None:
-        await read_columns(connection, self._database)  # says which table is missing
-        check_place(place, await read_place(connection, self._database), moved_from)
+    async def _arrive(self, connection: Connection) -> None:
+        """What a new connection begins with: it leads to the place of the run, and has the columns that there are."""
+        self._columns = await read_columns(connection, self._database)
+        if self._place:
+            check_place(self._place, await read_place(connection, self._database), self._moved_from)
 
     async def write(self, updates: Sequence[RowUpdate], announce: Announce) -> Outcomes:
         """Make those updates whose rows are as they have to be, in one transaction.
@@ -143,15 +150,17 @@ class Repairer:
                     outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=words)
             if right:
                 txid = str(await connection.fetchval("SELECT txid_current()"))
-                deeds = {row_id: Deed(txid=txid, before=values) for row_id, values in before.items()}
-                announce(deeds)
+                deeds = {
+                    row_id: Deed(txid=txid, before=values, moved_from=self._moved_from)
+                    for row_id, values in before.items()
+                }
+                announce(deeds, ())
                 done = await self._update(connection, right, stood)
                 changed = {row_id: msgspec.structs.replace(deeds[row_id], after=now) for row_id, now in done.items()}
-                announce(changed)
-                for row_id in deeds:
-                    left = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
-                    deed = changed.get(row_id)
-                    outcomes[row_id] = (ChangeState.DONE, ChangeOutcome(deed=deed)) if deed else left
+                left = deeds.keys() - changed.keys()
+                announce(changed, left)
+                outcomes |= {row_id: (ChangeState.DONE, ChangeOutcome(deed=deed)) for row_id, deed in changed.items()}
+                outcomes |= dict.fromkeys(left, (ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)))
         return {update.model_row_id: outcomes[update.model_row_id] for update in updates}
 
     async def _update(
@@ -192,14 +201,14 @@ class Repairer:
                 "Nothing of this batch was changed. Ask who looks after the table.",
             )
 
-    async def fates(self, deeds: Mapping[str, Deed], moved_from: str | None) -> dict[str, Fate]:
+    async def fates(self, deeds: Mapping[str, Deed]) -> dict[str, Fate]:
         """What became of these deeds, by the row's id, begun by transactions that may or may not have been committed.
 
-        The database `moved_from` somewhere; a deed that says otherwise is of another server, which alone knows of its
+        A deed that says otherwise from where the database has moved is of another server, which alone knows of its
         transaction. Then, and where the server has forgotten about one, the row says it, if nobody holds its lock.
         """
         async with self._transaction() as connection:
-            here = {row_id: deed.txid for row_id, deed in deeds.items() if deed.moved_from == moved_from}
+            here = {row_id: deed.txid for row_id, deed in deeds.items() if deed.moved_from == self._moved_from}
             status = {txid: await connection.fetchval(_STATUS, int(txid)) for txid in set(here.values())}
             unclear = [row_id for row_id in deeds if status.get(here.get(row_id, "")) is None]
             written_by = await self._last_writers(connection, unclear)
@@ -263,8 +272,8 @@ class Repairer:
             with translate_errors(self._database):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 await set_for_transaction(connection, transaction_settings(self._database, self._timeout))
-                if is_new and self._place:
-                    await self._place(connection)
+                if is_new:
+                    await self._arrive(connection)
                 yield connection
                 await connection.execute("COMMIT")
         except BaseException:
@@ -292,9 +301,9 @@ async def repairer(  # noqa: PLR0913 - where, what, and who counts
 
     Raises SettingsError where `place` is given and another, as `check_place` does. The timeout is seconds.
     """
-    table = Repairer(database, statement_timeout, counting)
+    table = Repairer(database, statement_timeout, counting, place, moved_from)
     try:
-        await table.check(columns, place, moved_from)
+        await table.check(columns)
         yield table
     finally:
         await table.close()

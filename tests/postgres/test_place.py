@@ -116,4 +116,4 @@ async def test_nothing_is_written_where_the_run_was_not_made(tables: str) -> Non
     finally:
         await asyncio.to_thread(started.__exit__, None, None, None)
     async with repairer(parse_database_url(tables, {}), statement_timeout=9, columns=VERSION, place=place) as table:
-        assert await table.write([], lambda _: None) == {}
+        assert await table.write([], lambda *_: None) == {}

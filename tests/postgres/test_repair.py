@@ -1,12 +1,13 @@
 """Rows of a real table changed where they still are what they were, and left alone, with the reason, where not."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from audit.errors import DatabaseError
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowUpdate
@@ -39,7 +40,7 @@ def edit(row_id: str = "1", *, judged: bool = False, **changes: Any) -> RowUpdat
     )
 
 
-def nothing(_: Mapping[str, Deed]) -> None:
+def nothing(_: Mapping[str, Deed], __: Collection[str]) -> None:
     """Nobody has to be told."""
 
 
@@ -503,13 +504,19 @@ async def test_undoing_asks_nothing_of_other_rows(anna: str, row: dict[str, Any]
 
 
 async def test_what_is_announced_first_is_undone_by_nobody_and_then_what_stands(anna: str) -> None:
-    told: list[Mapping[str, Deed]] = []
+    told: list[tuple[Mapping[str, Deed], Collection[str]]] = []
     async with repairer(parse_database_url(anna), statement_timeout=5, columns=BOTH) as table:
-        became = await table.write([edit()], told.append)
-    first, second = told
+        became = await table.write([edit()], lambda *deeds: told.append(deeds))
+    (first, _), (second, left) = told
+    assert not left
     assert first["1"].after is None
     assert second["1"] == deed(became)
     assert first["1"].txid == second["1"].txid
+
+
+def elsewhere(one: Deed) -> Deed:
+    """The same by a server from which the database has moved."""
+    return replace(one, moved_from="db.example.com:5432/shop")
 
 
 async def test_the_server_knows_what_became_of_a_transaction(anna: str) -> None:
@@ -526,14 +533,14 @@ async def test_the_server_knows_what_became_of_a_transaction(anna: str) -> None:
                 "2": Deed(txid=open_one, before={}, after=after),
                 "3": Deed(txid="999999999999", before={}, after=after),
             }
-            assert await table.fates(deeds, None) == {
+            assert await table.fates(deeds) == {
                 "1": Fate.DONE,
                 "2": Fate.UNKNOWN,
                 "3": Fate.UNKNOWN,
             }
             await other.execute("ROLLBACK")
-            assert (await table.fates(deeds, None))["2"] is Fate.NOT_DONE
-            assert await table.fates(deeds, "db.example.com:5432/shop") == {
+            assert (await table.fates(deeds))["2"] is Fate.NOT_DONE
+            assert await table.fates({row_id: elsewhere(each) for row_id, each in deeds.items()}) == {
                 "1": Fate.DONE,
                 "2": Fate.UNKNOWN,
                 "3": Fate.UNKNOWN,
@@ -554,7 +561,7 @@ async def test_a_role_that_may_read_only_columns_repairs_and_knows_less_of_lost_
     try:
         async with repairer(parse_database_url(dsn), statement_timeout=5, columns=BOTH) as table:
             done = deed(await table.write([decided()], nothing))
-            assert await table.fates({"1": done}, None) == {"1": Fate.DONE}
-            assert await table.fates({"1": done}, "db.example.com:5432/shop") == {"1": Fate.UNKNOWN}
+            assert await table.fates({"1": done}) == {"1": Fate.DONE}
+            assert await table.fates({"1": elsewhere(done)}) == {"1": Fate.UNKNOWN}
     finally:
         await execute(anna, "DROP OWNED BY narrow; DROP ROLE narrow")

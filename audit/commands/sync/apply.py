@@ -5,10 +5,8 @@ lost nothing. What a kill or a lost COMMIT in the middle of one leaves is in the
 the next command asks the server about that before it does anything else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener, StoppedError, account_of, cancel_on_stop, replies_to, target
@@ -78,7 +76,7 @@ class Repair:
                 counting=Counting(info.order_by, info.filters.include_tests),
             ) as table:
                 try:
-                    await settle_begun(table, self._run_file, result, self._plan.settings.moved_from)
+                    await settle_begun(table, self._run_file, result)
                     result.total = sum(1 for _ in self._plan.changes())
                     await self._all_batches(table, replicate, stop)
                 finally:
@@ -150,31 +148,24 @@ class Repair:
         if not changes:
             return
         by_row = {change.model_row_id: change for change in changes}
-        noted, current = set[str](), set[str]()  # rows that the journal has as begun; those of the transaction
+        noted = set[str]()  # rows that the journal has as begun
 
-        def announce(deeds: Mapping[str, Deed]) -> None:
-            entries = [_begun(by_row[row_id], deed, self._plan.settings.moved_from) for row_id, deed in deeds.items()]
-            if any(deed.after is None for deed in deeds.values()):
-                current.clear()
-                current.update(deeds)
-            left = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
-            entries += [JournalEntry(by_row[row_id], *left) for row_id in current - deeds.keys()]
-            self._journal.write(entries)
-            noted.difference_update(current - deeds.keys())
+        def announce(deeds: Mapping[str, Deed], left: Collection[str]) -> None:
+            begun = [
+                JournalEntry(by_row[row_id], ChangeState.BEGUN, ChangeOutcome(deed=deed))
+                for row_id, deed in deeds.items()
+            ]
+            skipped = ChangeState.SKIPPED, ChangeOutcome(why=LEFT_AS_IT_WAS)
+            self._journal.write(begun + [JournalEntry(by_row[row_id], *skipped) for row_id in left])
             noted.update(deeds)
+            noted.difference_update(left)
 
         try:
             outcomes = await table.write(list(changes.values()), announce)
         except DatabaseError:
             self._result.states[ChangeState.BEGUN] += len(noted)
             raise
-        moved_from = self._plan.settings.moved_from
-        done = {row_id: outcome.deed for row_id, (_, outcome) in outcomes.items() if outcome.deed}
-        entries = [JournalEntry(by_row[row_id], *outcome) for row_id, outcome in outcomes.items() if row_id not in done]
-        entries += [
-            _begun(by_row[row_id], deed, moved_from)._replace(state=ChangeState.DONE) for row_id, deed in done.items()
-        ]
-        self._record(entries)
+        self._record([JournalEntry(by_row[row_id], *outcome) for row_id, outcome in outcomes.items()])
 
     def _record(self, entries: Sequence[JournalEntry]) -> None:
         self._journal.write(entries)
@@ -220,15 +211,15 @@ class Repair:
         return [_current_status(entry, records.get(entry.change.user_id), replies, context) for entry in entries]
 
 
-async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult, moved_from: str | None) -> None:
+async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult) -> None:
     """Find out what became of changes that were begun by a process that did not learn it, and journal that.
 
-    What cannot be found out yet stays begun, and is counted so. `moved_from` as in `Repairer.fates`.
+    What cannot be found out yet stays begun, and is counted so.
     """
     journal, redacted = run_file.journal, run_file.info.redacted
     for batch in batches(journal.entries(ChangeState.BEGUN)):
         deeds = {entry.change.model_row_id: entry.outcome.deed for entry in batch}
-        fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed}, moved_from)
+        fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed})
         rows = await table.rows([row_id for row_id, deed in deeds.items() if deed is None])
         settled = []
         for entry in batch:
@@ -253,11 +244,6 @@ def _older_fate(change: RowChange, row: Mapping[Column, str | None] | None) -> F
     if row is None:
         return Fate.UNKNOWN
     return Fate.UNKNOWN if row.get(Column.VERSION_ID) == change.new_version else Fate.NOT_DONE
-
-
-def _begun(change: RowChange, deed: Deed, moved_from: str | None) -> JournalEntry:
-    outcome = ChangeOutcome(deed=msgspec.structs.replace(deed, moved_from=moved_from))
-    return JournalEntry(change, ChangeState.BEGUN, outcome)
 
 
 def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:

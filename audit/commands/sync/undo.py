@@ -28,7 +28,7 @@ from audit.commands.sync.files import (
 from audit.commands.sync.result import RepairResult, RowReport, batches
 from audit.errors import DatabaseError, RunFileError, SettingsError
 from audit.model.place import Place
-from audit.model.repair import ChangeState, Deed, RowUpdate, undo_for
+from audit.model.repair import ChangeState, Deed, RowUpdate, undo_for, undo_of
 from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.users import email_or_id
@@ -196,7 +196,7 @@ class Undo:
             moved_from=moved_from,
         ) as table:
             if run_file and run_file.storage.locked:
-                await settle_begun(table, run_file, result, moved_from)
+                await settle_begun(table, run_file, result)
             result.total = result.never_done = 0
             for batch in batches(self._file.lines()):
                 if stop.requested:
@@ -206,7 +206,7 @@ class Undo:
                     result.total += len(updates)
                     self._listener.doing(f"undoing: {result.tried:,} of {self._file.rows:,} rows")
                     if updates:
-                        self._record(await table.write(updates, lambda _: None))
+                        self._record(await table.write(updates, lambda *_: None))
                 except DatabaseError as error:
                     result.error = error
                     break
@@ -229,19 +229,16 @@ class Undo:
             row_id, entry = line.model_row_id, self._file.entry(line.model_row_id)
             done = [note for note in notes[row_id] if fates.get((row_id, note.deed.txid)) is not Fate.NOT_DONE]
             last = done[-1] if done else None
-            update = self._file.older_deed(line)
+            update = undo_of(row_id, last.deed) if last else self._file.older_deed(line)
             begun = not last and entry and entry.state is ChangeState.BEGUN and entry.outcome.deed is None
             if begun or (last and fates.get((row_id, last.deed.txid)) is Fate.UNKNOWN):
                 self._result.unknown[row_id] = self._name(entry)
             elif last.undone if last else entry and entry.state is ChangeState.UNDONE:
                 self._result.already += 1
                 self._result.total += 1
-            elif last:
-                self._last[row_id] = last.deed.txid
-                guards = last.deed.after or {}
-                updates.append(RowUpdate(model_row_id=row_id, guards=guards, sets=last.deed.before, judged=False))
             elif update:
                 updates.append(update)
+                self._last |= {row_id: last.deed.txid} if last else {}
             else:
                 self._result.never_done += 1
         return updates
@@ -253,7 +250,7 @@ class Undo:
         for layer in range(max(map(len, uncertain.values()), default=0)):
             asked = {row_id: several[layer] for row_id, several in uncertain.items() if len(several) > layer}
             deeds = {row_id: _asked(note) for row_id, note in asked.items()}
-            found = await table.fates(deeds, self._moved_from)
+            found = await table.fates(deeds)
             fates |= {(row_id, deeds[row_id].txid): fate for row_id, fate in found.items()}
         return fates
 
