@@ -32,9 +32,13 @@ from audit.report.redaction import redacted_text
 from audit.runfile.journal import Journal
 
 Purpose = Literal["apply", "undo"]
-_RUN = re.compile("-- Run ([0-9a-f]{32}) of ")
-_PLACE = re.compile("-- Place: (.+)")
-_RUN_FILE = re.compile("-- Run file: (.+)")
+_SAID = {
+    "run_id": re.compile("-- Run ([0-9a-f]{32}) of "),
+    "run_file": re.compile(r"-- Run file: ([^/\n]*[^/.\n][^/\n]*)"),  # a name, and nothing that leads elsewhere
+    "written_place": re.compile("-- Place: (.+)"),
+}
+"""Fields of `Header`, where the first lines of a file say them."""
+_HEADER_LINES = 20
 SQL_BATCH = 500
 """Rows that one UPDATE of a file changes at most."""
 _AT_ONCE = 20_000
@@ -181,11 +185,9 @@ def read_undo_file(path: Path) -> Iterator[UndoLine]:
     """
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
-            yield from _read_undo(lines, str(path), run_id_in(path) or "")
+            yield from _read_undo(lines, str(path), _header(path).run_id or "")
     except (OSError, UnicodeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
@@ -218,37 +220,49 @@ def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLin
         )
 
 
-def is_form_1(path: Path) -> bool:
-    """Whether the undo file at `path` is of an older version. Raises OSError."""
-    with suppress(UnicodeError), path.open(encoding="utf-8") as lines:
-        return next(lines, "").rstrip("\n") == _mark("undo", 1)
-    return False
+class Header(NamedTuple):
+    """What the first lines of an undo file say of it; null where they say nothing, as those of any other file."""
+
+    path: Path
+    form: int | None = None
+    run_id: str | None = None
+    run_file: str | None = None
+    """The name of the run file, where it could be written in a line."""
+    written_place: str | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the run was made; null in a file of an older version. Raises SettingsError."""
+        try:
+            return msgspec.json.decode(self.written_place, type=Place) if self.written_place else None
+        except msgspec.MsgspecError as error:
+            raise SettingsError(
+                f"{self.path} cannot be read: {error}", "Write it again: sync-audit sync RUN"
+            ) from error
 
 
-def run_id_in(path: Path) -> str | None:
-    """The id of the run that the file at `path` says it is of; None where it says nothing. Raises OSError."""
-    return _in_header(path, _RUN)
-
-
-def run_file_in(path: Path) -> str | None:
-    """The name of the run file that the file at `path` says it is of. Raises OSError."""
-    return _in_header(path, _RUN_FILE)
-
-
-def place_in(path: Path) -> Place | None:
-    """The place that the file at `path` says it is for; None in a file of an older version. Raises SettingsError."""
+def undo_header(path: Path) -> Header:
+    """The header of the undo file at `path`. Raises SettingsError where that cannot be read."""
     try:
-        written = _in_header(path, _PLACE)
-        return msgspec.json.decode(written, type=Place) if written else None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}", "Write it again: sync-audit sync RUN") from error
+        return _header(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
-def _in_header(path: Path, pattern: re.Pattern[str]) -> str | None:
-    with suppress(FileNotFoundError, UnicodeError), path.open(encoding="utf-8") as lines:
-        written = next(filter(None, map(pattern.match, islice(lines, 20))), None)
-        return written[1] if written else None
-    return None
+def _header(path: Path) -> Header:
+    """Raises OSError."""
+    with suppress(UnicodeError), path.open(encoding="utf-8") as file:
+        lines = list(islice(file, _HEADER_LINES))
+        found = {name: next(filter(None, map(pattern.match, lines)), None) for name, pattern in _SAID.items()}
+        form = next((form for form in (1, 2) if lines and lines[0].rstrip("\n") == _mark("undo", form)), None)
+        return Header(path, form, **{name: match and match[1] for name, match in found.items()})
+    return Header(path)
+
+
+def _unreadable(path: Path, error: OSError | UnicodeError) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be read: {os_cause(error).lower()}", "Name the ...-undo.sql that sync-audit has written."
+    )
 
 
 class Note(NamedTuple):
@@ -322,9 +336,10 @@ _NOTED = msgspec.json.Decoder(_Noted)
 
 def _set_aside(path: Path, run_id: str) -> None:
     """Give an undo file of another run than `run_id`, or of an older version, a name of its own. Raises OSError."""
-    written = run_id_in(path)
-    if written and (written != run_id or is_form_1(path)):
-        path.replace(path.with_name(f"{path.stem}-{written[:8]}{path.suffix}"))
+    with suppress(FileNotFoundError):
+        header = _header(path)
+        if header.run_id and (header.run_id != run_id or header.form == 1):
+            path.replace(path.with_name(f"{path.stem}-{header.run_id[:8]}{path.suffix}"))
 
 
 def _apply_line(info: RunInfo, update: RowUpdate) -> str:

@@ -14,15 +14,13 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.sync.apply import settle_begun
 from audit.commands.sync.files import (
+    Header,
     Note,
     UndoLine,
     deeds_file,
-    is_form_1,
-    place_in,
     read_notes,
     read_undo_file,
-    run_file_in,
-    run_id_in,
+    undo_header,
     write_undone,
 )
 from audit.commands.sync.result import RepairResult, RowReport, batches
@@ -47,12 +45,13 @@ class UndoFile:
     def __init__(self, path: Path, run_file: RunFile | None) -> None:
         """Reads it through. Raises SettingsError where it cannot be read, or is not what was written."""
         self.path = path
-        self.run_id = run_id_in(path) or ""
+        header = undo_header(path)
+        self.run_id = header.run_id or ""
         self.run_file = run_file
-        self.deeds = deeds_file(run_file.path if run_file else _run_file_of(path))
+        self.deeds = deeds_file(run_file.path if run_file else _run_file_of(header))
         """Where psql and this notes what was done."""
         self._notes = read_notes(self.deeds, self.run_id)
-        self.place = place_in(path)
+        self.place = header.place
         """Where the run was made; null in a file of an older version."""
         self.rows = 0
         """Those that were changed, or may have been."""
@@ -67,7 +66,7 @@ class UndoFile:
             self.never_done += not is_done
             columns |= dict.fromkeys((*line.sets, *(column for note in notes for column in note.deed.before)))
         self.columns = tuple(columns)
-        if run_file is None and first and is_form_1(path):
+        if run_file is None and first and header.form == 1:
             raise SettingsError(
                 f"{path} is of an older version, and without its run file nobody can tell what was really changed",
                 "Put the run file beside it. Or look at the rows by hand: psql -X -c 'TABLE user_models' "
@@ -103,11 +102,12 @@ class UndoFile:
         return journal.entry(row_id) if journal and journal.exists else None
 
 
-def _run_file_of(undo_file: Path) -> Path:
+def _run_file_of(header: Header) -> Path:
     """Where the run file of an undo file should lie, by its name or else by its header."""
-    if undo_file.name.endswith("-undo.sql"):
-        return undo_file.with_name(f"{undo_file.name.removesuffix('-undo.sql')}.sqlite")
-    return undo_file.with_name(Path(run_file_in(undo_file) or "run.sqlite").name)
+    path = header.path
+    if path.name.endswith("-undo.sql"):
+        return path.with_name(f"{path.name.removesuffix('-undo.sql')}.sqlite")
+    return path.with_name(header.run_file or "run.sqlite")
 
 
 @contextmanager
@@ -118,14 +118,9 @@ def run_beside(file: Path) -> Iterator[RunFile | None]:
     open for reading alone, and its journal has to be told later. Raises RunFileError where it cannot be locked, and
     SettingsError where the undo file cannot be read.
     """
-    try:
-        run_id, name = run_id_in(file), run_file_in(file)
-    except OSError as error:
-        raise SettingsError(
-            f"{file} cannot be read: {(error.strerror or str(error)).lower()}",
-            "Name the ...-undo.sql that sync-audit has written.",
-        ) from error
-    path = next((each for each in _candidates(file, name) if _run_id_of(each) == run_id), None) if run_id else None
+    header = undo_header(file)
+    found = (each for each in _candidates(header) if _run_id_of(each) == header.run_id) if header.run_id else iter(())
+    path = next(found, None)
     if path is None:
         yield None
         return
@@ -137,11 +132,11 @@ def run_beside(file: Path) -> Iterator[RunFile | None]:
         yield run_file
 
 
-def _candidates(file: Path, name: str | None) -> Iterator[Path]:
-    for named in (name, _run_file_of(file).name):
+def _candidates(header: Header) -> Iterator[Path]:
+    for named in (header.run_file, _run_file_of(header).name):
         if named:
-            yield file.with_name(named)
-    yield from sorted(each for each in file.absolute().parent.iterdir() if is_run_file(each))
+            yield header.path.with_name(named)
+    yield from sorted(each for each in header.path.absolute().parent.iterdir() if is_run_file(each))
 
 
 def _run_id_of(path: Path) -> str | None:

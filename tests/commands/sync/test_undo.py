@@ -89,6 +89,17 @@ def test_a_run_file_is_found_by_its_content_where_it_was_renamed_since(shop: Sho
     assert shop.digest == before
 
 
+@pytest.mark.parametrize("name", ["../run.sqlite", "/", "..", "no/such"])
+def test_a_header_leads_nowhere_but_into_its_own_directory(shop: Shop, name: str) -> None:
+    before = shop.digest
+    assert shop.shell("sync", "run.sqlite", "--apply", "--yes").code == OK
+    text = (shop.shell.folder / "run-undo.sql").read_text().replace("Run file: run.sqlite", f"Run file: {name}")
+    (shop.shell.folder / "mine.sql").write_text(text)
+    undone = shop.shell("sync", "--undo", "mine.sql", "--yes")
+    assert (undone.code, shop.digest) == (OK, before), undone.err
+    assert shop.states() == {ChangeState.UNDONE}
+
+
 def test_what_psql_has_done_by_a_run_file_of_any_name_is_undone(shop: Shop) -> None:
     before = shop.digest
     (shop.shell.folder / "run.sqlite").rename(shop.shell.folder / "x.db")
