@@ -30,6 +30,11 @@ def unquoted(path: str) -> tuple[str, ...]:
     return tuple(inside.replace('""', '"') or bare for inside, bare in parts)
 
 
+def folded(expression: str, trimmed: str) -> str:
+    """SQL for a text as words and model ids are compared: without `trimmed` around it, A to Z in lower case."""
+    return f'lower(btrim({expression}, {trimmed}) COLLATE "C")'
+
+
 def literal(text: str | None) -> str:
     """`text` as a literal without a type, so that it suits a column of any; NULL for None."""
     if text is None:

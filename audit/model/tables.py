@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 import msgspec
 
 from audit.model.codes import OrderBy
-from audit.model.sql import literal, quoted
+from audit.model.sql import folded, literal, quoted
 from audit.model.text import escape_controls, lower_ascii, shortened
 from audit.model.users import TRIMMED
 
@@ -134,7 +134,7 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     def is_in(self, state: Literal[TrainingState.IN_PROGRESS, TrainingState.FAILED], status: str) -> str:
         """SQL that is true where the expression `status` means `state`, and null where it is null."""
         words = ", ".join(map(literal, dict.fromkeys(map(same_word, self.words(state)))))
-        return f'lower(btrim({status}::text, {literal(TRIMMED)}) COLLATE "C") IN ({words})'
+        return f"{folded(f'{status}::text', literal(TRIMMED))} IN ({words})"
 
     def words(self, state: TrainingState) -> tuple[str, ...]:
         """Those that mean `state`, as the config file has them."""

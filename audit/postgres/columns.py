@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from audit.errors import DatabaseError
 from audit.model.codes import OrderBy
+from audit.model.sql import folded
 from audit.model.tables import COLUMNS, DATES, TABLES, Column, Table, TableName, Tables, TrainingState
 from audit.postgres.errors import URL_SETTING, row_security_error
 from audit.postgres.url import Database
@@ -136,7 +137,7 @@ def as_iso(expression: str, kind: str) -> str:
 
 def key_of_model(column: str, trimmed: str = "$1::text") -> str:
     """`audit.model.ids.model_key` of a text; `trimmed` is SQL for `TRIMMED`."""
-    return f'lower(btrim({column}, {trimmed}) COLLATE "C")'
+    return folded(column, trimmed)
 
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:

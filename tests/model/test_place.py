@@ -5,19 +5,9 @@ import pytest
 
 from audit.errors import SettingsError
 from audit.model.place import Address, Place, check_place, label, names, place_differences
+from tests.support.samples import place
 
-PLACE = Place(
-    host="db.example.com",
-    port="5432",
-    database="shop",
-    users="public.users",
-    user_models="public.user_models",
-    search_path='"$user", public',
-    system="7",
-    server_port="5432",
-    server_started_at="1.5",
-    database_oid="16384",
-)
+PLACE = place(search_path='"$user", public', server_port="5432", server_started_at="1.5", database_oid="16384")
 SOCKET = msgspec.structs.replace(PLACE, host="/run/postgresql")
 LOOPBACK = msgspec.structs.replace(PLACE, host="127.0.0.1")
 NOT_READ = {"system": None}

@@ -4,56 +4,31 @@ import asyncio
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import msgspec
 import pytest
 
-from audit.demo.database import load
-from audit.demo.fake_replicate.server import in_thread
 from audit.model.exit_status import NEEDS_SYNC, OK
 from audit.model.place import Address
 from audit.postgres.url import parse_database_url
 from audit.runfile import RunFile
-from tests.support.audits import Ended, Servers, Shell, audit, new_database
+from tests.support.audits import Ended, Shell
 from tests.support.database_rows import execute
-from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.synthetic_users import SyntheticUsers
+from tests.support.shops import Shop, opened
 
 APPLY = ("sync", "run.sqlite", "--apply", "--yes")
 UNDO = ("sync", "--undo", "run-undo.sql", "--yes")
 BOTH = pytest.mark.parametrize("command", [APPLY, UNDO], ids=["apply", "undo"])
-DIGEST = "SELECT md5(string_agg(t::text, E'\\n' ORDER BY id)) FROM user_models t"
 
 
-@dataclass
-class Shop:
-    """A database, a planned run of it, and a shell where both are known."""
-
-    server: str
-    dsn: str
-    shell: Shell
-
-    def __call__(self, *arguments: str, **environ: str) -> Ended:
-        return self.shell(*arguments, **environ)
+class MovingShop(Shop):
+    """One whose database gets another name."""
 
     @property
     def address(self) -> Address:
+        """Where it is now."""
         return parse_database_url(self.dsn, {}).address
-
-    def digest(self) -> str:
-        """Of the table, wherever it is now."""
-
-        async def fetch() -> str:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return str(await connection.fetchval(DIGEST))
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
 
     def move(self) -> None:
         """Give the database another name; the shell's DATABASE_URL names it."""
@@ -68,17 +43,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres_server: str, shell: Shell) -> Iterator[Shop]:
-    users = SyntheticUsers(20, oddities=0.5)
+def shop(postgres_server: str, shell: Shell) -> Iterator[MovingShop]:
     asyncio.run(execute(postgres_server, "DROP DATABASE IF EXISTS moved"))
-    dsn = asyncio.run(new_database(postgres_server, "moving"))
-    asyncio.run(load(dsn, users))
-    with in_thread(InstrumentedReplicate(users)) as fake:
-        servers = Servers(dsn, fake)
-        audit(servers.settings(shell.folder, outputs=())).close()
-        shell.environ = servers.environ
-        assert shell("sync", "run.sqlite").code == NEEDS_SYNC
-        yield Shop(postgres_server, dsn, shell)
+    with opened(postgres_server, "moving", shell) as shop:
+        assert shop("sync", "run.sqlite").code == NEEDS_SYNC
+        yield MovingShop(shop.server, shop.dsn, shop.shell)
 
 
 def option_in(ended: Ended) -> list[str]:
@@ -88,64 +57,64 @@ def option_in(ended: Ended) -> list[str]:
     return shlex.split(found[0])
 
 
-def test_database_that_has_moved_is_repaired_when_that_is_said_and_the_advice_does_it(shop: Shop) -> None:
-    before, was = shop.digest(), shop.address.named
+def test_database_that_has_moved_is_repaired_when_that_is_said_and_the_advice_does_it(shop: MovingShop) -> None:
+    before, was = shop.digest, shop.address.named
     shop.move()
     for command in (APPLY, UNDO):
         refused = shop(*command)
         assert refused.code == 2
         assert f"is {shop.address.named} now, and was {was} (public.user_models) in the run" in refused.err
-        assert shop.digest() == before
+        assert shop.digest == before
         moved = option_in(refused)
         assert moved == ["--moved-from", was]
     done = shop(*APPLY, *moved)
     assert done.code == OK, done.err
     assert f"--moved-from: the run was made in {was}, and its database is {shop.address.named} now" in done.err
     assert f"sync-audit sync --undo run-undo.sql --moved-from {shlex.quote(was)}" in done.err
-    assert shop.digest() != before
+    assert shop.digest != before
     undone = shop(*UNDO, *moved)
     assert undone.code == OK, undone.err
     assert f"--moved-from: the run was made in {was}, and" in undone.err
-    assert shop.digest() == before
+    assert shop.digest == before
 
 
 @BOTH
-def test_place_of_another_run_opens_nothing(shop: Shop, command: tuple[str, ...]) -> None:
-    before, was = shop.digest(), shop.address
+def test_place_of_another_run_opens_nothing(shop: MovingShop, command: tuple[str, ...]) -> None:
+    before, was = shop.digest, shop.address
     shop.move()
     for wrong in ("db.example.com:5432/moving", f"{was.host}:5433/moving", f"{was.host}:5432/moved"):
         refused = shop(*command, "--moved-from", wrong)
         assert refused.code == 2
         assert f"--moved-from: the run is of {was.named}" in refused.err
         assert option_in(refused) == ["--moved-from", was.named]
-    assert shop.digest() == before
+    assert shop.digest == before
 
 
 @BOTH
 def test_tables_of_another_schema_are_refused_however_the_database_has_moved(
-    shop: Shop, command: tuple[str, ...]
+    shop: MovingShop, command: tuple[str, ...]
 ) -> None:
     was = shop.address
     copies = (f"CREATE TABLE tb.{name} AS TABLE {name}" for name in ("users", "user_models"))
     asyncio.run(execute(shop.dsn, "CREATE SCHEMA tb", *copies))
-    before = shop.digest()
+    before = shop.digest
     shop.move()
     refused = shop(*command, "--moved-from", was.named, DATABASE_URL=f"{shop.dsn}&schema=tb")
     assert refused.code == 2
     assert "(tb.user_models) now, and was" in refused.err
     assert "the table is public.users and tb.users" in refused.err
     assert "if it has moved" not in refused.err
-    assert shop.digest() == before
+    assert shop.digest == before
 
 
 @BOTH
 def test_run_file_of_an_older_version_is_written_from_when_its_place_is_named(
-    shop: Shop, command: tuple[str, ...]
+    shop: MovingShop, command: tuple[str, ...]
 ) -> None:
     if command is UNDO:
         assert shop(*APPLY).code == OK
     shop.make_older()
-    before, was = shop.digest(), shop.address
+    before, was = shop.digest, shop.address
     refused = shop(*command)
     assert refused.code == 2
     assert "the run file does not say where it was made, only socket/moving" in refused.err
@@ -154,12 +123,12 @@ def test_run_file_of_an_older_version_is_written_from_when_its_place_is_named(
         refused = shop(*command, "--moved-from", wrong)
         assert refused.code == 2
         assert "--moved-from: the run is of socket/moving" in refused.err
-    assert shop.digest() == before
+    assert shop.digest == before
     assert shop(*command, "--moved-from", was.named).code == OK
-    assert shop.digest() != before
+    assert shop.digest != before
 
 
-def test_plan_of_an_older_run_file_needs_no_place(shop: Shop) -> None:
+def test_plan_of_an_older_run_file_needs_no_place(shop: MovingShop) -> None:
     shop.make_older()
     assert shop("sync", "run.sqlite").code == NEEDS_SYNC
     refused = shop("sync", "run.sqlite", "--moved-from", "db.example.com:5432/shop")
@@ -167,8 +136,8 @@ def test_plan_of_an_older_run_file_needs_no_place(shop: Shop) -> None:
     assert "--moved-from: the run is of socket/moving" in refused.err
 
 
-def test_undo_file_without_its_run_knows_its_place_itself(shop: Shop) -> None:
-    before, was = shop.digest(), shop.address.named
+def test_undo_file_without_its_run_knows_its_place_itself(shop: MovingShop) -> None:
+    before, was = shop.digest, shop.address.named
     assert shop(*APPLY).code == OK
     (shop.shell.folder / "run.sqlite").unlink()
     shop.move()
@@ -176,7 +145,7 @@ def test_undo_file_without_its_run_knows_its_place_itself(shop: Shop) -> None:
     assert refused.code == 2
     assert f"is {shop.address.named} now, and was {was} (public.user_models)" in refused.err
     assert shop(*UNDO, "--moved-from", was).code == OK
-    assert shop.digest() == before
+    assert shop.digest == before
 
 
 @pytest.mark.parametrize("text", ["db.example.com/shop", "postgresql://u:hunter2@db.example.com/shop", ":5432/", ""])

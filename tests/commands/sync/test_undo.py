@@ -1,67 +1,22 @@
 """`sync --undo` finds the run of its file whatever that is called, and undoes also where the journal cannot be told."""
 
-import asyncio
 import resource
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import asyncpg
 import pytest
 
-from audit.demo.database import load
-from audit.demo.fake_replicate.server import in_thread
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
 from audit.model.repair import ChangeState
-from audit.runfile import RunFile
 from tests.support import psql
-from tests.support.audits import Servers, Shell, audit, new_database
-from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.synthetic_users import SyntheticUsers
-
-DIGEST = "SELECT md5(string_agg(t::text, E'\\n' ORDER BY id)) FROM user_models t"
-
-
-@dataclass
-class Shop:
-    """A database, a run of it, and a shell where both are known."""
-
-    dsn: str
-    shell: Shell
-
-    def sql(self, query: str) -> object:
-        """The one value that `query` gives."""
-
-        async def fetch() -> object:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return await connection.fetchval(query)
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
-
-    @property
-    def digest(self) -> object:
-        """Of the table."""
-        return self.sql(DIGEST)
-
-    def states(self, run_file: str = "run.sqlite") -> set[ChangeState]:
-        """The journal."""
-        with RunFile.open(self.shell.folder / run_file) as opened:
-            return {entry.state for entry in opened.journal.entries()}
+from tests.support.audits import Shell
+from tests.support.shops import Shop, opened
 
 
 @pytest.fixture
 def shop(postgres_server: str, shell: Shell) -> Iterator[Shop]:
-    users = SyntheticUsers(20, oddities=0.5)
-    dsn = asyncio.run(new_database(postgres_server, "to_undo"))
-    asyncio.run(load(dsn, users))
-    with in_thread(InstrumentedReplicate(users)) as fake:
-        servers = Servers(dsn, fake)
-        audit(servers.settings(shell.folder, outputs=())).close()
-        shell.environ = servers.environ
-        yield Shop(dsn, shell)
+    with opened(postgres_server, "to_undo", shell) as shop:
+        yield shop
 
 
 @pytest.mark.parametrize("name", ["plain", "x.db", "run.v1.sqlite", "-apply.sql.sqlite"])
