@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from audit.demo.database import load
@@ -669,5 +670,84 @@ def test_rows_that_are_changed_one_by_one_are_never_forgotten_by_a_kill(product:
     assert {states[row["id"]] for row in product.sql(changed)} <= {ChangeState.DONE, ChangeState.BEGUN}
     done = ends(product(*APPLY), REPAIR[INCOMPLETE])
     assert set(named(done, ChangeState.FAILED)) == {product.rows[99]}
+    ends(product(*UNDO), REPAIR[OK])
+    assert product.digest == before
+
+
+def begin(product: Product, row_id: int, txid: int) -> None:
+    """Leave the row in the journal as a process has that ended before it learned of its COMMIT."""
+    with RunFile.resume(product.shell.folder / "run.sqlite") as run_file:
+        done = run_file.journal.entry(str(row_id))
+        assert done
+        assert done.outcome.deed
+        deed = msgspec.structs.replace(done.outcome.deed, txid=str(txid))
+        run_file.journal.write([JournalEntry(done.change, ChangeState.BEGUN, ChangeOutcome(deed=deed))])
+
+
+async def transaction(dsn: str, query: str, end: str) -> int:
+    """The id of a transaction that has made `query` and ended so."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("BEGIN")
+        await connection.execute(query)
+        txid = int(await connection.fetchval("SELECT txid_current()"))
+        await connection.execute(end)
+    finally:
+        await connection.close()
+    return txid
+
+
+def test_the_same_value_by_the_product_is_not_ours_where_our_own_transaction_was_never_committed(
+    product: Product,
+) -> None:
+    ends(product(*APPLY, "--limit", "1"), REPAIR[OK])
+    row_id = product.rows[0]
+    product.sql(PUT_BACK.format(row_id))
+    own = f"UPDATE user_models AS m SET trigger_word = trigger_word WHERE id = {row_id}"
+    begin(product, row_id, asyncio.run(transaction(product.place.dsn, own, "ROLLBACK")))
+    latest = product.sql("SELECT replicate_version_id AS v FROM kept WHERE id = $1", row_id)[0]["v"]
+    with RunFile.open(product.shell.folder / "run.sqlite") as run_file:
+        entry = run_file.journal.entry(str(row_id))
+        assert entry
+        new = entry.change.new_version
+    assert new != latest
+    product.sql(f"UPDATE user_models SET replicate_version_id = '{new}', updated_at = now() WHERE id = {row_id};")
+    ended = ends(product(*APPLY, "--limit", "1"), REPAIR[INCOMPLETE])
+    assert set(named(ended, ChangeState.SKIPPED)) == {row_id}
+    assert "found to be" not in ended.err
+    ends(product(*UNDO), REPAIR[OK])
+    assert product.table()[row_id]["replicate_version_id"] == new
+
+
+def test_a_commit_that_comes_late_is_waited_for_and_then_undone(product: Product) -> None:
+    before = product.digest
+    ends(product(*APPLY, "--limit", "1"), REPAIR[OK])
+    row_id, applied = product.rows[0], product.digest
+    late = asyncio.new_event_loop()
+    connection = late.run_until_complete(asyncpg.connect(product.place.dsn))
+    try:
+        late.run_until_complete(connection.execute("BEGIN"))
+        same = f"UPDATE user_models SET trigger_word = trigger_word WHERE id = {row_id}"
+        late.run_until_complete(connection.execute(same))
+        begin(product, row_id, late.run_until_complete(connection.fetchval("SELECT txid_current()")))
+        for command in ((*APPLY, "--limit", "1", "--user", product.table()[row_id]["user_id"]), UNDO):
+            ended = ends(product(*command), REPAIR[INCOMPLETE])
+            assert "1 not known" in ended.err
+            assert product.states()[row_id] is ChangeState.BEGUN
+            assert product.digest == applied
+        late.run_until_complete(connection.execute("COMMIT"))
+    finally:
+        late.run_until_complete(connection.close())
+        late.close()
+    assert "1 row put back" in ends(product(*UNDO), REPAIR[OK]).err
+    assert product.digest == before
+
+
+def test_an_audit_that_fails_afterwards_is_no_success_and_what_was_done_can_be_undone(product: Product) -> None:
+    before = product.digest
+    with injected(product.place.fake, Refused(status=500)):
+        done = ends(product(*APPLY, "--no-recheck", "--retries", "0"), REPAIR[INCOMPLETE])
+    assert f"Audited again: 0 of {CHANGES} users are up to date now" in done.err
+    assert f"{CHANGES} rows changed" in done.err
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before

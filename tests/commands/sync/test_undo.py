@@ -104,6 +104,37 @@ def test_a_model_id_with_blanks_around_it_is_asked_for_as_the_audit_asked(shop: 
     assert "rows changed" in applied.err
 
 
+ODD_TABLES = {
+    "no weights": "ALTER TABLE user_models DROP lora_weights_url",
+    "an enum of states, two of which mean completed": """
+        CREATE TYPE state AS ENUM ('completed', 'succeeded', 'failed', 'training', 'pending', 'processing');
+        ALTER TABLE user_models ALTER training_status TYPE state USING training_status::state;
+        UPDATE user_models SET training_status = 'succeeded' WHERE training_status = 'completed' AND id % 2 = 0
+    """,
+    "dates that never come": "UPDATE user_models SET updated_at = 'infinity' WHERE id % 3 = 0",
+    "versions of fixed length": "ALTER TABLE user_models ALTER replicate_version_id TYPE char(90)",
+}
+
+
+@pytest.mark.parametrize("change", ODD_TABLES.values(), ids=ODD_TABLES)
+def test_odd_tables_are_repaired_and_undone_by_the_program_and_by_psql(shop: Shop, change: str) -> None:
+    for statement in change.split(";"):
+        shop.sql(statement)
+    (shop.shell.folder / "sync-audit.toml").write_text('[database]\ncompleted = ["completed", "succeeded"]\n')
+    assert shop("run", "--run-file", "odd.sqlite", "-o", "csv=odd.csv").code in {NEEDS_SYNC, INCOMPLETE}
+    before = shop.digest
+    applied = shop("sync", "odd.sqlite", "--apply", "--yes")
+    assert applied.code == OK, applied.err
+    done = shop.digest
+    assert done != before
+    assert shop("sync", "--undo", "odd-undo.sql", "--yes").code == OK
+    assert shop.digest == before
+    assert shop("sync", "odd.sqlite").code == NEEDS_SYNC
+    for file, expected in (("odd-apply.sql", done), ("odd-undo.sql", before)):
+        ended = psql.run(shop.dsn, shop.shell.folder / file)
+        assert (ended.returncode, shop.digest) == (0, expected), ended.stderr
+
+
 def test_touch_does_not_overwrite_a_date_that_is_mapped_to_the_same_column(shop: Shop) -> None:
     (shop.shell.folder / "sync-audit.toml").write_text('[database.columns.user_models]\nupdated_at = "created_at"\n')
     assert shop.shell("run", "--run-file", "mapped.sqlite", "-o", "csv=mapped.csv").code in {NEEDS_SYNC, INCOMPLETE}
