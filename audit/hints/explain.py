@@ -38,6 +38,10 @@ _ANYBODY = {
     "made_latest": "<training that made the latest version>",
     "real_weights": "<weights URL of that training>",
     "current_weights": "<weights URL of the training that made the recorded version>",
+    "row": "<row id>",
+    "row_status": "<training_status>",
+    "began": "<when it began>",
+    "training": "<training id>",
     "trained_trigger": "<trigger word of that training>",
 }
 """What stands in the place of a user's values in the steps."""

@@ -11,6 +11,7 @@ from audit.model.ids import askable_model
 from audit.model.sql import literal
 from audit.model.tables import COLUMNS, DATES, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
 from audit.model.text import backticked, escape_controls, shortened
+from audit.model.times import to_minute
 from audit.model.users import ModelRecord, Population, email_or_id
 
 __all__ = ["HINTS", "Hint", "filled", "model_url", "one_line", "population_answers", "rows_sql"]
@@ -79,6 +80,10 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "made_latest": lambda user: _of(shown_trainings(user).latest, "id"),
     "real_weights": lambda user: _of(shown_trainings(user).latest, "weights"),
     "current_weights": lambda user: _of(shown_trainings(user).current, "weights"),
+    "row": lambda user: user.record.model_row_id,
+    "row_status": lambda user: user.record.training_status or "(null)",
+    "began": lambda user: to_minute(user.record.began_at) or "(not known)",
+    "training": lambda user: user.record.training_id or "(none recorded)",
     "trained_trigger": lambda user: _of(shown_trainings(user).current, "trigger_word"),
 }
 

@@ -11,6 +11,8 @@ Steps, lines and the checklist may name a user's values in braces; `hints.filled
     {failure}    why the later training failed     {made_latest}      training that made the latest version
     {real_weights}     its weights URL             {current_weights}  that of the recorded version's training
     {trained_trigger}  trigger word which the recorded version was trained with
+    {row}        id of the row           {row_status}   its word for the state        {began}    when it began
+    {training}   its training id
 """
 
 from collections.abc import Mapping
@@ -87,6 +89,66 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "Find out why it was not stored: usually a webhook that arrived before the training's output was ready.",
         ),
     ),
+    Reason.TRAINER_RECORDED: Hint(
+        "Trainer recorded as model",
+        "The recorded model is the trainer, not the model that it trained for this user: its versions say nothing of "
+        "the user, and predictions with it start a training or fail.",
+        (
+            "Recorded is {model}. The model is the destination of training {training}: https://replicate.com/trainings",
+            _SHOW_ROWS,
+            "Find out what writes the trainer there: usually a fallback for a training without a destination.",
+        ),
+    ),
+    Reason.TRAINING_NOT_RECORDED: Hint(
+        "Training not recorded",
+        "The user's newest training succeeded on Replicate, and its row does not say so: the user waits for it, or "
+        "goes on with an old face.",
+        (
+            "Row {row} says {row_status}, since {began}; its training is {training}, the version {latest}.",
+            "A repair is planned by: sync-audit sync RUN --include training_not_recorded",
+            "Find out why it was not recorded: a webhook was missed, a worker restarted, or nobody polled any more.",
+        ),
+    ),
+    Reason.FAILURE_NOT_RECORDED: Hint(
+        "Failure not recorded",
+        "The row says that the training is in progress, and on Replicate it is over, without a result: the user waits "
+        "for something that does not come.",
+        (
+            "Row {row} says {row_status}, since {began}; its training is {training}: {detail}",
+            "Set its training_status to failed, tell the user, and start the training again.",
+            "Find out why it was not recorded: a webhook was missed, a worker restarted, or nobody polled any more.",
+        ),
+    ),
+    Reason.VERSION_LOST: Hint(
+        "Version lost",
+        "The user has no completed row, and the row's model has versions on Replicate: there is something to run, and "
+        "the product does not know of it. A retraining that wipes the row and then fails leaves this behind.",
+        (
+            "Row {row} says {row_status}, since {began}; the newest version of {model} is {latest}.",
+            "A repair is planned by: sync-audit sync RUN --include version_lost",
+            "Let a retraining keep version and weights until the new ones are there.",
+        ),
+    ),
+    Reason.WRONG_WEIGHTS: Hint(
+        "Wrong weights",
+        "The recorded version is the newest, and the recorded weights are not those that its training put out: "
+        "products that load the LoRA by URL show another result, or none.",
+        (
+            "Recorded is {weights}: {detail}",
+            "The version's own weights: {real_weights}",
+            "A repair is planned by: sync-audit sync RUN",
+        ),
+    ),
+    Reason.WEIGHTS_GONE: Hint(
+        "Weights gone",
+        "The recorded version is the newest, and the recorded weights URL leads nowhere: products that load the LoRA "
+        "by URL make no pictures.",
+        (
+            "Recorded is {weights}: {detail}",
+            "Look for output.weights of the training that made the version: {training}. Is that gone, too, retrain.",
+            "A repair is planned by: sync-audit sync RUN",
+        ),
+    ),
     Reason.MISSING_MODEL_ID: Hint(
         "Missing model id",
         "The training is marked completed, but replicate_model_id is null or blank, so nothing could be asked.",
@@ -123,6 +185,16 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "Look at the trainings of this model: https://replicate.com/trainings",
             "If one is running, wait for it. If the last one failed, start it again.",
             "training_status says completed for this row, which is wrong: {sql}",
+        ),
+    ),
+    Reason.TRAINING_NOT_FOUND: Hint(
+        "Training not found",
+        "The user's newest row is not completed and names a training that Replicate does not know for this token, and "
+        "the model's versions do not tell what became of it.",
+        (
+            "Row {row} says {row_status}, since {began}; its training is {training}.",
+            "Look for it on https://replicate.com/trainings, signed in to the product's account.",
+            "If it is another account's, use that account's token. Otherwise start the training again.",
         ),
     ),
     Reason.UNAUTHORIZED: Hint(
@@ -298,7 +370,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         ),
     ),
     Note.UNRECORDED_TRAINING: Hint(
-        "Training not recorded",
+        "Retraining not recorded",
         "A training made the latest version and succeeded on Replicate, and the product has not recorded it.",
         (
             "The training is {made_latest}; its weights: {real_weights}",
@@ -336,10 +408,17 @@ ONE_LINE: Mapping[Reason, str] = {
     Reason.UNKNOWN_VERSION: "The model does not have the recorded version; check the model id, then record {latest}.",
     Reason.MALFORMED_VERSION: "What is recorded is no version hash; record {latest}.",
     Reason.NO_VERSION_RECORDED: "No version is recorded; record the latest ({latest}).",
+    Reason.TRAINER_RECORDED: "The trainer is recorded in the model's place; record the model that it trained.",
+    Reason.TRAINING_NOT_RECORDED: "The newest training succeeded; record its version, {latest}, in row {row}.",
+    Reason.FAILURE_NOT_RECORDED: "The training is over without a result; row {row} still says {row_status}.",
+    Reason.VERSION_LOST: "No row is completed, and the model has a version; record {latest} in row {row}.",
+    Reason.WRONG_WEIGHTS: "The weights are not those of the recorded version; record {real_weights}.",
+    Reason.WEIGHTS_GONE: "The weights URL leads nowhere; record the one that the training put out.",
     Reason.MISSING_MODEL_ID: "Completed without a model id; find the training on Replicate and fill it in.",
     Reason.INVALID_MODEL_ID: "Correct replicate_model_id to owner/name.",
     Reason.MODEL_NOT_FOUND: "Deleted, renamed, or private to another account: open {page} and check whose token it is.",
     Reason.NO_VERSIONS: "No training has put a version into the model; look at its trainings.",
+    Reason.TRAINING_NOT_FOUND: "Replicate does not know training {training}; check whose token it is.",
     Reason.UNAUTHORIZED: "Check REPLICATE_API_TOKEN; then run again with --resume.",
     Reason.FORBIDDEN: "The token may not see this model; use the owner's token.",
     Reason.REJECTED: "Unexpected answer: {detail}",

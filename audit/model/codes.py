@@ -21,10 +21,17 @@ class Reason(StrEnum):
     UNKNOWN_VERSION = "unknown_version"
     MALFORMED_VERSION = "malformed_version"
     NO_VERSION_RECORDED = "no_version_recorded"
+    TRAINER_RECORDED = "trainer_recorded"
+    TRAINING_NOT_RECORDED = "training_not_recorded"
+    FAILURE_NOT_RECORDED = "failure_not_recorded"
+    VERSION_LOST = "version_lost"
+    WRONG_WEIGHTS = "wrong_weights"
+    WEIGHTS_GONE = "weights_gone"
     MISSING_MODEL_ID = "missing_model_id"
     INVALID_MODEL_ID = "invalid_model_id"
     MODEL_NOT_FOUND = "model_not_found"
     NO_VERSIONS = "no_versions"
+    TRAINING_NOT_FOUND = "training_not_found"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     REJECTED = "rejected"
@@ -48,6 +55,12 @@ _STATUS_OF = {
     Reason.UNKNOWN_VERSION: Status.NEEDS_SYNC,
     Reason.MALFORMED_VERSION: Status.NEEDS_SYNC,
     Reason.NO_VERSION_RECORDED: Status.NEEDS_SYNC,
+    Reason.TRAINER_RECORDED: Status.NEEDS_SYNC,
+    Reason.TRAINING_NOT_RECORDED: Status.NEEDS_SYNC,
+    Reason.FAILURE_NOT_RECORDED: Status.NEEDS_SYNC,
+    Reason.VERSION_LOST: Status.NEEDS_SYNC,
+    Reason.WRONG_WEIGHTS: Status.NEEDS_SYNC,
+    Reason.WEIGHTS_GONE: Status.NEEDS_SYNC,
     Reason.STOPPED: Status.NOT_CHECKED,
 }
 FailureReason = Literal[
@@ -81,6 +94,17 @@ class Note(StrEnum):
     WEIGHTS_URL_OF_ANOTHER_VERSION = "weights_url_of_another_version"
     TRIGGER_WORD_DIFFERS = "trigger_word_differs"
     VERSION_MADE_BY_HAND = "version_made_by_hand"
+
+
+class NoLine(StrEnum):
+    """Why a user without a completed row is in no line of a report, although the newest row was looked at."""
+
+    REALLY_FAILED = "really_failed"
+    """The training failed, the row says so, and Replicate has nothing to run."""
+    STILL_RUNNING = "still_running"
+    """So says Replicate."""
+    NOTHING_KNOWN = "nothing_known"
+    """Nothing could be asked, or what Replicate has tells nothing of the row."""
 
 
 Format = Literal["html", "csv", "json", "md", "junit"]

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from audit.model.codes import Note, Reason, Status
-from audit.model.replies import Evidence, Lineage, Version
+from audit.model.replies import Evidence, Lineage, Version, WeightsEvidence
 from audit.model.users import ModelRecord
 
 VERSIONS_SHOWN = 5
@@ -32,6 +32,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What the verdict rests on; null where Replicate has said nothing certain."""
     lineage: Lineage | None = msgspec.field(default=None, name="traced")  # so it is called in run files since 0.1
     """The trainings behind the versions; null where trainings were not read."""
+    affected_since: str | None = None
+    """Since when a user in need has had the wrong result; null where no date follows from the answers."""
+    weights_checked: WeightsEvidence | None = None
+    """How it was found out whether the recorded weights are those of the recorded version; null where it was not."""
+    unfinished: bool = False
+    """It is about the newest row, which is not completed, and not about the one that counts."""
+    also: "Finding | None" = None
+    """What is wrong with the completed row besides, where the finding is about a newer one."""
 
     @property
     def status(self) -> Status:
@@ -71,11 +79,14 @@ class AuditedUser(msgspec.Struct, frozen=True):
     """One line of every report."""
 
     record: ModelRecord
+    """The row that the finding is about."""
     finding: Finding
     baseline: BaselineState | None = None
     """Null without `--baseline`, and where there is nothing to mark."""
     accepted: Acceptance | None = None
     """What says that this finding need not be acted on; null where nothing does."""
+    counting: ModelRecord | None = None
+    """The completed row, where the finding is about a newer one and there is one."""
 
 
 class Summary(msgspec.Struct, frozen=True):

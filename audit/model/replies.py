@@ -10,6 +10,11 @@ from audit.model.times import parse_utc
 
 Evidence = Literal["versions", "training"]
 """What a verdict rests on: the model's versions, or the training that made the recorded one."""
+WeightsEvidence = Literal["training", "request"]
+"""What is known of recorded weights by: the training that made the version, or a request for their first byte."""
+IN_PROGRESS = frozenset({"starting", "processing"})
+FAILED = frozenset({"failed", "canceled", "aborted"})
+"""Statuses of a training that has not ended, and of one that ended badly; the last one is `succeeded`."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,11 +33,20 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
     created_at: str | None = None
     completed_at: str | None = None
+    trainer: str | None = None
+    """The model that trained, `owner/name`."""
 
     @property
     def succeeded(self) -> bool:
         """Whether it ended well and put out a version."""
         return self.status == "succeeded" and self.version is not None
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether it may have put a version into a model without saying which, or what became of it is not known."""
+        if self.status == "succeeded":
+            return self.version is None or self.model is None
+        return self.status not in IN_PROGRESS | FAILED
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

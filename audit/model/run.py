@@ -37,6 +37,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts after the first."""
     fail_on: FailOn = "any"
     """Older run files do not say it."""
+    allow_empty: bool = False
+    """A run in which nobody was audited is no failure."""
 
 
 EndState = Literal["complete", "interrupted", "stopped"]
@@ -104,6 +106,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null where the run is about all models."""
     by_model_key: bool = False
     """Models were told apart by their keys, also for shards: set when records are read. Older versions minded case."""
+    stuck_after: float | None = None
+    """Seconds after which a row in progress is asked about; null in files of versions that did not look at such."""
+    check_weights: bool = False
+    """Recorded weights URLs were asked for."""
     shards: tuple[ShardRun, ...] = ()
     """Those that this run was merged from, by number, the missing ones among them; else none."""
 

@@ -47,6 +47,7 @@ class Column(StrEnum):
     IS_TEST = "is_test", "test rows cannot be told apart and count like any other"
     MODEL_NAME = "model_name", "reports cannot name the model as the product does"
     FAILURE_REASON = "failure_reason", "why a later training failed is not said"
+    STARTED_AT = "started_at", "the age of an unfinished training counts from the latest of its row's dates"
     DISPLAY_NAME = "display_name", "reports show no names"
 
 
@@ -57,6 +58,8 @@ COLUMNS: Mapping[TableName, tuple[Column, ...]] = {
 """The columns of each table. A `display_name` in one of them is enough."""
 DATES = tuple(map(Column, get_args(OrderBy)))
 """Columns that have to be dates: those that rows may be ordered by."""
+TIMES = (*DATES, Column.STARTED_AT)
+"""All columns that are dates."""
 
 
 class Table(msgspec.Struct, frozen=True):

@@ -34,6 +34,17 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None
     updated_at: str | None
     completed_at: str | None
+    started_at: str | None = None
+    """Null also where the table has no such column."""
+    began_at: str | None = None
+    """From when the age of an unfinished row counts: `started_at`, else the latest of its dates."""
+    failure_reason: str | None = None
+    """Of the row itself."""
+    unfinished: bool = False
+    """The row is not completed: it is the newest of the user, and has been in progress for long, has failed, or has no
+    version."""
+    newer: "ModelRecord | None" = None
+    """The unfinished row that is newer than this one, which is completed."""
     older_completed: int = 0
     """Completed rows of this user that are hidden because this one is newer."""
     undated_rows: int = 0
@@ -68,6 +79,12 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """Completed rows left out because `is_test` is true; 0 with `--include-tests`."""
     models_without_user: int
     """Completed rows whose user is not in `users`; they are in no other count but `training_status`."""
+    users_with_unfinished_training: int = 0
+    """Users with an unfinished row that an audit looks at; see `ModelRecord.unfinished`."""
+    users_with_unfinished_only: int = 0
+    """Those of them who have no completed row that counts."""
+    completed_with_weights: int = 0
+    """Completed rows that count and have something in `lora_weights_url`."""
     training_status: dict[str, int]
     """Rows per `training_status`, test rows included; null is "(null)". Largest first, then by name."""
 
@@ -116,8 +133,10 @@ class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None = None
     updated_at: str | None = None
     completed_at: str | None = None
+    started_at: str | None = None
+    """Null also where the table has no such column."""
 
     @property
-    def started_at(self) -> str | None:
+    def began(self) -> str | None:
         """When the training began, as far as the row says so; the same rule as in the audit's SQL."""
-        return self.created_at or self.completed_at or self.updated_at
+        return self.started_at or self.created_at or self.completed_at or self.updated_at

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from audit.errors import DatabaseError
 from audit.model.codes import OrderBy
 from audit.model.sql import folded
-from audit.model.tables import COLUMNS, DATES, TABLES, Column, Table, TableName, Tables, TrainingState
+from audit.model.tables import COLUMNS, DATES, TABLES, TIMES, Column, Table, TableName, Tables, TrainingState
 from audit.postgres.errors import URL_SETTING, row_security_error
 from audit.postgres.url import Database
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
+_DATE_TYPES = frozenset({"timestamptz", "timestamp", "date"})
 _TEXTS = tuple(
     column
     for column in COLUMNS["user_models"]
-    if column not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, *DATES}
+    if column not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, *TIMES}
 )
 _LOOK_UP = """
 SELECT wanted.name, found.id IS NOT NULL AS present,
@@ -49,11 +50,17 @@ class Columns(dict[str, str]):
     """Column of a table, by the audit's name -> name of its type as in pg_type, of domains the type beneath."""
 
     def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
-        """`types` has the database's names for keys; columns that the audit does not read are left out."""
+        """`types` has the database's names for keys; columns that the audit does not read are left out.
+
+        So is a `started_at` that is no date, unless somebody has said that it is one.
+        """
         self.tables = tables
         self.table: Table = tables[name]
         own = {column: self.table.called(column) for column in COLUMNS[name]}
         super().__init__({column: types[called] for column, called in own.items() if called in types})
+        started = Column.STARTED_AT
+        if self.get(started, "date") not in _DATE_TYPES and started not in dict(self.table.mapped):
+            del self[started]
         self.there = tuple(types)
         """All columns, by the database's names."""
 
@@ -106,7 +113,7 @@ def _check_columns(label: str, columns: Columns) -> None:
                 f"{needed}; [database.columns] in the config file tells how a column is called."
                 + (f" Is it {near[0]}?" if near else ""),
             )
-        if name in DATES and columns[name] not in ("timestamptz", "timestamp", "date"):
+        if name in TIMES and columns[name] not in _DATE_TYPES:
             raise DatabaseError(
                 f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
                 f"{needed}; a view may convert it.",
@@ -127,7 +134,7 @@ def latest_first(order_by: OrderBy) -> str:
 
 def dates_as_texts(table: str) -> str:
     """The dates of `table` as texts such as "2026-01-31T12:00:00Z", under their own names."""
-    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in DATES)
+    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in TIMES)
 
 
 def as_iso(expression: str, kind: str) -> str:
@@ -155,9 +162,12 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
 
     Beside the columns there are `person`, which joins a row to its user, `owner`, the user as the row names it,
     `status`, whether it means `completed`, `in_progress` or `failed`, `test` (`is_test`, but false for all rows with
-    `include_tests`) and `started`, when the training began as far as the row says so.
+    `include_tests`), `started`, when the training began as far as the row says so, and `began`, which is the latest of
+    the row's dates where there is no `started_at`: some products use one row for one training after the other.
     """
     dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
+    started_at = _utc(models.sql("started_at"), models["started_at"]) if "started_at" in models else "NULL::timestamp"
+    latest = f"greatest({', '.join(map(_possible, dates.values()))})"
     person = person_of_model(users, models)
     status = models.sql("training_status") + ("" if models["training_status"] in TEXT_TYPES else "::text")
     columns: dict[str, str] = {
@@ -171,7 +181,9 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
         "is_test": (is_test := truth(models.sql("is_test"), models.get("is_test"))),
         "test": "false" if include_tests else is_test,
         **dates,
-        "started": f"coalesce({dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
+        "started_at": started_at,
+        "started": f"coalesce({started_at}, {dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
+        "began": f"coalesce({_possible(started_at)}, {latest})",
         **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
     }
     listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
@@ -226,6 +238,11 @@ def truth(column: str, kind: str | None) -> str:
 def _utc(column: str, kind: str) -> str:
     """As `timestamp` in UTC. A plain timestamp is taken to be in UTC already."""
     return f"({column} AT TIME ZONE 'UTC')" if kind == "timestamptz" else f"{column}::timestamp"
+
+
+def _possible(column: str) -> str:
+    """Null for dates that Python and ISO 8601 lack, such as infinity."""
+    return f"CASE WHEN {column} >= '0001-01-01' AND {column} < '10000-01-01' THEN {column} END"
 
 
 def _iso(column: str) -> str:

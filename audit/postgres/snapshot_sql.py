@@ -64,7 +64,7 @@ _RECORDS = """
 SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_id,
     nullif(c.owner, c.user_id) AS row_user_id, c.status AS training_status, c.is_test,
     c.replicate_model_id, c.replicate_version_id, c.training_id, c.trigger_word, c.lora_scale, c.lora_weights_url,
-    c.model_name, {dates},
+    c.model_name, c.failure_reason, {dates},
     c.completed_rows - 1 AS older_completed, c.undated_rows,
     coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
     l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,

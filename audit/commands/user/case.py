@@ -86,10 +86,10 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
             for each in self.rows or ()
             if each.verdict in unrecorded
             and not each.row.is_test
-            and not (counting and _before(each.row.started_at, counting.started_at))
+            and not (counting and _before(each.row.began, counting.started_at))
         ]
         undated = datetime.max.replace(tzinfo=UTC)
-        return tuple(sorted(rows, key=lambda each: parse_utc(each.row.started_at) or undated, reverse=True))
+        return tuple(sorted(rows, key=lambda each: parse_utc(each.row.began) or undated, reverse=True))
 
     def training(self, training_id: str | None) -> Training | None:
         """What Replicate says of this training, where it knows it."""

@@ -152,7 +152,7 @@ def _later_row(case: UserCase) -> str | None:
 def _later(user: AuditedUser, case: UserCase) -> Verdict:
     record, finding = user.record, user.finding
     if case.later:
-        began = case.later[0].row.started_at
+        began = case.later[0].row.began
         return False, f"Yes, begun {to_minute(began)}." if began else "Yes, without a date."
     if record.later_training_failed:
         return False, "Yes, one that failed."

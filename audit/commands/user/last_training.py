@@ -98,7 +98,7 @@ def _listed(later: Training, case: UserCase) -> tuple[TrainingOutcome, str]:
 def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
     """The training that began last is not the one that counts: what its row and Replicate say of it."""
     row = last.row
-    began = f", begun {to_minute(row.started_at)}," if row.started_at else ""
+    began = f", begun {to_minute(row.began)}," if row.began else ""
     name, status = f"Row {_short(row.model_row_id)}{began}", _short(row.training_status or "(null)")
     training = case.training(row.training_id)
     if training and training.version and training.version == case.recorded:
@@ -110,7 +110,7 @@ def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
         made = f" and made version {training.version[:12]}" if training.version else ""
         succeeded = f"Replicate says that its training succeeded{made}"
         return TrainingOutcome.NOT_RECORDED, f"{name} still says {status}; {succeeded}."
-    if newer := _newer_version_since(row.started_at, case):
+    if newer := _newer_version_since(row.began, case):
         return TrainingOutcome.NOT_RECORDED, f"{name} still says {status}, but {newer}"
     if training and training.status in _WENT:
         went = f"its training {_WENT[training.status]}{_cause(training.error)}"
