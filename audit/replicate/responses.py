@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from audit.model.codes import FailureReason, Reason
+from audit.model.ids import askable_model
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
 from audit.model.text import escape_controls, shortened
 from audit.model.times import parse_utc, utc_text
@@ -69,6 +70,7 @@ class _JsonAccount(msgspec.Struct):
 class _JsonTraining(msgspec.Struct):
     id: str
     status: str = ""
+    model: msgspec.Raw = msgspec.Raw(b"null")
     input: msgspec.Raw = msgspec.Raw(b"null")
     output: msgspec.Raw = msgspec.Raw(b"null")
     error: msgspec.Raw = msgspec.Raw(b"null")
@@ -186,18 +188,19 @@ def _reason(status: int) -> FailureReason:
 
 def _training(decoded: _JsonTraining) -> Training:
     given, output = _object(decoded.input), _object(decoded.output)
-    model, _, version = str(output.get("version") or "").rpartition(":")
+    model, _, version = (_text(output.get("version")) or "").rpartition(":")
     version = version.strip().lower()
     return Training(
         id=decoded.id,
         status=decoded.status,
-        model=model or None,
+        model=askable_model(model),
         version=version if _HASH.fullmatch(version) else None,
         weights=_text(output.get("weights")),
         trigger_word=_text(given.get("trigger_word")),
         error=_text(_decoded(decoded.error)),
         created_at=_utc(decoded.created_at),
         completed_at=_utc(decoded.completed_at),
+        trainer=askable_model(_text(_decoded(decoded.model))),
     )
 
 

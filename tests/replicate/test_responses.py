@@ -283,7 +283,8 @@ VERSION = "ab" * 32
     ("body", "expected"),
     [
         pytest.param(
-            f'{{"id": "t1", "status": "succeeded", "input": {{"trigger_word": "TOK"}}, "error": null,'
+            f'{{"id": "t1", "status": "succeeded", "model": "ostris/flux-dev-lora-trainer",'
+            f' "input": {{"trigger_word": "TOK"}}, "error": null,'
             f' "output": {{"version": "acme/ann:{VERSION.upper()}", "weights": "https://x/a.tar"}},'
             f' "created_at": "2026-01-01T01:00:00+01:00", "completed_at": "soon"}}',
             Training(
@@ -294,6 +295,7 @@ VERSION = "ab" * 32
                 weights="https://x/a.tar",
                 trigger_word="TOK",
                 created_at="2026-01-01T00:00:00Z",
+                trainer="ostris/flux-dev-lora-trainer",
             ),
             id="whole",
         ),
@@ -312,6 +314,60 @@ VERSION = "ab" * 32
 )
 def test_a_training_is_read_as_far_as_it_fits(body: str, expected: Training) -> None:
     assert responses.parse_training(body.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        pytest.param(None, {}, id="none, or data removed"),
+        pytest.param({}, {}, id="empty"),
+        pytest.param({"version": None}, {}, id="version null"),
+        pytest.param(
+            {"version": None, "weights": "https://x/a.tar"}, {"weights": "https://x/a.tar"}, id="weights alone"
+        ),
+        pytest.param({"version": VERSION}, {"version": VERSION}, id="a bare hash names no model"),
+        pytest.param({"version": f" {VERSION.upper()} "}, {"version": VERSION}, id="a bare hash in upper case"),
+        pytest.param({"version": f":{VERSION}"}, {"version": VERSION}, id="a hash behind nothing"),
+        pytest.param({"version": f" acme/ann:{VERSION}\n"}, {"model": "acme/ann", "version": VERSION}, id="blanks"),
+        pytest.param({"version": f"ann:{VERSION}"}, {"version": VERSION}, id="a model without owner"),
+        pytest.param({"version": f"https://replicate.com/acme/ann:{VERSION}"}, {"version": VERSION}, id="a page"),
+        pytest.param({"version": "acme/ann"}, {}, id="no version"),
+        pytest.param({"version": "acme/ann:"}, {"model": "acme/ann"}, id="an empty version"),
+        pytest.param({"version": f"acme/ann:{VERSION}0"}, {"model": "acme/ann"}, id="too long for a hash"),
+        pytest.param({"version": [f"acme/ann:{VERSION}"]}, {}, id="a list of versions"),
+        pytest.param({"version": {"id": VERSION}}, {}, id="a version that is an object"),
+        pytest.param({"version": 7}, {}, id="a version that is a number"),
+        pytest.param({"weights": ["https://x/a.tar"]}, {}, id="a list of weights"),
+        pytest.param({"lora": "https://x/a.tar"}, {}, id="other keys"),
+        pytest.param([{"version": f"acme/ann:{VERSION}"}], {}, id="a list"),
+        pytest.param(f"acme/ann:{VERSION}", {}, id="a text"),
+        pytest.param(VERSION, {}, id="a hash"),
+        pytest.param(True, {}, id="a truth"),
+    ],
+)
+def test_an_odd_output_is_read_as_far_as_it_fits(output: object, expected: dict[str, str]) -> None:
+    body = json.dumps({"id": "t1", "status": "succeeded", "output": output}).encode()
+    training = responses.parse_training(body)
+    assert training == Training(id="t1", status="succeeded", **expected)
+    assert training.is_odd is not ({"model", "version"} <= expected.keys())
+
+
+@pytest.mark.parametrize(
+    ("model", "trainer"),
+    [
+        ("replicate/fast-flux-trainer", "replicate/fast-flux-trainer"),
+        (" ostris/flux-dev-lora-trainer ", "ostris/flux-dev-lora-trainer"),
+        (f"ostris/flux-dev-lora-trainer:{VERSION}", None),
+        ("flux-dev-lora-trainer", None),
+        ("", None),
+        (None, None),
+        (5, None),
+        (["ostris/flux-dev-lora-trainer"], None),
+    ],
+)
+def test_the_trainer_is_known_where_it_is_owner_and_name(model: object, trainer: str | None) -> None:
+    body = json.dumps({"id": "t1", "status": "processing", "model": model}).encode()
+    assert responses.parse_training(body) == Training(id="t1", status="processing", trainer=trainer)
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"id": 5}', b"<html>", b"\xff", b'{"id":"a","output":' * 9])
