@@ -35,6 +35,7 @@ class ModelRow(NamedTuple):
     model_name: str | None = None
     failure_reason: str | None = None
     display_name: str | None = None
+    started_at: datetime | None = None
 
 
 class DemoTables(Protocol):
@@ -71,7 +72,8 @@ CREATE TABLE user_models (
     is_test              boolean DEFAULT false,
     model_name           text,
     failure_reason       text,
-    display_name         text
+    display_name         text,
+    started_at           timestamptz
 );
 """
 INDEX = "CREATE INDEX user_models_user_id ON user_models (user_id);"

@@ -128,6 +128,7 @@ class _DemoUser:
             lora_weights_url=None,
             model_name=f"{first_name} selfie",
             display_name=self.user.display_name,
+            started_at=moment - timedelta(minutes=20, seconds=30),
         )
 
     def _training(

@@ -1,7 +1,7 @@
 """Shards: the models divided among several runs.
 
 A user's shard follows from a hash of the model's key, so users who share a model are in one shard; from a hash of the
-user id where there is no model id. `IN_SHARD` in `audit.postgres.snapshot_sql` is the same rule for PostgreSQL.
+user id where there is no model id. `in_shard` in `audit.postgres.snapshot_sql` is the same rule for PostgreSQL.
 """
 
 import re

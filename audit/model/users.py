@@ -6,6 +6,8 @@ import msgspec
 
 TRIMMED = " \t\n\r\f\v"
 """What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
+STUCK_AFTER = 6 * 3600.0
+"""Seconds after which a row in progress is asked about, unless told otherwise: the slowest trainers take hours."""
 SHARED_SHOWN = 5
 """How many of the other users of a shared model a record names."""
 
@@ -85,6 +87,10 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """Those of them who have no completed row that counts."""
     completed_with_weights: int = 0
     """Completed rows that count and have something in `lora_weights_url`."""
+    completed_with_version: int = 0
+    """The same with something in `replicate_version_id`."""
+    completed_qualified: int = 0
+    """Those of them with the model in front of the hash."""
     training_status: dict[str, int]
     """Rows per `training_status`, test rows included; null is "(null)". Largest first, then by name."""
 

@@ -132,14 +132,14 @@ def latest_first(order_by: OrderBy) -> str:
     return ", ".join((*order, "m.id DESC"))
 
 
-def dates_as_texts(table: str) -> str:
-    """The dates of `table` as texts such as "2026-01-31T12:00:00Z", under their own names."""
-    return ", ".join(f"{_iso(f'{table}.{name}')} AS {name}" for name in TIMES)
+def dates_as_texts(table: str) -> dict[str, str]:
+    """SQL for the dates of `table` as texts such as "2026-01-31T12:00:00Z", by their names."""
+    return {name.value: as_text(f"{table}.{name}") for name in TIMES}
 
 
 def as_iso(expression: str, kind: str) -> str:
     """A date of the type `kind` as text in UTC; null for dates that Python and ISO 8601 lack."""
-    return _iso(_utc(expression, kind))
+    return as_text(_utc(expression, kind))
 
 
 def key_of_model(column: str, trimmed: str = "$1::text") -> str:
@@ -245,7 +245,7 @@ def _possible(column: str) -> str:
     return f"CASE WHEN {column} >= '0001-01-01' AND {column} < '10000-01-01' THEN {column} END"
 
 
-def _iso(column: str) -> str:
+def as_text(column: str) -> str:
     """As ISO 8601 with a Z: microseconds where there are any; null for dates that Python and ISO 8601 lack."""
     return f"""CASE WHEN {column} >= '0001-01-01' AND {column} < '10000-01-01' THEN to_char({column},
         CASE WHEN {column} = date_trunc('second', {column}) THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from audit.errors import SettingsError
 from audit.model.codes import OrderBy
@@ -14,17 +15,15 @@ from audit.model.repair import SETTABLE
 from audit.model.run import Filters
 from audit.model.shard import Shard
 from audit.model.tables import Column, ColumnTypes
-from audit.model.users import TRIMMED, ModelRecord, Population
-from audit.postgres.columns import (
-    missing_columns,
-    read_columns,
-)
+from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Population
+from audit.postgres.columns import Columns, missing_columns, read_columns
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.place import read_place
 from audit.postgres.rights import column_types, read_rights
 from audit.postgres.snapshot_sql import SnapshotStatements, snapshot_statements
 from audit.postgres.url import Database
 
+_NEWER = msgspec.json.Decoder(ModelRecord)
 _AT_ONCE = 1000
 """Rows fetched at a time: enough that a distant server is asked a hundred times, not a hundred thousand."""
 
@@ -71,15 +70,18 @@ class Snapshot:
 
 
 @asynccontextmanager
-async def snapshot(
+async def snapshot(  # noqa: PLR0913 - what is read, and how long it may take
     database: Database,
     *,
     order_by: OrderBy,
     filters: Filters,
     statement_timeout: float,
+    stuck_after: float = STUCK_AFTER,
     connect_timeout: float = 10.0,
 ) -> AsyncIterator[Snapshot]:
     """Connect and count. Timeouts are seconds; a `connect_timeout` in the URL wins.
+
+    Rows in progress count as unfinished when they began more than `stuck_after` seconds ago.
 
     Raises DatabaseError for whatever the database does, here or in `records`, and SettingsError for a `--user` that is
     nobody or a file in the URL that cannot be read. What the block itself raises passes unchanged.
@@ -89,15 +91,23 @@ async def snapshot(
         version,
     ):
         with translate_errors(database):
-            taken = await _take(connection, database, version, order_by, filters)
+            users, models = await read_columns(connection, database)
+            sql = snapshot_statements(
+                users, models, order_by, include_tests=filters.include_tests, stuck_after=stuck_after
+            )
+            taken = await _take(connection, database, version, (users, models), sql, filters)
         yield taken
 
 
-async def _take(
-    connection: Connection, database: Database, version: str, order_by: OrderBy, filters: Filters
+async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
+    connection: Connection,
+    database: Database,
+    version: str,
+    columns: tuple[Columns, Columns],
+    sql: SnapshotStatements,
+    filters: Filters,
 ) -> Snapshot:
-    users, models = await read_columns(connection, database)
-    sql = snapshot_statements(users, models, order_by, include_tests=filters.include_tests)
+    users, models = columns
     words = [word.strip() for word in filters.users] or None
     if words:
         await _check_words(connection, sql.unmatched, words)
@@ -118,7 +128,7 @@ async def _check_words(connection: Connection, query: str, words: list[str]) -> 
     unmatched = [""] if "" in words else [row["word"] for row in await connection.fetch(query, TRIMMED, words)]
     if unmatched:
         raise SettingsError(
-            f"--user {unmatched[0]!r} matches no user with a completed model",
+            f"--user {unmatched[0]!r} matches no user with a training that counts",
             "It takes an e-mail address, a user id, or a part of the model id.",
         )
 
@@ -127,9 +137,12 @@ async def population(connection: Connection, sql: SnapshotStatements) -> Populat
     """The counts over everybody, by the statements fitted to the tables."""
     statuses = await connection.fetch(sql.training_status)
     row = await connection.fetchrow(sql.population, TRIMMED)
+    unfinished = await connection.fetchrow(sql.unfinished, TRIMMED)
     assert row  # noqa: S101 - an aggregate has a row
+    assert unfinished  # noqa: S101 - the same
     return Population(
         **row,
+        **unfinished,
         completed_models_hidden=row["completed_models"] - row["users_with_completed_model"],
         training_status={status["status"]: status["models"] for status in statuses},
     )
@@ -137,4 +150,5 @@ async def population(connection: Connection, sql: SnapshotStatements) -> Populat
 
 def as_record(row: asyncpg.Record) -> ModelRecord:
     """A row of `SnapshotStatements.records` as a `ModelRecord`; lists become tuples."""
-    return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ())})
+    newer = row["newer"] and _NEWER.decode(row["newer"])
+    return ModelRecord(**{**row, "shared_with": tuple(row["shared_with"] or ()), "newer": newer})

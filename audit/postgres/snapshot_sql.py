@@ -13,6 +13,7 @@ from audit.model.tables import NULL
 from audit.model.users import SHARED_SHOWN, TRIMMED
 from audit.postgres.columns import (
     Columns,
+    as_text,
     dates_as_texts,
     key_of_model,
     latest_first,
@@ -36,15 +37,78 @@ WITH counting AS (
 )
 """
 _MATCHES = """
-lower(c.email) = lower(word) OR c.user_id = {word_as_id} OR position(lower(word) IN lower(c.replicate_model_id)) > 0
+lower({row}.email) = lower(word) OR {row}.user_id = {word_as_id}
+    OR position(lower(word) IN lower({row}.replicate_model_id)) > 0
 """
 _WANTED = "($2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE {matches}))"
-"""Whether a row of `chosen` is one that `--user` names, or everybody is."""
+"""Whether a user is one that `--user` names, or everybody is."""
 # sha256 is the same in every version from 11 on, on every platform and under FIPS, unlike hashtext and md5; and text is
 # hashed as UTF-8, whatever the database's encoding is. `shard.number_of` says the same.
-_HASH = "sha256(convert_to(coalesce(nullif(c.model, ''), c.user_id), 'UTF8'))"
-IN_SHARD = f"('x' || encode(substr({_HASH}, 1, {HASHED}), 'hex'))::bit({HASHED * 8})::bigint % $5::bigint = $4::bigint"
-"""Whether a row of `chosen` is in the shard."""
+_HASH = "sha256(convert_to(coalesce({keys}), 'UTF8'))"
+_IN_SHARD = f"('x' || encode(substr({_HASH}, 1, {HASHED}), 'hex'))::bit({HASHED * 8})::bigint % $5::bigint = $4::bigint"
+
+
+def in_shard(*keys: str) -> str:
+    """Whether a user is in the shard: by the first of the SQL texts `keys` that is not blank."""
+    return _IN_SHARD.format(keys=", ".join(f"nullif({key}, '')" for key in keys))
+
+
+# The newest row of each user that has not come to a version as far as it says, where it is newer than the one that
+# counts. Which of two rows is newer is a matter of when they began; a row that is used for one training after the other
+# is as new as its latest date. A row without any date may be newer, and is taken to be.
+_UNFINISHED = """
+, open_rows AS (
+    SELECT DISTINCT ON (m.person) m.*, u.user_id, u.email, {display_name_of_row} AS user_name,
+        {model_key_of_row} AS model
+    FROM {models} AS m JOIN {users} AS u ON u.person = m.person LEFT JOIN chosen AS c ON c.person = m.person
+    WHERE m.completed IS NOT TRUE AND NOT m.test
+        AND (m.in_progress OR m.failed OR coalesce(btrim(m.replicate_version_id, {trimmed}), '') = '')
+        AND (c.person IS NULL OR (m.started < c.started) IS NOT TRUE OR m.began > c.began)
+    ORDER BY m.person, m.began DESC NULLS LAST, m.id DESC
+), unfinished AS (
+    SELECT o.* FROM open_rows AS o WHERE (o.in_progress AND {fresh}) IS NOT TRUE
+)
+"""
+_SHARING = """
+, owners AS (
+    SELECT c.model, c.user_id FROM chosen AS c WHERE c.model <> ''
+    UNION SELECT o.model, o.user_id FROM open_rows AS o WHERE o.model <> ''
+), shared_open AS (
+    SELECT w.model, count(*) AS users,
+        (array_agg(w.user_id ORDER BY w.user_id COLLATE "C"))[1:{shown} + 1] AS first
+    FROM owners AS w WHERE w.model IN (SELECT o.model FROM unfinished AS o) GROUP BY w.model HAVING count(*) > 1
+)
+"""
+_ROW = (
+    "training_status",
+    "is_test",
+    "replicate_model_id",
+    "replicate_version_id",
+    "training_id",
+    "trigger_word",
+    "lora_scale",
+    "lora_weights_url",
+    "model_name",
+    "failure_reason",
+)
+"""Fields of `ModelRecord` that are columns of the row, texts and truth values."""
+
+
+def _row(row: str) -> dict[str, str]:
+    """SQL for what `ModelRecord` has of one row, by field."""
+    plain = {name: f"{row}.{'status' if name == 'training_status' else name}" for name in _ROW}
+    return {
+        "user_id": f"{row}.user_id",
+        "email": f"{row}.email",
+        "display_name": f"{row}.user_name",
+        "model_row_id": f"{row}.id::text",
+        "row_user_id": f"nullif({row}.owner, {row}.user_id)",
+        **plain,
+        **dates_as_texts(row),
+        "began_at": as_text(f"{row}.began") if row == "o" else "NULL::text",
+    }
+
+
 # A row without any date may be later than the one that counts, and is taken to be. Most rows have completed: that they
 # have is compared first, as it costs a fifth of looking for the other words.
 _RECORDS = """
@@ -61,33 +125,52 @@ _RECORDS = """
     SELECT c.model, count(*) AS users, (array_agg(c.user_id ORDER BY c.user_id COLLATE "C"))[1:{shown} + 1] AS first
     FROM chosen AS c WHERE c.model <> '' GROUP BY c.model HAVING count(*) > 1
 )
-SELECT c.user_id, c.email, c.user_name AS display_name, c.id::text AS model_row_id,
-    nullif(c.owner, c.user_id) AS row_user_id, c.status AS training_status, c.is_test,
-    c.replicate_model_id, c.replicate_version_id, c.training_id, c.trigger_word, c.lora_scale, c.lora_weights_url,
-    c.model_name, c.failure_reason, {dates},
-    c.completed_rows - 1 AS older_completed, c.undated_rows,
-    coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
-    l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
-    (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count
-FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
-WHERE {wanted} AND {in_shard}
-ORDER BY c.email COLLATE "C" NULLS LAST, c.user_id COLLATE "C"
+SELECT r.* FROM (
+    SELECT {row_that_counts}, false AS unfinished,
+        c.completed_rows - 1 AS older_completed, c.undated_rows,
+        coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
+        l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
+        (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count,
+        CASE WHEN o.person IS NOT NULL THEN json_build_object({newer},
+            'unfinished', true, 'shared_with', coalesce((array_remove(so.first, o.user_id))[1:{shown}], '{{}}'),
+            'shared_with_count', coalesce(so.users - 1, 0))::text END AS newer
+    FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
+    LEFT JOIN unfinished AS o ON o.person = c.person LEFT JOIN shared_open AS so ON so.model = o.model
+    WHERE {wanted} AND {in_shard}
+    UNION ALL
+    SELECT {unfinished_row}, true AS unfinished, 0, 0, false, false, NULL, NULL,
+        (array_remove(so.first, o.user_id))[1:{shown}], coalesce(so.users - 1, 0), NULL
+    FROM unfinished AS o LEFT JOIN shared_open AS so ON so.model = o.model
+    WHERE {alone} AND {unfinished_wanted} AND {unfinished_in_shard}
+) AS r
+ORDER BY r.email COLLATE "C" NULLS LAST, r.user_id COLLATE "C"
 LIMIT {limit}
+"""
+_ALONE = "NOT EXISTS (SELECT FROM chosen AS c WHERE c.person = o.person)"
+_UNFINISHED_COUNTS = """
+SELECT count(*) AS users_with_unfinished_training, count(*) FILTER (WHERE {alone}) AS users_with_unfinished_only
+FROM unfinished AS o
 """
 _OLDEST = """
 SELECT min(oldest.completed_at COLLATE "C") FROM (
-    SELECT {dates} FROM chosen AS c
+    SELECT {completed_at} AS completed_at FROM chosen AS c LEFT JOIN unfinished AS o ON o.person = c.person
     WHERE {wanted}
 ) AS oldest
 """
 _UNMATCHED = """
 SELECT word FROM unnest($2::text[]) WITH ORDINALITY AS given (word, place)
-WHERE NOT EXISTS (SELECT FROM chosen AS c WHERE {matches}) ORDER BY place
+WHERE NOT EXISTS (SELECT FROM chosen AS c WHERE {matches})
+    AND NOT EXISTS (SELECT FROM unfinished AS o WHERE {unfinished_matches}) ORDER BY place
 """
+_QUALIFIED = "^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*:"
+"""A version with its model in front, as `audit.model.ids` knows it."""
 _POPULATION = """
 WITH per_person AS (
     SELECT m.person, count(*) AS completed, count(*) FILTER (WHERE m.test) AS tests,
-        count(*) FILTER (WHERE NOT m.test AND coalesce(btrim(m.replicate_model_id, $1::text), '') = '') AS without_id
+        count(*) FILTER (WHERE NOT m.test AND coalesce(btrim(m.replicate_model_id, $1::text), '') = '') AS without_id,
+        count(*) FILTER (WHERE NOT m.test AND btrim(m.lora_weights_url, $1::text) <> '') AS with_weights,
+        count(*) FILTER (WHERE NOT m.test AND btrim(m.replicate_version_id, $1::text) <> '') AS with_version,
+        count(*) FILTER (WHERE NOT m.test AND btrim(m.replicate_version_id, $1::text) ~ {qualified}) AS qualified
     FROM {models} AS m WHERE m.completed GROUP BY m.person
 )
 SELECT (SELECT count(*) FROM {users_table}) AS users,
@@ -95,6 +178,9 @@ SELECT (SELECT count(*) FROM {users_table}) AS users,
     coalesce(sum(p.completed - p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_models,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests + 1) AS users_with_several_completed_models,
     coalesce(sum(p.without_id) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_without_model_id,
+    coalesce(sum(p.with_weights) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_with_weights,
+    coalesce(sum(p.with_version) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_with_version,
+    coalesce(sum(p.qualified) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_qualified,
     coalesce(sum(p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS test_models_left_out,
     coalesce(sum(p.completed) FILTER (WHERE u.person IS NULL), 0)::bigint AS models_without_user
 FROM per_person AS p LEFT JOIN {users} AS u ON u.person = p.person
@@ -113,10 +199,12 @@ class SnapshotStatements:
     """No parameter."""
     population: str
     """$1."""
+    unfinished: str
+    """$1: how many users have an unfinished row, and how many nothing else."""
     unmatched: str
     """$1 and $2: those of the `--user` texts that match nobody."""
     oldest: str
-    """$1 and $2: the earliest `completed_at` among all records, whichever shards they are in."""
+    """$1 and $2: the earliest `completed_at` of completed rows among all records, whichever shards they are in."""
     records: str
     """$1 to $3: rows whose columns are the fields of `ModelRecord`."""
     records_of_shard: str
@@ -129,35 +217,67 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
     order_by: OrderBy,
     *,
     include_tests: bool,
+    stuck_after: float = 0,
     persons: str | None = None,
     whole: bool = False,
 ) -> SnapshotStatements:
     """The SQL for tables of these columns, all required ones among them.
 
+    Of rows in progress only those count as unfinished that began more than `stuck_after` seconds ago, all with 0.
+
     With `persons` ("$4", or SQL for an array) nobody else is in the database as far as these statements are concerned.
     With `whole`, `records` has no parameter and is about everybody, to be a part of another statement.
     """
+    trimmed = literal(TRIMMED) if whole else "$1::text"
+    word_as_id = "lower(word)" if users["id"] == "uuid" else "word"
+    matches, others = (_MATCHES.format(row=row, word_as_id=word_as_id) for row in "co")
+    row_that_counts, unfinished_row = _row("c"), _row("o")
+    in_users = "display_name" in users
     words = {
         "users_table": users.table.sql,
         "users": users_as_read(users, models, persons),
         "models": models_as_read(users, models, include_tests=include_tests, persons=persons),
         "order": latest_first(order_by),
         "order_by": order_by,
-        "display_name": "u.display_name" if "display_name" in users else "c.display_name",
-        "dates": dates_as_texts("c"),
-        "matches": (matches := _MATCHES.format(word_as_id="lower(word)" if users["id"] == "uuid" else "word")),
-        "wanted": "true" if whole else _WANTED.format(matches=matches),
+        "display_name": "u.display_name" if in_users else "c.display_name",
+        "display_name_of_row": "u.display_name" if in_users else "m.display_name",
+        "completed_at": row_that_counts["completed_at"],
+        "matches": matches,
+        "unfinished_matches": others,
+        "wanted": "true" if whole else _WANTED.format(matches=f"{matches} OR ({others})"),
+        "unfinished_wanted": "true" if whole else _WANTED.format(matches=others),
         "limit": "NULL" if whole else "$3::bigint",
         "shown": SHARED_SHOWN,
         "null": literal(NULL),
-        "model_key": key_of_model("c.replicate_model_id", literal(TRIMMED) if whole else "$1::text"),
+        "trimmed": trimmed,
+        "qualified": literal(_QUALIFIED),
+        "model_key": key_of_model("c.replicate_model_id", trimmed),
+        "model_key_of_row": key_of_model("m.replicate_model_id", trimmed),
+        "fresh": f"o.began > (now() AT TIME ZONE 'UTC') - interval '{stuck_after:f} seconds'"
+        if stuck_after
+        else "false",
+        "row_that_counts": _listed(row_that_counts),
+        "unfinished_row": _listed(unfinished_row),
+        "newer": ", ".join(f"{literal(name)}, {sql}" for name, sql in unfinished_row.items()),
+        "alone": _ALONE,
     }
-    counting = _COUNTING.format_map(words)
+    everybody = {"in_shard": "true", "unfinished_in_shard": "true"}
+    one_shard = {
+        "in_shard": in_shard("o.model", "c.model", "c.user_id"),
+        "unfinished_in_shard": in_shard("o.model", "o.user_id"),
+    }
+    rows = (_COUNTING + _UNFINISHED).format_map(words)
+    records = rows + _SHARING.format_map(words)
     return SnapshotStatements(
         training_status=_TRAINING_STATUS.format_map(words),
         population=_POPULATION.format_map(words),
-        unmatched=counting + _UNMATCHED.format_map(words),
-        oldest=counting + _OLDEST.format_map(words),
-        records=counting + _RECORDS.format_map({**words, "in_shard": "true"}),
-        records_of_shard=counting + _RECORDS.format_map({**words, "in_shard": IN_SHARD}),
+        unfinished=rows + _UNFINISHED_COUNTS.format_map(words),
+        unmatched=rows + _UNMATCHED.format_map(words),
+        oldest=rows + _OLDEST.format_map(words),
+        records=records + _RECORDS.format_map(words | everybody),
+        records_of_shard=records + _RECORDS.format_map(words | one_shard),
     )
+
+
+def _listed(row: dict[str, str]) -> str:
+    return ", ".join(f"{sql} AS {name}" for name, sql in row.items())

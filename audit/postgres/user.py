@@ -63,7 +63,7 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
         "person": person_of_model(users, models),
         "table": models.table.sql,
         "model_key": key_of_model(f"{models.sql('replicate_model_id')}::text"),
-        "dates": dates_as_texts("m"),
+        "dates": ", ".join(f"{sql} AS {name}" for name, sql in dates_as_texts("m").items()),
         "models": models_as_read(users, models, include_tests=False, persons="$1"),
         "order": latest_first(order_by),
     }

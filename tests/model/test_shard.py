@@ -16,7 +16,7 @@ from audit.errors import SettingsError
 from audit.model.shard import Shard, parse, shard_number
 from audit.model.users import TRIMMED
 from audit.postgres.columns import key_of_model
-from audit.postgres.snapshot_sql import IN_SHARD
+from audit.postgres.snapshot_sql import in_shard
 from tests.support.command_lines import begun
 from tests.support.database_rows import execute
 from tests.support.samples import record
@@ -88,7 +88,9 @@ async def numbers(dsn: str, people: Sequence[tuple[str | None, str]], of: int) -
             SELECT place, user_id, {key_of_model("model")} AS model
             FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS each (model, user_id, place)
         )
-        SELECT (SELECT k + 1 FROM generate_series(0, $5::bigint - 1) AS k WHERE {IN_SHARD}) AS number
+        SELECT (
+            SELECT k + 1 FROM generate_series(0, $5::bigint - 1) AS k WHERE {in_shard("c.model", "c.user_id")}
+        ) AS number
         FROM given AS c ORDER BY c.place
     """.replace("$4::bigint", "k").replace("$5", "$4")
     models, users = zip(*people, strict=True)

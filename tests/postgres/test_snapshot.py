@@ -323,7 +323,7 @@ async def test_user_who_is_nobody_is_named(tables: str, word: str) -> None:
     await insert(tables, "user_models", [model(replicate_model_id="acme/a-n-n-a"), hidden])
     with pytest.raises(SettingsError) as caught:
         await read(tables, filters=Filters(users=("u1", word)))
-    assert str(caught.value) == f"--user {word!r} matches no user with a completed model"
+    assert str(caught.value) == f"--user {word!r} matches no user with a training that counts"
 
 
 async def test_uuid_of_a_user_is_found_in_any_case(database: str) -> None:

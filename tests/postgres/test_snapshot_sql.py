@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ from tests.support.database_rows import execute, insert, read
 
 # Few values, so that rows meet: equal dates, no date at all, blanks, and models that several users name.
 DATES = st.sampled_from([None, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.500000Z", "2026-06-01T12:00:00Z"])
+NOW = datetime.now(UTC).replace(microsecond=0)
+AGES = st.sampled_from([None, *(((NOW - timedelta(hours=hours)).isoformat()[:19] + "Z") for hours in (1, 4, 10, -2))])
+"""Of rows in progress; those of six hours and more are old."""
 MODEL_IDS = [None, "", " \t\n\r\f\v", "\u00a0", "acme/\u0131", "acme/i", " ACME/I\n", "acme/\u0130", "\u00a0acme/i"]
 STATES = [
     *(["completed"] * 4),
@@ -48,6 +51,9 @@ class Model:
     updated_at: str | None
     completed_at: str | None
     failure_reason: str | None
+    replicate_version_id: str | None = None
+    started_at: str | None = None
+    lora_weights_url: str | None = None
     id: int = 0
 
 
@@ -59,9 +65,12 @@ models = st.builds(
     replicate_model_id=st.sampled_from(MODEL_IDS),
     is_test=st.sampled_from([None, False, False, True]),
     created_at=DATES,
-    updated_at=DATES,
+    updated_at=DATES | AGES,
     completed_at=DATES,
     failure_reason=st.sampled_from([None, "no face", "out of memory"]),
+    replicate_version_id=st.sampled_from([None, " ", "ab", "acme/x:ab", "acme:ab"]),
+    started_at=st.sampled_from([None, None]) | DATES | AGES,
+    lora_weights_url=st.sampled_from([None, " \n", "https://example.com/a.tar"]),
 )
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -79,6 +88,16 @@ def lower_case(model_id: str | None) -> str:
     """Letters of ASCII alone, by their codes."""
     trimmed = (model_id or "").strip(TRIMMED)
     return "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in trimmed)
+
+
+def started(row: Model) -> datetime | None:
+    return moment(row.started_at or row.created_at or row.completed_at or row.updated_at)
+
+
+def began(row: Model) -> datetime | None:
+    """Without its own date a row is as new as the latest of the others."""
+    dates = [date for date in map(moment, (row.created_at, row.updated_at, row.completed_at)) if date]
+    return moment(row.started_at) or max(dates, default=None)
 
 
 @dataclass(frozen=True)
@@ -104,9 +123,6 @@ class Obvious:
     def later(self, chosen: Model, *states: str) -> list[Model]:
         """Rows in these states that started no earlier, newest first, undated ones last."""
 
-        def started(row: Model) -> datetime | None:
-            return moment(row.created_at or row.completed_at or row.updated_at)
-
         found = []
         for row in self.rows:
             if (
@@ -120,12 +136,82 @@ class Obvious:
         found.sort(key=lambda r: (started(r) or NEVER, r.id), reverse=True)
         return found
 
+    def open(self, user_id: str, chosen: Model | None) -> Model | None:
+        """The newest row that has come to nothing yet and is newer than the one that counts, whatever its age."""
+        found = []
+        for row in self.rows:
+            word = (row.training_status or "").strip(TRIMMED).lower()
+            nothing = word in IN_PROGRESS or word in FAILED or blank(row.replicate_version_id)
+            if row.user_id != user_id or row.training_status == "completed" or not self.counts(row) or not nothing:
+                continue
+            if chosen:
+                mine, its = started(row), started(chosen)
+                last, its_last = began(row), began(chosen)
+                older = mine is not None and its is not None and mine < its
+                if older and not (last and its_last and last > its_last):
+                    continue
+            found.append(row)
+        return max(found, key=lambda r: (began(r) or NEVER, r.id), default=None)
+
+    def is_fresh(self, row: Model) -> bool:
+        at = began(row)
+        in_progress = (row.training_status or "").strip(TRIMMED).lower() in IN_PROGRESS
+        return in_progress and at is not None and at > NOW - timedelta(hours=6)
+
+    def unfinished(self, user_id: str, chosen: Model | None) -> Model | None:
+        row = self.open(user_id, chosen)
+        return None if row is None or self.is_fresh(row) else row
+
     def records(self) -> list[ModelRecord]:
         chosen = {user.id: self.completed(user.id)[0] for user in self.users if self.completed(user.id)}
+        opened = {user.id: self.open(user.id, chosen.get(user.id)) for user in self.users}
         users = sorted(self.users, key=lambda user: (user.email is None, user.email or "", user.id))
-        return [self.record(user, chosen) for user in users if user.id in chosen]
+        found = []
+        for user in users:
+            row = self.unfinished(user.id, chosen.get(user.id))
+            newer = self.newer(user, row, chosen, opened) if row else None
+            if user.id in chosen:
+                found.append(self.record(user, chosen, newer))
+            elif newer:
+                found.append(newer)
+        return found
 
-    def record(self, user: User, everybodys: dict[str, Model]) -> ModelRecord:
+    def newer(self, user: User, row: Model, chosen: dict[str, Model], opened: dict[str, Model | None]) -> ModelRecord:
+        key = lower_case(row.replicate_model_id)
+        others = {
+            other
+            for rows in (chosen, opened)
+            for other, its in rows.items()
+            if its and other != user.id and key and lower_case(its.replicate_model_id) == key
+        }
+        at = began(row)
+        return ModelRecord(
+            **self.of_row(user, row),
+            began_at=at.isoformat().replace("+00:00", "Z") if at else None,
+            unfinished=True,
+            shared_with=tuple(sorted(others)[:SHARED_SHOWN]),
+            shared_with_count=len(others),
+        )
+
+    def of_row(self, user: User, row: Model) -> dict[str, Any]:
+        return {
+            "user_id": user.id,
+            "email": user.email,
+            "display_name": None,
+            "model_row_id": str(row.id),
+            "training_status": row.training_status,
+            "is_test": bool(row.is_test),
+            "replicate_model_id": row.replicate_model_id,
+            "replicate_version_id": row.replicate_version_id,
+            "lora_weights_url": row.lora_weights_url,
+            "failure_reason": row.failure_reason,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "completed_at": row.completed_at,
+            "started_at": row.started_at,
+        }
+
+    def record(self, user: User, everybodys: dict[str, Model], newer: ModelRecord | None) -> ModelRecord:
         row = everybodys[user.id]
         completed = self.completed(user.id)
         failed = self.later(row, *FAILED)
@@ -135,17 +221,8 @@ class Obvious:
             if other != user.id and same and not blank(row.replicate_model_id):
                 others.append(other)
         return ModelRecord(
-            user_id=user.id,
-            email=user.email,
-            display_name=None,
-            model_row_id=str(row.id),
-            training_status="completed",
-            is_test=bool(row.is_test),
-            replicate_model_id=row.replicate_model_id,
-            replicate_version_id=None,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            completed_at=row.completed_at,
+            **self.of_row(user, row),
+            newer=newer,
             older_completed=len(completed) - 1,
             undated_rows=sum(getattr(r, self.order_by) is None for r in completed),
             retraining_in_progress=bool(self.later(row, *IN_PROGRESS)),
@@ -160,6 +237,13 @@ class Obvious:
         per_user = [self.completed(user.id) for user in self.users]
         all_completed = [row for row in self.rows if row.training_status == "completed"]
         statuses = Counter(row.training_status or "(null)" for row in self.rows)
+        counted = [row for rows in per_user for row in rows]
+        versions = [row.replicate_version_id for row in counted if not blank(row.replicate_version_id)]
+        unfinished = [
+            rows
+            for user, rows in zip(self.users, per_user, strict=True)
+            if self.unfinished(user.id, next(iter(rows), None))
+        ]
         return Population(
             users=len(self.users),
             users_with_completed_model=sum(bool(rows) for rows in per_user),
@@ -169,6 +253,11 @@ class Obvious:
             completed_without_model_id=sum(blank(row.replicate_model_id) for rows in per_user for row in rows),
             test_models_left_out=sum(row.user_id in ids and not self.counts(row) for row in all_completed),
             models_without_user=sum(row.user_id not in ids for row in all_completed),
+            users_with_unfinished_training=len(unfinished),
+            users_with_unfinished_only=sum(not rows for rows in unfinished),
+            completed_with_weights=sum(not blank(row.lora_weights_url) for row in counted),
+            completed_with_version=len(versions),
+            completed_qualified=sum(version == "acme/x:ab" for version in versions),
             training_status=dict(sorted(statuses.items(), key=lambda item: (-item[1], item[0]))),
         )
 
