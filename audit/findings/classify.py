@@ -71,6 +71,11 @@ def wrong_account(account: Account | None, summary: Summary) -> bool:
     )
 
 
+def wrong_base_url(account: Account | None, summary: Summary) -> bool:
+    """Whether not one answer was Replicate's own: the base URL leads elsewhere, or something in between answers."""
+    return account is None and Reason.BAD_RESPONSE in summary.reasons and summary.reasons.keys() <= _WITHOUT_REPLICATE
+
+
 _ON_REPLICATE = (
     Reason.LATEST_VERSION,
     Reason.OUTDATED_VERSION,
@@ -79,6 +84,19 @@ _ON_REPLICATE = (
     Reason.NO_VERSIONS,
 )
 """Reasons that Replicate's answer about an existing model has given."""
+
+_WITHOUT_REPLICATE = frozenset(
+    {
+        Reason.BAD_RESPONSE,
+        Reason.TIMEOUT,
+        Reason.NETWORK_ERROR,
+        Reason.STOPPED,
+        Reason.NO_VERSION_RECORDED,
+        Reason.MISSING_MODEL_ID,
+        Reason.INVALID_MODEL_ID,
+    }
+)
+"""Reasons that need no answer of Replicate."""
 
 
 def _unaskable(model_id: str | None, notes: tuple[Note, ...]) -> Finding:

@@ -262,8 +262,8 @@ HINTS: Mapping[Reason | Note, Hint] = {
     ),
     Reason.BAD_RESPONSE: Hint(
         "Unusable answer",
-        "What came back was not an answer of the Replicate API: not JSON, the wrong shape, too large, a redirect, or "
-        "pages that lead away or in circles.",
+        "What came back was not an answer of the Replicate API: not JSON, the wrong shape, too large, a redirect, a "
+        "403 or 404 in other words than Replicate's, or pages that lead away or in circles.",
         (
             "Cause: {detail}",
             "Check --base-url and any proxy in between: an error page of a proxy looks like this.",

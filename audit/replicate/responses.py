@@ -136,12 +136,20 @@ def parse_trainings(body: bytes) -> TrainingsPage | Failed:
     return TrainingsPage(tuple(trainings), len(page.results) - len(trainings), page.next or None)
 
 
+def is_foreign(status: int, body: bytes) -> bool:
+    """Whether a 403 or 404 is a proxy's or a gateway's page: Replicate's own is a JSON object with `detail`."""
+    return status in {403, 404} and _text(_object(body).get("detail")) is None
+
+
 def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     """What an HTTP status other than 200 means, with the server's own words as far as they are text."""
     if 300 <= status < 400:
         target = _short(headers.get("Location", "nowhere"))
         return Failed(Reason.BAD_RESPONSE, f"HTTP {status}: a redirect to {target}, which is not followed")
-    return Failed(_reason(status), f"HTTP {status}: {_error_text(body)}".rstrip(": "))
+    words = _error_text(body)
+    if is_foreign(status, body):
+        return Failed(Reason.BAD_RESPONSE, f"HTTP {status}, which is not Replicate's own: {words}".rstrip(": "))
+    return Failed(_reason(status), f"HTTP {status}: {words}".rstrip(": "))
 
 
 def retry_after(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:

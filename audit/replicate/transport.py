@@ -151,7 +151,7 @@ class Transport:
         return self._rate_limit.paused(self._timing.monotonic())
 
     async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
-        """A 200 or a 404, or why there is none, after as many attempts as the policy allows, or after one.
+        """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
 
         A body of more than `largest` bytes is not read to its end.
         """
@@ -159,10 +159,12 @@ class Transport:
         while True:
             await self._turn()
             answer = await self._measured(url, attempt, largest)
-            if isinstance(answer, Response) and answer.status in {200, 404}:
+            foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
+            if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
                 return answer
             failed = answer if isinstance(answer, Failed) else self.failure(answer)
-            wait = self._wait_before_retry(attempt, failed.reason, answer)
+            # A gateway's page passes as a 502 does, whatever its status.
+            wait = self._wait_before_retry(attempt, Reason.SERVER_ERROR if foreign else failed.reason, answer)
             if wait is None or once:
                 return _after(failed, attempt)
             attempt += 1

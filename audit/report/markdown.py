@@ -83,6 +83,8 @@ def _warnings(view: RunView) -> Iterator[str]:
     if run.account and wrong_account(run.account, summary):
         name = code_in_text(run.account.username)
         yield f"> [!CAUTION]\n> **Probably the wrong token.** No model was found, and the token belongs to {name}.\n\n"
+    for doubt in words.suspicions(view, code_in_text):
+        yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text}\n\n"
     if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
         yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"

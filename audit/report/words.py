@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from audit.findings.acceptance import Accepted
+from audit.findings.classify import wrong_base_url
 from audit.findings.comparison import ComparedRun
 from audit.hints import filled as hints
 from audit.hints.table import HINTS
@@ -186,6 +187,24 @@ def trainings_facts(view: RunView) -> Iterator[tuple[str, str]]:
 
 
 _NAMED = 5
+
+
+class Suspicion(NamedTuple):
+    """Something about the whole run that makes its findings doubtful."""
+
+    title: str
+    text: str
+    """Sentences."""
+
+
+def suspicions(view: RunView, data: Dressing = bare) -> Iterator[Suspicion]:
+    """What was wrong with the way to Replicate, as far as the findings show it."""
+    if wrong_base_url(view.run.account, view.summary):
+        yield Suspicion(
+            "Probably the wrong base URL",
+            f"Not one answer was Replicate's own. Either {data(view.run.base_url, SHORT)} is not its API, or a proxy "
+            "or gateway in between answers in its place. Check --base-url and REPLICATE_BASE_URL, then run again.",
+        )
 
 
 class Stale(NamedTuple):

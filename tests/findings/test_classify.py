@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.findings.classify import RunContext, classify, wrong_account
+from audit.findings.classify import RunContext, classify, wrong_account, wrong_base_url
 from audit.findings.exit_codes import exit_code
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
@@ -327,6 +327,29 @@ def test_a_token_of_another_account_is_suspected_where_no_model_is_found(
     notes = {} if foreign is None else {Note.OWNER_DIFFERS_FROM_ACCOUNT: foreign}
     summary = Summary(dict.fromkeys(Status, 0), reasons, notes)
     assert wrong_account(account, summary) is wrong
+
+
+@pytest.mark.parametrize(
+    ("account", "reasons", "wrong"),
+    [
+        pytest.param(None, {Reason.BAD_RESPONSE: 1}, True, id="the only answer"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 50, Reason.STOPPED: 9, Reason.TIMEOUT: 1}, True, id="and none"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 5, Reason.MISSING_MODEL_ID: 2}, True, id="some were not asked for"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 5, Reason.NO_VERSION_RECORDED: 2}, True, id="nothing recorded"),
+        pytest.param(OTHER, {Reason.BAD_RESPONSE: 5}, False, id="the account was Replicate's answer"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 50, Reason.LATEST_VERSION: 1}, False, id="one was found"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 50, Reason.MODEL_NOT_FOUND: 1}, False, id="one is gone"),
+        pytest.param(None, {Reason.BAD_RESPONSE: 50, Reason.SERVER_ERROR: 1}, False, id="a failure of its own"),
+        pytest.param(None, {Reason.TIMEOUT: 5, Reason.STOPPED: 5}, False, id="nobody answered"),
+        pytest.param(None, {}, False, id="nobody was audited"),
+    ],
+)
+def test_the_base_url_is_suspected_where_no_answer_is_replicates_own(
+    account: Account | None,
+    reasons: dict[Reason, int],
+    wrong: bool,  # noqa: FBT001 - a table
+) -> None:
+    assert wrong_base_url(account, Summary(dict.fromkeys(Status, 0), reasons, {})) is wrong
 
 
 @given(

@@ -5,17 +5,27 @@ import gc
 import inspect
 import resource
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
 from aioresponses import aioresponses
 
 from audit.demo.fake_replicate.answers import PageSizes
-from audit.demo.fake_replicate.faults import Fault, ForeignNext, Hang, Refused, Reset, Shuffled, Throttled, UpperCase
+from audit.demo.fake_replicate.faults import (
+    Endpoint,
+    Fault,
+    ForeignNext,
+    Hang,
+    Refused,
+    Reset,
+    Shuffled,
+    Throttled,
+    UpperCase,
+)
 from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.model.codes import Reason
@@ -162,6 +172,9 @@ async def test_versions_listed_in_a_misleading_way_are_understood(variant: Fault
         (Reset(), Reason.NETWORK_ERROR, "connection"),
         (ResetMidway(), Reason.NETWORK_ERROR, "connection"),
         (Truncated(), Reason.NETWORK_ERROR, "in the middle of the answer"),
+        (Refused(status=404, body="html"), Reason.BAD_RESPONSE, "HTTP 404, which is not Replicate's own: api.rep"),
+        (Refused(status=404, body="empty"), Reason.BAD_RESPONSE, "HTTP 404, which is not Replicate's own"),
+        (Refused(status=403, body="html"), Reason.BAD_RESPONSE, "HTTP 403, which is not Replicate's own"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -227,16 +240,50 @@ async def test_a_failure_that_passes_is_nowhere_to_be_seen() -> None:
     assert await answer(*faults) == Found(VERSIONS)
 
 
+GATEWAY = (Refused(status=404, body="html", times=1, on=()), Refused(status=403, body="html", times=1, on=()))
+
+
+async def test_a_gateways_page_that_passes_is_nowhere_to_be_seen() -> None:
+    assert await answer(*GATEWAY) == Found(VERSIONS)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", ["html", "empty"])
+@pytest.mark.parametrize(
+    ("endpoint", "ask"),
+    [
+        ("account", lambda replicate: replicate.account()),
+        ("versions", lambda replicate: replicate.ask("acme/m")),
+        ("model", lambda replicate: replicate.ask("acme/official")),
+        ("trainings", lambda replicate: replicate.trainings()),
+        ("training", lambda replicate: replicate.training("abc")),
+    ],
+)
+async def test_a_gateways_page_is_no_answer_of_replicate_whatever_was_asked(
+    endpoint: Endpoint, ask: Callable[[Replicate], Awaitable[object]], body: Literal["html", "empty"], status: int
+) -> None:
+    page = Refused(status=status, body=body, on=(endpoint,))
+    official = model("official", lists_versions=False)
+    async with asking(model("m"), official, behaviour=Behaviour(faults=(page,))) as (replicate, fake):
+        reply = await ask(replicate)
+        assert isinstance(reply, Failed)
+        assert reply.reason is Reason.BAD_RESPONSE
+        assert "(after 3 attempts)" in reply.detail
+        assert fake.request_log.statuses[status] == 3 + (status == 404 and endpoint == "model")
+
+
 async def test_the_question_for_the_model_fails_like_any_other() -> None:
     reply = await failure(Refused(status=500, on=("model",)), Refused(status=404))
     assert reply.reason is Reason.SERVER_ERROR
 
 
 async def test_a_page_that_is_gone_is_no_verdict_on_the_model() -> None:
-    first = {"results": [{"id": VERSIONS[0].id}], "next": "http://127.0.0.1:1/v1/models/acme/m/versions?cursor=x"}
+    url = "http://127.0.0.1:1/v1/models/acme/m/versions"
+    first = {"results": [{"id": VERSIONS[0].id}], "next": f"{url}?cursor=x"}
     with aioresponses() as replies:
-        replies.get("http://127.0.0.1:1/v1/models/acme/m/versions", payload=first, response_class=Response)
-        replies.get("http://127.0.0.1:1/v1/models/acme/m/versions?cursor=x", status=404, response_class=Response)
+        replies.get(url, payload=first, response_class=Response)
+        gone = {"detail": "Invalid cursor"}
+        replies.get(f"{url}?cursor=x", status=404, payload=gone, response_class=Response)
         async with connect(target("http://127.0.0.1:1/v1"), ManualClock().timing) as replicate:
             reply = await replicate.ask("acme/m")
     assert reply == Failed(Reason.BAD_RESPONSE, "page 2 of the versions answered 404")

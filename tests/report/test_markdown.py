@@ -176,6 +176,13 @@ def test_a_token_of_another_account_is_the_first_thing_said() -> None:
     assert "Probably the wrong token. No model was found, and the token belongs to mallory." in all_text(said)
 
 
+def test_where_no_answer_was_replicates_own_the_base_url_is_suspected() -> None:
+    run = SampleRun([failed(1, Reason.BAD_RESPONSE)], narrowed(account=None, base_url="https://gw.example/v1"))
+    (said,) = html(raw(run)).iter("blockquote")
+    assert "Probably the wrong base URL. Not one answer was Replicate's own." in all_text(said)
+    assert "Either https://gw.example/v1 is not its API" in all_text(said)
+
+
 def test_a_narrowed_run_says_so_at_the_top() -> None:
     run = SampleRun([up_to_date(1)], narrowed(filters=Filters(limit=3)))
     (said,) = html(raw(run)).iter("blockquote")

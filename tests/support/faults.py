@@ -269,6 +269,8 @@ def reason_of(fault: Fault) -> FailureReason | None:
     match fault:
         case Throttled():
             return Reason.RATE_LIMITED
+        case Refused(status=403 | 404, body="html" | "empty"):
+            return Reason.BAD_RESPONSE
         case Refused(status=status):
             return Reason.SERVER_ERROR if status >= 500 else _REASONS.get(status, Reason.REJECTED)
         case Reset() | Truncated():

@@ -20,7 +20,7 @@ from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
 from audit.report.view import RunView
-from audit.report.words import stale
+from audit.report.words import stale, suspicions
 from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
@@ -53,7 +53,7 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
         *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
         *_since_baseline(view, width),
         *_accepted(view),
-        *_warnings(view, info),
+        *_warnings(view, info, width),
         *_trainings(view, width),
         Text(),
         *_table(view, run_file, width),
@@ -118,10 +118,12 @@ def _accepted(view: RunView) -> Iterator[Text]:
         yield from (Text(f"  {escape_controls(line)}") for line in (*each.entries, each.more) if line)
 
 
-def _warnings(view: RunView, info: RunInfo) -> Iterator[Text]:
+def _warnings(view: RunView, info: RunInfo, width: int) -> Iterator[Text]:
     if wrong_account(info.account, view.summary) and info.account:
         name = escape_controls(info.account.username)
         yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
+    for doubt in suspicions(view):
+        yield from _wrapped(escape_controls(f"{doubt.title}. {doubt.text}"), width, "bold red")
     if info.stop_reason:
         yield Text(f"The run ended early: {escape_controls(info.stop_reason)}", "bold")
 

@@ -95,23 +95,7 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
         left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
         yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
     yield from _about_trainings(view)
-    foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
-    if run.account and wrong_account(run.account, summary):
-        yield Banner(
-            "error",
-            "Probably the wrong token",
-            f"It belongs to {run.account.username}, none of the models was found, and all of them are another "
-            "account's. To strangers Replicate says that a private model does not exist. Use the token of the account "
-            "that owns the models, and run again.",
-        )
-    elif run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
-        yield Banner(
-            "needs_sync",
-            "Another account's models",
-            f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
-            f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
-            "exist.",
-        )
+    yield from _about_replicate(view)
     if view.since_baseline and run.baseline:
         marks, since = view.since_baseline.states, to_second(run.baseline.started_at)
         yield Banner(
@@ -132,6 +116,30 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
         command = "sync-audit render RUN -o all.csv"
         title = "Only those who are not up to date are listed"
         yield Banner("not_checked", title, Markup(text).format(listed.left_out, command))  # noqa: S704 - ours
+
+
+def _about_replicate(view: RunView) -> Iterator[Banner]:
+    """Whether the way there, or the token, makes all answers doubtful."""
+    run, summary = view.run, view.summary
+    for doubt in words.suspicions(view):
+        yield Banner("error", doubt.title, doubt.text)
+    foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
+    if run.account and wrong_account(run.account, summary):
+        yield Banner(
+            "error",
+            "Probably the wrong token",
+            f"It belongs to {run.account.username}, none of the models was found, and all of them are another "
+            "account's. To strangers Replicate says that a private model does not exist. Use the token of the account "
+            "that owns the models, and run again.",
+        )
+    elif run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
+        yield Banner(
+            "needs_sync",
+            "Another account's models",
+            f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
+            f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
+            "exist.",
+        )
 
 
 def _about_trainings(view: RunView) -> Iterator[Banner]:

@@ -129,3 +129,23 @@ def test_ctrl_c_while_the_service_is_probed_ends_the_run_in_order(run: Shell, sy
         err = process.communicate(timeout=20)[1].decode()
     assert process.returncode == exit_status.INTERRUPTED, err
     assert report(run)["run"]["stop_reason"] == "stopped by SIGINT"
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_where_a_gateway_answers_for_replicate_nobody_is_called_lost_and_resuming_asks_again(
+    run: Shell, synthetic_users: SyntheticUsers, status: int
+) -> None:
+    page = Refused(status=status, body="html", on=())
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(page,)))) as fake:
+        done = run(*RUN, "--limit", "20", REPLICATE_BASE_URL=fake.base_url)
+    check(done, exit_status.INCOMPLETE)
+    said = " ".join(done.err.split())
+    assert "Probably the wrong base URL. Not one answer was Replicate's own." in said
+    assert f"Either {fake.base_url} is not its API" in said
+    assert report(run)["summary"]["reasons"].keys() <= {"bad_response", "missing_model_id", "invalid_model_id"}
+    with in_thread(InstrumentedReplicate(synthetic_users, port=fake.port)):
+        done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
+    assert "base URL" not in done.err
+    reasons = [user["reason"] for user in report(run)["users"]]
+    assert len(reasons) == 20
+    assert "bad_response" not in reasons

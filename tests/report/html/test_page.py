@@ -369,6 +369,13 @@ def test_a_token_that_sees_none_of_the_models_is_probably_the_wrong_one() -> Non
     assert "<strong>Probably the wrong token.</strong>" in rendered(SampleRun([foreign]))
 
 
+def test_where_no_answer_was_replicates_own_the_base_url_is_suspected() -> None:
+    run = SampleRun([failed(1, Reason.BAD_RESPONSE)], narrowed(account=None, base_url="https://gw.example/v1"))
+    said = rendered(run)
+    assert "<strong>Probably the wrong base URL.</strong>" in said
+    assert "Either https://gw.example/v1 is not its API, or a proxy" in said
+
+
 def test_the_command_reproduces_the_run_and_quotes_what_it_must() -> None:
     info = narrowed(
         base_url="http://127.0.0.1:9/v1",
