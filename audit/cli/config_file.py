@@ -18,8 +18,19 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from audit.errors import SettingsError
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, TrainingState, same_word
+from audit.model.tables import (
+    COLUMNS,
+    PLAIN,
+    TABLES,
+    Table,
+    TableName,
+    Tables,
+    TrainingState,
+    same_word,
+)
 
 LARGEST = 1_000_000
 """Bytes. A larger file is something else."""
@@ -192,7 +203,7 @@ Raw = Mapping[str, object]
 
 def mapping(raw: Raw) -> Tables:
     """Tables as `raw` calls them, and its words of states. Raises SettingsError, which names the key."""
-    _check_keys(raw, ("tables", "columns", *TrainingState), "database")
+    _check_keys(raw, ("tables", "columns", *TrainingState, *CHOICES), "database")
     paths = table(raw, "tables", "database.")
     _check_keys(paths, TABLES, "database.tables")
     columns = dict[TableName, dict[str, str]]({name: {} for name in TABLES})
@@ -203,7 +214,8 @@ def mapping(raw: Raw) -> Tables:
     users, models = (_table(name, paths, columns[name]) for name in TABLES)
     words = {state.value: _words(raw, state) for state in TrainingState}
     _check_words(words)
-    return Tables(users=users, user_models=models, **words)
+    chosen = {key: _chosen(raw, key) for key in CHOICES if key in raw}
+    return msgspec.structs.replace(PLAIN, users=users, user_models=models, **words, **chosen)
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
@@ -294,6 +306,27 @@ _EXAMPLES = {
     TrainingState.IN_PROGRESS: "training",
     TrainingState.FAILED: "failed",
 }
+
+
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "version_form": {
+        "hash": "a repair writes versions as bare hashes",
+        "qualified": "a repair writes them as `owner/name:hash`",
+    },
+    "weights": {
+        "judge": "weights URLs are judged and repaired beside the version (so it is by default)",
+        "ignore": "`lora_weights_url` is not read at all, as if there were no such column",
+    },
+}
+"""Keys of `[database]` that take one of a few words, and what each means: clauses."""
+
+
+def _chosen(raw: Raw, key: str) -> object:
+    value = raw[key]
+    if not isinstance(value, str) or value not in CHOICES[key]:
+        words = " or ".join(f'"{word}"' for word in CHOICES[key])
+        raise SettingsError(f"database.{key} must be {words}, not {value!r}", "Without the key, the program decides.")
+    return value
 
 
 def _check_words(words: Mapping[str, Sequence[str]]) -> None:

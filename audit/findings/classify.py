@@ -24,6 +24,8 @@ class RunContext(msgspec.Struct, frozen=True):
 
     account: Account | None = None
     missing_columns: frozenset[Column] = frozenset()
+    qualified_is_usual: bool = False
+    """Most recorded versions have their model in front: that one has is nothing to remark then."""
 
 
 def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
@@ -153,7 +155,7 @@ def _notes(record: ModelRecord, context: RunContext, model: str | None, prefix: 
         (Note.RETRAINING_IN_PROGRESS, record.retraining_in_progress),
         (Note.LATER_TRAINING_FAILED, record.later_training_failed),
         (Note.OLDER_MODELS_HIDDEN, record.older_completed),
-        (Note.QUALIFIED_VERSION, prefix),
+        (Note.QUALIFIED_VERSION, prefix and not context.qualified_is_usual),
         (Note.RECORDED_MODEL_DIFFERS, prefix and model and model_key(prefix) != model_key(model)),
         (Note.MISSING_TRIGGER_WORD, "trigger_word" not in absent and _blank(record.trigger_word)),
         (Note.UNUSUAL_LORA_SCALE, _unusual(record.lora_scale)),

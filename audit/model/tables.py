@@ -108,6 +108,12 @@ _MEANT_COMPLETED = frozenset(
 )
 
 
+VersionForm = Literal["hash", "qualified"]
+"""How a version is recorded: the 64 digits, or `owner/name:` and them."""
+UseOfWeights = Literal["judge", "ignore"]
+"""What `lora_weights_url` is to the audit: a part of what is judged and repaired, or as good as not there."""
+
+
 class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """Both tables, and which words in `training_status` mean what.
 
@@ -120,6 +126,9 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     completed: tuple[str, ...] = ("completed",)
     in_progress: tuple[str, ...] = ("starting", "processing", "training", "pending", "queued", "running", "in_progress")
     failed: tuple[str, ...] = ("failed", "canceled", "cancelled", "aborted", "error")
+    version_form: VersionForm | None = None
+    """How a repair writes versions; null where that follows from the rows."""
+    weights: UseOfWeights = "judge"
 
     def __getitem__(self, name: TableName) -> Table:
         return self.users if name == "users" else self.user_models

@@ -52,7 +52,8 @@ class Columns(dict[str, str]):
     def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
         """`types` has the database's names for keys; columns that the audit does not read are left out.
 
-        So is a `started_at` that is no date, unless somebody has said that it is one.
+        So is a `started_at` that is no date, unless somebody has said that it is one, and the weights URL where nobody
+        wants to know of it.
         """
         self.tables = tables
         self.table: Table = tables[name]
@@ -61,6 +62,8 @@ class Columns(dict[str, str]):
         started = Column.STARTED_AT
         if self.get(started, "date") not in _DATE_TYPES and started not in dict(self.table.mapped):
             del self[started]
+        if tables.weights == "ignore":
+            self.pop(Column.LORA_WEIGHTS_URL, None)
         self.there = tuple(types)
         """All columns, by the database's names."""
 
@@ -106,7 +109,7 @@ def _check_columns(label: str, columns: Columns) -> None:
     for name in dict.fromkeys((*required, *dict(table.mapped))):
         own = table.called(name)
         needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
-        if name not in columns:
+        if name not in columns and own not in columns.there:
             near = get_close_matches(own.casefold(), columns.there, 1)
             raise DatabaseError(
                 f"database {label}: table {table.sql} has no column {own}",

@@ -160,3 +160,19 @@ def test_every_column_can_be_mapped() -> None:
     for name in TABLES:
         tables = mapping({"columns": {name: {column: f"x {column}" for column in COLUMNS[name]}}})
         assert {tables[name].column(column) for column in COLUMNS[name]} == {f'"x {each}"' for each in COLUMNS[name]}
+
+
+@pytest.mark.parametrize("form", ["hash", "qualified"])
+def test_how_a_repair_writes_versions_may_be_said(form: str) -> None:
+    assert mapped(f'version_form = "{form}"') == replace(PLAIN, version_form=form)
+
+
+def test_weights_may_be_none_of_the_audits_business() -> None:
+    assert mapped('weights = "ignore"') == replace(PLAIN, weights="ignore")
+    assert mapped('weights = "judge"') == PLAIN
+
+
+@pytest.mark.parametrize("written", ['"bare"', "true", '["hash"]', '""'])
+def test_only_the_words_that_there_are_may_be_said(written: str) -> None:
+    said = refusal(f"version_form = {written}")
+    assert said.startswith('database.version_form must be "hash" or "qualified", not ')

@@ -7,6 +7,7 @@ from itertools import chain
 import click
 
 from audit.cli import options
+from audit.cli.config_file import CHOICES
 from audit.cli.settings import Resumed, Setting, all_commands, refusals, top_level
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
@@ -145,6 +146,11 @@ def _settings() -> Iterator[str]:
     yield from table(
         ("key", "default"),
         ((f"`{state}`", ", ".join(f"`{word}`" for word in PLAIN.words(state))) for state in TrainingState),
+    )
+    yield "It also has these, each a text in quotes:\n"
+    yield from table(
+        ("key", "value", ""),
+        ((f"`{key}`", f'`"{word}"`', means) for key, words in CHOICES.items() for word, means in words.items()),
     )
     yield f"`[database.tables]` has {_named(TABLES)}."
     yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"

@@ -268,6 +268,14 @@ def test_a_version_that_names_another_model_is_noted_beside_being_qualified() ->
     assert result.notes == (Note.QUALIFIED_VERSION, Note.RECORDED_MODEL_DIFFERS)
 
 
+def test_where_most_versions_are_qualified_that_is_no_note_but_another_model_is() -> None:
+    usual = RunContext(qualified_is_usual=True)
+    assert classify(record(replicate_version_id=f"acme/ann:{NEW}"), BOTH, usual).notes == ()
+    assert classify(record(), BOTH, usual).notes == ()
+    other = classify(record(replicate_version_id=f"acme/bob:{NEW}"), BOTH, usual)
+    assert other.notes == (Note.RECORDED_MODEL_DIFFERS,)
+
+
 def test_notes_are_given_to_findings_of_every_kind() -> None:
     replies: list[Reply] = [BOTH, Missing(), NoVersions(), DOWN, NotAsked()]
     for reply in replies:

@@ -14,12 +14,12 @@ from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError
 from audit.model.run import Filters
 from audit.model.sql import literal, quoted
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Table, TableName, Tables, TrainingState
+from audit.model.tables import COLUMNS, PLAIN, TABLES, Column, Table, TableName, Tables, TrainingState
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import Database, parse_database_url
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
-from tests.support.database_rows import execute
+from tests.support.database_rows import execute, insert, model
 
 HOSTILE = [
     'users"; DROP TABLE users; --',
@@ -221,6 +221,18 @@ async def test_one_column_may_stand_for_two(tables: str) -> None:
         with_tables(tables, mapping), order_by="completed_at", filters=Filters(), statement_timeout=20
     ) as taken:
         assert taken.population.users == 1
+
+
+@pytest.mark.parametrize("mapped", [(), (("lora_weights_url", "is_test"),)], ids=["plain", "mapped"])
+async def test_weights_that_are_not_to_be_judged_are_not_read(tables: str, mapped: tuple[tuple[str, str], ...]) -> None:
+    mapping = Tables(user_models=Table("user_models", (), mapped), weights="ignore")
+    await insert(tables, "user_models", [model()])
+    async with snapshot(
+        with_tables(tables, mapping), order_by="updated_at", filters=Filters(), statement_timeout=20
+    ) as taken:
+        assert Column.LORA_WEIGHTS_URL in taken.missing_columns
+        assert Column.LORA_WEIGHTS_URL not in taken.columns.user_models
+        assert {record.lora_weights_url async for record in taken.records()} == {None}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
