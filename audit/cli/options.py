@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
-from audit.model.codes import FailOn, Format, Mode, OrderBy
+from audit.model.codes import FailOn, Format, Mode, OrderBy, Reason
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -353,6 +353,16 @@ resume = Setting(
     refused="it is about one run: write --resume RUN on the command line",
     help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
+_NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.STOPPED}
+"""Reasons of users for whom nobody can be asked, or who are asked for anyway."""
+ask_again = Setting(
+    "--ask-again",
+    multiple=True,
+    metavar="REASON",
+    type=click.Choice([reason.value for reason in Reason if reason not in _NOT_AGAIN]),
+    refused="it is about one run: write --ask-again on the command line",
+    help="With --resume: ask again for users with this reason, too; repeatable.",
+)
 run = Setting(
     "--run",
     type=FilePath("RUN"),
@@ -392,7 +402,7 @@ github = Setting(
 RUN = {
     "What is audited": (
         *(database, users, limit, shard, order_by, include_tests),
-        *(baseline, accept, no_accept, resume),
+        *(baseline, accept, no_accept, resume, ask_again),
         moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
     ),
     "How it is found out": (

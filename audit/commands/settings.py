@@ -17,7 +17,7 @@ import msgspec
 from audit.cli import options
 from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
-from audit.model.codes import FailOn, Format, OrderBy
+from audit.model.codes import FailOn, Format, OrderBy, Reason
 from audit.model.findings import Acceptances
 from audit.model.place import Address, Place, check_place
 from audit.model.replies import TrainingsRead
@@ -50,6 +50,8 @@ class ResumeSettings:
     """Whether `acceptances` take the place of those of the run."""
     moved_from: str | None = None
     """HOST:PORT/DATABASE of the run, where its database is said to have moved."""
+    ask_again: tuple[Reason, ...] = ()
+    """Users with these reasons are asked for again, beside those that every resumed run asks for."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -108,6 +110,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
         each.look_up(ctx)
     check(ctx)
     refuse(ctx, [options.moved_from], "without --resume: a run that is begun is made where it finds the database")
+    refuse(ctx, [options.ask_again], "without --resume: a run that is begun asks for everybody")
     given = ctx.params
     shard, baseline = given["shard"], given["baseline"]
     if shard and given["limit"] is not None:
@@ -171,6 +174,7 @@ def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) 
         choices=choices,
         redact=ctx.params["redact"],
         moved_from=ctx.params["moved_from"],
+        ask_again=tuple(map(Reason, ctx.params["ask_again"])),
     )
 
 

@@ -224,11 +224,17 @@ class RunFile:
         with self.storage.translate_errors():
             return int(self._db.execute(query, values).fetchone()[0])
 
-    def make_pending(self, failures: Iterable[Reason]) -> None:
-        """Make models pending again whose question ended in one of `failures`; their findings stay until answered."""
-        with self.storage.translate_errors():
+    def make_pending(self, failures: Iterable[Reason], reasons: Iterable[Reason] = ()) -> None:
+        """Make models pending again whose question ended in one of `failures`, or whose user has one of `reasons`.
+
+        Their findings stay until answered. Who has no model that can be asked for keeps the finding for good.
+        """
+        with self.transaction():
             query = "UPDATE audited SET outcome = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
             self._db.execute(query, (_ENCODER.encode(list(failures)).decode(),))
+            found = "SELECT model FROM audited WHERE reason IN (SELECT value FROM json_each(?))"
+            query = f"UPDATE audited SET outcome = NULL WHERE model IN ({found})"  # noqa: S608 - a constant
+            self._db.execute(query, (_ENCODER.encode(list(reasons)).decode(),))
 
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
@@ -247,12 +253,14 @@ class RunFile:
             yield model
 
     def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
-        """Row id, key of the model and record of all who wait for an answer and share their model with nobody."""
+        """Row id, key of the model and record of all who were never asked for and share their model with nobody."""
         query = (
-            "SELECT id, model, record FROM audited AS a WHERE id > ? AND model IS NOT NULL AND outcome IS NULL"
+            "SELECT id, model, record FROM audited AS a"
+            " WHERE reason = ? AND id > ? AND model IS NOT NULL AND outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id <> a.id) ORDER BY id LIMIT ?"
         )
-        return self.storage.paged(query, (), lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
+        never = (Reason.STOPPED.value,)
+        return self.storage.paged(query, never, lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
 
     def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `record_findings` wants."""

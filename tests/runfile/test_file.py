@@ -114,6 +114,35 @@ def test_a_file_of_an_older_version_which_minded_case_is_gone_on_with(tmp_path: 
         assert not run_file.info.by_model_key
 
 
+def test_models_are_asked_for_again_by_failure_and_by_what_was_found(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3", "a/3", "a/4", None)) as run_file:
+        answers = {
+            1: (finding(Reason.TIMEOUT), Reason.TIMEOUT),
+            2: (finding(Reason.MODEL_NOT_FOUND), None),
+            3: (finding(Reason.LATEST_VERSION), None),
+            4: (finding(Reason.OUTDATED_VERSION), None),
+            5: (finding(Reason.LATEST_VERSION), None),
+            6: (finding(Reason.MISSING_MODEL_ID), None),
+        }
+        for row_id, (found, failure) in answers.items():
+            run_file.record_findings([(row_id, found)], failure, 0)
+        before = run_file.summary()
+        run_file.make_pending([Reason.TIMEOUT])
+        assert list(run_file.pending()) == ["a/1"]
+        run_file.make_pending([], [Reason.OUTDATED_VERSION, Reason.MISSING_MODEL_ID])
+        assert list(run_file.pending()) == ["a/1", "a/3"]
+        assert [each.user_id for _, each in run_file.records_sharing("a/3")] == ["u2", "u3"]
+        assert run_file.summary() == before
+
+
+def test_only_who_was_never_asked_for_may_be_settled_otherwise(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as run_file:
+        run_file.record_findings([(1, finding(Reason.EVIDENCE_DISAGREES))], None, 0)
+        run_file.make_pending([], [Reason.EVIDENCE_DISAGREES])
+        assert list(run_file.pending()) == ["a/1", "a/2"]
+        assert [model for _, model, _ in run_file.pending_unshared()] == ["a/2"]
+
+
 def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "a/2", "a/3", "a/4", "a/5")) as run_file:
         for model, reason in {

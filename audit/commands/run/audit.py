@@ -83,8 +83,8 @@ async def resume(
                 "be resumed: two audits do not mix",
                 "Use the token of the same account, or start a new run without --resume.",
             )
-        if before.state in {"complete", "stopped"}:
-            run_file.make_pending(sorted(RETRYABLE))
+        failures = sorted(RETRYABLE) if before.state in {"complete", "stopped"} else []
+        run_file.make_pending(failures, settings.ask_again)
         redacted = before.redacted or settings.redact
         running = msgspec.structs.replace(
             before, state="running", finished_at=None, stop_reason=None, redacted=redacted

@@ -320,6 +320,39 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     assert run["requests"]["sent"] > synthetic_users.n * 0.8  # those of both times
 
 
+def test_any_reason_is_asked_for_again_where_that_is_said(
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
+) -> None:
+    shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
+    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(chaos=AILING))) as ailing:
+        shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
+        assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
+        port = ailing.port
+    first = users(shell.folder / "one.json")
+    named = {"forbidden", "rejected", "model_not_found"}
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in named | audit_run.RETRYABLE}
+    unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
+    assert named <= {user["reason"] for user in first.values()}
+    with in_thread(InstrumentedReplicate(synthetic_users, port=port)) as well:
+        asked = [word for reason in sorted(named) for word in ("--ask-again", reason)]
+        shell("run", "--resume", "run.sqlite", "-otwo.json", *asked, SYNC_AUDIT_TIMEOUT="20")
+        assert well.request_log.models.keys() - unsure == again
+    right = {synthetic_users.user_id(i): synthetic_users.reason(i).value for i in range(synthetic_users.n)}
+    assert {who: user["reason"] for who, user in users(shell.folder / "two.json").items()} == right
+
+
+def test_asking_again_is_for_a_run_that_is_resumed_and_for_reasons_that_can_be_asked_about() -> None:
+    with pytest.raises(SettingsError, match="--ask-again has no meaning without --resume"):
+        begun(
+            {"ask_again": "timeout"}, ENVIRON | {"DATABASE_URL": "postgresql://x/y"}, datetime(2026, 3, 1, tzinfo=UTC)
+        )
+    for reason in ("missing_model_id", "invalid_model_id", "stopped", "nonsense"):
+        with pytest.raises(SettingsError, match="--ask-again"):
+            resumed({"ask_again": reason}, ENVIRON, INFO, CHOSEN)
+    again = resumed({"ask_again": ("model_not_found", "forbidden")}, ENVIRON, INFO, CHOSEN).ask_again
+    assert again == (Reason.MODEL_NOT_FOUND, Reason.FORBIDDEN)
+
+
 def users(path: Path) -> dict[str, dict[str, Any]]:
     return {user["user_id"]: user for user in json.loads(path.read_text())["users"]}
 
