@@ -14,13 +14,15 @@ from msgspec.structs import replace
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor
+from audit.commands.run.questions import ModelQuestions
 from audit.findings.classify import RunContext
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import Finding
-from audit.model.replies import Account
+from audit.model.replies import Account, Heard
 from audit.model.users import ModelRecord
 from audit.replicate import connect
+from audit.runfile.file import Verdict
 from benchmarks.fetch import target
 
 _SOMEBODY = ModelRecord(
@@ -47,22 +49,30 @@ class ListedModels:
         self.settled = 0
 
     def pending(self) -> Iterator[str]:
-        """See `auditor.PendingModels`."""
+        """See `questions.PendingModels`."""
         for line in self._recorded:
             model, _, version = line.partition(" ")
             self._versions[model] = version
             yield model
 
     def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        """See `auditor.PendingModels`."""
+        """See `questions.PendingModels`."""
         version = self._versions.pop(model)
         return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
 
-    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
-        """See `auditor.PendingModels`."""
+    def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
+        """See `questions.PendingModels`."""
         if failure:
             raise RuntimeError(f"at {at}: {failure}")
         self.settled += len(list(findings))
+
+    def heard(self, row_id: int) -> Heard | None:  # noqa: ARG002 - nobody has an unfinished row
+        """See `questions.PendingModels`."""
+        return None
+
+    def record_base(self, row_id: int, base: Finding) -> None:
+        """See `questions.PendingModels`."""
+        raise NotImplementedError
 
 
 async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
@@ -70,7 +80,8 @@ async def _main(base_url: str, concurrency: int, recorded: list[str]) -> None:
         account = await replicate.account()
         models = ListedModels(recorded)
         context = RunContext(account if isinstance(account, Account) else None)
-        auditor = Auditor(replicate, models, Classifier(context), lambda _: None)
+        questions = ModelQuestions(replicate, models, Classifier(context))
+        auditor = Auditor(questions, lambda _: None, token_works=context.account is not None)
         await auditor.run(concurrency, Stop())
     if models.settled != len(recorded):
         raise RuntimeError(f"{models.settled} of {len(recorded)} were answered")

@@ -217,6 +217,14 @@ order_by = Setting(
     resumed="same",
     help="What makes a training the latest.",
 )
+stuck_after = Setting(
+    "--stuck-after",
+    metavar="HOURS",
+    type=Number(0, 8760),
+    default=6,
+    resumed="never",
+    help="Ask about a training that the product has had in progress for longer; 0 asks about all.",
+)
 include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Take rows with is_test into account.")
 baseline = Setting(
     "--baseline",
@@ -401,7 +409,7 @@ github = Setting(
 
 RUN = {
     "What is audited": (
-        *(database, users, limit, shard, order_by, include_tests),
+        *(database, users, limit, shard, order_by, include_tests, stuck_after),
         *(baseline, accept, no_accept, resume, ask_again),
         moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
     ),

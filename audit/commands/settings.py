@@ -75,6 +75,8 @@ class RunSettings(ResumeSettings):
     """An earlier run: its run file or JSON report."""
     shard: Shard | None = None
     """Which part of the models; None for all of them."""
+    stuck_after: float = options.stuck_after.initial * 3600
+    """Seconds after which a row in progress is asked about."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
         trainings=trainings_wanted(ctx, now),
         baseline=Path(baseline) if baseline else None,
         shard=shard,
+        stuck_after=given["stuck_after"] * 3600,
     )
 
 

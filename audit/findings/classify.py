@@ -1,7 +1,6 @@
 """One record and one reply make one finding: the rule table of the contract, pure and total."""
 
 import math
-import re
 from typing import assert_never
 
 import msgspec
@@ -10,11 +9,13 @@ from audit.model.codes import Note, Reason
 from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
 from audit.model.ids import _HASH, _blank, _unqualified, askable_model, model_key
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
-from audit.model.tables import Column
+from audit.model.run import RunInfo
+from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import escape_controls, shortened
-from audit.model.users import ModelRecord
+from audit.model.trainers import is_published_trainer
+from audit.model.users import ModelRecord, Population
+from audit.model.weights import is_made_up
 
-_HASH_IN_URL = re.compile("(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 USUAL_LORA_SCALE = (0.5, 1.5)
 """Around 1, which is what trainers are tuned for; far below the face fades, far above the picture breaks."""
 
@@ -26,17 +27,43 @@ class RunContext(msgspec.Struct, frozen=True):
     missing_columns: frozenset[Column] = frozenset()
     qualified_is_usual: bool = False
     """Most recorded versions have their model in front: that one has is nothing to remark then."""
+    weights_are_usual: bool = False
+    """Most completed rows of the database have something in `lora_weights_url`."""
+    trainers: frozenset[str] = frozenset()
+    """Keys of the models that the account's trainings name as their trainers."""
+    tables: Tables = PLAIN
+
+    def is_trainer(self, model_id: str | None) -> bool:
+        """Whether `model_id`, as recorded, is that of a model which trains others."""
+        return model_key(model_id) in self.trainers or is_published_trainer(model_id)
+
+
+def context_of(info: RunInfo, population: Population | None, trainers: frozenset[str] = frozenset()) -> RunContext:
+    """What the run knows once the database was read."""
+    weights = population and population.completed_with_weights * 2 > population.completed_models
+    qualified = population and population.completed_qualified * 2 > population.completed_with_version
+    return RunContext(
+        account=info.account,
+        missing_columns=frozenset(info.missing_columns),
+        qualified_is_usual=bool(qualified),
+        weights_are_usual=bool(weights),
+        trainers=trainers,
+        tables=info.tables,
+    )
 
 
 def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
     """The verdict on `record`, given what Replicate said about its model.
 
-    Where several reasons apply the first of these wins: an id that cannot be asked, what Replicate said for
-    certain, nothing recorded, the failure, the comparison.
+    Where several reasons apply the first of these wins: a trainer in the model's place, an id that cannot be asked,
+    what Replicate said for certain, nothing recorded, the failure, the comparison.
     """
     model = askable_model(record.replicate_model_id)
     prefix, bare = _unqualified(record.replicate_version_id)
     notes = _notes(record, context, model, prefix)
+    if context.is_trainer(record.replicate_model_id):
+        left = tuple(note for note in notes if note not in _OF_THE_MODEL)
+        return Finding(reason=Reason.TRAINER_RECORDED, detail="the recorded model is a trainer", notes=left)
     if model is None:
         return _unaskable(record.replicate_model_id, notes)
     match reply:
@@ -58,6 +85,16 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
             return Finding(reason=Reason.NO_VERSION_RECORDED if blank else Reason.STOPPED, notes=notes)
         case _:
             assert_never(reply)
+
+
+_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})
+"""Notes that say something of the user only where the recorded model is the user's."""
+
+
+def owner_differs(record: ModelRecord, context: RunContext) -> bool:
+    """Whether the model is another account's than the token."""
+    account, model = context.account, askable_model(record.replicate_model_id)
+    return bool(account and model and model.partition("/")[0].casefold() != account.username.casefold())
 
 
 def wrong_account(account: Account | None, summary: Summary) -> bool:
@@ -120,6 +157,7 @@ def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, .
         reason=judged[0],
         detail=judged[1],
         current_version_created_at=None if behind is None else versions[behind].created_at,
+        affected_since=versions[behind - 1].created_at if behind else None,
         latest_version=versions[0].id,
         latest_version_created_at=versions[0].created_at,
         versions_behind=behind,
@@ -146,10 +184,8 @@ def _comparison(bare: str, behind: int | None, found: Found) -> tuple[Reason, st
 def _notes(record: ModelRecord, context: RunContext, model: str | None, prefix: str | None) -> tuple[Note, ...]:
     """Every note that applies, in the order of `Note`; `prefix` is the model named inside the recorded version."""
     absent = context.missing_columns
-    account = context.account
     url = record.lora_weights_url
     no_url = "lora_weights_url" not in absent and _blank(url)
-    owner_differs = account and model and model.partition("/")[0].casefold() != account.username.casefold()
     applies = (
         (Note.SHARED_MODEL, record.shared_with_count),
         (Note.RETRAINING_IN_PROGRESS, record.retraining_in_progress),
@@ -160,9 +196,9 @@ def _notes(record: ModelRecord, context: RunContext, model: str | None, prefix: 
         (Note.MISSING_TRIGGER_WORD, "trigger_word" not in absent and _blank(record.trigger_word)),
         (Note.UNUSUAL_LORA_SCALE, _unusual(record.lora_scale)),
         (Note.MISSING_WEIGHTS_URL, no_url),
-        (Note.GUESSED_WEIGHTS_URL, url and _HASH_IN_URL.search(url.casefold())),
+        (Note.GUESSED_WEIGHTS_URL, is_made_up(url)),
         (Note.UNDATED_ROW, record.undated_rows),
-        (Note.OWNER_DIFFERS_FROM_ACCOUNT, owner_differs),
+        (Note.OWNER_DIFFERS_FROM_ACCOUNT, owner_differs(record, context)),
     )
     return tuple(note for note, holds in applies if holds)
 

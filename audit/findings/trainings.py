@@ -1,18 +1,19 @@
 """The verdict on one record from everything that is known: the model's versions, and trainings where they were read."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
 import msgspec
 
 from audit.findings.classify import RunContext, classify
+from audit.findings.weights import with_weights
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
-from audit.model.ids import askable_model, model_key, recorded_hash
+from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
 from audit.model.replies import Lineage, NotAsked, Reply, Training, TrainingsRead
-from audit.model.times import parse_utc
+from audit.model.times import epoch_seconds, parse_utc
 from audit.model.users import TRIMMED, ModelRecord
 
 SETTLING = timedelta(minutes=15)
@@ -32,15 +33,40 @@ DOUBTFUL = frozenset(
 """Notes with which a training alone does not settle what the latest version is."""
 
 
-def with_lineage(
+class OddTrainings(msgspec.Struct, frozen=True):
+    """Trainings that succeeded and whose output does not say which version they put into which model.
+
+    Each may have made the newest version of a model. Times are when they ended, in seconds since 1970.
+    """
+
+    anywhere: float | None = None
+    """The last one of which nobody knows whose it is; null where there is none."""
+    by_model: Mapping[str, float] = {}
+    """The last one that a row of the database, or its own output, ascribes to a model, by the model's key."""
+
+    def may_concern(self, model: str, since: Training | None = None) -> bool:
+        """Whether one may have put a version into `model`, and not before `since` ended."""
+        ended = max(filter(None, (self.anywhere, self.by_model.get(model_key(model)))), default=None)
+        return ended is not None and (since is None or ended >= ended_at(since))
+
+
+def ended_at(training: Training) -> float:
+    """When it ended in seconds since 1970, or was created where its end is not known."""
+    return epoch_seconds(training.completed_at or training.created_at)
+
+
+def with_lineage(  # noqa: PLR0913, PLR0917 - what is known, and how well
     record: ModelRecord,
     finding: Finding,
     about: Iterable[Training],
     read: TrainingsRead,
     context: RunContext,
+    odd: OddTrainings = OddTrainings(),  # noqa: B008 - frozen
 ) -> Finding:
     """`finding` with the trainings behind it. `about` holds those that may say something about `record`."""
     trainings = tuple(about)
+    if finding.reason is Reason.TRAINER_RECORDED:
+        return _with_own_training(record, finding, trainings)
     made = {training.version: training for training in trainings if training.succeeded}
     recorded, latest = recorded_hash(record.replicate_version_id), finding.latest_version
     current = made.get(recorded) if recorded else None
@@ -54,16 +80,35 @@ def with_lineage(
         (Note.UNRECORDED_TRAINING, unrecorded),
         (Note.WEIGHTS_URL_OF_ANOTHER_VERSION, recorded and _foreign_weights(record, recorded, trainings)),
         (Note.TRIGGER_WORD_DIFFERS, "trigger_word" not in absent and _other_trigger(record, current)),
-        (Note.VERSION_MADE_BY_HAND, latest and not newest and _all_known(record, finding, read, context)),
+        (Note.VERSION_MADE_BY_HAND, latest and not newest and _all_known(record, finding, read, context, odd)),
     )
-    return msgspec.structs.replace(
+    finding = msgspec.structs.replace(
         finding,
         notes=(*finding.notes, *(note for note, holds in applies if holds)),
         lineage=Lineage(current=None if recorded == latest else current, latest=newest, later=later),
     )
+    if finding.reason is Reason.LATEST_VERSION:
+        return with_weights(record, finding, newest, trainings, context)
+    return finding
 
 
-def settled(record: ModelRecord, newest: Training | None, read: TrainingsRead, context: RunContext) -> Finding | None:
+def _with_own_training(record: ModelRecord, finding: Finding, trainings: tuple[Training, ...]) -> Finding:
+    """Where a trainer is recorded as the model: what the training that the row names has made."""
+    own = next((each for each in trainings if each.id == askable_training(record.training_id)), None)
+    if own is None or not own.succeeded:
+        return finding
+    return msgspec.structs.replace(
+        finding, latest_version=own.version, affected_since=own.completed_at, lineage=Lineage(latest=own)
+    )
+
+
+def settled(
+    record: ModelRecord,
+    newest: Training | None,
+    read: TrainingsRead,
+    context: RunContext,
+    odd: OddTrainings = OddTrainings(),  # noqa: B008 - frozen
+) -> Finding | None:
     """The finding where `newest`, the last training that put a version into the model, made the recorded one.
 
     None where that is not so, or where anything is odd: the model's versions then have to be asked for. Versions that
@@ -71,9 +116,12 @@ def settled(record: ModelRecord, newest: Training | None, read: TrainingsRead, c
     """
     recorded = recorded_hash(record.replicate_version_id)
     model = askable_model(record.replicate_model_id)
-    if newest is None or recorded is None or model is None or newest.version != recorded:
+    unfinished = record.unfinished or record.newer is not None
+    if newest is None or recorded is None or model is None or newest.version != recorded or unfinished:
         return None
     if newest.model is None or model_key(newest.model) != model_key(model) or not _inside(newest, read):
+        return None
+    if odd.may_concern(model, newest) or context.is_trainer(model):
         return None
     notes = classify(record, NotAsked(), context).notes
     if context.account is None or read.unreadable or DOUBTFUL & set(notes):
@@ -120,9 +168,13 @@ def _other_trigger(record: ModelRecord, current: Training | None) -> bool:
     return bool(ours and used) and ours != used
 
 
-def _all_known(record: ModelRecord, finding: Finding, read: TrainingsRead, context: RunContext) -> bool:
+def _all_known(
+    record: ModelRecord, finding: Finding, read: TrainingsRead, context: RunContext, odd: OddTrainings
+) -> bool:
     """Whether the training that made the latest version would have to be known, had there been one."""
     model, account = askable_model(record.replicate_model_id), context.account
+    if model and odd.may_concern(model):
+        return False
     if not account or not model or model.partition("/")[0].casefold() != account.username.casefold():
         return False  # the list is that of the token's account
     made, began = parse_utc(finding.latest_version_created_at), parse_utc(read.began_at)
@@ -148,9 +200,14 @@ class Classifier:
     """What is the same for all records of a run."""
 
     def __init__(
-        self, context: RunContext, read: TrainingsRead | None = None, trainings: KnownTrainings | None = None
+        self,
+        context: RunContext,
+        read: TrainingsRead | None = None,
+        trainings: KnownTrainings | None = None,
+        odd: OddTrainings = OddTrainings(),  # noqa: B008 - frozen
     ) -> None:
         self.context = context
+        self._odd = odd
         self._read = read
         self._trainings = trainings
 
@@ -172,10 +229,10 @@ class Classifier:
         model = askable_model(record.replicate_model_id)
         if self._read is None or self._trainings is None or model is None:
             return None
-        return settled(record, self._trainings.newest(model), self._read, self.context)
+        return settled(record, self._trainings.newest(model), self._read, self.context, self._odd)
 
     def _with_lineage(self, record: ModelRecord, finding: Finding) -> Finding:
         if self._read is None or self._trainings is None:
             return finding
         about = self._trainings.about(record, finding.latest_version)
-        return with_lineage(record, finding, about, self._read, self.context)
+        return with_lineage(record, finding, about, self._read, self.context, self._odd)

@@ -1,7 +1,7 @@
 """The words that stand for things: statuses, reasons, notes, and what options choose among."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 
 class Status(StrEnum):
@@ -48,6 +48,11 @@ class Reason(StrEnum):
         """The one status that this reason explains."""
         return _STATUS_OF.get(self, Status.ERROR)
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether it means that there was no answer that can be judged."""
+        return self in _FAILURES
+
 
 _STATUS_OF = {
     Reason.LATEST_VERSION: Status.UP_TO_DATE,
@@ -73,6 +78,9 @@ FailureReason = Literal[
     Reason.NETWORK_ERROR,
     Reason.BAD_RESPONSE,
 ]
+
+
+_FAILURES = frozenset(get_args(FailureReason))
 
 
 class Note(StrEnum):

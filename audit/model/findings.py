@@ -88,6 +88,19 @@ class AuditedUser(msgspec.Struct, frozen=True):
     counting: ModelRecord | None = None
     """The completed row, where the finding is about a newer one and there is one."""
 
+    @classmethod
+    def of(
+        cls,
+        record: ModelRecord,
+        finding: Finding,
+        baseline: BaselineState | None = None,
+        accepted: Acceptance | None = None,
+    ) -> "AuditedUser":
+        """The line of the user whose record this is, with the row that the finding is about."""
+        if finding.unfinished and record.newer:
+            return cls(record.newer, finding, baseline, accepted, record)
+        return cls(record, finding, baseline, accepted)
+
 
 class Summary(msgspec.Struct, frozen=True):
     """Counts over the findings, made by the run file; totals are sums of these and nothing else."""

@@ -8,6 +8,7 @@ from audit.model.users import TRIMMED
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _MODEL_ID = re.compile(f"{_PART}/{_PART}")
 _QUALIFIED = re.compile(f"({_PART}/{_PART}):(.*)", re.DOTALL)
+_TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -15,6 +16,12 @@ def askable_model(model_id: str | None) -> str | None:
     """The trimmed model id where it has the form `owner/name`, else None: any other is never sent."""
     trimmed = (model_id or "").strip(TRIMMED)
     return trimmed if _MODEL_ID.fullmatch(trimmed) else None
+
+
+def askable_training(training_id: str | None) -> str | None:
+    """The trimmed training id where it can be part of a URL as it stands, else None: any other is never sent."""
+    trimmed = (training_id or "").strip(TRIMMED)
+    return trimmed if _TRAINING_ID.fullmatch(trimmed) else None
 
 
 def model_key(model_id: str | None) -> str:

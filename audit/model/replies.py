@@ -1,11 +1,11 @@
 """What Replicate answered about a model."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
-from audit.model.codes import FailureReason, Mode
+from audit.model.codes import FailureReason, Mode, Reason
 from audit.model.times import parse_utc
 
 Evidence = Literal["versions", "training"]
@@ -120,6 +120,31 @@ class Failed(msgspec.Struct, frozen=True):
 
 class NotAsked(msgspec.Struct, frozen=True):
     """The run ended before this model's turn."""
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What Replicate said of an unfinished row, in up to two questions."""
+
+    training: Training | None = None
+    """The one that the row names."""
+    unknown: bool = False
+    """404 for the training that the row names."""
+    versions: tuple[Version, ...] | None = None
+    """Of the row's model, the newest few, newest first; () where there is none; null where that was not asked."""
+    failure: Reason | None = None
+    """Why one of the questions had no answer that can be judged; null where all had."""
+    detail: str = ""
+    """Of that failure."""
+
+    @classmethod
+    def nothing(cls, failed: Failed, before: "Heard | None" = None) -> "Heard":
+        """`before`, and then a question that failed."""
+        return msgspec.structs.replace(before or cls(), failure=failed.reason, detail=failed.detail)
+
+    @property
+    def failed(self) -> Failed | None:
+        """The failure as it came."""
+        return Failed(cast(FailureReason, self.failure), self.detail) if self.failure else None
 
 
 Reply = Found | Missing | NoVersions | Failed | NotAsked

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from audit.model.codes import FailOn, Format, OrderBy
-from audit.model.findings import Acceptances, Summary
+from audit.model.findings import Acceptances
 from audit.model.place import Address, Place
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.shard import Shard, missing_shards_text
@@ -134,10 +134,10 @@ def is_narrowed(filters: Filters, shard: Shard | None) -> bool:
     return bool(filters.users) or filters.limit is not None or shard is not None
 
 
-def permanent_gaps(info: RunInfo, population: Population | None, summary: Callable[[], Summary]) -> tuple[str, ...]:
+def permanent_gaps(info: RunInfo, population: Population | None, count: Callable[[], int]) -> tuple[str, ...]:
     """Why a merged run can never be complete, whoever else is asked for: clauses for a person; () for any other run.
 
-    `summary` is called only where it is needed, as it reads the whole run file.
+    `count`, of everybody who was looked at, is called only where it is needed, as it reads the whole run file.
     """
     if not info.shards:
         return ()
@@ -147,6 +147,6 @@ def permanent_gaps(info: RunInfo, population: Population | None, summary: Callab
         return (f"{named}, and nothing is known of {them}",)
     if info.filters.users or population is None:
         return ()
-    lost = population.users_with_completed_model - summary().total
+    lost = population.users_with_completed_model + population.users_with_unfinished_only - count()
     users = "1 user is" if lost == 1 else f"{lost:,} users are"
     return (f"{users} in no shard, as the database changed while they were read",) if lost > 0 else ()

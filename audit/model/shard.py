@@ -1,7 +1,8 @@
 """Shards: the models divided among several runs.
 
 A user's shard follows from a hash of the model's key, so users who share a model are in one shard; from a hash of the
-user id where there is no model id. `in_shard` in `audit.postgres.snapshot_sql` is the same rule for PostgreSQL.
+user id where there is no model id. Where there is an unfinished row it is that row's model, and all that is known of
+the user goes along. `in_shard` in `audit.postgres.snapshot_sql` is the same rule for PostgreSQL.
 """
 
 import re
@@ -63,7 +64,11 @@ def shard_number(record: ModelRecord, of: int, *, by_key: bool = True) -> int:
 
     Without `by_key` as older versions had it, which hashed the trimmed id, case and all.
     """
-    model = model_key(record.replicate_model_id) if by_key else (record.replicate_model_id or "").strip(TRIMMED)
+    if by_key:
+        newer = model_key(record.newer.replicate_model_id) if record.newer else ""
+        model = newer or model_key(record.replicate_model_id)
+    else:
+        model = (record.replicate_model_id or "").strip(TRIMMED)
     key = model or record.user_id
     return int.from_bytes(sha256(key.encode()).digest()[:HASHED]) % of + 1
 

@@ -60,9 +60,9 @@ class Replicate:
             return answer
         return responses.parse_account(answer.body) if answer.status == 200 else self._transport.failure(answer)
 
-    async def training(self, training_id: str) -> Training | Missing | Failed:
-        """One training of the account; `training_id` has to be one word of letters, digits, `-` and `_`."""
-        answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True))
+    async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
+        """One training of the account, for an `askable_training`; `once` asks without retries."""
+        answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True), once=once)
         if isinstance(answer, Failed):
             return answer
         return Missing() if answer.status == 404 else responses.parse_training(answer.body)

@@ -46,7 +46,7 @@ SERVICE_FAILURES: frozenset[FailureReason] = TRANSIENT | {Reason.BAD_RESPONSE}
 """Failures that any other model could have met as well: an error page of a proxy or an edge is a bad response."""
 
 
-def is_service_failure(reply: Reply) -> bool:
+def is_service_failure(reply: Reply | None) -> bool:
     """Whether `reply` tells of the service rather than of the model."""
     return isinstance(reply, Failed) and reply.reason in SERVICE_FAILURES
 
@@ -59,8 +59,11 @@ class CircuitBreaker:
         self._failures = 0
         self._refusals = 0
 
-    def record(self, reply: Reply) -> BreakerState:
-        """The state after `reply`: `open` means that the service is down, `refused` that the token is."""
+    def record(self, reply: Reply | None) -> BreakerState:
+        """The state after `reply`, null for any that is no failure.
+
+        `open` means that the service is down, `refused` that the token is.
+        """
         self._failures = self._failures + 1 if is_service_failure(reply) else 0
         if isinstance(reply, Failed) and reply.reason is Reason.UNAUTHORIZED:
             self._refusals += 1

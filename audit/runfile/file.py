@@ -8,20 +8,21 @@ process, so there are no stale ones.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from audit.errors import RunFileError
 from audit.findings.acceptance import AcceptanceMatcher, day_of
 from audit.findings.comparison import UserSnapshot
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.ids import model_key
+from audit.model.replies import Heard
 from audit.model.run import Choices, RunInfo
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile.baseline import BaselineTable
@@ -34,6 +35,8 @@ _Noun = TypeVar("_Noun", Choices, Population)
 _ANSWERED = "answered"
 _BY_TRAINING = "training"
 _RANK = {status: rank for rank, status in enumerate(Status)}
+_NO_LINE = len(_RANK)
+"""The rank of users who are in no line of a report; their reason is a `NoLine`."""
 _ROOM = 900
 """Characters of a finding that waits for its answer, blanks behind the JSON included: the answer then fits into the
 same place. A row that grows splits its page, and recording takes three times as long."""
@@ -42,6 +45,7 @@ _COMMIT_SECONDS = 0.1
 """Commit after this many answers or seconds, whichever comes first. A transaction for each would double the cost."""
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
+_HEARD = msgspec.json.Decoder(Heard)
 _ENCODER = msgspec.json.Encoder()
 _PENDING = (
     "model IS NOT NULL AND outcome IS NULL"
@@ -49,6 +53,19 @@ _PENDING = (
 )
 """Of the records `a` that wait for one answer, the first."""
 _UPDATE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
+
+
+Verdict = Finding | NoLine
+"""What is found of a user: a line of the reports, or why there is none."""
+
+
+class Unfinished(NamedTuple):
+    """A user whose newest row, which is not completed, has a question of its own."""
+
+    row_id: int
+    record: ModelRecord
+    base: Finding | None
+    """The finding on the completed row, where there is one."""
 
 
 class RunFile:
@@ -177,13 +194,22 @@ class RunFile:
             self.baseline.create()
             yield self.baseline.add
 
-    def add(self, record: ModelRecord, model: str | None, first: Finding) -> None:
-        """Append a record, in the order of the database: the model to ask for, and the finding until that is done.
+    def add(
+        self,
+        record: ModelRecord,
+        model: str | None,
+        first: Verdict,
+        *,
+        question: bool = False,
+        base: Finding | None = None,
+    ) -> None:
+        """Append a record, in the order of the database: the model to ask for, and the verdict until that is done.
 
-        Who waits for the same answer follows from the model's key; asked for is what the first of them records.
+        Who waits for the same answer follows from the model's key; asked for is what the first of them records. With
+        `question` the unfinished row has one of its own; `base` is then the finding on the completed row.
         """
-        text = _ENCODER.encode(first).decode()
-        self._db.execute(
+        text = _encoded(first)
+        added = self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 model and model_key(model),
@@ -192,6 +218,9 @@ class RunFile:
                 text.ljust(_ROOM) if model else text,
             ),
         )
+        if question:
+            values = (added.lastrowid, _ENCODER.encode(base).decode() if base else None)
+            self._db.execute("INSERT INTO unfinished (id, base) VALUES (?, ?)", values)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -208,9 +237,26 @@ class RunFile:
             return str(row[0]) if row[0] else None
 
     def count_pending(self) -> int:
-        """Models that have yet to be asked for, each once."""
+        """Questions that have yet to be asked: models, each once, and unfinished rows."""
+        rows = self._count("SELECT count(*) FROM unfinished WHERE outcome IS NULL") if self.asks_about_rows else 0
         # In the order of the file: through the index of models it would jump about in it, a page for each user.
-        return self._count(f"SELECT count(*) FROM audited AS a NOT INDEXED WHERE {_PENDING}")  # noqa: S608 - a constant
+        return rows + self._count(f"SELECT count(*) FROM audited AS a NOT INDEXED WHERE {_PENDING}")  # noqa: S608 - a constant
+
+    @cached_property
+    def asks_about_rows(self) -> bool:
+        """Files of older versions have no questions about unfinished rows."""
+        return bool(self._count("SELECT count(*) FROM sqlite_master WHERE name = 'unfinished'"))
+
+    def count_users(self) -> int:
+        """Everybody who was looked at, in a line or not."""
+        return self._count("SELECT count(*) FROM audited")
+
+    def without_line(self) -> Mapping[NoLine, int]:
+        """Users whose newest row was looked at and who are in no line, by why; only what occurs."""
+        with self.storage.reading():
+            query = "SELECT reason, count(*) FROM audited WHERE rank = ? GROUP BY reason"
+            counts = dict(self._db.execute(query, (_NO_LINE,)).fetchall())
+            return {why: counts[why.value] for why in NoLine if why.value in counts}
 
     def count_answered(self) -> int:
         """Users for whom Replicate, asked for the model's versions, has said something certain."""
@@ -227,14 +273,21 @@ class RunFile:
     def make_pending(self, failures: Iterable[Reason], reasons: Iterable[Reason] = ()) -> None:
         """Make models pending again whose question ended in one of `failures`, or whose user has one of `reasons`.
 
-        Their findings stay until answered. Who has no model that can be asked for keeps the finding for good.
+        Their findings stay until answered. Who has nothing that can be asked for keeps the finding for good.
         """
+        failures, reasons = tuple(failures), tuple(reasons)
         with self.transaction():
             query = "UPDATE audited SET outcome = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
             self._db.execute(query, (_ENCODER.encode(list(failures)).decode(),))
             found = "SELECT model FROM audited WHERE reason IN (SELECT value FROM json_each(?))"
             query = f"UPDATE audited SET outcome = NULL WHERE model IN ({found})"  # noqa: S608 - a constant
             self._db.execute(query, (_ENCODER.encode(list(reasons)).decode(),))
+            query = (
+                "UPDATE unfinished SET outcome = NULL, heard = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
+                " OR id IN (SELECT id FROM audited WHERE reason IN (SELECT value FROM json_each(?)))"
+            )
+            lists = (_ENCODER.encode(list(each)).decode() for each in (failures, reasons))
+            self._db.execute(query, tuple(lists))
 
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
@@ -270,21 +323,59 @@ class RunFile:
             rows = [prefetched] if prefetched else self._db.execute(query, (model_key(model), model)).fetchall()
             return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
 
-    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def pending_unfinished(self) -> Iterator[Unfinished]:
+        """Users whose unfinished row has yet to be asked about, in the order of the file; safe to record meanwhile."""
+        query = (
+            "SELECT u.id, a.record, u.base FROM unfinished AS u JOIN audited AS a ON a.id = u.id"
+            " WHERE u.id > ? AND u.outcome IS NULL ORDER BY u.id LIMIT ?"
+        )
+        return self.storage.paged(
+            query,
+            (),
+            lambda row_id, record, base: Unfinished(row_id, _RECORD.decode(record), base and _FINDING.decode(base)),
+        )
+
+    def heard(self, row_id: int) -> Heard | None:
+        """What was said of the unfinished row of a user who has a question of their own; None where nothing was."""
+        with self.storage.reading():
+            row = self._db.execute("SELECT heard FROM unfinished WHERE id = ?", (row_id,)).fetchone()
+            return _HEARD.decode(row[0]) if row and row[0] else None
+
+    def record_heard(self, row_id: int, heard: Heard, verdict: Verdict, at: int) -> None:
+        """Record what was said of an unfinished row, and what it means for the user; on disk as `record_findings`."""
+        outcome = heard.failed.reason.value if heard.failed else _ANSWERED
+        with self._recording():
+            query = "UPDATE unfinished SET outcome = ?, heard = ? WHERE id = ?"
+            self._db.execute(query, (outcome, _ENCODER.encode(heard).decode(), row_id))
+            query = "UPDATE audited SET rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
+            self._db.execute(query, (*columns(verdict), _encoded(verdict), at, row_id))
+
+    def record_base(self, row_id: int, base: Finding) -> None:
+        """Keep the finding on the completed row of a user who has a question of their own; within the next record."""
+        with self._recording(counts=False):
+            query = "UPDATE unfinished SET base = ? WHERE id = ?"
+            self._db.execute(query, (_ENCODER.encode(base).decode(), row_id))
+
+    @contextmanager
+    def _recording(self, *, counts: bool = True) -> Iterator[None]:
+        with self.storage.translate_errors():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            yield
+            self._uncommitted += counts
+            if counts and (self._uncommitted >= _COMMIT_ANSWERS or time.monotonic() >= self._commit_at):
+                self._commit()
+
+    def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         """Record what one answer means for each record that waited for it; `at` is when it came, seconds since 1970.
 
         On disk with the first answer that comes a tenth of a second after those that are there, with every 32nd in any
         case, and when the run ends.
         """
         outcome = failure.value if failure else _ANSWERED
-        with self.storage.translate_errors():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN")
+        with self._recording():
             for row_id, finding in findings:
                 self._db.execute(_UPDATE, _update(outcome, row_id, finding, at))
-            self._uncommitted += 1
-            if self._uncommitted >= _COMMIT_ANSWERS or time.monotonic() >= self._commit_at:
-                self._commit()
 
     def record_findings_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
         """Record findings for which no versions have to be asked, in one transaction."""
@@ -313,7 +404,8 @@ class RunFile:
         reasons: dict[Reason, int] = {}
         notes: dict[Note, int] = {}
         with self.storage.reading():
-            counted = self._db.execute("SELECT reason, notes, count(*) FROM audited GROUP BY reason, notes")
+            query = "SELECT reason, notes, count(*) FROM audited WHERE rank < ? GROUP BY reason, notes"
+            counted = self._db.execute(query, (_NO_LINE,))
             for text, codes, count in counted:
                 reason = Reason(text)
                 reasons[reason] = reasons.get(reason, 0) + count
@@ -339,7 +431,7 @@ class RunFile:
             with self.storage.reading():
                 for row in self._db.execute(query, values):
                     record, finding = _RECORD.decode(row[0]), _FINDING.decode(row[1])
-                    yield AuditedUser(
+                    yield AuditedUser.of(
                         record,
                         finding,
                         state(record, finding) if state else None,
@@ -356,7 +448,7 @@ class RunFile:
         when = "checked_at" if version > 1 else "NULL"
         query = f"SELECT id, record, finding, {when} FROM audited WHERE rank = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608 - two words
         return self.storage.paged(
-            query, (_RANK[status],), lambda _, r, f, at: (AuditedUser(_RECORD.decode(r), _FINDING.decode(f)), at)
+            query, (_RANK[status],), lambda _, r, f, at: (AuditedUser.of(_RECORD.decode(r), _FINDING.decode(f)), at)
         )
 
     def _text(self, name: str) -> str | None:
@@ -373,13 +465,21 @@ class RunFile:
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, _ENCODER.encode(noun).decode()))
 
 
-def columns(finding: Finding) -> tuple[int, str, str]:
-    """What of a finding is counted and sorted by: rank, reason, notes."""
+def columns(finding: Verdict) -> tuple[int, str, str]:
+    """What of a verdict is counted and sorted by: rank, reason, notes."""
+    if isinstance(finding, NoLine):
+        return _NO_LINE, finding.value, ""
     return _RANK[finding.status], finding.reason.value, ";".join(finding.notes)
 
 
-def _update(outcome: str, row_id: int, finding: Finding, at: int) -> tuple[object, ...]:
-    return outcome, *columns(finding), _ENCODER.encode(finding).decode(), at, row_id
+def _update(outcome: str, row_id: int, finding: Verdict, at: int) -> tuple[object, ...]:
+    return outcome, *columns(finding), _encoded(finding), at, row_id
+
+
+def _encoded(verdict: Verdict) -> str:
+    """As JSON; a user who is in no line has a finding that nobody reads."""
+    finding = Finding(reason=Reason.STOPPED) if isinstance(verdict, NoLine) else verdict
+    return _ENCODER.encode(finding).decode()
 
 
 def _largest_first(counts: dict[_Code, int]) -> dict[_Code, int]:

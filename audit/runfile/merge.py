@@ -33,6 +33,8 @@ class _Row(NamedTuple):
 
     record: ModelRecord
     columns: tuple[object, ...]
+    question: tuple[object, ...] | None
+    """What the file has of the unfinished row, where that has a question of its own."""
 
 
 @contextmanager
@@ -74,9 +76,14 @@ def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
 
 def _users_of(shard: Shard, run_file: RunFile) -> Iterator[_Row]:
     by_key = run_file.info.by_model_key
+    question = "u.id, u.outcome, u.heard, u.base FROM audited AS a LEFT JOIN unfinished AS u ON u.id = a.id"
+    if not run_file.asks_about_rows:
+        question = "NULL, NULL, NULL, NULL FROM audited AS a"
+    query = f"SELECT {', '.join(f'a.{name}' for name in _COLUMNS.split(', '))}, {question} ORDER BY a.id"
     with run_file.storage.reading():
-        for columns in run_file.storage.connection.execute(f"SELECT {_COLUMNS} FROM audited ORDER BY id"):  # noqa: S608 - a constant
-            row = _Row(_RECORD.decode(columns[5]), columns)
+        for *columns, has_question, outcome, heard, base in run_file.storage.connection.execute(query):
+            asked = (outcome, heard, base) if has_question else None
+            row = _Row(_RECORD.decode(columns[5]), tuple(columns), asked)
             number = shard_number(row.record, shard.of, by_key=by_key)
             if number != shard.number:
                 user, other = escape_controls(row.record.user_id), Shard(number, shard.of).label
@@ -95,7 +102,11 @@ def _report_order(row: _Row) -> tuple[bool, str, str]:
 def _insert_users(into: RunFile, rows: Iterable[_Row]) -> None:
     insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
     with into.storage.translate_errors():
-        into.storage.connection.executemany(insert, (row.columns for row in rows))
+        for row in rows:
+            added = into.storage.connection.execute(insert, row.columns)
+            if row.question:
+                question = "INSERT INTO unfinished (id, outcome, heard, base) VALUES (?, ?, ?, ?)"
+                into.storage.connection.execute(question, (added.lastrowid, *row.question))
 
 
 def _remove_duplicates(into: RunFile, begun: Callable[[str], float]) -> int:
@@ -105,4 +116,6 @@ def _remove_duplicates(into: RunFile, begun: Callable[[str], float]) -> int:
         if not connection.execute(_IN_TWO).fetchone():
             return 0
         connection.create_function("begun", 1, begun, deterministic=True)
-        return connection.execute(_REMOVE_OLDER).rowcount
+        removed = connection.execute(_REMOVE_OLDER).rowcount
+        connection.execute("DELETE FROM unfinished WHERE id NOT IN (SELECT id FROM audited)")
+        return removed

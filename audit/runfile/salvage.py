@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from audit.errors import RunFileError
+from audit.model.codes import NoLine
 from audit.model.findings import Finding
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
@@ -92,7 +93,8 @@ def _readable(damaged: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
 def _makes_sense(row_id: int, model: object, outcome: object, *others: Any) -> bool:
     *counted, record, finding = others
     msgspec.json.decode(record, type=ModelRecord)
-    same = tuple(counted) == columns(msgspec.json.decode(finding, type=Finding))
+    verdict = msgspec.json.decode(finding, type=Finding)
+    same = tuple(counted) in {columns(verdict), *map(columns, NoLine)}
     return same and row_id > 0 and isinstance(model, str | None) and isinstance(outcome, str | None)
 
 

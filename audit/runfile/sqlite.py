@@ -15,7 +15,7 @@ from audit.model.text import escape_controls, os_cause
 _T = TypeVar("_T")
 _PAGE = 500
 """Rows that `Storage.paged` reads at once."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x53594E41
 """Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
 SCHEMA = f"""
@@ -56,6 +56,17 @@ CREATE TABLE repair (         -- the journal of what was changed in the product'
 ) WITHOUT ROWID;
 """
 """What schema 2 has beyond schema 1."""
+_SCHEMA_3 = """
+CREATE TABLE unfinished (     -- users whose newest row, which is not completed, has a question of its own
+    id INTEGER PRIMARY KEY,   -- of audited
+    outcome TEXT,             -- as there
+    heard TEXT,               -- JSON of Heard; null until there is an answer
+    base TEXT                 -- JSON of Finding: on the completed row; null where there is none
+);
+"""
+"""What schema 3 has beyond schema 2. In `audited` a rank behind those of statuses means: in no line of a report."""
+_UPGRADES = {2: _SCHEMA_2, 3: _SCHEMA_3}
+"""By the version that each leads to."""
 NOTHING_KEPT = (
     "Nothing is kept, as no record had been read yet. Name another place with --run-file, or make room in this one."
 )
@@ -191,8 +202,9 @@ class Storage:
 
     def _upgrade(self) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-        if version < SCHEMA_VERSION:
-            self.connection.executescript(f"BEGIN;{_SCHEMA_2}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+        steps = [step for leads_to, step in _UPGRADES.items() if leads_to > version]
+        if steps:
+            self.connection.executescript(f"BEGIN;{''.join(steps)}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     @property
     def locked(self) -> bool:

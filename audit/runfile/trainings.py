@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from audit.findings.trainings import OddTrainings, ended_at
 from audit.model.ids import model_key, recorded_hash
-from audit.model.replies import Training
+from audit.model.replies import FAILED, IN_PROGRESS, Training
 from audit.model.times import parse_utc
 from audit.model.users import ModelRecord
 from audit.runfile.sqlite import Storage
@@ -56,6 +57,53 @@ class TrainingTable:
         with self._storage.reading():
             row = self._db.execute(query, (model_key(model),)).fetchone()
             return _TRAINING.decode(row[0]) if row else None
+
+    def by_id(self, training_id: str) -> Training | None:
+        """The one of this id."""
+        with self._storage.reading():
+            row = self._db.execute("SELECT training FROM training WHERE id = ?", (training_id,)).fetchone()
+            return _TRAINING.decode(row[0]) if row else None
+
+    def trainers(self) -> frozenset[str]:
+        """Keys of the models that trained."""
+        with self._storage.reading():
+            found = self._db.execute("SELECT DISTINCT json_extract(training, '$.trainer') FROM training")
+            return frozenset(model_key(trainer) for (trainer,) in found if trainer)
+
+    def odd(self) -> OddTrainings:
+        """Those whose output does not say where their version went, by whose they are as far as rows or outputs say."""
+        with self._storage.reading():
+            query = (
+                "SELECT training FROM training WHERE model IS NULL"
+                " AND json_extract(training, '$.status') NOT IN (SELECT value FROM json_each(?))"
+            )
+            rows = self._db.execute(query, (_ENCODER.encode(sorted(IN_PROGRESS | FAILED)).decode(),))
+            odd = [training for (text,) in rows if (training := _TRAINING.decode(text)).is_odd]
+            named = self._models_naming([training.id for training in odd]) if odd else {}
+        anywhere: float | None = None
+        by_model: dict[str, float] = {}
+        for training in odd:
+            ended = ended_at(training)
+            models = named.get(training.id, set()) | ({model_key(training.model)} if training.model else set())
+            for model in models:
+                by_model[model] = max(ended, by_model.get(model, ended))
+            if not models:
+                anywhere = max(ended, anywhere or ended)
+        return OddTrainings(anywhere, by_model)
+
+    def _models_naming(self, ids: list[str]) -> dict[str, set[str]]:
+        """By training id, the keys of the models of the rows that name it."""
+        found: dict[str, set[str]] = {}
+        for path in ("$", "$.newer"):
+            named = f"trim(json_extract(record, '{path}.training_id'))"
+            query = (
+                f"SELECT {named}, json_extract(record, '{path}.replicate_model_id') FROM audited"  # noqa: S608 - constants
+                f" WHERE {named} IN (SELECT value FROM json_each(?))"
+            )
+            for training_id, model in self._db.execute(query, (_ENCODER.encode(ids).decode(),)):
+                if key := model_key(model):
+                    found.setdefault(training_id, set()).add(key)
+        return found
 
     def count(self) -> int:
         """How many different ones there are."""

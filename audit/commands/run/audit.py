@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -13,27 +14,32 @@ from audit.cli.signals import Stop
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
 from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
-from audit.commands.run.auditor import Auditor, log_finding
+from audit.commands.run.auditor import Auditor, Questions, log_finding
+from audit.commands.run.questions import ModelQuestions, RowQuestions
 from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
-from audit.findings.classify import RunContext, classify
+from audit.findings.classify import RunContext, classify, context_of
 from audit.findings.comparison import other_place
-from audit.findings.trainings import Classifier
+from audit.findings.trainings import Classifier, OddTrainings
+from audit.findings.unfinished import asked_model, judge, open_question, unfinished_row
 from audit.model.codes import Reason
-from audit.model.findings import AuditedUser
-from audit.model.ids import askable_model
+from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
-from audit.model.replies import Account, NotAsked
+from audit.model.replies import Account, Heard, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.times import Clock, utc_now, utc_text
+from audit.model.users import ModelRecord
 from audit.postgres.snapshot import snapshot
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
+from audit.runfile.file import Verdict
 
 log = logging.getLogger(__name__)
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
 RETRYABLE = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
 """What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
 
@@ -52,10 +58,10 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
-            context = await cancel_on_stop(stop, _load(settings, run_file, account, listener))
+            await cancel_on_stop(stop, _load(settings, run_file, account, listener))
             if earlier:
                 _compare_places(run_file, earlier)
-            await run.ask(replicate, context, settings.choices.concurrency)
+            await run.ask(replicate, settings.choices.concurrency)
         run.finish()
     except BaseException as error:
         _close_or_discard(run_file, error)
@@ -87,15 +93,19 @@ async def resume(
         run_file.make_pending(failures, settings.ask_again)
         redacted = before.redacted or settings.redact
         running = msgspec.structs.replace(
-            before, state="running", finished_at=None, stop_reason=None, redacted=redacted
+            before,
+            state="running",
+            finished_at=None,
+            stop_reason=None,
+            redacted=redacted,
+            account=before.account or account,
         )
         if settings.replaces_acceptances:
             running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         run_file.save_info(running)
         if choices := run_file.choices:
             run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.choices.fail_on))
-        context = RunContext(before.account or account, frozenset(before.missing_columns))
-        await run.ask(replicate, context, settings.choices.concurrency)
+        await run.ask(replicate, settings.choices.concurrency)
     run.finish()
     return run_file
 
@@ -121,8 +131,8 @@ class _Run:
         self._clock = clock
         self._token_refused = False
 
-    async def ask(self, replicate: Replicate, context: RunContext, concurrency: int) -> None:
-        """Read the list of trainings where it is wanted, then ask for every model that is still pending."""
+    async def ask(self, replicate: Replicate, concurrency: int) -> None:
+        """Read the list of trainings where it is wanted, then ask for every model and row that is still pending."""
         run_file = self._run_file
         wanted = run_file.info.trainings
         if wanted and run_file.count_pending():
@@ -133,12 +143,23 @@ class _Run:
             reader = TrainingsReader(replicate, run_file, self._clock, self._listener.trainings_read)
             with suppress(StoppedError):  # every page is stored as it comes
                 await cancel_on_stop(self._stop, reader.read())
-        classifier = Classifier(context, run_file.info.trainings, run_file.trainings)
+        read = run_file.info.trainings
+        trainings = run_file.trainings
+        context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
+        classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         self._listener.asking(run_file.count_pending(), replicate)
-        auditor = Auditor(replicate, run_file, classifier, self._listener.answered)
+        models = ModelQuestions(replicate, run_file, classifier)
+        rows = RowQuestions(replicate, run_file, classifier, trainings)
+        await self._answer(models, context, concurrency)
+        if not self._stop.requested:
+            await self._answer(rows, context, concurrency)
+
+    async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
+        token_works = context.account is not None
+        auditor = Auditor(questions, self._listener.answered, token_works=token_works)
         await auditor.run(concurrency, self._stop)
         self._token_refused = auditor.token_refused
 
@@ -149,7 +170,7 @@ class _Run:
         if stop.requested and not run_file.count_pending():
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
-        if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.summary)):
+        if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.count_users)):
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
         run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
@@ -193,6 +214,7 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
         tables=settings.database.tables,
         acceptances=settings.acceptances,
         shard=settings.shard,
+        stuck_after=settings.stuck_after,
     )
 
 
@@ -240,26 +262,24 @@ async def _replicate(
             run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 
-async def _load(
-    settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
-) -> RunContext:
-    """Copy the records out of PostgreSQL, each with the finding that holds until Replicate has answered."""
+async def _load(settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener) -> None:
+    """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered."""
     listener.users_read(0)
     async with snapshot(
         settings.database,
         order_by=settings.order_by,
         filters=settings.filters,
         statement_timeout=settings.statement_timeout,
+        stuck_after=settings.stuck_after,
     ) as taken:
-        context = RunContext(account, frozenset(taken.missing_columns))
+        known = msgspec.structs.replace(
+            run_file.info, account=account, missing_columns=tuple(taken.missing_columns), by_model_key=True
+        )
+        context = context_of(known, taken.population)
         count = 0
         with run_file.loading():
             async for record in taken.records(settings.shard):
-                first = classify(record, NotAsked(), context)
-                model = askable_model(record.replicate_model_id)
-                run_file.add(record, model, first)
-                if model is None:  # nobody will be asked, so this is the finding
-                    log_finding(None, AuditedUser(record, first))
+                _add(run_file, record, context)
                 count += 1
                 if count % 1000 == 0:
                     listener.users_read(count)
@@ -267,15 +287,20 @@ async def _load(
             trainings = settings.trainings
             if settings.shard and trainings:  # all shards read the list as far back as one run would
                 trainings = with_since(trainings, await taken.oldest_completed())
-            known = msgspec.structs.replace(
-                run_file.info,
-                account=account,
-                missing_columns=tuple(taken.missing_columns),
-                trainings=trainings,
-                place=taken.place,
-                by_model_key=True,
-                columns=taken.columns,
+            run_file.save_info(
+                msgspec.structs.replace(known, trainings=trainings, place=taken.place, columns=taken.columns)
             )
-            run_file.save_info(known)
-    log.info("%d users with a completed model found", count)
-    return context
+    log.info("%d users with a training that counts found", count)
+
+
+def _add(run_file: RunFile, record: ModelRecord, context: RunContext) -> None:
+    """Append a record, with what is true of it as long as nobody was asked."""
+    model, question = asked_model(record, context), open_question(record, context)
+    base = None if record.unfinished else classify(record, NotAsked(), context)
+    first: Verdict | None = base
+    if unfinished_row(record):
+        first = judge(record, base, None if model or question else Heard(), context)
+    assert first is not None  # noqa: S101 - a record is of one kind or the other
+    run_file.add(record, model, first, question=question is not None, base=base)
+    if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
+        log_finding(AuditedUser.of(record, first))

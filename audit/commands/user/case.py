@@ -1,6 +1,5 @@
 """One user as `sync-audit user` shows it: what database and Replicate, or a run file, say, and what to do about it."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from audit.hints.table import RERUN_STEP, ROWS_STEP, Hint
 from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.exit_status import INCOMPLETE, USER, ExitStatus
 from audit.model.findings import AuditedUser, Summary
-from audit.model.ids import recorded_hash
+from audit.model.ids import askable_training, recorded_hash
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
 from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import backticked, escape_controls
@@ -86,7 +85,7 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
             for each in self.rows or ()
             if each.verdict in unrecorded
             and not each.row.is_test
-            and not (counting and _before(each.row.began, counting.started_at))
+            and not (counting and _before(each.row.began, counting.began))
         ]
         undated = datetime.max.replace(tzinfo=UTC)
         return tuple(sorted(rows, key=lambda each: parse_utc(each.row.began) or undated, reverse=True))
@@ -95,15 +94,6 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
         """What Replicate says of this training, where it knows it."""
         reply = self.trainings.get(askable_training(training_id) or "")
         return reply if isinstance(reply, Training) else None
-
-
-_TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
-
-
-def askable_training(training_id: str | None) -> str | None:
-    """The trimmed training id where it can be part of a URL as it stands, else None: any other is never sent."""
-    trimmed = (training_id or "").strip()
-    return trimmed if _TRAINING_ID.fullmatch(trimmed) else None
 
 
 def _before(text: str | None, other: str | None) -> bool:

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from audit.commands.user.case import UserCase, askable_training
+from audit.commands.user.case import UserCase
 from audit.findings.classify import USUAL_LORA_SCALE
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.ids import recorded_hash
+from audit.model.ids import askable_training, recorded_hash
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
 

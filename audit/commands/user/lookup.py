@@ -7,13 +7,13 @@ import msgspec
 
 from audit.commands.replicate import account_of, target
 from audit.commands.settings import RunSettings
-from audit.commands.user.case import TrainingReply, UserCase, askable_training
+from audit.commands.user.case import TrainingReply, UserCase
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
 from audit.hints.trainings import shown_trainings
 from audit.model.findings import AuditedUser
-from audit.model.ids import askable_model
+from audit.model.ids import askable_model, askable_training
 from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from audit.cli.signals import Stop
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
 from audit.commands.run.auditor import Auditor
+from audit.commands.run.questions import ModelQuestions
 from audit.commands.run.trainings import TrainingsReader, settle_by_trainings
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.faults import Endpoint, Refused
@@ -178,7 +179,8 @@ async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int)
             await TrainingsReader(replicate, run_file, lambda: datetime.now(UTC)).read()
             judge = Classifier(RunContext(account), run_file.info.trainings, run_file.trainings)
             settled = settle_by_trainings(run_file, judge, read.sample, 0)
-        await Auditor(replicate, run_file, judge, lambda _: None).run(assumed.concurrency, Stop())
+        models = ModelQuestions(replicate, run_file, judge)
+        await Auditor(models, lambda _: None, token_works=True).run(assumed.concurrency, Stop())
         assert not run_file.count_pending()
         return Measured(replicate.requests.sent, loop.time(), settled)
 

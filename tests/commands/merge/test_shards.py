@@ -19,8 +19,7 @@ from audit.commands.merge.shards import (
 )
 from audit.commands.settings import default_choices
 from audit.errors import SettingsError
-from audit.model.codes import Status
-from audit.model.findings import Acceptances, Summary
+from audit.model.findings import Acceptances
 from audit.model.place import Place
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Baseline, Filters, permanent_gaps
@@ -251,14 +250,10 @@ def test_the_merged_run_lasts_from_the_first_to_the_last_and_sums_up_requests() 
     ]
 
 
-def of_users(total: int) -> Summary:
-    return Summary(dict.fromkeys(Status, 0) | {Status.UP_TO_DATE: total}, {}, {})
-
-
 def test_a_run_that_lacks_a_shard_is_never_complete() -> None:
     some = [shard(1), shard(3)]
     info = merged_info(some, RUN_ID)
-    why = permanent_gaps(info, merged_population(some), lambda: of_users(9))
+    why = permanent_gaps(info, merged_population(some), lambda: 9)
     assert why == ("shard 2 of 3 is missing, and nothing is known of its users",)
     assert with_end(info, some, why).state == "stopped"
     assert info.shards[1].state == "missing"
@@ -277,11 +272,11 @@ def test_a_run_that_lacks_a_shard_is_never_complete() -> None:
 def test_users_who_are_in_no_shard_make_it_incomplete(total: int, filters: Filters, message: tuple[str, ...]) -> None:
     several = [shard(number, filters=filters, users=8 + number) for number in (1, 2, 3)]
     assert merged_population(several).users == 9
-    assert permanent_gaps(merged_info(several, RUN_ID), merged_population(several), lambda: of_users(total)) == message
+    assert permanent_gaps(merged_info(several, RUN_ID), merged_population(several), lambda: total) == message
 
 
 def test_no_other_run_lacks_anything() -> None:
-    assert permanent_gaps(run_info(), population_of(5), lambda: of_users(0)) == ()
+    assert permanent_gaps(run_info(), population_of(5), lambda: 0) == ()
 
 
 def test_what_does_not_fit_is_told_and_nothing_else() -> None:

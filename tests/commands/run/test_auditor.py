@@ -7,13 +7,15 @@ import pytest
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor
+from audit.commands.run.questions import ModelQuestions
 from audit.errors import RunFileError
 from audit.findings.classify import RunContext
 from audit.findings.trainings import Classifier
 from audit.model.codes import Reason
 from audit.model.findings import Finding
-from audit.model.replies import Account, Failed, Reply
+from audit.model.replies import Account, Failed, Heard, Missing, Reply, Training
 from audit.model.users import ModelRecord
+from audit.runfile.file import Verdict
 from tests.support.samples import NEW, OLD, found, record
 
 
@@ -34,12 +36,19 @@ class FakePendingModels:
     def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         return [(i, each) for i, each in enumerate(self.records) if each.replicate_model_id == model]
 
-    def record_findings(self, findings: Iterable[tuple[int, Finding]], failure: Reason | None, at: int) -> None:
+    def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         if self.fails:
             raise RunFileError("the disk is full")
         for row_id, finding in findings:
             assert row_id not in self.settled
+            assert isinstance(finding, Finding)
             self.settled[row_id] = (finding, failure)
+
+    def heard(self, row_id: int) -> Heard | None:
+        return None
+
+    def record_base(self, row_id: int, base: Finding) -> None:
+        raise AssertionError("nobody has an unfinished row")
 
 
 class FakeClient:
@@ -65,12 +74,19 @@ class FakeClient:
     def next_reply(self) -> Reply:
         return self.reply
 
+    async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
+        raise AssertionError("nobody has an unfinished row")
+
+
+def questions(client: FakeClient, models: FakePendingModels) -> ModelQuestions:
+    return ModelQuestions(client, models, Classifier(RunContext()))
+
 
 async def audited(
     models: FakePendingModels, client: FakeClient, *, concurrency: int = 4, stop: Stop | None = None
 ) -> list[Finding]:
     findings: list[Finding] = []
-    auditor = Auditor(client, models, Classifier(RunContext()), findings.extend)
+    auditor = Auditor(questions(client, models), findings.extend, token_works=False)
     await auditor.run(concurrency, stop or Stop())
     return findings
 
@@ -132,7 +148,7 @@ async def test_what_hangs_when_the_run_stops_is_given_up_and_stays_pending() -> 
     models, stop = FakePendingModels(10), Stop()
     client = FakeClient(hanging=("a/3",))
     asyncio.get_running_loop().call_later(0.05, stop.request, "stopped", "enough")
-    await Auditor(client, models, Classifier(RunContext()), lambda *_: None).run(4, stop, grace=0.05)
+    await Auditor(questions(client, models), lambda *_: None, token_works=False).run(4, stop, grace=0.05)
     assert sorted(models.settled) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert client.at_once == 0
 
@@ -198,7 +214,7 @@ async def audited_with(
     models: FakePendingModels, client: FakeClient, account: Account | None = None
 ) -> tuple[Stop, RecordedSleep]:
     stop, sleep = Stop(), RecordedSleep()
-    await Auditor(client, models, Classifier(RunContext(account)), lambda *_: None, sleep=sleep).run(4, stop)
+    await Auditor(questions(client, models), lambda *_: None, token_works=account is not None, sleep=sleep).run(4, stop)
     return stop, sleep
 
 
@@ -259,6 +275,6 @@ async def test_a_stop_while_probing_ends_the_run() -> None:
     async def stop_instead(_: float) -> None:
         stop.request("interrupted", "stopped by SIGINT")
 
-    await Auditor(client, models, Classifier(RunContext()), lambda *_: None, sleep=stop_instead).run(4, stop)
+    await Auditor(questions(client, models), lambda *_: None, token_works=False, sleep=stop_instead).run(4, stop)
     assert stop.reason == "stopped by SIGINT"
     assert client.onces == []

@@ -10,6 +10,7 @@ import pytest
 
 from audit.cli.signals import Stop
 from audit.commands.run.auditor import Auditor
+from audit.commands.run.questions import ModelQuestions
 from audit.demo.fake_replicate.faults import Endpoint, Fault, ForeignNext, Hang, Odd, Refused, Reset
 from audit.demo.fake_replicate.server import TOKEN
 from audit.findings.classify import RunContext, classify
@@ -94,7 +95,8 @@ async def audited(synthetic_users: SyntheticUsers, base_url: str, path: Path) ->
             run_file.save_population(population(synthetic_users.n))
         async with connect(target, fast()) as replicate:
             # The account is known, so that a single 401 is one model's.
-            auditor = Auditor(replicate, run_file, Classifier(RunContext(synthetic_users.account)), lambda _: None)
+            models = ModelQuestions(replicate, run_file, Classifier(RunContext(synthetic_users.account)))
+            auditor = Auditor(models, lambda _: None, token_works=True)
             stop = Stop()
             await auditor.run(target.concurrency, stop)
             assert stop.state is None, stop.reason

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.user.case import UserCase, askable_training
+from audit.commands.user.case import UserCase
 from audit.commands.user.last_training import TrainingOutcome, last_training
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
+from audit.model.ids import askable_training
 from audit.model.replies import Failed, Found, Lineage, Missing, Training, Version
 from audit.model.tables import Tables
 from audit.model.users import Person, TrainingRow

@@ -1,0 +1,158 @@
+"""The two kinds of questions of a run: which versions a model has, and what became of an unfinished row.
+
+The models come first, as what a model's versions say of the completed row is part of the verdict on an unfinished one.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from audit.findings.trainings import Classifier
+from audit.findings.unfinished import (
+    heard_of,
+    judge,
+    needs_versions,
+    open_question,
+    reply_of,
+    row_question,
+    unfinished_row,
+)
+from audit.model.codes import Reason
+from audit.model.findings import AuditedUser, Finding
+from audit.model.ids import model_key
+from audit.model.replies import Failed, Heard, Missing, Reply, Training
+from audit.model.users import ModelRecord
+from audit.runfile.file import Unfinished, Verdict
+
+
+class Client(Protocol):
+    """Replicate, as far as single questions are concerned."""
+
+    async def ask(self, model: str, *, once: bool = False) -> Reply:
+        """What it has of `model`, `once` without retries. Never raises for what a server or the network did."""
+
+    async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
+        """What it says of one training."""
+
+
+class PendingModels(Protocol):
+    """Models to ask for, and where the findings go: the run file."""
+
+    def pending(self) -> Iterator[str]:
+        """Models to ask for, each once."""
+
+    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+        """The records that wait for the reply about `model`, by their ids."""
+
+    def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
+        """Record what the reply, which came `at` seconds since 1970, means for each of them."""
+
+    def heard(self, row_id: int) -> Heard | None:
+        """What was said of the unfinished row of a user who has a question of their own."""
+
+    def record_base(self, row_id: int, base: Finding) -> None:
+        """Keep the finding on the completed row of such a user."""
+
+
+class PendingRows(Protocol):
+    """Unfinished rows to ask about, and where the findings go: the run file."""
+
+    def pending_unfinished(self) -> Iterator[Unfinished]:
+        """Users whose unfinished row has yet to be asked about."""
+
+    def record_heard(self, row_id: int, heard: Heard, verdict: Verdict, at: int) -> None:
+        """Record what was said, and what it means."""
+
+
+class Listed(Protocol):
+    """The list of trainings, as far as it was read: the run file has it."""
+
+    def by_id(self, training_id: str) -> Training | None:
+        """The one of this id."""
+
+
+class ModelQuestions:
+    """Which versions does this model have?"""
+
+    def __init__(self, client: Client, models: PendingModels, classifier: Classifier) -> None:
+        self._client = client
+        self._models = models
+        self._classifier = classifier
+
+    def pending(self) -> Iterator[str]:
+        """Models, each once."""
+        return self._models.pending()
+
+    async def ask(self, question: str, *, once: bool = False) -> Reply:
+        """See `Questions`."""
+        return await self._client.ask(question, once=once)
+
+    def failure(self, answer: Reply) -> Failed | None:
+        """See `Questions`."""
+        return answer if isinstance(answer, Failed) else None
+
+    def record(self, question: str, answer: Reply) -> Sequence[AuditedUser]:
+        """See `Questions`."""
+        verdicts = [
+            (row_id, record, self._verdict(row_id, record, answer))
+            for row_id, record in self._models.records_sharing(question)
+        ]
+        failure = answer.reason if isinstance(answer, Failed) else None
+        self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
+        return [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
+
+    def _verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
+        context = self._classifier.context
+        if record.unfinished:
+            return judge(record, None, heard_of(answer), context)
+        base = self._classifier.finding(record, answer)
+        if record.newer is None:
+            return base
+        if open_question(record, context):
+            self._models.record_base(row_id, base)
+            return judge(record, base, self._models.heard(row_id), context)
+        same = model_key(record.replicate_model_id) == model_key(record.newer.replicate_model_id)
+        return judge(record, base, heard_of(answer) if same else Heard(), context)
+
+
+class RowQuestions:
+    """What became of this unfinished row?"""
+
+    def __init__(self, client: Client, rows: PendingRows, classifier: Classifier, listed: Listed) -> None:
+        self._client = client
+        self._rows = rows
+        self._classifier = classifier
+        self._listed = listed
+
+    def pending(self) -> Iterator[Unfinished]:
+        """Users who have such a row."""
+        return self._rows.pending_unfinished()
+
+    async def ask(self, question: Unfinished, *, once: bool = False) -> Heard:
+        """The training that the row names, from the list where that has it; then the versions where they are needed."""
+        record = question.record
+        row = unfinished_row(record)
+        assert row is not None  # noqa: S101 - only such are pending
+        wanted = row_question(row, self._classifier.context)
+        heard = Heard()
+        if wanted.training:
+            said = self._listed.by_id(wanted.training) or await self._client.training(wanted.training, once=once)
+            if isinstance(said, Failed):
+                return Heard.nothing(said)
+            heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)
+        if wanted.model is None or not needs_versions(heard, counting=not record.unfinished):
+            return heard
+        same = model_key(record.replicate_model_id) == model_key(wanted.model) and not record.unfinished
+        if same and reply_of(question.base):
+            return heard  # they are known already
+        return heard_of(await self._client.ask(wanted.model, once=once), heard) or heard
+
+    def failure(self, answer: Heard) -> Failed | None:
+        """See `Questions`."""
+        return answer.failed
+
+    def record(self, question: Unfinished, answer: Heard) -> Sequence[AuditedUser]:
+        """See `Questions`."""
+        verdict = judge(question.record, question.base, answer, self._classifier.context)
+        self._rows.record_heard(question.row_id, answer, verdict, int(time.time()))
+        return [AuditedUser.of(question.record, verdict)] if isinstance(verdict, Finding) else []
