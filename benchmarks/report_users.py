@@ -2,13 +2,13 @@
 
 from base64 import b32encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from audit.demo.fake_replicate.world import weights_url
-from audit.model.codes import Reason, Status
+from audit.model.codes import NoLine, Reason, Status
 from audit.model.findings import AuditedUser, Finding, Summary
 from audit.model.replies import Account, Lineage, Training, TrainingsRead, Version
 from audit.model.run import RunInfo
@@ -50,6 +50,14 @@ class SyntheticRun:
     def count_by_training(self) -> int:
         """Nobody."""
         return 0
+
+    def count_noted(self) -> int:
+        """As many as there are notes."""
+        return sum(self.summary().notes.values())
+
+    def without_line(self) -> Mapping[NoLine, int]:
+        """Everybody is in a line."""
+        return {}
 
     def count_answered(self) -> int:
         """Synthetic users do not tell."""

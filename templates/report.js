@@ -97,14 +97,13 @@
   function versionMoments(row) {
     const packed = at(row, "version_dates");
     const made = packed ? moments(packed.split(ITEM)) : [];
-    const [recorded, latest] = ["recorded_at", "latest_at"].map((name) => resolved(at(row, name), made, (text) => moments([text])[0]));
-    return { made, recorded, latest };
+    const [recorded, latest, affected] = ["recorded_at", "latest_at", "affected_at"].map((name) => resolved(at(row, name), made, (text) => moments([text])[0]));
+    return { made, recorded, latest, affected };
   }
 
-  function daysBehind(row) {
-    if (at(row, "recorded_at") === at(row, "latest_at")) return at(row, "latest_at") === "-" ? NaN : 0;
-    const { recorded, latest } = versionMoments(row);
-    const lag = Number.isFinite(recorded) && Number.isFinite(latest) ? (latest - recorded) / 864e8 : NaN;
+  /** How long the user had been affected when the run was made; NaN where that is not known. */
+  function daysAffected(affected) {
+    const lag = typeof affected === "number" ? (Date.parse(hints.now) * 1e3 - affected) / 864e8 : NaN;
     return lag < 0 ? 0 : lag;
   }
 
@@ -131,7 +130,7 @@
   /** Everything that is known of a user, under the names of the JSON report. */
   function userAt(row) {
     const get = (name) => at(row, name);
-    const { made, recorded, latest } = versionMoments(row);
+    const { made, recorded, latest, affected } = versionMoments(row);
     const others = get("others").split(ITEM);
     const ids = made.map((_, place) => (place ? others[place - 1] : get("newest")));
     const known = ids.length ? ids : [get("newest")]; // of whom a training settles only the latest is known
@@ -150,7 +149,8 @@
       versions: ids.map((id, place) => ({ id, made: iso(made[place]) || "" })),
       updated_at: iso(updated) || "", created_at: iso(created) || "", completed_at: iso(completed) || "",
       shared_with: get("shared_with") ? get("shared_with").split(ITEM) : [], shared: number("shared_with_count"),
-      origins: originsOf(get), days: daysBehind(row), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
+      affected_since: iso(affected) || "", weights_checked: get("weights_checked"), unfinished: get("unfinished") ? JSON.parse(get("unfinished")) : null,
+      origins: originsOf(get), days: daysAffected(affected), page: odd.page ?? pageOf(user.replicate_model_id), sql: odd.sql ?? sqlOf(user.user_id),
     });
   }
 
@@ -200,6 +200,10 @@
       weights: user.lora_weights_url || "(none recorded)",
       others: others(user),
       failure: user.later_failure_reason || "(no reason recorded)",
+      row: user.model_row_id,
+      row_status: user.training_status || "(null)",
+      began: user.unfinished?.began || unknown,
+      training: user.training_id || "(none recorded)",
       made_latest: user.origins?.latest?.id || unknown,
       real_weights: user.origins?.latest?.weights || unknown,
       current_weights: user.origins?.current?.weights || unknown,
@@ -238,7 +242,7 @@
       user.latest_version ? user.reason.status === "up_to_date" : null,
       unless("trigger_word", noted("missing_trigger_word", "trigger_word_differs")),
       unless("lora_scale", noted("unusual_lora_scale")),
-      unless("lora_weights_url", noted("missing_weights_url", "guessed_weights_url", "weights_url_of_another_version")),
+      unless("lora_weights_url", noted("missing_weights_url", "guessed_weights_url", "weights_url_of_another_version") && (user.weights_checked ? true : null)),
       null,
     ];
     return hints.checks.map((check, place) => ({
@@ -307,20 +311,22 @@
     const user = userAt(row), open = row === state.open;
     const toggle = make("button", { type: "button", class: "open", "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, head(user.email || user.user_id));
     const model = head(user.replicate_model_id), recorded = user.current_version.trim();
-    const behind = user.versions_behind, up = user.reason.status === "up_to_date";
+    const behind = user.versions_behind, up = user.reason.status === "up_to_date", also = user.unfinished?.title;
+    const since = user.affected_since ? small(user.affected_since, days(user.days)) : user.reason.status === "needs_sync" && absent("not known");
     const line = make("tr", { class: open && "opened" },
       make("th", { scope: "row" }, toggle, user.display_name && make("small", null, head(user.display_name)), user.email && make("small", null, head(user.user_id))),
       make("td", null, user.page ? link(user.page, model) : model || absent("no model id")),
       make("td", null, recorded ? hash(recorded) : absent(user.absent ? "nothing" : "only blanks"), small(user.current_version_created_at)),
       make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
-      make("td", null, behind ? counted(behind, "version") : "", behind && !isNaN(user.days) ? make("small", null, days(user.days)) : ""),
+      make("td", null, since, behind ? make("small", null, `${counted(behind, "version")} behind`) : ""),
       make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title), user.baseline && make("span", { class: "note mark" }, MARKS[user.baseline]),
+        also && make("span", { class: "note mark" }, `and: ${also}`),
         user.accepted && make("span", { class: "note mark" }, "Accepted"), user.accepted && make("small", null, `until ${user.accepted}`),
         !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
     return open ? [line, sheet(user)] : [line];
   }
 
-  const small = (text) => text && make("small", null, time(text, text.slice(0, 10)));
+  const small = (text, more) => text && make("small", null, time(text, text.slice(0, 10)), more && ` (${more})`);
   const link = (page, text) => (page.startsWith("https://replicate.com/") ? make("a", { href: page, rel: "noopener noreferrer" }, text) : text);
 
   function sheet(user) {
@@ -335,18 +341,25 @@
       ...user.notes.map((note) => make("div", { class: "noted" },
         make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note))),
       make("h3", null, "This user’s rows"), make("pre", null, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
-    const right = make("div", null, ...compared(user), ...versions(user), ...trained(user), make("h3", null, "As recorded"), facts(user),
+    const right = make("div", null, ...unfinished(user), ...compared(user), ...versions(user), ...trained(user), make("h3", null, "As recorded"), facts(user),
       make("p", { class: "actions" }, user.page && link(user.page, "Open the model on Replicate"), copyButton(location.href, "a link to this user")));
     right.querySelector(".actions .copy").textContent = "Copy link";
     return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: "6" }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(who)}` }, left, right)));
   }
 
   function checklist(user, known) {
-    const marks = { true: "✓ as it should be", false: "✕ look at this", null: "for you to judge" };
+    const marks = { true: "✓ as it should be", false: "✕ look at this", null: "? for you to judge" };
     return make("div", null, make("h3", null, "If the pictures are poor all the same"),
       make("ul", { class: "checks" }, ...checks(user, known).map((check) =>
         make("li", { class: String(check.good) }, make("b", null, check.question), " ", make("span", { class: "mark" }, marks[check.good]),
           make("br"), make("code", null, check.value), make("br"), make("small", null, check.advice)))));
+  }
+
+  /** What the newest row says where it is not completed, and what is wrong with the completed one. */
+  function unfinished(user) {
+    const { newest, also } = user.unfinished ?? { newest: [], also: [] };
+    return [newest.length && make("h3", null, "The newest row"), newest.length && pairs(newest),
+      also.length && make("h3", null, "And the completed row"), also.length && pairs(also)].filter(Boolean);
   }
 
   function compared(user) {
@@ -399,6 +412,8 @@
     const told = [
       ["User id", user.user_id], ["E-mail", user.email], ["Name", user.display_name], ["Model id", user.replicate_model_id],
       ["Recorded version", user.current_version], ["Recorded version made", user.current_version_created_at, true],
+      ["Affected since", user.affected_since || (user.reason.status === "needs_sync" ? "not known" : ""), Boolean(user.affected_since)],
+      ["Weights", hints.weights[user.weights_checked]],
       ["Row of user_models", user.model_row_id], ["Training", user.training_id], ["Trigger word", user.trigger_word || none],
       ["LoRA scale", user.lora_scale || none], ["Weights URL", user.lora_weights_url || none],
       ["Created", user.created_at, true], ["Updated", user.updated_at, true], ["Completed", user.completed_at, true],
@@ -460,7 +475,7 @@
     model: (row) => at(row, "replicate_model_id").toLowerCase(),
     recorded: (row) => Number(versionMoments(row).recorded ?? NaN),
     latest: (row) => Number(versionMoments(row).latest ?? NaN),
-    behind: (row) => Number(at(row, "behind") || NaN) + Math.min(daysBehind(row) || 0, 1e6) / 1e7,
+    since: (row) => Number(versionMoments(row).affected ?? NaN),
     why: (row) => hints.reasons[reasonOf[row]].title,
   };
 
@@ -649,7 +664,9 @@
       status: user.reason.status, reason: user.reason.code, versions_behind: user.versions_behind, total_versions_on_replicate: user.total,
       created_at: user.created_at, updated_at: user.updated_at, completed_at: user.completed_at,
       notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page, baseline: user.baseline, accepted: user.accepted,
+      affected_since: user.affected_since, weights_checked: user.weights_checked, also: user.unfinished?.code, coverage: hints.coverage,
     };
+    user.row_status = user.training_status;
     user.hint = filled(user.reason.line, values(user));
     const cells = hints.columns.map((name) => String(plain[name] ?? (name in plain ? "" : cell(user[name], user.odd.guard.includes(name)))));
     return cells.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",") + "\r\n";

@@ -400,6 +400,12 @@ fail_on = Setting(
 exit_zero = Setting(
     "--exit-zero", is_flag=True, help="End in 0 instead of 3 when users need a sync; nothing else changes."
 )
+allow_empty = Setting(
+    "--allow-empty",
+    is_flag=True,
+    resumed="kept",
+    help="End in 0 instead of 4 when nobody was audited because no user has a row that counts.",
+)
 github = Setting(
     "--github",
     type=click.Choice(["auto", "off"]),
@@ -418,6 +424,6 @@ RUN = {
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
     "Output": (output, run_file, redact, *talk),
-    "CI": (fail_on, exit_zero, github),
+    "CI": (fail_on, exit_zero, allow_empty, github),
 }
 """The settings of `sync-audit run`, by the heading under which its help lists them."""

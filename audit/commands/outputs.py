@@ -23,9 +23,17 @@ class ReportedRun(NamedTuple):
 
 
 def report(
-    run_file: RunFile, outputs: Sequence[writer.Output], *, redact: bool = False, exit_zero: bool = False
+    run_file: RunFile,
+    outputs: Sequence[writer.Output],
+    *,
+    redact: bool = False,
+    exit_zero: bool = False,
+    allow_empty: bool = False,
 ) -> ReportedRun:
-    """Write all `outputs` from a run file. Raises ReportError."""
+    """Write all `outputs` from a run file. Raises ReportError.
+
+    `allow_empty` is what is said now; what the run was told counts as well.
+    """
     check_read(run_file)
     view = RunView(run_file, redact=redact)
     try:
@@ -41,9 +49,16 @@ def report(
         complete=view.run.state == "complete",
         accepted=view.accepted,
         since_baseline=view.since_baseline,
+        part=view.part,
+        empty_shard=view.empty_shard,
     )
     choices = run_file.choices
-    exit_status = run_exit_status(result, choices.fail_on if choices else "any", exit_zero=exit_zero)
+    exit_status = run_exit_status(
+        result,
+        choices.fail_on if choices else "any",
+        exit_zero=exit_zero,
+        allow_empty=allow_empty or bool(choices and choices.allow_empty),
+    )
     return ReportedRun(view, exit_status, tuple(outputs))
 
 

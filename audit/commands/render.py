@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         options.output.but(show_default="HTML and CSV beside RUN"),
         options.accept.but(show_default="as in the run"),
         *(options.no_accept, options.redact, options.exit_zero),
+        options.allow_empty.but(show_default="as in the run"),
     ),
 )
 @click.argument("run", metavar="RUN", type=FilePath())
@@ -39,7 +40,8 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     from audit.report.writer import Output
     from audit.runfile import DamagedError, RunFile, open_salvaged
 
-    path, redact, exit_zero = Path(run), given["redact"], given["exit_zero"]
+    path = Path(run)
+    said = {name: given[name] for name in ("redact", "exit_zero", "allow_empty")}
     wanted = [Output(*each) for each in given["outputs"] or outputs_beside(path)]
     reporting.check_outputs(wanted, path)
     anew = replaces_acceptances(ctx)
@@ -49,13 +51,13 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
             with RunFile.open(path) as opened:
                 if anew:
                     opened.use_acceptances(acceptances)
-                reported = reporting.report(opened, wanted, redact=redact, exit_zero=exit_zero)
+                reported = reporting.report(opened, wanted, **said)
                 ending.show(reported, opened)
         except DamagedError as error:
             show_error(error)
             with open_salvaged(path) as rest:
                 if anew:
                     rest.use_acceptances(acceptances)
-                reported = reporting.report(rest, wanted, redact=redact, exit_zero=exit_zero)
+                reported = reporting.report(rest, wanted, **said)
                 ending.show(reported, rest)
     return reported.exit_status

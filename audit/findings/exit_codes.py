@@ -8,7 +8,18 @@ import msgspec
 from audit.findings.acceptance import Accepted
 from audit.findings.comparison import UserState, user_state
 from audit.model.codes import FailOn, Status
-from audit.model.exit_status import ACCEPTED, FAIL_ON, INCOMPLETE, NEEDS_SYNC, OK, RUN, ExitStatus
+from audit.model.exit_status import (
+    ACCEPTED,
+    EXIT_ZERO,
+    FAIL_ON,
+    INCOMPLETE,
+    NEEDS_SYNC,
+    NOBODY,
+    OK,
+    PART,
+    RUN,
+    ExitStatus,
+)
 from audit.model.findings import AuditedUser, BaselineState, Summary
 
 
@@ -57,12 +68,28 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     accepted: Accepted = Accepted()
     since_baseline: SinceBaseline | None = None
     """There with a baseline."""
+    part: bool = False
+    """The run was narrowed: nobody has looked at the other users."""
+    empty_shard: bool = False
+    """Nobody is in it because all are in other shards, which is no failure: the merged run decides."""
 
 
-def run_exit_status(result: RunResult, fail_on: FailOn, *, exit_zero: bool = False) -> ExitStatus:
-    """How a run ends, signals apart."""
+def run_exit_status(
+    result: RunResult, fail_on: FailOn, *, exit_zero: bool = False, allow_empty: bool = False
+) -> ExitStatus:
+    """How a run ends, signals apart. That nobody was audited no option makes good but `allow_empty`."""
+    if result.complete and not result.summary.total:
+        return NOBODY[OK if allow_empty or result.empty_shard else INCOMPLETE]
     status = _counted(result, fail_on)
-    return RUN[OK] if exit_zero and status.code == NEEDS_SYNC else status
+    if exit_zero and status.code == NEEDS_SYNC:
+        status = EXIT_ZERO[OK]
+    return _of_part(status) if result.part else status
+
+
+def _of_part(status: ExitStatus) -> ExitStatus:
+    if status == RUN[status.code]:
+        return PART[status.code]
+    return ExitStatus(status.code, f"only a part of the users was checked: {status.meaning}")
 
 
 def _counted(result: RunResult, fail_on: FailOn) -> ExitStatus:

@@ -5,16 +5,26 @@ from functools import cache
 
 from audit.hints.table import HINTS, ONE_LINE, Hint
 from audit.hints.trainings import TrainingLine, shown_trainings
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_model
 from audit.model.sql import literal
-from audit.model.tables import COLUMNS, DATES, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
+from audit.model.tables import COLUMNS, DATES, NULL, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import to_minute
 from audit.model.users import ModelRecord, Population, email_or_id
 
-__all__ = ["HINTS", "Hint", "filled", "model_url", "one_line", "population_answers", "rows_sql"]
+__all__ = [
+    "HINTS",
+    "NO_LINE_TITLES",
+    "Hint",
+    "completed_line",
+    "filled",
+    "model_url",
+    "one_line",
+    "population_answers",
+    "rows_sql",
+]
 
 
 def model_url(record: ModelRecord) -> str | None:
@@ -101,53 +111,101 @@ def _others(record: ModelRecord) -> str:
     return ", ".join(record.shared_with) + (f" and {more:,} more" if more > 0 else "")
 
 
-def population_answers(population: Population, summary: Summary, tables: Tables = PLAIN) -> tuple[Hint, ...]:
-    """Why nobody, one or so many are affected, then who is not in the report, as far as counts can tell."""
-    if population.users_with_completed_model == 0:
-        first = _nobody(population, tables)
-    elif summary.total == 0:
+NO_LINE_TITLES: Mapping[NoLine, str] = {
+    NoLine.REALLY_FAILED: "Users whose only training failed, with nothing to run on Replicate",
+    NoLine.STILL_RUNNING: "Users whose only training is still running on Replicate",
+    NoLine.NOTHING_KNOWN: "Users of whose only training Replicate has nothing to tell",
+}
+"""Who is in no line, for a person."""
+
+
+def population_answers(
+    population: Population,
+    summary: Summary,
+    tables: Tables = PLAIN,
+    without_line: Mapping[NoLine, int] | None = None,
+    part: str = "",
+) -> tuple[Hint, ...]:
+    """Why nobody, one or so many are affected, then who is not in the report, as far as counts can tell.
+
+    `part` is how many were checked where the run was narrowed: "Trial run: 20 of 800 users checked".
+    """
+    if summary.total:
+        first = _affected(summary, part)
+    elif population.users_with_completed_model:
         first = Hint(
             "Nobody was audited",
             "No user matches what the run was narrowed to.",
             ("Check --user. A shard may well be empty.",),
         )
     else:
-        first = _affected(summary)
-    return (first, *_unknown(population, tables), *_left_out(population, tables))
+        first = _nobody(population, tables)
+    without = without_line or {}
+    return (first, *_unknown(population, tables), *_left_out(population, tables, without))
+
+
+_FEW = 5
+
+
+def completed_line(population: Population, tables: Tables = PLAIN) -> str | None:
+    """The line of `[database]` in the config file that would let rows count where none does.
+
+    It has the words that a person would take for completed, else the most frequent one without a meaning. None where no
+    word suggests itself.
+    """
+    counts = population.training_status
+    near = [word for word in counts if word != NULL and tables.is_near_miss(word)][:_FEW]
+    there = [word for word in counts if word in tables.completed]
+    if not near and not there:
+        near = list(tables.unknown(counts))[:1]
+    return f"completed = [{', '.join(map(_toml, there + near))}]" if near else None
+
+
+def _toml(text: str) -> str:
+    spelled = (f"\\U{ord(c):08x}" if not c.isprintable() else f"\\{c}" if c in '"\\' else c for c in text)
+    return f'"{"".join(spelled)}"'
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:
     status, test = (escape_controls(tables.user_models.column(name)) for name in ("training_status", "is_test"))
     near = [f"{count:,} {status}" for status, count in population.training_status.items()]
+    line = completed_line(population, tables)
+    step = f"If these rows are completed, say so in the config file, below [database]: {line}" if line else ""
     return Hint(
         "Why nobody shows up",
         f"The database has {population.users:,} users, and none has a training row with "
         f"{status} = {escape_controls(tables.completed_shown)} (exactly that word, and {test} not true).",
         (
             f"Rows by {status}: " + (escape_controls(", ".join(near)) or "there are no rows at all") + ".",
+            *([step] if step else []),
             f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
             "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
         ),
     )
 
 
-def _affected(summary: Summary) -> Hint:
+def _affected(summary: Summary, part: str) -> Hint:
     need, total = summary.statuses[Status.NEEDS_SYNC], summary.total
     unknown = summary.statuses[Status.ERROR] + summary.statuses[Status.NOT_CHECKED]
     if need == 0:
-        title = "Why nobody needs a sync"
+        title = "Why nobody of those checked needs a sync" if part else "Why nobody needs a sync"
         why = "Every recorded version that could be compared is the newest one."
     elif need == 1:
         title = "Why only one user is affected"
         why = "Only users who trained again after their version was recorded can fall behind; that is one user here."
     elif need == total:
-        title = "Why everybody is affected"
+        title = "Why everybody of those checked is affected" if part else "Why everybody is affected"
         why = "When all fall behind at once, recording itself is broken: look at what stores the versions."
     else:
         title = f"Why {need:,} of {total:,} are affected"
-        why = "Only users who trained again after their version was recorded, or whose record is damaged, fall behind."
-    steps = (f"{unknown:,} users could not be judged, so the true number may be higher.",) if unknown else ()
-    return Hint(title, why, steps)
+        why = (
+            "Only users who trained again after their version was recorded, whose training was not recorded, or whose "
+            "record is damaged, fall behind."
+        )
+    steps = [f"{unknown:,} users could not be judged, so the true number may be higher."] if unknown else []
+    if part:
+        steps.append(f"{part}. Of the others this run says nothing.")
+    return Hint(title, why, tuple(steps))
 
 
 def _unknown(population: Population, tables: Tables) -> list[Hint]:
@@ -164,9 +222,14 @@ def _unknown(population: Population, tables: Tables) -> list[Hint]:
     ]
 
 
-def _left_out(population: Population, tables: Tables) -> list[Hint]:
+def _left_out(population: Population, tables: Tables, without_line: Mapping[NoLine, int]) -> list[Hint]:
+    unfinished = population.users_with_unfinished_only
     facts = (
-        ("Users without a completed model", population.users - population.users_with_completed_model),
+        (
+            "Users without a completed model" + (" and without a training to look at" if unfinished else ""),
+            population.users - population.users_with_completed_model - unfinished,
+        ),
+        *((NO_LINE_TITLES[why], without_line.get(why, 0)) for why in NoLine),
         ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
         ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
         (

@@ -58,6 +58,20 @@ ACCEPTED = _table(
         NEEDS_SYNC: "at least one user needs a sync, and is not accepted",
     }
 )
+PART = _table(
+    {
+        OK: "only a part of the users was checked: nobody of them needs a sync",
+        NEEDS_SYNC: "only a part of the users was checked: at least one of them needs a sync",
+        INCOMPLETE: "incomplete: only a part of the users was checked, and at least one is `error` or `not_checked`",
+    }
+)
+NOBODY = _table(
+    {
+        OK: "nobody was audited, and that is no failure: --allow-empty says so, or the shard is empty",
+        INCOMPLETE: "nobody was audited: no user has a row that counts, and the report says which rows there are",
+    }
+)
+EXIT_ZERO = _table({OK: "at least one user needs a sync, and --exit-zero makes that no failure"})
 DOCTOR = _table(
     {
         0: "all checks are ok",
@@ -98,6 +112,9 @@ TABLES: Mapping[str, Table] = {
     "run, demo, render and merge": RUN,
     "run with --fail-on": FAIL_ON,
     "run with accepted findings": ACCEPTED,
+    "run with --limit, --user or --shard": PART,
+    "run without a user": NOBODY,
+    "run with --exit-zero": EXIT_ZERO,
     "doctor": DOCTOR,
     "user": USER,
     "diff": DIFF,

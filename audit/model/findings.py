@@ -64,6 +64,15 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     until: str
     """The last day on which it holds, in UTC: "2026-12-31"."""
     author: str | None = None
+    also: Reason | None = None
+    """What may be wrong with the completed row besides, where the finding is about a newer one."""
+    training: str | None = None
+    """The recorded training that it holds for; null for any."""
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One, or both."""
+        return (self.reason, self.also) if self.also else (self.reason,)
 
 
 class Acceptances(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +120,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Only reasons that occur, largest first, then by name."""
     notes: dict[Note, int]
     """Only notes that occur, largest first, then by name."""
+    also: dict[Reason, int] = {}
+    """What is wrong with completed rows beside the findings on newer ones, counted as `reasons` are; in no total."""
 
     @property
     def total(self) -> int:

@@ -67,6 +67,10 @@ class ShardRun(msgspec.Struct, frozen=True, kw_only=True):
     account: Account | None = None
 
 
+LookedFor = Literal["unfinished", "weights", "weights_requests", "trainers"]
+"""Kinds of findings that not every run looks for: see `KIND_OF` in `audit.findings.comparison`."""
+
+
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The run itself: when, against what, and how far it got."""
 
@@ -122,6 +126,20 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     def ended_as(self) -> EndState:
         """`state` for reports: a run that still says "running" was killed, and so interrupted."""
         return "interrupted" if self.state == "running" else self.state
+
+    @property
+    def looked_for(self) -> tuple[LookedFor, ...]:
+        """Kinds of findings that it looked for, and that older versions or other options do not look for."""
+        if self.stuck_after is None:  # an older version
+            return ()
+        by_trainings = self.trainings is not None and self.trainings.began_at is not None
+        kinds: tuple[tuple[LookedFor, bool], ...] = (
+            ("unfinished", True),
+            ("weights", by_trainings),
+            ("weights_requests", self.check_weights),
+            ("trainers", True),
+        )
+        return tuple(kind for kind, looked in kinds if looked)
 
     @property
     def missing_shards(self) -> tuple[Shard, ...]:

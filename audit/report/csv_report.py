@@ -42,6 +42,11 @@ COLUMNS = (
     "replicate_url",
     "baseline",
     "accepted",
+    "affected_since",
+    "row_status",
+    "weights_checked",
+    "also",
+    "coverage",
 )
 CELL_LIMIT = 32_767
 """What Excel keeps of a cell, in UTF-16 code units; it drops the rest without a word."""
@@ -56,7 +61,8 @@ _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
-    write_table(COLUMNS, map(_row, view.users()), out)
+    coverage = str(view.coverage or "")
+    write_table(COLUMNS, (_row(user, coverage) for user in view.users()), out)
 
 
 def write_table(columns: Sequence[str], lines: Iterator[Sequence[object]], out: BinaryIO) -> None:
@@ -96,7 +102,7 @@ def _fitting(text: str) -> str:
     return f"{kept}… ({len(text) - len(kept):,} more characters)"
 
 
-def _row(user: AuditedUser) -> tuple[str | int | None, ...]:
+def _row(user: AuditedUser, coverage: str) -> tuple[str | int | None, ...]:
     record, finding = user.record, user.finding
     reason = finding.reason
     return (
@@ -125,4 +131,9 @@ def _row(user: AuditedUser) -> tuple[str | int | None, ...]:
         hints.model_url(record),
         user.baseline,
         user.accepted.until if user.accepted else None,
+        finding.affected_since,
+        cell(record.training_status),
+        finding.weights_checked,
+        finding.also.reason.value if finding.also else None,
+        coverage,
     )

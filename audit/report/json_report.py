@@ -11,8 +11,7 @@ from audit.hints import filled as hints
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState
-from audit.model.replies import Evidence, Version
-from audit.model.tables import Tables
+from audit.model.replies import Evidence, Version, WeightsEvidence
 from audit.model.users import Population
 from audit.report.view import ATTENTION, RunView
 
@@ -31,6 +30,19 @@ class AcceptedBlock(msgspec.Struct, frozen=True):
     because: str
     until: str
     author: str | None
+
+
+class AlsoBlock(msgspec.Struct, frozen=True):
+    """`also` of a user."""
+
+    reason: Reason
+    model_row_id: str | None
+    replicate_model_id: str | None
+    current_version: str | None
+    latest_version: str | None
+    latest_version_created_at: str | None
+    versions_behind: int | None
+    affected_since: str | None
 
 
 class UserLine(msgspec.Struct, frozen=True):
@@ -72,6 +84,12 @@ class UserLine(msgspec.Struct, frozen=True):
     later_training: TrainingLine | None
     baseline: BaselineState | None
     accepted: AcceptedBlock | None
+    affected_since: str | None
+    row_status: str | None
+    started_at: str | None
+    began_at: str | None
+    weights_checked: WeightsEvidence | None
+    also: AlsoBlock | None
 
 
 _TRAININGS = ("mode", "since", "back_to", "began_at", "complete", "problem", "pages", "read", "unreadable", "sample")
@@ -82,7 +100,7 @@ _RUN_UNTIL_TRAININGS = (
 _POPULATION = (
     *("users", "users_with_completed_model", "completed_models", "users_with_several_completed_models"),
     *("completed_without_model_id", "test_models_left_out", "training_status", "completed_models_hidden"),
-    "models_without_user",
+    *("models_without_user", "users_with_unfinished_training", "users_with_unfinished_only", "completed_with_weights"),
 )
 
 
@@ -92,15 +110,19 @@ def render(view: RunView, out: BinaryIO) -> None:
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "sync-audit", "version": view.run.tool_version},
         "run": _run(view),
-        "population": view.population and _population(view.population, view.run.tables),
+        "population": view.population and _population(view.population, view),
         "summary": _summary(view),
     }
     write_document(out, head, {"users": map(user_line, view.users())})
 
 
-def _population(population: Population, tables: Tables) -> dict[str, object]:
-    unknown = tables.unknown(population.training_status)
-    return fields(population, _POPULATION) | ({"unknown_training_status": unknown} if unknown else {})
+def _population(population: Population, view: RunView) -> dict[str, object]:
+    unknown = view.run.tables.unknown(population.training_status)
+    return {
+        **fields(population, _POPULATION),
+        "without_line": view.without_line,
+        **({"unknown_training_status": unknown} if unknown else {}),
+    }
 
 
 def write_document(
@@ -153,6 +175,8 @@ def _run(view: RunView) -> dict[str, object]:
         "baseline": run.baseline,
         "acceptances": acceptances,
         **fields(run, ("shard", "shards")),
+        "coverage": view.coverage,
+        "looked_for": run.looked_for,
     }
 
 
@@ -165,6 +189,7 @@ def _summary(view: RunView) -> dict[str, object]:
         "notes": summary.notes,
         "baseline": view.since_baseline and view.since_baseline.states,
         "accepted": view.accepted.total,
+        "also": summary.also,
     }
 
 
@@ -207,6 +232,28 @@ def user_line(user: AuditedUser) -> UserLine:
         *shown_trainings(user),
         user.baseline,
         _accepted(user.accepted),
+        finding.affected_since,
+        record.training_status,
+        record.started_at,
+        record.began_at,
+        finding.weights_checked,
+        _also(user),
+    )
+
+
+def _also(user: AuditedUser) -> AlsoBlock | None:
+    also, row = user.finding.also, user.counting
+    if also is None:
+        return None
+    return AlsoBlock(
+        also.reason,
+        row.model_row_id if row else None,
+        row.replicate_model_id if row else None,
+        row.replicate_version_id if row else None,
+        also.latest_version,
+        also.latest_version_created_at,
+        also.versions_behind,
+        also.affected_since,
     )
 
 

@@ -96,6 +96,8 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.account", words.account(run) if run.account else ""
     yield "run.order_by", run.order_by
     yield "run.narrowed", words.narrowed(run)
+    for name in ("users", "eligible", "checked") if view.coverage else ():
+        yield f"run.coverage.{name}", str(getattr(view.coverage, name))
     yield "run.merged_from", words.merged_from(run)
     yield "run.include_tests", str(run.filters.include_tests).lower()
     yield "run.baseline", run.baseline.path if run.baseline else ""

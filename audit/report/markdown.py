@@ -97,6 +97,9 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed := words.narrowed(run):
         yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed, LONG)}\n\n"
+    if not summary.total and not view.empty_shard and (line := words.completed_line(view)):
+        yield "> [!IMPORTANT]\n> **Nobody was audited.** If these rows are completed, say so in the config file, "
+        yield f"below `[database]`: {code_in_text(line, LONG)}\n\n"
 
 
 def _reasons(view: RunView) -> Iterator[str]:
@@ -137,6 +140,7 @@ def _run(view: RunView) -> Iterator[str]:
         ("Requests", words.requests(run)),
         ("Latest model by", f"`{run.order_by}`"),
         ("Test rows", words.about_test_rows(run)),
+        *words.coverage_facts(view),
         ("Narrowed", code_in_text(narrowed, LONG) if narrowed else "no: everybody was audited"),
         *((("Merged from", words.merged_from(run)),) if run.shards else ()),
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),

@@ -19,7 +19,10 @@ from audit.model.users import ModelRecord
 
 MASKED_NAME = "***"
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"'/?&=`|]+@[^\s@,;:<>()\[\]\"'/?&=`|]+")
-_IDENTIFIERS = ("user_id", "model_row_id", "created_at", "updated_at", "completed_at")
+_IDENTIFIERS = (
+    *("user_id", "model_row_id", "created_at", "updated_at", "completed_at", "started_at", "began_at"),
+    "training_status",
+)
 """Of these only addresses are masked: a display name "42" must not blot out every id that is 42."""
 _RECORD_TEXTS = (
     "replicate_model_id",
@@ -30,6 +33,7 @@ _RECORD_TEXTS = (
     "lora_weights_url",
     "model_name",
     "later_failure_reason",
+    "failure_reason",
 )
 _TRAINING_TEXTS = ("id", "model", "weights", "trigger_word", "error")
 """What a person or a trainer may have put a name into; of a status only addresses are masked."""
@@ -47,18 +51,27 @@ def redacted_text(text: str) -> str:
 
 def redacted_user(user: AuditedUser) -> AuditedUser:
     """The user with e-mail and name masked, and every other text cleared of both."""
-    record = user.record
-    personal = _personal(record)
+    personal = _personal(user.record)
     clean = _cleaner(personal)
+    return AuditedUser(
+        _redacted_record(user.record, clean),
+        _redacted_finding(user.finding, clean),
+        user.baseline,
+        user.accepted and _redacted_acceptance(user.accepted, personal),
+        user.counting and _redacted_record(user.counting, clean),
+    )
+
+
+def _redacted_record(record: ModelRecord, clean: Callable[[str], str]) -> ModelRecord:
     changes: dict[str, object] = {
         "email": record.email and masked_address(record.email),
         "display_name": record.display_name and MASKED_NAME,
         "shared_with": tuple(redacted_text(other) for other in record.shared_with),
+        "newer": record.newer and _redacted_record(record.newer, clean),
     }
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
     _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
-    accepted = user.accepted and _redacted_acceptance(user.accepted, personal)
-    return AuditedUser(replace(record, **changes), _redacted_finding(user.finding, clean), user.baseline, accepted)
+    return replace(record, **changes)
 
 
 def redacted_entry(entry: Acceptance) -> Acceptance:
@@ -68,6 +81,7 @@ def redacted_entry(entry: Acceptance) -> Acceptance:
         user=entry.user and redacted_text(entry.user),
         model=entry.model and f"{redacted_text(entry.model.partition('/')[0])}/{MASKED_NAME}",
         version=entry.version and redacted_text(entry.version),
+        training=entry.training and redacted_text(entry.training),
         because=MASKED_NAME,
         author=entry.author and MASKED_NAME,
     )
@@ -81,6 +95,7 @@ def _redacted_acceptance(entry: Acceptance, personal: list[str]) -> Acceptance:
         user=entry.user and clean(entry.user),
         model=entry.model and clean(entry.model),
         version=entry.version and clean(entry.version),
+        training=entry.training and clean(entry.training),
         because=clean(entry.because),
         author=entry.author and MASKED_NAME,
     )
@@ -195,6 +210,8 @@ def _redacted_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
     changes: dict[str, object] = {"detail": clean(finding.detail)} if finding.detail else {}
     if finding.lineage:
         changes["lineage"] = _redacted_lineage(finding.lineage, clean)
+    if finding.also:
+        changes["also"] = _redacted_finding(finding.also, clean)
     return replace(finding, **changes)
 
 

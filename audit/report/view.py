@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
 from audit.findings.exit_codes import since_baseline
-from audit.model.codes import Reason, Status
+from audit.model.codes import NoLine, Reason, Status
+from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
 from audit.model.run import RunInfo, is_narrowed
 from audit.model.times import parse_utc
@@ -37,6 +38,12 @@ class RunReader(Protocol):
     def count_by_training(self) -> int:
         """Users who were settled by their trainings alone."""
 
+    def count_noted(self) -> int:
+        """Users with at least one note."""
+
+    def without_line(self) -> Mapping[NoLine, int]:
+        """Users whose newest row was looked at, and who are in no line, by why: only reasons that occur."""
+
     def count_answered(self) -> int:
         """Users for whom Replicate, asked for the model's versions, has said something certain."""
 
@@ -50,13 +57,20 @@ class RunView:
     `users()` reads the run file anew at each call; nothing else touches it.
     """
 
-    __slots__ = ("_reader", "accepted", "answered", "by_training", "population", "run", "since_baseline", "summary")
+    __slots__ = (
+        *("_reader", "accepted", "answered", "by_training", "coverage", "noted", "population", "run"),
+        *("since_baseline", "summary", "without_line"),
+    )
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
         self._reader = reader
         self.population = reader.population
         self.summary = reader.summary()
+        self.noted = reader.count_noted()
+        self.without_line = reader.without_line()
+        counted = self.population
+        self.coverage = coverage(counted, self.without_line, self.summary) if counted else None
         self.since_baseline = since_baseline(reader.users()) if info.baseline else None
         self.accepted = _accepted(reader, info)
         self.by_training = reader.count_by_training() if info.trainings else 0
@@ -76,6 +90,21 @@ class RunView:
         if first is None or last is None:
             return None
         return max(0.0, round((last - first) / timedelta(seconds=1), 3))
+
+    @property
+    def part(self) -> bool:
+        """Whether the run was narrowed, so that nobody has looked at the other users."""
+        return is_narrowed(self.run.filters, self.run.shard)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is about everybody, and came to its end."""
+        return self.run.state == "complete" and not self.part
+
+    @property
+    def empty_shard(self) -> bool:
+        """Whether nobody is in it because all are in other shards."""
+        return bool(self.run.shard and not self.summary.total and self.coverage and self.coverage.eligible)
 
     @property
     def open(self) -> Mapping[Status, int]:

@@ -51,44 +51,92 @@ def model_page(record: ModelRecord) -> str | None:
 
 
 def headline(view: RunView) -> tuple[str, str]:
-    """The verdict (`ok`, `needs_sync`, `error`, `empty`) and the sentence that says it."""
-    summary = view.summary
-    total, need, accepted = summary.total, view.open[Status.NEEDS_SYNC], view.accepted.total
-    failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
+    """The verdict (`ok`, `trial`, `needs_sync`, `error`, `empty`) and the sentence that says it.
+
+    `trial` is all well, as far as a narrowed run can tell.
+    """
+    total = view.summary.total
     if total == 0:
-        if view.population is None:
-            return "error", "The run ended before any user was read"
-        nobody = view.population.users_with_completed_model == 0
-        return "empty", "Nobody has a completed model" if nobody else "No user matches what the run was narrowed to"
-    if not need and not failed and not missed:
+        return _nobody(view)
+    part = part_checked(view)
+    need, accepted = view.open[Status.NEEDS_SYNC], view.accepted.total
+    failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
+    users = f"{total:,}" if part else counted(total, "user")
+    if need or failed or missed:
+        verb = "needs" if 1 in {need, total} else "need"
+        parts = [f"{need:,} of {users} {verb} a sync"]
+        if failed:
+            parts.append(f"{failed:,} could not be checked")
+        if missed:
+            parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
         if accepted:
-            needs = "needs attention, and is" if accepted == 1 else "need attention, and all are"
-            return "ok", f"{accepted:,} of {counted(total, 'user')} {needs} accepted"
-        return "ok", "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
-    verb = "needs" if 1 in {need, total} else "need"
-    parts = [f"{need:,} of {counted(total, 'user')} {verb} a sync"]
-    if failed:
-        parts.append(f"{failed:,} could not be checked")
-    if missed:
-        parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
-    if accepted:
-        parts.append(f"{accepted:,} accepted")
-    return "error" if failed or missed else "needs_sync", "; ".join(parts)
+            parts.append(f"{accepted:,} accepted")
+        sentence = "; ".join(parts)
+    elif accepted:
+        needs = "needs attention, and is" if accepted == 1 else "need attention, and all are"
+        sentence = f"{accepted:,} of {users} {needs} accepted"
+    elif part:
+        sentence = "it is up to date" if total == 1 else f"all {total:,} are up to date"
+    else:
+        sentence = "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
+    if failed or missed or view.run.state != "complete":
+        verdict = "error"
+    else:
+        verdict = "needs_sync" if need else "trial" if view.part else "ok"
+    return verdict, f"{part}; {sentence}" if part else sentence
+
+
+def _nobody(view: RunView) -> tuple[str, str]:
+    population = view.population
+    if population is None:
+        return "error", "The run ended before any user was read"
+    if view.empty_shard and view.run.shard:
+        return "empty", f"No user is in {view.run.shard.label}"
+    if population.users_with_completed_model:
+        return "empty", "Nobody was audited: no user matches what the run was narrowed to"
+    return "empty", "Nobody was audited: no user has a completed model"
+
+
+def part_checked(view: RunView) -> str:
+    """How many users were checked where that is not all: "Trial run: 20 of 800 users checked"; else ""."""
+    run, coverage = view.run, view.coverage
+    if coverage is None or view.whole:
+        return ""
+    if run.shard:
+        what = run.shard.label.capitalize() + (", chosen users" if run.filters.users else "")
+    elif run.filters.limit is not None:
+        what = "Trial run"
+    else:
+        what = "Chosen users" if view.part else "Incomplete run"
+    if view.part and run.state != "complete":
+        what += ", incomplete"
+    return f"{what}: {coverage.checked:,} of {counted(coverage.eligible, 'user')} checked"
 
 
 def exit_meaning(view: RunView) -> str:
     """What the verdict means to somebody who has to decide."""
     verdict, _ = headline(view)
-    in_need = "Those in need run an old version until their record is corrected."
-    if view.accepted.total and verdict != "error":
-        later = "Nothing has to be done for now: what is accepted counts again when that expires."
-        return later if verdict == "ok" else in_need
-    return {
-        "ok": "Every user was checked. Nothing has to be done.",
-        "needs_sync": f"Every user was checked. {in_need}",
-        "error": "The picture is incomplete: what could not be checked is neither good nor bad.",
-        "empty": "There was nothing to check.",
-    }[verdict]
+    in_need = "Those in need run an old version, or wrong weights, until their record is corrected."
+    others = "Only a part of the users was checked: of the others nothing is known."
+    if verdict == "error":
+        return "The picture is incomplete: what could not be checked is neither good nor bad."
+    if verdict == "empty":
+        if view.empty_shard:
+            return "There was nothing to check here: the other shards have them all."
+        return "There was nothing to check, which is no good news: the population says which rows there are."
+    if view.part:
+        return others if verdict == "trial" else f"{others} {in_need}"
+    if verdict == "needs_sync":
+        return in_need if view.accepted.total else f"Every user was checked. {in_need}"
+    if view.accepted.total:
+        return "Nothing has to be done for now: what is accepted counts again when that expires."
+    return f"Every user was checked. Nothing has to be done.{_noted(view.noted)}"
+
+
+def _noted(users: int) -> str:
+    if not users:
+        return ""
+    return f" {counted(users, 'user')} {'has' if users == 1 else 'have'} notes, which change no status."
 
 
 Dressing = Callable[[str, int], str]
@@ -148,10 +196,28 @@ def merged_from(run: RunInfo) -> str:
     return counted(len(run.shards), "shard") + (f": {', '.join(odd)}" if odd else "")
 
 
+def coverage_facts(view: RunView) -> Iterator[tuple[str, str]]:
+    """Label and value of how many users the run is about; nothing where they were not counted."""
+    coverage, population = view.coverage, view.population
+    if coverage is None or population is None:
+        return
+    yield "Checked", f"{coverage.checked:,} of {counted(coverage.eligible, 'user')}; {coverage.users:,} in the database"
+    if unfinished := population.users_with_unfinished_training:
+        only = population.users_with_unfinished_only
+        yield "Users with an unfinished training", f"{unfinished:,}, {only:,} of them without a completed model"
+    for why, number in view.without_line.items():
+        yield hints.NO_LINE_TITLES[why], f"{number:,}: they are in no line"
+
+
 def unknown_statuses(view: RunView) -> str:
     """Rows by the words of `training_status` that mean nothing to the audit, or ""."""
     counts = view.population.training_status if view.population else {}
     return shown_counts(view.run.tables.unknown(counts))
+
+
+def completed_line(view: RunView) -> str | None:
+    """The line of the config file that would make rows count; see `hints.completed_line`."""
+    return hints.completed_line(view.population, view.run.tables) if view.population else None
 
 
 UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"

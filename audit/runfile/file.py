@@ -52,6 +52,11 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM audited AS b WHERE b.model = a.model AND b.id < a.id)"
 )
 """Of the records `a` that wait for one answer, the first."""
+_ALSO = (
+    "SELECT json_extract(finding, '$.also.reason'), count(*) FROM audited"
+    """ WHERE reason <> 'latest_version' AND instr(finding, '"also":{') > 0 GROUP BY 1"""
+)
+"""Only findings on newer rows have one; no text in the JSON can hold those quotes."""
 _UPDATE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
 
 
@@ -266,6 +271,10 @@ class RunFile:
         """Users whose finding rests on their trainings alone."""
         return self._count("SELECT count(*) FROM audited WHERE outcome = ?", _BY_TRAINING)
 
+    def count_noted(self) -> int:
+        """Users with at least one note."""
+        return self._count("SELECT count(*) FROM audited WHERE notes <> ''")  # who is in no line has none
+
     def _count(self, query: str, *values: str) -> int:
         with self.storage.translate_errors():
             return int(self._db.execute(query, values).fetchone()[0])
@@ -412,7 +421,9 @@ class RunFile:
                 statuses[reason.status] += count
                 for code in filter(None, str(codes).split(";")):
                     notes[Note(code)] = notes.get(Note(code), 0) + count
-        return Summary(statuses, _largest_first(reasons), _largest_first(notes))
+            beside = self._db.execute(_ALSO).fetchall()
+            also = {Reason(reason): int(count) for reason, count in beside}
+        return Summary(statuses, _largest_first(reasons), _largest_first(notes), _largest_first(also))
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order: status, then e-mail with null last, then user id.

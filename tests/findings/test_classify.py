@@ -79,6 +79,12 @@ def test_every_reason_has_one_status(reason: Reason) -> None:
         Reason.UNKNOWN_VERSION: Status.NEEDS_SYNC,
         Reason.MALFORMED_VERSION: Status.NEEDS_SYNC,
         Reason.NO_VERSION_RECORDED: Status.NEEDS_SYNC,
+        Reason.TRAINER_RECORDED: Status.NEEDS_SYNC,
+        Reason.TRAINING_NOT_RECORDED: Status.NEEDS_SYNC,
+        Reason.FAILURE_NOT_RECORDED: Status.NEEDS_SYNC,
+        Reason.VERSION_LOST: Status.NEEDS_SYNC,
+        Reason.WRONG_WEIGHTS: Status.NEEDS_SYNC,
+        Reason.WEIGHTS_GONE: Status.NEEDS_SYNC,
         Reason.STOPPED: Status.NOT_CHECKED,
     }
     assert reason.status is expected.get(reason, Status.ERROR)

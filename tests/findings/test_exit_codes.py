@@ -1,11 +1,23 @@
 """`--fail-on`: the rule, case by case."""
 
 import pytest
+from msgspec.structs import replace
 
 from audit.findings.acceptance import Accepted
 from audit.findings.exit_codes import RunResult, SinceBaseline, run_exit_status, since_baseline
 from audit.model.codes import FailOn, Reason, Status
-from audit.model.exit_status import ACCEPTED, FAIL_ON, INCOMPLETE, NEEDS_SYNC, OK, RUN, ExitStatus
+from audit.model.exit_status import (
+    ACCEPTED,
+    EXIT_ZERO,
+    FAIL_ON,
+    INCOMPLETE,
+    NEEDS_SYNC,
+    NOBODY,
+    OK,
+    PART,
+    RUN,
+    ExitStatus,
+)
 from audit.model.findings import Acceptance, AuditedUser, BaselineState, Summary
 from tests.support.samples import finding, record
 
@@ -100,7 +112,7 @@ def test_exit_zero_makes_three_zero_and_nothing_else(found: int, code: int, acce
 
 
 def test_exit_zero_goes_for_new_ones_too() -> None:
-    assert run_exit_status(result(3, NEW_SYNC), "new", exit_zero=True) == RUN[OK]
+    assert run_exit_status(result(3, NEW_SYNC), "new", exit_zero=True) == EXIT_ZERO[OK]
 
 
 @pytest.mark.parametrize("fail_on", ["any", "new", "never"])
@@ -138,3 +150,36 @@ def test_the_counts_since_the_baseline_have_the_states_of_what_is_accepted_and_n
     reasons = (Reason.OUTDATED_VERSION, Reason.MODEL_NOT_FOUND, Reason.TIMEOUT)
     found = since_baseline([in_state(reason, "new", accepted=True) for reason in reasons])
     assert found == SinceBaseline(states={"new": 3, "known": 0, "resolved": 0}, needs_sync=0, errors=0, unknown=0)
+
+
+@pytest.mark.parametrize("fail_on", ["any", "new", "never"])
+@pytest.mark.parametrize(
+    ("changes", "allowed", "status"),
+    [
+        ({}, False, NOBODY[INCOMPLETE]),
+        ({}, True, NOBODY[OK]),
+        ({"part": True, "empty_shard": True}, False, NOBODY[OK]),
+        ({"complete": False}, True, RUN[INCOMPLETE]),
+        ({"complete": False, "empty_shard": True}, True, RUN[INCOMPLETE]),
+    ],
+    ids=["nobody", "allowed", "empty shard", "ended early", "shard that ended early"],
+)
+def test_nobody_is_not_everybody(
+    changes: dict[str, bool], status: ExitStatus, fail_on: FailOn, *, allowed: bool
+) -> None:
+    nobody = RunResult(**({"summary": Summary(dict.fromkeys(Status, 0), {}, {}), "complete": True} | changes))  # type: ignore[arg-type]
+    assert run_exit_status(nobody, fail_on, exit_zero=True, allow_empty=allowed) == status
+
+
+@pytest.mark.parametrize(
+    ("found", "fail_on", "meaning"),
+    [
+        (0, "any", PART[OK].meaning),
+        (3, "any", PART[NEEDS_SYNC].meaning),
+        (4, "any", PART[INCOMPLETE].meaning),
+        (3, "never", f"only a part of the users was checked: {FAIL_ON[OK].meaning}"),
+    ],
+)
+def test_a_narrowed_run_says_so_in_the_last_line(found: int, fail_on: FailOn, meaning: str) -> None:
+    status = run_exit_status(replace(result(found), part=True), fail_on)
+    assert (status.code, status.meaning) == (0 if fail_on == "never" else found, meaning)

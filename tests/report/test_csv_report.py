@@ -31,7 +31,8 @@ def test_the_header_is_the_contracts_and_stands_there_without_users() -> None:
     contract = (
         "status,reason,user_id,email,display_name,replicate_model_id,current_version,latest_version,"
         "latest_version_created_at,versions_behind,total_versions_on_replicate,model_row_id,training_id,trigger_word,"
-        "lora_scale,lora_weights_url,created_at,updated_at,completed_at,notes,detail,hint,replicate_url,baseline,accepted"
+        "lora_scale,lora_weights_url,created_at,updated_at,completed_at,notes,detail,hint,replicate_url,baseline,"
+        "accepted,affected_since,row_status,weights_checked,also,coverage"
     )
     assert rendered(SampleRun([])) == contract.encode() + b"\r\n"
 

@@ -2,12 +2,12 @@
 
 import re
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from audit.model.codes import Reason, Status
+from audit.model.codes import NoLine, Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.run import RunInfo
 from audit.model.users import Population
@@ -31,6 +31,12 @@ class LongRun:
 
     def count_by_training(self) -> int:
         return 0
+
+    def count_noted(self) -> int:
+        return 0
+
+    def without_line(self) -> Mapping[NoLine, int]:
+        return {}
 
     def count_answered(self) -> int:
         return 0

@@ -205,7 +205,7 @@ def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_an
 
 def test_nobody_at_all_is_an_answer_too() -> None:
     (heading,) = html(raw(SampleRun([]))).iter("h2")
-    assert all_text(heading) == "sync-audit: No user matches what the run was narrowed to"
+    assert all_text(heading) == "sync-audit: Nobody was audited: no user matches what the run was narrowed to"
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ids(TEXTS))

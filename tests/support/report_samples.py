@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineState, Finding, Summary
 from audit.model.ids import recorded_hash
 from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version
@@ -48,19 +48,28 @@ class SampleRun:
     population: Population | None = POPULATION
     passes: list[str] = field(default_factory=list)
     """What was asked for, in order."""
+    absent: Mapping[NoLine, int] = field(default_factory=dict)
 
     def summary(self) -> Summary:
         reasons = Counter(user.finding.reason for user in self.audited)
+        also = Counter(user.finding.also.reason for user in self.audited if user.finding.also)
         notes = Counter(note for user in self.audited for note in user.finding.notes)
         statuses = Counter(user.finding.status for user in self.audited)
         return Summary(
             {status: statuses[status] for status in Status},
             dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
             dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
+            dict(sorted(also.items(), key=lambda item: (-item[1], item[0]))),
         )
 
     def count_by_training(self) -> int:
         return sum(user.finding.evidence == "training" for user in self.audited)
+
+    def count_noted(self) -> int:
+        return sum(bool(user.finding.notes) for user in self.audited)
+
+    def without_line(self) -> Mapping[NoLine, int]:
+        return self.absent
 
     def count_answered(self) -> int:
         return sum(user.finding.evidence == "versions" for user in self.audited)
@@ -141,8 +150,53 @@ def outdated(
         total_versions=behind + 2,
         versions=shown,
         notes=(Note.RETRAINING_IN_PROGRESS,) if behind == 2 else (),
+        affected_since=since,
     )
     return AuditedUser(record(number, replicate_version_id=version_hash((number, behind)), **changes), finding)
+
+
+def unfinished(number: int, reason: Reason, also: AuditedUser | None = None, **changes: object) -> AuditedUser:
+    """A finding on a newer row, beside what is found on the completed row of `also`."""
+    fields: dict[str, object] = {
+        "model_row_id": f"new-{number}",
+        "training_status": "training",
+        "training_id": f"trained-{number}",
+        "replicate_version_id": None,
+        "lora_weights_url": None,
+        "completed_at": None,
+        "started_at": "2026-02-03T10:00:00Z",
+        "began_at": "2026-02-03T10:00:00Z",
+        "unfinished": True,
+    }
+    row = record(number, **(fields | changes))
+    url = f"https://replicate.delivery/xezq/new-{number}/flux-lora.tar"
+    training = Training(id=f"trained-{number}", status="succeeded", version=version_hash((number, "new")), weights=url)
+    found = reason in {Reason.TRAINING_NOT_RECORDED, Reason.VERSION_LOST}
+    finding = Finding(
+        reason=reason,
+        detail="what the training says",
+        latest_version=training.version if found else None,
+        lineage=Lineage(latest=training) if found else None,
+        affected_since="2026-02-03T10:41:00Z" if found else None,
+        unfinished=True,
+        also=also.finding if also else None,
+    )
+    return AuditedUser(row, finding, counting=also.record if also else None)
+
+
+def newest_rows() -> list[AuditedUser]:
+    """Findings on newer rows, alone and beside one on the completed row; those on weights and trainers."""
+    return [
+        unfinished(501, Reason.TRAINING_NOT_RECORDED, outdated(501, behind=2)),
+        unfinished(502, Reason.TRAINING_NOT_RECORDED),
+        unfinished(503, Reason.FAILURE_NOT_RECORDED, began_at=None, started_at=None),
+        unfinished(504, Reason.VERSION_LOST, training_id=None, training_status=None),
+        unfinished(505, Reason.TRAINING_NOT_FOUND, uncompared(505, Reason.NO_VERSION_RECORDED, None)),
+        uncompared(506, Reason.TRAINER_RECORDED, version_hash((506, 0))),
+        uncompared(507, Reason.WRONG_WEIGHTS, version_hash((507, 0))),
+        uncompared(508, Reason.WEIGHTS_GONE, version_hash((508, 0))),
+        up_to_date(509, training_status="completed"),
+    ]
 
 
 def trained(user: AuditedUser, later: Training | None = None, **changes: object) -> AuditedUser:
@@ -235,7 +289,7 @@ def uncompared(number: int, reason: Reason, recorded: str | None, **changes: obj
 
 
 def everything() -> list[AuditedUser]:
-    """Every status, every reason, every note, nulls, long texts."""
+    """Every status, every reason of a completed row, every note, nulls, long texts."""
     users = [up_to_date(n) for n in range(1, 31)]
     users += [up_to_date(100 + n, notes=(note,)) for n, note in enumerate(Note)]
     users += [outdated(200 + n, behind=n) for n in range(1, 4)]
@@ -251,7 +305,7 @@ def everything() -> list[AuditedUser]:
         failed(300, Reason.MISSING_MODEL_ID, "replicate_model_id is null", replicate_model_id=None),
         failed(301, Reason.INVALID_MODEL_ID, "not owner/name: a/b/c", replicate_model_id="a/b/c"),
     ]
-    errors = [reason for reason in Reason if reason.status is Status.ERROR]
+    errors = [each for each in Reason if each.status is Status.ERROR and each is not Reason.TRAINING_NOT_FOUND]
     users += [failed(310 + n, reason) for n, reason in enumerate(errors)]
     users += [failed(340 + n, Reason.STOPPED, None) for n in range(3)]
     shared = up_to_date(

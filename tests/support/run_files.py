@@ -44,8 +44,11 @@ def finished_run_file(path: Path, users: int, base_url: str, account: Account | 
         run_file.finish(msgspec.structs.replace(info, state="complete", finished_at=info.started_at))
 
 
-def run_file_of(path: Path, users: Iterable[AuditedUser], **changes: Any) -> Path:
-    """The run file of a run, complete unless `changes` say otherwise, that found `users`, given in report order."""
+def run_file_of(path: Path, users: Iterable[AuditedUser], in_all: int | None = None, **changes: Any) -> Path:
+    """The run file of a run, complete unless `changes` say otherwise, that found `users`, given in report order.
+
+    There are `in_all` users in the database, by default only these.
+    """
     info = run_info(**({"state": "complete", "finished_at": "2026-03-01T12:01:00Z"} | changes))
     count = 0
     with RunFile.create(path, info) as run_file:
@@ -53,6 +56,6 @@ def run_file_of(path: Path, users: Iterable[AuditedUser], **changes: Any) -> Pat
             for user in users:
                 run_file.add(user.record, None, user.finding)
                 count += 1
-            run_file.save_population(population(count))
+            run_file.save_population(population(count if in_all is None else in_all))
         run_file.finish(info)
     return path

@@ -22,7 +22,7 @@ from audit.report.writer import replacing
 NAME = "sync-audit-accept.toml"
 KIND = Kind("file of acceptances", "--accept", "--no-accept")
 TABLE = "accept"
-KEYS = ("user", "model", "reason", "version", "because", "until", "author")
+KEYS = ("user", "model", "reason", "version", "training", "because", "until", "author")
 """Of an entry, in the order in which they are written."""
 HEAD = """\
 # Findings of sync-audit that need not be acted on until a day. Reports show them in a section of their own, and they
@@ -124,7 +124,34 @@ def _checked(table: Mapping[str, object]) -> Acceptance:
         if key not in table:
             raise SettingsError(f"{key} is missing", step)
     texts = {key: _text(key, table[key]) for key in KEYS if key in table and key not in {"reason", "until"}}
-    return Acceptance(**texts, reason=reason(_text("reason", table["reason"])), until=_day(table["until"]))
+    first, also = _reasons(table["reason"])
+    return Acceptance(
+        user=texts.get("user"),
+        model=texts.get("model"),
+        reason=first,
+        version=texts.get("version"),
+        because=texts["because"],
+        until=_day(table["until"]),
+        author=texts.get("author"),
+        also=also,
+        training=texts.get("training"),
+    )
+
+
+def _reasons(value: object) -> tuple[Reason, Reason | None]:
+    """The reason, and that of the completed row where two are named."""
+    if not isinstance(value, list):
+        return reason(_text("reason", value)), None
+    codes = [reason(_text("reason", each)) for each in value]
+    if len(codes) == 1:
+        return codes[0], None
+    if len(codes) != 2 or codes[0] is codes[1]:
+        raise SettingsError(
+            "reason must be one code, or two different ones",
+            'Two where a newer training and the completed one need attention: reason = ["training_not_recorded", '
+            '"outdated_version"]',
+        )
+    return codes[0], codes[1]
 
 
 def reason(code: str) -> Reason:
@@ -238,5 +265,6 @@ def _overwrite(table: MutableMapping[str, object], entry: Acceptance) -> None:
 def _values(entry: Acceptance) -> dict[str, object]:
     """By key, as TOML has them; what is not there is left out."""
     given = {key: getattr(entry, key) for key in KEYS}
-    given |= {"reason": entry.reason.value, "until": date.fromisoformat(entry.until)}
+    codes = [each.value for each in entry.reasons]
+    given |= {"reason": codes if len(codes) > 1 else codes[0], "until": date.fromisoformat(entry.until)}
     return {key: value for key, value in given.items() if value is not None}

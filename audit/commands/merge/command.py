@@ -41,6 +41,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
         options.output.but(show_default="HTML and CSV beside the merged run file"),
         options.accept.but(show_default="as in the shards"),
         *(options.no_accept, options.redact, options.exit_zero),
+        options.allow_empty.but(show_default="as in the shards"),
     ),
 )
 @click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
@@ -87,6 +88,7 @@ def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":
         any_account=given["any_account"],
         moved_from=given["moved_from"],
         redact=given["redact"],
+        allow_empty=given["allow_empty"],
         replaces_acceptances=anew,
         acceptances=acceptances_for(ctx) if anew else None,
     )

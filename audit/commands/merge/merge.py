@@ -42,6 +42,8 @@ class MergeSettings:
     moved_from: str | None = None
     """HOST:PORT/DATABASE of some shards, where the database is said to have moved."""
     redact: bool = False
+    allow_empty: bool = False
+    """A merged run in which nobody was audited is no failure."""
     replaces_acceptances: bool = False
     """Whether `acceptances` take the place of those of the shards."""
     acceptances: Acceptances | None = None
@@ -93,7 +95,9 @@ def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mappin
             duplicates = merge_users(run_file, {each.shard: opened[each.path] for each in shards})
             population = merged_population(shards)
             run_file.save_population(population)
-            run_file.save_choices(merged_choices(shards, to_keep(settings.outputs)))
+            choices = merged_choices(shards, to_keep(settings.outputs))
+            allow_empty = choices.allow_empty or settings.allow_empty
+            run_file.save_choices(msgspec.structs.replace(choices, allow_empty=allow_empty))
         if info.trainings:
             read = msgspec.structs.replace(info.trainings, read=run_file.trainings.count())
             info = msgspec.structs.replace(info, trainings=read)

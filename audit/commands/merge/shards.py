@@ -262,6 +262,7 @@ def merged_choices(shards: Sequence[ShardInput], outputs: tuple[tuple[Format, st
         timeout=max(each.timeout for each in choices),
         retries=max(each.retries for each in choices),
         fail_on=choices[0].fail_on,
+        allow_empty=all(each.allow_empty for each in choices),
     )
 
 

@@ -104,7 +104,8 @@ async def resume(
             running = msgspec.structs.replace(running, acceptances=settings.acceptances)
         run_file.save_info(running)
         if choices := run_file.choices:
-            run_file.save_choices(msgspec.structs.replace(choices, fail_on=settings.choices.fail_on))
+            now = settings.choices
+            run_file.save_choices(msgspec.structs.replace(choices, fail_on=now.fail_on, allow_empty=now.allow_empty))
         await run.ask(replicate, settings.choices.concurrency)
     run.finish()
     return run_file

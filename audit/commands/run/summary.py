@@ -14,13 +14,14 @@ from audit.commands.run.audit import RETRYABLE
 from audit.findings.classify import wrong_account
 from audit.hints.table import HINTS
 from audit.model.codes import Reason, Status
-from audit.model.findings import AuditedUser, Summary
+from audit.model.findings import AuditedUser
 from audit.model.run import RunInfo
+from audit.model.tables import shown_counts
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
 from audit.report.view import RunView
-from audit.report.words import stale, suspicions
+from audit.report.words import completed_line, headline, part_checked, stale, suspicions
 from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
@@ -48,7 +49,7 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
     width = min(console.width, WIDEST)
     view, info = reported.view, run_file.info
     lines = [
-        _headline(view),
+        *_headline(view, width),
         *_part(info),
         *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
         *_since_baseline(view, width),
@@ -65,34 +66,49 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
         console.print(line, soft_wrap=True)
 
 
-def _headline(view: RunView) -> Text:
-    if view.run.shard and not view.summary.total:
-        return Text("No user is in this shard: nothing was audited.")
-    return headline(view.summary)
-
-
-def headline(summary: Summary) -> Text:
-    """All counts in one line."""
-    counts = summary.statuses
-    if not summary.total:
-        return Text("No user has a completed model: nothing was audited. The report says who is in the database.")
+def _headline(view: RunView, width: int) -> Iterator[Text]:
+    """All counts in one line, below how many were checked where that is not all."""
+    if not view.summary.total:
+        yield from _nobody(view, width)
+        return
+    if part := part_checked(view):
+        yield Text(part, "bold")
+    counts = view.summary.statuses
     words = {
         Status.UP_TO_DATE: "up to date",
         Status.NEEDS_SYNC: "need a sync",
         Status.ERROR: "errors",
         Status.NOT_CHECKED: "not checked",
     }
+    neutral = {} if view.whole else {Status.UP_TO_DATE: "bold"}  # of the others nothing is known
     pieces = [
-        Text(f"{counts[status]:,} {what}", f"bold {_COLOURS[status]}" if counts[status] else "")
+        Text(f"{counts[status]:,} {what}", neutral.get(status, f"bold {_COLOURS[status]}") if counts[status] else "")
         for status, what in words.items()
     ]
-    return Text.assemble((f"{summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+    yield Text.assemble((f"{view.summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+
+
+def _nobody(view: RunView, width: int) -> Iterator[Text]:
+    """That nobody was audited, and what the config file would have to say so that somebody is."""
+    _, sentence = headline(view)
+    yield Text(f"{sentence}.", "" if view.empty_shard else "bold red")
+    population = view.population
+    if population is None or population.users_with_completed_model or view.empty_shard:
+        return
+    tables = view.run.tables
+    rows = shown_counts(population.training_status) or "there are none"
+    counts = f"Rows by training_status: {rows}. Only {tables.completed_shown} counts as completed."
+    yield from _wrapped(escape_controls(counts), width, "")
+    if line := completed_line(view):
+        yield Text("If these rows are completed, say so in the config file:")
+        yield Text("  [database]", "bold")
+        yield Text(f"  {line}", "bold")
 
 
 def _part(info: RunInfo) -> Iterator[Text]:
     """That not all models are in the run, or that it is made of several."""
     if info.shard:
-        yield Text(f"This is {info.shard.label}: {info.shard.share}", "bold")
+        yield Text(f"This is {info.shard.label}: {info.shard.share}")
     if info.shards:
         absent = len(info.missing_shards)
         merged = f"Merged from {len(info.shards) - absent} of {len(info.shards)} shards"

@@ -1,4 +1,4 @@
-"""The numbers behind the charts of the HTML report: one pass over the outdated users, bars with their widths."""
+"""The numbers behind the charts of the HTML report: one pass over the users in need, bars with their widths."""
 
 import heapq
 from bisect import bisect_right
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from audit.hints.table import HINTS
-from audit.model.codes import Status
+from audit.model.codes import Reason, Status
 from audit.model.findings import Summary
 from audit.model.users import email_or_id
-from audit.report.html.users import Placed, anchor, days_behind, head
+from audit.report.html.users import Placed, anchor, days_affected, head
 from audit.report.words import STATUS_TITLES, counted, days
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)
@@ -44,7 +44,7 @@ class Column(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """Where users stand on a line of days: who is far behind stands far to the right."""
+    """Where users stand on a line of days: who has been affected for long stands far to the right."""
 
     columns: tuple[Column, ...]
     text: str
@@ -60,7 +60,7 @@ class Chart(NamedTuple):
     label_head: str
     bars: tuple[Bar, ...]
     furthest: tuple[tuple[str, str, str], ...] = ()
-    """Anchor, name and lag of those who are furthest behind."""
+    """Anchor, name and days of those who have been affected for the longest."""
     remark: str = ""
     """A sentence below the chart."""
     strip: Strip | None = None
@@ -102,17 +102,21 @@ def reasons_chart(summary: Summary) -> Chart:
     return Chart("Reasons", "Reason", bars)
 
 
-def lag_charts(outdated: Iterable[Placed]) -> tuple[Chart, ...]:
-    """How far users with an outdated version are behind, in days and in versions; nothing where there are none."""
+def lag_charts(in_need: Iterable[Placed], now: str) -> tuple[Chart, ...]:
+    """How long users in need have been affected at `now`, and by how many versions those who are outdated are behind.
+
+    Nothing where there are none. Whose date is not known is in no chart.
+    """
     by_days = [0] * len(_DAY_LABELS)
     by_versions = [0] * len(_VERSION_LABELS)
     by_day: Counter[int] = Counter()
     undated = 0
     furthest: list[tuple[float, int, str]] = []
-    for place, user in outdated:
+    for place, user in in_need:
         record, finding = user.record, user.finding
-        by_versions[bisect_right(_VERSION_STEPS, finding.versions_behind or 0)] += 1
-        lag = days_behind(finding)
+        if finding.reason is Reason.OUTDATED_VERSION:
+            by_versions[bisect_right(_VERSION_STEPS, finding.versions_behind or 0)] += 1
+        lag = days_affected(finding, now)
         if lag is None:
             undated += 1
             continue
@@ -120,14 +124,18 @@ def lag_charts(outdated: Iterable[Placed]) -> tuple[Chart, ...]:
         by_day[int(lag)] += 1
         entry = (lag, -place, email_or_id(record))
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
-    if not sum(by_versions):
-        return ()
     named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
-    remark = f"{counted(undated, 'user')} without dates to compare." if undated else ""
-    return (
-        Chart("How many days behind", "Behind by", _bars(_DAY_LABELS, by_days), named, remark, _strip(by_day)),
-        Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions)),
+    remark = f"{counted(undated, 'user')} of whom it is not known." if undated else ""
+    found = (
+        (
+            by_days,
+            Chart(
+                "How long they have been affected", "For", _bars(_DAY_LABELS, by_days), named, remark, _strip(by_day)
+            ),
+        ),
+        (by_versions, Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions))),
     )
+    return tuple(chart for counts, chart in found if sum(counts))
 
 
 def _strip(by_day: Mapping[int, int]) -> Strip | None:
@@ -147,7 +155,7 @@ def _strip(by_day: Mapping[int, int]) -> Strip | None:
         columns.append(Column(f"{100 * place / _COLUMNS:.2f}", f"{100 - height:.1f}", f"{height:.1f}", alone))
     last = max(by_day)
     least = days(min(by_day))
-    text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} behind"
+    text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} affected"
     return Strip(tuple(columns), text, days(last))
 
 

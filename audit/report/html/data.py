@@ -37,12 +37,14 @@ from audit.hints.trainings import (
     TrainingLine,
     shown_trainings,
 )
+from audit.hints.unfinished import Fact, also_facts, row_facts
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
+from audit.model.times import to_minute
 from audit.report.csv_report import COLUMNS, looks_like_formula
-from audit.report.html.users import comparison
+from audit.report.html.users import WEIGHTS_CHECKED, comparison
 from audit.report.view import ATTENTION, RunView
 
 MOST = 100_000
@@ -91,6 +93,7 @@ _TEXTS = (
     "lora_weights_url",
     "model_name",
     "later_failure_reason",
+    "training_status",
 )
 """Fields of `ModelRecord` that are shown as they are."""
 _texts = attrgetter(*_TEXTS)
@@ -121,13 +124,17 @@ FIELDS = (
     "current",
     "made_latest",
     "later",
+    "affected_at",
+    "weights_checked",
+    "unfinished",
     "odd",
     "newest",
 )
 """The columns of a block. `reason` is an index and `notes` a bit set over the lists of the first line; `odd` is JSON
 with what the script cannot reckon from texts that were spelled out. `newest` is the id of the first version, and
 last because it is packed apart; `others` are those of the second to fifth. `evidence` is empty where trainings were
-not read, as are the trainings after it (`_training`); `SAME` in `current` is the one in `made_latest`."""
+not read, as are the trainings after it (`_training`); `SAME` in `current` is the one in `made_latest`. `unfinished` is
+JSON about a row that is not completed."""
 
 
 def packed(view: RunView, listed: Listed) -> Iterator[str]:
@@ -199,7 +206,10 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "sql": hints.rows_sql("{user}", view.run.tables).replace("'{user}'", "{user}"),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
-        "origins": _ORIGINS if view.run.trainings else None,
+        "coverage": str(view.coverage or ""),
+        "now": view.run.started_at,
+        "weights": WEIGHTS_CHECKED,
+        "origins": _ORIGINS if view.run.trainings or view.run.looked_for else None,
     }
 
 
@@ -235,6 +245,7 @@ class _Packer:
         self._bits = {note: 1 << number for number, note in enumerate(_notes(view))}
         self._large = large
         self._tables = view.run.tables
+        self._now = view.run.started_at
 
     def row(self, user: AuditedUser) -> list[str]:
         """One user."""
@@ -268,6 +279,9 @@ class _Packer:
             ITEM.join(self._others(ids, finding)),
             ITEM.join(_dates(dates)),
             *(self._origins(user) if finding.lineage else _NO_ORIGINS),
+            _same_date(finding.affected_since, dates),
+            finding.weights_checked or "",
+            self._unfinished(user) if finding.unfinished else "",
             odd,
             ids[0] if ids else "",
         ]
@@ -282,6 +296,18 @@ class _Packer:
             self._training(latest, user),
             self._training(later, user),
         )
+
+    def _unfinished(self, user: AuditedUser) -> str:
+        """What the page says of the newest row and of the completed one."""
+        also = user.finding.also
+        told = {
+            "began": to_minute(user.record.began_at),
+            "code": also.reason if also else "",
+            "title": HINTS[also.reason].title if also else "",
+            "newest": _spelled(row_facts(user, self._now)),
+            "also": _spelled(also_facts(user)),
+        }
+        return msgspec.json.encode(told).decode()
 
     def _training(self, training: TrainingLine | None, user: AuditedUser) -> str:
         """Id, status ("" is succeeded), weights, trigger word, error, and two dates as `_dates` packs them."""
@@ -305,6 +331,10 @@ class _Packer:
         if self._large:
             return [other if number == finding.versions_behind else "" for number, other in enumerate(ids)][1:]
         return ids[1:]
+
+
+def _spelled(facts: Iterable[Fact]) -> list[Fact]:
+    return [(label, shortened(escape_controls(value), _ROOM_FOR_A_TEXT)) for label, value in facts]
 
 
 def _unless_recorded(text: str | None, recorded: str | None) -> str:
@@ -360,6 +390,7 @@ def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
         "detail": finding.detail,
         "current_version": record.replicate_version_id,
         "hint": hints.one_line(user),
+        "row_status": record.training_status,
     }
     return {
         "page": hints.model_url(record) or "",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from audit.findings.classify import wrong_account
-from audit.hints.filled import population_answers
+from audit.hints.filled import NO_LINE_TITLES, population_answers
 from audit.hints.table import HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
@@ -37,6 +37,10 @@ _PLACEHOLDERS = {
     "trigger": "‹trigger word›",
     "scale": "‹LoRA scale›",
     "weights": "‹weights URL›",
+    "row": "‹id of the row›",
+    "row_status": "‹its training_status›",
+    "began": "‹when it began›",
+    "training": "‹training id›",
     **dict.fromkeys(("detail", "others", "failure"), "‹see the user's row›"),
     **dict.fromkeys(("made_latest", "real_weights", "current_weights", "trained_trigger"), "‹see the user's row›"),
 }
@@ -59,17 +63,17 @@ def survey(view: RunView) -> Survey:
     first: dict[Reason, tuple[Placed, ...]] = {}
     notes: Counter[Note] = Counter()
 
-    def outdated() -> Iterator[Placed]:
+    def in_need() -> Iterator[Placed]:
         for status in ATTENTION:
             for place, user in html_users.placed(view, status) if view.summary.statuses[status] else ():
                 reason = user.finding.reason
                 notes.update(user.finding.notes)
                 if len(named := first.setdefault(reason, ())) < _NAMED:
                     first[reason] = (*named, (place, user))
-                if reason is Reason.OUTDATED_VERSION:
+                if status is Status.NEEDS_SYNC:
                     yield place, user
 
-    lags = charts.lag_charts(outdated())
+    lags = charts.lag_charts(in_need(), view.run.started_at)
     return Survey(
         {reason: first[reason] for reason in view.summary.reasons if reason in first},
         dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
@@ -246,6 +250,7 @@ FUNCTIONS: Mapping[str, object] = {
     "HINTS": HINTS,
     "LEADS": LEADS,
     "NONE_MADE": NONE_MADE,
+    "NO_LINE_TITLES": NO_LINE_TITLES,
     "NOT_RECORDED": html_users.NOT_RECORDED,
     "STATUSES": tuple(Status),
     "STATUS_TITLES": STATUS_TITLES,

@@ -3,19 +3,20 @@
 Templates get `AuditedUser`s with their places and say themselves what stands in a row.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
 
 from audit.hints import filled as hints
 from audit.hints.filled import Hint
 from audit.hints.trainings import NONE_MADE, TrainingLine, labelled, shown_trainings
+from audit.hints.unfinished import NOT_KNOWN, also_facts, days_between, row_facts
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
+from audit.model.replies import WeightsEvidence
 from audit.model.tables import Tables
-from audit.model.times import parse_utc, to_second
+from audit.model.times import to_second
 from audit.model.users import ModelRecord
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import counted, days
@@ -107,8 +108,10 @@ def anchor(place: int) -> str:
 class Sheet:
     """What the details of one user are made of."""
 
-    def __init__(self, user: AuditedUser, tables: Tables) -> None:
+    def __init__(self, user: AuditedUser, tables: Tables, now: str) -> None:
         self.user, self._tables = user, tables
+        self.newest = row_facts(user, now)
+        self.also = also_facts(user)
         self.sql = hints.rows_sql(user.record.user_id, tables)
         self.hint = hints.one_line(user)
         self.trainings = [(label, training_facts(each)) for label, each in labelled(shown_trainings(user))]
@@ -134,6 +137,8 @@ def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
         ("Model id", record.replicate_model_id),
         ("Recorded version", record.replicate_version_id),
         ("Recorded version made", to_second(finding.current_version_created_at)),
+        ("Affected since", affected_since(finding)),
+        ("Weights", WEIGHTS_CHECKED[finding.weights_checked] if finding.weights_checked else ""),
         ("Row of user_models", record.model_row_id),
         ("Training", record.training_id),
         ("Trigger word", record.trigger_word or NOT_RECORDED),
@@ -145,6 +150,17 @@ def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
         ("Versions on Replicate", "" if total is None else f"{total:,}"),
         *_rare_facts(record),
     )
+
+
+WEIGHTS_CHECKED: Mapping[WeightsEvidence, str] = {
+    "training": "compared with what the training of the recorded version put out",
+    "request": "asked for, by the URL that is recorded",
+}
+
+
+def affected_since(finding: Finding) -> str:
+    """The date, "not known" for who is in need without one, "" for all others."""
+    return to_second(finding.affected_since) or (NOT_KNOWN if finding.status is Status.NEEDS_SYNC else "")
 
 
 def training_facts(training: TrainingLine) -> list[tuple[str, str]]:
@@ -222,19 +238,21 @@ def older(finding: Finding) -> str:
     return f"and {hidden:,} older" + (f"; the recorded one is number {behind + 1:,}" if behind >= listed else "")
 
 
-def lag(finding: Finding) -> str:
-    """`2 versions, 30 days`, or "" where dates are not known."""
-    gap = days_behind(finding)
-    behind = counted(finding.versions_behind, "version") if finding.versions_behind else ""
-    return "" if gap is None else f"{behind}, {days(gap)}"
+def lag(finding: Finding, now: str) -> str:
+    """`2 versions behind, affected since 2025-04-21 (314 days)`, as far as it is known, or ""."""
+    behind = f"{counted(finding.versions_behind, 'version')} behind" if finding.versions_behind else ""
+    return ", ".join(filter(None, [behind, since(finding, now)]))
 
 
-def days_behind(finding: Finding) -> float | None:
-    """From the recorded version's date to the latest one's; None where one of them is not known."""
-    recorded, latest = parse_utc(finding.current_version_created_at), parse_utc(finding.latest_version_created_at)
-    if recorded is None or latest is None:
-        return None
-    return max(0.0, (latest - recorded) / timedelta(days=1))
+def since(finding: Finding, now: str) -> str:
+    """`affected since 2025-04-21 (314 days)`; "" for who is not in need, and where it is not known."""
+    gap = days_affected(finding, now)
+    return "" if gap is None else f"affected since {(finding.affected_since or '')[:10]} ({days(gap)})"
+
+
+def days_affected(finding: Finding, now: str) -> float | None:
+    """How long the user has had the wrong result at `now`; None where that is not known."""
+    return days_between(finding.affected_since, now)
 
 
 class Comparison(NamedTuple):

@@ -367,10 +367,29 @@ def test_a_shard_says_everywhere_that_it_is_one(beside: Shell) -> None:
     assert "OLD is about shard 1 of 4 and NEW about shard 2 of 4" in " ".join(compared.out.split())
 
 
-def test_an_empty_shard_says_so(tmp_path: Path, shell: Shell) -> None:
-    run_file_of(tmp_path / "run.sqlite", [], shard=Shard(1, 9))
+def test_an_empty_shard_of_a_population_that_is_not_empty_says_so_and_is_no_failure(
+    tmp_path: Path, shell: Shell
+) -> None:
+    run_file_of(tmp_path / "run.sqlite", [], in_all=20, shard=Shard(1, 9))
     done = shell("render", "run.sqlite", "-oa.html")
-    assert (done.code, done.err.splitlines()[0]) == (0, "No user is in this shard: nothing was audited.")
+    assert (done.code, done.err.splitlines()[0]) == (0, "No user is in shard 1 of 9.")
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_whether_empty_shards_make_an_empty_audit_the_merged_run_decides(
+    shards: int, tmp_path: Path, shell: Shell
+) -> None:
+    files = [run_file_of(tmp_path / f"{n}.sqlite", [], shard=Shard(n, shards)).name for n in range(1, shards + 1)]
+    merged = shell("merge", *files, "--run-file", "all.sqlite", "-oa.json")
+    assert (merged.code, merged.last_line) == (4, str(exit_status.NOBODY[4]))
+    assert shell("render", "all.sqlite", "-oa.json").code == 4
+
+
+def test_an_empty_merged_run_that_is_allowed_stays_so(tmp_path: Path, shell: Shell) -> None:
+    run_file_of(tmp_path / "1.sqlite", [], shard=Shard(1, 1))
+    merged = shell("merge", "1.sqlite", "--run-file", "all.sqlite", "-oa.json", "--allow-empty")
+    assert (merged.code, merged.last_line) == (0, str(exit_status.NOBODY[0]))
+    assert shell("render", "all.sqlite", "-oa.json").code == 0
 
 
 @pytest.mark.parametrize(("said", "now"), [("1/4", "1/4"), ("2/5", "2/5")])

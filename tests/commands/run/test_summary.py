@@ -68,7 +68,7 @@ def test_where_trainings_were_not_read_nothing_is_said_of_them(run: Shell) -> No
 
 def test_trainings_that_were_read_are_counted_in_a_line(run: Shell) -> None:
     lines = run("run", "--no-progress", "--trainings", "--user", "mara.lindqvist@example.com").err.splitlines()
-    assert re.fullmatch(r"\d+ trainings read, back to \d{4}-\d\d-\d\d\.", lines[1])
+    assert re.fullmatch(r"\d+ trainings read, back to \d{4}-\d\d-\d\d\.", lines[2])
 
 
 def test_where_nobody_had_to_be_asked_for_nothing_is_said_of_the_list(run: Shell) -> None:
@@ -80,7 +80,7 @@ def test_where_nobody_had_to_be_asked_for_nothing_is_said_of_the_list(run: Shell
 def test_the_summary_says_whom_trainings_settled(shell: Shell, synthetic_servers: Servers) -> None:
     shell.environ = synthetic_servers.environ
     options = ("--no-progress", "--mode", "trainings", "--verify-sample", "10", "--limit", "60", "-o", "x.json")
-    said = shell("run", *options).err.splitlines()[1]
+    said = shell("run", *options).err.splitlines()[2]
     counts = re.fullmatch(
         r"(\d+) settled by trainings, (\d+) asked; list of trainings read, back to [0-9-]{10}\.", said
     )

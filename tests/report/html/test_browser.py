@@ -24,6 +24,7 @@ from tests.support.report_samples import (
     INFO,
     SampleRun,
     everything,
+    newest_rows,
     outdated,
     read,
     report_order,
@@ -38,6 +39,7 @@ __all__ = ["browser", "opened"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 EVERYTHING = SampleRun(everything())
 TRACED = SampleRun(with_trainings(), read(mode="trainings", sample=1.0))
+NEWEST = SampleRun(newest_rows(), replace(INFO, stuck_after=21_600.0))
 USERS = sorted(EVERYTHING.audited, key=report_order)
 EVA = "eva.von-und-zu-langenau@mail.example.org"
 
@@ -96,7 +98,7 @@ async def test_filters_narrow_by_status_reason_and_note(opened: Open) -> None:
 async def test_every_column_sorts_both_ways_with_what_is_missing_last(opened: Open) -> None:
     users = [user for place, user in enumerate(USERS) if place % 3 == 0]
     tab = await (await opened(SampleRun(users))).ready()
-    behind = {name: user.finding.versions_behind for name, user in zip(shown(users), users, strict=True)}
+    since = {name: user.finding.affected_since for name, user in zip(shown(users), users, strict=True)}
     heads = tab.page.locator("[data-sort]")
     assert await heads.count() == 6
     for number in range(6):
@@ -108,10 +110,10 @@ async def test_every_column_sorts_both_ways_with_what_is_missing_last(opened: Op
             assert sorted(names) == sorted(shown(users))
             if await head.inner_text() == "User":
                 assert names == sorted(names, key=str.lower, reverse=way == "descending")
-            if await head.inner_text() == "Behind":
-                known = [behind[name] for name in names if behind[name] is not None]
+            if await head.inner_text() == "Affected since":
+                known = [since[name] for name in names if since[name] is not None]
                 assert known == sorted(known, reverse=way == "descending")  # type: ignore[type-var]  # none is None
-                assert all(behind[name] is None for name in names[len(known) :])
+                assert all(since[name] is None for name in names[len(known) :])
         await head.click()
         assert await tab.names() == shown(users), "the third time is as at first"
 
@@ -132,10 +134,10 @@ async def test_the_address_leads_back_to_what_was_seen(opened: Open) -> None:
     tab = await (await opened(EVERYTHING)).ready()
     await tab.page.fill("#q", "user00")
     await tab.page.select_option("#status", "needs_sync")
-    await tab.page.click("[data-sort=behind]")
+    await tab.page.click("[data-sort=since]")
     await tab.rows().first.click()
     names, address = await tab.names(), await tab.fragment()
-    assert address == f"q=user00&status=needs_sync&sort=behind&user={names[0][:4]}-{names[0][4:9]}"
+    assert address == f"q=user00&status=needs_sync&sort=since&user={names[0][:4]}-{names[0][4:9]}"
     other = await (await opened(EVERYTHING, address)).ready()
     assert await other.names() == names
     assert await other.page.locator("#sheet").is_visible()
@@ -258,15 +260,15 @@ SHEET = """(row) => {
 """Opens a row and reads it, in one question to the browser."""
 
 
-@pytest.mark.parametrize("run", [EVERYTHING, TRACED], ids=["by versions", "trainings"])
+@pytest.mark.parametrize("run", [EVERYTHING, TRACED, NEWEST], ids=["by versions", "trainings", "newest rows"])
 async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: SampleRun) -> None:
     tab = await (await opened(run)).ready()
     for place, user in enumerate(run.users()):
         said = await tab.page.evaluate(SHEET, place)
-        expected, finding = Sheet(user, PLAIN), user.finding
+        expected, finding = Sheet(user, PLAIN, run.info.started_at), user.finding
         own = () if finding.status is Status.UP_TO_DATE else expected.filled(finding.reason).steps
         cards = [fact for _, card in expected.trainings for fact in card]
-        told = [*cards, *facts(user.record, finding)]
+        told = [*expected.newest, *expected.also, *cards, *facts(user.record, finding)]
         basis = BASIS[finding.evidence] if finding.evidence and finding.lineage else ""
         assert said["cards"] == [label for label, _ in expected.trainings]
         assert said["basis"] == ([f"The verdict rests on: {basis}"] if basis else [])
@@ -288,7 +290,11 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
 async def test_the_checklist_has_this_users_values(opened: Open) -> None:
     plain = up_to_date(1, trigger_word="OHWX", lora_scale="0.9")
     verdicts = [
-        (plain, [True, True, True, True, None]),
+        (plain, [True, True, True, None, None]),
+        (
+            AuditedUser(plain.record, replace(plain.finding, weights_checked="training")),
+            [True, True, True, True, None],
+        ),
         (
             up_to_date(2, trigger_word=None, notes=(Note.MISSING_TRIGGER_WORD, Note.GUESSED_WEIGHTS_URL)),
             [True, False, True, False, None],
@@ -297,7 +303,7 @@ async def test_the_checklist_has_this_users_values(opened: Open) -> None:
             up_to_date(3, notes=(Note.TRIGGER_WORD_DIFFERS, Note.WEIGHTS_URL_OF_ANOTHER_VERSION)),
             [True, False, True, False, None],
         ),
-        (up_to_date(4, lora_scale="9", notes=(Note.UNUSUAL_LORA_SCALE,)), [True, True, False, True, None]),
+        (up_to_date(4, lora_scale="9", notes=(Note.UNUSUAL_LORA_SCALE,)), [True, True, False, None, None]),
     ]
     tab = await (await opened(SampleRun([user for user, _ in verdicts]))).ready()
     for place, (user, good) in enumerate(verdicts):

@@ -291,5 +291,5 @@ async def test_the_markup_is_valid(run: SampleRun, tmp_path: Path) -> None:
 
 async def test_an_empty_report_has_no_table(opened: Open) -> None:
     tab = await opened(SampleRun([], population=NOBODY))
-    assert await tab.page.locator("h1").inner_text() == "Nobody has a completed model"
+    assert await tab.page.locator("h1").inner_text() == "Nobody was audited: no user has a completed model"
     assert not await tab.page.locator("#everybody, #no-table, .loading").locator("visible=true").count()

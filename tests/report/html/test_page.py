@@ -23,7 +23,7 @@ from audit.report.html import render as html_report
 from audit.report.html.charts import lag_charts, reasons_chart, split
 from audit.report.html.data import MOST
 from audit.report.html.page import reproduce
-from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_behind
+from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_affected
 from audit.report.view import RunView
 from audit.report.words import short_hash
 from tests.support.report_hostile import HOSTILE, ids
@@ -120,8 +120,8 @@ NOBODY = Population(
             "0 of 2 users need a sync; 1 could not be checked",
             "✕",
         ),
-        (SampleRun([], population=NOBODY), "Nobody has a completed model", "○"),
-        (SampleRun([]), "No user matches what the run was narrowed to", "○"),
+        (SampleRun([], population=NOBODY), "Nobody was audited: no user has a completed model", "○"),
+        (SampleRun([]), "Nobody was audited: no user matches what the run was narrowed to", "○"),
         (SampleRun([], narrowed(state="running"), population=None), "The run ended before any user was read", "✕"),
     ],
     ids=["all", "only", "one", "two", "mixed", "failed", "nobody", "narrowed", "died"],
@@ -402,40 +402,43 @@ def test_users_are_read_once_for_the_charts_once_for_the_tables_and_once_for_the
     )
 
 
+NOW = INFO.started_at
+
+
 def test_lag_is_shown_in_steps_and_the_worst_are_named() -> None:
     users = [outdated(n, behind=n) for n in (1, 2, 7)]
     users.append(outdated(9, behind=30, since="2023-01-01T00:00:00Z"))
     users.append(outdated(10, since=None))
-    in_days, in_versions = lag_charts(enumerate(users, 1))
-    assert [bar.number for bar in in_days.bars] == [0, 0, 0, 0, 0, 3, 1]
+    in_days, in_versions = lag_charts(enumerate(users, 1), NOW)
+    assert [bar.number for bar in in_days.bars] == [0, 0, 0, 0, 0, 3, 1], "since when it is not known is in no bar"
     assert [bar.number for bar in in_versions.bars] == [2, 1, 0, 0, 1, 0, 1]
-    assert in_days.furthest[0] == ("u-4", "user00009@example.com", "1,146 days")
-    assert in_days.remark == "1 user without dates to compare."
+    assert in_days.furthest[0] == ("u-4", "user00009@example.com", "1,155 days")
+    assert in_days.remark == "1 user of whom it is not known."
 
 
 def test_a_user_who_is_far_behind_stands_apart_on_the_line_of_days() -> None:
     users = [outdated(n, since=f"2026-02-{n:02}T10:00:00Z") for n in range(1, 20)]
     users.append(outdated(30, since="2025-08-04T10:00:00Z"))
-    strip = lag_charts(enumerate(users, 1))[0].strip
+    strip = lag_charts(enumerate(users, 1), NOW)[0].strip
     assert strip
     assert [column.alone for column in strip.columns] == [False] * (len(strip.columns) - 1) + [True]
     assert float(strip.columns[-1].x) > 90
-    assert strip.text == "20 users, from 1 day to 200 days behind"
-    assert strip.end == "200 days"
+    assert strip.text == "20 users, from 10 days to 209 days affected"
+    assert strip.end == "209 days"
 
 
 def test_users_who_are_all_alike_stand_apart_from_nobody() -> None:
-    strip = lag_charts([(1, outdated(1)), (2, outdated(2))])[0].strip
+    strip = lag_charts([(1, outdated(1)), (2, outdated(2))], NOW)[0].strip
     assert strip
     assert len(strip.columns) == 1
 
 
 def test_without_outdated_users_there_is_no_chart_of_lag() -> None:
-    assert lag_charts([]) == ()
+    assert lag_charts([], NOW) == ()
 
 
-def test_a_recorded_version_that_is_younger_than_the_latest_is_not_behind() -> None:
-    assert days_behind(outdated(1, since="2027-01-01T00:00:00Z").finding) == 0
+def test_who_is_affected_since_a_time_after_the_run_is_affected_for_no_time() -> None:
+    assert days_affected(outdated(1, since="2027-01-01T00:00:00Z").finding, NOW) == 0
 
 
 def test_the_bar_of_the_split_fills_the_whole_and_shows_a_single_user() -> None:
