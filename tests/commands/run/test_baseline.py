@@ -114,7 +114,9 @@ class Case(NamedTuple):
 CASES = {
     "nothing new": Case(("--fail-on", "new"), None, 0, "some users need attention, but none who counts by --fail-on"),
     "a new one": Case(("--fail-on", "new"), Status.NEEDS_SYNC, 3, "needs a sync who did not in the baseline"),
-    "exit zero": Case(("--fail-on", "new", "--exit-zero"), Status.NEEDS_SYNC, 0, "and --exit-zero makes that no failure"),
+    "exit zero": Case(
+        ("--fail-on", "new", "--exit-zero"), Status.NEEDS_SYNC, 0, "and --exit-zero makes that no failure"
+    ),
     "a new error": Case(("--fail-on", "new"), Status.ERROR, 4, "could not be checked, or has a new error"),
     "any": Case((), None, 4, "at least one user is `error` or `not_checked`"),
     "never": Case(("--fail-on", "never"), None, 4, "at least one user is `error` or `not_checked`"),
