@@ -165,7 +165,6 @@ def _compared(record: ModelRecord, found: Found, bare: str, notes: tuple[Note, .
         versions=versions[:VERSIONS_SHOWN],
         notes=notes,
         evidence="versions",
-        affected_since=versions[behind - 1].created_at if behind and judged[0] is Reason.OUTDATED_VERSION else None,
     )
 
 
