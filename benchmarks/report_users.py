@@ -59,6 +59,10 @@ class SyntheticRun:
         """Everybody is in a line."""
         return {}
 
+    def count_weights(self) -> None:
+        """They are not asked for."""
+        return
+
     def count_answered(self) -> int:
         """Synthetic users do not tell."""
         return 0

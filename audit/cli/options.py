@@ -293,6 +293,13 @@ trainings_since = Setting(
     resumed="never",
     help="Read trainings back to this date.",
 )
+check_weights = Setting(
+    "--check-weights",
+    is_flag=True,
+    resumed="never",
+    help="Ask Replicate's delivery hosts, without the token, for the first byte of the weights of everybody who is up "
+    "to date: gone ones need a sync.",
+)
 concurrency = Setting(
     "--concurrency",
     envvar="SYNC_AUDIT_CONCURRENCY",
@@ -420,7 +427,7 @@ RUN = {
         moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
     ),
     "How it is found out": (
-        *(token, base_url, mode, verify_sample, trainings, trainings_since),
+        *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
     "Output": (output, run_file, redact, *talk),

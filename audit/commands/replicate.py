@@ -60,6 +60,9 @@ class ProgressListener:
     def stopping(self) -> None:
         """The command was asked to end, and waits for the answers in flight."""
 
+    def weights_asked(self, done: int, total: int) -> None:
+        """So many of so many weights URLs have been asked for; 0 when that begins."""
+
     def done(self) -> None:
         """There will be no more progress."""
 
@@ -117,3 +120,18 @@ async def cancel_on_stop(stop: Stop, work: Coroutine[None, None, T]) -> T:
         for each in (task, stopping):
             each.cancel()
         await asyncio.wait({task, stopping})
+
+
+async def end_on_stop(stop: Stop, work: Coroutine[None, None, None], grace: float) -> None:
+    """Return when `work` is done, or `grace` seconds after a stop, with `work` cancelled. Raises what `work` raises."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=grace)
+    finally:
+        stopping.cancel()
+        task.cancel()  # does nothing where it is done
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()

@@ -77,6 +77,8 @@ class RunSettings(ResumeSettings):
     """Which part of the models; None for all of them."""
     stuck_after: float = options.stuck_after.initial * 3600
     """Seconds after which a row in progress is asked about."""
+    check_weights: bool = False
+    """Whether recorded weights URLs are asked for."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -139,6 +141,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
         baseline=Path(baseline) if baseline else None,
         shard=shard,
         stuck_after=given["stuck_after"] * 3600,
+        check_weights=given["check_weights"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether recorded weights are those of the recorded version, as far as trainings tell. Pure.
+"""Whether recorded weights are those of the recorded version, as far as trainings tell, and still there. Pure.
 
 Only what is certain is said: products may keep weights in places of their own.
 """
@@ -10,7 +10,7 @@ import msgspec
 from audit.findings.classify import RunContext
 from audit.model.codes import Reason
 from audit.model.findings import Finding
-from audit.model.replies import Training
+from audit.model.replies import Training, WeightsAnswer
 from audit.model.tables import Column
 from audit.model.users import TRIMMED, ModelRecord
 from audit.model.weights import is_delivery_url, is_made_up, referenced_version
@@ -37,6 +37,17 @@ def with_weights(
         )
     right = recorded and (recorded == own.weights or referenced_version(recorded) == own.version)
     return msgspec.structs.replace(finding, weights_checked="training") if right else finding
+
+
+def asked_for(finding: Finding, answer: WeightsAnswer) -> Finding:
+    """`finding`, which says up to date, with what asking for the recorded weights has told."""
+    if answer.told == "gone":
+        return msgspec.structs.replace(
+            finding, reason=Reason.WEIGHTS_GONE, detail=answer.detail, weights_checked="request"
+        )
+    if answer.told == "there" and finding.weights_checked is None:  # that a training put them out says more
+        return msgspec.structs.replace(finding, weights_checked="request")
+    return finding
 
 
 def _why_wrong(recorded: str, own: Training, known: Sequence[Training], context: RunContext) -> str | None:

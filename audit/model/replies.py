@@ -150,6 +150,28 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Reply = Found | Missing | NoVersions | Failed | NotAsked
 
 
+class WeightsAnswer(msgspec.Struct, frozen=True):
+    """What came of a request for the first byte of weights."""
+
+    told: Literal["there", "gone", "nothing"]
+    detail: str
+    """One clause for a person."""
+
+
+class WeightsAsked(msgspec.Struct, frozen=True):
+    """Recorded weights URLs that were asked for, each once however many users have it."""
+
+    asked: int
+    """Those with an answer, whatever it told."""
+    gone: int
+    not_told: int
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether of several that told something none was there: then the way there is the suspect."""
+        return self.gone > 1 and self.gone + self.not_told == self.asked
+
+
 class Account(msgspec.Struct, frozen=True):
     """Whose token it is."""
 

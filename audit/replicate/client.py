@@ -4,13 +4,13 @@ Redirects are not followed, and `next` only on the origin of the base URL, becau
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from yarl import URL
 
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Requests, Training, Version
-from audit.replicate import responses, transport
+from audit.replicate import responses, transport, weights
 from audit.replicate.responses import TrainingsPage
 from audit.replicate.transport import Response, ResponseMetadata, Target, Timing, Transport
 
@@ -78,6 +78,10 @@ class Replicate:
         if answer.status == 404:
             return Failed(Reason.BAD_RESPONSE, "a page of the trainings answered 404")
         return responses.parse_trainings(answer.body)
+
+    def delivery_hosts(self) -> AbstractAsyncContextManager[weights.DeliveryHosts]:
+        """The hosts where weights lie, for as long as the block lasts: asked by the same way, but without the token."""
+        return weights.connect(self._transport.target, self._transport.timing)
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
         """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""

@@ -1,6 +1,6 @@
 """GET requests within limits: their rate, their attempts, the time of an attempt, the size of a body.
 
-The only module that says aiohttp, and the one place where its errors are translated.
+The one place where the errors of aiohttp are translated; beside it only `weights` says aiohttp.
 """
 
 import asyncio
@@ -119,6 +119,16 @@ class Transport:
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
     @property
+    def target(self) -> Target:
+        """Where it asks, and how."""
+        return self._target
+
+    @property
+    def timing(self) -> Timing:
+        """Its clocks."""
+        return self._timing
+
+    @property
     def per_minute(self) -> int:
         """Requests a minute that may be made."""
         return self._target.per_minute
@@ -222,20 +232,25 @@ class Transport:
                     response.close()  # the rest is not wanted, so the connection is of no use any more
                     return body
                 return Response(response.status, response.headers, body)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
-            return self._translated(error)
+        except TRANSLATED as error:
+            return translated(error, self._target.timeout)
 
     def failure(self, answer: Response) -> Failed:
         """What an answer that is no 200 means; the token is cut out, should the server quote it."""
         failed = responses.failure(answer.status, answer.headers, answer.body)
         return Failed(failed.reason, failed.detail.replace(self._target.token, "(token)"))
 
-    def _translated(self, error: Exception) -> Failed:
-        """`error` by the first line of `_ERRORS` that fits."""
-        for kind, reason, words in _ERRORS:
-            if isinstance(error, kind):
-                return Failed(reason, words.format(seconds=f"{self._target.timeout:g}", os=_os_words(error)))
-        return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
+
+TRANSLATED = (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error)
+"""What an attempt may raise."""
+
+
+def translated(error: Exception, timeout: float) -> Failed:
+    """`error`, raised by an attempt that had `timeout` seconds, by the first line of `_ERRORS` that fits."""
+    for kind, reason, words in _ERRORS:
+        if isinstance(error, kind):
+            return Failed(reason, words.format(seconds=f"{timeout:g}", os=_os_words(error)))
+    return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
 
 
 _ERRORS: tuple[tuple[type[Exception], FailureReason, str], ...] = (

@@ -30,7 +30,7 @@ def checked_base_url(url: str) -> str:
         raise wrong("is no URL of a host")
     if parts.scheme not in {"https", "http"}:
         raise wrong("must begin with https://")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise wrong(
             f"must begin with https://, because the token travels with every request; {host} is not this machine"
         )
@@ -38,7 +38,8 @@ def checked_base_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
     if host == "localhost":
         return True
     try:
@@ -51,7 +52,7 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> str | None:
     """What HTTPS_PROXY and NO_PROXY in `environ` say for `base_url`; None for none, and for this machine always."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if parts.scheme != "https" or _is_loopback(host):
+    if parts.scheme != "https" or is_loopback(host):
         return None
     either = {name.lower(): value for name, value in environ.items() if name.lower() in {"https_proxy", "no_proxy"}}
     proxy = either.get("https_proxy")

@@ -177,6 +177,7 @@ def _run(view: RunView) -> dict[str, object]:
         **fields(run, ("shard", "shards")),
         "coverage": view.coverage,
         "looked_for": run.looked_for,
+        "weights": view.weights,
     }
 
 

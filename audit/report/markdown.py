@@ -146,6 +146,7 @@ def _run(view: RunView) -> Iterator[str]:
         ("Redacted", "yes: e-mail addresses and names are masked" if run.redacted else "no"),
         ("Run", f"`{run.id}`, made by sync-audit {code_in_text(run.tool_version)}"),
         *((label, code_in_text(value, LONG)) for label, value in words.trainings_facts(view)),
+        *((("Weights asked for", code_in_text(words.weights_fact(view))),) if view.weights else ()),
         *(
             (("Unknown training_status", code_in_text(unknown, LONG)),)
             if (unknown := words.unknown_statuses(view))

@@ -12,6 +12,7 @@ from audit.findings.exit_codes import since_baseline
 from audit.model.codes import NoLine, Reason, Status
 from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
+from audit.model.replies import WeightsAsked
 from audit.model.run import RunInfo, is_narrowed
 from audit.model.times import parse_utc
 from audit.model.users import Population
@@ -47,6 +48,9 @@ class RunReader(Protocol):
     def count_answered(self) -> int:
         """Users for whom Replicate, asked for the model's versions, has said something certain."""
 
+    def count_weights(self) -> WeightsAsked | None:
+        """Weights URLs that were asked for; None where they were not."""
+
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order: `Status`, then e-mail with null last, then user id. May be called often."""
 
@@ -59,7 +63,7 @@ class RunView:
 
     __slots__ = (
         *("_reader", "accepted", "answered", "by_training", "coverage", "noted", "population", "run"),
-        *("since_baseline", "summary", "without_line"),
+        *("since_baseline", "summary", "without_line", "weights"),
     )
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
@@ -75,6 +79,7 @@ class RunView:
         self.accepted = _accepted(reader, info)
         self.by_training = reader.count_by_training() if info.trainings else 0
         self.answered = reader.count_answered() if info.trainings else 0
+        self.weights = reader.count_weights() if info.check_weights else None
         self.run = replace(info, state=info.ended_as)
         if redact or info.redacted:
             self.accepted = redacted_accepted(self.accepted)

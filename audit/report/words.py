@@ -252,6 +252,16 @@ def trainings_facts(view: RunView) -> Iterator[tuple[str, str]]:
         yield "Unreadable trainings", f"{trainings.unreadable:,}"
 
 
+def weights_fact(view: RunView) -> str:
+    """What asking for weights came to, or "" where that was not wanted."""
+    if (asked := view.weights) is None:
+        return ""
+    if not asked.asked:
+        return "none: no recorded URL of theirs lies on Replicate's delivery hosts"
+    not_told = f", {asked.not_told:,} told nothing" if asked.not_told else ""
+    return f"{counted(asked.asked, 'URL')}: {asked.gone:,} gone{not_told}"
+
+
 _NAMED = 5
 
 
@@ -270,6 +280,14 @@ def suspicions(view: RunView, data: Dressing = bare) -> Iterator[Suspicion]:
             "Probably the wrong base URL",
             f"Not one answer was Replicate's own. Either {data(view.run.base_url, SHORT)} is not its API, or a proxy "
             "or gateway in between answers in its place. Check --base-url and REPLICATE_BASE_URL, then run again.",
+        )
+    if view.weights and view.weights.all_gone:
+        told = view.weights.gone
+        yield Suspicion(
+            "Do not trust that all weights are gone",
+            f"Every one of the {told:,} URLs that told anything was answered as gone. Probably the way to Replicate's "
+            "delivery hosts is wrong: a proxy or gateway in between answers in their place. Open one of the URLs from "
+            "another machine before anything is repaired.",
         )
 
 

@@ -22,13 +22,14 @@ from audit.findings.comparison import UserSnapshot
 from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.ids import model_key
-from audit.model.replies import Heard
+from audit.model.replies import Heard, WeightsAsked
 from audit.model.run import Choices, RunInfo
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
 from audit.runfile.sqlite import NOTHING_KEPT, Storage, remove
 from audit.runfile.trainings import TrainingTable
+from audit.runfile.weights import WeightsTable
 
 _Code = TypeVar("_Code", Reason, Note)
 _Noun = TypeVar("_Noun", Choices, Population)
@@ -87,6 +88,8 @@ class RunFile:
         self.trainings = TrainingTable(storage)
         """The account's trainings, as far as they were read."""
         self.baseline = BaselineTable(storage)
+        self.weights = WeightsTable(storage)
+        """What recorded weights URLs were answered with, where they were asked for."""
         self._db = storage.connection
         self._prefetched: dict[str, tuple[int, str]] = {}
         """Id and JSON of the only record of each model that `pending` has yielded and nobody shares."""
@@ -390,6 +393,24 @@ class RunFile:
         """Record findings for which no versions have to be asked, in one transaction."""
         with self.transaction():
             self._db.executemany(_UPDATE, [_update(_BY_TRAINING, row_id, finding, at) for row_id, finding in findings])
+
+    def with_latest_version(self) -> Iterator[tuple[int, ModelRecord, Finding]]:
+        """Row id, record and finding of everybody whose version is the latest; safe to write meanwhile."""
+        query = "SELECT id, record, finding FROM audited WHERE reason = ? AND id > ? ORDER BY id LIMIT ?"
+        return self.storage.paged(
+            query, (Reason.LATEST_VERSION.value,), lambda row_id, r, f: (row_id, _RECORD.decode(r), _FINDING.decode(f))
+        )
+
+    def replace_findings(self, findings: Iterable[tuple[int, Finding]]) -> None:
+        """Record findings of which more is known than what the versions have said, in one transaction."""
+        query = "UPDATE audited SET rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?"
+        with self.transaction():
+            for row_id, finding in findings:
+                self._db.execute(query, (*columns(finding), _ENCODER.encode(finding).decode(), row_id))
+
+    def count_weights(self) -> WeightsAsked | None:
+        """Weights URLs that were asked for; None where they were not."""
+        return self.weights.counts()
 
     def _commit(self) -> None:
         if self._db.in_transaction:

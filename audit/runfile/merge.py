@@ -66,6 +66,9 @@ def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
     )
     for run_file in by_reading:  # of a training that two have read, what was read last counts
         into.trainings.copy(run_file.trainings.rows())
+    for run_file in shards.values():
+        if run_file.weights.exists:
+            into.weights.copy(run_file.weights.rows())
     first = by_reading[0]
     if first.info.baseline:
         into.baseline.copy(first.baseline.rows())

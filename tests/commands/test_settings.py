@@ -48,6 +48,11 @@ def test_database_and_token_are_all_that_is_needed() -> None:
     assert not plain.redact
 
 
+def test_weights_are_asked_for_where_that_is_said() -> None:
+    assert not settings().check_weights
+    assert settings(check_weights=True).check_weights
+
+
 def test_no_secret_shows() -> None:
     shown = repr(settings({"HTTPS_PROXY": "http://me:pass@proxy:8080"}))
     for secret in ("r8_secret", "hunter2", "pass@"):

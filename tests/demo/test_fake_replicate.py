@@ -39,7 +39,7 @@ from audit.demo.fake_replicate.faults import (
     UpperCase,
 )
 from audit.demo.fake_replicate.server import TOKEN, in_thread
-from audit.demo.fake_replicate.world import FakeTraining, Model, version_hash
+from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, version_hash
 from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Missing, NoVersions, Version
 from tests import ROOT
@@ -230,6 +230,63 @@ async def test_trainings_come_a_hundred_a_page_most_recent_first(serve: Serve, s
     assert first["results"][0]["output"]["version"] == f"{OWNER}/face:{version_hash('0')}"
     assert first["results"][0]["output"]["weights"] == made[0].weights
     assert (await get(session, fake, "trainings/t007")).json == first["results"][7]
+
+
+async def test_a_training_has_any_status_trainer_and_output(serve: Serve, session: Session) -> None:
+    odd: list[tuple[str, Any]] = [
+        ("aborted", None),
+        ("mystery", {"version": None}),
+        ("succeeded", version_hash("face")),
+        ("succeeded", [{"version": "a/b"}]),
+        ("succeeded", {"lora": "https://x/a.tar"}),
+    ]
+    trainings = tuple(
+        FakeTraining(
+            id=f"t{number}",
+            destination=f"{OWNER}/face",
+            status=status,
+            created_at=f"2026-02-01T00:00:0{number}Z",
+            output_version=version_hash("face"),
+            output=output,
+            trainer="replicate/fast-flux-trainer",
+        )
+        for number, (status, output) in enumerate(odd)
+    )
+    fake = await serve(small_world(trainings=trainings))
+    for number, (status, output) in enumerate(odd):
+        body = (await get(session, fake, f"trainings/t{number}")).json
+        assert (body["status"], body["output"]) == (status, output)
+        assert (body["model"], body["version"]) == (
+            "replicate/fast-flux-trainer",
+            version_hash("replicate/fast-flux-trainer"),
+        )
+
+
+async def test_weights_are_there_or_gone_for_whoever_asks(serve: Serve) -> None:
+    fake = await serve(SmallWorld(ACCOUNT, (), weights={"a/b.tar": 206, "old.tar": 410}))
+    async with aiohttp.ClientSession(headers={"Range": "bytes=0-0"}) as anybody:
+        for path, status, size in (("a/b.tar", 206, 1), ("old.tar", 410, None), ("none.tar", 404, None)):
+            async with anybody.get(f"{fake.origin}/weights/{path}") as answer:
+                assert answer.status == status
+                assert size is None or await answer.read() == bytes(size)
+    assert not fake.request_log.tokens
+
+
+async def test_a_token_that_goes_to_where_weights_lie_is_noticed(session: Session) -> None:
+    with pytest.raises(AssertionError, match="the token went"):
+        async with InstrumentedReplicate(small_world()) as fake, session.get(f"{fake.origin}/weights/a.tar"):
+            pass
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("path", ["account", FACE, LISTED, "trainings", "trainings/t0"])
+async def test_a_gateway_answers_in_the_place_of_any_endpoint(
+    serve: Serve, session: Session, path: str, status: int
+) -> None:
+    fake = await serve(model(), behaviour=Behaviour(faults=(Refused(status=status, body="html", on=()),)))
+    async with session.get(f"{fake.base_url}/{path}") as answer:
+        assert answer.status == status
+        assert (await answer.text()).startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import audit.report
 from audit.model.codes import Note, OrderBy, Reason, Status
-from audit.model.replies import Training
+from audit.model.replies import Training, WeightsAsked
 from audit.model.run import Filters
 from audit.model.tables import Column
 from audit.report.json_report import UserLine, render
@@ -49,6 +49,7 @@ RUNS = {
     "columns missing": SampleRun([], narrowed(missing_columns=("trigger_word", "is_test"))),
     "redacted": anna(),
     "trainings": SampleRun(with_trainings(), read(mode="trainings", sample=1.0)),
+    "weights": SampleRun([], narrowed(check_weights=True), weights=WeightsAsked(812, 3, 5)),
     "trainings incomplete": SampleRun([], read(complete=False, problem="503", back_to=None, since=None)),
 }
 
@@ -130,6 +131,11 @@ def test_totals_are_the_sum_of_the_users() -> None:
     assert summary["total"] == sum(summary[status] for status in Status) == sum(summary["reasons"].values())
     assert summary["total"] == len(report["users"])
     assert report["population"]["training_status"] == POPULATION.training_status
+
+
+def test_what_asking_for_weights_came_to_is_in_the_run_block() -> None:
+    assert json.loads(rendered(RUNS["weights"]))["run"]["weights"] == {"asked": 812, "gone": 3, "not_told": 5}
+    assert json.loads(rendered(RUNS["nobody"]))["run"]["weights"] is None
 
 
 def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_any() -> None:

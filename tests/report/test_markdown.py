@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
-from audit.model.replies import Account
+from audit.model.replies import Account, WeightsAsked
 from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
 from audit.report.markdown import LEAST, LIMIT, NOTHING, code, code_in_text, prose, render, render_within
@@ -181,6 +181,16 @@ def test_where_no_answer_was_replicates_own_the_base_url_is_suspected() -> None:
     (said,) = html(raw(run)).iter("blockquote")
     assert "Probably the wrong base URL. Not one answer was Replicate's own." in all_text(said)
     assert "Either https://gw.example/v1 is not its API" in all_text(said)
+
+
+def test_what_asking_for_weights_came_to_is_told_where_they_were_asked_for() -> None:
+    info = narrowed(check_weights=True)
+    some = raw(SampleRun([up_to_date(1)], info, weights=WeightsAsked(1200, 3, 0)))
+    assert "- Weights asked for: `1,200 URLs: 3 gone`\n" in some
+    assert "**Do not trust that all weights are gone.** Every one" in raw(
+        SampleRun([up_to_date(1)], info, weights=WeightsAsked(3, 2, 1))
+    )
+    assert "eights" not in raw(SampleRun([up_to_date(1)]))
 
 
 def test_a_narrowed_run_says_so_at_the_top() -> None:

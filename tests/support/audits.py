@@ -102,7 +102,7 @@ class WorldWithoutWaits:
 
     def __init__(self, world: World) -> None:
         self.account, self.public_models, self.trainings = world.account, world.public_models, world.trainings
-        self.training = world.training
+        self.training, self.weights = world.training, world.weights
         self._model = world.model
 
     def model(self, owner: str, name: str) -> Model | None:

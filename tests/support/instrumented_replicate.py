@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
+from types import TracebackType
 from typing import Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from audit.demo.fake_replicate.answers import PageSizes, Question, question
+from audit.demo.fake_replicate.answers import PageSizes, Question
 from audit.demo.fake_replicate.delivery import Answer, Sent
 from audit.demo.fake_replicate.faults import Fault, error, unauthenticated
 from audit.demo.fake_replicate.server import TOKEN, FakeReplicate, FaultKey
@@ -36,6 +37,8 @@ class RequestLog:
     statuses: Counter[int] = field(default_factory=Counter)
     """Answers per status; requests that got none (reset, hanging) are in `paths` only."""
     tokens: Counter[TokenKind] = field(default_factory=Counter)
+    leaked: int = 0
+    """Requests for weights that bore a token or a cookie."""
     refused: int = 0
     """429 from the enforced rate; those from faults are in `faults`."""
     faults: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -193,6 +196,12 @@ class InstrumentedReplicate(FakeReplicate):
         if self._bucket:
             self._bucket.spend(requests)
 
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        assert not self.request_log.leaked, "the token went to where the weights lie"
+
     def _make_server(self) -> web.Server:
         return _CountingServer(self._handle, self.request_log)
 
@@ -208,8 +217,11 @@ class InstrumentedReplicate(FakeReplicate):
         finally:
             self.request_log.in_flight -= 1
 
-    def _refusal(self, request: web.BaseRequest) -> Answer | None:
-        refusal = super()._refusal(request)
+    def _refusal(self, request: web.BaseRequest, asked: Question) -> Answer | None:
+        refusal = super()._refusal(request, asked)
+        if asked.endpoint == "weights":
+            self.request_log.leaked += "Authorization" in request.headers or "Cookie" in request.headers
+            return refusal
         kind: TokenKind = "missing" if "Authorization" not in request.headers else "valid"
         if refusal and refusal.status == 401 and kind == "valid":
             kind = "wrong"
@@ -218,12 +230,12 @@ class InstrumentedReplicate(FakeReplicate):
         if revoked_after is not None and self._accepted >= revoked_after:
             refusal = unauthenticated()
         if refusal and refusal.status == 401:
-            self._blame(question(request.raw_path), Reason.UNAUTHORIZED)
+            self._blame(asked, Reason.UNAUTHORIZED)
             return refusal
         self._accepted += 1
         if self._bucket and (wait := self._bucket.take()):
             self.request_log.refused += 1
-            self._blame(question(request.raw_path), Reason.RATE_LIMITED)
+            self._blame(asked, Reason.RATE_LIMITED)
             detail = f"Request was throttled. Your rate limit resets in ~{wait}s."
             return error(429, detail, f"Retry-After: {wait}\r\n", retry_after=wait)
         return refusal

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineState, Finding, Summary
 from audit.model.ids import recorded_hash
-from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version
+from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version, WeightsAsked
 from audit.model.run import Baseline, Filters, RunInfo
 from audit.model.users import ModelRecord, Population
 
@@ -46,6 +46,7 @@ class SampleRun:
     audited: Sequence[AuditedUser]
     info: RunInfo = INFO
     population: Population | None = POPULATION
+    weights: WeightsAsked | None = None
     passes: list[str] = field(default_factory=list)
     """What was asked for, in order."""
     absent: Mapping[NoLine, int] = field(default_factory=dict)
@@ -70,6 +71,9 @@ class SampleRun:
 
     def without_line(self) -> Mapping[NoLine, int]:
         return self.absent
+
+    def count_weights(self) -> WeightsAsked | None:
+        return self.weights
 
     def count_answered(self) -> int:
         return sum(user.finding.evidence == "versions" for user in self.audited)

@@ -102,6 +102,10 @@ class SyntheticUsers:
         ages = [age for age in (0, 1) if training_id == _training_id(i, age)]
         return self.made(i, ages[0]) if i < self.n and ages else None
 
+    def weights(self, path: str) -> int:
+        """See `World`."""
+        return 404
+
     def made(self, i: int, age: int) -> FakeTraining:
         """The training that made user i's version of that age.
 

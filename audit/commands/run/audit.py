@@ -17,6 +17,7 @@ from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError,
 from audit.commands.run.auditor import Auditor, Questions, log_finding
 from audit.commands.run.questions import ModelQuestions, RowQuestions
 from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
+from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify, context_of
@@ -91,6 +92,7 @@ async def resume(
             )
         failures = sorted(RETRYABLE) if before.state in {"complete", "stopped"} else []
         run_file.make_pending(failures, settings.ask_again)
+        ask_again(run_file, failed=bool(failures), gone=Reason.WEIGHTS_GONE in settings.ask_again)
         redacted = before.redacted or settings.redact
         running = msgspec.structs.replace(
             before,
@@ -131,6 +133,8 @@ class _Run:
         self._stop = stop
         self._clock = clock
         self._token_refused = False
+        self._weights_left = False
+        """Weights were wanted, and are not all asked for."""
 
     async def ask(self, replicate: Replicate, concurrency: int) -> None:
         """Read the list of trainings where it is wanted, then ask for every model and row that is still pending."""
@@ -157,6 +161,9 @@ class _Run:
         await self._answer(models, context, concurrency)
         if not self._stop.requested:
             await self._answer(rows, context, concurrency)
+        if run_file.info.check_weights:
+            told = self._listener.weights_asked
+            self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
     async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
         token_works = context.account is not None
@@ -168,7 +175,7 @@ class _Run:
         """Record how the run ended. Raises ReplicateError where the token was refused before anything was known."""
         run_file, stop = self._run_file, self._stop
         state: RunState = stop.state or "complete"
-        if stop.requested and not run_file.count_pending():
+        if stop.requested and not run_file.count_pending() and not self._weights_left:
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
         if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.count_users)):
@@ -216,6 +223,7 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
         acceptances=settings.acceptances,
         shard=settings.shard,
         stuck_after=settings.stuck_after,
+        check_weights=settings.check_weights,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from audit.cli.signals import Stop
+from audit.commands.replicate import end_on_stop
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
@@ -70,19 +71,7 @@ class Auditor(Generic[_Q, _A]):
         Requests `stop` itself where the token is refused or the service stays down. Raises what the run file raises;
         the other workers are cancelled first.
         """
-        questions = self._questions.pending()
-        work = asyncio.create_task(self._all_workers(questions, concurrency, stop))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await asyncio.wait({work}, timeout=grace)
-        finally:
-            stopping.cancel()
-            work.cancel()  # does nothing where it is done
-            await asyncio.wait({work})
-        if not work.cancelled():
-            work.result()
+        await end_on_stop(stop, self._all_workers(self._questions.pending(), concurrency, stop), grace)
 
     async def _all_workers(self, questions: Iterator[_Q], concurrency: int, stop: Stop) -> None:
         try:

@@ -198,6 +198,12 @@ class LoggedProgress(ProgressListener):
             self._logged_at = self._clock()
             self._log(f"reading the list of trainings: {count:,} so far" if count else "reading the list of trainings")
 
+    def weights_asked(self, done: int, total: int) -> None:
+        """Log the count at the beginning, and every ten seconds."""
+        if not done or self._clock() - self._logged_at >= EVERY_SECONDS:
+            self._logged_at = self._clock()
+            self._log(f"asking for weights: {done:,} of {total:,}")
+
     def asking(self, models: int, session: Session) -> None:
         """Log how many there are."""
         self._counter.start(models, session)
@@ -252,6 +258,10 @@ class LiveProgress(ProgressListener):
     def trainings_read(self, count: int) -> None:
         """Show the count."""
         self._show(f"reading the list of trainings: {count:,}" if count else "reading the list of trainings")
+
+    def weights_asked(self, done: int, total: int) -> None:
+        """Show the count."""
+        self._show(f"asking for weights: {done:,} of {total:,}")
 
     def asking(self, models: int, session: Session) -> None:
         """Show a bar of all models."""

@@ -21,7 +21,7 @@ from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
 from audit.report.view import RunView
-from audit.report.words import completed_line, headline, part_checked, stale, suspicions
+from audit.report.words import completed_line, headline, part_checked, stale, suspicions, weights_fact
 from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
@@ -56,6 +56,7 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
         *_accepted(view),
         *_warnings(view, info, width),
         *_trainings(view, width),
+        *_weights(view, width),
         Text(),
         *_table(view, run_file, width),
         *_files(reported.outputs, run_file.path),
@@ -165,6 +166,12 @@ def _trainings(view: RunView, width: int) -> Iterator[Text]:
     else:
         why = escape_controls(read.problem or "the run ended before")
         yield from _wrapped(f"{text}, and not as far as wanted: {why}", width, "yellow")
+
+
+def _weights(view: RunView, width: int) -> Iterator[Text]:
+    if view.weights:
+        again = "; --resume asks for those again" if view.weights.not_told else ""
+        yield from _wrapped(f"Weights asked for: {weights_fact(view)}{again}.", width, "")
 
 
 def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:

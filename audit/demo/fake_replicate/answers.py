@@ -11,7 +11,7 @@ import msgspec
 from audit.demo.fake_replicate.delivery import Answer, Body, Piece
 from audit.demo.fake_replicate.faults import Endpoint, Fault, ForeignNext, VersionFields, error
 from audit.demo.fake_replicate.schema import OPENAPI_SCHEMA
-from audit.demo.fake_replicate.world import TRAINER, FakeTraining, Model, World, version_hash, visible_model
+from audit.demo.fake_replicate.world import FakeTraining, Model, World, version_hash, visible_model
 from audit.model.replies import Account, Version
 
 T = TypeVar("T")
@@ -19,7 +19,6 @@ Parts: TypeAlias = list[bytes | Piece]
 """The pieces of a JSON object."""
 _VERSION_END = Piece(b'"cog_version":"0.14.1","openapi_schema":' + msgspec.json.encode(OPENAPI_SCHEMA) + b"}")
 """What all versions have in common, encoded once."""
-_TRAINER_VERSION = version_hash(TRAINER)
 _dumped = msgspec.json.encode
 
 
@@ -49,10 +48,10 @@ def question(target: str) -> Question:
             return Question("versions", path, cursor, f"{owner}/{name}")
         case ["v1", "models", owner, name, "versions", version]:
             return Question("version", path, cursor, f"{owner}/{name}", version)
-        case ["v1", "trainings"]:
-            return Question("trainings", path, cursor)
-        case ["v1", "trainings", training]:
-            return Question("training", path, cursor, item=training)
+        case ["v1", "trainings", *ids] if len(ids) < 2:
+            return Question("training" if ids else "trainings", path, cursor, item="".join(ids))
+        case ["weights", *file]:
+            return Question("weights", path, item="/".join(file))
         case _:
             return Question("nothing", path)
 
@@ -85,6 +84,8 @@ class Answers:
             case "training":
                 training = self._world.training(asked.item)
                 return Answer(200, Body(*self._training(training))) if training else not_found()
+            case "weights":
+                return weights_file(self._world.weights(asked.item))
             case "nothing":
                 return not_found()
             case _:
@@ -140,6 +141,13 @@ def not_found() -> Answer:
     return error(404, "The requested resource could not be found.")
 
 
+def weights_file(status: int) -> Answer:
+    """The first byte of a file of weights, or what a delivery host says where there is none."""
+    if status == 206:
+        return Answer(status, Body(b"\0"), "application/x-tar", "Content-Range: bytes 0-0/171969408\r\n")
+    return Answer(status, Body(b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"), "application/xml")
+
+
 def account_fields(account: Account) -> dict[str, object]:
     """The answer to `/account`."""
     return {
@@ -184,13 +192,13 @@ def model_parts(model: Model) -> Parts:
 
 def training_fields(training: FakeTraining, url: str) -> dict[str, object]:
     """One training object, which is at `url`."""
-    output = None
-    if training.output_version:
+    output = None if training.output is msgspec.UNSET else training.output
+    if training.output is msgspec.UNSET and training.output_version:
         output = {"version": f"{training.destination}:{training.output_version}", "weights": training.weights}
     return {
         "id": training.id,
-        "model": TRAINER,
-        "version": _TRAINER_VERSION,
+        "model": training.trainer,
+        "version": version_hash(training.trainer),
         "status": training.status,
         "source": training.source,
         "input": {

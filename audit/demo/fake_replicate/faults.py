@@ -14,8 +14,8 @@ import msgspec
 
 from audit.demo.fake_replicate.delivery import SENT_LAST, Answer, Body, ResponseWriter, Sent
 
-Endpoint = Literal["account", "models", "model", "versions", "version", "trainings", "training", "nothing"]
-"""`nothing` is every path that the API does not have."""
+Endpoint = Literal["account", "models", "model", "versions", "version", "trainings", "training", "weights", "nothing"]
+"""`weights` are files, as on Replicate's delivery hosts; `nothing` is every path that there is not."""
 VersionFields: TypeAlias = dict[str, Any]
 """`id` and `created_at` of a version in a page, as they go over the wire."""
 _EDGE_PAGE = b"""<!DOCTYPE html>

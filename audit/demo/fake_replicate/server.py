@@ -85,19 +85,19 @@ class FakeReplicate:
         return web.Server(self._handle, handler_cancellation=True, access_log=None, keepalive_timeout=75.0)
 
     async def _handle(self, request: web.BaseRequest) -> Sent:
-        if refusal := self._refusal(request):
-            return await self._writer(request).send(refusal)
         asked = question(request.raw_path)
+        if refusal := self._refusal(request, asked):
+            return await self._writer(request).send(refusal)
         fault = await self._fault(asked) or Fault()
         return await fault.send(self._writer(request), fault.answer() or self._answers.answer(asked, fault))
 
     def _writer(self, request: web.BaseRequest) -> ResponseWriter:
         return ResponseWriter(request, self._common_headers())
 
-    def _refusal(self, request: web.BaseRequest) -> Answer | None:
-        """Why a request is not answered, whatever it is about."""
+    def _refusal(self, request: web.BaseRequest, asked: Question) -> Answer | None:
+        """Why a request is not answered, whatever it is about. Files are for everybody."""
         given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(errors="replace"), self._expected):
+        if asked.endpoint != "weights" and not hmac.compare_digest(given.encode(errors="replace"), self._expected):
             return unauthenticated()
         if request.method != "GET":
             return error(405, f'Method "{request.method}" not allowed.', headers="Allow: GET\r\n")

@@ -2,8 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -43,7 +43,7 @@ class FakeTraining(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     destination: str
     status: str
-    """starting, processing, succeeded, failed or canceled."""
+    """starting, processing, succeeded, failed, canceled or aborted, or a word that nobody knows yet."""
     created_at: str
     completed_at: str | None = None
     output_version: str | None = None
@@ -51,6 +51,10 @@ class FakeTraining(msgspec.Struct, frozen=True, kw_only=True):
     trigger_word: str | None = "TOK"
     error: str | None = None
     source: str = "api"
+    trainer: str = TRAINER
+    """The model that trains."""
+    output: Any = msgspec.UNSET
+    """JSON in the place of what follows from `output_version`: the API does not say what an output looks like."""
 
     @property
     def weights(self) -> str | None:
@@ -79,12 +83,23 @@ class World(Protocol):
     def training(self, training_id: str) -> FakeTraining | None:
         """The training with this id."""
 
+    def weights(self, path: str) -> int:
+        """What a request for the first byte of the file at `path`, below `/weights/`, is answered with: 206 or 404."""
+
 
 class SmallWorld:
     """A world that is listed in full."""
 
-    def __init__(self, account: Account, models: Iterable[Model], trainings: Iterable[FakeTraining] = ()) -> None:
+    def __init__(
+        self,
+        account: Account,
+        models: Iterable[Model],
+        trainings: Iterable[FakeTraining] = (),
+        weights: Mapping[str, int] | None = None,
+    ) -> None:
+        """`weights`: statuses of files by path; all others are not there."""
         self.account = account
+        self._weights = weights or {}
         self._models = {model.id: model for model in models}
         self.public_models: Sequence[Model] = [model for model in self._models.values() if model.public]
         self.trainings: Sequence[FakeTraining] = sorted(trainings, key=lambda t: (t.created_at, t.id), reverse=True)
@@ -97,6 +112,10 @@ class SmallWorld:
     def training(self, training_id: str) -> FakeTraining | None:
         """The training with this id."""
         return self._by_training_id.get(training_id)
+
+    def weights(self, path: str) -> int:
+        """See `World`."""
+        return self._weights.get(path, 404)
 
 
 def visible_model(world: World, model_id: str) -> Model | None:

@@ -231,8 +231,8 @@ def reproduce(run: RunInfo) -> str:
         by_trainings = ["--mode", "trainings", "--verify-sample", f"{trainings.sample:g}"]
         argv += by_trainings if trainings.mode == "trainings" else ["--trainings"]
         argv += ["--trainings-since", trainings.since] if trainings.since else []
-    if run.redacted:
-        argv.append("--redact")
+    flags = (("--check-weights", run.check_weights), ("--redact", run.redacted))
+    argv += [option for option, given in flags if given]
     return shlex.join(argv)
 
 

@@ -138,7 +138,7 @@ def test_where_a_gateway_answers_for_replicate_nobody_is_called_lost_and_resumin
     page = Refused(status=status, body="html", on=())
     with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(faults=(page,)))) as fake:
         done = run(*RUN, "--limit", "20", REPLICATE_BASE_URL=fake.base_url)
-    check(done, exit_status.INCOMPLETE)
+    assert done.code == exit_status.INCOMPLETE, done.err
     said = " ".join(done.err.split())
     assert "Probably the wrong base URL. Not one answer was Replicate's own." in said
     assert f"Either {fake.base_url} is not its API" in said

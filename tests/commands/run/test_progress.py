@@ -132,6 +132,18 @@ def test_a_log_says_how_the_list_of_trainings_is_read_at_first_and_every_ten_sec
     ]
 
 
+def test_a_log_says_how_weights_are_asked_for_at_first_and_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    session = FakeSession()
+    listener = LoggedProgress(clock=session.clock)
+    for done in range(25):
+        listener.weights_asked(done, 25)
+        session.now += 1
+    logged = capsys.readouterr().err.splitlines()
+    assert logged == [f"asking for weights: {done} of 25" for done in (0, 10, 20)]
+
+
 @pytest.fixture
 def slow(shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers) -> Iterator[Shell]:
     """An audit that takes a few seconds."""

@@ -150,6 +150,7 @@ def test_what_is_said_now_about_pace_and_outputs_wins() -> None:
     [
         *(("run_file", "x"), ("statement_timeout", "x"), ("baseline", "x"), ("trainings", True)),
         *(("trainings_since", "2026-01-01"), ("mode", "trainings"), ("verify_sample", "5")),
+        ("check_weights", True),
     ],
 )
 def test_options_without_meaning_are_refused(option: str, value: object) -> None:

@@ -131,6 +131,10 @@ class Moving:
         """See `World`."""
         return next((each for each in self.trainings if each.id == training_id), None)
 
+    def weights(self, path: str) -> int:
+        """See `World`."""
+        return 404
+
 
 def moment(age: int) -> str:
     return f"2026-02-{10 + age:02d}T00:00:00Z"

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.replies import Training, TrainingsRead
+from audit.model.replies import Training, TrainingsRead, WeightsAsked
 from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
 from audit.model.times import to_second
@@ -374,6 +374,19 @@ def test_where_no_answer_was_replicates_own_the_base_url_is_suspected() -> None:
     said = rendered(run)
     assert "<strong>Probably the wrong base URL.</strong>" in said
     assert "Either https://gw.example/v1 is not its API, or a proxy" in said
+
+
+def test_what_asking_for_weights_came_to_is_told_where_they_were_asked_for() -> None:
+    info = narrowed(check_weights=True)
+    some = rendered(SampleRun([up_to_date(1)], info, weights=WeightsAsked(1200, 3, 5)))
+    assert "<dd>1,200 URLs: 3 gone, 5 told nothing</dd>" in some
+    assert "<strong>Do not trust that all weights are gone.</strong>" not in some
+    assert "--check-weights" in some
+    every = rendered(SampleRun([up_to_date(1)], info, weights=WeightsAsked(2, 2, 0)))
+    assert "<strong>Do not trust that all weights are gone.</strong>" in every
+    none = rendered(SampleRun([up_to_date(1)], info, weights=WeightsAsked(0, 0, 0)))
+    assert "none: no recorded URL of theirs lies on Replicate&#39;s delivery hosts" in none
+    assert "eights asked for" not in rendered(SampleRun([up_to_date(1)]))
 
 
 def test_the_command_reproduces_the_run_and_quotes_what_it_must() -> None:
