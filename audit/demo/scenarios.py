@@ -18,7 +18,7 @@ from audit.demo.fake_replicate.faults import (
     Undated,
     UpperCase,
 )
-from audit.demo.fake_replicate.world import version_hash
+from audit.demo.fake_replicate.world import TRAINER, version_hash
 from audit.model.codes import Note, Reason
 
 ACCOUNT: Final = "acme-photos"
@@ -35,6 +35,9 @@ class FurtherRow(msgspec.Struct, frozen=True, kw_only=True):
     recorded: int | None = None
     """The version it records, as in `Scenario`."""
     row: Mapping[str, Any] = {}
+    outcome: str | None = None
+    """What became of its training, where the row does not say so: the API's word, or `unknown` to Replicate. One that
+    succeeded made the newest version."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,11 +130,10 @@ _OUTDATED = (
     Scenario(
         name="Dmitri Volkov",
         shows="the last training succeeded, and its result was never recorded",
-        reason=Reason.OUTDATED_VERSION,
-        notes=_notes(Note.RETRAINING_IN_PROGRESS, Note.UNRECORDED_TRAINING),
+        reason=Reason.TRAINING_NOT_RECORDED,
         versions=(6, 48),
         recorded=1,
-        further=(FurtherRow(status="training", days=6.02),),
+        further=(FurtherRow(status="training", days=6.02, outcome="succeeded"),),
     ),
     Scenario(
         name="Wanjiru Mwangi",
@@ -436,7 +438,8 @@ _ROWS = (
     ),
     Scenario(
         name="Maya Greenberg",
-        shows="no weights URL",
+        shows="no weights URL, while nearly everybody has one",
+        reason=Reason.WRONG_WEIGHTS,
         notes=_notes(Note.MISSING_WEIGHTS_URL),
         row={"lora_weights_url": None},
     ),
@@ -448,6 +451,53 @@ _ROWS = (
         versions=(6, 66),
         recorded=1,
         row={"lora_weights_url": "https://replicate.delivery/pbxt/{1}/flux-lora.tar"},
+    ),
+)
+_UNFINISHED = (
+    Scenario(
+        name="Nia Brooks",
+        shows="the only row says training for ever and names no training; the model has a version made since",
+        reason=Reason.TRAINING_NOT_RECORDED,
+        versions=(3,),
+        recorded=None,
+        status="training",
+        row={"training_id": None, "lora_weights_url": None},
+    ),
+    Scenario(
+        name="Malik Stewart",
+        shows="the retraining failed, and nobody wrote it down: the user waits",
+        reason=Reason.FAILURE_NOT_RECORDED,
+        versions=(35,),
+        further=(FurtherRow(status="training", days=9, outcome="failed"),),
+    ),
+    Scenario(
+        name="Greta Olsen",
+        shows="a retraining wiped the only row and then failed; Replicate has the old versions",
+        reason=Reason.VERSION_LOST,
+        versions=(40, 90),
+        status=None,
+        further=(FurtherRow(status="failed", days=4, row={"failure_reason": "The archive holds no images"}),),
+    ),
+    Scenario(
+        name="Tariq Mansouri",
+        shows="the newest row names a training that Replicate does not know",
+        reason=Reason.TRAINING_NOT_FOUND,
+        versions=(28,),
+        further=(FurtherRow(status="training", days=8, outcome="unknown"),),
+    ),
+    Scenario(
+        name="Joana Lima",
+        shows="the trainer in the model's place",
+        reason=Reason.TRAINER_RECORDED,
+        row={"replicate_model_id": TRAINER},
+    ),
+    Scenario(
+        name="Sven Dahl",
+        shows="the right version with the weights of the training before",
+        reason=Reason.WRONG_WEIGHTS,
+        notes=_notes(Note.WEIGHTS_URL_OF_ANOTHER_VERSION),
+        versions=(12, 70),
+        row={"lora_weights_url": "{weights[1]}"},
     ),
 )
 _HOSTILE = (
@@ -497,6 +547,7 @@ SCENARIOS: Final = (
     *_ON_REPLICATE,
     *_SERVICE,
     *_ROWS,
+    *_UNFINISHED,
     *_HOSTILE,
     *_IN_NO_REPORT,
 )

@@ -15,6 +15,7 @@ from audit.model.replies import Account, Version
 
 _TRAINED_BY_US = frozenset(("completed", "Completed", "succeeded"))
 _TRIGGER_WORD = "TOK"
+_WITHOUT_RESULT = frozenset(("starting", "processing", "failed", "canceled", "aborted"))
 _STATUS_OF_TRAINING = {"pending": "starting", "training": "processing", "processing": "processing", "failed": "failed"}
 
 
@@ -81,11 +82,12 @@ class _DemoUser:
         if scenario.status in _TRAINED_BY_US:
             for digest, moment in list(zip(self._hashes, self._moments, strict=True))[int(scenario.by_hand) :]:
                 yield self._training("succeeded", moment, training_id(digest), digest)
-        for row in self.rows():
-            if row.training_status in _STATUS_OF_TRAINING and row.training_id and row.created_at:
-                yield self._training(
-                    _STATUS_OF_TRAINING[row.training_status], row.created_at, row.training_id, error=row.failure_reason
-                )
+        own = [scenario.status] if scenario.status is not None else []
+        outcomes = [_STATUS_OF_TRAINING.get(status) for status in own]
+        outcomes += [each.outcome or _STATUS_OF_TRAINING.get(each.status) for each in scenario.further]
+        for row, outcome in zip(self.rows(), outcomes, strict=True):
+            if outcome in _WITHOUT_RESULT and row.training_id and row.created_at:
+                yield self._training(outcome, row.created_at, row.training_id, error=row.failure_reason)
 
     def _row(self) -> ModelRow:
         scenario = self.scenario
@@ -108,6 +110,8 @@ class _DemoUser:
         row = self._dated(further.status, self._now - timedelta(days=further.days), digest)
         if digest:
             row = row._replace(training_id=training_id(digest), lora_weights_url=weights_url(digest))
+        if further.outcome == "succeeded":
+            row = row._replace(training_id=training_id(self._hashes[0]))
         return row._replace(**self._changes(further.row))
 
     def _dated(self, status: str, moment: datetime, recorded: str | None) -> ModelRow:
@@ -153,7 +157,9 @@ class _DemoUser:
         return {name: self._filled(value) if isinstance(value, str) else value for name, value in columns.items()}
 
     def _filled(self, text: str | None) -> str | None:
-        return text and text.format(*self._hashes, model=self._model_id, name=self._name)
+        return text and text.format(
+            *self._hashes, model=self._model_id, name=self._name, weights=list(map(weights_url, self._hashes))
+        )
 
 
 def _user(scenario: Scenario) -> UserRow:

@@ -99,7 +99,7 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
 
 def test_a_file_of_schema_1_gets_its_journal_when_it_is_locked(path: Path) -> None:
     with RunFile.resume(path) as run_file:
-        for table in ("training", "repair"):
+        for table in ("training", "repair", "unfinished"):
             run_file._db.execute(f"DROP TABLE {table}")
         run_file._db.execute("ALTER TABLE audited DROP COLUMN checked_at")
         run_file._db.execute("PRAGMA user_version = 1")

@@ -127,7 +127,8 @@ class SyntheticUsers:
         older = self._row(i, 1)
         match self.reason(i):
             case Reason.OUTDATED_VERSION:
-                counting = counting._replace(replicate_version_id=self.hash(i, 1))
+                digest = self.hash(i, 1)
+                counting = counting._replace(replicate_version_id=digest, lora_weights_url=weights_url(digest))
             case Reason.UNKNOWN_VERSION:
                 counting = counting._replace(replicate_version_id=self.hash(i, 99))
             case Reason.MALFORMED_VERSION:
@@ -303,9 +304,13 @@ class OddlyTrainedUsers(SyntheticUsers):
                 counting = counting._replace(replicate_version_id=self.hash(i, 50))
             case Oddity.SHARED:
                 model = f"{OWNER}/{self.model_name(i - 1)}"
-                counting = counting._replace(replicate_model_id=model, replicate_version_id=self.hash(i - 1, 0))
+                digest = self.hash(i - 1, 0)
+                counting = counting._replace(
+                    replicate_model_id=model, replicate_version_id=digest, lora_weights_url=weights_url(digest)
+                )
             case _ if oddity is Oddity.OVERTAKEN or oddity in _STILL_AT_THE_FIRST:
-                counting = counting._replace(replicate_version_id=self.hash(i, 1))
+                digest = self.hash(i, 1)
+                counting = counting._replace(replicate_version_id=digest, lora_weights_url=weights_url(digest))
         yield counting
         yield from others
         if oddity in {Oddity.RETRAINING, Oddity.FAILED_LATER}:
