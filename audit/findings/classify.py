@@ -121,9 +121,13 @@ _ON_REPLICATE = (
     Reason.UNKNOWN_VERSION,
     Reason.MALFORMED_VERSION,
     Reason.NO_VERSIONS,
+    Reason.WRONG_WEIGHTS,
+    Reason.WEIGHTS_GONE,
+    Reason.TRAINING_NOT_RECORDED,
+    Reason.FAILURE_NOT_RECORDED,
+    Reason.VERSION_LOST,
 )
-"""Reasons that Replicate's answer about an existing model has given."""
-
+"""Reasons that Replicate's answer about an existing model, or about a training of the account, has given."""
 _WITHOUT_REPLICATE = frozenset(
     {
         Reason.BAD_RESPONSE,
@@ -131,6 +135,7 @@ _WITHOUT_REPLICATE = frozenset(
         Reason.NETWORK_ERROR,
         Reason.STOPPED,
         Reason.NO_VERSION_RECORDED,
+        Reason.TRAINER_RECORDED,
         Reason.MISSING_MODEL_ID,
         Reason.INVALID_MODEL_ID,
     }
