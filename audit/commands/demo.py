@@ -84,6 +84,8 @@ def demo_settings(servers: "DemoServers", outputs: "Sequence[tuple[Format, str]]
         ),
         run_file=run_file,
         trainings=TrainingsRead(mode="versions"),
+        check_weights=True,
+        delivery_stand_in=servers.origin,
     )
 
 

@@ -82,6 +82,7 @@ def target(settings: ResumeSettings) -> Target:
         timeout=settings.choices.timeout,
         retries=settings.choices.retries,
         proxy=settings.proxy,
+        delivery_stand_in=settings.delivery_stand_in,
     )
 
 

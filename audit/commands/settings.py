@@ -50,6 +50,8 @@ class ResumeSettings:
     """Whether `acceptances` take the place of those of the run."""
     moved_from: str | None = None
     """HOST:PORT/DATABASE of the run, where its database is said to have moved."""
+    delivery_stand_in: str | None = None
+    """An origin that is asked in the place of Replicate's delivery hosts; the demo has one."""
     ask_again: tuple[Reason, ...] = ()
     """Users with these reasons are asked for again, beside those that every resumed run asks for."""
 

@@ -70,6 +70,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     by_hand: bool = False
     """The newest version was pushed, no training made it."""
+    weights_gone: bool = False
+    """The recorded weights lead nowhere: where they are asked for, that is the finding."""
     id_begins: str = ""
     shown_name: str | None = ""
     """In place of `name`, where not ""."""
@@ -86,7 +88,12 @@ _PLAIN = (
     Scenario(name="Tomas Herrera", shows="three trainings, the last one recorded", versions=(4, 62, 140)),
     Scenario(name="Ada Okafor", shows="one more who is up to date", versions=(9,)),
     Scenario(name="Jonas Weber", shows="one more who is up to date", versions=(77, 78)),
-    Scenario(name="Fatima Alsayed", shows="one more who is up to date", versions=(2,)),
+    Scenario(
+        name="Fatima Alsayed",
+        shows="up to date, and the weights are gone, which only --check-weights sees",
+        versions=(2,),
+        weights_gone=True,
+    ),
     Scenario(name="Priya Raman", shows="more versions than a report prints", versions=tuple(range(3, 45, 3))),
     Scenario(name="Chloe Dubois", shows="three pages of versions", versions=tuple(range(1, 61))),
     Scenario(name="Liam Murphy", shows="no display name", shown_name=None),

@@ -1,10 +1,11 @@
 """The demo's users: the scenarios with ids, hashes and dates, as database rows and as a world on Replicate."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,8 +39,15 @@ def users_at(now: datetime) -> DemoUsers:
     return DemoUsers(
         users=tuple(each.user for each in demo_users),
         rows=tuple(row._replace(id=number) for number, row in enumerate(rows, 1)),
-        world=SmallWorld(account, models, trainings.values()),
+        world=SmallWorld(account, models, trainings.values(), dict.fromkeys(_kept(demo_users), 206)),
     )
+
+
+def _kept(demo_users: Iterable["_DemoUser"]) -> Iterator[str]:
+    """Paths of the weights that are there."""
+    for each in demo_users:
+        for row in () if each.scenario.weights_gone else each.rows():
+            yield urlsplit(row.lora_weights_url or "").path.removeprefix("/")
 
 
 class _DemoUser:

@@ -47,6 +47,8 @@ class Target:
     """Seconds for one attempt, whole."""
     retries: int
     proxy: str | None = None
+    delivery_stand_in: str | None = None
+    """An origin that is asked, below `/weights/`, in the place of Replicate's delivery hosts; the demo has one."""
 
     def __repr__(self) -> str:
         return f"Target({self.base_url!r})"

@@ -77,13 +77,18 @@ class DeliveryHosts:
         """Whether there is a file at `url`, after as many attempts as the policy allows where none told anything."""
         attempt = 1
         while True:
-            answer, reason, asked = await self._attempt(URL(url, encoded=True))
+            answer, reason, asked = await self._attempt(self._place(url))
             log.debug("GET %s: %s, attempt %d", url, answer.detail, attempt)
             wait = self._policy.wait(attempt, reason, asked, self._timing.jitter()) if reason else None
             if wait is None:
                 return answer
             attempt += 1
             await self._timing.sleep(wait)
+
+    def _place(self, url: str) -> URL:
+        stand_in = self._target.delivery_stand_in
+        place = URL(url, encoded=True)
+        return URL(f"{stand_in}/weights{place.raw_path}", encoded=True) if stand_in else place
 
     async def _attempt(self, url: URL) -> tuple[WeightsAnswer, FailureReason | None, float | None]:
         """What one request told, the reason where it told nothing, and for how many seconds the server wants peace."""

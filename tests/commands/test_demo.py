@@ -43,7 +43,7 @@ def check(shell: Shell, demo_users: DemoUsers) -> None:
     assert "Not checked" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
-    assert got == expected_findings(demo_users)
+    assert got == expected_findings(demo_users, check_weights=True)
 
 
 @pytest.mark.slow

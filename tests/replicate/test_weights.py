@@ -168,5 +168,14 @@ async def test_a_file_that_comes_whole_is_there_and_not_read(body: Fault) -> Non
     assert await answer(body, timeout=2.0) == WeightsAnswer("there", "HTTP 200")
 
 
+async def test_a_stand_in_is_asked_in_the_place_of_the_delivery_hosts() -> None:
+    async with asking(weights={FILE: 206}) as (_, fake):
+        target = Target(fake.base_url, TOKEN, "test", 1, 1, 5.0, 0, delivery_stand_in=fake.origin)
+        async with connect(target) as replicate, replicate.delivery_hosts() as hosts:
+            assert (await hosts.ask(f"https://replicate.delivery/{FILE}")).told == "there"
+            assert (await hosts.ask("https://replicate.delivery/other.tar?x=1")).told == "gone"
+        assert fake.request_log.paths == {f"/weights/{FILE}": 1, "/weights/other.tar": 1}
+
+
 def test_at_most_eight_are_asked_for_at_once() -> None:
     assert AT_ONCE == 8

@@ -40,15 +40,17 @@ def report(servers: Servers, folder: Path, **changes: Any) -> dict[str, Any]:
 def test_every_demo_user_gets_the_verdict_that_the_data_call_for(
     faulty_servers: Servers, demo_users: DemoUsers, tmp_path: Path
 ) -> None:
-    with audit(faulty_servers.settings(tmp_path)) as run_file:
+    weights = {"check_weights": True, "delivery_stand_in": faulty_servers.fake.origin}
+    with audit(faulty_servers.settings(tmp_path, **weights)) as run_file:
         got = {user.record.user_id: (user.finding.reason, frozenset(user.finding.notes)) for user in run_file.users()}
-    assert got == expected_findings(demo_users)
+    assert got == expected_findings(demo_users, check_weights=True)
 
 
 def test_the_demo_shows_every_reason_and_note_that_a_complete_run_can_have(demo_users: DemoUsers) -> None:
-    reasons = {reason for reason, _ in expected_findings(demo_users).values()}
-    notes = {note for _, notes in expected_findings(demo_users).values() for note in notes}
-    assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES, Reason.WEIGHTS_GONE}
+    expected = expected_findings(demo_users, check_weights=True).values()
+    reasons = {reason for reason, _ in expected}
+    notes = {note for _, notes in expected for note in notes}
+    assert reasons == set(Reason) - {Reason.STOPPED, Reason.EVIDENCE_DISAGREES}
     assert notes == set(Note)
 
 
