@@ -141,7 +141,8 @@ def population_answers(
     else:
         first = _nobody(population, tables)
     without = without_line or {}
-    return (first, *_unknown(population, tables), *_left_out(population, tables, without))
+    nobody = [_nobody(population, tables)] if summary.total and not population.users_with_completed_model else []
+    return (first, *nobody, *_unknown(population, tables), *_left_out(population, tables, without))
 
 
 _FEW = 5

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from audit.hints.table import HINTS
 from audit.hints.trainings import shown_trainings
+from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.times import parse_utc, to_minute, to_second
 
@@ -34,16 +35,24 @@ def row_facts(user: AuditedUser, now: str) -> list[Fact]:
         return []
     old = days_between(record.began_at, now)
     began = to_minute(record.began_at) + (f" ({age(old)} before this run)" if old is not None else "")
-    made = shown_trainings(user)
-    training = made.latest or made.current
-    return [
+    facts = [
         ("Newest row", record.model_row_id),
         ("It says", record.training_status or "(null)"),
-        ("Since", began.strip() or NOT_KNOWN),
+        ("Since", began or NOT_KNOWN),
         ("Its training", record.training_id or "none recorded"),
-        ("Version that it made", finding.latest_version or NOT_KNOWN),
-        ("Weights that it made", (training and training.weights) or NOT_KNOWN),
     ]
+    if finding.reason is Reason.TRAINING_NOT_RECORDED:
+        facts += [("Version that it made", finding.latest_version or NOT_KNOWN)]
+        facts += [("Weights that it made", _weights(user) or NOT_KNOWN)]
+    elif finding.latest_version:
+        facts += [("Newest version of its model", finding.latest_version)]
+    return facts
+
+
+def _weights(user: AuditedUser) -> str | None:
+    made = shown_trainings(user)
+    training = made.latest or made.current
+    return training.weights if training else None
 
 
 def also_facts(user: AuditedUser) -> list[Fact]:
@@ -72,18 +81,15 @@ def _also(also: Finding, user: AuditedUser) -> Iterator[Fact]:
 
 
 def brief(user: AuditedUser, now: str) -> str:
-    """The same in one line, for lists: "row 7 says training since 2026-02-03 10:00 UTC (26 days before this run)"."""
+    """The same in one line, for lists: "row 7 says training since 2026-02-03 10:00 (26 days before this run)"."""
     facts = dict(row_facts(user, now))
     if not facts:
         return ""
-    text = f"row {facts['Newest row']} says {facts['It says']} since {facts['Since']}"
-    if user.record.training_id:
-        text += f"; training {user.record.training_id}"
-    if user.finding.latest_version:
-        text += f"; version {user.finding.latest_version}"
-    if facts["Weights that it made"] != NOT_KNOWN:
-        text += f"; weights {facts['Weights that it made']}"
-    return text
+    weights = _weights(user) if user.finding.reason is Reason.TRAINING_NOT_RECORDED else None
+    since = f" since {facts['Since']}" if facts["Since"] != NOT_KNOWN else ", since when is not known"
+    parts = [f"row {facts['Newest row']} says {facts['It says']}{since}"]
+    known = (("training", user.record.training_id), ("version", user.finding.latest_version), ("weights", weights))
+    return "; ".join([*parts, *(f"{what} {value}" for what, value in known if value)])
 
 
 def brief_also(user: AuditedUser) -> str:

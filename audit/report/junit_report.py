@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from audit.hints import filled as hints
 from audit.hints.table import HINTS
+from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser
+from audit.model.run import RunInfo
 from audit.model.text import escape_controls, shortened
 from audit.report import words
 from audit.report.view import RunView
@@ -34,7 +36,7 @@ def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
     out.write("".join(_head(view)).encode())
     users = view.users()
-    while cases := "".join(_case(user, redacted=view.run.redacted) for user in islice(users, _BATCH)):
+    while cases := "".join(_case(user, view.run) for user in islice(users, _BATCH)):
         out.write(cases.encode())
     out.write("".join(_tail(view)).encode())
 
@@ -113,9 +115,9 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield from ((f"reason.{reason}", str(count)) for reason, count in view.summary.reasons.items())
 
 
-def _case(user: AuditedUser, *, redacted: bool) -> str:
+def _case(user: AuditedUser, run: RunInfo) -> str:
     finding = user.finding
-    start = f'<testcase classname="{SUITE}" name="{xml_text(case_name(user, redacted=redacted))}" time="0"'
+    start = f'<testcase classname="{SUITE}" name="{xml_text(case_name(user, redacted=run.redacted))}" time="0"'
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
@@ -127,11 +129,11 @@ def _case(user: AuditedUser, *, redacted: bool) -> str:
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'
     element = _ELEMENT[finding.status]
-    facts = "".join(f"{label}: {xml_text(_cut(value))}\n" for label, value in _facts(user))
+    facts = "".join(f"{label}: {xml_text(_cut(value))}\n" for label, value in _facts(user, run.started_at))
     return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{facts}</{element}>\n</testcase>\n'
 
 
-def _facts(user: AuditedUser) -> Iterator[tuple[str, str]]:
+def _facts(user: AuditedUser, now: str) -> Iterator[tuple[str, str]]:
     """Label and value of what a person needs who looks at the failed case; what is not there is left out."""
     record, finding = user.record, user.finding
     facts = (
@@ -140,6 +142,9 @@ def _facts(user: AuditedUser) -> Iterator[tuple[str, str]]:
         ("recorded", record.replicate_version_id),
         ("latest", finding.latest_version),
         ("behind", None if finding.versions_behind is None else str(finding.versions_behind)),
+        ("affected since", finding.affected_since),
+        ("newest row", brief(user, now)),
+        ("also", brief_also(user)),
         ("notes", ", ".join(HINTS[note].title for note in finding.notes)),
         ("hint", hints.one_line(user)),
         ("page", words.model_page(record)),

@@ -12,8 +12,10 @@ from typing import BinaryIO, NamedTuple
 from audit.findings.classify import wrong_account
 from audit.hints.explain import EXPLANATIONS
 from audit.hints.table import HINTS
+from audit.hints.unfinished import NOT_KNOWN, brief, brief_also
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, AuditedUser
+from audit.model.run import RunInfo
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
 from audit.model.users import email_or_id
@@ -90,6 +92,11 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"
     elif run.trainings and run.trainings.mode == "trainings":
         yield f"> [!NOTE]\n> **By trainings.** What that does not see: {words.UNSEEN}.\n\n"
+    yield from _caveats(view)
+
+
+def _caveats(view: RunView) -> Iterator[str]:
+    run = view.run
     if run.baseline and run.baseline.other_place:
         both = code_in_text(run.baseline.other_place, LONG)
         yield f"> [!WARNING]\n> **The baseline is of another database:** {both}\n\n"
@@ -97,9 +104,9 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed := words.narrowed(run):
         yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed, LONG)}\n\n"
-    if not summary.total and not view.empty_shard and (line := words.completed_line(view)):
-        yield "> [!IMPORTANT]\n> **Nobody was audited.** If these rows are completed, say so in the config file, "
-        yield f"below `[database]`: {code_in_text(line, LONG)}\n\n"
+    if view.population and not view.population.users_with_completed_model and (line := words.completed_line(view)):
+        yield "> [!IMPORTANT]\n> **Nobody has a completed model.** If these rows are completed, say so in the config "
+        yield f"file, below `[database]`: {code_in_text(line, LONG)}\n\n"
 
 
 def _reasons(view: RunView) -> Iterator[str]:
@@ -110,6 +117,7 @@ def _reasons(view: RunView) -> Iterator[str]:
         for reason, count in view.summary.reasons.items():
             if reason.status is status:
                 yield f"| {STATUS_TITLES[status]} | {HINTS[reason].title} (`{reason}`) | {count:,} |\n"
+    yield from (f"\n{prose(text)}\n" for text in (words.beside(view), words.weights_unchecked(view)) if text)
 
 
 def _hints(view: RunView) -> Iterator[str]:
@@ -176,7 +184,7 @@ class _UserTable(NamedTuple):
 
 
 _COLUMNS = {
-    Status.NEEDS_SYNC: ("user", "model", "recorded → latest", "behind", "why"),
+    Status.NEEDS_SYNC: ("user", "model", "recorded → latest", "behind", "affected since", "why"),
     Status.ERROR: ("user", "model", "recorded", "why", "what happened"),
     Status.NOT_CHECKED: ("user", "model", "recorded"),
 }
@@ -184,7 +192,7 @@ _NUMBERS = frozenset({"behind"})
 
 
 def _open_users(view: RunView, status: Status) -> _UserTable:
-    rows = (_open_cells(user, redacted=view.run.redacted) for user in view.users(status) if not user.accepted)
+    rows = (_open_cells(user, view.run) for user in view.users(status) if not user.accepted)
     return _UserTable(STATUS_TITLES[status], _COLUMNS[status], view.open[status], rows)
 
 
@@ -213,16 +221,24 @@ def _write_table(table: _UserTable, out: BinaryIO, room: int) -> int:
     return written
 
 
-def _open_cells(user: AuditedUser, *, redacted: bool) -> tuple[str, ...]:
+def _open_cells(user: AuditedUser, run: RunInfo) -> tuple[str, ...]:
     """For the columns of the user's status."""
     finding, recorded = user.finding, _version(user.record.replicate_version_id)
-    who_and_model = _who(user, redacted=redacted), _model(user)
+    who_and_model = _who(user, redacted=run.redacted), _model(user)
+    why = _why(user) + _newest_row(user, run.started_at)
     if finding.status is Status.NEEDS_SYNC:
         behind = NOTHING if finding.versions_behind is None else f"{finding.versions_behind:,}"
-        return *who_and_model, f"{recorded} → {_version(finding.latest_version)}", behind, _why(user)
+        since = code(finding.affected_since[:10]) if finding.affected_since else NOT_KNOWN
+        return *who_and_model, f"{recorded} → {_version(finding.latest_version)}", behind, since, why
     if finding.status is Status.ERROR:
-        return *who_and_model, recorded, _why(user), code(finding.detail, 200)
+        return *who_and_model, recorded, why, code(finding.detail, 200)
     return *who_and_model, recorded
+
+
+def _newest_row(user: AuditedUser, now: str) -> str:
+    """What is known of a row that is not completed, and of the completed one beside it."""
+    told = [code(text, LONG) for text in (brief(user, now), brief_also(user)) if text]
+    return "".join(f"<br>{text}" for text in told)
 
 
 def _accepted_cells(user: AuditedUser, entry: Acceptance, *, redacted: bool) -> tuple[str, ...]:

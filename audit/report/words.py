@@ -13,7 +13,7 @@ from audit.model.codes import Status
 from audit.model.findings import Acceptance, BaselineState
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
-from audit.model.tables import shown_counts
+from audit.model.tables import Column, shown_counts
 from audit.model.times import duration, to_second
 from audit.model.users import ModelRecord
 from audit.report.view import RunView
@@ -218,6 +218,28 @@ def unknown_statuses(view: RunView) -> str:
 def completed_line(view: RunView) -> str | None:
     """The line of the config file that would make rows count; see `hints.completed_line`."""
     return hints.completed_line(view.population, view.run.tables) if view.population else None
+
+
+def weights_unchecked(view: RunView) -> str:
+    """That nobody knows whether recorded weights are the right ones, and how to find out; else ""."""
+    run = view.run
+    if not view.summary.total or Column.LORA_WEIGHTS_URL in run.missing_columns or run.tables.weights == "ignore":
+        return ""
+    if run.trainings and run.trainings.began_at:
+        return ""
+    there = "" if run.check_weights else " Whether they are still there: run --check-weights."
+    return f"Weights were not checked. Whether they are those of the recorded version: run --trainings.{there}"
+
+
+def beside(view: RunView) -> str:
+    """What is wrong with completed rows beside findings on newer ones, or ""."""
+    also = view.summary.also
+    if not also:
+        return ""
+    listed = ", ".join(f"{count:,} {HINTS[reason].title.lower()}" for reason, count in also.items())
+    users = sum(also.values())
+    rows = "the completed row of 1 user needs" if users == 1 else f"the completed rows of {users:,} users need"
+    return f"Beside their newer ones, {rows} attention too: {listed}."
 
 
 UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"

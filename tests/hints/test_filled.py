@@ -1,6 +1,7 @@
 """The hint table is complete, its steps take a user's own values, and counts are explained."""
 
 import re
+import tomllib
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from audit.findings.classify import RunContext, classify
-from audit.hints.filled import filled, model_url, one_line, population_answers, rows_sql
+from audit.hints.filled import completed_line, filled, model_url, one_line, population_answers, rows_sql
 from audit.hints.table import HINTS, ONE_LINE
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding, Summary
 from audit.model.replies import Lineage, Training
 from audit.model.tables import Table, Tables
@@ -161,6 +162,51 @@ def test_where_nobody_shows_up_the_near_misses_are_named() -> None:
     answer = population_answers(nobody, summary())[0]
     assert answer.title == "Why nobody shows up"
     assert "4 Completed, 2 succe\\x1beded" in answer.steps[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "tables", "line"),
+    [
+        ({"succeeded": 4}, Tables(), 'completed = ["succeeded"]'),
+        ({"failed": 9, "Completed": 4, "done": 2}, Tables(), 'completed = ["Completed", "done"]'),
+        ({"archived": 9, "live": 12, "succeeded ": 1}, Tables(), 'completed = ["succeeded "]'),
+        ({"live": 12, "archived": 9}, Tables(), 'completed = ["live"]'),
+        ({"completed": 3}, Tables(completed=("succeeded",)), 'completed = ["completed"]'),
+        ({"completed": 3, "succeeded": 2}, Tables(), 'completed = ["completed", "succeeded"]'),
+        ({"completed": 3, "archived": 9}, Tables(), None),
+        ({"failed": 3, "training": 2, "(null)": 5}, Tables(), None),
+        ({}, Tables(), None),
+        ({'do"ne\x1b\\': 1}, Tables(), 'completed = ["do\\"ne\\U0000001b\\\\"]'),
+    ],
+)
+def test_where_nobody_shows_up_a_line_for_the_config_file_is_made_of_the_words_that_are_there(
+    rows: dict[str, int], tables: Tables, line: str | None
+) -> None:
+    nobody = population(users_with_completed_model=0, completed_models=0, training_status=rows)
+    assert completed_line(nobody, tables) == line
+    steps = " ".join(population_answers(nobody, summary(), tables)[0].steps)
+    assert (f"below [database]: {line}" in steps) is (line is not None)
+    if line:
+        counted = list(tomllib.loads(line)["completed"])
+        assert set(counted) <= set(rows)
+
+
+def test_of_a_part_no_answer_is_given_for_all() -> None:
+    part = "Trial run: 10 of 800 users checked"
+    answer = population_answers(population(), summary(up_to_date=10), part=part)[0]
+    assert answer.title == "Why nobody of those checked needs a sync"
+    assert answer.steps == (f"{part}. Of the others this run says nothing.",)
+
+
+def test_users_in_no_line_are_counted_by_why_and_not_twice() -> None:
+    some = population(users=20, users_with_completed_model=10, users_with_unfinished_only=6)
+    without = {NoLine.REALLY_FAILED: 3, NoLine.STILL_RUNNING: 1}
+    steps = population_answers(some, summary(up_to_date=10, needs_sync=2), without_line=without)[1].steps
+    assert steps == (
+        "Users without a completed model and without a training to look at: 4.",
+        "Users whose only training failed, with nothing to run on Replicate: 3.",
+        "Users whose only training is still running on Replicate: 1.",
+    )
 
 
 def test_words_that_mean_nothing_are_named_with_the_place_to_say_what_they_mean() -> None:

@@ -137,6 +137,7 @@ def test_a_row_has_both_versions_short_and_how_far_they_are_apart() -> None:
         "acme/user-00001-selfie-lora",
         f"{old[:8]}…{old[-8:]} → {new[:8]}…{new[-8:]}",
         "2",
+        "2025-07-01",
         "Outdated version (Retraining in progress)",
     ]
 
@@ -204,7 +205,7 @@ def test_with_a_baseline_each_row_says_whether_it_is_new() -> None:
     said = "Since the run of 2026-02-01 12:00:00 UTC (reports/last.sqlite): 1 new, 1 known, 1 resolved."
     assert said in [all_text(each) for each in tree.iter("p")]
     rows = tables(tree)["Needs a sync (2)"]
-    assert [row[4] for row in rows] == ["New. Outdated version", "Known. Outdated version"]
+    assert [row[5] for row in rows] == ["New. Outdated version", "Known. Outdated version"]
 
 
 def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_any() -> None:
@@ -313,4 +314,4 @@ def test_what_trainings_came_to_is_told_where_they_were_read() -> None:
     assert "- List of trainings: `540 trainings read" in said
     wrong = SampleRun([settled(1), failed(2, Reason.EVIDENCE_DISAGREES, "x")], read(mode="trainings", sample=1.0))
     assert "**Do not trust this run's trainings.**" in raw(wrong)
-    assert "rainings" not in raw(SampleRun([up_to_date(1)]))
+    assert "List of trainings" not in raw(SampleRun([up_to_date(1)]))

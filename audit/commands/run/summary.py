@@ -13,6 +13,7 @@ from audit.commands.outputs import ReportedRun
 from audit.commands.run.audit import RETRYABLE
 from audit.findings.classify import wrong_account
 from audit.hints.table import HINTS
+from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.run import RunInfo
@@ -21,7 +22,16 @@ from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report.redaction import redacted_user
 from audit.report.view import RunView
-from audit.report.words import completed_line, headline, part_checked, stale, suspicions, weights_fact
+from audit.report.words import (
+    beside,
+    completed_line,
+    headline,
+    part_checked,
+    stale,
+    suspicions,
+    weights_fact,
+    weights_unchecked,
+)
 from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
@@ -31,6 +41,8 @@ WIDEST = 100
 """Columns. Longer lines are hard to read, and chats wrap them."""
 _ROOM_FOR_A_NAME = 12
 """Columns. Below that, titles stand alone."""
+_BELOW = " " * 10
+"""Before a line that belongs to the reason above it."""
 _COLOURS = {
     Status.NEEDS_SYNC: "yellow",
     Status.ERROR: "red",
@@ -87,18 +99,23 @@ def _headline(view: RunView, width: int) -> Iterator[Text]:
         for status, what in words.items()
     ]
     yield Text.assemble((f"{view.summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+    yield from _words_that_count(view, width)
 
 
 def _nobody(view: RunView, width: int) -> Iterator[Text]:
     """That nobody was audited, and what the config file would have to say so that somebody is."""
     _, sentence = headline(view)
     yield Text(f"{sentence}.", "" if view.empty_shard else "bold red")
+    yield from _words_that_count(view, width)
+
+
+def _words_that_count(view: RunView, width: int) -> Iterator[Text]:
+    """Where no user has a completed row: which words are there, and what the config file would have to say."""
     population = view.population
-    if population is None or population.users_with_completed_model or view.empty_shard:
+    if population is None or population.users_with_completed_model:
         return
-    tables = view.run.tables
     rows = shown_counts(population.training_status) or "there are none"
-    counts = f"Rows by training_status: {rows}. Only {tables.completed_shown} counts as completed."
+    counts = f"Rows by training_status: {rows}. Only {view.run.tables.completed_shown} counts as completed."
     yield from _wrapped(escape_controls(counts), width, "")
     if line := completed_line(view):
         yield Text("If these rows are completed, say so in the config file:")
@@ -172,6 +189,9 @@ def _weights(view: RunView, width: int) -> Iterator[Text]:
     if view.weights:
         again = "; --resume asks for those again" if view.weights.not_told else ""
         yield from _wrapped(f"Weights asked for: {weights_fact(view)}{again}.", width, "")
+    if weights_unchecked(view):
+        also = "" if view.run.check_weights else ", --check-weights"
+        yield Text(f"Weights were not checked; to check them: --trainings{also}")
 
 
 def _wrapped(text: str, width: int, style: str) -> Iterator[Text]:
@@ -186,9 +206,11 @@ def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
 
     def rows(counts: Mapping[Reason, int], *, accepted: bool) -> Iterator[Text]:
         for reason, count in counts.items():
-            users = islice(_users_with(run_file, reason, accepted=accepted), NAMED)
+            users = list(islice(_users_with(run_file, reason, accepted=accepted), NAMED))
             names = [_name(each, redact=view.run.redacted) for each in users]
             yield _row(count, HINTS[reason].title, titles, names, width)
+            for each, name in zip(users, names, strict=True):
+                yield from _newest_row(each, name, view, width)
 
     for status, heading in _HEADINGS.items():
         open_here = {reason: count for reason, count in _open(view).items() if reason.status is status}
@@ -196,10 +218,23 @@ def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
             yield Text(heading, f"bold {_COLOURS[status]}")
             yield from rows(open_here, accepted=False)
             yield Text()
+    if text := beside(view):
+        yield from _wrapped(text, width, "bold yellow")
+        yield Text()
     if counts := view.accepted.reasons:
         yield Text("Accepted", "bold cyan")
         yield from rows({reason: counts[reason] for reason in reasons if reason in counts}, accepted=True)
         yield Text()
+
+
+def _newest_row(user: AuditedUser, name: str, view: RunView, width: int) -> Iterator[Text]:
+    """What is known of a row that is not completed, and of the completed one beside it."""
+    shown = redacted_user(user) if view.run.redacted else user
+    told = [text for text in (brief(shown, view.run.started_at), brief_also(shown)) if text]
+    if told:
+        text = f"{name}: {'; '.join(map(escape_controls, told))}"
+        for line in textwrap.wrap(text, width, initial_indent=_BELOW, subsequent_indent=_BELOW, break_on_hyphens=False):
+            yield Text(line, "dim")
 
 
 def _open(view: RunView) -> dict[Reason, int]:

@@ -1,21 +1,26 @@
 """The last screen of a run: what people paste into a chat."""
 
+import asyncio
 import json
 import re
 import shlex
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
+from audit.model.findings import AuditedUser
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
-from tests.support.audits import Servers, Shell
+from tests.support.audits import Servers, Shell, new_database
+from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
-from tests.support.run_files import population
+from tests.support.report_samples import newest_rows, report_order
+from tests.support.run_files import population, run_file_of
 from tests.support.samples import finding, record, run_info
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.terminals import terminal
@@ -37,8 +42,8 @@ def commands(err: str) -> list[list[str]]:
 def test_the_summary_names_counts_users_files_and_what_to_do(run: Shell) -> None:
     lines = run("run", "--no-progress", "--run-file", "a.sqlite").err.splitlines()
     assert lines[0] == "72 users: 33 up to date, 19 need a sync, 20 errors, 0 not checked"
-    assert lines[2] == "Needs a sync"
-    assert lines[3] == "      10  Outdated version        beatriz.costa@example.com +9"
+    assert lines[3] == "Needs a sync"
+    assert lines[4] == "      10  Outdated version        beatriz.costa@example.com +9"
     headings = [line for line in lines if line in {"Needs a sync", "Errors", "Not checked"}]
     assert headings == ["Needs a sync", "Errors"]
     assert sum(int(line.split()[0]) for line in lines if re.match(r" +\d+  [A-Z]", line)) == 19 + 20
@@ -63,7 +68,9 @@ def test_a_user_is_named_by_id_where_names_may_not_be_shown(run: Shell) -> None:
 
 
 def test_where_trainings_were_not_read_nothing_is_said_of_them(run: Shell) -> None:
-    assert "training" not in run("run", "--no-progress", "--user", "mara.lindqvist@example.com").err.lower()
+    err = run("run", "--no-progress", "--user", "mara.lindqvist@example.com").err
+    assert "trainings read" not in err
+    assert "settled" not in err
 
 
 def test_trainings_that_were_read_are_counted_in_a_line(run: Shell) -> None:
@@ -125,6 +132,81 @@ def test_where_all_is_well_there_is_nothing_to_do(run: Shell) -> None:
     err = run("run", "--no-progress", "--user", "yusuf.demir@example.com").err
     assert commands(err) == []
     assert "Errors" not in err
+
+
+@pytest.fixture(scope="module")
+def nobody(postgres_server: str) -> str:
+    """The DSN of a database in which no word means completed."""
+    dsn = asyncio.run(new_database(postgres_server, "nobody"))
+    asyncio.run(execute(dsn, USERS, MODELS))
+    asyncio.run(insert(dsn, "users", [ANNA]))
+    asyncio.run(insert(dsn, "user_models", [model(training_status="succeeded"), model(training_status="archived")]))
+    return dsn
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "ends"),
+    [
+        ((), 4, exit_status.NOBODY[4]),
+        (("--fail-on", "never", "--exit-zero"), 4, exit_status.NOBODY[4]),
+        (("--allow-empty",), 0, exit_status.NOBODY[0]),
+    ],
+    ids=["plain", "nothing helps", "allowed"],
+)
+def test_an_audit_of_nobody_ends_in_four_and_says_what_would_count(
+    options: tuple[str, ...], code: int, ends: object, run: Shell, nobody: str
+) -> None:
+    run.environ = {**run.environ, "DATABASE_URL": nobody}
+    ended = run("run", "--no-progress", "--run-file", "a.sqlite", "-o", "a.md", *options)
+    lines = ended.err.splitlines()
+    assert (ended.code, lines[-1]) == (code, str(ends))
+    assert lines[0] == "Nobody was audited: no user has a completed model."
+    said = "Rows by training_status: 1 archived, 1 succeeded. Only 'completed' counts as completed."
+    assert said in " ".join(lines)
+    place = lines.index("  [database]")
+    assert lines[place + 1] == '  completed = ["succeeded"]'
+    assert 'completed = ["succeeded"]' in (run.folder / "a.md").read_text()
+    again = run("render", "a.sqlite", "-o", "b.md")
+    assert (again.code, again.last_line) == (code, str(ends)), "render keeps what the run was told"
+    assert run("render", "a.sqlite", "-o", "b.md", "--allow-empty").code == 0
+
+
+def test_an_empty_table_is_an_audit_of_nobody(run: Shell, postgres_server: str) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "empty_tables"))
+    asyncio.run(execute(dsn, USERS, MODELS))
+    run.environ = {**run.environ, "DATABASE_URL": dsn}
+    ended = run("run", "--no-progress", "-o", "a.md")
+    assert (ended.code, ended.last_line) == (4, str(exit_status.NOBODY[4]))
+    assert "Rows by training_status: there are none." in ended.err
+
+
+def test_a_user_whom_nobody_matches_is_a_usage_error_with_and_without_allow_empty(run: Shell) -> None:
+    for options in ((), ("--allow-empty",)):
+        assert run("run", "--no-progress", "--user", "nobody@example.com", *options).code == exit_status.USAGE
+
+
+def test_a_trial_run_says_that_it_is_one_first_and_last(run: Shell) -> None:
+    lines = run("run", "--no-progress", "--limit", "2").err.splitlines()
+    assert re.fullmatch(r"Trial run: \d of \d+ users checked", lines[0])
+    assert "only a part of the users was checked" in lines[-1]
+
+
+def test_newer_rows_are_told_below_their_reason_and_the_completed_ones_beside_them(shell: Shell) -> None:
+    users = sorted(newest_rows(), key=report_order)
+    run_file_of(shell.folder / "run.sqlite", [stored(each) for each in users])
+    err = " ".join(shell("render", "run.sqlite", "-o", "a.md").err.split())
+    told = "user00501@example.com: row new-501 says training since 2026-02-03 10:00 (26 days before this run); "
+    assert told + "training trained-501;" in err
+    assert "completed row: outdated version" in err
+    assert "the completed rows of 2 users need attention too: 1 no version recorded, 1 outdated version." in err
+    assert "Weights were not checked; to check them: --trainings, --check-weights" in err
+
+
+def stored(user: AuditedUser) -> AuditedUser:
+    """As the run file has a finding on a newer row: with the completed row as the record."""
+    if user.counting is None:
+        return user
+    return AuditedUser(replace(user.counting, newer=user.record), user.finding)
 
 
 def test_a_narrow_terminal_gets_titles_alone_and_no_torn_lines(run: Shell) -> None:
