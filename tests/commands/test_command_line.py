@@ -179,7 +179,7 @@ def test_a_run_file_that_is_none_ends_in_5(shell: Shell) -> None:
 
 def test_quiet_leaves_the_summary(run: Shell) -> None:
     ended = run("run", "-q")
-    assert ended.err.startswith("72 users: ")
+    assert re.match(r"\d+ users: \d+ up to date", ended.err)
     assert ended.last_line.startswith("exit 4: ")
 
 

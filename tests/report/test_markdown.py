@@ -191,7 +191,7 @@ def test_what_asking_for_weights_came_to_is_told_where_they_were_asked_for() -> 
     assert "**Do not trust that all weights are gone.** Every one" in raw(
         SampleRun([up_to_date(1)], info, weights=WeightsAsked(3, 2, 1))
     )
-    assert "eights" not in raw(SampleRun([up_to_date(1)]))
+    assert "Weights asked for" not in raw(SampleRun([up_to_date(1)]))
 
 
 def test_a_narrowed_run_says_so_at_the_top() -> None:
