@@ -59,7 +59,7 @@ CREATE TABLE users (
 CREATE TABLE user_models (
     id                   serial PRIMARY KEY,
     user_id              text NOT NULL REFERENCES users (id),
-    training_status      text NOT NULL,
+    training_status      text,
     replicate_model_id   text,
     replicate_version_id text,
     updated_at           timestamptz,
