@@ -1,5 +1,6 @@
 """What `sync` is about: a change to one row, why a user is left out, what became of a change. All frozen."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Literal
 
@@ -8,8 +9,9 @@ import msgspec
 from audit.model.codes import Note, Reason
 from audit.model.tables import Column
 
-Weights = Literal["replaced", "same", "left_alone", "no_column"]
-"""What happens to `lora_weights_url`. "left_alone": the latest version's own URL is not known."""
+Weights = Literal["replaced", "same", "to_be_looked_up", "left_alone", "no_column"]
+"""What happens to `lora_weights_url`. "to_be_looked_up": the run does not know the version's own, and `--apply` asks
+for the training; "left_alone": nobody uses the column, or the version alone is wanted."""
 
 
 class RowChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,13 +22,15 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     model_row_id: str
     """The primary key, as text."""
     replicate_model_id: str
+    """Of the version to be recorded."""
     reason: Reason
     old_version: str | None
     """`replicate_version_id` as recorded, byte for byte."""
     new_version: str
-    """The latest version; in front of it the model where that is how the old one is recorded."""
+    """The version to be recorded, with the model in front where that is the form of the column; the old one where that
+    is right, and only the weights are not."""
     latest_version: str
-    """The bare hash."""
+    """Its bare hash."""
     old_weights: str | None
     new_weights: str | None
     """Equal to the old one unless `weights` is "replaced"."""
@@ -34,6 +38,35 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     old_updated_at: str | None
     notes: tuple[Note, ...] = ()
     """Those of the finding that are about weights, and whether a training made the latest version."""
+    old_others: dict[Column, str | None] = {}
+    new_others: dict[Column, str | None] = {}
+    """What else is set: the model where it is another one, and status and completed date of a row that is made a
+    completed one."""
+
+    @property
+    def completes(self) -> bool:
+        """The row is made a completed one."""
+        return Column.TRAINING_STATUS in self.new_others
+
+    @property
+    def new(self) -> dict[Column, str | None]:
+        """What it sets. Of weights that are yet to be looked up nothing."""
+        found = dict(self.new_others)
+        if self.new_version != self.old_version:
+            found[Column.VERSION_ID] = self.new_version
+        if self.weights == "replaced":
+            found[Column.LORA_WEIGHTS_URL] = self.new_weights
+        return found
+
+    @property
+    def old(self) -> dict[Column, str | None]:
+        """What is in the columns that it sets, or may come to set."""
+        found = dict(self.old_others)
+        if self.new_version != self.old_version:
+            found[Column.VERSION_ID] = self.old_version
+        if self.weights in {"replaced", "to_be_looked_up"}:
+            found[Column.LORA_WEIGHTS_URL] = self.old_weights
+        return found
 
 
 class WhyLeftOut(StrEnum):
@@ -47,11 +80,27 @@ class WhyLeftOut(StrEnum):
     """Unless it is included by name."""
     MALFORMED_VERSION = "malformed_version"
     """Unless it is included by name."""
+    TRAINING_NOT_RECORDED = "training_not_recorded"
+    """Unless it is included by name."""
+    VERSION_LOST = "version_lost"
+    """Unless it is included by name."""
+    TRAINER_RECORDED = "trainer_recorded"
+    """Unless it is included by name."""
+    FAILURE_NOT_RECORDED = "failure_not_recorded"
+    """There is no version to record."""
     LATEST_NOT_KNOWN = "latest_not_known"
+    TRAINING_NOT_KNOWN = "training_not_known"
+    """The one that would tell the model."""
     TOO_OLD = "too_old"
     """The finding is; somebody may have trained since."""
     CHECKED_IN_FUTURE = "checked_in_future"
     """So says the finding: a clock is wrong, and its age is not known."""
+    WEIGHTS_ELSEWHERE = "weights_elsewhere"
+    """Unless the version alone is wanted: what the product keeps in a place of its own is never overwritten."""
+    WEIGHTS_NOT_KNOWN = "weights_not_known"
+    """Unless the version alone is wanted."""
+    WEIGHTS_GONE = "weights_gone"
+    """Those that the version's own training has put out."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,29 +162,43 @@ class RowUpdate(msgspec.Struct, frozen=True, kw_only=True):
     sets: dict[Column, str | None]
     judged: bool = True
     """It rests on the audit of a user, so other rows count as well: see `audit.postgres.update`. An undo does not."""
+    over: dict[str, str | None] | None = None
+    """Fields of `ModelRecord` of the user's newer row whose training is over, whatever the row says: as long as that is
+    so, it is no retraining."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Those that are set, in the order of `SETTABLE`."""
-        return tuple(column for column in SETTABLE if column in self.sets)
+        return in_order(self.sets)
 
 
-SETTABLE = (Column.VERSION_ID, Column.LORA_WEIGHTS_URL, Column.UPDATED_AT)
+SETTABLE = (
+    Column.MODEL_ID,
+    Column.VERSION_ID,
+    Column.LORA_WEIGHTS_URL,
+    Column.TRAINING_STATUS,
+    Column.COMPLETED_AT,
+    Column.UPDATED_AT,
+)
 """Columns that a repair may set."""
 
 
-def columns_set(weights: Weights) -> tuple[Column, ...]:
-    """Those that a change sets, by what happens to the weights URL."""
-    return (Column.VERSION_ID, Column.LORA_WEIGHTS_URL) if weights == "replaced" else (Column.VERSION_ID,)
+def in_order(columns: Collection[Column]) -> tuple[Column, ...]:
+    """Those of `columns` that a repair may set, in the order of `SETTABLE`."""
+    return tuple(column for column in SETTABLE if column in columns)
 
 
-def update_for(change: RowChange, guards: dict[Column, str | None], touch: str | None = None) -> RowUpdate:
+def update_for(
+    change: RowChange,
+    guards: dict[Column, str | None],
+    touch: str | None = None,
+    over: dict[str, str | None] | None = None,
+) -> RowUpdate:
     """`change` as an UPDATE, which sets `updated_at` to `touch` where that is a time."""
-    new = {Column.VERSION_ID: change.new_version, Column.LORA_WEIGHTS_URL: change.new_weights}
-    sets = {column: new[column] for column in columns_set(change.weights)}
+    sets = change.new
     if touch is not None:
         sets[Column.UPDATED_AT] = touch
-    return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets)
+    return RowUpdate(model_row_id=change.model_row_id, guards=guards, sets=sets, over=over)
 
 
 def undo_for(change: RowChange, outcome: ChangeOutcome) -> RowUpdate | None:

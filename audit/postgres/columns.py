@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
-_DATE_TYPES = frozenset({"timestamptz", "timestamp", "date"})
+DATE_TYPES = frozenset({"timestamptz", "timestamp", "date"})
 _TEXTS = tuple(
     column
     for column in COLUMNS["user_models"]
@@ -60,7 +60,7 @@ class Columns(dict[str, str]):
         own = {column: self.table.called(column) for column in COLUMNS[name]}
         super().__init__({column: types[called] for column, called in own.items() if called in types})
         started = Column.STARTED_AT
-        if self.get(started, "date") not in _DATE_TYPES and started not in dict(self.table.mapped):
+        if self.get(started, "date") not in DATE_TYPES and started not in dict(self.table.mapped):
             del self[started]
         if tables.weights == "ignore":
             self.pop(Column.LORA_WEIGHTS_URL, None)
@@ -116,7 +116,7 @@ def _check_columns(label: str, columns: Columns) -> None:
                 f"{needed}; [database.columns] in the config file tells how a column is called."
                 + (f" Is it {near[0]}?" if near else ""),
             )
-        if name in TIMES and columns[name] not in _DATE_TYPES:
+        if name in TIMES and columns[name] not in DATE_TYPES:
             raise DatabaseError(
                 f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
                 f"{needed}; a view may convert it.",
@@ -172,7 +172,8 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
     started_at = _utc(models.sql("started_at"), models["started_at"]) if "started_at" in models else "NULL::timestamp"
     latest = f"greatest({', '.join(map(_possible, dates.values()))})"
     person = person_of_model(users, models)
-    status = models.sql("training_status") + ("" if models["training_status"] in TEXT_TYPES else "::text")
+    is_text = models["training_status"] in TEXT_TYPES - {"bpchar"}  # which as text has no blanks at its end
+    status = models.sql("training_status") + ("" if is_text else "::text")
     columns: dict[str, str] = {
         "person": person,
         "id": _ordered(models.sql("id"), models["id"]),

@@ -18,7 +18,7 @@ import msgspec
 from audit.errors import DatabaseError
 from audit.model.place import Place, check_place
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowUpdate
-from audit.model.tables import DATES, Column
+from audit.model.tables import TIMES, Column
 from audit.postgres.columns import Columns, is_among, read_columns
 from audit.postgres.connection import (
     Connection,
@@ -186,7 +186,7 @@ class Repairer:
         if now is None:
             raise _ChangedOtherwiseError("the row was gone as soon as it was changed (a trigger or a rule?)")
         for column, value in wanted.items():
-            if column in now and column not in DATES and now[column] != value:
+            if column in now and column not in TIMES and now[column] != value:
                 name = self._database.tables.user_models.called(column)
                 raise _ChangedOtherwiseError(
                     f"the database makes something else of {name} than it is given (a trigger or a rule?)"

@@ -14,7 +14,7 @@ import msgspec
 
 from audit.model.place import LOCAL, Place
 from audit.model.sql import LITERAL, literal, literal_value, unquoted
-from audit.model.tables import DATES, Column, ColumnTypes, Tables
+from audit.model.tables import TIMES, Column, ColumnTypes, Tables
 from audit.postgres.columns import Columns
 from audit.postgres.update import Counting, transaction_status, update_statements
 
@@ -97,7 +97,7 @@ BEGIN
         > jsonb_array_length(current_setting('sync_audit.lines')::jsonb) THEN
         RAISE EXCEPTION 'sync-audit: several rows have the same id. Nothing was changed.';
     END IF;
-END $sync_audit$;""".replace("{{{dates}}}", f"{{{','.join(DATES)}}}")
+END $sync_audit$;""".replace("{{{dates}}}", f"{{{','.join(TIMES)}}}")
 _COUNTED = (
     "set_config('sync_audit.done', (current_setting('sync_audit.done')::int + jsonb_array_length("
     "current_setting('sync_audit.changed')::jsonb))::text, true), set_config('sync_audit.not_done', "

@@ -15,10 +15,11 @@ import msgspec
 from audit.model.codes import OrderBy
 from audit.model.repair import SETTABLE, RowUpdate
 from audit.model.sql import literal
-from audit.model.tables import DATES, PLAIN, Column, Tables
+from audit.model.tables import PLAIN, TIMES, Column, Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.users import TRIMMED
 from audit.postgres.columns import (
+    DATE_TYPES,
     TEXT_TYPES,
     Columns,
     as_iso,
@@ -40,6 +41,7 @@ GUARDED = (
     Column.UPDATED_AT,
     Column.COMPLETED_AT,
     Column.CREATED_AT,
+    Column.STARTED_AT,
 )
 """What a decision rests on, of the row itself. The first that differs is the one that is named."""
 ALREADY = "it is what it was to be already"
@@ -48,30 +50,35 @@ LOCKED = "somebody holds the row locked"
 LEFT_AS_IT_WAS = "the database left it as it was (a trigger or a rule?)"
 _SHOWN = 80
 """Characters of a value in a sentence."""
-_GONE, _OTHER_ROW, _RETRAINING, _SHARED = "gone", "other_row", "retraining", "shared"
+_GONE, _OTHER_ROW, _NOT_NEWEST, _RETRAINING, _SHARED = "gone", "other_row", "not_newest", "retraining", "shared"
 _WHY = {
     _GONE: "the row is gone",
     _OTHER_ROW: "it is not the row that counts for its user any more",
+    _NOT_NEWEST: "it is not the newest row of its user any more",
     _RETRAINING: "a newer training of its user is in progress",
     _SHARED: "another user has the same model now",
 }
 _ENCODER = msgspec.json.Encoder()
 _TEXTS = msgspec.json.Decoder(dict[Column, str | None])
+# `model` is the key of the model that the row is to have.
 _HELD = """
 WITH line AS (
-    SELECT entry ->> 'row' AS row_id, entry -> 'is' AS expected, entry -> 'set' AS wanted
+    SELECT entry ->> 'row' AS row_id, entry -> 'is' AS expected, entry -> 'set' AS wanted, entry -> 'over' AS over
     FROM jsonb_array_elements({lines}::jsonb) AS entry
 ), held AS (
-    SELECT line.row_id, line.expected, line.wanted, m.person, m.completed, m.now, m.before, m.model
+    SELECT line.row_id, line.expected, line.wanted, line.over, m.person, m.completed, m.now, m.before,
+        {target} AS model, line.wanted ? '{status}' AS completes, line.wanted ?| '{{{status},{model_id}}}' AS moves
     FROM line LEFT JOIN (
         SELECT m.{id}::text AS row_id, {person} AS person, {completed} AS completed, {now} AS now, {before} AS before,
-            {model} AS model
+            {model_text} AS model
         FROM {table} AS m WHERE {listed}
     ) AS m ON m.row_id = line.row_id
 )
 """
 # What concerns other rows is looked at once for all, and only among users of the batch and those who have one of its
 # models. A model is looked for in the whole table, as no index can serve: hence once a batch, and not once a row.
+# A row that is made a completed one, or gets another model, may have a model that nobody else has in a row that counts
+# or in an open one, nor gets in the same batch; any other one that nobody else has in a row that counts.
 _OTHERS = """
 , persons AS (
     SELECT array_agg(concerned.person) AS listed FROM (
@@ -79,9 +86,24 @@ _OTHERS = """
         UNION SELECT {person}::text FROM {table} AS m
             WHERE {model} IN (SELECT held.model FROM held WHERE held.model <> '')
     ) AS concerned
-), counting_rows AS (
-    SELECT r.model_row_id, r.retraining_in_progress AS retraining, r.shared_with_count > 0 AS shared
+), records AS MATERIALIZED (
+    SELECT r.model_row_id, r.user_id, r.unfinished, r.retraining_in_progress, r.newer::jsonb AS newer,
+        r.replicate_model_id
     FROM ({records}) AS r
+), known AS (
+    SELECT r.model_row_id, r.user_id, NOT r.unfinished AS counts, r.retraining_in_progress AS retraining, r.newer,
+        {model_of_record} AS model
+    FROM records AS r
+    UNION ALL SELECT r.newer ->> 'model_row_id', r.user_id, false, false, NULL, {model_of_newer}
+    FROM records AS r WHERE r.newer IS NOT NULL
+), owners AS (
+    SELECT known.model, min(known.user_id) AS first, max(known.user_id) AS last,
+        min(known.user_id) FILTER (WHERE known.counts) AS first_counting,
+        max(known.user_id) FILTER (WHERE known.counts) AS last_counting
+    FROM known WHERE known.model <> '' GROUP BY known.model
+), heirs AS (
+    SELECT held.model, min(held.person::text) <> max(held.person::text) AS several
+    FROM held WHERE held.moves AND held.model <> '' GROUP BY held.model
 )
 """
 _JUDGED = """
@@ -99,9 +121,14 @@ _JUDGED = """
     ) AS differing ON true {join}
 )
 """
-_OF_OTHERS = """WHEN counting_rows.model_row_id IS NULL THEN '{other_row}'
-        WHEN counting_rows.retraining THEN '{retraining}'
-        WHEN counting_rows.shared THEN '{shared}'"""
+_OF_OTHERS = """WHEN held.completes AND held.completed THEN '{status}'
+        WHEN held.completes AND known.counts IS NOT FALSE THEN '{not_newest}'
+        WHEN NOT held.completes AND known.counts IS NOT TRUE THEN '{other_row}'
+        WHEN known.retraining AND (known.newer @> held.over) IS NOT TRUE THEN '{retraining}'
+        WHEN held.moves AND (heirs.several OR owners.first <> known.user_id OR owners.last <> known.user_id)
+            OR owners.first_counting <> known.user_id OR owners.last_counting <> known.user_id THEN '{shared}'"""
+_JOINED = """LEFT JOIN known ON known.model_row_id = held.row_id LEFT JOIN owners ON owners.model = held.model
+    LEFT JOIN heirs ON heirs.model = held.model"""
 
 
 def guard_expressions(models: Columns) -> dict[Column, str]:
@@ -113,7 +140,7 @@ def guard_expressions(models: Columns) -> dict[Column, str]:
         name, kind = f"m.{models.sql(column)}", models[column]
         if column is Column.IS_TEST:
             found[column] = f"{truth(name, kind)}::text"
-        elif column in DATES:
+        elif column in TIMES:
             found[column] = as_iso(name, kind)
         else:
             found[column] = f"{name}::text"
@@ -169,7 +196,9 @@ def update_statements(
         "completed": models.tables.is_completed(f"m.{models.sql(Column.TRAINING_STATUS)}::text"),
         "now": now,
         "before": before,
-        "model": key_of_model(f"m.{models.sql(Column.MODEL_ID)}::text", literal(TRIMMED)),
+        "model_text": f"m.{models.sql(Column.MODEL_ID)}::text",
+        "target": key_of_model(f"coalesce(line.wanted ->> '{Column.MODEL_ID}', m.model)", literal(TRIMMED)),
+        "model_id": Column.MODEL_ID,
         "table": table,
         "listed": listed,
         "gone": _GONE,
@@ -188,9 +217,21 @@ def update_statements(
             persons="(SELECT listed FROM persons)",
             whole=True,
         ).records
-        beginning += _OTHERS.format_map({**words, "records": records})
-        words["others"] = _OF_OTHERS.format(other_row=_OTHER_ROW, retraining=_RETRAINING, shared=_SHARED)
-        words["join"] = "LEFT JOIN counting_rows ON counting_rows.model_row_id = held.row_id"
+        keys = {
+            "model": f"m.{models.sql(Column.MODEL_ID)}::text",
+            "model_of_record": "r.replicate_model_id",
+            "model_of_newer": "r.newer ->> 'replicate_model_id'",
+        }
+        keys = {name: key_of_model(text, literal(TRIMMED)) for name, text in keys.items()}
+        beginning += _OTHERS.format_map({**words, **keys, "records": records})
+        words["others"] = _OF_OTHERS.format(
+            status=Column.TRAINING_STATUS,
+            not_newest=_NOT_NEWEST,
+            other_row=_OTHER_ROW,
+            retraining=_RETRAINING,
+            shared=_SHARED,
+        )
+        words["join"] = _JOINED
     beginning += _JUDGED.format_map(words)
     return UpdateStatements(
         lock=f"SELECT {row_id}::text AS row_id FROM {table} AS m WHERE {listed} FOR NO KEY UPDATE"  # noqa: S608 - names and expressions of `columns`
@@ -219,9 +260,18 @@ def _json_object(expressions: Mapping[Column, str]) -> str:
 
 
 def _wanted(models: Columns, column: Column) -> str:
-    """The value to be set. A text needs no cast, and with one would be cut to the length of its column unnoticed."""
+    """The value to be set. A text needs no cast, and with one would be cut to the length of its column unnoticed.
+
+    A type of the user's own, such as an enum, may have any name in any schema: the table's row has the value in it.
+    """
     value, kind = f"judged.wanted ->> '{column}'", models[column]
-    return f"({value})" if kind in TEXT_TYPES else f"({value})::{kind}"
+    if kind in TEXT_TYPES:
+        return f"({value})"
+    if kind in DATE_TYPES:
+        return f"({value})::{kind}"
+    own = models.table.called(column)
+    row = f"jsonb_populate_record(NULL::{models.table.sql}, jsonb_build_object({literal(own)}, {value}))"
+    return f"({row}).{models.sql(column)}"
 
 
 def transaction_status(txid: str) -> str:
@@ -232,7 +282,8 @@ def transaction_status(txid: str) -> str:
 
 def update_json(update: RowUpdate) -> dict[str, object]:
     """`update` as the statements take it."""
-    return {"row": update.model_row_id, "is": update.guards, "set": update.sets}
+    found: dict[str, object] = {"row": update.model_row_id, "is": update.guards, "set": update.sets}
+    return found if update.over is None else {**found, "over": update.over}
 
 
 def lines_json(updates: Sequence[RowUpdate]) -> str:

@@ -123,19 +123,21 @@ def redacted_training(training: Training, record: ModelRecord) -> Training:
 
 def redacted_change(change: RowChange, user: AuditedUser) -> RowChange:
     """The change of `user`, masked as the user is; good to be looked at, and not to be made."""
-    record = redacted_user(user).record
+    record, clean = redacted_user(user).record, _cleaner(_personal(user.record))
+    keeps_version = change.new_version == change.old_version
     replaced = change.weights == "replaced"
-    qualified = change.new_version != change.latest_version
     return replace(
         change,
         user_id=record.user_id,
         email=record.email,
         model_row_id=record.model_row_id,
-        replicate_model_id=record.replicate_model_id or "",
+        replicate_model_id=clean(change.replicate_model_id),
         old_version=record.replicate_version_id,
-        new_version=f"{record.replicate_model_id}:{change.latest_version}" if qualified else change.latest_version,
+        new_version=(record.replicate_version_id or "") if keeps_version else clean(change.new_version),
         old_weights=record.lora_weights_url,
-        new_weights=redacted_text(change.new_weights or "") if replaced else record.lora_weights_url,
+        new_weights=clean(change.new_weights or "") if replaced else record.lora_weights_url,
+        old_others={column: value and clean(value) for column, value in change.old_others.items()},
+        new_others={column: value and clean(value) for column, value in change.new_others.items()},
     )
 
 

@@ -446,6 +446,17 @@ class RunFile:
             also = {Reason(reason): int(count) for reason, count in beside}
         return Summary(statuses, _largest_first(reasons), _largest_first(notes), _largest_first(also))
 
+    def count_versions(self) -> tuple[int, int]:
+        """How many users who are up to date have recorded a version, and how many of these the model in front of it."""
+        query = (
+            "SELECT count(*), count(*) FILTER (WHERE instr(version, ':')) FROM"
+            " (SELECT json_extract(record, '$.replicate_version_id') AS version FROM audited WHERE reason = ?)"
+            " WHERE version IS NOT NULL"
+        )
+        with self.storage.reading():
+            recorded, qualified = self._db.execute(query, (Reason.LATEST_VERSION.value,)).fetchone()
+            return int(recorded), int(qualified)
+
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order: status, then e-mail with null last, then user id.
 

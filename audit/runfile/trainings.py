@@ -51,6 +51,13 @@ class TrainingTable:
         with self._storage.reading():
             return tuple(_TRAINING.decode(text) for (text,) in self._db.execute(query, values))
 
+    def made(self, version: str) -> Training | None:
+        """The one that put out `version`."""
+        query = "SELECT training FROM training WHERE version = ? ORDER BY id LIMIT 1"
+        with self._storage.reading():
+            row = self._db.execute(query, (version,)).fetchone()
+            return _TRAINING.decode(row[0]) if row else None
+
     def newest(self, model: str) -> Training | None:
         """The last one that put a version into `model`, whatever its case; where two ended together, the greater id."""
         query = "SELECT training FROM training WHERE model = ? ORDER BY ended DESC, id DESC LIMIT 1"

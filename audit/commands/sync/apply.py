@@ -12,13 +12,14 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener, StoppedError, account_of, cancel_on_stop, replies_to, target
 from audit.commands.settings import RunSettings
 from audit.commands.sync.files import write_undo
-from audit.commands.sync.plan import Plan
+from audit.commands.sync.lookup import FoundWeights, WeightsLookUp
+from audit.commands.sync.plan import WHY_LEFT_OUT, Plan, PlannedChange, looked_up
 from audit.commands.sync.result import SAMPLE, RepairResult, RowReport, batches
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.ids import askable_model
-from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowChange, RowUpdate
+from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowChange, in_order
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.tables import Column
 from audit.model.text import escape_controls
@@ -96,23 +97,19 @@ class Repair:
             )
 
     def _columns(self) -> tuple[Column, ...]:
-        """Those that are to be set."""
-        columns: dict[Column, None] = {Column.VERSION_ID: None}
-        for _, update in self._plan.updates(self._options.touch):
-            columns |= dict.fromkeys(update.columns)
-        return tuple(columns)
+        """Those that are to be set, or may come to be."""
+        columns = {column for change in self._plan.changes() for column in change.old}
+        return in_order(columns | {Column.UPDATED_AT} if columns and self._options.touch else columns)
 
     async def _all_batches(self, table: Repairer, replicate: Replicate, stop: Stop) -> None:
         result = self._result
-        for batch in batches(self._plan.updates(self._options.touch)):
+        look_up = WeightsLookUp(replicate, self._run_file, self._settings.choices.concurrency)
+        for batch in batches(self._plan.planned_changes()):
             if stop.requested:
                 break
             self._listener.doing(f"repairing: {result.tried:,} of {result.total:,} rows")
             try:
-                right = dict(batch)
-                if self._options.recheck:
-                    still = await cancel_on_stop(stop, self._recheck(replicate, [change for change, _ in batch]))
-                    right = {change: right[change] for change in still}
+                right = await cancel_on_stop(stop, self._ready(replicate, look_up, batch))
                 await self._make_changes(table, right)
             except StoppedError:
                 break
@@ -124,30 +121,58 @@ class Repair:
                 raise
         result.stopped = stop.reason
 
-    async def _recheck(self, replicate: Replicate, batch: Sequence[RowChange]) -> list[RowChange]:
+    async def _ready(
+        self, replicate: Replicate, look_up: WeightsLookUp, batch: Sequence[PlannedChange]
+    ) -> list[PlannedChange]:
+        """Those that may be made, with their weights; the others are written down."""
+        unknown = [planned for planned in batch if planned.change.weights == "to_be_looked_up"]
+        found = await look_up.weights_for(unknown)
+        entries, known = list[JournalEntry](), list[PlannedChange]()
+        for planned in batch:
+            change = planned.change
+            weights = found.get(change.model_row_id)
+            complete = change if weights is None else self._with_weights(change, weights)
+            if isinstance(complete, RowChange):
+                known.append(planned._replace(change=complete))
+            else:
+                entries.append(complete)
+        self._record(entries)
+        return await self._recheck(replicate, known) if self._options.recheck else known
+
+    def _with_weights(self, change: RowChange, found: FoundWeights) -> RowChange | JournalEntry:
+        """`change` with the weights that were looked up, or why it is not made."""
+        if found.failure:
+            why = f"the training of its version could not be looked up: {found.failure.detail}"
+            return JournalEntry(change, ChangeState.FAILED, ChangeOutcome(why=why))
+        complete = looked_up(change, found.url, version_only=self._plan.settings.version_only)
+        if isinstance(complete, RowChange):
+            return complete
+        return JournalEntry(change, ChangeState.SKIPPED, ChangeOutcome(why=WHY_LEFT_OUT[complete]))
+
+    async def _recheck(self, replicate: Replicate, batch: Sequence[PlannedChange]) -> list[PlannedChange]:
         """Those whose latest version is still what it was; the others are written down.
 
         Raises ReplicateError, with nothing written down, where nobody gets an answer.
         """
-        asked = {change.model_row_id: askable_model(change.replicate_model_id) for change in batch}
+        asked = {planned.change.model_row_id: askable_model(planned.change.replicate_model_id) for planned in batch}
         replies = await replies_to(replicate, filter(None, asked.values()), self._settings.choices.concurrency)
         failures = [reply for reply in replies.values() if isinstance(reply, Failed)]
         if failures and len(failures) == len(replies) and all(map(_is_hopeless, failures)):
             raise ReplicateError(f"Replicate does not answer: {failures[0].detail}", "Try again later.")
         still_right, entries = [], []
-        for change in batch:
-            entry = _rechecked(change, replies.get(asked[change.model_row_id] or "", NotAsked()))
+        for planned in batch:
+            entry = _rechecked(planned.change, replies.get(asked[planned.change.model_row_id] or "", NotAsked()))
             if entry is None:
-                still_right.append(change)
+                still_right.append(planned)
             else:
                 entries.append(entry)
         self._record(entries)
         return still_right
 
-    async def _make_changes(self, table: Repairer, changes: dict[RowChange, RowUpdate]) -> None:
-        if not changes:
+    async def _make_changes(self, table: Repairer, several: Sequence[PlannedChange]) -> None:
+        if not several:
             return
-        by_row = {change.model_row_id: change for change in changes}
+        by_row = {planned.change.model_row_id: planned.change for planned in several}
         noted = set[str]()  # rows that the journal has as begun
 
         def announce(deeds: Mapping[str, Deed], left: Collection[str]) -> None:
@@ -161,7 +186,7 @@ class Repair:
             noted.difference_update(left)
 
         try:
-            outcomes = await table.write(list(changes.values()), announce)
+            outcomes = await table.write([planned.update(self._options.touch) for planned in several], announce)
         except DatabaseError:
             self._result.states[ChangeState.BEGUN] += len(noted)
             raise
@@ -247,11 +272,13 @@ def _older_fate(change: RowChange, row: Mapping[Column, str | None] | None) -> F
 
 
 def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
-    """None where the latest version is still the one that is to be recorded."""
+    """None where the version to be recorded is still the latest, or still there at all for a row that is completed."""
     state, why = ChangeState.SKIPPED, "Replicate has no version of the model any more: audit again"
     if isinstance(reply, Found):
         latest = newest_first(reply.versions)[0].id
-        if latest == change.latest_version:
+        # What a training has put out is its row's, whichever version is the latest.
+        right = {version.id for version in reply.versions} if change.completes else {latest}
+        if change.latest_version in right:
             return None
         why = f"another version is the latest by now, {latest[:12]}...: audit again"
     elif isinstance(reply, Failed):
@@ -266,7 +293,7 @@ def _is_hopeless(reply: Failed) -> bool:
 def _current_status(
     entry: JournalEntry, record: ModelRecord | None, replies: dict[str, Reply], context: RunContext
 ) -> tuple[Status, str | None]:
-    if record is None:
+    if record is None or record.unfinished:
         return Status.ERROR, "no completed row counts any more"
     finding = classify(record, replies.get(askable_model(record.replicate_model_id) or "", NotAsked()), context)
     if finding.status is Status.UP_TO_DATE:

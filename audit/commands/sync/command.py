@@ -31,8 +31,21 @@ OF_THE_PLAN = (
     Setting(
         "--include",
         multiple=True,
-        type=click.Choice([Reason.UNKNOWN_VERSION.value, Reason.MALFORMED_VERSION.value]),
+        type=click.Choice(
+            [
+                Reason.UNKNOWN_VERSION.value,
+                Reason.MALFORMED_VERSION.value,
+                Reason.TRAINING_NOT_RECORDED.value,
+                Reason.VERSION_LOST.value,
+                Reason.TRAINER_RECORDED.value,
+            ]
+        ),
         help="Change these users too; repeatable.",
+    ),
+    Setting(
+        "--version-only",
+        is_flag=True,
+        help="Change the version also where its weights are not known, or the row's are kept elsewhere.",
     ),
     Setting(
         "--max-age",
@@ -101,6 +114,9 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     RUN for psql: ...-apply.sql, and ...-undo.sql, which puts back what was done. Without --apply or --undo nothing is
     changed and nobody asked; it ends in 3 if there is something to change, 0 if not.
 
+    A version is never parted from its weights: where the run does not know where they lie, --apply looks the training
+    up, and a row of which nobody knows it is left as it is, unless --version-only is given.
+
     With --apply, and with --undo, it ends in 0 if everything was done and all users are up to date, 4 if rows were
     skipped, failed or are not known, 5 if nothing could be begun. A row that is not what the audit saw, or to which a
     newer training or another user of its model has come, is skipped and named, never overwritten.
@@ -132,6 +148,7 @@ def _plan_settings(ctx: click.Context) -> "PlanSettings":
     given = ctx.params
     return PlanSettings(
         include=frozenset(map(Reason, given["include"])),
+        version_only=given["version_only"],
         max_age=MAX_AGE if given["max_age"] is None else given["max_age"],
         filters=filters_of(ctx),
         redact=given["redact"],

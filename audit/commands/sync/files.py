@@ -18,7 +18,7 @@ from audit.commands.sync.result import batches
 from audit.errors import ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.place import Place
-from audit.model.repair import SETTABLE, ChangeState, Deed, RowUpdate, undo_for
+from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
 from audit.model.run import RunInfo
 from audit.model.sql import LITERAL, literal_value
 from audit.model.tables import Column
@@ -95,9 +95,11 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     counts = PlanCounts.of(plan)
     _check_columns(plan, counts)
     undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
-    changes = counts.weights.total()
-    lines = (_apply_line(plan.info, update) for _, update in plan.updates())
-    apply_file = _write_sql(plan, apply_path, SqlFile("apply", lines, changes, counts.kinds))
+    lines = (_apply_line(plan.info, update) for update in plan.updates())
+    to_be_asked = counts.weights.total() - counts.kinds.total()
+    apply_file = _write_sql(
+        plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
+    )
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
@@ -141,17 +143,18 @@ def write_undo(plan: Plan, run_file: Path) -> Path | None:
     def lines() -> Iterator[UndoLine]:
         yield from with_earlier_lines(path, partial(_undo_lines, plan))
 
-    kinds = Counter(tuple(column for column in SETTABLE if column in line.sets) for line in lines())
+    kinds = Counter(in_order(line.sets) for line in lines())
+    # psql has touched no date; and an earlier plan may have set the version alone, for which it has the line.
     by_psql = {tuple(column for column in kind if column is not Column.UPDATED_AT) for kind in kinds}
+    alone = {tuple(column for column in kind if column is not Column.LORA_WEIGHTS_URL) for kind in by_psql}
     text = map(partial(_undo_text, plan.info), lines())
-    return _write_sql(plan, path, SqlFile("undo", text, kinds.total(), kinds.keys() | by_psql))
+    return _write_sql(plan, path, SqlFile("undo", text, kinds.total(), (kinds.keys() | by_psql | alone) - {()}))
 
 
 def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
     yield from _done_lines(plan.journal) if plan.journal else ()
-    for change, update in plan.updates():
-        old = {Column.VERSION_ID: change.old_version, Column.LORA_WEIGHTS_URL: change.old_weights}
-        yield UndoLine(change.model_row_id, None, {column: old[column] for column in update.columns})
+    for change in plan.changes():
+        yield UndoLine(change.model_row_id, None, (plan.unasked(change) or change).old)
 
 
 def _done_lines(journal: Journal) -> Iterator[UndoLine]:
@@ -366,6 +369,8 @@ class SqlFile(NamedTuple):
     rows: int
     kinds: Collection[tuple[Column, ...]]
     """The columns that the lines set."""
+    to_be_asked: int = 0
+    """Rows of the plan that are not in it, as their weights are to be looked up."""
 
 
 def _write_sql(plan: Plan, path: Path, file: SqlFile) -> Path | None:
@@ -423,9 +428,12 @@ def _mark(purpose: Purpose, form: int) -> str:
 
 def _comments(plan: Plan, script: Script, path: Path, file: SqlFile) -> Iterator[str]:
     info = plan.info
-    does = "Records the latest versions in" if file.purpose == "apply" else "Puts back what was recorded before in"
+    does = "Records versions and weights in" if file.purpose == "apply" else "Puts back what was recorded before in"
     yield _mark(file.purpose, 2)
     yield f"-- {does} {file.rows:,} row{'s' * (file.rows != 1)} of {script.table}, all in one transaction."
+    if file.to_be_asked:
+        yield f"-- Of {file.to_be_asked:,} more the weights are to be looked up, as only sync-audit sync --apply does:"
+        yield "-- no version is parted from its weights here."
     yield f"-- Run {info.id} of {escape_controls(info.database)}, begun {info.started_at};"
     yield f"-- planned {utc_text(plan.now)}, good until {script.until}, at {escape_controls(script.place.full)}"
     yield f"-- Run file: {escape_controls(path.name.removesuffix(f'-{file.purpose}.sql'))}.sqlite"

@@ -3,26 +3,29 @@
 `plan_user` is the rule for one user, pure and total; `Plan` is what it makes of a run file.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from itertools import chain
-from typing import TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from audit.errors import SettingsError
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.ids import recorded_hash
-from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, columns_set, update_for
+from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
+from audit.model.references import Reference, is_url
+from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, in_order, update_for
+from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
-from audit.model.tables import Column
+from audit.model.tables import Column, VersionForm
 from audit.model.times import parse_utc
-from audit.model.users import TRIMMED, ModelRecord
+from audit.model.users import TRIMMED, ModelRecord, Population
+from audit.model.weights import is_delivery_url
 from audit.model.who import names_user
 from audit.report.redaction import redacted_change, redacted_left_out
 from audit.runfile import RunFile
@@ -40,14 +43,37 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.RECORDED_MODEL_DIFFERS: "the recorded version names another model than the row",
     WhyLeftOut.UNKNOWN_VERSION: "the model has no such version; --include unknown_version takes them in",
     WhyLeftOut.MALFORMED_VERSION: "what is recorded is no version; --include malformed_version takes them in",
+    WhyLeftOut.TRAINING_NOT_RECORDED: (
+        "the row would become a completed one; --include training_not_recorded takes them in"
+    ),
+    WhyLeftOut.VERSION_LOST: "the row would become a completed one; --include version_lost takes them in",
+    WhyLeftOut.TRAINER_RECORDED: "the row would get another model; --include trainer_recorded takes them in",
+    WhyLeftOut.FAILURE_NOT_RECORDED: (
+        "the training is over and has made nothing: set the row to failed, as the product would, and start it again"
+    ),
     WhyLeftOut.LATEST_NOT_KNOWN: "Replicate has not said which version is the latest",
+    WhyLeftOut.TRAINING_NOT_KNOWN: "which model is theirs is not known: their training is not, or does not name it",
     WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
     WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: set the clocks, then audit again",
+    WhyLeftOut.WEIGHTS_ELSEWHERE: (
+        "their weights lie in a place of the product's own, and what is there is never overwritten: put those of the "
+        "version there; --version-only sets the version alone"
+    ),
+    WhyLeftOut.WEIGHTS_NOT_KNOWN: (
+        "no training tells where the weights of the version lie; --version-only sets the version alone"
+    ),
+    WhyLeftOut.WEIGHTS_GONE: "the URL that their training has put out is the one that is gone: train again",
 }
-_UNLESS_INCLUDED: Mapping[Reason, WhyLeftOut] = {
+INCLUDABLE: Mapping[Reason, WhyLeftOut] = {
     Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,
     Reason.MALFORMED_VERSION: WhyLeftOut.MALFORMED_VERSION,
+    Reason.TRAINING_NOT_RECORDED: WhyLeftOut.TRAINING_NOT_RECORDED,
+    Reason.VERSION_LOST: WhyLeftOut.VERSION_LOST,
+    Reason.TRAINER_RECORDED: WhyLeftOut.TRAINER_RECORDED,
 }
+"""Reasons that are left out unless they are included by name."""
+_OF_WEIGHTS = frozenset({Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE})
+"""Reasons with which the version is right, and stays as it is."""
 _BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.SHARED_MODEL: WhyLeftOut.SHARED_MODEL,
     Note.RETRAINING_IN_PROGRESS: WhyLeftOut.RETRAINING_IN_PROGRESS,
@@ -55,6 +81,8 @@ _BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.RECORDED_MODEL_DIFFERS: WhyLeftOut.RECORDED_MODEL_DIFFERS,
 }
 """In order of precedence."""
+_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})
+"""Notes about the recorded model, which say nothing where the row gets another."""
 _NOTES_OF_CHANGES = frozenset(
     {
         Note.MISSING_WEIGHTS_URL,
@@ -63,7 +91,18 @@ _NOTES_OF_CHANGES = frozenset(
         Note.VERSION_MADE_BY_HAND,
     }
 )
-_URL = re.compile(r"https?://\S+")
+_OVER = (
+    "model_row_id",
+    "training_status",
+    "training_id",
+    "replicate_model_id",
+    "replicate_version_id",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "started_at",
+)
+"""What of a newer row has to stay as it is for its training to be over still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +110,10 @@ class PlanSettings:
     """What the options say of a plan."""
 
     include: frozenset[Reason] = frozenset()
-    """Reasons that are left out unless they are named: whoever wrote these values may have meant something by them."""
+    """Reasons that are left out unless they are named: whoever wrote these values may have meant something by them, or
+    more of the row is changed than version and weights."""
+    version_only: bool = False
+    """Change the version also where its weights are not known, or the row's are kept elsewhere."""
     max_age: timedelta = MAX_AGE
     """Users who were checked longer ago are left out."""
     filters: Filters = Filters()  # noqa: RUF009 - frozen
@@ -83,7 +125,9 @@ class PlanSettings:
     @property
     def options(self) -> tuple[str, ...]:
         """The options that mean the same plan, each word an argument."""
-        named = [("--include", reason.value) for reason in Reason if reason in self.include]
+        named: list[tuple[str, ...]] = [("--include", reason.value) for reason in Reason if reason in self.include]
+        if self.version_only:
+            named.append(("--version-only",))
         named += [("--user", who) for who in self.filters.users]
         if self.max_age != MAX_AGE:
             named.append(("--max-age", str(int(self.max_age.total_seconds()))))
@@ -100,55 +144,130 @@ class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
     settings: PlanSettings
     now: datetime
     missing_columns: frozenset[Column] = frozenset()
+    version_form: VersionForm = "hash"
+    """How versions are written, but for rows that have another form already."""
+    weights_in_use: bool = False
+    """Most completed rows have something in that column, so that a row without would be an exception."""
+    completed_word: str = "completed"
+    """What `training_status` says of a training that has completed."""
+    completed_at_is_created_at: bool = False
+    """The table has one column for both dates."""
+
+
+class _Target(NamedTuple):
+    """The version that a row is to have."""
+
+    model: str
+    version: str
+    training: Training | None
+    """What made it, where that is known."""
+    created_at: str | None
 
 
 def plan_user(user: AuditedUser, checked_at: datetime, rules: PlanRules) -> RowChange | LeftOut | None:
-    """What to do about `user`, whose model was asked for at `checked_at`; None where no sync is needed."""
+    """What to do about the row of `user`, whose model was asked for at `checked_at`; None where no sync is needed."""
     record, finding = user.record, user.finding
     if finding.status is not Status.NEEDS_SYNC:
         return None
-    why = _why_left_out(user, checked_at, rules)
-    if why is not None:
-        return LeftOut(
-            user_id=record.user_id,
-            email=record.email,
-            model_row_id=record.model_row_id,
-            reason=finding.reason,
-            why=why,
-        )
-    latest = finding.latest_version
-    assert latest is not None  # noqa: S101 - else the user is left out
-    weights, url = _weights(user, rules)
-    return RowChange(
+    target = _target(user)
+    decision: RowChange | WhyLeftOut | None = _why_left_out(user, target, checked_at, rules)
+    if decision is None:
+        assert target is not None  # noqa: S101 - else the user is left out
+        decision = _change(user, target, rules)
+    if isinstance(decision, RowChange):
+        return decision
+    return LeftOut(
         user_id=record.user_id,
         email=record.email,
         model_row_id=record.model_row_id,
-        replicate_model_id=record.replicate_model_id or "",
         reason=finding.reason,
-        old_version=record.replicate_version_id,
-        new_version=_as_recorded(record.replicate_version_id, latest),
-        latest_version=latest,
-        old_weights=record.lora_weights_url,
-        new_weights=url,
-        weights=weights,
-        old_updated_at=record.updated_at,
-        notes=tuple(note for note in finding.notes if note in _NOTES_OF_CHANGES),
+        why=decision,
     )
 
 
-def _why_left_out(user: AuditedUser, checked_at: datetime, rules: PlanRules) -> WhyLeftOut | None:
+def with_training(user: AuditedUser, training: Training) -> AuditedUser:
+    """`user`, now that it is known which training has made the version that is to be recorded."""
+    lineage = msgspec.structs.replace(user.finding.lineage or Lineage(), latest=training)
+    finding = msgspec.structs.replace(user.finding, latest_version=training.version, lineage=lineage)
+    return msgspec.structs.replace(user, finding=finding)
+
+
+def _target(user: AuditedUser) -> _Target | None:
+    """None where it is not known. Of a trainer in the model's place only the training knows the model."""
+    record, finding = user.record, user.finding
+    latest = finding.latest_version
+    if latest is None:
+        return None
+    training = finding.lineage.latest if finding.lineage else None
+    if training is not None and training.version != latest:
+        training = None
+    model = askable_model(training.model if training else None)
+    if finding.reason is not Reason.TRAINER_RECORDED and not (finding.unfinished and model):
+        model = askable_model(record.replicate_model_id)
+    return _Target(model, latest, training, finding.latest_version_created_at) if model else None
+
+
+def _why_left_out(
+    user: AuditedUser, target: _Target | None, checked_at: datetime, rules: PlanRules
+) -> WhyLeftOut | None:
     finding = user.finding
+    own = target is None or model_key(target.model) == model_key(user.record.replicate_model_id)
+    notes = (
+        finding.notes if own and finding.reason is not Reason.TRAINER_RECORDED else set(finding.notes) - _OF_THE_MODEL
+    )
     for note, why in _BY_NOTE.items():
-        if note in finding.notes:
+        if note in notes:
             return why
-    if finding.reason in _UNLESS_INCLUDED and finding.reason not in rules.settings.include:
-        return _UNLESS_INCLUDED[finding.reason]
-    if finding.latest_version is None:
-        return WhyLeftOut.LATEST_NOT_KNOWN
+    if finding.reason in INCLUDABLE and finding.reason not in rules.settings.include:
+        return INCLUDABLE[finding.reason]
+    if finding.reason is Reason.FAILURE_NOT_RECORDED:
+        return WhyLeftOut.FAILURE_NOT_RECORDED
+    if target is None:
+        is_known = finding.latest_version is not None or finding.reason is Reason.TRAINER_RECORDED
+        return WhyLeftOut.TRAINING_NOT_KNOWN if is_known else WhyLeftOut.LATEST_NOT_KNOWN
     age = rules.now - checked_at
     if age < -max(rules.settings.max_age, _CLOCKS):
         return WhyLeftOut.CHECKED_IN_FUTURE
     return WhyLeftOut.TOO_OLD if age > rules.settings.max_age else None
+
+
+def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange | WhyLeftOut:
+    record, finding = user.record, user.finding
+    weights = _weights(user, target, rules)
+    if isinstance(weights, WhyLeftOut):
+        return weights
+    others = _others(record, target, rules)
+    keeps_version = finding.reason in _OF_WEIGHTS and record.replicate_version_id is not None
+    return RowChange(
+        user_id=record.user_id,
+        email=record.email,
+        model_row_id=record.model_row_id,
+        replicate_model_id=target.model,
+        reason=finding.reason,
+        old_version=record.replicate_version_id,
+        new_version=record.replicate_version_id or "" if keeps_version else _as_recorded(record, target, rules),
+        latest_version=target.version,
+        old_weights=record.lora_weights_url,
+        new_weights=weights[1],
+        weights=weights[0],
+        old_updated_at=record.updated_at,
+        notes=tuple(note for note in finding.notes if note in _NOTES_OF_CHANGES),
+        old_others={column: old for column, (old, _) in others.items()},
+        new_others={column: new for column, (_, new) in others.items()},
+    )
+
+
+def _others(record: ModelRecord, target: _Target, rules: PlanRules) -> dict[Column, tuple[str | None, str | None]]:
+    """What else is set, by column: what it is, and what it is to be."""
+    found: dict[Column, tuple[str | None, str | None]] = {}
+    if model_key(record.replicate_model_id) != model_key(target.model):
+        found[Column.MODEL_ID] = record.replicate_model_id, target.model
+    if record.unfinished:
+        found[Column.TRAINING_STATUS] = record.training_status, rules.completed_word
+        completed_at = (target.training and target.training.completed_at) or target.created_at
+        if completed_at is not None and not rules.completed_at_is_created_at:
+            found[Column.COMPLETED_AT] = record.completed_at, completed_at
+    return found
 
 
 def guards_of(record: ModelRecord, missing: Collection[Column]) -> dict[Column, str | None]:
@@ -163,31 +282,72 @@ def guards_of(record: ModelRecord, missing: Collection[Column]) -> dict[Column, 
         Column.COMPLETED_AT: record.completed_at,
         Column.CREATED_AT: record.created_at,
     }
-    if record.training_status is not None:
+    if record.unfinished:
+        values[Column.STARTED_AT] = record.started_at
+    if record.training_status is not None or record.unfinished:
         values[Column.TRAINING_STATUS] = record.training_status
     if record.is_test is not None:
         values[Column.IS_TEST] = "true" if record.is_test else "false"
     return {column: value for column, value in values.items() if column not in missing}
 
 
-def _as_recorded(recorded: str | None, latest: str) -> str:
-    """`latest`, with the model in front where the recorded version has it: such products run it in that form."""
-    if recorded_hash(recorded) is None:
-        return latest
+def _as_recorded(record: ModelRecord, target: _Target, rules: PlanRules) -> str:
+    """The version in the form of the column: a product that runs what stands there runs it in that form.
+
+    A row that has the model in front keeps it there, byte for byte, unless it gets another model.
+    """
+    recorded = record.replicate_version_id
     model, colon, _ = (recorded or "").strip(TRIMMED).rpartition(":")
-    return f"{model}{colon}{latest}"
+    if recorded_hash(recorded) is None or not colon:
+        colon = ":" if rules.version_form == "qualified" else ""
+        model = target.model if colon else ""
+    elif model_key(model) != model_key(target.model):
+        model = target.model
+    return f"{model}{colon}{target.version}"
 
 
-def _weights(user: AuditedUser, rules: PlanRules) -> tuple[Weights, str | None]:
-    """What happens to the weights URL, and the URL after that. What is no URL is never written into a row."""
-    recorded = user.record.lora_weights_url
+def _weights(user: AuditedUser, target: _Target, rules: PlanRules) -> tuple[Weights, str | None] | WhyLeftOut:
+    """What happens to the weights URL, and the URL after that. Never those of another version than the row gets."""
+    recorded, version_only = user.record.lora_weights_url, rules.settings.version_only
     if Column.LORA_WEIGHTS_URL in rules.missing_columns:
         return "no_column", recorded
-    latest = user.finding.lineage.latest if user.finding.lineage else None
-    url = latest.weights if latest else None
-    if url is None or not url.isprintable() or not _URL.fullmatch(url):
+    weights_alone = user.finding.reason in _OF_WEIGHTS
+    alone: tuple[Weights, str | None] | None = ("left_alone", recorded) if version_only and not weights_alone else None
+    is_blank = not (recorded or "").strip(TRIMMED)
+    reference = Reference.of(recorded)
+    # Without a hash it may be a name on Hugging Face as well.
+    if reference and (reference.version or reference.names(user.record.replicate_model_id)):
+        model = reference.model if reference.names(target.model) else target.model
+        return _set_to(reference.to(model, target.version), recorded, weights_alone=weights_alone)
+    if not is_blank and not is_delivery_url(recorded):
+        return alone or WhyLeftOut.WEIGHTS_ELSEWHERE
+    training = target.training
+    if training and is_url(training.weights):
+        return _set_to(training.weights, recorded, weights_alone=weights_alone)
+    if is_blank and not rules.weights_in_use:
         return "left_alone", recorded
-    return ("same" if url == recorded else "replaced"), url
+    if training or Note.VERSION_MADE_BY_HAND in user.finding.notes:  # there is nobody else to ask
+        return alone or WhyLeftOut.WEIGHTS_NOT_KNOWN
+    return "to_be_looked_up", recorded
+
+
+def _set_to(url: str | None, recorded: str | None, *, weights_alone: bool) -> tuple[Weights, str | None] | WhyLeftOut:
+    if url != recorded:
+        return "replaced", url
+    return WhyLeftOut.WEIGHTS_GONE if weights_alone else ("same", recorded)
+
+
+def looked_up(change: RowChange, url: str | None, *, version_only: bool) -> RowChange | WhyLeftOut:
+    """`change`, whose weights were to be looked up, once that is done: null where nobody knows them."""
+    weights_alone = change.reason in _OF_WEIGHTS
+    if not is_url(url):
+        if not version_only or weights_alone:
+            return WhyLeftOut.WEIGHTS_NOT_KNOWN
+        return msgspec.structs.replace(change, weights="left_alone")
+    found = _set_to(url, change.old_weights, weights_alone=weights_alone)
+    if isinstance(found, WhyLeftOut):
+        return found
+    return msgspec.structs.replace(change, weights=found[0], new_weights=found[1])
 
 
 class NotPlanned(StrEnum):
@@ -197,6 +357,31 @@ class NotPlanned(StrEnum):
     BEGUN = "begun"
     """By an earlier `--apply`, which did not learn whether it was done; the next one looks."""
     BEYOND_LIMIT = "beyond_limit"
+
+
+class Planned(NamedTuple):
+    """What comes of one row of a user."""
+
+    user: AuditedUser
+    """The row, and what was found of it."""
+    outcome: RowChange | LeftOut | NotPlanned
+    over: ModelRecord | None = None
+    """The newer row whose training is over, where this is about the completed one and there is a newer one."""
+
+
+class PlannedChange(NamedTuple):
+    """A change to be made, and what it rests on."""
+
+    change: RowChange
+    record: ModelRecord
+    guards: dict[Column, str | None]
+    over: dict[str, str | None] | None
+    made_at: str | None
+    """When the version was made, where that is known."""
+
+    def update(self, touch: str | None = None) -> RowUpdate:
+        """The UPDATE that makes it; see `update_for`."""
+        return update_for(self.change, self.guards, touch, self.over)
 
 
 class Plan:
@@ -212,36 +397,93 @@ class Plan:
         self._filters = settings.filters
         self.journal = run_file.journal if run_file.journal.exists else None
         """Null in a file of the first schema, until it is locked."""
-        self._rules = PlanRules(settings=settings, now=now, missing_columns=frozenset(self.info.missing_columns))
         self._check_users()
 
-    def outcomes(self) -> Iterator[tuple[AuditedUser, RowChange | LeftOut | NotPlanned]]:
-        """Everybody whom the plan is about and who needs a sync, in report order."""
+    @cached_property
+    def rules(self) -> PlanRules:
+        """What decides about everybody; the run says in which form and words its rows are."""
+        tables, population = self.info.tables, self._run_file.population
+        words = population.training_status if population else {}
+        models = tables.user_models
+        return PlanRules(
+            settings=self.settings,
+            now=self.now,
+            missing_columns=frozenset(self.info.missing_columns),
+            version_form=tables.version_form or _usual_form(self._run_file, population),
+            weights_in_use=bool(population and population.completed_with_weights * 2 > population.completed_models),
+            completed_word=max(tables.completed, key=lambda word: words.get(word, 0)),  # the first one of equals
+            completed_at_is_created_at=models.called(Column.COMPLETED_AT) == models.called(Column.CREATED_AT),
+        )
+
+    def outcomes(self) -> Iterator[Planned]:
+        """Everybody whom the plan is about and who needs a sync, in report order.
+
+        Of a user whose newer row is not repaired the completed row is planned as it would be alone.
+        """
         began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
-        limit, changes = self._filters.limit, 0
+        changes = 0
         for user, checked_at in self._run_file.checked_users(Status.NEEDS_SYNC):
             if not self._is_wanted(user):
                 continue
             when = began if checked_at is None else datetime.fromtimestamp(checked_at, UTC)
-            outcome: RowChange | LeftOut | NotPlanned | None = plan_user(user, when, self._rules)
-            state = self._state(user)
-            if state is ChangeState.DONE:
-                outcome = NotPlanned.DONE_ALREADY
-            elif state is ChangeState.BEGUN:
-                outcome = NotPlanned.BEGUN
-            elif isinstance(outcome, RowChange):
-                outcome = NotPlanned.BEYOND_LIMIT if changes == limit else outcome
-                changes += isinstance(outcome, RowChange)
+            for planned in self._outcomes(user, when):
+                limited = planned
+                if isinstance(planned.outcome, RowChange):
+                    if changes == self._filters.limit:
+                        limited = planned._replace(outcome=NotPlanned.BEYOND_LIMIT)
+                    changes += limited is planned
+                yield limited
+
+    def _outcomes(self, user: AuditedUser, checked_at: datetime) -> Iterator[Planned]:
+        """Of the row that the finding is about, and of the completed one where that one is left as it is."""
+        outcome = self._outcome(user, checked_at)
+        if outcome is not None:
+            is_over = Note.RETRAINING_IN_PROGRESS not in user.finding.notes  # whatever the newer row says
+            yield Planned(user, outcome, user.record.newer if is_over else None)
+        also = user.finding.also
+        if also is not None and user.counting is not None and (outcome is None or isinstance(outcome, LeftOut)):
+            notes = tuple(note for note in also.notes if note is not Note.RETRAINING_IN_PROGRESS)  # it is over
+            completed = AuditedUser(user.counting, msgspec.structs.replace(also, notes=notes))
+            outcome = self._outcome(completed, checked_at)
             if outcome is not None:
-                yield user, outcome
+                yield Planned(completed, outcome, user.record)
+
+    def _outcome(self, user: AuditedUser, checked_at: datetime) -> RowChange | LeftOut | NotPlanned | None:
+        entry = self.journal.entry(user.record.model_row_id) if self.journal else None
+        if entry and entry.state is ChangeState.DONE:
+            return NotPlanned.DONE_ALREADY
+        if entry and entry.state is ChangeState.BEGUN:
+            return NotPlanned.BEGUN
+        outcome = plan_user(user, checked_at, self.rules)
+        training = self._known_training(user, outcome) if self.journal else None
+        return outcome if training is None else plan_user(with_training(user, training), checked_at, self.rules)
+
+    def _known_training(self, user: AuditedUser, outcome: RowChange | LeftOut | None) -> Training | None:
+        """The training that `outcome` lacks, where the run file has it: an earlier `--apply` may have looked it up."""
+        if isinstance(outcome, RowChange) and outcome.weights == "to_be_looked_up":
+            return self._run_file.trainings.made(outcome.latest_version)
+        named = askable_training(user.record.training_id)
+        if isinstance(outcome, LeftOut) and outcome.why is WhyLeftOut.TRAINING_NOT_KNOWN and named:
+            training = self._run_file.trainings.by_id(named)
+            return training if training and training.succeeded else None
+        return None
+
+    def planned_changes(self) -> Iterator[PlannedChange]:
+        """The changes to be made, in report order. Weights that are to be looked up are not known yet."""
+        missing = frozenset(self.info.missing_columns)
+        for user, outcome, over in self.outcomes():
+            if isinstance(outcome, RowChange):
+                still = None if over is None else {name: getattr(over, name) for name in _OVER}
+                made_at = user.finding.latest_version_created_at
+                yield PlannedChange(outcome, user.record, guards_of(user.record, missing), still, made_at)
 
     def changes(self) -> Iterator[RowChange]:
-        """The changes to be made, in report order."""
-        return (outcome for _, outcome in self.outcomes() if isinstance(outcome, RowChange))
+        """The same without what they rest on."""
+        return (planned.change for planned in self.planned_changes())
 
     def shown(self) -> Iterator[RowChange | LeftOut | NotPlanned]:
         """As `outcomes`, masked if the run is redacted or `--redact` was given."""
-        for user, outcome in self.outcomes():
+        for user, outcome, _ in self.outcomes():
             if self.redacted and isinstance(outcome, RowChange):
                 yield redacted_change(outcome, user)
             elif self.redacted and isinstance(outcome, LeftOut):
@@ -249,16 +491,19 @@ class Plan:
             else:
                 yield outcome
 
-    def updates(self, touch: str | None = None) -> Iterator[tuple[RowChange, RowUpdate]]:
-        """The changes to be made, in report order, and the UPDATE that makes each; see `update_for`."""
-        missing = frozenset(self.info.missing_columns)
-        for user, outcome in self.outcomes():
-            if isinstance(outcome, RowChange):
-                yield outcome, update_for(outcome, guards_of(user.record, missing), touch)
+    def updates(self) -> Iterator[RowUpdate]:
+        """The UPDATEs that need nobody to be asked, in report order: those for psql."""
+        for planned in self.planned_changes():
+            change = self.unasked(planned.change)
+            if change is not None:
+                yield planned._replace(change=change).update()
 
-    def _state(self, user: AuditedUser) -> ChangeState | None:
-        entry = self.journal.entry(user.record.model_row_id) if self.journal else None
-        return entry.state if entry else None
+    def unasked(self, change: RowChange) -> RowChange | None:
+        """What of `change` can be made without asking for the weights: none of it, unless the version alone will do."""
+        if change.weights != "to_be_looked_up":
+            return change
+        alone = looked_up(change, None, version_only=self.settings.version_only)
+        return alone if isinstance(alone, RowChange) else None
 
     def _is_wanted(self, user: AuditedUser) -> bool:
         return not self._filters.users or any(names_user(who, user.record) for who in self._filters.users)
@@ -272,6 +517,28 @@ class Plan:
                 f"--user {missing[0]!r} matches no user of this run",
                 "It takes an e-mail address, a user id, or a part of the model id.",
             )
+
+
+def _usual_form(run_file: RunFile, population: Population | None) -> VersionForm:
+    """That of most rows that are up to date; where none is, that of most completed ones."""
+    recorded, qualified = run_file.count_versions()
+    if not recorded and population:
+        recorded, qualified = population.completed_with_version, population.completed_qualified
+    return "qualified" if qualified * 2 > recorded else "hash"
+
+
+Group = Weights | Literal["completed", "model", "weights"]
+"""What a plan is shown by: what happens to the weights URL beside the version; or that the row becomes a completed one,
+that it gets another model, that its weights URL alone is set."""
+
+
+def group_of(change: RowChange) -> Group:
+    """The group that `change` is shown in."""
+    if change.completes:
+        return "completed"
+    if change.new_others:
+        return "model"
+    return change.weights if change.new_version != change.old_version else "weights"
 
 
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,9 +565,14 @@ class PlanCounts:
     not_planned: Counter[NotPlanned] = field(default_factory=Counter)
     weights: Counter[Weights] = field(default_factory=Counter)
     why: Counter[WhyLeftOut] = field(default_factory=Counter)
+    may_be_set: set[Column] = field(default_factory=set)
+    """Columns that the changes set, or may come to set."""
+    kinds: Counter[tuple[Column, ...]] = field(default_factory=Counter)
+    """Of the changes that need nobody to be asked, by the columns that they set."""
+    groups: Counter[Group] = field(default_factory=Counter)
     notes: Counter[Note] = field(default_factory=Counter)
     """Of those changes that leave the weights URL alone."""
-    changes: dict[Weights, list[RowChange]] = field(default_factory=dict)
+    changes: dict[Group, list[RowChange]] = field(default_factory=dict)
     """The first `SAMPLE` of each kind."""
     left_out: dict[WhyLeftOut, list[LeftOut]] = field(default_factory=dict)
 
@@ -310,9 +582,13 @@ class PlanCounts:
         counts = cls()
         for outcome in plan.shown():
             if isinstance(outcome, RowChange):
+                group, unasked = group_of(outcome), plan.unasked(outcome)
                 counts.weights[outcome.weights] += 1
+                counts.groups[group] += 1
+                counts.may_be_set.update(outcome.old)
+                counts.kinds.update([in_order(unasked.new)] if unasked else [])
                 counts.notes.update(outcome.notes if outcome.weights == "left_alone" else ())
-                _add_to_sample(counts.changes.setdefault(outcome.weights, []), outcome)
+                _add_to_sample(counts.changes.setdefault(group, []), outcome)
             elif isinstance(outcome, LeftOut):
                 counts.why[outcome.why] += 1
                 _add_to_sample(counts.left_out.setdefault(outcome.why, []), outcome)
@@ -321,14 +597,9 @@ class PlanCounts:
         return counts
 
     @property
-    def kinds(self) -> set[tuple[Column, ...]]:
-        """The columns that its changes set."""
-        return {columns_set(weights) for weights in self.weights}
-
-    @property
     def columns(self) -> tuple[Column, ...]:
-        """All of these."""
-        return max(self.kinds, key=len, default=())
+        """All columns that the changes set, or may come to set, in the order of `SETTABLE`."""
+        return in_order(self.may_be_set)
 
     @property
     def summary(self) -> PlanSummary:

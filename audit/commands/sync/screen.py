@@ -5,12 +5,13 @@ from itertools import islice
 
 from audit.cli.terminal import BOLD, DIM, Page, fitted
 from audit.commands.sync.files import WrittenPlan, pasted, psql_command
-from audit.commands.sync.plan import WHY_LEFT_OUT, NotPlanned
+from audit.commands.sync.plan import WHY_LEFT_OUT, Group, NotPlanned, group_of
 from audit.commands.sync.result import SAMPLE, RepairResult
 from audit.hints.table import HINTS
 from audit.model.codes import Status
 from audit.model.ids import recorded_hash
-from audit.model.repair import ChangeState, LeftOut, RowChange, Weights
+from audit.model.repair import ChangeState, LeftOut, RowChange
+from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
 from audit.model.users import email_or_id
@@ -26,11 +27,15 @@ _NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and 
 HASH_SHOWN = 12
 _USER, _ROW = 30, 12
 """Columns of a user and of a row id at most; the files have them whole."""
-_TITLES: dict[Weights, str] = {
+_TITLES: dict[Group, str] = {
+    "completed": "The whole row, which becomes a completed one",
+    "model": "The model too, in place of a trainer",
     "replaced": "Version and weights URL",
     "same": "Version alone: the weights URL is the right one already",
-    "left_alone": "Version alone: where the latest one's weights lie is not known",
-    "no_column": "Version alone: the table has no lora_weights_url",
+    "to_be_looked_up": "Version, and the weights URL that --apply looks up",
+    "weights": "Weights URL alone: the version is right",
+    "left_alone": "Version alone: the weights URL is left as it is",
+    "no_column": "Version alone: there is no lora_weights_url",
 }
 
 
@@ -50,14 +55,15 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
             page.line(f"{count:,} more {words}")
     if info.state != "complete":
         page.paragraph("The run is not complete: whoever was not checked is not in this plan.", style="bold")
-    for weights, title in _TITLES.items():
-        if changes := plan.counts.changes.get(weights):
+    for group, title in _TITLES.items():
+        if changes := plan.counts.changes.get(group):
             users = [_name(change, _USER, redacted=plan.redacted) for change in changes]
-            _changes(f"{title} ({plan.counts.weights[weights]:,})", changes, users, page)
-            if more := plan.counts.weights[weights] - len(changes):
+            _changes(f"{title} ({plan.counts.groups[group]:,})", changes, users, page)
+            if more := plan.counts.groups[group] - len(changes):
                 page.line(f"and {more:,} more", indent=2)
-            if weights == "left_alone":
+            if group == "left_alone":
                 _left_alone(plan, page)
+    _to_be_looked_up(plan, page)
     if plan.counts.why:
         _left_out(plan, page)
     if advise:
@@ -67,14 +73,14 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
 def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], page: Page) -> None:
     page.heading(title)
     rows = [_cut(escape_controls(change.model_row_id), _ROW) for change in changes]
-    old = [_version(change.old_version) for change in changes]
+    old = [_old(change) for change in changes]
     widths = [max(map(len, column)) for column in (users, rows, old)]
     for user, row, recorded, change in zip(users, rows, old, changes, strict=True):
         page.line(
             user.ljust(widths[0]),
             f"  row {row:<{widths[1]}}  ",
             (f"{recorded:<{widths[2]}} → ", DIM),
-            (change.latest_version[:HASH_SHOWN], BOLD),
+            (change.latest_version[:HASH_SHOWN] if group_of(change) != "weights" else "its weights", BOLD),
             indent=2,
         )
 
@@ -82,8 +88,21 @@ def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], pag
 def _left_alone(plan: WrittenPlan, page: Page) -> None:
     for note, count in sorted(plan.counts.notes.items(), key=lambda item: (-item[1], item[0])):
         page.paragraph(f"{HINTS[note].title} ({note.value})", first=f"{count:,} of them: ", indent=2, style=DIM)
+
+
+def _to_be_looked_up(plan: WrittenPlan, page: Page) -> None:
+    count = plan.counts.weights["to_be_looked_up"]
+    if not count:
+        return
+    page.line()
+    missing = plan.counts.weights.total() - plan.counts.kinds.total()
+    not_there = f" The SQL for psql lacks {missing:,}: it parts no version from its weights." if missing else ""
+    page.paragraph(
+        f"Of {rows(count)} the run does not know where the weights of the version lie: --apply looks up the trainings, "
+        f"and leaves out whom they do not tell of.{not_there}"
+    )
     if plan.info.trainings is None:
-        page.paragraph("An audit with --trainings finds the URLs out.", indent=2, style=DIM)
+        page.paragraph("An audit with --trainings knows it beforehand.")
 
 
 def _left_out(plan: WrittenPlan, page: Page) -> None:
@@ -108,7 +127,7 @@ def _next(plan: WrittenPlan, page: Page) -> None:
     if any(path for _, path in files):
         page.heading("Files")
         page.facts((what, path or "") for what, path in files)
-    if not plan.apply_file and plan.counts.weights:
+    if not plan.apply_file and plan.counts.kinds:
         page.paragraph(
             "There is no SQL for psql: an older version has made this run, and kept too little of its tables."
         )
@@ -201,6 +220,13 @@ def _users(count: int) -> str:
 
 def _name(user: RowChange | LeftOut, width: int, *, redacted: bool) -> str:
     return _cut(escape_controls(email_or_id(user, redacted=redacted)), width)
+
+
+def _old(change: RowChange) -> str:
+    """What is recorded: the status of a row that is not a completed one, else the version."""
+    if change.completes:
+        return _cut(escape_controls(change.old_others[Column.TRAINING_STATUS] or "").strip(), HASH_SHOWN) or "(none)"
+    return _version(change.old_version)
 
 
 def _version(recorded: str | None) -> str:

@@ -26,7 +26,7 @@ from audit.commands.sync.files import (
 from audit.commands.sync.result import RepairResult, RowReport, batches
 from audit.errors import DatabaseError, RunFileError, SettingsError
 from audit.model.place import Place
-from audit.model.repair import ChangeState, Deed, RowUpdate, undo_for, undo_of
+from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for, undo_of
 from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.users import email_or_id
@@ -56,16 +56,19 @@ class UndoFile:
         self.rows = 0
         """Those that were changed, or may have been."""
         self.never_done = 0
-        columns: dict[Column, None] = {Column.VERSION_ID: None}
+        columns, written = set[Column](), set[Column]()
         first = ""
         for line in read_undo_file(path):
             first = first or line.model_row_id
             notes = self.notes(line)
-            is_done = self.older_deed(line) is not None if not notes else not notes[-1].undone
+            older = None if notes else self.older_deed(line)
+            is_done = older is not None if not notes else not notes[-1].undone
             self.rows += is_done
             self.never_done += not is_done
-            columns |= dict.fromkeys((*line.sets, *(column for note in notes for column in note.deed.before)))
-        self.columns = tuple(columns)
+            written.update(line.sets)
+            columns.update(older.sets if older else (), *(note.deed.before for note in notes))
+        self.columns = in_order(columns or written or {Column.VERSION_ID})
+        """Those that are to be set."""
         if run_file is None and first and header.form == 1:
             raise SettingsError(
                 f"{path} is of an older version, and without its run file nobody can tell what was really changed",
