@@ -1,5 +1,6 @@
 """Weights against a real HTTP server: what is asked, with what, and what each answer tells."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -175,6 +176,25 @@ async def test_a_stand_in_is_asked_in_the_place_of_the_delivery_hosts() -> None:
             assert (await hosts.ask(f"https://replicate.delivery/{FILE}")).told == "there"
             assert (await hosts.ask("https://replicate.delivery/other.tar?x=1")).told == "gone"
         assert fake.request_log.paths == {f"/weights/{FILE}": 1, "/weights/other.tar": 1}
+
+
+async def test_delivery_hosts_are_asked_through_the_proxy_which_sees_no_token() -> None:
+    seen: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        target = Target(API, TOKEN, "test", 1, 1, 5.0, 1, proxy=f"http://127.0.0.1:{port}")
+        async with connect(target, ManualClock().timing) as replicate, replicate.delivery_hosts() as hosts:
+            told = await hosts.ask(f"https://replicate.delivery/{FILE}")
+    assert told == WeightsAnswer("nothing", "the proxy refused the connection")
+    assert [each.partition(b"\r\n")[0] for each in seen] == [b"CONNECT replicate.delivery:443 HTTP/1.1"] * 2
+    assert not any(TOKEN.encode() in each for each in seen)
 
 
 def test_at_most_eight_are_asked_for_at_once() -> None:

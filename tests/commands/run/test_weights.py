@@ -285,6 +285,20 @@ def test_where_one_after_the_other_tells_nothing_the_rest_is_given_up(tmp_path: 
         assert run_file.weights.count_pending() == 200
 
 
+def test_what_a_killed_run_had_been_told_makes_the_findings_without_another_question(tmp_path: Path) -> None:
+    run_file = filled(
+        tmp_path / "run.sqlite", [record(lora_weights_url="https://replicate.delivery/a.tar", replicate_model_id="a/1")]
+    )
+    with run_file:
+        run_file.record_findings([(1, finding())], None, 0)
+        want(run_file)
+        with run_file.transaction():
+            run_file.weights.record([("https://replicate.delivery/a.tar", GONE)])
+        nobody: Any = None  # who would be asked
+        assert asyncio.run(module.check_weights(nobody, run_file, lambda *_: None, Stop()))
+        assert run_file.summary().reasons == {Reason.WEIGHTS_GONE: 1}
+
+
 def test_a_few_that_tell_nothing_among_others_keep_nobody_from_being_asked_for(tmp_path: Path) -> None:
     run_file, _ = checked(
         tmp_path / "run.sqlite", Answering(lambda url: THERE if url.endswith("0.tar") else NOTHING), 200
