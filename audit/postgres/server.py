@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from audit.errors import AuditError
 from audit.model.ids import askable_model, model_key
 from audit.model.tables import TABLES, Column
-from audit.model.users import TRIMMED, ModelRecord, Population
+from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
     key_of_model,
@@ -242,7 +242,7 @@ async def _auditable_users(
     owners = await connection.fetch(_OWNERS.format_map(words), TRIMMED, account)
     recent = await connection.fetch(_RECENT_ROWS.format_map(words))
     totals = dict(owners[0]) if owners else {}
-    sql = snapshot_statements(users, models, "updated_at", include_tests=False)
+    sql = snapshot_statements(users, models, "updated_at", include_tests=False, stuck_after=STUCK_AFTER)
     return AuditableUsers(
         population=await population(connection, sql),
         null_model_ids=ids["null"]["rows"] if "null" in ids else 0,

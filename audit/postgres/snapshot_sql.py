@@ -185,6 +185,12 @@ SELECT (SELECT count(*) FROM {users_table}) AS users,
     coalesce(sum(p.completed) FILTER (WHERE u.person IS NULL), 0)::bigint AS models_without_user
 FROM per_person AS p LEFT JOIN {users} AS u ON u.person = p.person
 """
+_USUAL = """
+SELECT count(*) FILTER (WHERE btrim(m.lora_weights_url, $1::text) <> '') * 2 > count(*) AS weights_are_usual,
+    count(*) FILTER (WHERE m.version ~ {qualified}) * 2 > count(*) FILTER (WHERE m.version <> '') AS qualified_is_usual
+FROM (SELECT m.*, btrim(m.replicate_version_id, $1::text) AS version FROM {models} AS m) AS m
+WHERE m.completed AND NOT m.test
+"""
 _TRAINING_STATUS = """
 SELECT coalesce(m.status::text, {null}) AS status, count(*) AS models
 FROM {models} AS m GROUP BY 1 ORDER BY 2 DESC, coalesce(m.status::text, {null}) COLLATE "C"
@@ -277,6 +283,12 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         records=records + _RECORDS.format_map(words | everybody),
         records_of_shard=records + _RECORDS.format_map(words | one_shard),
     )
+
+
+def usual_statement(users: Columns, models: Columns, *, include_tests: bool) -> str:
+    """$1: whether most completed rows that count have weights, and whether most of their versions are qualified."""
+    rows = models_as_read(users, models, include_tests=include_tests)
+    return _USUAL.format(models=rows, qualified=literal(_QUALIFIED))
 
 
 def _listed(row: dict[str, str]) -> str:

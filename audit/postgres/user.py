@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit.model.codes import OrderBy
 from audit.model.ids import model_key
 from audit.model.tables import Column
-from audit.model.users import TRIMMED, ModelRecord, Person, TrainingRow
+from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres.columns import (
     NUMBER_TYPES,
     TEXT_TYPES,
@@ -24,7 +24,7 @@ from audit.postgres.columns import (
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.snapshot import as_record
-from audit.postgres.snapshot_sql import snapshot_statements
+from audit.postgres.snapshot_sql import snapshot_statements, usual_statement
 from audit.postgres.url import Database
 
 SEARCH_LIMIT = 101
@@ -126,14 +126,26 @@ class OneUser:
     rows: tuple[TrainingRow, ...]
     """The latest first, in the order that decides which completed one counts."""
     record: ModelRecord | None
-    """The very record that an audit classifies; None where no row counts."""
+    """The very record that an audit classifies; None where no row counts and none is unfinished."""
     missing_columns: tuple[Column, ...]
+    weights_are_usual: bool
+    """Most completed rows of the database have something in `lora_weights_url`."""
+    qualified_is_usual: bool
+    """Most versions recorded in them have their model in front."""
 
 
-async def find_user(
-    database: Database, who: str, *, order_by: OrderBy, include_tests: bool, statement_timeout: float
+async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
+    database: Database,
+    who: str,
+    *,
+    order_by: OrderBy,
+    include_tests: bool,
+    statement_timeout: float,
+    stuck_after: float = STUCK_AFTER,
 ) -> OneUser | Candidates:
     """Look for `who`: user id, e-mail, model id, or else a part of any of them, all at one moment.
+
+    Rows in progress count as unfinished when they began more than `stuck_after` seconds ago.
 
     Raises DatabaseError and SettingsError as `snapshot` does.
     """
@@ -147,12 +159,17 @@ async def find_user(
                 return Candidates(tuple(persons[: SEARCH_LIMIT - 1]), more=len(persons) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
-            records = snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4").records
+            records = snapshot_statements(
+                users, models, order_by, include_tests=include_tests, stuck_after=stuck_after, persons="$4"
+            ).records
+            usual = await connection.fetchrow(usual_statement(users, models, include_tests=include_tests), TRIMMED)
+            assert usual  # noqa: S101 - an aggregate has a row
             return OneUser(
                 person=person,
                 rows=rows,
                 record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
                 missing_columns=missing_columns(users, models),
+                **usual,
             )
 
 

@@ -238,11 +238,12 @@ def user_line(user: AuditedUser) -> UserLine:
         record.started_at,
         record.began_at,
         finding.weights_checked,
-        _also(user),
+        also_block(user),
     )
 
 
-def _also(user: AuditedUser) -> AlsoBlock | None:
+def also_block(user: AuditedUser) -> AlsoBlock | None:
+    """What is wrong with the completed row besides; None where nothing is."""
     also, row = user.finding.also, user.counting
     if also is None:
         return None

@@ -189,7 +189,7 @@ def duration_check(answers: ReplicateAnswers | None, users: AuditableUsers | Non
     if users is None:
         return _DURATION.skip("not known without the database")
     known = Assumed(
-        models=users.models,
+        models=users.models + users.population.users_with_unfinished_training,
         per_minute=speed.per_minute,
         concurrency=speed.concurrency,
         latency=_latency(answers) or 0.0,

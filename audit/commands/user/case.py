@@ -10,7 +10,7 @@ from audit.findings.exit_codes import exit_code
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints import filled as hints
 from audit.hints.table import RERUN_STEP, ROWS_STEP, Hint
-from audit.model.codes import Note, OrderBy, Reason, Status
+from audit.model.codes import NoLine, Note, OrderBy, Reason, Status
 from audit.model.exit_status import INCOMPLETE, USER, ExitStatus
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_training, recorded_hash
@@ -18,7 +18,7 @@ from audit.model.replies import Account, Failed, Found, Missing, Training, Versi
 from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import backticked, escape_controls
 from audit.model.times import parse_utc
-from audit.model.users import Person, TrainingRow
+from audit.model.users import ModelRecord, Person, TrainingRow
 
 TrainingReply = Training | Missing | Failed
 
@@ -33,6 +33,8 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     """The latest first; None for a run file, which has only the row that counts."""
     user: AuditedUser | None = None
     """The record that counts and the finding on it; None where no row counts, so that no audit judges this user."""
+    without_line: NoLine | None = None
+    """Why there is no line although an unfinished row was looked at."""
     found: Found | None = None
     """Every version, where Replicate was asked and answered."""
     trainings: Mapping[str, TrainingReply] = {}
@@ -65,7 +67,14 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def recorded(self) -> str | None:
         """The hash that the row that counts records; None where there is none."""
-        return recorded_hash(self.user.record.replicate_version_id) if self.user else None
+        return recorded_hash(self.completed.replicate_version_id) if self.completed else None
+
+    @property
+    def completed(self) -> ModelRecord | None:
+        """The record of the row that counts, whichever row the finding is about."""
+        if self.user is None:
+            return None
+        return self.user.counting or (None if self.user.record.unfinished else self.user.record)
 
     @property
     def counting(self) -> TrainingRow | None:

@@ -32,9 +32,12 @@ _ITS_OWN = "It is what the training of the recorded version put out."
 
 
 def checklist(case: UserCase) -> tuple[Item, ...]:
-    """All items, in the guide's order, the last one for a person to judge; empty where no row counts."""
+    """All items, in the guide's order, the last one for a person to judge.
+
+    Empty where no row counts, and where the trouble is a row that is not completed: no pictures are made of that.
+    """
     user = case.user
-    if user is None:
+    if user is None or user.finding.unfinished:
         return ()
     record = user.record
     return (

@@ -12,6 +12,7 @@ from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints.trainings import shown_trainings
 from audit.model.exit_status import USAGE
 from audit.postgres.user import Candidates
+from audit.report.json_report import also_block
 
 
 def dumped(case: UserCase | Candidates) -> str:
@@ -62,6 +63,10 @@ def document(case: UserCase) -> dict[str, object]:
         "current_training": current_training,
         "latest_training": latest_training,
         "later_training": later_training,
+        "affected_since": finding and finding.affected_since,
+        "weights_checked": finding and finding.weights_checked,
+        "row_status": record and record.training_status,
+        "also": also_block(user) if user else None,
     }
 
 

@@ -135,6 +135,8 @@ _WENT = {"failed": "failed", "canceled": "was canceled", "aborted": "was aborted
 def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
     """The training that began last is the one that counts: whether Replicate has a newer version than it recorded."""
     finding = user.finding
+    if finding.unfinished:
+        return _unfinished(user)
     only = len(case.rows or (1,)) == 1 and finding.total_versions == 1 and not user.record.older_completed
     if finding.reason is Reason.LATEST_VERSION:
         if only:
@@ -154,6 +156,21 @@ def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
         return TrainingOutcome.NOT_RECORDED, "The row says completed, and no version is recorded."
     why = "Replicate's versions of the model are not known; the reason for that stands above."
     return TrainingOutcome.UNKNOWN, why
+
+
+_OUTCOMES = {
+    Reason.TRAINING_NOT_RECORDED: TrainingOutcome.NOT_RECORDED,
+    Reason.VERSION_LOST: TrainingOutcome.HAD_ISSUES,
+    Reason.FAILURE_NOT_RECORDED: TrainingOutcome.HAD_ISSUES,
+    Reason.TRAINER_RECORDED: TrainingOutcome.NOT_RECORDED,
+}
+
+
+def _unfinished(user: AuditedUser) -> tuple[TrainingOutcome, str]:
+    """The newest row is not completed, and the finding is about it."""
+    outcome = _OUTCOMES.get(user.finding.reason, TrainingOutcome.UNKNOWN)
+    detail = user.finding.detail or "the run ended before it was asked about"
+    return outcome, f"Row {_short(user.record.model_row_id)}: {escape_controls(detail)}."
 
 
 def _unrecorded(latest: str, made: str | None, case: UserCase) -> str:

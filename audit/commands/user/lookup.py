@@ -1,7 +1,7 @@
 """Looks one user up, in the database and on Replicate or in a run file."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -11,10 +11,12 @@ from audit.commands.user.case import TrainingReply, UserCase
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
+from audit.findings.unfinished import heard_of, judge, needs_versions, reply_of, row_question, unfinished_row
 from audit.hints.trainings import shown_trainings
-from audit.model.findings import AuditedUser
-from audit.model.ids import askable_model, askable_training
-from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
+from audit.model.codes import NoLine
+from audit.model.findings import AuditedUser, Finding
+from audit.model.ids import askable_model, askable_training, model_key
+from audit.model.replies import Failed, Found, Heard, Missing, NotAsked, Reply, Training, TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
@@ -42,30 +44,50 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
         order_by=settings.order_by,
         include_tests=filters.include_tests,
         statement_timeout=settings.statement_timeout,
+        stuck_after=settings.stuck_after,
     )
     if isinstance(found, Candidates):
         return found
     record = found.record
+    counting = record if record and not record.unfinished else None
     rules = RowRules(order_by=settings.order_by, include_tests=filters.include_tests, tables=tables)
     case = UserCase(
         source=settings.database.label,
         person=found.person,
-        rows=classify_rows(found.rows, record.model_row_id if record else None, rules),
+        rows=classify_rows(found.rows, counting.model_row_id if counting else None, rules),
         missing_columns=frozenset(found.missing_columns),
         order_by=settings.order_by,
         tables=tables,
     )
     async with connect(target(settings)) as replicate:
         account = await account_of(replicate)
-        reply, trainings = await asyncio.gather(_model(replicate, record), _trainings(replicate, case, record))
-    user = None
-    if record:
-        context = RunContext(account, case.missing_columns)
-        known = [training for training in trainings.values() if isinstance(training, Training)]
-        finding = with_lineage(record, classify(record, reply, context), known, _NO_LIST, context)
-        user = AuditedUser(record, finding)
+        reply, trainings = await asyncio.gather(_model(replicate, counting), _trainings(replicate, case, record))
+        known = tuple(training for training in trainings.values() if isinstance(training, Training))
+        trainers = frozenset(model_key(training.trainer) for training in known if training.trainer)
+        context = RunContext(
+            account,
+            case.missing_columns,
+            trainers=trainers,
+            tables=tables,
+            weights_are_usual=found.weights_are_usual,
+            qualified_is_usual=found.qualified_is_usual,
+        )
+        base = None
+        if counting:
+            base = with_lineage(counting, classify(counting, reply, context), known, _NO_LIST, context)
+        verdict: Finding | NoLine | None = base
+        if record and (row := unfinished_row(record)):
+            heard, of_row = await _heard(replicate, row, trainings, context, base, counting)
+            verdict = judge(record, base, heard, context)
+            reply = of_row if isinstance(of_row, Found) and not isinstance(reply, Found) else reply
+    user = AuditedUser.of(record, verdict) if record and isinstance(verdict, Finding) else None
     case = msgspec.structs.replace(
-        case, user=user, found=reply if isinstance(reply, Found) else None, trainings=trainings, account=account
+        case,
+        user=user,
+        without_line=verdict if isinstance(verdict, NoLine) else None,
+        found=reply if isinstance(reply, Found) else None,
+        trainings=trainings,
+        account=account,
     )
     return msgspec.structs.replace(case, not_known=tuple(_not_asked(case)))
 
@@ -98,11 +120,38 @@ async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
     return await replicate.ask(model) if model else NotAsked()
 
 
-async def _trainings(replicate: Replicate, case: UserCase, counting: ModelRecord | None) -> dict[str, TrainingReply]:
+async def _heard(  # noqa: PLR0913, PLR0917 - what is known of the row
+    replicate: Replicate,
+    row: ModelRecord,
+    trainings: Mapping[str, TrainingReply],
+    context: RunContext,
+    base: Finding | None,
+    counting: ModelRecord | None,
+) -> tuple[Heard, Reply | None]:
+    """What Replicate says of the unfinished `row`, as in a run; and its model's versions, where they were asked for."""
+    wanted = row_question(row, context)
+    heard = Heard()
+    if wanted.training:
+        said = trainings[wanted.training]
+        if isinstance(said, Failed):
+            return Heard.nothing(said), None
+        heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)
+    if wanted.model is None or not needs_versions(heard, counting=counting is not None):
+        return heard, None
+    same = counting is not None and model_key(counting.replicate_model_id) == model_key(wanted.model)
+    if same and reply_of(base):
+        return heard, None
+    reply = await replicate.ask(wanted.model)
+    return heard_of(reply, heard) or heard, reply
+
+
+async def _trainings(replicate: Replicate, case: UserCase, record: ModelRecord | None) -> dict[str, TrainingReply]:
     """What Replicate says of the training that counts and of the last ones after it, by their ids."""
     of_rows = [each.row.training_id for each in case.later[:LATER_ASKED]]
-    if counting:
-        of_rows.append(counting.training_id)
+    if record and (row := unfinished_row(record)):
+        of_rows.append(row.training_id)
+    if record:
+        of_rows.append(record.training_id)
     ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))
     return dict(zip(ids, await asyncio.gather(*map(replicate.training, ids)), strict=True))
 

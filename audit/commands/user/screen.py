@@ -7,7 +7,7 @@ from audit.commands.user.case import Links, UserCase, explained, links, next_ste
 from audit.commands.user.checklist import Item, checklist
 from audit.commands.user.last_training import last_training
 from audit.findings.rows import ClassifiedRow, RowClass
-from audit.hints.table import Hint
+from audit.hints.table import HINTS, Hint
 from audit.hints.trainings import BASIS, labelled, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
@@ -91,8 +91,31 @@ def _verdict(user: AuditedUser, reason: Hint, page: Page) -> None:
     page.paragraph(reason.meaning, indent=2)
     if finding.detail:
         page.paragraph(f"Cause: {escape_controls(finding.detail)}", indent=2)
+    if finding.also and user.counting:
+        also = HINTS[finding.also.reason].title
+        row = _shown(user.counting.model_row_id, 60)
+        page.paragraph(f"Besides, of the completed row {row}: {also} ({finding.also.reason.value})", indent=2)
     page.line()
-    page.facts((("Model", _shown(user.record.replicate_model_id) or "(none)"), *_both_versions(user)))
+    model = _shown(user.record.replicate_model_id) or "(none)"
+    page.facts((*_unfinished_row(user), ("Model", model), *_both_versions(user), *_since(finding)))
+
+
+def _unfinished_row(user: AuditedUser) -> list[tuple[str, str]]:
+    record = user.record
+    if not record.unfinished:
+        return []
+    since = f", since {to_minute(record.began_at)} UTC" if record.began_at else ""
+    return [
+        ("Row", _shown(record.model_row_id)),
+        ("It says", f"{_shown(record.training_status, 60) or '(null)'}{since}"),
+        ("Training", _shown(record.training_id) or "(none recorded)"),
+    ]
+
+
+def _since(finding: Finding) -> list[tuple[str, str]]:
+    if finding.status is not Status.NEEDS_SYNC:
+        return []
+    return [("Affected since", f"{to_minute(finding.affected_since)} UTC" if finding.affected_since else "(not known)")]
 
 
 def _both_versions(user: AuditedUser) -> list[tuple[str, str]]:

@@ -106,7 +106,11 @@ def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
             id="other weights",
         ),
         pytest.param(
-            "weights_url", {"lora_weights_url": f"https://x/{NEW}/flux.tar"}, False, "made up", id="made-up weights"
+            "weights_url",
+            {"lora_weights_url": f"https://replicate.delivery/pbxt/{NEW}/flux.tar"},
+            False,
+            "made up",
+            id="made-up weights",
         ),
         pytest.param("weights_url", {"lora_weights_url": None}, False, "None is recorded", id="no weights"),
         pytest.param("weights_url", {"training": Missing()}, None, "does not show", id="training is unknown"),

@@ -52,15 +52,14 @@ def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, status
 
 
 def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
-    ended = user("user", "dmitri.volkov@example.com")
+    ended = user("user", "marcus.johnson@example.com")
     sections = re.findall(r"^(\S.*?)(?: \(.*)?$", ended.out, re.MULTILINE)
-    assert [each for each in sections if not each.startswith((">", "User id", "From", "dmitri"))] == [
+    assert [each for each in sections if not each.startswith((">", "User id", "From", "marcus"))] == [
         "The last training",
         "Training rows",
         "Versions on Replicate",
         "Where it comes from",
         "What to do",
-        "Note: Retraining in progress",
         "If the pictures are poor",
         "Links",
         "Not known",
@@ -69,8 +68,7 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
         "NEEDS SYNC  Outdated version  (outdated_version)",
         "The last training succeeded, but was not recorded.",
         "counts: the latest completed row by updated_at",
-        "does not count: training_status is training",
-        "1 version behind",
+        "7 versions behind",
     ):
         assert words in ended.out
     assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  latest$", ended.out, re.MULTILINE)
@@ -78,6 +76,19 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
 
 
 @pytest.mark.parametrize("columns", ["80", "50"])
+def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell) -> None:
+    ended = user("user", "dmitri.volkov@example.com")
+    for words in (
+        "NEEDS SYNC  Training not recorded  (training_not_recorded)",
+        "Besides, of the completed row",
+        "Outdated version (outdated_version)",
+        "The last training succeeded, but was not recorded.",
+        "does not count: training_status is training",
+    ):
+        assert words in " ".join(ended.out.split())
+    assert "If the pictures are poor" not in ended.out
+
+
 def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, columns: str) -> None:
     for who in ("dmitri.volkov", "lena.hoffmann", "helena.costa", "isabella", "victor"):
         for line in user("user", who, COLUMNS=columns).out.splitlines():
@@ -117,6 +128,7 @@ KEYS = [
     *("current_version_created_at", "latest_version", "latest_version_created_at", "versions_behind"),
     *("total_versions_on_replicate", "last_training", "rows", "versions", "next_steps", "notes", "explained"),
     *("checklist", "links", "not_known", "evidence", "current_training", "latest_training", "later_training"),
+    *("affected_since", "weights_checked", "row_status", "also"),
 ]
 
 
@@ -125,10 +137,12 @@ def test_json_has_every_key_for_everybody(user: Shell) -> None:
         document = json.loads(user("user", who, "--json").out)
         assert list(document) == KEYS
     document = json.loads(user("user", "dmitri.volkov", "--json").out)
-    assert (document["status"], document["reason"], document["exit_code"]) == ("needs_sync", "outdated_version", 3)
+    assert (document["status"], document["reason"], document["exit_code"]) == ("needs_sync", "training_not_recorded", 3)
+    assert document["also"]["reason"] == "outdated_version"
     assert document["last_training"]["outcome"] == "not_recorded"
     assert [row["verdict"] for row in document["rows"]] == ["not_completed", "counts"]
-    assert [item["code"] for item in document["checklist"]] == [
+    checklist = json.loads(user("user", "marcus.johnson", "--json").out)["checklist"]
+    assert [item["code"] for item in checklist] == [
         "hash",
         "trigger_word",
         "lora_scale",
