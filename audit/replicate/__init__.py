@@ -1,4 +1,7 @@
-"""Replicate's HTTP API: `client` knows its endpoints, `transport` keeps to its limits. Never anything but GET."""
+"""Replicate's HTTP API: `client` knows its endpoints, `transport` keeps to its limits. Never anything but GET.
+
+`weights` asks the delivery hosts, which are no part of it, and never get the token.
+"""
 
 from audit.replicate.client import Replicate, connect
 from audit.replicate.transport import Target, Timing
