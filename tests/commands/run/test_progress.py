@@ -223,7 +223,7 @@ def test_nothing_is_shown_to_who_does_not_want_it(slow: Shell, quiet: list[str])
     with terminal(slow, "run", "-o", "x.json", "--limit", "20", *quiet) as window:
         window.to_the_end()
         assert b"\x1b[?25l" not in window.raw
-        assert window.lines[0].startswith("20 users: ")
+        assert window.lines[1].startswith("20 users: ")
 
 
 def test_a_dumb_terminal_gets_plain_lines(slow: Shell) -> None:
