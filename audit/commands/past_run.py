@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
+from audit.model.coverage import eligible_users
 from audit.model.run import is_narrowed
 from audit.model.text import os_cause
 from audit.report import json_reader
@@ -57,6 +58,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         info, population = run_file.info, run_file.population
         if population is None:
             raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")
+        eligible = eligible_users(population, run_file.without_line())
         users = 0
         for user in run_file.users():
             keep(snapshot_of(user))
@@ -76,5 +78,6 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         redacted=info.redacted,
         shard=info.shard,
         users=users,
-        expected=None if is_narrowed(info.filters, info.shard) else population.users_with_completed_model,
+        expected=None if is_narrowed(info.filters, info.shard) else eligible,
+        looked_for=info.looked_for,
     )

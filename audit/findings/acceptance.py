@@ -1,7 +1,8 @@
 """Which acceptance holds for which finding, and what that makes of a run.
 
-A finding is accepted where an entry names the user or the model, and the very reason; where it names a version, that
-has to be the recorded one. So whatever is new about a user counts again. Up to date needs no acceptance, and that the
+A finding is accepted where an entry names the user or the model, and the very reason, or both where the completed row
+needs attention beside a newer one; where it names a version or a training, that has to be the recorded one. So whatever
+is new about a user counts again. Up to date needs no acceptance, and that the
 run ended before somebody's turn cannot be accepted.
 """
 
@@ -12,10 +13,10 @@ import msgspec
 
 from audit.findings.comparison import UserState, user_state
 from audit.model.codes import Reason, Status
-from audit.model.findings import Acceptance, Acceptances, AuditedUser, Finding
+from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.ids import model_key, recorded_hash
 from audit.model.run import RunInfo
-from audit.model.users import ModelRecord
+from audit.model.users import TRIMMED, ModelRecord
 
 ACCEPTABLE = tuple(reason for reason in Reason if reason.status in {Status.NEEDS_SYNC, Status.ERROR})
 """Reasons that an entry may name."""
@@ -52,11 +53,11 @@ class AcceptanceMatcher:
             else:
                 self._by_model.setdefault(model_key(entry.model), []).append(entry)
 
-    def holding(self, record: ModelRecord, finding: Finding) -> Acceptance | None:
-        """The entry that holds for this finding; of several the one that holds the longest."""
-        if finding.reason is Reason.LATEST_VERSION:  # nearly everybody
+    def holding(self, user: AuditedUser) -> Acceptance | None:
+        """The entry that holds for this user's finding; of several the one that holds the longest."""
+        if user.finding.reason is Reason.LATEST_VERSION:  # nearly everybody
             return None
-        holding = [entry for entry in self.about(record) if holds(entry, record, finding, self._day)]
+        holding = [entry for entry in self.about(user.record) if holds(entry, user, self._day)]
         return max(holding, key=lambda entry: entry.until, default=None)
 
     def about(self, record: ModelRecord) -> list[Acceptance]:
@@ -74,12 +75,8 @@ class AcceptanceMatcher:
             if user.accepted:
                 statuses[user.finding.status] += 1
                 reasons[user.finding.reason] += 1
-            nothing_known = user_state(user.finding.status, user.finding.reason) in _NOTHING_KNOWN
-            met.update(
-                entry
-                for entry in self.about(user.record)
-                if nothing_known or holds(entry, user.record, user.finding, entry.until)
-            )
+            nothing_known = any(user_state(each.status, each) in _NOTHING_KNOWN for each in user.finding.reasons)
+            met.update(entry for entry in self.about(user.record) if nothing_known or holds(entry, user, entry.until))
         expired = tuple(entry for entry in self._all if entry.until < self._day)
         unmatched = tuple(entry for entry in self._all if entry.until >= self._day and entry not in met)
         return Accepted(statuses=statuses, reasons=reasons, expired=expired, unmatched=unmatched if whole else ())
@@ -89,13 +86,21 @@ _NOTHING_KNOWN = frozenset({UserState.UNCERTAIN_ERROR, UserState.NOT_CHECKED})
 """Of such a user nobody can say that an entry has become needless."""
 
 
-def holds(entry: Acceptance, record: ModelRecord, finding: Finding, day: str) -> bool:
-    """Whether `entry` accepts this finding on `day`."""
-    if finding.reason not in ACCEPTABLE or entry.reason is not finding.reason or entry.until < day:
+def holds(entry: Acceptance, user: AuditedUser, day: str) -> bool:
+    """Whether `entry` accepts what was found about `user`, on `day`."""
+    record, reasons = user.record, user.finding.reasons
+    if not set(reasons) <= set(ACCEPTABLE) or set(entry.reasons) != set(reasons) or entry.until < day:
         return False
     if not (names_user(entry, record) or _names_model(entry, record)):
         return False
-    return entry.version is None or _version(entry.version) == _version(record.replicate_version_id or "")
+    if entry.training is not None and entry.training.strip(TRIMMED) != (record.training_id or "").strip(TRIMMED):
+        return False
+    return entry.version is None or _version(entry.version) == _version(running_version(user) or "")
+
+
+def running_version(user: AuditedUser) -> str | None:
+    """The version that is recorded for the user: in the completed row, where there is one."""
+    return (user.counting or user.record).replicate_version_id
 
 
 def names_user(entry: Acceptance, record: ModelRecord) -> bool:

@@ -4,10 +4,10 @@ Only a run that knows something of a user can say that the user got better or wo
 its own, and no answer from Replicate never resolves anybody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import cast, get_args
+from enum import Enum, StrEnum
+from typing import NamedTuple, cast, get_args
 
 import msgspec
 
@@ -17,7 +17,7 @@ from audit.model.findings import AuditedUser, BaselineState
 from audit.model.ids import model_key
 from audit.model.place import Address, Place, place_differences
 from audit.model.replies import Account
-from audit.model.run import Filters
+from audit.model.run import Filters, LookedFor
 from audit.model.shard import Shard
 
 
@@ -44,6 +44,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """How many it has."""
     expected: int | None = None
     """How many it had to have; null where it was narrowed, or that is not known."""
+    looked_for: tuple[str, ...] = ()
+    """Kinds of findings that not every run looks for, as in the JSON report; none in those of older versions."""
 
     @property
     def address(self) -> Address:
@@ -63,7 +65,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def caveats(old: ComparedRun, new: ComparedRun) -> tuple[str, ...]:
     """What a reader has to know before believing the comparison, a sentence each, gravest first."""
-    return (*_of_the_later(new), *_of_both(old, new), *_of_the_earlier(old))
+    return (*_of_the_later(new), *_of_both(old, new), *_of_what_was_looked_for(old, new), *_of_the_earlier(old))
 
 
 def _of_the_later(new: ComparedRun) -> Iterator[str]:
@@ -94,6 +96,40 @@ def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
         yield f"{parts}: who is in one may only be left out of the other."
     elif new.shard:
         yield f"Both are {new.shard.label}: who has another model now may only have gone to another shard, or come."
+
+
+def _of_what_was_looked_for(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
+    if sentence := not_looked_for("OLD", old.looked_for, new.looked_for):
+        yield f"{sentence}: who has such a finding now is listed as changed or appeared, and not as new."
+    if sentence := not_looked_for("NEW", new.looked_for, old.looked_for):
+        yield f"{sentence}, as OLD did: who had such a finding is not called resolved."
+
+
+def not_looked_for(who: str, looked_for: Iterable[str], others: Iterable[str]) -> str:
+    """For what `others` were, and `who` did not look, as a sentence without its end; "" where there is nothing."""
+    known = set(looked_for)
+    missed = [_KIND_WORDS.get(kind, kind) for kind in others if kind not in known]
+    *most, last = missed or [""]
+    listed = f"{', '.join(most)} and {last}" if most else last
+    return f"{who} did not look for {listed}" if missed else ""
+
+
+KIND_OF: Mapping[str, LookedFor] = {
+    Reason.TRAINING_NOT_RECORDED: "unfinished",
+    Reason.FAILURE_NOT_RECORDED: "unfinished",
+    Reason.VERSION_LOST: "unfinished",
+    Reason.TRAINING_NOT_FOUND: "unfinished",
+    Reason.WRONG_WEIGHTS: "weights",
+    Reason.WEIGHTS_GONE: "weights_requests",
+    Reason.TRAINER_RECORDED: "trainers",
+}
+"""What a run has to look for, to have such a finding; all other reasons every run looks for."""
+_KIND_WORDS: Mapping[str, str] = {
+    "unfinished": "trainings that were not recorded",
+    "weights": "weights of another version",
+    "weights_requests": "weights that are gone",
+    "trainers": "trainers in the model's place",
+}
 
 
 def other_place(one: Address, other: Address) -> str | None:
@@ -162,6 +198,24 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
 
 
+class Sighted(NamedTuple):
+    """How a run saw a user, as far as a baseline is compared by it."""
+
+    status: Status
+    reason: str
+    also: str | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One, or both."""
+        return (self.reason, self.also) if self.also else (self.reason,)
+
+    @property
+    def standing(self) -> UserState:
+        """What is known."""
+        return user_state(self.status, self.reason)
+
+
 class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One user in one run, under the names of the JSON report."""
 
@@ -175,6 +229,13 @@ class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     detail: str | None = None
     current_version: str | None = None
     latest_version: str | None = None
+    also: str | None = None
+    """The reason of the completed row's own finding, where `reason` is about a newer one."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One, or both."""
+        return (self.reason, self.also) if self.also else (self.reason,)
 
     @property
     def standing(self) -> UserState:
@@ -197,7 +258,7 @@ class ComparedUser(msgspec.Struct, frozen=True):
         return cast(UserSnapshot, self.new or self.old)
 
 
-FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id")
+FIELDS = ("status", "reason", "current_version", "latest_version", "replicate_model_id", "also")
 """What makes a user changed."""
 UNCERTAIN: frozenset[str] = frozenset(get_args(FailureReason)) | {Reason.EVIDENCE_DISAGREES}
 """Reasons that say nothing certain about the user."""
@@ -232,8 +293,24 @@ def user_state(status: Status, reason: str) -> UserState:
             return UserState.UNCERTAIN_ERROR if reason in UNCERTAIN else UserState.CERTAIN_ERROR
 
 
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the two runs looked for, of what not every run looks for."""
+
+    before: tuple[str, ...] = ()
+    now: tuple[str, ...] = ()
+
+
+ALIKE = Looked()
+"""Nothing but what every run looks for."""
+
+
 def compare(
-    old: UserSnapshot | None, new: UserSnapshot | None, *, complete: bool = True, whole: bool = True
+    old: UserSnapshot | None,
+    new: UserSnapshot | None,
+    *,
+    complete: bool = True,
+    whole: bool = True,
+    looked: Looked = ALIKE,
 ) -> ComparedUser:
     """What became of a user.
 
@@ -244,11 +321,47 @@ def compare(
     differs = tuple(name for name in FIELDS if _field(old, name) != _field(new, name)) if old and new else ()
     found = _TABLE[before][_COLUMN[now]]
     change = Change(found) if found != _SAME else Change.CHANGED if differs else Change.UNCHANGED
-    if change is Change.RESOLVED and not complete:
+    if new and (found == Change.NEW or new.also):
+        news = _news(old.reasons if old else (), new.reasons, looked.before)
+        if news is _Novelty.NEW:
+            change = Change.NEW
+        elif news is _Novelty.NOT_LOOKED_FOR and change is not Change.NOT_COMPARED:
+            change = Change.CHANGED if old else Change.APPEARED
+        elif change is Change.NEW:  # it was there already, beside a finding of which nothing is known
+            change = Change.CHANGED
+    if change is Change.RESOLVED and not (complete and old and _looks_again(old.reasons, looked.now)):
         change = Change.CHANGED
     if change is Change.LEFT and not whole:
         change = Change.NOT_COMPARED
     return ComparedUser(old, new, change, differs)
+
+
+class _Novelty(Enum):
+    """What of a user's certain reasons was not there before."""
+
+    NOTHING = "nothing"
+    NOT_LOOKED_FOR = "not looked for"
+    """Only what the earlier run did not look for: nobody knows whether that is new."""
+    NEW = "new"
+
+
+def _news(before: Iterable[str], now: Iterable[str], looked_for: Iterable[str]) -> _Novelty:
+    """Each reason of a user counts for itself: a second one is new although the user was in need before."""
+    known, kinds = set(before), set(looked_for)
+    fresh = [reason for reason in now if _certain(reason) and reason not in known]
+    if any(KIND_OF.get(reason) in {None, *kinds} for reason in fresh):
+        return _Novelty.NEW
+    return _Novelty.NOT_LOOKED_FOR if fresh else _Novelty.NOTHING
+
+
+def _certain(reason: str) -> bool:
+    return reason not in UNCERTAIN | {Reason.STOPPED, Reason.LATEST_VERSION}
+
+
+def _looks_again(before: Iterable[str], looking_for: Iterable[str]) -> bool:
+    """Whether a run that looks for this would find these reasons again, if they were still true."""
+    kinds = set(looking_for)
+    return all(KIND_OF.get(reason) in {None, *kinds} for reason in before)
 
 
 def may_be_worse(change: Change, old: Status | None) -> bool:
@@ -261,14 +374,27 @@ def diff_exit_status(worse: int, maybe: int) -> ExitStatus:
     return DIFF[3 if worse else 4 if maybe else 0]
 
 
-def baseline_state(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:
-    """How a run's report marks a user, of whom the baseline knew `before`; None where there is nothing to mark."""
-    if now is UserState.UP_TO_DATE:
-        return "resolved" if complete and _TABLE[before][_COLUMN[now]] == Change.RESOLVED else None
-    if now in {UserState.ABSENT, UserState.NOT_CHECKED}:
+def baseline_state(
+    before: Sighted | None, now: Sighted, *, complete: bool, looked: Looked = ALIKE
+) -> BaselineState | None:
+    """How a run's report marks a user, whom the baseline saw as `before`; None where there is nothing to mark.
+
+    Nor is anything marked where all that is new is what the baseline did not look for.
+    """
+    then, standing = before.standing if before else UserState.ABSENT, now.standing
+    found = _TABLE[then][_COLUMN[standing]]
+    if standing is UserState.UP_TO_DATE:
+        resolved = complete and found == Change.RESOLVED and before and _looks_again(before.reasons, looked.now)
+        return "resolved" if resolved else None
+    if standing is UserState.NOT_CHECKED and not (now.also and _certain(now.also)):
         return None
-    found_new = _TABLE[before][_COLUMN[now]] == Change.NEW or (now is UserState.UNCERTAIN_ERROR and before in _CALM)
-    return "new" if found_new else "known"
+    if found == Change.NEW or now.also:
+        news = _news(before.reasons if before else (), now.reasons, looked.before)
+        if news is not _Novelty.NOTHING:
+            return "new" if news is _Novelty.NEW else None
+        if standing is UserState.NOT_CHECKED and then in _CALM:
+            return None
+    return "new" if standing is UserState.UNCERTAIN_ERROR and then in _CALM else "known"
 
 
 def _field(user: UserSnapshot, name: str) -> str | None:
@@ -294,4 +420,5 @@ def snapshot_of(user: AuditedUser) -> UserSnapshot:
         detail=finding.detail,
         current_version=record.replicate_version_id,
         latest_version=finding.latest_version,
+        also=finding.also.reason.value if finding.also else None,
     )

@@ -23,9 +23,14 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.checked}/{self.eligible}"
 
 
+def eligible_users(population: Population, without_line: Mapping[NoLine, int]) -> int:
+    """Users who would have a line; `without_line` are those whose newest row was looked at, and who are in none."""
+    return population.users_with_completed_model + population.users_with_unfinished_only - sum(without_line.values())
+
+
 def coverage(population: Population, without_line: Mapping[NoLine, int], summary: Summary) -> Coverage:
-    """What a run has checked; `without_line` are those whose newest row was looked at, and who are in no line."""
-    lines = population.users_with_completed_model + population.users_with_unfinished_only - sum(without_line.values())
+    """What a run has checked."""
+    lines = eligible_users(population, without_line)
     return Coverage(
         users=population.users,
         eligible=max(lines, summary.total),  # the database may have changed between the shards of a merged run

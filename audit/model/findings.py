@@ -46,6 +46,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         """Follows from the reason."""
         return self.reason.status
 
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One, or two where the completed row needs attention as well."""
+        return (self.reason, self.also.reason) if self.also else (self.reason,)
+
 
 BaselineState = Literal["new", "known", "resolved"]
 """How a user compares with an earlier run: in need of attention since then, already then, or no more."""

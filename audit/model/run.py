@@ -54,6 +54,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As it was given: a run file or a JSON report."""
     other_place: str | None = None
     """Its place and that of this run, and why they are two; null where they are not, or that is not known."""
+    looked_for: tuple[str, ...] = ()
+    """As `RunInfo.looked_for`; none for runs of older versions."""
 
 
 class ShardRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ class _Run(msgspec.Struct, frozen=True):
     filters: Filters = Filters()
     redacted: bool = False
     shard: Shard | None = None
+    looked_for: tuple[str, ...] = ()
 
 
 def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
@@ -67,13 +68,20 @@ def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> Com
 def _kept(window: "_Window", path: str, keep: Callable[[UserSnapshot], bool]) -> Iterator[UserSnapshot]:
     for count, value in enumerate(window.elements(), 1):
         try:
-            user = msgspec.convert(value, UserSnapshot)
+            user = msgspec.convert(_with_reason_alone(value), UserSnapshot)
             fresh = keep(user)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ReportError(f"{path} is damaged: user {count:,} of it makes no sense ({error})", _WHOLE) from error
         if not fresh:
             raise ReportError(f"{path} is damaged: it has the user id {user.user_id!r} twice", _WHOLE)
         yield user
+
+
+def _with_reason_alone(user: object) -> object:
+    """Of what is told of the completed row beside a newer one, its reason is compared."""
+    if not isinstance(user, dict) or not isinstance(user.get("also"), dict):
+        return user
+    return {**user, "also": user["also"].get("reason")}
 
 
 def _check_kind(blocks: dict[str, Any], path: str) -> None:
@@ -110,8 +118,10 @@ def _checked(blocks: dict[str, Any], users: int | None, path: str) -> ComparedRu
 
 
 def _expected(blocks: dict[str, Any], run: _Run) -> int | None:
-    population = blocks.get("population")
+    population, coverage = blocks.get("population"), blocks["run"].get("coverage")
     count = population.get("users_with_completed_model") if isinstance(population, dict) else None
+    if isinstance(coverage, dict):  # what an older version tells of the population is all that it looked for
+        count = coverage.get("eligible")
     return count if isinstance(count, int) and not is_narrowed(run.filters, run.shard) else None
 
 

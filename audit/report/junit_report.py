@@ -105,6 +105,8 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.baseline", run.baseline.path if run.baseline else ""
     if run.baseline and run.baseline.other_place:
         yield "run.baseline.other_place", run.baseline.other_place
+    if unlooked := words.not_in_baseline(run):
+        yield "run.baseline.caveat", unlooked
     yield "run.acceptances", run.acceptances.file if run.acceptances else ""
     yield "run.acceptances.stale", "; ".join(f"{each.sentence}: {each.text}" for each in words.stale(view.accepted))
     yield "run.redacted", str(run.redacted).lower()

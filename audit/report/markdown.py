@@ -100,6 +100,8 @@ def _caveats(view: RunView) -> Iterator[str]:
     if run.baseline and run.baseline.other_place:
         both = code_in_text(run.baseline.other_place, LONG)
         yield f"> [!WARNING]\n> **The baseline is of another database:** {both}\n\n"
+    if unlooked := words.not_in_baseline(run):
+        yield f"> [!NOTE]\n> **Not everything can be compared with the baseline.** {prose(unlooked)}\n\n"
     for each in words.stale(view.accepted):
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
     if narrowed := words.narrowed(run):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from audit.findings.acceptance import Accepted
 from audit.findings.classify import wrong_base_url
-from audit.findings.comparison import ComparedRun
+from audit.findings.comparison import ComparedRun, not_looked_for
 from audit.hints import filled as hints
 from audit.hints.table import HINTS
 from audit.model.codes import Status
@@ -242,6 +242,14 @@ def beside(view: RunView) -> str:
     return f"Beside their newer ones, {rows} attention too: {listed}."
 
 
+def not_in_baseline(run: RunInfo) -> str:
+    """Of which findings nobody knows whether they are new, as the baseline did not look for them; else ""."""
+    if run.baseline is None:
+        return ""
+    missed = not_looked_for("The baseline", run.baseline.looked_for, run.looked_for)
+    return f"{missed}: such findings are marked neither as new nor as known, and do not count as new." if missed else ""
+
+
 UNSEEN = "versions that were pushed or deleted by hand, where trainings settle the user"
 """What `--mode trainings` is blind to."""
 
@@ -347,4 +355,4 @@ def _stale(sentence: str, entries: Sequence[Acceptance], *, until: bool) -> Stal
 
 def _named(entry: Acceptance) -> str:
     who = entry.user if entry.user is not None else f"model {entry.model}"
-    return f"{who} ({HINTS[entry.reason].title.lower()})"
+    return f"{who} ({' and '.join(HINTS[reason].title.lower() for reason in entry.reasons)})"

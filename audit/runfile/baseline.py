@@ -1,10 +1,12 @@
 """The earlier run that users are compared with, in the run file, so that reports need no other file."""
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
-from audit.findings.comparison import UserSnapshot, UserState, baseline_state, user_state
+from audit.findings.comparison import Looked, Sighted, UserSnapshot, baseline_state
 from audit.model.codes import Status
 from audit.model.findings import BaselineState, Finding
+from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
 from audit.runfile.sqlite import Storage
 
@@ -13,13 +15,14 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS baseline (
     user_id TEXT PRIMARY KEY,
     status TEXT NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    also TEXT              -- of the completed row, where the reason is about a newer one; older files lack the column
 ) WITHOUT ROWID
 """
 
 
 class BaselineTable:
-    """Status and reason of every user of the earlier run.
+    """Status and reasons of every user of the earlier run.
 
     What writes is to be called within a transaction of the run file, which translates SQLite's errors.
     """
@@ -34,23 +37,30 @@ class BaselineTable:
 
     def add(self, user: UserSnapshot) -> bool:
         """Append a user; False where the `user_id` is there already."""
-        insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?)"
-        return self._db.execute(insert, (user.user_id, user.status.value, user.reason)).rowcount > 0
+        insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)"
+        return self._db.execute(insert, (user.user_id, user.status.value, user.reason, user.also)).rowcount > 0
 
-    def state(self, record: ModelRecord, finding: Finding, *, complete: bool) -> BaselineState | None:
-        """How a user compares with the earlier run; `complete` is False for a run that did not come to its end."""
+    def state(self, record: ModelRecord, finding: Finding, *, run: RunInfo) -> BaselineState | None:
+        """How a user of `run`, which has a baseline, compares with the earlier run."""
         with self._storage.reading():
-            query = "SELECT status, reason FROM baseline WHERE user_id = ?"
+            query = f"SELECT status, reason, {self._also} FROM baseline WHERE user_id = ?"  # noqa: S608 - one of two words
             row = self._db.execute(query, (record.user_id,)).fetchone()
-            before = user_state(Status(row[0]), row[1]) if row else UserState.ABSENT
-        return baseline_state(before, user_state(finding.status, finding.reason.value), complete=complete)
+            before = Sighted(Status(row[0]), row[1], row[2]) if row else None
+        now = Sighted(finding.status, finding.reason, finding.also.reason if finding.also else None)
+        looked = Looked(before=run.baseline.looked_for if run.baseline else (), now=run.looked_for)
+        return baseline_state(before, now, complete=run.state == "complete", looked=looked)
+
+    @cached_property
+    def _also(self) -> str:
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(baseline)")}
+        return "also" if "also" in columns else "NULL"
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """All users, for `copy` of another file. Raises RunFileError where there is no earlier run."""
         with self._storage.reading():
-            yield from self._db.execute("SELECT user_id, status, reason FROM baseline")
+            yield from self._db.execute(f"SELECT user_id, status, reason, {self._also} FROM baseline")  # noqa: S608 - one of two words
 
     def copy(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Make the table and fill it with the rows of another file."""
         self.create()
-        self._db.executemany("INSERT INTO baseline VALUES (?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO baseline VALUES (?, ?, ?, ?)", rows)

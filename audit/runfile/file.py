@@ -464,7 +464,7 @@ class RunFile:
         """
         info = self.info
         accepting = AcceptanceMatcher(info.acceptances, day_of(info)).holding if info.acceptances else None
-        state = partial(self.baseline.state, complete=info.state == "complete") if info.baseline else None
+        state = partial(self.baseline.state, run=info) if info.baseline else None
         for each in (status,) if status else Status:
             where, values = "rank = ?", [str(_RANK[each])]
             if reason:
@@ -474,12 +474,9 @@ class RunFile:
             with self.storage.reading():
                 for row in self._db.execute(query, values):
                     record, finding = _RECORD.decode(row[0]), _FINDING.decode(row[1])
-                    yield AuditedUser.of(
-                        record,
-                        finding,
-                        state(record, finding) if state else None,
-                        accepting(record, finding) if accepting else None,
-                    )
+                    user = AuditedUser.of(record, finding, state(record, finding) if state else None)
+                    accepted = accepting(user) if accepting else None
+                    yield msgspec.structs.replace(user, accepted=accepted) if accepted else user
 
     def checked_users(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
         """The users of `status`, as `users` orders them, each with when the answer came, in seconds since 1970.

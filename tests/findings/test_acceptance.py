@@ -7,7 +7,7 @@ from audit.findings.acceptance import ACCEPTABLE, AcceptanceMatcher, Accepted, d
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.users import ModelRecord
-from tests.support.report_samples import INFO, failed, outdated, record, up_to_date, version_hash
+from tests.support.report_samples import INFO, failed, outdated, record, unfinished, up_to_date, version_hash
 
 DAY = "2026-03-01"
 USER = outdated(7)
@@ -71,8 +71,8 @@ def about_model(**changes: object) -> Acceptance:
     ],
 )
 def test_an_entry_holds_for_its_user_or_model_reason_version_and_days(accepting: Acceptance, is_held: bool) -> None:  # noqa: FBT001 - pytest's
-    assert holds(accepting, USER.record, USER.finding, DAY) is is_held
-    found = AcceptanceMatcher(Acceptances(file="a.toml", entries=(accepting,)), DAY).holding(USER.record, USER.finding)
+    assert holds(accepting, USER, DAY) is is_held
+    found = AcceptanceMatcher(Acceptances(file="a.toml", entries=(accepting,)), DAY).holding(USER)
     assert found == (accepting if is_held else None)
 
 
@@ -89,20 +89,20 @@ def test_an_entry_holds_for_its_user_or_model_reason_version_and_days(accepting:
 def test_what_is_recorded_may_be_no_version(recorded: str | None, version: str | None, is_held: bool) -> None:  # noqa: FBT001 - pytest's
     user = failed(7, Reason.MODEL_NOT_FOUND, replicate_version_id=recorded)
     accepting = entry(reason=Reason.MODEL_NOT_FOUND, version=version)
-    assert holds(accepting, user.record, user.finding, DAY) is is_held
+    assert holds(accepting, user, DAY) is is_held
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_only_who_needs_a_sync_or_has_an_error_can_be_accepted(reason: Reason) -> None:
     user = failed(7, reason)
-    accepted = holds(entry(reason=reason), user.record, user.finding, DAY)
+    accepted = holds(entry(reason=reason), user, DAY)
     assert accepted is (reason.status in {Status.NEEDS_SYNC, Status.ERROR}) is (reason in ACCEPTABLE)
 
 
 def test_of_several_entries_the_one_that_holds_the_longest_is_named() -> None:
     first, last, over = entry(until="2026-04-01"), about_model(until="2026-05-01"), entry(until="2026-01-01")
     entries = AcceptanceMatcher(Acceptances(file="a.toml", entries=(first, last, over)), DAY)
-    assert entries.holding(USER.record, USER.finding) is last
+    assert entries.holding(USER) is last
 
 
 @given(strategies.text(), strategies.text(min_size=1), strategies.none() | strategies.text())
@@ -110,15 +110,15 @@ def test_any_texts_are_compared_without_a_fault(recorded: str, named: str, email
     user = failed(7, Reason.MODEL_NOT_FOUND, replicate_version_id=recorded, email=email)
     accepting = entry(user=named, reason=Reason.MODEL_NOT_FOUND, version=named)
     entries = AcceptanceMatcher(Acceptances(file="a.toml", entries=(accepting,)), DAY)
-    found = entries.holding(user.record, user.finding)
-    assert (found is accepting) is holds(accepting, user.record, user.finding, DAY)
+    found = entries.holding(user)
+    assert (found is accepting) is holds(accepting, user, DAY)
 
 
 def tally(entries: tuple[Acceptance, ...], *users: AuditedUser, whole: bool = True) -> Accepted:
     """As a view makes it: of those who are not up to date, each with what accepts it."""
     known = AcceptanceMatcher(Acceptances(file="a.toml", entries=entries), DAY)
     marked = [
-        AuditedUser(user.record, user.finding, None, known.holding(user.record, user.finding))
+        AuditedUser(user.record, user.finding, None, known.holding(user))
         for user in users
         if user.finding.status is not Status.UP_TO_DATE
     ]
@@ -180,3 +180,43 @@ def test_a_blank_model_id_or_e_mail_is_nobodys() -> None:
 
 def test_the_day_of_a_run_is_that_of_its_start() -> None:
     assert day_of(INFO) == DAY
+
+
+BOTH = unfinished(7, Reason.TRAINING_NOT_RECORDED, outdated(7, behind=2))
+NEWER = unfinished(7, Reason.TRAINING_NOT_RECORDED)
+TWO = {"reason": Reason.TRAINING_NOT_RECORDED, "also": Reason.OUTDATED_VERSION}
+
+
+@pytest.mark.parametrize(
+    ("accepting", "user", "is_held"),
+    [
+        (entry(**TWO), BOTH, True),
+        (entry(reason=Reason.OUTDATED_VERSION, also=Reason.TRAINING_NOT_RECORDED), BOTH, True),
+        (entry(reason=Reason.TRAINING_NOT_RECORDED), BOTH, False),
+        (entry(reason=Reason.OUTDATED_VERSION), BOTH, False),
+        (entry(reason=Reason.TRAINING_NOT_RECORDED, also=Reason.UNKNOWN_VERSION), BOTH, False),
+        (entry(**TWO), NEWER, False),
+        (entry(**TWO), USER, False),
+        (entry(reason=Reason.TRAINING_NOT_RECORDED), NEWER, True),
+        (entry(**TWO, training=" trained-7\n"), BOTH, True),
+        (entry(**TWO, training="trained-8"), BOTH, False),
+        (entry(reason=Reason.TRAINING_NOT_RECORDED, training="trained-8"), NEWER, False),
+        (entry(**TWO, version=version_hash((7, 2))), BOTH, True),
+        (entry(**TWO, version=version_hash((7, "new"))), BOTH, False),
+    ],
+    ids=[
+        *("both", "in the other order", "the newer alone", "the completed alone", "another one"),
+        *("both, and there is the newer alone", "both, and there is the completed alone", "the newer one's"),
+        *(
+            "its training",
+            "the next training",
+            "the next training alone",
+            "the version that runs",
+            "the one that was made",
+        ),
+    ],
+)
+def test_where_two_rows_need_attention_both_reasons_have_to_be_named(
+    accepting: Acceptance, user: AuditedUser, *, is_held: bool
+) -> None:
+    assert holds(accepting, user, DAY) is is_held

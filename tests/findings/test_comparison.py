@@ -1,15 +1,18 @@
 """What becomes of a user between two runs: every pair, and what follows from it."""
 
 from itertools import product
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from audit.findings.comparison import (
     Change,
     ComparedRun,
+    Looked,
+    Sighted,
     UserSnapshot,
     UserState,
     baseline_state,
@@ -22,7 +25,7 @@ from audit.findings.comparison import (
 )
 from audit.model.codes import FailureReason, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
-from audit.model.findings import AuditedUser
+from audit.model.findings import AuditedUser, BaselineState
 from audit.model.replies import Account
 from audit.model.run import Filters
 from tests.support.samples import NEW, OLD, finding, place, record
@@ -180,15 +183,26 @@ not_checked      -       -           new         new            new             
 _STATE_LINES = [line.split() for line in BASELINE_STATES.strip().splitlines()]
 
 
+def state_of(before: UserState, now: UserState, *, complete: bool) -> BaselineState | None:
+    """With a reason for each state; who is absent now is in no report."""
+    if now is UserState.ABSENT:
+        return None
+    return baseline_state(sighted(before), cast(Sighted, sighted(now)), complete=complete)
+
+
+def sighted(what: UserState) -> Sighted | None:
+    return Sighted(EXAMPLES[what].status, EXAMPLES[what].value) if what in EXAMPLES else None
+
+
 @pytest.mark.parametrize("line", _STATE_LINES[1:], ids=[line[0] for line in _STATE_LINES[1:]])
 def test_every_pair_has_its_baseline_state(line: list[str]) -> None:
     before, *states = line
-    found = [baseline_state(UserState(before), now, complete=True) or "-" for now in UserState]
+    found = [state_of(UserState(before), now, complete=True) or "-" for now in UserState]
     assert found == states
 
 
 def test_an_incomplete_run_calls_nobody_resolved() -> None:
-    assert baseline_state(UserState.NEEDS_SYNC, UserState.UP_TO_DATE, complete=False) is None
+    assert state_of(UserState.NEEDS_SYNC, UserState.UP_TO_DATE, complete=False) is None
 
 
 def test_a_user_of_a_run_file_is_what_the_json_report_says() -> None:
@@ -260,3 +274,92 @@ def test_what_makes_two_runs_hard_to_compare_is_said(
 )
 def test_two_runs_of_the_same_place_raise_no_doubt(old: dict[str, object], new: dict[str, object]) -> None:
     assert caveats(run(id="a", **old), run(**new)) == ()
+
+
+EVERYTHING = ("unfinished", "weights", "weights_requests", "trainers")
+OUTDATED, UNKNOWN, TIMEOUT = Reason.OUTDATED_VERSION, Reason.UNKNOWN_VERSION, Reason.TIMEOUT
+NOT_RECORDED, FAILED_SINCE, WEIGHTS = Reason.TRAINING_NOT_RECORDED, Reason.FAILURE_NOT_RECORDED, Reason.WRONG_WEIGHTS
+NOT_FOUND, FINE, STOPPED = Reason.TRAINING_NOT_FOUND, Reason.LATEST_VERSION, Reason.STOPPED
+Two = tuple[Reason, ...] | None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change", "state"),
+    [
+        ((OUTDATED,), (NOT_RECORDED, OUTDATED), "new", "new"),
+        ((NOT_RECORDED,), (NOT_RECORDED, OUTDATED), "new", "new"),
+        ((NOT_RECORDED, OUTDATED), (NOT_RECORDED, OUTDATED), "unchanged", "known"),
+        ((NOT_RECORDED, OUTDATED), (FAILED_SINCE, OUTDATED), "new", "new"),
+        ((NOT_RECORDED, OUTDATED), (NOT_RECORDED,), "changed", "known"),
+        ((NOT_RECORDED, OUTDATED), (OUTDATED,), "changed", "known"),
+        ((OUTDATED,), (NOT_RECORDED,), "changed", "known"),
+        ((FINE,), (NOT_RECORDED, OUTDATED), "new", "new"),
+        ((FINE,), (NOT_RECORDED,), "new", "new"),
+        (None, (NOT_RECORDED, OUTDATED), "new", "new"),
+        ((OUTDATED,), (NOT_FOUND, OUTDATED), "new", "new"),
+        ((FINE,), (TIMEOUT, OUTDATED), "new", "new"),
+        ((OUTDATED,), (TIMEOUT, OUTDATED), "not_compared", "known"),
+        ((TIMEOUT, OUTDATED), (OUTDATED,), "changed", "known"),
+        ((TIMEOUT, OUTDATED), (UNKNOWN,), "new", "new"),
+        ((FINE,), (STOPPED, OUTDATED), "new", "new"),
+        ((OUTDATED,), (STOPPED, OUTDATED), "not_compared", "known"),
+        ((OUTDATED,), (STOPPED, TIMEOUT), "not_compared", None),
+        ((NOT_RECORDED, OUTDATED), (FINE,), "resolved", "resolved"),
+    ],
+)
+def test_each_of_two_reasons_counts_for_itself(before: Two, now: Two, change: str, state: str | None) -> None:
+    assert compared(before, now, Looked(before=EVERYTHING, now=EVERYTHING)) == (change, state)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "looked", "change", "state"),
+    [
+        ((FINE,), (NOT_RECORDED,), (), "changed", None),
+        (None, (NOT_RECORDED,), (), "appeared", None),
+        ((FINE,), (NOT_FOUND,), (), "changed", None),
+        ((FINE,), (WEIGHTS,), ("unfinished", "trainers"), "changed", None),
+        ((FINE,), (WEIGHTS,), ("unfinished", "trainers", "weights"), "new", "new"),
+        ((FINE,), (Reason.WEIGHTS_GONE,), ("unfinished", "trainers", "weights"), "changed", None),
+        ((FINE,), (Reason.TRAINER_RECORDED,), (), "changed", None),
+        ((OUTDATED,), (NOT_RECORDED, OUTDATED), (), "changed", None),
+        ((FINE,), (NOT_RECORDED, OUTDATED), (), "new", "new"),
+        ((FINE,), (OUTDATED,), (), "new", "new"),
+        ((OUTDATED,), (FINE,), (), "resolved", "resolved"),
+    ],
+)
+def test_what_the_earlier_run_did_not_look_for_is_not_new(
+    before: Two, now: Two, looked: tuple[str, ...], change: str, state: str | None
+) -> None:
+    assert compared(before, now, Looked(before=looked, now=EVERYTHING)) == (change, state)
+
+
+@pytest.mark.parametrize("gone", [(Reason.WEIGHTS_GONE,), (NOT_RECORDED, OUTDATED)], ids=["weights", "both"])
+def test_what_the_later_run_did_not_look_for_is_not_resolved(gone: Two) -> None:
+    assert compared(gone, (FINE,), Looked(before=EVERYTHING, now=("weights", "trainers"))) == ("changed", None)
+
+
+def compared(before: Two, now: Two, looked: Looked) -> tuple[str, str | None]:
+    """The change that `diff` names, and the baseline state."""
+    old, new = (both_of(reasons) if reasons else None for reasons in (before, now))
+    assert new
+    then, standing = (Sighted(each.status, each.reason, each.also) if each else None for each in (old, new))
+    assert standing
+    return compare(old, new, looked=looked).change.value, baseline_state(then, standing, complete=True, looked=looked)
+
+
+def both_of(reasons: tuple[Reason, ...]) -> UserSnapshot:
+    first, *second = reasons
+    return snapshot(first, also=second[0].value) if second else snapshot(first)
+
+
+def test_what_only_one_of_the_runs_looked_for_is_a_caveat_for_both_ways() -> None:
+    older, newer = RUN, replace(RUN, id="b" * 32, looked_for=EVERYTHING)
+    (said,) = caveats(older, newer)
+    assert said == (
+        "OLD did not look for trainings that were not recorded, weights of another version, weights that are gone and "
+        "trainers in the model's place: who has such a finding now is listed as changed or appeared, and not as new."
+    )
+    without = replace(newer, id="c" * 32, looked_for=("unfinished", "weights", "trainers"))
+    (said,) = caveats(newer, without)
+    assert said.startswith("NEW did not look for weights that are gone, as OLD did: ")
+    assert caveats(newer, replace(newer, id="d" * 32)) == ()

@@ -397,3 +397,10 @@ def accepted(because: str = "leaves in May", author: str | None = None, who: str
     stray = Acceptance(model=who, reason=Reason.TIMEOUT, because=because, until="2026-12-31")
     entries = (over, stray, *[user.accepted for user in users if user.accepted])
     return SampleRun(users, narrowed(acceptances=Acceptances(file="accept.toml", entries=entries)))
+
+
+def as_stored(user: AuditedUser) -> AuditedUser:
+    """For `RunFile.add`: a finding on a newer row is kept beside the completed one, where there is one."""
+    if user.counting is None:
+        return user
+    return replace(user, record=replace(user.counting, newer=user.record), counting=None)

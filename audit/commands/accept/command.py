@@ -37,7 +37,7 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
             metavar="CODE",
             refused=ONE_ENTRY,
             show_default="as in RUN",
-            help="The finding that is accepted.",
+            help="The finding that is accepted; CODE,CODE where a newer training and the completed one need attention.",
         ),
         Setting(
             "--version",
@@ -67,20 +67,20 @@ def command(user: str, **given: object) -> None:
     its own in every report, and does not count for the exit code.
     """
     from audit.commands.accept.entry import Arguments, newest_run, write_entry
-    from audit.commands.accept.file import NAME, find, reason
+    from audit.commands.accept.file import NAME, find, reasons
     from audit.commands.settings import REPORTS
     from audit.errors import SettingsError
 
     code = given["reason"]
     try:
-        wanted = reason(str(code)) if code is not None else None
+        wanted = reasons(str(code).split(",")) if code is not None else ()
     except SettingsError as error:
         raise SettingsError(f"--reason: {error}", error.next_step) from error
     arguments = Arguments(
         who=_text("USER", user),
         because=_text("--because", given["because"]),
         until=_until(str(given["until"])),
-        reason=wanted,
+        reasons=wanted,
         version=_optional("--version", given["version"]),
         author=_optional("--author", given["author"]),
     )
@@ -141,7 +141,11 @@ def _show(written: "WrittenEntry", file: Path, run: Path | None) -> None:
         click.echo(f"  {escape_controls(line)}")
     click.echo()
     entry = written.entry
-    same = "reason and recorded version stay" if entry.version else "the reason stays"
+    what = ["both reasons" if entry.also else "reason"]
+    what += ["recorded version"] if entry.version else []
+    what += ["training"] if entry.training else []
+    *most, last = what
+    same = f"{', '.join(most)} and {last} stay" if most else f"{last} stay" if entry.also else "the reason stays"
     click.echo(f"It holds up to and including {entry.until} (UTC), as long as {same} the same.")
     if run:
         click.echo("What becomes of the run with it:")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.commands.accept import file as accept_file
 from audit.errors import SettingsError
-from audit.findings.acceptance import ACCEPTABLE, folded
+from audit.findings.acceptance import ACCEPTABLE, folded, running_version
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, AuditedUser
 from audit.model.text import escape_controls
@@ -26,7 +26,8 @@ class Arguments:
     who: str
     because: str
     until: date
-    reason: Reason | None = None
+    reasons: tuple[Reason, ...] = ()
+    """Two where the completed row needs attention beside a newer one."""
     version: str | None = None
     author: str | None = None
 
@@ -54,17 +55,20 @@ def write_entry(arguments: Arguments, run: Path | None, file: Path) -> WrittenEn
     """
     user = _found(run, arguments.who) if run else None
     if user and run:
-        _check(user, arguments.reason, run)
-    reason = user.finding.reason if user else arguments.reason
-    if not reason:
+        _check(user, arguments.reasons, run)
+    reasons = user.finding.reasons if user else arguments.reasons
+    if not reasons:
         raise SettingsError(
             "no reason: --reason is not given, and there is no run file to look it up in",
             "Add --run RUN, or --reason CODE; all reasons: sync-audit explain",
         )
-    recorded = user.record.replicate_version_id if user else None
+    recorded = running_version(user) if user else None
+    training = user.record.training_id if user and user.finding.unfinished else None
     entry = Acceptance(
         user=_user(user, arguments.who),
-        reason=reason,
+        reason=reasons[0],
+        also=reasons[1] if len(reasons) > 1 else None,
+        training=(training or "").strip() or None,
         version=arguments.version or ((recorded or "").strip() or None),
         because=arguments.because,
         until=arguments.until.isoformat(),
@@ -92,19 +96,20 @@ def _found(run: Path, who: str) -> AuditedUser:
     raise SettingsError(f"{who!r} matches {count} of {run}", f"Name one of them by id: {listed}")
 
 
-def _check(user: AuditedUser, reason: Reason | None, run: Path) -> None:
-    """Raises SettingsError where the run has nothing to accept for this user, or another reason than was typed."""
-    found, who = user.finding.reason, user.record.user_id
-    if found is Reason.LATEST_VERSION:
+def _check(user: AuditedUser, reasons: tuple[Reason, ...], run: Path) -> None:
+    """Raises SettingsError where the run has nothing to accept for this user, or other reasons than were typed."""
+    found, who = user.finding.reasons, user.record.user_id
+    if found == (Reason.LATEST_VERSION,):
         raise SettingsError(f"{who} is up to date in {run}: there is nothing to accept")
-    if found not in ACCEPTABLE:
+    if not set(found) <= set(ACCEPTABLE):
         raise SettingsError(
             f"{who} was not reached in {run}, so nobody knows what there is to accept",
             f"Finish that run first: sync-audit run --resume {run}",
         )
-    if reason not in {None, found}:
+    if reasons and set(reasons) != set(found):
+        both = "" if len(found) == 1 else ": an entry has to name both, that of the newer row and of the completed one"
         raise SettingsError(
-            f"--reason is {reason}, and {who} has {found} in {run}",
+            f"--reason is {', '.join(reasons)}, and {who} has {' and '.join(found)} in {run}{both}",
             "Leave --reason out, or name another run file.",
         )
 

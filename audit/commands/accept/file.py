@@ -1,7 +1,7 @@
 """The file of acceptances: found, read, and edited without touching the rest of it."""
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -142,16 +142,20 @@ def _reasons(value: object) -> tuple[Reason, Reason | None]:
     """The reason, and that of the completed row where two are named."""
     if not isinstance(value, list):
         return reason(_text("reason", value)), None
-    codes = [reason(_text("reason", each)) for each in value]
-    if len(codes) == 1:
-        return codes[0], None
-    if len(codes) != 2 or codes[0] is codes[1]:
+    found = reasons([_text("reason", each) for each in value])
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def reasons(codes: Sequence[str]) -> tuple[Reason, ...]:
+    """One or two reasons. Raises SettingsError as `reason` does, and where they are not one or two different ones."""
+    found = tuple(reason(code.strip()) for code in codes)
+    if not 1 <= len(set(found)) == len(found) <= 2:
         raise SettingsError(
             "reason must be one code, or two different ones",
             'Two where a newer training and the completed one need attention: reason = ["training_not_recorded", '
             '"outdated_version"]',
         )
-    return codes[0], codes[1]
+    return found
 
 
 def reason(code: str) -> Reason:
@@ -179,7 +183,7 @@ def _day(value: object) -> str:
 
 
 def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | None:
-    """Put `entry` into the file, in the place of one for the same reason and one of `names`, which is returned.
+    """Put `entry` into the file, in the place of one for the same reasons and one of `names`, which is returned.
 
     The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
     it cannot be read as `read` does, and AuditError where it cannot be written.
@@ -225,7 +229,7 @@ def edited(
     """
     document = tomlkit.parse(HEAD if text is None else text)
     for place, old in enumerate(listed):
-        if old.user is not None and folded(old.user) in names and old.reason is entry.reason:
+        if old.user is not None and folded(old.user) in names and set(old.reasons) == set(entry.reasons):
             _overwrite(document[TABLE][place], entry)
             return tomlkit.dumps(document), (*listed[:place], entry, *listed[place + 1 :]), old
     return _appended(document, entry), (*listed, entry), None

@@ -17,6 +17,7 @@ from audit.findings.comparison import (
     Change,
     ComparedRun,
     ComparedUser,
+    Looked,
     UserSnapshot,
     caveats,
     compare,
@@ -42,9 +43,11 @@ def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Itera
         old = past_run.read(old_path, partial(pairs.add, 0))
         new = past_run.read(new_path, partial(pairs.add, 1))
         redacted = redact or old.redacted or new.redacted
+        looked = Looked(before=old.looked_for, now=new.looked_for)
         for user_id, before, now in pairs.users():
             one, other = (_masked(before), _masked(now)) if redacted else (before, now)
-            pairs.record(user_id, compare(one, other, complete=new.complete, whole=new.whole))
+            found = compare(one, other, complete=new.complete, whole=new.whole, looked=looked)
+            pairs.record(user_id, found)
         counts = _counts(pairs.transitions)
 
         def changes(change: Change) -> Iterator[ComparedUser]:

@@ -6,7 +6,7 @@ from audit.commands.diff.view import CHANGES, DiffView
 from audit.findings.comparison import ComparedUser
 from audit.report.csv_report import cell, write_table
 
-SIDES = ("status", "reason", "replicate_model_id", "current_version", "latest_version", "detail")
+SIDES = ("status", "reason", "replicate_model_id", "current_version", "latest_version", "detail", "also")
 """Fields of both runs."""
 COLUMNS = (
     "change",

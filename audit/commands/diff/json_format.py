@@ -10,9 +10,9 @@ SCHEMA_VERSION = 1
 """Fields are only ever added within a version."""
 _RUN = (
     *("path", "id", "started_at", "state", "stop_reason", "database", "base_url", "account", "order_by", "users"),
-    "whole",
+    *("whole", "looked_for"),
 )
-_SIDE = ("status", "reason", "detail", "replicate_model_id", "current_version", "latest_version")
+_SIDE = ("status", "reason", "detail", "replicate_model_id", "current_version", "latest_version", "also")
 
 
 def render(view: DiffView, out: BinaryIO) -> None:

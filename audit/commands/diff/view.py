@@ -15,11 +15,14 @@ from audit.report.words import counted, short_hash
 CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
 """Those that are listed user by user."""
 TITLES: Mapping[Change, tuple[str, str]] = {
-    Change.NEW: ("New", "Needs attention now, and did not before; or needs a sync, where before there was an error."),
+    Change.NEW: (
+        "New",
+        "Needs attention now, and did not before, or not for that; or needs a sync, where before there was an error.",
+    ),
     Change.NOT_COMPARED: ("Not compared", "NEW did not find out: no answer from Replicate, or not this user's turn."),
     Change.CHANGED: ("Changed", "Another reason, another version or another model, but neither new nor resolved."),
     Change.RESOLVED: ("Resolved", "Needed attention, and is up to date now."),
-    Change.APPEARED: ("Appeared", "Was not in OLD, and is up to date."),
+    Change.APPEARED: ("Appeared", "Was not in OLD, and is up to date, or has what OLD did not look for."),
     Change.LEFT: (
         "Left",
         "Is not in NEW: gone from the database, or without a completed model. That resolves nothing.",
@@ -97,7 +100,8 @@ def unchanged(view: DiffView) -> str:
 
 def state(side: UserSnapshot | None) -> str:
     """The reason in one run; one that only a later version of this program has is shown as its code."""
-    return _TITLES_OF_REASONS.get(side.reason, side.reason) if side else "not there"
+    titles = [_TITLES_OF_REASONS.get(reason, reason) for reason in side.reasons] if side else ["not there"]
+    return " and ".join(titles)
 
 
 def versions(user: ComparedUser) -> tuple[str, ...]:

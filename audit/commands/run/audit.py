@@ -243,7 +243,7 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Address:
                 f"--baseline: {path} is {where}, so whoever is in another shard would be new",
                 "Name a run of all models.",
             )
-    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path))
+    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path), looked_for=run.looked_for)
     run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
     return run.address
 

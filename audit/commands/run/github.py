@@ -22,7 +22,7 @@ from audit.model.exit_status import OK
 from audit.model.text import escape_controls, os_cause, shortened
 from audit.model.users import email_or_id
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import counted, exit_meaning, headline, stale
+from audit.report.words import counted, exit_meaning, headline, not_in_baseline, stale
 
 Level = Literal["error", "warning", "notice"]
 MOST = 10
@@ -60,6 +60,8 @@ def _outcome(view: RunView) -> Iterator[str]:
     if view.since_baseline:
         counts = view.since_baseline.states
         yield f"Since the baseline: {counts['new']:,} new, {counts['known']:,} known, {counts['resolved']:,} resolved."
+    if unlooked := not_in_baseline(view.run):
+        yield unlooked
     yield from (f"{each.sentence}: {each.text}." for each in stale(view.accepted))
     if view.run.state != "complete":
         yield f"The run was {view.run.state} before its end: {view.run.stop_reason or 'no reason recorded'}"

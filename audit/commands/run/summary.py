@@ -26,6 +26,7 @@ from audit.report.words import (
     beside,
     completed_line,
     headline,
+    not_in_baseline,
     part_checked,
     stale,
     suspicions,
@@ -138,6 +139,8 @@ def _since_baseline(view: RunView, width: int) -> Iterator[Text]:
         if other := view.run.baseline.other_place:
             text = f"The baseline is of another database: {escape_controls(other)}"
             yield from _wrapped(text, width, "bold yellow")
+        if text := not_in_baseline(view.run):
+            yield from _wrapped(text, width, "yellow")
         counts = view.since_baseline.states
         new = f"{counts['new']:,} new since {escape_controls(view.run.baseline.path)}"
         yield Text(f"{new}, {counts['known']:,} known, {counts['resolved']:,} resolved", "bold")

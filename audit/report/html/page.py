@@ -109,6 +109,8 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
         )
     if run.baseline and run.baseline.other_place:
         yield Banner("needs_sync", "The baseline is of another database", f"{run.baseline.other_place}.")
+    if unlooked := words.not_in_baseline(run):
+        yield Banner("not_checked", "Not everything can be compared with the baseline", unlooked)
     for each in words.stale(view.accepted):
         yield Banner("needs_sync", each.sentence, f"{each.text}.")
     if part := words.narrowed(run):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from audit.report.writer import Output
 from audit.runfile import RunFile, open_salvaged
 from tests.support.audits import Servers, Shell, audit
 from tests.support.command_lines import resumed
+from tests.support.report_samples import as_stored, outdated, unfinished, version_hash
 from tests.support.run_files import run_file_of
 
 BEHIND = "beatriz.costa@example.com"
@@ -147,7 +149,7 @@ def test_without_a_run_the_reason_is_what_is_said(shell: Shell) -> None:
     [
         (WELL, {}, "is up to date in"),
         ("nobody", {}, "matches 'nobody'"),
-        ("example", {}, "'example' matches 71 users of"),
+        ("example", {}, "'example' matches 77 users of"),
         (" ", {}, "USER is empty"),
         (BEHIND, {"--because": " "}, "--because is empty"),
         (BEHIND, {"--because": "\udcff"}, "--because is no text in UTF-8"),
@@ -381,3 +383,54 @@ def test_every_format_is_written_again_byte_for_byte(servers: Servers, tmp_path:
     for each in formats:
         assert (tmp_path / f"a.{each}").read_bytes() == (tmp_path / f"b.{each}").read_bytes()
         assert b"leaves in May" in (tmp_path / f"a.{each}").read_bytes() or each in {"csv", "html"}
+
+
+def newest_run(folder: Path) -> Path:
+    both = unfinished(7, Reason.TRAINING_NOT_RECORDED, outdated(7, behind=2))
+    alone = unfinished(8, Reason.FAILURE_NOT_RECORDED)
+    return run_file_of(folder / "run.sqlite", map(as_stored, (both, alone)))
+
+
+def test_both_reasons_the_version_that_runs_and_the_training_are_filled_in(shell: Shell) -> None:
+    newest_run(shell.folder)
+    ended = shell("accept", "user-00007", "--because", "on leave", "--until", LATER, "--run", "run.sqlite")
+    assert ended.code == 0, ended.err
+    (entry,) = tomllib.loads((shell.folder / NAME).read_text())["accept"]
+    assert entry["reason"] == ["training_not_recorded", "outdated_version"]
+    assert (entry["training"], entry["version"]) == ("trained-7", version_hash((7, 2)))
+    assert "as long as both reasons, recorded version and training stay the same" in ended.out
+    shell("render", "run.sqlite", "-o", "a.json", "--accept", NAME)
+    users = {each["user_id"]: each["accepted"] for each in reported(shell.folder)["users"]}
+    assert users["user-00007"]
+    assert users["user-00008"] is None
+
+
+def test_the_next_training_is_not_swallowed(shell: Shell) -> None:
+    newest_run(shell.folder)
+    ended = shell("accept", "user-00008", "--because", "b", "--until", LATER, "--run", "run.sqlite")
+    assert "as long as reason and training stay the same" in ended.out
+    (shell.folder / "run.sqlite").unlink()
+    next_one = unfinished(8, Reason.FAILURE_NOT_RECORDED, training_id="trained-9")
+    run_file_of(shell.folder / "run.sqlite", [next_one])
+    shell("render", "run.sqlite", "-o", "a.json", "--accept", NAME)
+    document = reported(shell.folder)
+    assert document["users"][0]["accepted"] is None
+    assert [each["training"] for each in document["run"]["acceptances"]["unmatched"]] == ["trained-8"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ("training_not_recorded", 2),
+        ("outdated_version", 2),
+        ("training_not_recorded,outdated_version", 0),
+        ("outdated_version, training_not_recorded", 0),
+    ],
+)
+def test_one_reason_of_two_is_not_enough(codes: str, code: int, shell: Shell) -> None:
+    newest_run(shell.folder)
+    options = ("--because", "b", "--until", LATER, "--run", "run.sqlite", "--reason", codes)
+    ended = shell("accept", "user-00007", *options)
+    assert ended.code == code, ended.err
+    if code:
+        assert "an entry has to name both" in " ".join(ended.err.split())

@@ -42,6 +42,44 @@ def test_every_key_of_an_entry_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_two_reasons_and_a_training_are_read_and_written(tmp_path: Path) -> None:
+    both = entry(reason=Reason.TRAINING_NOT_RECORDED, also=Reason.OUTDATED_VERSION, training="tr7")
+    text = block(both)
+    assert 'reason = ["training_not_recorded", "outdated_version"]\n' in text
+    assert 'training = "tr7"\n' in text
+    (tmp_path / NAME).write_text(text)
+    assert read(tmp_path / NAME).entries == (both,)
+
+
+def test_a_list_with_one_reason_is_that_reason(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(ENTRY.replace('"timeout"', '["timeout"]'))
+    assert read(tmp_path / NAME).entries == (entry(user="u", reason=Reason.TIMEOUT, because="b"),)
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ("[]", "reason must be one code, or two different ones"),
+        ('["timeout", "timeout"]', "reason must be one code, or two different ones"),
+        ('["timeout", "rejected", "forbidden"]', "reason must be one code, or two different ones"),
+        ('["timeout", "stopped"]', "reason stopped cannot be accepted"),
+        ('["timeout", 7]', "reason must be a text in quotes"),
+        ('["timeout", "outdated"]', "unknown reason 'outdated'"),
+    ],
+)
+def test_what_is_no_pair_of_reasons_is_refused(listed: str, words: str, tmp_path: Path) -> None:
+    assert words in refusal(ENTRY.replace('"timeout"', listed), tmp_path)
+
+
+def test_an_entry_on_both_reasons_is_another_than_one_on_either() -> None:
+    one = entry(reason=Reason.OUTDATED_VERSION)
+    both = entry(reason=Reason.TRAINING_NOT_RECORDED, also=Reason.OUTDATED_VERSION)
+    text, listed, replaced = edited(block(one), (one,), both, frozenset({"user-00007"}))
+    assert (listed, replaced) == ((one, both), None)
+    later = entry(reason=Reason.OUTDATED_VERSION, also=Reason.TRAINING_NOT_RECORDED, until="2027-12-31")
+    assert edited(text, listed, later, frozenset({"user-00007"}))[1:] == ((one, later), both)
+
+
 def test_the_example_in_the_documentation_is_such_a_file(tmp_path: Path) -> None:
     [example] = [each for each in blocks(Path("docs/how-to/accept.md")) if each.language == "toml"]
     assert example.title == NAME

@@ -106,6 +106,8 @@ async def overnight(dsn: str, synthetic_users: SyntheticUsers) -> None:
     try:
         repaired = who(synthetic_users, Reason.OUTDATED_VERSION)
         await connection.execute(set_version, repaired, newest[repaired][0].id)
+        own = "UPDATE user_models SET lora_weights_url = 'https://weights.example.com/new.tar' WHERE user_id = $1"
+        await connection.execute(own, repaired)
         broken = who(synthetic_users, Reason.LATEST_VERSION)
         await connection.execute(set_version, broken, newest[broken][1].id)
         await connection.execute(set_version, who(synthetic_users, Reason.OUTDATED_VERSION, 1), "latest")

@@ -15,10 +15,13 @@ import pytest
 from playwright.async_api import expect
 
 from audit.cli.signals import Stop
+from audit.commands import past_run
 from audit.commands.outputs import report
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
+from audit.commands.settings import default_choices
 from audit.errors import SettingsError
+from audit.findings.comparison import UserSnapshot, snapshot_of
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.run import Baseline, Choices
@@ -29,7 +32,9 @@ from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, audit
 from tests.support.command_lines import begun, resumed
 from tests.support.report_browser import Open, browser, opened
-from tests.support.report_samples import SampleRun, narrowed, outdated, up_to_date
+from tests.support.report_samples import SampleRun, as_stored, narrowed, outdated, unfinished, up_to_date
+from tests.support.run_files import population
+from tests.support.samples import run_info
 
 __all__ = ["browser", "opened"]
 
@@ -83,6 +88,7 @@ def test_every_report_marks_what_is_new_known_and_resolved(
         "run_id": plain["run"]["id"],
         "started_at": plain["run"]["started_at"],
         "path": str(path),
+        "looked_for": plain["run"]["looked_for"],
     }
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert {row["user_id"]: row["baseline"] or None for row in rows} == marks
@@ -240,3 +246,85 @@ async def test_the_page_without_scripts_has_the_badges_too(opened: Open) -> None
 async def test_without_a_baseline_there_is_no_filter_for_it(opened: Open) -> None:
     tab = await (await opened(SampleRun([up_to_date(1)]))).ready()
     await expect(tab.page.locator("#baseline")).to_be_hidden()
+
+
+BOTH = unfinished(7, Reason.TRAINING_NOT_RECORDED, outdated(7, behind=2))
+LOOKED: tuple[str, ...] = ("unfinished", "trainers")
+
+
+def compared_run(
+    folder: Path, before: AuditedUser | None, now: AuditedUser, looked_for: tuple[str, ...] = LOOKED
+) -> Path:
+    """The run file of a run that has found `now`, compared with one that had found `before`."""
+    baseline = Baseline(run_id="b", started_at="2026-02-01T12:00:00Z", path="last.json", looked_for=looked_for)
+    path = folder / "run.sqlite"
+    info = run_info(state="complete", finished_at="2026-03-01T12:01:00Z", stuck_after=21_600.0, baseline=baseline)
+    with RunFile.create(path, info) as run_file:
+        with run_file.loading_baseline() as add:
+            if before:
+                add(snapshot_of(before))
+        with run_file.loading():
+            stored = as_stored(now)
+            run_file.add(stored.record, None, stored.finding)
+            run_file.save_population(population(1))
+        run_file.save_choices(default_choices(fail_on="new"))
+        run_file.finish(info)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("before", "looked_for", "code", "mark"),
+    [
+        (up_to_date(7), LOOKED, 3, "new"),
+        (outdated(7, behind=2), LOOKED, 3, "new"),
+        (unfinished(7, Reason.TRAINING_NOT_RECORDED), LOOKED, 3, "new"),
+        (BOTH, LOOKED, 0, "known"),
+        (outdated(7, behind=2), (), 0, None),
+        (up_to_date(7), (), 3, "new"),
+    ],
+    ids=[
+        *("was up to date", "was outdated alone", "was not recorded alone", "was both"),
+        *("nobody had looked for the newer row", "the completed row is new"),
+    ],
+)
+def test_fail_on_new_looks_at_both_reasons(
+    before: AuditedUser, looked_for: tuple[str, ...], code: int, mark: str | None, shell: Shell
+) -> None:
+    compared_run(shell.folder, before, BOTH, looked_for)
+    ended = shell("render", "run.sqlite", *(f"-oa.{kind}" for kind in ("json", "html", "md", "xml")))
+    assert ended.code == code, ended.err
+    document = json.loads((shell.folder / "a.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert document["users"][0]["baseline"] == mark
+    said = "The baseline did not look for trainings that were not recorded"
+    for text in (ended.err, *((shell.folder / f"a.{kind}").read_text() for kind in ("html", "md", "xml"))):
+        assert (said in " ".join(text.replace("\\", "").split())) is (looked_for == ())
+
+
+def test_a_report_is_a_baseline_with_both_reasons(shell: Shell) -> None:
+    compared_run(shell.folder, None, BOTH)
+    shell("render", "run.sqlite", "-oa.json")
+    seen: dict[str, UserSnapshot] = {}
+    for name in ("a.json", "run.sqlite"):
+
+        def keep(user: UserSnapshot, name: str = name) -> bool:
+            seen[name] = user
+            return True
+
+        assert past_run.read(shell.folder / name, keep).looked_for == LOOKED
+        assert seen[name].reasons == ("training_not_recorded", "outdated_version")
+    assert seen["a.json"] == seen["run.sqlite"]
+
+
+def test_a_baseline_that_an_older_version_has_kept_is_read(shell: Shell) -> None:
+    path = compared_run(shell.folder, outdated(7, behind=2), outdated(7, behind=2))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE older (user_id TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;"
+            "INSERT INTO older SELECT user_id, status, reason FROM baseline;"
+            "DROP TABLE baseline; ALTER TABLE older RENAME TO baseline;"
+        )
+    assert shell("render", "run.sqlite", "-oa.json").code == 0
+    assert json.loads((shell.folder / "a.json").read_text())["users"][0]["baseline"] == "known"
+    with RunFile.open(path) as run_file:
+        assert list(run_file.baseline.rows()) == [("user-00007", "needs_sync", "outdated_version", None)]

@@ -7,19 +7,17 @@ import shlex
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import in_thread
 from audit.model import exit_status
 from audit.model.codes import Reason
-from audit.model.findings import AuditedUser
 from audit.model.replies import TrainingsRead
 from audit.runfile import RunFile
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, model
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
-from tests.support.report_samples import newest_rows, report_order
+from tests.support.report_samples import as_stored, newest_rows, report_order
 from tests.support.run_files import population, run_file_of
 from tests.support.samples import finding, record, run_info
 from tests.support.synthetic_users import SyntheticUsers
@@ -196,20 +194,13 @@ def test_a_trial_run_says_that_it_is_one_first_and_last(run: Shell) -> None:
 
 def test_newer_rows_are_told_below_their_reason_and_the_completed_ones_beside_them(shell: Shell) -> None:
     users = sorted(newest_rows(), key=report_order)
-    run_file_of(shell.folder / "run.sqlite", [stored(each) for each in users])
+    run_file_of(shell.folder / "run.sqlite", map(as_stored, users))
     err = " ".join(shell("render", "run.sqlite", "-o", "a.md").err.split())
     told = "user00501@example.com: row new-501 says training since 2026-02-03 10:00 (26 days before this run); "
     assert told + "training trained-501;" in err
     assert "completed row: outdated version" in err
     assert "the completed rows of 2 users need attention too: 1 no version recorded, 1 outdated version." in err
     assert "Weights were not checked; to check them: --trainings, --check-weights" in err
-
-
-def stored(user: AuditedUser) -> AuditedUser:
-    """As the run file has a finding on a newer row: with the completed row as the record."""
-    if user.counting is None:
-        return user
-    return AuditedUser(replace(user.counting, newer=user.record), user.finding)
 
 
 def test_a_narrow_terminal_gets_titles_alone_and_no_torn_lines(run: Shell) -> None:
