@@ -181,7 +181,7 @@ class _Row:
 
     def _with_versions(self, heard: Heard) -> Heard | None:
         """`heard` with the model's versions, where they are needed and can be; None where they have yet to be asked."""
-        if not needs_versions(heard, counting=self.counting is not None):
+        if heard.failed or not needs_versions(heard, counting=self.counting is not None):
             return heard
         if heard.versions is not None or row_question(self.row, self.context).model is None:
             return heard
