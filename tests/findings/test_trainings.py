@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from audit.findings.classify import RunContext, classify
-from audit.findings.trainings import disagreeing, in_sample, settled, with_lineage
+from audit.findings.trainings import OddTrainings, disagreeing, in_sample, settled, with_lineage
 from audit.model.codes import Note, Reason
 from audit.model.findings import Finding
 from audit.model.replies import Account, Failed, Found, Reply, Training, TrainingsRead
 from audit.model.tables import Column
+from audit.model.times import epoch_seconds
 from tests.support.samples import NEW, OLD, digest, found, record
 
 MINE = RunContext(Account(type="user", username="acme"))
@@ -228,3 +229,27 @@ def test_a_sample_is_as_large_as_wanted_and_another_one_in_each_run() -> None:
     assert len(one & two) <= 100
     assert not any(in_sample("a" * 32, model, 0) for model in models)
     assert all(in_sample("a" * 32, model, 100) for model in models)
+
+
+def odd_one(ended: str, **changes: Any) -> Training:
+    return Training(id="odd", status="succeeded", created_at=ended, completed_at=ended, **changes)
+
+
+def test_a_training_whose_output_says_nothing_may_concern_any_model_that_it_may_have_overtaken() -> None:
+    newest = Training(id="t", status="succeeded", model="a/b", version=NEW, completed_at="2026-02-01T00:00:00Z")
+    later, earlier = (epoch_seconds(f"2026-0{month}-01T00:00:00Z") for month in (3, 1))
+    assert not OddTrainings().may_concern("a/b", newest)
+    assert OddTrainings(anywhere=later).may_concern("a/b", newest)
+    assert not OddTrainings(anywhere=earlier).may_concern("a/b", newest)
+    assert OddTrainings(by_model={"a/b": later}).may_concern("A/b", newest)
+    assert not OddTrainings(by_model={"a/c": later}).may_concern("a/b", newest)
+    assert OddTrainings(anywhere=earlier).may_concern("a/b")
+
+
+@pytest.mark.parametrize("odd", [OddTrainings(anywhere=4e9), OddTrainings(by_model={"acme/ann": 4e9})])
+def test_nobody_is_settled_by_a_training_where_a_later_one_cannot_be_read(odd: OddTrainings) -> None:
+    newest = Training(id="t1", status="succeeded", model="acme/ann", version=NEW, created_at="2026-02-01T00:00:00Z")
+    read = TrainingsRead(mode="trainings", complete=True)
+    context = RunContext(Account("user", "acme"))
+    assert settled(record(), newest, read, context)
+    assert settled(record(), newest, read, context, odd) is None
