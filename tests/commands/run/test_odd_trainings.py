@@ -1,0 +1,101 @@
+"""What is read from the list of trainings and cannot be taken at its word, in whole audits on real servers."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from audit.demo.fake_replicate.server import in_thread
+from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, weights_url
+from audit.model import exit_status
+from audit.model.replies import Account, Version
+from tests.support.audits import Servers, Shell
+from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.samples import NEW, OLD
+
+BY_TRAININGS = ("--mode", "trainings", "--verify-sample", "0")
+FIRST, SECOND = "2026-02-01T00:00:00.000001Z", "2026-02-20T00:00:00.000001Z"
+
+
+def training(**changes: Any) -> FakeTraining:
+    plain: dict[str, Any] = {
+        "id": "t1",
+        "destination": "acme/anna",
+        "status": "succeeded",
+        "created_at": FIRST,
+        "completed_at": FIRST,
+        "output_version": OLD,
+    }
+    return FakeTraining(**(plain | changes))
+
+
+def report(
+    shell: Shell, dsn: str, rows: list[dict[str, Any]], trainings: list[FakeTraining], *options: str
+) -> tuple[int, dict[str, Any], set[str]]:
+    """Audit Anna's `rows`: the exit code, her line, and the paths that were asked for."""
+    versions = (Version(NEW, SECOND), Version(OLD, FIRST))
+    world = SmallWorld(Account("user", "acme"), [Model(owner="acme", name="anna", versions=versions)], trainings)
+    asyncio.run(execute(dsn, USERS, MODELS))
+    asyncio.run(insert(dsn, "users", [{"id": "u1", "email": "anna@example.com"}]))
+    asyncio.run(insert(dsn, "user_models", rows))
+    with in_thread(InstrumentedReplicate(world)) as fake:
+        shell.environ = Servers(dsn, fake).environ
+        code = shell("run", "-o", "a.json", *options).code
+        asked = set(fake.request_log.paths)
+    [user] = json.loads((shell.folder / "a.json").read_text())["users"]
+    return code, user, asked
+
+
+RECORDED = model(replicate_version_id=OLD, lora_weights_url=weights_url(OLD), completed_at=FIRST, updated_at=FIRST)
+
+
+@pytest.mark.parametrize("output", [None, {"version": None}, {"version": NEW}, {}, "removed", [NEW], 7])
+@pytest.mark.parametrize("named", [True, False], ids=["a row names it", "no row names it"])
+def test_a_user_is_not_settled_by_trainings_where_a_later_one_says_nothing(
+    shell: Shell, database: str, output: object, *, named: bool
+) -> None:
+    odd = training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=None, output=output)
+    rows = [RECORDED | {"training_id": "t2" if named else "t1"}]
+    code, user, asked = report(shell, database, rows, [training(), odd], *BY_TRAININGS)
+    assert (code, user["reason"], user["evidence"]) == (exit_status.NEEDS_SYNC, "outdated_version", "versions")
+    assert "/v1/models/acme/anna/versions" in asked
+    assert "version_made_by_hand" not in user["notes"]
+
+
+def test_a_user_is_settled_by_trainings_where_all_can_be_read(shell: Shell, database: str) -> None:
+    newer = training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW)
+    rows = [RECORDED | {"training_id": "t2", "replicate_version_id": NEW, "lora_weights_url": weights_url(NEW)}]
+    code, user, asked = report(shell, database, rows, [training(), newer], *BY_TRAININGS)
+    assert (code, user["reason"], user["evidence"]) == (exit_status.OK, "latest_version", "training")
+    assert "/v1/models/acme/anna/versions" not in asked
+
+
+def test_the_accounts_own_trainer_in_the_models_place_is_known_from_its_trainings(shell: Shell, database: str) -> None:
+    made = training(trainer="acme/our-trainer")
+    rows = [RECORDED | {"replicate_model_id": "Acme/Our-Trainer"}]
+    code, user, _ = report(shell, database, rows, [made], "--trainings")
+    assert (code, user["reason"]) == (exit_status.NEEDS_SYNC, "trainer_recorded")
+    assert (user["latest_version"], user["latest_training"]["id"]) == (OLD, "t1")
+    assert user["affected_since"] == made.completed_at
+
+
+def test_a_published_trainer_is_known_without_them_and_never_asked_for(shell: Shell, database: str) -> None:
+    rows = [RECORDED | {"replicate_model_id": "ostris/flux-dev-lora-trainer"}]
+    code, user, asked = report(shell, database, rows, [])
+    assert (code, user["reason"], user["latest_version"]) == (exit_status.NEEDS_SYNC, "trainer_recorded", None)
+    assert asked == {"/v1/account"}
+
+
+@pytest.mark.parametrize(
+    ("option", "found"),
+    [(["--trainings"], ("needs_sync", "wrong_weights", "training")), ([], ("up_to_date", "latest_version", None))],
+)
+def test_weights_are_judged_where_trainings_are_read_and_not_otherwise(
+    shell: Shell, database: str, option: list[str], found: tuple[str, str, str | None]
+) -> None:
+    rows = [RECORDED | {"replicate_version_id": NEW}]
+    both = [training(), training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW)]
+    _, user, _ = report(shell, database, rows, both, *option)
+    assert (user["status"], user["reason"], user["weights_checked"]) == found
