@@ -12,7 +12,7 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener, StoppedError, account_of, cancel_on_stop, replies_to, target
 from audit.commands.settings import RunSettings
 from audit.commands.sync.files import write_undo
-from audit.commands.sync.lookup import FoundWeights, WeightsLookUp
+from audit.commands.sync.lookup import LookedUp, TrainingLookUp
 from audit.commands.sync.plan import WHY_LEFT_OUT, Plan, PlannedChange, looked_up
 from audit.commands.sync.result import SAMPLE, RepairResult, RowReport, batches
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
@@ -103,7 +103,7 @@ class Repair:
 
     async def _all_batches(self, table: Repairer, replicate: Replicate, stop: Stop) -> None:
         result = self._result
-        look_up = WeightsLookUp(replicate, self._run_file, self._settings.choices.concurrency)
+        look_up = TrainingLookUp(replicate, self._run_file, self._settings.choices.concurrency)
         for batch in batches(self._plan.planned_changes()):
             if stop.requested:
                 break
@@ -122,16 +122,15 @@ class Repair:
         result.stopped = stop.reason
 
     async def _ready(
-        self, replicate: Replicate, look_up: WeightsLookUp, batch: Sequence[PlannedChange]
+        self, replicate: Replicate, look_up: TrainingLookUp, batch: Sequence[PlannedChange]
     ) -> list[PlannedChange]:
         """Those that may be made, with their weights; the others are written down."""
         unknown = [planned for planned in batch if planned.change.weights == "to_be_looked_up"]
-        found = await look_up.weights_for(unknown)
+        found = await look_up.trainings_for(unknown)
         entries, known = list[JournalEntry](), list[PlannedChange]()
         for planned in batch:
-            change = planned.change
-            weights = found.get(change.model_row_id)
-            complete = change if weights is None else self._with_weights(change, weights)
+            answer = found.get(planned.change.model_row_id)
+            complete = planned.change if answer is None else self._with_weights(planned, answer)
             if isinstance(complete, RowChange):
                 known.append(planned._replace(change=complete))
             else:
@@ -139,15 +138,15 @@ class Repair:
         self._record(entries)
         return await self._recheck(replicate, known) if self._options.recheck else known
 
-    def _with_weights(self, change: RowChange, found: FoundWeights) -> RowChange | JournalEntry:
-        """`change` with the weights that were looked up, or why it is not made."""
+    def _with_weights(self, planned: PlannedChange, found: LookedUp) -> RowChange | JournalEntry:
+        """The change with the weights that were looked up, or why it is not made."""
         if found.failure:
             why = f"the training of its version could not be looked up: {found.failure.detail}"
-            return JournalEntry(change, ChangeState.FAILED, ChangeOutcome(why=why))
-        complete = looked_up(change, found.url, version_only=self._plan.settings.version_only)
+            return JournalEntry(planned.change, ChangeState.FAILED, ChangeOutcome(why=why))
+        complete = looked_up(planned.user, planned.change, found.training, self._plan.rules)
         if isinstance(complete, RowChange):
             return complete
-        return JournalEntry(change, ChangeState.SKIPPED, ChangeOutcome(why=WHY_LEFT_OUT[complete]))
+        return JournalEntry(planned.change, ChangeState.SKIPPED, ChangeOutcome(why=WHY_LEFT_OUT[complete]))
 
     async def _recheck(self, replicate: Replicate, batch: Sequence[PlannedChange]) -> list[PlannedChange]:
         """Those whose latest version is still what it was; the others are written down.

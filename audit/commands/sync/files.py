@@ -153,8 +153,9 @@ def write_undo(plan: Plan, run_file: Path) -> Path | None:
 
 def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
     yield from _done_lines(plan.journal) if plan.journal else ()
-    for change in plan.changes():
-        yield UndoLine(change.model_row_id, None, (plan.unasked(change) or change).old)
+    for planned in plan.planned_changes():
+        change = plan.unasked(planned.user, planned.change) or planned.change
+        yield UndoLine(change.model_row_id, None, change.old)
 
 
 def _done_lines(journal: Journal) -> Iterator[UndoLine]:

@@ -1,4 +1,4 @@
-"""Finds out where the weights of a version lie: from the training that made it, by its id or in the account's list.
+"""Finds the training that made a version, which knows where its weights lie: by its id, or in the account's list.
 
 The list is read newest first, one page at a time, no further back than where a version was made, and never twice. What
 was read is kept in the run file, so that a later command need not ask for it again.
@@ -31,17 +31,17 @@ class TrainingsClient(Protocol):
         """A page of the list, newest first: the first, or the one that `next` of the page before named."""
 
 
-class FoundWeights(NamedTuple):
+class LookedUp(NamedTuple):
     """What a look-up has come to."""
 
-    url: str | None = None
-    """Null where nobody knows, or it could not be asked."""
+    training: Training | None = None
+    """Null where nobody knows it, or it could not be asked."""
     failure: Failed | None = None
     """Why it could not be asked."""
 
 
-class WeightsLookUp:
-    """Looks up weights for one command."""
+class TrainingLookUp:
+    """Looks up trainings for one command."""
 
     def __init__(self, client: TrainingsClient, run_file: RunFile, at_once: int) -> None:
         """`run_file` has to be locked."""
@@ -54,9 +54,9 @@ class WeightsLookUp:
         self._back_to: datetime | None = None
         self._whole = False
 
-    async def weights_for(self, several: Sequence[PlannedChange]) -> dict[str, FoundWeights]:
-        """Where the weights of the versions lie that these changes are to record, by row."""
-        found: dict[str, FoundWeights] = {}
+    async def trainings_for(self, several: Sequence[PlannedChange]) -> dict[str, LookedUp]:
+        """Those that made the versions that these changes are to record, by row."""
+        found: dict[str, LookedUp] = {}
         waiting = self._take_known(several, found)
         answers = await asyncio.gather(*map(self._ask_by_id, waiting))
         failures = {each.change.model_row_id: failed for each, failed in zip(waiting, answers, strict=True)}
@@ -64,10 +64,10 @@ class WeightsLookUp:
         problem = await self._read_list(waiting)
         for planned in self._take_known(waiting, found):
             row_id = planned.change.model_row_id
-            found[row_id] = FoundWeights(failure=failures[row_id] or problem)
+            found[row_id] = LookedUp(failure=failures[row_id] or problem)
         return found
 
-    def _take_known(self, several: Iterable[PlannedChange], found: dict[str, FoundWeights]) -> list[PlannedChange]:
+    def _take_known(self, several: Iterable[PlannedChange], found: dict[str, LookedUp]) -> list[PlannedChange]:
         """Put into `found` what the run file knows of `several`; the others."""
         unknown = []
         for planned in several:
@@ -75,13 +75,13 @@ class WeightsLookUp:
             if training is None:
                 unknown.append(planned)
             else:
-                found[planned.change.model_row_id] = FoundWeights(training.weights)
+                found[planned.change.model_row_id] = LookedUp(training)
         return unknown
 
     async def _ask_by_id(self, planned: PlannedChange) -> Failed | None:
         """Ask for the trainings that the user's rows name; a failure where one could not be asked for."""
         failure = None
-        named = map(askable_training, (planned.record.training_id, planned.record.later_training_id))
+        named = map(askable_training, (planned.user.record.training_id, planned.user.record.later_training_id))
         for training_id in dict.fromkeys(filter(None, named)):
             async with self._free:
                 answer = await self._client.training(training_id)
@@ -94,7 +94,9 @@ class WeightsLookUp:
 
     async def _read_list(self, waiting: Sequence[PlannedChange]) -> Failed | None:
         """Read the list as far back as these versions may have been made; why that was not possible."""
-        dates = [made_at for planned in waiting if (made_at := parse_utc(planned.made_at))]
+        dates = [
+            made_at for planned in waiting if (made_at := parse_utc(planned.user.finding.latest_version_created_at))
+        ]
         if not dates:
             return None
         until = min(dates) - LONGEST_TRAINING

@@ -337,17 +337,17 @@ def _set_to(url: str | None, recorded: str | None, *, weights_alone: bool) -> tu
     return WhyLeftOut.WEIGHTS_GONE if weights_alone else ("same", recorded)
 
 
-def looked_up(change: RowChange, url: str | None, *, version_only: bool) -> RowChange | WhyLeftOut:
-    """`change`, whose weights were to be looked up, once that is done: null where nobody knows them."""
-    weights_alone = change.reason in _OF_WEIGHTS
-    if not is_url(url):
-        if not version_only or weights_alone:
-            return WhyLeftOut.WEIGHTS_NOT_KNOWN
-        return msgspec.structs.replace(change, weights="left_alone")
-    found = _set_to(url, change.old_weights, weights_alone=weights_alone)
-    if isinstance(found, WhyLeftOut):
-        return found
-    return msgspec.structs.replace(change, weights=found[0], new_weights=found[1])
+def looked_up(
+    user: AuditedUser, change: RowChange, training: Training | None, rules: PlanRules
+) -> RowChange | WhyLeftOut:
+    """`change` of `user`, whose weights were to be looked up, once that is done: null where no training is found."""
+    if training is not None:
+        known = with_training(user, training)
+        target = _target(known)
+        return WhyLeftOut.WEIGHTS_NOT_KNOWN if target is None else _change(known, target, rules)
+    if change.reason in _OF_WEIGHTS or not rules.settings.version_only:
+        return WhyLeftOut.WEIGHTS_NOT_KNOWN
+    return msgspec.structs.replace(change, weights="left_alone")
 
 
 class NotPlanned(StrEnum):
@@ -373,11 +373,9 @@ class PlannedChange(NamedTuple):
     """A change to be made, and what it rests on."""
 
     change: RowChange
-    record: ModelRecord
+    user: AuditedUser
     guards: dict[Column, str | None]
     over: dict[str, str | None] | None
-    made_at: str | None
-    """When the version was made, where that is known."""
 
     def update(self, touch: str | None = None) -> RowUpdate:
         """The UPDATE that makes it; see `update_for`."""
@@ -474,8 +472,7 @@ class Plan:
         for user, outcome, over in self.outcomes():
             if isinstance(outcome, RowChange):
                 still = None if over is None else {name: getattr(over, name) for name in _OVER}
-                made_at = user.finding.latest_version_created_at
-                yield PlannedChange(outcome, user.record, guards_of(user.record, missing), still, made_at)
+                yield PlannedChange(outcome, user, guards_of(user.record, missing), still)
 
     def changes(self) -> Iterator[RowChange]:
         """The same without what they rest on."""
@@ -483,26 +480,30 @@ class Plan:
 
     def shown(self) -> Iterator[RowChange | LeftOut | NotPlanned]:
         """As `outcomes`, masked if the run is redacted or `--redact` was given."""
+        return (outcome for _, outcome in self.shown_users())
+
+    def shown_users(self) -> Iterator[tuple[AuditedUser, RowChange | LeftOut | NotPlanned]]:
+        """The same with whose each is, who is not masked."""
         for user, outcome, _ in self.outcomes():
             if self.redacted and isinstance(outcome, RowChange):
-                yield redacted_change(outcome, user)
+                yield user, redacted_change(outcome, user)
             elif self.redacted and isinstance(outcome, LeftOut):
-                yield redacted_left_out(outcome, user)
+                yield user, redacted_left_out(outcome, user)
             else:
-                yield outcome
+                yield user, outcome
 
     def updates(self) -> Iterator[RowUpdate]:
         """The UPDATEs that need nobody to be asked, in report order: those for psql."""
         for planned in self.planned_changes():
-            change = self.unasked(planned.change)
+            change = self.unasked(planned.user, planned.change)
             if change is not None:
                 yield planned._replace(change=change).update()
 
-    def unasked(self, change: RowChange) -> RowChange | None:
+    def unasked(self, user: AuditedUser, change: RowChange) -> RowChange | None:
         """What of `change` can be made without asking for the weights: none of it, unless the version alone will do."""
         if change.weights != "to_be_looked_up":
             return change
-        alone = looked_up(change, None, version_only=self.settings.version_only)
+        alone = looked_up(user, change, None, self.rules)
         return alone if isinstance(alone, RowChange) else None
 
     def _is_wanted(self, user: AuditedUser) -> bool:
@@ -580,9 +581,9 @@ class PlanCounts:
     def of(cls, plan: Plan) -> "PlanCounts":
         """Those of `plan`, masked where it is."""
         counts = cls()
-        for outcome in plan.shown():
+        for user, outcome in plan.shown_users():
             if isinstance(outcome, RowChange):
-                group, unasked = group_of(outcome), plan.unasked(outcome)
+                group, unasked = group_of(outcome), plan.unasked(user, outcome)
                 counts.weights[outcome.weights] += 1
                 counts.groups[group] += 1
                 counts.may_be_set.update(outcome.old)

@@ -222,22 +222,30 @@ def test_a_reference_becomes_one_to_the_version_in_the_same_form(recorded: str, 
     assert planned_change.weights == ("same" if recorded == new else "replaced")
 
 
-LOOKED_UP = change(user(lineage=None))
+def known(
+    of: AuditedUser, url: str | None, *, found: bool = True, version_only: bool = False
+) -> RowChange | WhyLeftOut:
+    """The change of somebody whose training was looked up, and whether that was found."""
+    wanted = change(of, version_only=version_only)
+    assert wanted.weights == "to_be_looked_up"
+    return looked_up(of, wanted, training(weights=url) if found else None, rules(version_only=version_only))
 
 
 def test_weights_that_were_looked_up_go_with_the_version() -> None:
-    complete = looked_up(LOOKED_UP, REAL, version_only=False)
+    complete = known(user(lineage=None), REAL)
     assert isinstance(complete, RowChange)
     assert complete.new == {Column.VERSION_ID: NEW, Column.LORA_WEIGHTS_URL: REAL}
-    same = looked_up(LOOKED_UP, DELIVERED, version_only=False)
+    same = known(user(lineage=None), DELIVERED)
     assert isinstance(same, RowChange)
     assert (same.weights, same.new) == ("same", {Column.VERSION_ID: NEW})
 
 
-@pytest.mark.parametrize("url", [None, "", "flux-lora.tar"])
-def test_where_nobody_knows_the_weights_the_version_is_set_only_if_that_alone_is_wanted(url: str | None) -> None:
-    assert looked_up(LOOKED_UP, url, version_only=False) is WhyLeftOut.WEIGHTS_NOT_KNOWN
-    alone = looked_up(LOOKED_UP, url, version_only=True)
+@pytest.mark.parametrize(("url", "found"), [(None, False), (None, True), ("", True), ("flux-lora.tar", True)])
+def test_where_nobody_knows_the_weights_the_version_is_set_only_if_that_alone_is_wanted(
+    url: str | None, *, found: bool
+) -> None:
+    assert known(user(lineage=None), url, found=found) is WhyLeftOut.WEIGHTS_NOT_KNOWN
+    alone = known(user(lineage=None), url, found=found, version_only=True)
     assert isinstance(alone, RowChange)
     assert (alone.weights, alone.new) == ("left_alone", {Column.VERSION_ID: NEW})
 
@@ -255,10 +263,10 @@ def test_wrong_weights_alone_are_set_alone(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", [Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE])
 def test_wrong_weights_are_looked_up_too_and_version_only_means_nothing_to_them(reason: Reason) -> None:
-    planned_change = change(user(reason, lineage=None, **RIGHT), version_only=True)
-    assert planned_change.weights == "to_be_looked_up"
-    assert looked_up(planned_change, None, version_only=True) is WhyLeftOut.WEIGHTS_NOT_KNOWN
-    assert looked_up(planned_change, DELIVERED, version_only=True) is WhyLeftOut.WEIGHTS_GONE
+    unknown = user(reason, lineage=None, **RIGHT)
+    assert known(unknown, None, found=False, version_only=True) is WhyLeftOut.WEIGHTS_NOT_KNOWN
+    assert known(unknown, None, version_only=True) is WhyLeftOut.WEIGHTS_NOT_KNOWN
+    assert known(unknown, DELIVERED, version_only=True) is WhyLeftOut.WEIGHTS_GONE
     elsewhere = user(reason, lora_weights_url="https://cdn.example.com/a.tar", **RIGHT)
     assert why(elsewhere, version_only=True) is WhyLeftOut.WEIGHTS_ELSEWHERE
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import TRAINER, FakeTraining, Model, SmallWorld, version_hash, weights_url
 from audit.model.codes import Reason
-from audit.model.exit_status import NEEDS_SYNC, OK
+from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
 from audit.model.repair import ChangeState
 from audit.model.replies import Account, Version
 from audit.runfile import RunFile
@@ -299,3 +300,193 @@ def test_without_being_told_to_it_changes_no_row_that_is_not_completed(product: 
         BY_HAND: "weights_not_known",
         "elsewhere": "weights_elsewhere",
     }
+
+
+NEWER = (
+    "INSERT INTO user_models (user_id, training_status, replicate_model_id, training_id, created_at, updated_at) "
+    "VALUES ('lost', 'training', 'acme/lost', 'third', now(), now())"
+)
+MEDDLED = {
+    "a newer row": (NEWER, 2, "it is not the newest row of its user any more", "not_newest"),
+    "another training": (
+        "UPDATE user_models SET training_id = 'third' WHERE id = 2",
+        2,
+        "training_id is third now",
+        "training_id",
+    ),
+    "the same row once more": (
+        "UPDATE user_models SET started_at = '2026-05-01T00:00:00Z' WHERE id = 2",
+        2,
+        "started_at is 2026-05-01T00:00:00Z now",
+        "started_at",
+    ),
+    "recorded by the product": (
+        "UPDATE user_models SET training_status = 'completed' WHERE id = 2",
+        2,
+        "training_status is completed now",
+        "training_status",
+    ),
+    "somebody else has the model": (
+        "UPDATE user_models SET replicate_model_id = ' ACME/lost' WHERE user_id = 'beside'",
+        2,
+        "another user has the same model now",
+        "shared",
+    ),
+    "somebody else has the model that a trainer stands for": (
+        "UPDATE user_models SET replicate_model_id = 'acme/trainer' WHERE user_id = 'beside'",
+        6,
+        "another user has the same model now",
+        "shared",
+    ),
+    "somebody else trains that model": (
+        NEWER.replace("'lost'", "'right'").replace("acme/lost", "acme/wiped"),
+        3,
+        "another user has the same model now",
+        "shared",
+    ),
+    "the failed training was begun again": (
+        "UPDATE user_models SET training_id = 'again' WHERE id = 5",
+        4,
+        "a newer training of its user is in progress",
+        "retraining",
+    ),
+}
+
+
+@pytest.mark.parametrize(("meddled", "row_id", "why", "code"), MEDDLED.values(), ids=MEDDLED)
+def test_what_is_not_as_it_was_any_more_is_left_and_named(
+    product: Product, meddled: str, row_id: int, why: str, code: str
+) -> None:
+    product.audit("--trainings")
+    assert product("sync", "run.sqlite", *INCLUDE).code == NEEDS_SYNC
+    product.sql(meddled)
+    before = product.rows()
+    assert f'skipped row "{row_id}": {code}\nrows changed: 5, skipped: 1' in product.psql("apply")
+    done = product.rows()
+    assert "rows put back: 5" in product.psql("undo")
+    assert product.rows() == before
+    applied = product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
+    assert applied.code == INCOMPLETE
+    assert f"row {row_id}: {why}\n5 rows changed, 1 skipped" in applied.err
+    assert product.rows() == done
+
+
+def test_of_two_users_who_would_get_one_model_neither_does(product: Product) -> None:
+    product.sql(
+        "INSERT INTO user_models (id, user_id, training_status, training_id, created_at, updated_at) "
+        f"VALUES (50, 'beside', 'training', 'newlost', '{ROW_DAY}', '{ROW_DAY}')"
+    )
+    product.audit("--trainings")
+    before = product.rows()
+    applied = product("sync", "run.sqlite", *INCLUDE, "--user", "lost", "--user", "beside", "--apply", "--yes")
+    assert "0 rows changed, 2 skipped" in applied.err
+    assert applied.err.count("another user has the same model now") == 2
+    assert product.rows() == before
+
+
+def looked_up(product: Product) -> dict[str, int]:
+    """What was asked about trainings since the last time."""
+    paths = {path: count for path, count in product.fake.request_log.paths.items() if "/trainings" in path}
+    product.fake.request_log.paths.clear()
+    return paths
+
+
+def test_without_the_list_apply_looks_up_whose_weights_it_needs_and_the_next_plan_knows_them(product: Product) -> None:
+    product.audit()
+    before = product.rows()
+    looked_up(product)
+    planned = product("sync", "run.sqlite", *INCLUDE[:4], "-o", "plan.json")
+    assert looked_up(product) == {}
+    weights = {
+        each["user_id"]: each["weights"]
+        for each in json.loads((product.shell.folder / "plan.json").read_text())["changes"]
+    }
+    assert weights == {
+        "lost": "replaced",
+        "wiped": "to_be_looked_up",
+        "failed": "to_be_looked_up",
+        "null": "to_be_looked_up",
+        BY_HAND: "to_be_looked_up",
+    }
+    assert "The SQL for psql lacks 4: it parts no version from its weights." in " ".join(planned.out.split())
+    assert rows_of(product, "apply") == {"2"}
+    assert rows_of(product, "undo") == {"2", "3", "4", "7", "10"}
+    applied = product("sync", "run.sqlite", *INCLUDE[:4], "--apply", "--yes")
+    assert applied.code == INCOMPLETE
+    assert f"{BY_HAND}@example.com, row 10: no training tells where the weights of the version lie" in applied.err
+    assert "4 rows changed, 1 skipped" in applied.err
+    assert looked_up(product) == {
+        "/v1/trainings/newnull": 1,
+        "/v1/trainings/oldfailed": 1,
+        "/v1/trainings/failedbeside": 1,
+        "/v1/trainings/oldhand": 1,
+        "/v1/trainings": 1,
+    }
+    done = product.rows()
+    for several in ("lost", "wiped", "failed", "null"):
+        assert complete(several) in [said(each, complete(several)) for each in done[several]]
+    assert product("sync", "--undo", "run-undo.sql", "--yes").code == OK
+    assert product.rows() == before
+    product("sync", "run.sqlite", *INCLUDE[:4])
+    assert rows_of(product, "apply") == {"2", "3", "4", "7"}
+    product.psql("apply")
+    assert product.rows() == done
+    product.psql("undo")
+    assert product.rows() == before
+
+
+def rows_of(product: Product, purpose: str) -> set[str]:
+    text = (product.shell.folder / f"run-{purpose}.sql").read_text()
+    return set(re.findall(r"""^\('\{"row":"(\d+)",""", text, re.MULTILINE))
+
+
+def test_the_version_alone_is_set_only_if_that_is_wanted_and_can_be_taken_back_by_an_earlier_file(
+    product: Product,
+) -> None:
+    product.audit()
+    before = product.rows()
+    product("sync", "run.sqlite", "--version-only")
+    assert rows_of(product, "apply") == {"1", "4", "7", "10", "11"}
+    assert "rows changed: 5, skipped: 0" in product.psql("apply")
+    done = product.rows()
+    for name in ("failed", "null", BY_HAND, "elsewhere"):
+        assert done[name][0]["replicate_version_id"] == f"acme/{name}:{new(name)}"
+        assert done[name][0]["lora_weights_url"] == before[name][0]["lora_weights_url"]
+    product("sync", "run.sqlite")
+    assert "rows put back: 5, skipped: 0" in product.psql("undo")
+    assert product.rows() == before
+    applied = product("sync", "run.sqlite", "--version-only", "--apply", "--yes")
+    assert "5 rows changed" in applied.err
+    rows = product.rows()
+    assert said(rows["null"][0], complete("null")) == complete("null"), "what can be looked up is"
+    assert rows[BY_HAND][0]["lora_weights_url"] == before[BY_HAND][0]["lora_weights_url"]
+
+
+def test_the_form_of_versions_may_be_said(product: Product) -> None:
+    (product.shell.folder / "sync-audit.toml").write_text('[database]\nversion_form = "hash"\n')
+    product.audit("--trainings")
+    product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
+    rows = product.rows()
+    assert rows["null"][0]["replicate_version_id"] == rows["null"][0]["replicate_version_id"] == new("null")
+    assert rows["failed"][0]["replicate_version_id"] == f"acme/failed:{new('failed')}", "it keeps the form that it has"
+
+
+def test_weights_that_nobody_is_to_judge_are_neither_read_nor_set(product: Product) -> None:
+    (product.shell.folder / "sync-audit.toml").write_text('[database]\nweights = "ignore"\n')
+    product.audit()
+    assert product.reasons()["weights"] == Reason.LATEST_VERSION
+    before = product.rows()
+    assert product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes").code == OK
+    rows = product.rows()
+    assert rows["elsewhere"][0]["replicate_version_id"] == f"acme/elsewhere:{new('elsewhere')}"
+    assert [each["lora_weights_url"] for several in rows.values() for each in several] == [
+        each["lora_weights_url"] for several in before.values() for each in several
+    ]
+
+
+def test_a_plan_of_rows_that_become_completed_shows_nobody_where_it_is_redacted(product: Product) -> None:
+    product.sql("UPDATE user_models SET replicate_model_id = 'acme/ann@example.com' WHERE id = 2")
+    product.audit("--trainings")
+    shown = product("sync", "run.sqlite", *INCLUDE, "--redact", "-o", "plan.json")
+    text = (product.shell.folder / "plan.json").read_text() + shown.out + shown.err
+    assert "@example.com" not in text
