@@ -91,6 +91,10 @@ _NOTES_OF_CHANGES = frozenset(
         Note.VERSION_MADE_BY_HAND,
     }
 )
+_PLANNED = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
+"""Whoever may need one: of a newer row that could not be judged, the completed one may be known to be wrong."""
+_IS_OVER = frozenset({Reason.TRAINING_NOT_FOUND})
+"""Errors with which a newer row's training is not in progress, as Replicate knows of none."""
 _OVER = (
     "model_row_id",
     "training_status",
@@ -420,7 +424,7 @@ class Plan:
         """
         began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         changes = 0
-        for user, checked_at in self._run_file.checked_users(Status.NEEDS_SYNC):
+        for user, checked_at in chain.from_iterable(map(self._run_file.checked_users, _PLANNED)):
             if not self._is_wanted(user):
                 continue
             when = began if checked_at is None else datetime.fromtimestamp(checked_at, UTC)
@@ -434,17 +438,22 @@ class Plan:
 
     def _outcomes(self, user: AuditedUser, checked_at: datetime) -> Iterator[Planned]:
         """Of the row that the finding is about, and of the completed one where that one is left as it is."""
-        outcome = self._outcome(user, checked_at)
+        finding, outcome = user.finding, None
+        if finding.status is Status.NEEDS_SYNC:
+            outcome = self._outcome(user, checked_at)
         if outcome is not None:
-            is_over = Note.RETRAINING_IN_PROGRESS not in user.finding.notes  # whatever the newer row says
+            is_over = Note.RETRAINING_IN_PROGRESS not in finding.notes  # whatever the newer row says
             yield Planned(user, outcome, user.record.newer if is_over else None)
-        also = user.finding.also
-        if also is not None and user.counting is not None and (outcome is None or isinstance(outcome, LeftOut)):
-            notes = tuple(note for note in also.notes if note is not Note.RETRAINING_IN_PROGRESS)  # it is over
-            completed = AuditedUser(user.counting, msgspec.structs.replace(also, notes=notes))
-            outcome = self._outcome(completed, checked_at)
-            if outcome is not None:
-                yield Planned(completed, outcome, user.record)
+        if finding.also is None or user.counting is None or not (outcome is None or isinstance(outcome, LeftOut)):
+            return
+        also, is_over = finding.also, finding.status is Status.NEEDS_SYNC or finding.reason in _IS_OVER
+        if is_over:
+            notes = tuple(note for note in also.notes if note is not Note.RETRAINING_IN_PROGRESS)
+            also = msgspec.structs.replace(also, notes=notes)
+        completed = AuditedUser(user.counting, also)
+        outcome = self._outcome(completed, checked_at)
+        if outcome is not None:
+            yield Planned(completed, outcome, user.record if is_over else None)
 
     def _outcome(self, user: AuditedUser, checked_at: datetime) -> RowChange | LeftOut | NotPlanned | None:
         entry = self.journal.entry(user.record.model_row_id) if self.journal else None

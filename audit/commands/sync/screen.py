@@ -35,7 +35,7 @@ _TITLES: dict[Group, str] = {
     "to_be_looked_up": "Version, and the weights URL that --apply looks up",
     "weights": "Weights URL alone: the version is right",
     "left_alone": "Version alone: the weights URL is left as it is",
-    "no_column": "Version alone: there is no lora_weights_url",
+    "no_column": "Version alone: no lora_weights_url is read",
 }
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,8 +29,9 @@ from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.demo.users import DemoUsers
-from audit.model.codes import Reason, Status
+from audit.model.codes import Note, Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
+from audit.model.findings import Finding
 from audit.model.repair import (
     ChangeOutcome,
     ChangeState,
@@ -103,9 +105,10 @@ def edited(path: Path, *statements: str) -> None:
 def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: Shell) -> None:
     document = plan(sync)
     with RunFile.open(sync.folder / "run.sqlite") as run_file:
-        users = list(run_file.users(Status.NEEDS_SYNC))
-    rows = [user.record.model_row_id for user in users]
-    rows += [user.counting.model_row_id for user in users if user.finding.also and user.counting]
+        users = list(run_file.users())
+    rows = [user.record.model_row_id for user in users if user.finding.status is Status.NEEDS_SYNC]
+    also = [user.counting for user in users if user.finding.also and user.finding.also.status is Status.NEEDS_SYNC]
+    rows += [row.model_row_id for row in also if row]
     assert sorted(ids(document["changes"]) + ids(document["left_out"])) == sorted(rows)
     assert {each["reason"] for each in document["changes"]} >= {Reason.OUTDATED_VERSION, Reason.NO_VERSION_RECORDED}
     assert not {each["reason"] for each in document["changes"]} & set(INCLUDABLE)
@@ -301,6 +304,96 @@ def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
             run_file.add(record(model_row_id=row_id, replicate_version_id=OLD), "acme/ann", outdated)
     assert ids(plan(shell, "--max-age", "9999d")["changes"]) == ids_wanted
     assert [line.model_row_id for line in read_undo_file(shell.folder / "run-undo.sql")] == ids_wanted
+
+
+OUTDATED = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
+TRAINING = finding(Reason.OUTDATED_VERSION, latest_version=NEW, notes=(Note.RETRAINING_IN_PROGRESS,))
+NEWER_ROWS: dict[str, tuple[Finding, tuple[str, ...], list[str], dict[str, str]]] = {
+    "not included": (
+        finding(Reason.TRAINING_NOT_RECORDED, latest_version=NEW, also=TRAINING, unfinished=True),
+        (),
+        ["old"],
+        {"new": "training_not_recorded"},
+    ),
+    "included": (
+        finding(Reason.TRAINING_NOT_RECORDED, latest_version=NEW, also=TRAINING, unfinished=True),
+        EVERY,
+        ["new"],
+        {},
+    ),
+    "the completed one is right": (
+        finding(Reason.TRAINING_NOT_RECORDED, latest_version=NEW, unfinished=True),
+        (),
+        [],
+        {"new": "training_not_recorded"},
+    ),
+    "it has failed": (
+        finding(Reason.FAILURE_NOT_RECORDED, also=TRAINING, unfinished=True),
+        EVERY,
+        ["old"],
+        {"new": "failure_not_recorded"},
+    ),
+    "nobody knows its training": (
+        finding(Reason.TRAINING_NOT_FOUND, also=TRAINING, unfinished=True),
+        (),
+        ["old"],
+        {},
+    ),
+    "it could not be asked about, and says that it goes on": (
+        finding(Reason.TIMEOUT, also=TRAINING, unfinished=True),
+        (),
+        [],
+        {"old": "retraining_in_progress"},
+    ),
+    "it could not be asked about, and says that it has failed": (
+        finding(Reason.TIMEOUT, also=OUTDATED, unfinished=True),
+        (),
+        ["old"],
+        {},
+    ),
+    "it has yet to be asked about": (
+        finding(Reason.STOPPED, also=TRAINING, unfinished=True),
+        (),
+        [],
+        {"old": "retraining_in_progress"},
+    ),
+    "the completed one is shared": (
+        finding(
+            Reason.FAILURE_NOT_RECORDED,
+            also=finding(Reason.OUTDATED_VERSION, latest_version=NEW, notes=(Note.SHARED_MODEL,)),
+            unfinished=True,
+        ),
+        (),
+        [],
+        {"new": "failure_not_recorded", "old": "shared_model"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "options", "changed", "left_out"), NEWER_ROWS.values(), ids=NEWER_ROWS)
+def test_the_completed_row_is_planned_where_the_newer_one_is_not_repaired(
+    shell: Shell, found: Finding, options: tuple[str, ...], changed: list[str], left_out: dict[str, str]
+) -> None:
+    newer = record(model_row_id="new", replicate_version_id=None, training_status="training", unfinished=True)
+    with RunFile.create(shell.folder / "run.sqlite", planned_run()) as run_file, run_file.loading():
+        run_file.add(record(model_row_id="old", replicate_version_id=OLD, newer=newer), "acme/ann", found)
+    document = plan(shell, "--max-age", "9999d", *options)
+    assert ids(document["changes"]) == changed
+    assert {each["model_row_id"]: each["why"] for each in document["left_out"]} == left_out
+
+
+def test_of_a_user_whose_newer_row_was_repaired_the_completed_one_is_left_as_it_is(shell: Shell) -> None:
+    newer = record(model_row_id="new", replicate_version_id=None, training_status="training", unfinished=True)
+    found = finding(Reason.TRAINING_NOT_RECORDED, latest_version=NEW, also=OUTDATED, unfinished=True)
+    with RunFile.create(shell.folder / "run.sqlite", planned_run()) as run_file:
+        with run_file.loading():
+            run_file.add(record(model_row_id="old", replicate_version_id=OLD, newer=newer), "acme/ann", found)
+        every = PlanSettings(include=frozenset(INCLUDABLE), max_age=timedelta(days=9999))
+        [done] = Plan(run_file, every, utc_now()).changes()
+        run_file.journal.write([JournalEntry(done, ChangeState.DONE, ChangeOutcome())])
+    document = plan(shell, "--max-age", "9999d")
+    assert (document["changes"], document["left_out"]) == ([], [])
+    assert document["summary"]["done_already"] == 1
 
 
 @pytest.fixture
