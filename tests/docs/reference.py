@@ -80,8 +80,12 @@ def _exit_codes() -> Iterator[str]:
     yield "A code that is in no table of a command means what it means for `run`. `merge` also ends in 2 if the shards"
     yield "are not one run, `user` in 2 if nobody matches or more than one user does, `sync` in 5 if nothing could be"
     yield "begun.\n"
-    yield "`--exit-zero` and `--fail-on never` turn 3 into 0 and nothing else. What is accepted counts as if it were"
-    yield "not there.\n"
+    yield "`--exit-zero` and `--fail-on never` turn 3 into 0 and nothing else. What is accepted counts as if it"
+    yield "were not there. Of a part of the users (`--limit`, `--user`, `--shard`) the code is that of those who"
+    yield "were checked.\n"
+    yield "An audit of nobody is 4, whatever the options but `--allow-empty`: an empty table, or a word for"
+    yield "completed that no row has, looks like a product without trouble. A shard may be empty where others are"
+    yield "not, and is 0; `merge` decides for all.\n"
     yield "## What to do\n"
     yield from _explained(each for each in EXPLANATIONS if each.code.isdigit())
 
@@ -112,6 +116,11 @@ def _fields() -> Iterator[str]:
     yield "# JSON and CSV\n"
     yield "Fields are only ever added within a `schema_version`. Every key is always there; times are UTC, and what is"
     yield "not known is null. The schemas are in the package, below `audit/report/`.\n"
+    yield "Reasons, notes, and kinds in `looked_for` may be added at any time. A reader takes those that it does"
+    yield "not know by the user's status, of which there are four for good. `summary.total` counts audited lines,"
+    yield "one for each user who has one, and is the sum of the four statuses. How many users there are, and how"
+    yield "many of those who would have a line this run has checked, is in `run.coverage`: with `--limit`, `--user`"
+    yield "or `--shard` it is a part.\n"
     for path in sorted(
         (ROOT / "audit" / "report").glob("*.json"), key=lambda each: (each.name != "schema-1.json", each.name)
     ):
@@ -120,6 +129,8 @@ def _fields() -> Iterator[str]:
     yield "RFC 4180, comma, UTF-8, always with the header. Columns, in this order; those of the JSON's users where they"
     yield "have the same name:\n"
     yield ", ".join(f"`{column}`" for column in CSV_COLUMNS) + ".\n"
+    yield "`also` is the reason alone, and `coverage` is the same in all lines: `20/800` are 20 checked of 800 who"
+    yield "would have a line in a report of everybody. Columns are only ever added, before the last one.\n"
     yield "Notes are joined by `;`. A cell that a spreadsheet would run as a formula begins with `'`."
 
 

@@ -81,8 +81,10 @@ def test_an_entry_on_both_reasons_is_another_than_one_on_either() -> None:
 
 
 def test_the_example_in_the_documentation_is_such_a_file(tmp_path: Path) -> None:
-    [example] = [each for each in blocks(Path("docs/how-to/accept.md")) if each.language == "toml"]
+    example, both = [each for each in blocks(Path("docs/how-to/accept.md")) if each.language == "toml"]
     assert example.title == NAME
+    (tmp_path / NAME).write_text(both.text)
+    assert read(tmp_path / NAME).entries[0].reasons == (Reason.TRAINING_NOT_RECORDED, Reason.OUTDATED_VERSION)
     (tmp_path / NAME).write_text(example.text)
     one, other = read(tmp_path / NAME).entries
     assert (one.user, one.reason, one.author) == ("user-00007", Reason.OUTDATED_VERSION, None)
