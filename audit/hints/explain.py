@@ -75,6 +75,7 @@ _EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
         (
             "Look at the reasons of the users in error: sync-audit explain REASON",
             "What had failed in passing, or was not reached, is asked again by: sync-audit run --resume RUN",
+            "If nobody was audited, the summary says what to call completed; --allow-empty makes it 0.",
         ),
     ),
     exit_status.COULD_NOT_RUN: (

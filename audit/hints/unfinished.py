@@ -1,6 +1,6 @@
 """What every format says of a newer row that is not completed, of the completed row beside it, and since when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from audit.hints.table import HINTS
@@ -80,15 +80,19 @@ def _also(also: Finding, user: AuditedUser) -> Iterator[Fact]:
         yield "Cause", also.detail
 
 
-def brief(user: AuditedUser, now: str) -> str:
-    """The same in one line, for lists: "row 7 says training since 2026-02-03 10:00 (26 days before this run)"."""
+def brief(user: AuditedUser, now: str, shown: Callable[[str], str] = str) -> str:
+    """The same in one line, for lists: "row 7 says training since 2026-02-03 10:00 (26 days before this run)".
+
+    `shown` is how a version is written.
+    """
     facts = dict(row_facts(user, now))
     if not facts:
         return ""
     weights = _weights(user) if user.finding.reason is Reason.TRAINING_NOT_RECORDED else None
     since = f" since {facts['Since']}" if facts["Since"] != NOT_KNOWN else ", since when is not known"
     parts = [f"row {facts['Newest row']} says {facts['It says']}{since}"]
-    known = (("training", user.record.training_id), ("version", user.finding.latest_version), ("weights", weights))
+    version = shown(user.finding.latest_version or "")
+    known = (("training", user.record.training_id), ("version", version), ("weights", weights))
     return "; ".join([*parts, *(f"{what} {value}" for what, value in known if value)])
 
 

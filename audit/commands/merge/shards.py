@@ -171,6 +171,7 @@ def _has_to_agree(shard: ShardInput, allowed: Allowed) -> Iterator[tuple[str, ob
     yield "--user", info.filters.users
     yield "--include-tests", "given" if info.filters.include_tests else "not given"
     yield "--mode", _mode(info.trainings)
+    yield "--stuck-after", "not given" if info.stuck_after is None else f"{info.stuck_after / 3600:g}"
     yield "--check-weights", "given" if info.check_weights else "not given"
     yield "the mapping of tables and columns", info.tables
     yield "the list of columns that the database lacks", ", ".join(info.missing_columns) or "empty"

@@ -28,6 +28,7 @@ from audit.report.words import (
     headline,
     not_in_baseline,
     part_checked,
+    short_hash,
     stale,
     suspicions,
     weights_fact,
@@ -233,11 +234,18 @@ def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
 def _newest_row(user: AuditedUser, name: str, view: RunView, width: int) -> Iterator[Text]:
     """What is known of a row that is not completed, and of the completed one beside it."""
     shown = redacted_user(user) if view.run.redacted else user
-    told = [text for text in (brief(shown, view.run.started_at), brief_also(shown)) if text]
+    told = [text for text in (brief(shown, view.run.started_at, short_hash), brief_also(shown)) if text]
     if told:
         text = f"{name}: {'; '.join(map(escape_controls, told))}"
-        for line in textwrap.wrap(text, width, initial_indent=_BELOW, subsequent_indent=_BELOW, break_on_hyphens=False):
-            yield Text(line, "dim")
+        # A URL stays in one piece, however narrow it is: it is there to be pasted.
+        wrapper = textwrap.TextWrapper(
+            width,
+            initial_indent=_BELOW,
+            subsequent_indent=_BELOW,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        yield from (Text(line, "dim") for line in wrapper.wrap(text))
 
 
 def _open(view: RunView) -> dict[Reason, int]:

@@ -48,6 +48,7 @@ def test_whole_shards_in_any_order_are_taken() -> None:
         (2, {"filters": Filters(include_tests=True)}, "--include-tests is given in it, and not given there"),
         (2, {"trainings": TrainingsRead(mode="versions")}, "--mode is versions with --trainings in it, and versions"),
         (2, {"trainings": FAST}, "--mode is trainings with --verify-sample 1 in it, and versions there"),
+        (2, {"stuck_after": 3600.0}, "--stuck-after is 1 in it, and not given there"),
         (2, {"tables": mapping({"tables": {"users": "people"}})}, "the mapping of tables and columns is another"),
         (
             2,
