@@ -102,6 +102,11 @@ class RunView:
         return is_narrowed(self.run.filters, self.run.shard)
 
     @property
+    def others(self) -> int:
+        """Users who would have a line in a report of everybody, and are not in this narrowed run."""
+        return self.coverage.eligible - self.summary.total if self.part and self.coverage else 0
+
+    @property
     def whole(self) -> bool:
         """Whether it is about everybody, and came to its end."""
         return self.run.state == "complete" and not self.part

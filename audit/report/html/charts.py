@@ -74,23 +74,28 @@ class Segment(NamedTuple):
     width: str
 
 
-def split(summary: Summary) -> tuple[Segment, ...]:
-    """The statuses that occur, side by side; one of few users among many still gets a visible sliver."""
-    total = summary.total
-    present = [(status, count) for status, count in summary.statuses.items() if count]
+def split(summary: Summary, others: int = 0) -> tuple[Segment, ...]:
+    """The statuses that occur, side by side; one of few users among many still gets a visible sliver.
+
+    `others` are users of whom a narrowed run knows nothing; their piece is grey.
+    """
+    total = summary.total + others
+    present = [(status.value, count) for status, count in summary.statuses.items() if count]
+    present += [("empty", others)] if others else []
     least = 0.7
     widths = [max(least, 100 * count / total) for _, count in present]
     scale = 100 / sum(widths) if widths else 1
     segments, x = [], 0.0
-    for (status, _), width in zip(present, widths, strict=True):
-        segments.append(Segment(status.value, f"{x:.2f}", f"{width * scale:.2f}"))
+    for (tone, _), width in zip(present, widths, strict=True):
+        segments.append(Segment(tone, f"{x:.2f}", f"{width * scale:.2f}"))
         x += width * scale
     return tuple(segments)
 
 
-def split_text(summary: Summary) -> str:
+def split_text(summary: Summary, others: int = 0) -> str:
     """The same in words, for those who do not see the bar."""
     parts = [f"{counted(count, 'user')} {STATUS_TITLES[s].lower()}" for s, count in summary.statuses.items() if count]
+    parts += [f"{counted(others, 'user')} not in this run"] if others else []
     return ", ".join(parts) or "no users"
 
 
@@ -125,7 +130,7 @@ def lag_charts(in_need: Iterable[Placed], now: str) -> tuple[Chart, ...]:
         entry = (lag, -place, email_or_id(record))
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
-    remark = f"{counted(undated, 'user')} of whom it is not known." if undated else ""
+    remark = f"Of {counted(undated, 'user')} it is not known." if undated else ""
     found = (
         (
             by_days,

@@ -426,7 +426,7 @@ def test_lag_is_shown_in_steps_and_the_worst_are_named() -> None:
     assert [bar.number for bar in in_days.bars] == [0, 0, 0, 0, 0, 3, 1], "since when it is not known is in no bar"
     assert [bar.number for bar in in_versions.bars] == [2, 1, 0, 0, 1, 0, 1]
     assert in_days.furthest[0] == ("u-4", "user00009@example.com", "1,155 days")
-    assert in_days.remark == "1 user of whom it is not known."
+    assert in_days.remark == "Of 1 user it is not known."
 
 
 def test_a_user_who_is_far_behind_stands_apart_on_the_line_of_days() -> None:
@@ -640,3 +640,21 @@ def test_where_everybody_is_up_to_date_and_there_are_very_many_a_sample_is_all_t
     words = Parsed(raw).words
     assert 'id="data"' not in raw
     assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports. To write the CSV" in words
+
+
+def test_users_who_are_not_in_a_narrowed_run_have_a_grey_piece_of_the_bar() -> None:
+    run = SampleRun([up_to_date(n) for n in range(20)], narrowed(filters=Filters(limit=20)))
+    calm, others = split(run.summary(), 411)
+    assert (calm.tone, others.tone) == ("up_to_date", "empty")
+    assert float(calm.width) < 5 < float(others.width)
+    raw = rendered(run)
+    assert "Of 431: 20 users up to date, 411 users not in this run" in raw
+    assert '<rect class="empty"' in raw
+    assert '<rect class="empty"' not in rendered(SampleRun([up_to_date(1)]))
+
+
+def test_a_narrowed_run_without_findings_is_neutral_and_no_tick_is_in_its_title() -> None:
+    raw = rendered(SampleRun([up_to_date(n) for n in range(20)], narrowed(filters=Filters(limit=20))))
+    assert '<header class="verdict trial">' in raw
+    assert "<title>◐ Trial run: 20 of 431 users checked; all 20 are up to date" in raw
+    assert "Nothing has to be done" not in raw
