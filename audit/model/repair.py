@@ -40,8 +40,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     """Those of the finding that are about weights, and whether a training made the latest version."""
     old_others: dict[Column, str | None] = {}
     new_others: dict[Column, str | None] = {}
-    """What else is set: the model where it is another one, and status and completed date of a row that is made a
-    completed one."""
+    """What else is set: the model where it is another one, status and dates of a row that is made a completed one."""
 
     @property
     def completes(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 Row = dict[str, Any]
 Rows = Mapping[int, Row]
 VERSION, WEIGHTS, UPDATED = "replicate_version_id", "lora_weights_url", "updated_at"
+COMPLETED = frozenset({"replicate_model_id", VERSION, WEIGHTS, "training_status", "completed_at"})
+"""What is set in a row that is made a completed one, beside `updated_at` where it would not count without."""
 GUARDED = (
     "user_id",
     "is_test",
@@ -42,13 +44,50 @@ def counting(rows: Rows) -> dict[str, Row]:
     return found
 
 
-def stands_against(rows: Rows, row_id: int) -> str | None:
-    """Why other rows forbid that this one is changed."""
+def began(row: Row) -> str:
+    """When the last training of a row began, as far as it says so."""
+    return max(row["created_at"] or "", row[UPDATED] or "", row["completed_at"] or "")
+
+
+def newest_open(rows: Rows) -> dict[str, Row]:
+    """The newest row that is not completed, by user, where it is newer than the one that counts or the only one."""
+    counts, found = counting(rows), dict[str, Row]()
+    for row in sorted(rows.values(), key=lambda row: (began(row), row["id"])):
+        user, is_open = row["user_id"], row["training_status"] != "completed" and not row["is_test"]
+        if is_open and (row["training_status"] in {IN_PROGRESS, "failed"} or not row[VERSION]):
+            one = counts.get(user)
+            if one is None or row["created_at"] >= one["created_at"] or began(row) > began(one):
+                found[user] = row
+    return found
+
+
+def stands_against_completing(rows: Rows, row_id: int, model: str) -> str | None:
+    """Why other rows forbid that this one is made a completed one that has `model`."""
+    opened, row = newest_open(rows), rows.get(row_id)
+    if row is None or opened.get(row["user_id"], {}).get("id") != row_id:
+        return "it is not its user's newest open row"
+    owners = [*counting(rows).values(), *opened.values()]
+    if any(model_key(other) == model and other["user_id"] != row["user_id"] for other in owners):
+        return "somebody else has the model"
+    return None
+
+
+def stands_against(rows: Rows, row_id: int, over: Rows | None = None) -> str | None:
+    """Why other rows forbid that this one is changed. In `over` is what an audit has seen.
+
+    Of a row that is as it saw it, and names a training, it has asked Replicate whether that goes on; here none does.
+    """
     counts = counting(rows)
     row = rows.get(row_id)
     if row is None or counts.get(row["user_id"], {}).get("id") != row_id:
         return "it does not count"
-    trained = [each for each in rows.values() if each["training_status"] == IN_PROGRESS and not each["is_test"]]
+    trained = [
+        each
+        for each in rows.values()
+        if each["training_status"] == IN_PROGRESS
+        and not each["is_test"]
+        and not (over and each["training_id"] and guarded(over.get(each["id"])) == guarded(each))
+    ]
     if any(each["user_id"] == row["user_id"] and each["created_at"] >= row["created_at"] for each in trained):
         return "a newer one is in progress"
     if any(model_key(other) == model_key(row) for user, other in counts.items() if user != row["user_id"]):
@@ -112,7 +151,16 @@ class Run:
             return "nothing was wrong with it"
         if guarded(judged.get(row_id)) != guarded(seen):
             return "it is not what the audit saw"
-        return stands_against(self.seen, row_id) or stands_against(judged, row_id)
+        return stands_against(self.seen, row_id, self.seen) or stands_against(judged, row_id, self.seen)
+
+    def not_to_be_completed(self, row_id: int, judged: Rows, model: str) -> str | None:
+        """Why this run may not make a row a completed one that has `model`; None where it may."""
+        seen = self.seen.get(row_id)
+        if seen is None or seen["training_status"] == "completed":
+            return "it was one"
+        if guarded(judged.get(row_id)) != guarded(seen):
+            return "it is not what the audit saw"
+        return stands_against_completing(self.seen, row_id, model) or stands_against_completing(judged, row_id, model)
 
 
 def differences(old: Row, new: Row) -> set[str]:

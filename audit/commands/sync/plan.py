@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 import msgspec
 
 from audit.errors import SettingsError
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
 from audit.model.references import Reference, is_url
@@ -23,7 +23,7 @@ from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weigh
 from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
 from audit.model.tables import Column, VersionForm
-from audit.model.times import parse_utc
+from audit.model.times import parse_utc, utc_text
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.model.weights import is_delivery_url
 from audit.model.who import names_user
@@ -91,6 +91,11 @@ _NOTES_OF_CHANGES = frozenset(
         Note.VERSION_MADE_BY_HAND,
     }
 )
+_OTHER_DATES = {
+    Column.COMPLETED_AT: (Column.CREATED_AT,),
+    Column.UPDATED_AT: (Column.CREATED_AT, Column.COMPLETED_AT),
+}
+"""Dates that a repair may set, and those that it must not change by that."""
 _PLANNED = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 """Whoever may need one: of a newer row that could not be judged, the completed one may be known to be wrong."""
 _IS_OVER = frozenset({Reason.TRAINING_NOT_FOUND})
@@ -154,8 +159,10 @@ class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
     """Most completed rows have something in that column, so that a row without would be an exception."""
     completed_word: str = "completed"
     """What `training_status` says of a training that has completed."""
-    completed_at_is_created_at: bool = False
-    """The table has one column for both dates."""
+    order_by: OrderBy = "updated_at"
+    """The date that makes a completed row the one that counts."""
+    not_set: frozenset[Column] = frozenset()
+    """Dates for which the table has no column of their own, so that setting one would change another."""
 
 
 class _Target(NamedTuple):
@@ -240,7 +247,7 @@ def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange |
     weights = _weights(user, target, rules)
     if isinstance(weights, WhyLeftOut):
         return weights
-    others = _others(record, target, rules)
+    others = _others(user, target, rules)
     keeps_version = finding.reason in _OF_WEIGHTS and record.replicate_version_id is not None
     return RowChange(
         user_id=record.user_id,
@@ -261,17 +268,35 @@ def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange |
     )
 
 
-def _others(record: ModelRecord, target: _Target, rules: PlanRules) -> dict[Column, tuple[str | None, str | None]]:
+def _others(user: AuditedUser, target: _Target, rules: PlanRules) -> dict[Column, tuple[str | None, str | None]]:
     """What else is set, by column: what it is, and what it is to be."""
-    found: dict[Column, tuple[str | None, str | None]] = {}
+    record, found = user.record, dict[Column, tuple[str | None, str | None]]()
     if model_key(record.replicate_model_id) != model_key(target.model):
         found[Column.MODEL_ID] = record.replicate_model_id, target.model
-    if record.unfinished:
-        found[Column.TRAINING_STATUS] = record.training_status, rules.completed_word
-        completed_at = (target.training and target.training.completed_at) or target.created_at
-        if completed_at is not None and not rules.completed_at_is_created_at:
-            found[Column.COMPLETED_AT] = record.completed_at, completed_at
+    if not record.unfinished:
+        return found
+    found[Column.TRAINING_STATUS] = record.training_status, rules.completed_word
+    completed_at = (target.training and target.training.completed_at) or target.created_at
+    if completed_at is not None and Column.COMPLETED_AT not in rules.not_set:
+        found[Column.COMPLETED_AT] = record.completed_at, completed_at
+    updated_at = _date_to_count(user, completed_at, rules)
+    if updated_at is not None and Column.UPDATED_AT not in rules.not_set:
+        found[Column.UPDATED_AT] = record.updated_at, updated_at
     return found
+
+
+def _date_to_count(user: AuditedUser, completed_at: str | None, rules: PlanRules) -> str | None:
+    """The `updated_at` without which the older row would still be the one that counts; None where none is needed.
+
+    Products that write down that a training has ended date the row by that.
+    """
+    if user.counting is None or rules.order_by != "updated_at":
+        return None
+    first, last = parse_utc(user.counting.updated_at), parse_utc(user.record.updated_at)
+    if first is None or (last is not None and last > first):
+        return None
+    ended = parse_utc(completed_at)
+    return completed_at if ended is not None and ended > first else utc_text(rules.now)
 
 
 def guards_of(record: ModelRecord, missing: Collection[Column]) -> dict[Column, str | None]:
@@ -399,6 +424,7 @@ class Plan:
         self._filters = settings.filters
         self.journal = run_file.journal if run_file.journal.exists else None
         """Null in a file of the first schema, until it is locked."""
+        self._knows_trainings = False
         self._check_users()
 
     @cached_property
@@ -414,7 +440,10 @@ class Plan:
             version_form=tables.version_form or _usual_form(self._run_file, population),
             weights_in_use=bool(population and population.completed_with_weights * 2 > population.completed_models),
             completed_word=max(tables.completed, key=lambda word: words.get(word, 0)),  # the first one of equals
-            completed_at_is_created_at=models.called(Column.COMPLETED_AT) == models.called(Column.CREATED_AT),
+            order_by=self.info.order_by,
+            not_set=frozenset(
+                column for column, others in _OTHER_DATES.items() if models.called(column) in map(models.called, others)
+            ),
         )
 
     def outcomes(self) -> Iterator[Planned]:
@@ -424,6 +453,7 @@ class Plan:
         """
         began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         changes = 0
+        self._knows_trainings = bool(self.journal and self._run_file.trainings.count())
         for user, checked_at in chain.from_iterable(map(self._run_file.checked_users, _PLANNED)):
             if not self._is_wanted(user):
                 continue
@@ -462,7 +492,7 @@ class Plan:
         if entry and entry.state is ChangeState.BEGUN:
             return NotPlanned.BEGUN
         outcome = plan_user(user, checked_at, self.rules)
-        training = self._known_training(user, outcome) if self.journal else None
+        training = self._known_training(user, outcome) if self._knows_trainings else None
         return outcome if training is None else plan_user(with_training(user, training), checked_at, self.rules)
 
     def _known_training(self, user: AuditedUser, outcome: RowChange | LeftOut | None) -> Training | None:

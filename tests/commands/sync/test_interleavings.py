@@ -32,6 +32,7 @@ from tests.support.database_rows import MODELS, USERS
 from tests.support.forks import Forks
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.repair_model import (
+    COMPLETED,
     UPDATED,
     VERSION,
     WEIGHTS,
@@ -50,9 +51,14 @@ from tests.support.samples import digest
 from tests.support.wire import Fall, Moment, Trap, Wire
 
 T = TypeVar("T")
-INCLUDE = ("--include", "unknown_version", "--include", "malformed_version")
+INCLUDE = (
+    *("--include", "unknown_version"),
+    *("--include", "malformed_version"),
+    *("--include", "training_not_recorded"),
+    *("--include", "version_lost"),
+)
 LINE = re.compile(r"""^\('{"row":"(\d+)","is":""", re.MULTILINE)
-PEOPLE = range(1, 7)
+PEOPLE = (1, 2, 3, 4, 5, 6, 8)
 LOST = (Fall.CUT, Fall.CUT_LATE)
 HISTORY = """
 CREATE TABLE history (seq bigserial, author text, row_id int, old jsonb, new jsonb);
@@ -143,7 +149,7 @@ def moment(age: int) -> str:
 def first_rows() -> list[Row]:
     """Of person 3 the version is recorded that is the latest, of all others one that is not."""
     found = []
-    for i in PEOPLE:
+    for i in PEOPLE[:-1]:
         version = digest(f"m{i} {0 if i == 3 else -1}")
         row: Row = {
             "id": i,
@@ -161,6 +167,12 @@ def first_rows() -> list[Row]:
             "completed_at": f"2026-01-{i:02d}T00:30:00Z",
         }
         found.append(row)
+    # Nobody has written down that the training of person 1 has succeeded; the retraining of person 8 wiped the row.
+    wiped = {VERSION: None, WEIGHTS: None, "completed_at": None}
+    training = {"id": 8, "training_status": "training", "training_id": "tm1x3", "created_at": "2026-02-09T23:00:00Z"}
+    lost = {"id": 9, "user_id": "u8", "training_status": "failed", "training_id": None, "replicate_model_id": "acme/m8"}
+    found.append({**found[0], **wiped, **training, UPDATED: None})
+    found.append({**found[0], **wiped, **lost, "created_at": "2026-02-15T00:00:00Z", UPDATED: None})
     return [*found, {**found[1], "id": 7, "created_at": "2025-12-01T00:00:00Z", "updated_at": "2025-12-01T01:00:00Z"}]
 
 
@@ -460,7 +472,7 @@ class Interleaving:
                 continue
             if fell is None and not unknown:
                 assert guarded(row) != guarded(deed.after), f"row {row_id} could have been put back"
-            if row and not differences(row, deed.before) & {VERSION, WEIGHTS}:
+            if row and not differences(row, deed.before) & COMPLETED:
                 deed.undone = Undone.MAYBE
             else:
                 assert ended.code != OK or alone, f"it says that row {row_id} is put back"
@@ -570,7 +582,7 @@ class Interleaving:
                 run.deeds[row_id].undone = Undone.MAYBE if fell else Undone.YES
             else:
                 self._check_applied(run, row_id, old, new, touched=touched)
-                if latest and does == "apply":
+                if latest and does == "apply" and old["training_status"] == "completed":
                     wanted = latest.get(model_key(old), Latest("none", ""))
                     assert new[VERSION].endswith(wanted.version), f"row {row_id} gets an old version"
         self.changed += len(done)
@@ -578,6 +590,9 @@ class Interleaving:
 
     def _check_applied(self, run: Run, row_id: int, old: Row, new: Row, *, touched: bool) -> None:
         judged = self.stage.judged[-1]
+        if old["training_status"] != "completed":
+            self._check_completed(run, row_id, old, new, touched=touched)
+            return
         why = run.not_justified(row_id, judged)
         assert why is None, f"row {row_id} is changed, though {why}"
         assert old == judged[row_id], f"row {row_id} is changed, though it was not what was judged"
@@ -588,14 +603,26 @@ class Interleaving:
         assert differences(old, new) <= {VERSION, WEIGHTS, *dates}
         run.deeds[row_id] = Deed(old, new, touched)
 
+    def _check_completed(self, run: Run, row_id: int, old: Row, new: Row, *, touched: bool) -> None:
+        judged = self.stage.judged[-1]
+        why = run.not_to_be_completed(row_id, judged, model_key(new))
+        assert why is None, f"row {row_id} is made a completed one, though {why}"
+        assert old == judged[row_id], f"row {row_id} is changed, though it was not what was judged"
+        assert new["training_status"] == "completed"
+        made = {digest(f"{model_key(new).removeprefix('acme/')} {age}") for age in range(-2, 20)}
+        assert new[VERSION] in made, f"row {row_id} gets a version of another model"
+        assert new[WEIGHTS] in {None, weights_url(new[VERSION])}, f"row {row_id} gets the weights of another version"
+        assert differences(old, new) <= COMPLETED | {UPDATED}
+        run.deeds[row_id] = Deed(old, new, touched or old[UPDATED] != new[UPDATED])
+
     def _check_undone(self, run: Run, row_id: int, old: Row, new: Row) -> None:
         deed = run.deeds.get(row_id)
         assert deed, f"row {row_id} is put back, and was never changed"
         assert deed.undone is not Undone.YES, f"row {row_id} is put back, which it was before"
         assert guarded(old) == guarded(deed.after), f"row {row_id} is put back, though it was changed since"
-        assert not differences(deed.before, new) & {VERSION, WEIGHTS}, f"row {row_id} is put back to something else"
+        assert not differences(deed.before, new) & COMPLETED, f"row {row_id} is put back to something else"
         dates = {UPDATED} if self.dated or deed.touched else set()
-        assert differences(old, new) <= {VERSION, WEIGHTS, *dates}
+        assert differences(old, new) <= COMPLETED | dates
         if deed.touched and not self.dated:
             assert new[UPDATED] == deed.before[UPDATED], f"row {row_id} keeps the date of the repair"
 

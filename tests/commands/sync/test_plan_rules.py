@@ -312,7 +312,27 @@ def test_without_the_trainings_date_it_was_completed_when_the_version_was_made()
     undated = open_row(lineage=Lineage(latest=training()), latest_version_created_at="2026-02-19T00:00:00Z")
     assert completed(undated).new[Column.COMPLETED_AT] == "2026-02-19T00:00:00Z"
     assert Column.COMPLETED_AT not in completed(open_row(lineage=Lineage(latest=training()))).new
-    assert Column.COMPLETED_AT not in completed(open_row(), completed_at_is_created_at=True).new
+    assert Column.COMPLETED_AT not in completed(open_row(), not_set=frozenset({Column.COMPLETED_AT})).new
+
+
+@pytest.mark.parametrize(
+    ("older", "own", "order_by", "set_to"),
+    [
+        pytest.param("2026-02-10T00:00:00Z", None, "updated_at", "2026-02-20T10:00:00Z", id="no date"),
+        pytest.param("2026-02-10T00:00:00Z", "2026-02-10T00:00:00Z", "updated_at", "2026-02-20T10:00:00Z", id="same"),
+        pytest.param("2026-02-10T00:00:00Z", "2026-02-11T00:00:00Z", "updated_at", None, id="it counts anyhow"),
+        pytest.param("2026-02-25T00:00:00Z", None, "updated_at", "2026-03-01T12:00:00Z", id="edited since: now"),
+        pytest.param(None, None, "updated_at", None, id="the other has none either"),
+        pytest.param("2026-02-10T00:00:00Z", None, "completed_at", None, id="by another date"),
+    ],
+)
+def test_a_row_that_is_completed_is_dated_only_where_it_would_not_count_otherwise(
+    older: str | None, own: str | None, order_by: str, set_to: str | None
+) -> None:
+    row = replace(open_row(updated_at=own), counting=record(updated_at=older))
+    assert completed(row, order_by=order_by).new.get(Column.UPDATED_AT) == set_to
+    assert Column.UPDATED_AT not in completed(row, not_set=frozenset({Column.UPDATED_AT})).new
+    assert Column.UPDATED_AT not in completed(open_row(updated_at=own)).new, "there is no other one"
 
 
 def test_a_row_without_a_training_keeps_its_model_and_its_weights_are_looked_up_where_they_are_in_use() -> None:
