@@ -59,7 +59,7 @@ def in_shard(*keys: str) -> str:
 _UNFINISHED = """
 , open_rows AS (
     SELECT DISTINCT ON (m.person) m.*, u.user_id, u.email, {display_name_of_row} AS user_name,
-        {model_key_of_row} AS model
+        {model_key_of_row} AS model, c.person IS NULL AS alone
     FROM {models} AS m JOIN {users} AS u ON u.person = m.person LEFT JOIN chosen AS c ON c.person = m.person
     WHERE m.completed IS NOT TRUE AND NOT m.test
         AND (m.in_progress OR m.failed OR coalesce(btrim(m.replicate_version_id, {trimmed}), '') = '')
@@ -71,12 +71,12 @@ _UNFINISHED = """
 """
 _SHARING = """
 , owners AS (
-    SELECT c.model, c.user_id FROM chosen AS c WHERE c.model <> ''
-    UNION SELECT o.model, o.user_id FROM open_rows AS o WHERE o.model <> ''
+    SELECT c.model, c.user_id FROM chosen AS c WHERE c.model IN (SELECT o.model FROM unfinished AS o)
+    UNION SELECT o.model, o.user_id FROM open_rows AS o
 ), shared_open AS (
     SELECT w.model, count(*) AS users,
         (array_agg(w.user_id ORDER BY w.user_id COLLATE "C"))[1:{shown} + 1] AS first
-    FROM owners AS w WHERE w.model IN (SELECT o.model FROM unfinished AS o) GROUP BY w.model HAVING count(*) > 1
+    FROM owners AS w WHERE w.model <> '' GROUP BY w.model HAVING count(*) > 1
 )
 """
 _ROW = (
@@ -141,14 +141,13 @@ SELECT r.* FROM (
     SELECT {unfinished_row}, true AS unfinished, 0, 0, false, false, NULL, NULL,
         (array_remove(so.first, o.user_id))[1:{shown}], coalesce(so.users - 1, 0), NULL
     FROM unfinished AS o LEFT JOIN shared_open AS so ON so.model = o.model
-    WHERE {alone} AND {unfinished_wanted} AND {unfinished_in_shard}
+    WHERE o.alone AND {unfinished_wanted} AND {unfinished_in_shard}
 ) AS r
 ORDER BY r.email COLLATE "C" NULLS LAST, r.user_id COLLATE "C"
 LIMIT {limit}
 """
-_ALONE = "NOT EXISTS (SELECT FROM chosen AS c WHERE c.person = o.person)"
 _UNFINISHED_COUNTS = """
-SELECT count(*) AS users_with_unfinished_training, count(*) FILTER (WHERE {alone}) AS users_with_unfinished_only
+SELECT count(*) AS users_with_unfinished_training, count(*) FILTER (WHERE o.alone) AS users_with_unfinished_only
 FROM unfinished AS o
 """
 _OLDEST = """
@@ -265,7 +264,6 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         "row_that_counts": _listed(row_that_counts),
         "unfinished_row": _listed(unfinished_row),
         "newer": ", ".join(f"{literal(name)}, {sql}" for name, sql in unfinished_row.items()),
-        "alone": _ALONE,
     }
     everybody = {"in_shard": "true", "unfinished_in_shard": "true"}
     one_shard = {
