@@ -33,9 +33,9 @@ def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
     return shell
 
 
-def ends(ended: Ended, code: int) -> None:
+def ends(ended: Ended, code: int, table: exit_status.Table = exit_status.RUN) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line == str(exit_status.RUN[code])
+    assert ended.last_line == str(table[code])
     assert "Traceback" not in ended.err
 
 
@@ -54,14 +54,15 @@ def test_run_writes_html_and_csv_and_says_where(run: Shell) -> None:
 
 def test_lines_on_stderr_fit_80_columns(run: Shell) -> None:
     ended = run("run")
-    assert not [line for line in ended.err.splitlines() if len(line) > 80]
+    assert not [line for line in ended.err.splitlines() if len(line) > 80 and not line.lstrip().startswith("https://")]
 
 
 def test_stdout_carries_the_report_and_nothing_else(run: Shell) -> None:
     ended = run("run", "-o", "json=-", "-vv")
-    assert json.loads(ended.out)["schema_version"] == 1
+    document = json.loads(ended.out)
+    assert document["schema_version"] == 1
     ended = run("run", "-o", "csv=-", "--run-file", "other.sqlite")
-    assert len(list(csv.DictReader(StringIO(ended.out, newline=""), strict=True))) == 72
+    assert len(list(csv.DictReader(StringIO(ended.out, newline=""), strict=True))) == document["summary"]["total"] > 70
 
 
 def test_render_writes_the_same_bytes_again(run: Shell) -> None:
@@ -102,11 +103,13 @@ def test_redacted_names_are_not_on_the_terminal_either(run: Shell) -> None:
     [("yusuf.demir@example.com", exit_status.OK), ("beatriz.costa@example.com", exit_status.NEEDS_SYNC)],
 )
 def test_the_exit_code_says_what_was_found(run: Shell, user: str, code: int) -> None:
-    ends(run("run", "--user", user), code)
+    ends(run("run", "--user", user), code, exit_status.PART)
 
 
 def test_exit_zero_turns_3_into_0_and_leaves_4(run: Shell) -> None:
-    ends(run("run", "--exit-zero", "--user", "beatriz.costa@example.com"), exit_status.OK)
+    ended = run("run", "--exit-zero", "--user", "beatriz.costa@example.com")
+    assert ended.code == exit_status.OK
+    assert ended.last_line.endswith(exit_status.EXIT_ZERO[exit_status.OK].meaning)
     ends(run("run", "--exit-zero", "--run-file", "b.sqlite"), exit_status.INCOMPLETE)
 
 
@@ -273,8 +276,11 @@ def test_names_are_shown_as_far_as_they_fit(names: list[str], count: int, width:
 
 
 def test_the_run_file_can_be_read_with_sqlite_alone(run: Shell) -> None:
-    run("run", "--run-file", "r.sqlite")
+    run("run", "--run-file", "r.sqlite", "-o", "r.json")
     with sqlite3.connect(run.folder / "r.sqlite") as file:
         rows = dict(file.execute("SELECT reason, count(*) FROM audited GROUP BY 1"))
     file.close()
-    assert rows["outdated_version"] == 10
+    assert (
+        rows["outdated_version"]
+        == json.loads((run.folder / "r.json").read_text())["summary"]["reasons"]["outdated_version"]
+    )
