@@ -52,7 +52,9 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
         "the training is over and has made nothing: set the row to failed, as the product would, and start it again"
     ),
     WhyLeftOut.LATEST_NOT_KNOWN: "Replicate has not said which version is the latest",
-    WhyLeftOut.TRAINING_NOT_KNOWN: "which model is theirs is not known: their training is not, or does not name it",
+    WhyLeftOut.TRAINING_NOT_KNOWN: (
+        "which model is theirs is not known: their training is not, or names none; an audit with --trainings may tell"
+    ),
     WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
     WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: set the clocks, then audit again",
     WhyLeftOut.WEIGHTS_ELSEWHERE: (
