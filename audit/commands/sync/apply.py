@@ -271,12 +271,12 @@ def _older_fate(change: RowChange, row: Mapping[Column, str | None] | None) -> F
 
 
 def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
-    """None where the version to be recorded is still the latest, or still there at all for a row that is completed."""
+    """None where the version to be recorded is the latest still, or one that a training has made, and there still."""
     state, why = ChangeState.SKIPPED, "Replicate has no version of the model any more: audit again"
     if isinstance(reply, Found):
         latest = newest_first(reply.versions)[0].id
         # What a training has put out is its row's, whichever version is the latest.
-        right = {version.id for version in reply.versions} if change.completes else {latest}
+        right = {version.id for version in reply.versions} if change.new_others else {latest}
         if change.latest_version in right:
             return None
         why = f"another version is the latest by now, {latest[:12]}...: audit again"

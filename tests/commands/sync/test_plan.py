@@ -24,7 +24,7 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
 from audit.commands.sync.files import read_undo_file, write_plan
-from audit.commands.sync.plan import INCLUDABLE, Plan, PlanSettings
+from audit.commands.sync.plan import INCLUDABLE, Plan, PlanRules, PlanSettings
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import Model, SmallWorld
@@ -42,8 +42,9 @@ from audit.model.repair import (
     WhyLeftOut,
 )
 from audit.model.replies import Account, Version
-from audit.model.tables import Column
+from audit.model.tables import PLAIN, Column, Table, Tables
 from audit.model.times import utc_now
+from audit.model.users import Population
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
@@ -511,3 +512,72 @@ def test_whose_training_goes_on_in_any_word_and_who_shares_a_model_in_another_ca
 def test_a_plan_loads_no_driver_of_the_database() -> None:
     program = "import sys, audit.commands.sync.files, audit.commands.sync.screen; sys.exit('asyncpg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def rules_of(folder: Path, versions: list[str | None], tables: Tables = PLAIN, **counts: Any) -> PlanRules:
+    """Those of a run in which users who are up to date have recorded `versions`, and with these counts."""
+    plain = dict.fromkeys(("users", "users_with_completed_model", "users_with_several_completed_models"), 0)
+    plain |= dict.fromkeys(("completed_models_hidden", "completed_without_model_id", "test_models_left_out"), 0)
+    numbers: dict[str, Any] = {
+        **plain,
+        "completed_models": 0,
+        "models_without_user": 0,
+        "training_status": {},
+        **counts,
+    }
+    with RunFile.create(folder / "rules.sqlite", planned_run(tables=tables)) as run_file:
+        with run_file.loading():
+            run_file.save_population(Population(**numbers))
+            for number, version in enumerate(versions):
+                run_file.add(record(user_id=f"u{number}", replicate_version_id=version), "acme/ann", finding())
+            other = finding(Reason.OUTDATED_VERSION, latest_version=NEW)
+            run_file.add(record(user_id="x", replicate_version_id=f"acme/ann:{OLD}"), "acme/ann", other)
+        return Plan(run_file, PlanSettings(), utc_now()).rules
+
+
+QUALIFIED = f"acme/ann:{NEW}"
+
+
+@pytest.mark.parametrize(
+    ("versions", "tables", "counts", "form"),
+    [
+        pytest.param([NEW, NEW, QUALIFIED], PLAIN, {}, "hash", id="most are bare"),
+        pytest.param([NEW, QUALIFIED, QUALIFIED], PLAIN, {}, "qualified", id="most are qualified"),
+        pytest.param([NEW, QUALIFIED], PLAIN, {}, "hash", id="as many"),
+        pytest.param([], PLAIN, {}, "hash", id="nobody is up to date, and nothing is known"),
+        pytest.param(
+            [],
+            PLAIN,
+            {"completed_with_version": 3, "completed_qualified": 2},
+            "qualified",
+            id="nobody is up to date, and most completed rows are qualified",
+        ),
+        pytest.param([QUALIFIED], msgspec.structs.replace(PLAIN, version_form="hash"), {}, "hash", id="it is said"),
+    ],
+)
+def test_versions_are_written_as_most_rows_that_are_up_to_date_have_them(
+    tmp_path: Path, versions: list[str | None], tables: Tables, counts: dict[str, int], form: str
+) -> None:
+    assert rules_of(tmp_path, versions, tables, **counts).version_form == form
+
+
+@pytest.mark.parametrize(("count", "in_use"), [(0, False), (5, False), (6, True)])
+def test_weights_are_in_use_where_more_than_half_of_all_completed_rows_have_some(
+    tmp_path: Path, count: int, *, in_use: bool
+) -> None:
+    assert rules_of(tmp_path, [], completed_models=10, completed_with_weights=count).weights_in_use is in_use
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [({}, "ready"), ({"succeeded": 2, "ready": 1, "failed": 9}, "succeeded"), ({"succeeded": 1, "ready": 1}, "ready")],
+)
+def test_a_row_is_completed_by_the_word_that_most_have(tmp_path: Path, counts: dict[str, int], word: str) -> None:
+    tables = msgspec.structs.replace(PLAIN, completed=("ready", "succeeded"))
+    assert rules_of(tmp_path, [], tables, training_status=counts).completed_word == word
+
+
+def test_a_date_that_shares_its_column_with_another_is_not_set(tmp_path: Path) -> None:
+    shared = Table("user_models", (), (("completed_at", "updated_at"),))
+    tables = msgspec.structs.replace(PLAIN, user_models=shared)
+    assert rules_of(tmp_path, [], tables).not_set == {Column.UPDATED_AT}

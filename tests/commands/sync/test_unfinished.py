@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import TRAINER, FakeTraining, Model, SmallWorld, version_hash, weights_url
 from audit.model.codes import Reason
-from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
+from audit.model.exit_status import COULD_NOT_RUN, INCOMPLETE, NEEDS_SYNC, OK
 from audit.model.repair import ChangeState
 from audit.model.replies import Account, Version
 from audit.runfile import RunFile
@@ -482,6 +484,49 @@ def test_weights_that_nobody_is_to_judge_are_neither_read_nor_set(product: Produ
     assert [each["lora_weights_url"] for several in rows.values() for each in several] == [
         each["lora_weights_url"] for several in before.values() for each in several
     ]
+
+
+def test_what_a_training_has_put_out_is_recorded_although_there_is_a_later_version_by_now(
+    postgres_server: str, shell: Shell
+) -> None:
+    models = {each.name: each for each in map(world().model, ["acme"] * len(NAMES), NAMES) if each}
+    for name in ("lost", "trainer", "null"):
+        versions = (Version(version_hash(f"{name} third"), "2026-04-01T00:00:00Z"), *models[name].versions)
+        models[name] = msgspec.structs.replace(models[name], versions=versions)
+    with opened(postgres_server, shell) as product:
+        product.audit("--trainings")
+    later = SmallWorld(world().account, models.values(), world().trainings)
+    with in_thread(InstrumentedReplicate(later)) as fake:
+        shell.environ |= Servers(product.dsn, fake, retries=0).environ
+        with RunFile.resume(shell.folder / "run.sqlite") as run_file:
+            run_file.save_info(msgspec.structs.replace(run_file.info, base_url=fake.base_url))
+        applied = product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
+    assert "5 rows changed, 1 skipped" in applied.err
+    assert "row 7: another version is the latest by now" in applied.err
+    rows = product.rows()
+    assert said(rows["lost"][1], complete("lost")) == complete("lost")
+    assert said(rows["trainer"][0], complete("trainer")) == complete("trainer")
+
+
+def test_only_the_rights_that_are_needed_are_asked_for(product: Product) -> None:
+    product.sql(
+        "DROP ROLE IF EXISTS mender; CREATE ROLE mender LOGIN; GRANT SELECT ON users, user_models TO mender;"
+        "GRANT UPDATE (replicate_version_id, lora_weights_url) ON user_models TO mender"
+    )
+    product.shell.environ["DATABASE_URL"] = urlsplit(product.dsn)._replace(netloc="mender@").geturl()
+    product.audit("--trainings")
+    missing = "GRANT UPDATE (replicate_model_id, training_status, completed_at) ON user_models TO mender;"
+    assert missing in " ".join(product("sync", "run.sqlite", *INCLUDE).out.split())
+    assert "GRANT" not in product("sync", "run.sqlite").out
+    before = product.rows()
+    refused = product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
+    assert refused.code == COULD_NOT_RUN
+    assert missing in refused.err
+    assert product.rows() == before
+    assert "4 rows changed" in product("sync", "run.sqlite", "--apply", "--yes").err
+    assert product("sync", "--undo", "run-undo.sql", "--yes").code == OK
+    assert product.rows() == before
+    product.sql("DROP OWNED BY mender; DROP ROLE mender")
 
 
 def test_a_plan_of_rows_that_become_completed_shows_nobody_where_it_is_redacted(product: Product) -> None:
