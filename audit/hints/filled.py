@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 
+import msgspec
+
 from audit.hints.table import HINTS, ONE_LINE, Hint
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import NoLine, Note, Reason, Status
@@ -141,7 +143,10 @@ def population_answers(
     else:
         first = _nobody(population, tables)
     without = without_line or {}
-    nobody = [_nobody(population, tables)] if summary.total and not population.users_with_completed_model else []
+    nobody = []
+    if summary.total and not population.users_with_completed_model:
+        title = "Why only unfinished trainings show up"
+        nobody = [msgspec.structs.replace(_nobody(population, tables), title=title)]
     return (first, *nobody, *_unknown(population, tables), *_left_out(population, tables, without))
 
 

@@ -41,6 +41,8 @@ def row_facts(user: AuditedUser, now: str) -> list[Fact]:
         ("Since", began or NOT_KNOWN),
         ("Its training", record.training_id or "none recorded"),
     ]
+    if record.failure_reason:
+        facts += [("It failed because", record.failure_reason)]
     if finding.reason is Reason.TRAINING_NOT_RECORDED:
         facts += [("Version that it made", finding.latest_version or NOT_KNOWN)]
         facts += [("Weights that it made", _weights(user) or NOT_KNOWN)]

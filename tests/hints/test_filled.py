@@ -191,6 +191,16 @@ def test_where_nobody_shows_up_a_line_for_the_config_file_is_made_of_the_words_t
         assert set(counted) <= set(rows)
 
 
+def test_where_only_unfinished_trainings_are_told_of_the_words_are_named_too() -> None:
+    some = population(users_with_completed_model=0, users_with_unfinished_only=2, training_status={"succeeded": 9})
+    answers = population_answers(some, summary(needs_sync=2))
+    assert [each.title for each in answers[:2]] == [
+        "Why everybody is affected",
+        "Why only unfinished trainings show up",
+    ]
+    assert 'completed = ["succeeded"]' in " ".join(answers[1].steps)
+
+
 def test_of_a_part_no_answer_is_given_for_all() -> None:
     part = "Trial run: 10 of 800 users checked"
     answer = population_answers(population(), summary(up_to_date=10), part=part)[0]

@@ -74,6 +74,11 @@ def test_of_what_is_not_known_it_is_said_that_it_is_not() -> None:
     assert brief(user, NOW) == "row new-1 says (null), since when is not known"
 
 
+def test_why_a_row_says_that_it_failed_is_told() -> None:
+    user = unfinished(1, Reason.VERSION_LOST, failure_reason="CUDA out of memory")
+    assert ("It failed because", "CUDA out of memory") in row_facts(user, NOW)
+
+
 def test_the_completed_row_beside_it_is_told_too() -> None:
     also = dict(also_facts(BOTH))
     assert also["Finding"] == "Outdated version (outdated_version)"

@@ -24,6 +24,8 @@ from audit.report.view import ATTENTION, RunView
 from audit.report.words import BASELINE_TITLES, STATUS_TITLES, counted
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+_STUCK_AFTER = 6 * 3600.0
+"""Seconds: the default of `run --stuck-after`."""
 _NAMED = 5
 """How many users a reason names."""
 _PLACEHOLDERS = {
@@ -227,6 +229,8 @@ def reproduce(run: RunInfo) -> str:
         argv += ["--limit", str(run.filters.limit)]
     if run.shard:
         argv += ["--shard", str(run.shard)]
+    if run.stuck_after is not None and run.stuck_after != _STUCK_AFTER:
+        argv += ["--stuck-after", f"{run.stuck_after / 3600:g}"]
     if run.filters.include_tests:
         argv.append("--include-tests")
     if trainings := run.trainings:
@@ -239,7 +243,10 @@ def reproduce(run: RunInfo) -> str:
 
 
 LEADS = {
-    Status.NEEDS_SYNC: "The product runs another version for these users than the newest one, or none.",
+    Status.NEEDS_SYNC: (
+        "The product runs another version for these users than the newest one, wrong weights, or nothing, or does not "
+        "know what became of a training."
+    ),
     Status.ERROR: "Nothing is known about these users: neither that they are up to date nor that they are not.",
     Status.NOT_CHECKED: "The run ended before their turn.",
     Status.UP_TO_DATE: "The recorded version is the latest one on Replicate.",

@@ -401,6 +401,9 @@ def test_the_command_reproduces_the_run_and_quotes_what_it_must() -> None:
         "--limit 5 --include-tests"
     )
     assert reproduce(RunView(SampleRun([])).run) == "sync-audit run"
+    assert reproduce(narrowed(stuck_after=6 * 3600.0)) == "sync-audit run"
+    assert reproduce(narrowed(stuck_after=5400.0)) == "sync-audit run --stuck-after 1.5"
+    assert reproduce(narrowed(stuck_after=0.0)) == "sync-audit run --stuck-after 0"
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
