@@ -10,10 +10,11 @@ import msgspec
 from audit.findings.classify import RunContext
 from audit.model.codes import Reason
 from audit.model.findings import Finding
+from audit.model.references import Reference
 from audit.model.replies import Training, WeightsAnswer
 from audit.model.tables import Column
 from audit.model.users import TRIMMED, ModelRecord
-from audit.model.weights import is_delivery_url, is_made_up, referenced_version
+from audit.model.weights import is_delivery_url, is_made_up
 
 
 def with_weights(
@@ -35,7 +36,8 @@ def with_weights(
             weights_checked="training",
             affected_since=own.completed_at,
         )
-    right = recorded and (recorded == own.weights or referenced_version(recorded) == own.version)
+    reference = Reference.of(recorded)
+    right = recorded and (recorded == own.weights or (reference and reference.version == own.version))
     return msgspec.structs.replace(finding, weights_checked="training") if right else finding
 
 
@@ -56,8 +58,9 @@ def _why_wrong(recorded: str, own: Training, known: Sequence[Training], context:
         return "none are recorded, and most completed rows have some" if wanted else None
     if recorded == own.weights:
         return None
-    if version := referenced_version(recorded):
-        return None if version == own.version else f"a reference to version {version[:12]}"
+    reference = Reference.of(recorded)
+    if reference and reference.version:
+        return None if reference.version == own.version else f"a reference to version {reference.version[:12]}"
     if not is_delivery_url(recorded):
         return None
     other = next((each for each in known if each.weights == recorded and each.version != own.version), None)

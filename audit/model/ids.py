@@ -5,9 +5,10 @@ import re
 from audit.model.text import lower_ascii
 from audit.model.users import TRIMMED
 
-_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_MODEL_ID = re.compile(f"{_PART}/{_PART}")
-_QUALIFIED = re.compile(f"({_PART}/{_PART}):(.*)", re.DOTALL)
+PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+"""An owner or a name, as a pattern for Python and PostgreSQL."""
+_MODEL_ID = re.compile(f"{PART}/{PART}")
+_QUALIFIED = re.compile(f"({PART}/{PART}):(.*)", re.DOTALL)
 _TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 _HASH = re.compile("[0-9a-f]{64}")
 

@@ -6,12 +6,11 @@ A reference is the version's by its very form; what lies on a delivery host belo
 import re
 from typing import NamedTuple, Self
 
-from audit.model.ids import model_key
+from audit.model.ids import PART, model_key
 from audit.model.users import TRIMMED
 
-_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _REFERENCE = re.compile(
-    rf"(?P<site>(?:https?://)?(?:www\.)?replicate\.com/)?(?P<model>{_PART}/{_PART})"
+    rf"(?P<site>(?:https?://)?(?:www\.)?replicate\.com/)?(?P<model>{PART}/{PART})"
     r"(?:(?P<between>/versions/|/|:)(?P<version>[0-9A-Fa-f]{64}))?/?"
 )
 _URL = re.compile(r"https?://\S+")

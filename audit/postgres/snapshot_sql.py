@@ -7,6 +7,7 @@ wanted, $4 the persons to look at, as texts, or $4 the shard, counted from 0, an
 from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
+from audit.model.ids import PART
 from audit.model.shard import HASHED
 from audit.model.sql import literal
 from audit.model.tables import NULL
@@ -161,7 +162,7 @@ SELECT word FROM unnest($2::text[]) WITH ORDINALITY AS given (word, place)
 WHERE NOT EXISTS (SELECT FROM chosen AS c WHERE {matches})
     AND NOT EXISTS (SELECT FROM unfinished AS o WHERE {unfinished_matches}) ORDER BY place
 """
-_QUALIFIED = "^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*:"
+_QUALIFIED = f"^{PART}/{PART}:"
 """A version with its model in front, as `audit.model.ids` knows it."""
 _POPULATION = """
 WITH per_person AS (

@@ -7,7 +7,6 @@ from audit.findings.weights import with_weights
 from audit.model.codes import Reason
 from audit.model.replies import Training
 from audit.model.tables import Column
-from audit.model.weights import is_delivery_url, is_made_up, referenced_version
 from tests.support.samples import NEW, OLD, finding, record
 
 OWN_URL, OTHER_URL = (f"https://replicate.delivery/xezq/{letter * 40}/flux-lora.tar" for letter in "ab")
@@ -85,40 +84,3 @@ def test_only_what_is_certain_is_wrong(
     if reason is Reason.WRONG_WEIGHTS:
         assert found.detail
         assert found.affected_since == "2026-03-01T00:00:00Z"
-
-
-@pytest.mark.parametrize(
-    ("url", "delivered", "made_up"),
-    [
-        (OWN_URL, True, False),
-        (MADE_UP, True, True),
-        (MADE_UP.upper().replace("HTTPS", "https"), True, True),
-        (f"https://replicate.delivery.evil.com/{NEW}", False, False),
-        (f"https://notreplicate.delivery/{NEW}", False, False),
-        (f"https://replicate.delivery/x?{NEW}", True, False),
-        (f"https://replicate.delivery/{NEW}0/x", True, False),
-        (f"ftp://replicate.delivery/{NEW}", False, False),
-        ("https://[", False, False),
-        (f"acme/ann/{NEW}", False, False),
-        (None, False, False),
-    ],
-)
-def test_a_url_is_made_up_only_where_it_must_be(url: str | None, *, delivered: bool, made_up: bool) -> None:
-    assert (is_delivery_url(url), is_made_up(url)) == (delivered, made_up)
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        (f"acme/ann/{NEW}", NEW),
-        (f"acme/ann:{NEW.upper()}", NEW),
-        (f" https://replicate.com/acme/ann/versions/{NEW}/ ", NEW),
-        (f"https://replicate.com/acme/ann/{NEW}", NEW),
-        (f"https://example.com/acme/ann/versions/{NEW}", None),
-        ("acme/ann", None),
-        (NEW, None),
-        (None, None),
-    ],
-)
-def test_a_reference_names_a_version(text: str | None, version: str | None) -> None:
-    assert referenced_version(text) == version
