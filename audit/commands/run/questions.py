@@ -84,7 +84,9 @@ class ModelQuestions:
         return self._models.pending()
 
     async def ask(self, question: str, *, once: bool = False) -> Reply:
-        """See `Questions`."""
+        """What Replicate has. Of a trainer, which the list of trainings may show to be one, nobody needs to know."""
+        if self._classifier.context.is_trainer(question):
+            return Missing()
         return await self._client.ask(question, once=once)
 
     def failure(self, answer: Reply) -> Failed | None:

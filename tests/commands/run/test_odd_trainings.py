@@ -75,10 +75,11 @@ def test_a_user_is_settled_by_trainings_where_all_can_be_read(shell: Shell, data
 def test_the_accounts_own_trainer_in_the_models_place_is_known_from_its_trainings(shell: Shell, database: str) -> None:
     made = training(trainer="acme/our-trainer")
     rows = [RECORDED | {"replicate_model_id": "Acme/Our-Trainer"}]
-    code, user, _ = report(shell, database, rows, [made], "--trainings")
+    code, user, asked = report(shell, database, rows, [made], "--trainings")
     assert (code, user["reason"]) == (exit_status.NEEDS_SYNC, "trainer_recorded")
     assert (user["latest_version"], user["latest_training"]["id"]) == (OLD, "t1")
     assert user["affected_since"] == made.completed_at
+    assert asked == {"/v1/account", "/v1/trainings"}
 
 
 def test_a_published_trainer_is_known_without_them_and_never_asked_for(shell: Shell, database: str) -> None:
