@@ -86,7 +86,7 @@ _OTHERS = """
         UNION SELECT {person}::text FROM {table} AS m
             WHERE {model} IN (SELECT held.model FROM held WHERE held.model <> '')
     ) AS concerned
-), records AS MATERIALIZED (
+), records AS (
     SELECT r.model_row_id, r.user_id, r.unfinished, r.retraining_in_progress, r.newer::jsonb AS newer,
         r.replicate_model_id
     FROM ({records}) AS r
