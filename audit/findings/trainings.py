@@ -71,7 +71,7 @@ def with_lineage(  # noqa: PLR0913, PLR0917 - what is known, and how well
     recorded, latest = recorded_hash(record.replicate_version_id), finding.latest_version
     current = made.get(recorded) if recorded else None
     newest = made.get(latest) if latest else None
-    later = next((t for t in trainings if record.later_training_id and t.id == record.later_training_id), None)
+    later = next((each for each in trainings if each.id == askable_training(record.later_training_id)), None)
     unrecorded = (
         latest != recorded and newest and not _older(newest, current) and Note.SHARED_MODEL not in finding.notes
     )
@@ -157,7 +157,7 @@ def _inside(training: Training, read: TrainingsRead) -> bool:
 
 
 def _foreign_weights(record: ModelRecord, recorded: str, trainings: tuple[Training, ...]) -> bool:
-    url = record.lora_weights_url
+    url = (record.lora_weights_url or "").strip(TRIMMED)
     owners = {training.version for training in trainings if url and training.weights == url}
     return bool(owners) and recorded not in owners
 

@@ -228,11 +228,19 @@ class _Row:
         began = parse_utc(training.created_at)
         if mine is not None and its is not None and began is not None and mine < its and began < its:
             return True  # the row is newer by its last date alone, which anything may have set
-        return training.version is None and self._made_since(training)
+        return self._made_since(training) if training.version is None else self._made_after(training)
+
+    def _made_after(self, training: Training) -> bool:
+        """Whether the completed row records a version that went into the same model after the training had ended."""
+        if self.base is None or self.counting is None:
+            return False
+        made, ended = parse_utc(self.base.current_version_created_at), parse_utc(training.completed_at)
+        same = training.model and model_key(training.model) == model_key(self.counting.replicate_model_id)
+        return bool(same and made and ended and made > ended)
 
     def _made_since(self, training: Training) -> bool:
         """Whether the completed row records a version of the same model that was made since the training began."""
-        if self.base is None or self.base.reason is not Reason.LATEST_VERSION or not self._same_model:
+        if self.base is None or self.base.versions_behind != 0 or not self._same_model:
             return False
         made, began = parse_utc(self.base.latest_version_created_at), parse_utc(training.created_at)
         return made is not None and began is not None and made >= began

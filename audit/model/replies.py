@@ -42,6 +42,11 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.status == "succeeded" and self.version is not None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can come of it."""
+        return self.status == "succeeded" or self.status in FAILED
+
+    @property
     def is_odd(self) -> bool:
         """Whether it may have put a version into a model without saying which, or what became of it is not known."""
         if self.status == "succeeded":

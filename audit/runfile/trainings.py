@@ -1,5 +1,6 @@
 """The account's trainings in a run file: put in page by page, looked up for one record at a time."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -8,7 +9,7 @@ from audit.findings.trainings import OddTrainings, ended_at
 from audit.model.ids import model_key, recorded_hash
 from audit.model.replies import FAILED, IN_PROGRESS, Training
 from audit.model.times import parse_utc
-from audit.model.users import ModelRecord
+from audit.model.users import TRIMMED, ModelRecord
 from audit.runfile.sqlite import Storage
 
 _TRAINING = msgspec.json.Decoder(Training)
@@ -43,9 +44,10 @@ class TrainingTable:
         values = (
             recorded_hash(record.replicate_version_id),
             latest_version,
-            record.lora_weights_url,
-            record.training_id,
-            record.later_training_id,
+            *(
+                (text or "").strip(TRIMMED) or None
+                for text in (record.lora_weights_url, record.training_id, record.later_training_id)
+            ),
         )
         query = "SELECT training FROM training WHERE version IN (?, ?) OR weights = ? OR id IN (?, ?) ORDER BY id"
         with self._storage.reading():
@@ -90,7 +92,7 @@ class TrainingTable:
         anywhere: float | None = None
         by_model: dict[str, float] = {}
         for training in odd:
-            ended = ended_at(training)
+            ended = ended_at(training) or math.inf  # nobody knows what it came after
             models = named.get(training.id, set()) | ({model_key(training.model)} if training.model else set())
             for model in models:
                 by_model[model] = max(ended, by_model.get(model, ended))

@@ -264,6 +264,22 @@ def test_a_user_without_a_completed_row(changes: dict[str, Any], heard: Heard | 
             None,
             id="newer by its last date alone, of an older training",
         ),
+        pytest.param(
+            {},
+            {},
+            Heard(training=training(created_at="2026-01-20T00:00:00Z", completed_at="2026-01-20T00:25:00Z")),
+            Reason.LATEST_VERSION,
+            None,
+            id="a later version of that model is recorded, as by a row that is used again",
+        ),
+        pytest.param(
+            {"replicate_model_id": "acme/ann-2"},
+            {},
+            Heard(training=training(model="acme/ann-2", completed_at="2026-01-20T00:25:00Z")),
+            Reason.TRAINING_NOT_RECORDED,
+            None,
+            id="of another model, whenever it ended",
+        ),
     ],
 )
 def test_a_user_with_a_completed_row(

@@ -96,22 +96,23 @@ class ModelQuestions:
     def record(self, question: str, answer: Reply) -> Sequence[AuditedUser]:
         """See `Questions`."""
         verdicts = [
-            (row_id, record, self._verdict(row_id, record, answer))
+            (row_id, record, self.verdict(row_id, record, answer))
             for row_id, record in self._models.records_sharing(question)
         ]
         failure = answer.reason if isinstance(answer, Failed) else None
         self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
         return [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
 
-    def _verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
+    def verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
+        """What `answer` about the model means for a record, with all that is known besides."""
         context = self._classifier.context
         if record.unfinished:
             return judge(record, None, heard_of(answer), context)
         base = self._classifier.finding(record, answer)
         if record.newer is None:
             return base
+        self._models.record_base(row_id, base)  # there may be a question that trainers known by now make needless
         if open_question(record, context):
-            self._models.record_base(row_id, base)
             return judge(record, base, self._models.heard(row_id), context)
         same = model_key(record.replicate_model_id) == model_key(record.newer.replicate_model_id)
         return judge(record, base, heard_of(answer) if same else Heard(), context)
@@ -131,14 +132,19 @@ class RowQuestions:
         return self._rows.pending_unfinished()
 
     async def ask(self, question: Unfinished, *, once: bool = False) -> Heard:
-        """The training that the row names, from the list where that has it; then the versions where they are needed."""
+        """The training that the row names, from the list where it had ended; then the versions where they are needed.
+
+        A list may be days old where a run is resumed.
+        """
         record = question.record
         row = unfinished_row(record)
         assert row is not None  # noqa: S101 - only such are pending
         wanted = row_question(row, self._classifier.context)
         heard = Heard()
         if wanted.training:
-            said = self._listed.by_id(wanted.training) or await self._client.training(wanted.training, once=once)
+            listed = self._listed.by_id(wanted.training)
+            ended = listed is not None and listed.has_ended
+            said = listed if listed and ended else await self._client.training(wanted.training, once=once)
             if isinstance(said, Failed):
                 return Heard.nothing(said)
             heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)

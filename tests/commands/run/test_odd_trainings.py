@@ -35,17 +35,31 @@ def report(
     shell: Shell, dsn: str, rows: list[dict[str, Any]], trainings: list[FakeTraining], *options: str
 ) -> tuple[int, dict[str, Any], set[str]]:
     """Audit Anna's `rows`: the exit code, her line, and the paths that were asked for."""
+    code, [user], asked = whole(shell, dsn, rows, trainings, *options)
+    return code, user, asked
+
+
+def audited(
+    shell: Shell, dsn: str, rows: list[dict[str, Any]], trainings: list[FakeTraining], *options: str
+) -> list[dict[str, Any]]:
+    """The lines of Anna and Ben, as far as they have one."""
+    return whole(shell, dsn, rows, trainings, *options)[1]
+
+
+def whole(
+    shell: Shell, dsn: str, rows: list[dict[str, Any]], trainings: list[FakeTraining], *options: str
+) -> tuple[int, list[dict[str, Any]], set[str]]:
+    """Audit `rows`: the exit code, the lines, and the paths that were asked for."""
     versions = (Version(NEW, SECOND), Version(OLD, FIRST))
     world = SmallWorld(Account("user", "acme"), [Model(owner="acme", name="anna", versions=versions)], trainings)
     asyncio.run(execute(dsn, USERS, MODELS))
-    asyncio.run(insert(dsn, "users", [{"id": "u1", "email": "anna@example.com"}]))
+    asyncio.run(insert(dsn, "users", [{"id": "u1", "email": "anna@example.com"}, {"id": "u2"}]))
     asyncio.run(insert(dsn, "user_models", rows))
     with in_thread(InstrumentedReplicate(world)) as fake:
         shell.environ = Servers(dsn, fake).environ
         code = shell("run", "-o", "a.json", *options).code
         asked = set(fake.request_log.paths)
-    [user] = json.loads((shell.folder / "a.json").read_text())["users"]
-    return code, user, asked
+    return code, json.loads((shell.folder / "a.json").read_text())["users"], asked
 
 
 RECORDED = model(replicate_version_id=OLD, lora_weights_url=weights_url(OLD), completed_at=FIRST, updated_at=FIRST)
@@ -87,6 +101,43 @@ def test_a_published_trainer_is_known_without_them_and_never_asked_for(shell: Sh
     code, user, asked = report(shell, database, rows, [])
     assert (code, user["reason"], user["latest_version"]) == (exit_status.NEEDS_SYNC, "trainer_recorded", None)
     assert asked == {"/v1/account"}
+
+
+def test_a_published_trainer_is_judged_by_the_training_that_the_row_names(shell: Shell, database: str) -> None:
+    rows = [RECORDED | {"replicate_model_id": "ostris/flux-dev-lora-trainer"}, RECORDED | {"user_id": "u2"}]
+    [user, _] = audited(shell, database, rows, [training()], "--trainings")
+    assert (user["reason"], user["latest_version"], user["latest_training"]["id"]) == ("trainer_recorded", OLD, "t1")
+
+
+def test_what_is_wrong_with_the_completed_row_is_kept_beside_a_trainer_that_only_the_list_tells_of(
+    shell: Shell, database: str
+) -> None:
+    stuck = RECORDED | {"training_status": "training", "replicate_model_id": "acme/our-trainer", "training_id": None}
+    stuck |= {"replicate_version_id": None, "created_at": SECOND, "updated_at": SECOND, "completed_at": None}
+    [user] = audited(shell, database, [RECORDED, stuck], [training(trainer="acme/our-trainer")], "--trainings")
+    assert (user["reason"], user["also"]["reason"]) == ("trainer_recorded", "outdated_version")
+
+
+def test_a_url_with_blanks_around_it_is_that_of_the_training_that_put_it_out(shell: Shell, database: str) -> None:
+    rows = [RECORDED | {"replicate_version_id": NEW, "lora_weights_url": f" {weights_url(OLD)}\n"}]
+    both = [training(), training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW)]
+    [user] = audited(shell, database, rows, both, "--trainings")
+    assert (user["reason"], user["notes"]) == ("wrong_weights", ["weights_url_of_another_version"])
+
+
+def test_a_user_is_not_settled_where_a_training_says_neither_what_it_made_nor_when(shell: Shell, database: str) -> None:
+    odd = training(id="t2", created_at="", completed_at=None, output_version=None)
+    _, user, asked = report(shell, database, [RECORDED], [odd, training()], *BY_TRAININGS)
+    assert (user["reason"], user["evidence"]) == ("outdated_version", "versions")
+    assert "/v1/models/acme/anna/versions" in asked
+
+
+def test_a_training_that_went_on_when_the_list_was_read_is_asked_for_itself(shell: Shell, database: str) -> None:
+    stuck = RECORDED | {"training_status": "training", "training_id": "t2", "created_at": SECOND, "updated_at": SECOND}
+    went_on = training(id="t2", status="processing", created_at=SECOND, completed_at=None, output_version=None)
+    _, user, asked = report(shell, database, [RECORDED, stuck], [training(), went_on], "--trainings")
+    assert "/v1/trainings/t2" in asked
+    assert "retraining_in_progress" in user["notes"]
 
 
 @pytest.mark.parametrize(
