@@ -76,12 +76,11 @@ def open_question(record: ModelRecord, context: RunContext) -> RowQuestion | Non
 
 
 def asked_model(record: ModelRecord, context: RunContext) -> str | None:
-    """The model whose versions are asked for in any case: that of the completed row, else that of the only one.
+    """The model whose versions are the question in any case: that of the completed row, else that of the only one.
 
-    None where there is none to ask for; of an only row that names a training, that is asked about first.
+    None where there is none to ask for; of an only row that names a training, that is asked about first. A trainer in
+    the model's place is a question as well, which nobody needs to send: by then its trainings may be known.
     """
-    if context.is_trainer(record.replicate_model_id):
-        return None
     if not record.unfinished:
         return askable_model(record.replicate_model_id)
     question = row_question(record, context)

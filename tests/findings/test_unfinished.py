@@ -337,7 +337,7 @@ def test_a_finding_has_the_training_and_what_it_made_and_since_when() -> None:
         ({}, {"training_id": None, "replicate_model_id": "ACME/Ann "}, "acme/ann", None),
         ({}, {"training_id": None, "replicate_model_id": "acme/other", "shared_with_count": 1}, "acme/ann", None),
         ({"replicate_model_id": None}, {"training_id": None}, None, (None, "acme/ann")),
-        ({"replicate_model_id": "acme/own-trainer"}, None, None, None),
+        ({"replicate_model_id": "acme/own-trainer"}, None, "acme/own-trainer", None),
     ],
 )
 def test_no_more_is_asked_than_has_to_be(

@@ -86,9 +86,12 @@ def test_a_user_is_settled_by_trainings_where_all_can_be_read(shell: Shell, data
     assert "/v1/models/acme/anna/versions" not in asked
 
 
-def test_the_accounts_own_trainer_in_the_models_place_is_known_from_its_trainings(shell: Shell, database: str) -> None:
-    made = training(trainer="acme/our-trainer")
-    rows = [RECORDED | {"replicate_model_id": "Acme/Our-Trainer"}]
+@pytest.mark.parametrize("trainer", ["acme/our-trainer", "ostris/flux-dev-lora-trainer"])
+def test_a_trainer_in_the_models_place_is_known_from_the_trainings_and_so_is_what_it_made(
+    shell: Shell, database: str, trainer: str
+) -> None:
+    made = training(trainer=trainer)
+    rows = [RECORDED | {"replicate_model_id": trainer.title()}]
     code, user, asked = report(shell, database, rows, [made], "--trainings")
     assert (code, user["reason"]) == (exit_status.NEEDS_SYNC, "trainer_recorded")
     assert (user["latest_version"], user["latest_training"]["id"]) == (OLD, "t1")
