@@ -65,7 +65,12 @@ class Replicate:
         answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True), once=once)
         if isinstance(answer, Failed):
             return answer
-        return Missing() if answer.status == 404 else responses.parse_training(answer.body)
+        if answer.status == 404:
+            return Missing()
+        training = responses.parse_training(answer.body)
+        if isinstance(training, Training) and training.id != training_id:
+            return Failed(Reason.BAD_RESPONSE, "the answer is about another training than the one asked for")
+        return training
 
     async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
         """A page of the account's trainings: the first, or the one that `next` of the page before names."""

@@ -283,7 +283,7 @@ class RunFile:
             return int(self._db.execute(query, values).fetchone()[0])
 
     def make_pending(self, failures: Iterable[Reason], reasons: Iterable[Reason] = ()) -> None:
-        """Make models pending again whose question ended in one of `failures`, or whose user has one of `reasons`.
+        """Make questions pending again that ended in one of `failures`, or whose user has one of `reasons`.
 
         Their findings stay until answered. Who has nothing that can be asked for keeps the finding for good.
         """
@@ -291,9 +291,14 @@ class RunFile:
         with self.transaction():
             query = "UPDATE audited SET outcome = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
             self._db.execute(query, (_ENCODER.encode(list(failures)).decode(),))
-            found = "SELECT model FROM audited WHERE reason IN (SELECT value FROM json_each(?))"
+            wanted = "(SELECT value FROM json_each(?1))"
+            found = (
+                f"SELECT model FROM audited WHERE reason IN {wanted}"  # noqa: S608 - a constant
+                f" OR json_extract(finding, '$.also.reason') IN {wanted}"
+            )
             query = f"UPDATE audited SET outcome = NULL WHERE model IN ({found})"  # noqa: S608 - a constant
-            self._db.execute(query, (_ENCODER.encode(list(reasons)).decode(),))
+            if reasons:
+                self._db.execute(query, (_ENCODER.encode(list(reasons)).decode(),))
             query = (
                 "UPDATE unfinished SET outcome = NULL, heard = NULL WHERE outcome IN (SELECT value FROM json_each(?))"
                 " OR id IN (SELECT id FROM audited WHERE reason IN (SELECT value FROM json_each(?)))"

@@ -20,6 +20,7 @@ from audit.demo.fake_replicate.faults import (
     Fault,
     ForeignNext,
     Hang,
+    Odd,
     Refused,
     Reset,
     Shuffled,
@@ -270,6 +271,13 @@ async def test_a_gateways_page_is_no_answer_of_replicate_whatever_was_asked(
         assert reply.reason is Reason.BAD_RESPONSE
         assert "(after 3 attempts)" in reply.detail
         assert fake.request_log.statuses[status] == 3 + (status == 404 and endpoint == "model")
+
+
+async def test_a_training_that_was_not_asked_for_is_no_answer() -> None:
+    other = Odd(content=b'{"id": "other", "status": "succeeded"}', on=("training",))
+    async with asking(model("m"), behaviour=Behaviour(faults=(other,))) as (replicate, _):
+        reply = await replicate.training("abc")
+    assert reply == Failed(Reason.BAD_RESPONSE, "the answer is about another training than the one asked for")
 
 
 async def test_the_question_for_the_model_fails_like_any_other() -> None:

@@ -135,6 +135,14 @@ def test_models_are_asked_for_again_by_failure_and_by_what_was_found(tmp_path: P
         assert run_file.summary() == before
 
 
+def test_a_reason_that_stands_beside_another_is_asked_about_again_too(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as run_file:
+        both = finding(Reason.TRAINING_NOT_RECORDED, also=finding(Reason.OUTDATED_VERSION))
+        run_file.record_findings([(1, both), (2, finding())], None, 0)
+        run_file.make_pending([], [Reason.OUTDATED_VERSION])
+        assert list(run_file.pending()) == ["a/1"]
+
+
 def test_only_who_was_never_asked_for_may_be_settled_otherwise(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "a/2")) as run_file:
         run_file.record_findings([(1, finding(Reason.EVIDENCE_DISAGREES))], None, 0)

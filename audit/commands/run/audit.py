@@ -43,6 +43,10 @@ _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 RETRYABLE = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
 """What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
+_OF_AN_OLDER_VERSION = (
+    "an older version has begun this run, and has read only completed rows: "
+    "whose training was never recorded, a new run tells"
+)
 
 
 async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, clock: Clock = utc_now) -> RunFile:
@@ -81,6 +85,8 @@ async def resume(
     if settings.moved_from is not None:
         log.warning("%s", move(settings.moved_from))
     before = run_file.info
+    if before.stuck_after is None:
+        log.warning("%s", _OF_AN_OLDER_VERSION)
     run = _Run(run_file, listener, stop, clock)
     async with _replicate(settings, run_file, listener) as replicate:
         account = await cancel_on_stop(stop, account_of(replicate))

@@ -277,6 +277,14 @@ def test_the_token_of_another_account_is_refused_and_both_are_named(shell: Shell
         assert not (shell.folder / "report.json").exists()
 
 
+def test_a_run_of_an_older_version_says_what_it_did_not_look_for(shell: Shell) -> None:
+    world = SmallWorld(Account("organization", "acme"), [], [])
+    with in_thread(InstrumentedReplicate(world)) as fake:
+        finished_run_file(shell.folder / "run.sqlite", 1, fake.base_url)
+        ended = shell("run", "--resume", "run.sqlite", **ENVIRON)
+    assert "an older version has begun this run" in ended.err
+
+
 AILING = Chaos(
     share=0.3,
     faults=(
