@@ -110,7 +110,7 @@ async def rows(dsn: str) -> list[dict[str, Any]]:
     """All rows of `user_models` by id, as JSON; times in UTC."""
     connection = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
     try:
-        query = "SELECT json_agg(to_jsonb(each) - 'display_name' ORDER BY id) FROM user_models AS each"
+        query = "SELECT json_agg(to_jsonb(each) - 'display_name' - 'started_at' ORDER BY id) FROM user_models AS each"
         found: list[dict[str, Any]] = json.loads(await connection.fetchval(query))
     finally:
         await connection.close()
