@@ -30,7 +30,7 @@ FIXED = {
     "id": "5eed" * 8,
     "finished_at": instants.utc_text(NOW + timedelta(seconds=2.25)),
     "base_url": "http://127.0.0.1:8000/v1",
-    "requests": Requests(sent=80, retried=6, throttled=2),
+    "requests": Requests(sent=89, retried=6, throttled=2),
 }
 FILES: dict[str, Format] = {
     "demo.html": "html",

@@ -3,7 +3,7 @@
 `python -m tests.docs.screens FOLDER` writes them.
 
 The commands are real ones, run on the demo's servers at a fixed moment; what differs from machine to machine (the
-fake Replicate's port, milliseconds, the server's version) is set here.
+fake Replicate's port, milliseconds, the server's version, how old rows are today) is set here.
 """
 
 import os
@@ -33,6 +33,7 @@ SET = (
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "8000"),
     (re.compile(r"\b\d+(?:\.\d)? ms"), "5 ms"),
     (re.compile(r"(?<=PostgreSQL )\d+[.\d]*"), "18"),
+    (re.compile(r"(?<=\()\d[\d,]*(?=\s+days\s+before\s+this\s+run)"), "6"),
 )
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
