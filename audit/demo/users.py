@@ -87,7 +87,7 @@ class _DemoUser:
         scenario = self.scenario
         if scenario.owner != ACCOUNT:
             return
-        if scenario.status in _TRAINED_BY_US:
+        if scenario.status in _TRAINED_BY_US or scenario.reason:
             for digest, moment in list(zip(self._hashes, self._moments, strict=True))[int(scenario.by_hand) :]:
                 yield self._training("succeeded", moment, training_id(digest), digest)
         own = [scenario.status] if scenario.status is not None else []

@@ -8,11 +8,12 @@ from typing import Protocol
 import msgspec
 
 from audit.findings.classify import RunContext, classify
+from audit.findings.unfinished import judge, unfinished_row
 from audit.findings.weights import with_weights
-from audit.model.codes import Note, Reason
+from audit.model.codes import NoLine, Note, Reason
 from audit.model.findings import Finding
 from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
-from audit.model.replies import Lineage, NotAsked, Reply, Training, TrainingsRead
+from audit.model.replies import Heard, Lineage, NotAsked, Reply, Training, TrainingsRead
 from audit.model.times import epoch_seconds, parse_utc
 from audit.model.users import TRIMMED, ModelRecord
 
@@ -219,6 +220,22 @@ class Classifier:
         if self._read.mode == "trainings" and (by_training := self._settled(record)):
             finding = disagreeing(finding, by_training)
         return self._with_lineage(record, finding)
+
+    def judged(self, record: ModelRecord, base: Finding | None, heard: Heard | None) -> Finding | NoLine:
+        """The verdict on a user with an unfinished row, as `judge` has it, with the training that made its version."""
+        verdict = judge(record, base, heard, self.context)
+        row = unfinished_row(record)
+        if not isinstance(verdict, Finding) or not verdict.unfinished or self._trainings is None or row is None:
+            return verdict
+        lineage, latest = verdict.lineage or Lineage(), verdict.latest_version
+        if lineage.latest or latest is None:
+            return verdict
+        made = next(
+            (each for each in self._trainings.about(row, latest) if each.succeeded and each.version == latest), None
+        )
+        return (
+            msgspec.structs.replace(verdict, lineage=msgspec.structs.replace(lineage, latest=made)) if made else verdict
+        )
 
     def settled(self, record: ModelRecord) -> Finding | None:
         """The verdict where trainings are enough for one, else None."""

@@ -10,7 +10,6 @@ from typing import Protocol
 from audit.findings.trainings import Classifier
 from audit.findings.unfinished import (
     heard_of,
-    judge,
     needs_versions,
     open_question,
     reply_of,
@@ -107,15 +106,15 @@ class ModelQuestions:
         """What `answer` about the model means for a record, with all that is known besides."""
         context = self._classifier.context
         if record.unfinished:
-            return judge(record, None, heard_of(answer), context)
+            return self._classifier.judged(record, None, heard_of(answer))
         base = self._classifier.finding(record, answer)
         if record.newer is None:
             return base
         self._models.record_base(row_id, base)  # there may be a question that trainers known by now make needless
         if open_question(record, context):
-            return judge(record, base, self._models.heard(row_id), context)
+            return self._classifier.judged(record, base, self._models.heard(row_id))
         same = model_key(record.replicate_model_id) == model_key(record.newer.replicate_model_id)
-        return judge(record, base, heard_of(answer) if same else Heard(), context)
+        return self._classifier.judged(record, base, heard_of(answer) if same else Heard())
 
 
 class RowQuestions:
@@ -161,6 +160,6 @@ class RowQuestions:
 
     def record(self, question: Unfinished, answer: Heard) -> Sequence[AuditedUser]:
         """See `Questions`."""
-        verdict = judge(question.record, question.base, answer, self._classifier.context)
+        verdict = self._classifier.judged(question.record, question.base, answer)
         self._rows.record_heard(question.row_id, answer, verdict, int(time.time()))
         return [AuditedUser.of(question.record, verdict)] if isinstance(verdict, Finding) else []

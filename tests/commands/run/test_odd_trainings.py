@@ -154,3 +154,13 @@ def test_weights_are_judged_where_trainings_are_read_and_not_otherwise(
     both = [training(), training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW)]
     _, user, _ = report(shell, database, rows, both, *option)
     assert (user["status"], user["reason"], user["weights_checked"]) == found
+
+
+def test_of_a_row_that_names_no_training_the_list_tells_which_one_made_its_version(shell: Shell, database: str) -> None:
+    made = training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW)
+    began = {"created_at": FIRST, "updated_at": FIRST, "completed_at": None}
+    wiped = {"training_id": None, "replicate_version_id": None, "lora_weights_url": None}
+    rows = [model(training_status="training", **began, **wiped)]
+    _, user, _ = report(shell, database, rows, [made, training()], "--trainings")
+    assert (user["reason"], user["latest_version"]) == ("training_not_recorded", NEW)
+    assert (user["latest_training"]["id"], user["latest_training"]["weights"]) == ("t2", weights_url(NEW))
