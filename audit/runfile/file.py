@@ -332,17 +332,6 @@ class RunFile:
         never = (Reason.STOPPED.value,)
         return self.storage.paged(query, never, lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
 
-    def without_model(self) -> Iterator[tuple[int, ModelRecord]]:
-        """Row id and record of everybody with a completed row of which no versions can be asked for.
-
-        Safe to write meanwhile.
-        """
-        query = (
-            "SELECT id, record FROM audited WHERE model IS NULL"
-            " AND NOT coalesce(json_extract(record, '$.unfinished'), 0) AND id > ? ORDER BY id LIMIT ?"
-        )
-        return self.storage.paged(query, (), lambda row_id, record: (row_id, _RECORD.decode(record)))
-
     def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
         """The records whose finding depends on the answer about `model`, with the ids that `record_findings` wants."""
         with self.storage.reading():

@@ -164,22 +164,12 @@ class _Run:
         self._listener.asking(run_file.count_pending(), replicate)
         models = ModelQuestions(replicate, run_file, classifier)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
-        if read:
-            self._judge_trainers(models, context)
         await self._answer(models, context, concurrency)
         if not self._stop.requested:
             await self._answer(rows, context, concurrency)
         if run_file.info.check_weights:
             told = self._listener.weights_asked
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
-
-    def _judge_trainers(self, models: ModelQuestions, context: RunContext) -> None:
-        """Judge again who has a trainer recorded of which nothing is asked: the list may have the row's training."""
-        for row_id, record in self._run_file.without_model():
-            if context.is_trainer(record.replicate_model_id):
-                verdict = models.verdict(row_id, record, NotAsked())
-                if isinstance(verdict, Finding):
-                    self._run_file.replace_findings([(row_id, verdict)])
 
     async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
         token_works = context.account is not None

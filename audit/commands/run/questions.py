@@ -95,14 +95,14 @@ class ModelQuestions:
     def record(self, question: str, answer: Reply) -> Sequence[AuditedUser]:
         """See `Questions`."""
         verdicts = [
-            (row_id, record, self.verdict(row_id, record, answer))
+            (row_id, record, self._verdict(row_id, record, answer))
             for row_id, record in self._models.records_sharing(question)
         ]
         failure = answer.reason if isinstance(answer, Failed) else None
         self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
         return [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
 
-    def verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
+    def _verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
         """What `answer` about the model means for a record, with all that is known besides."""
         context = self._classifier.context
         if record.unfinished:
