@@ -36,8 +36,8 @@ class ShownTrainings(NamedTuple):
 
 BASIS: Mapping[Evidence, str] = {
     "versions": "The model's versions, which Replicate was asked for.",
-    "training": "The training that made the recorded version: no later one put a version into the model. The versions "
-    "were not asked for, so one that was pushed or deleted by hand does not show.",
+    "training": "A training: the last one that put a version into the model, or the one that the newest row names. The "
+    "model's versions had no say, so one that was pushed or deleted by hand does not show.",
 }
 """What a verdict rests on."""
 MADE_BOTH = "Made the recorded version, which is the latest"

@@ -1,7 +1,7 @@
 """What is known of a run as a whole."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -154,7 +154,15 @@ def is_narrowed(filters: Filters, shard: Shard | None) -> bool:
     return bool(filters.users) or filters.limit is not None or shard is not None
 
 
-def permanent_gaps(info: RunInfo, population: Population | None, count: Callable[[], int]) -> tuple[str, ...]:
+class Seen(NamedTuple):
+    """Users in a run file."""
+
+    users: int
+    completed: int
+    """Those of them who have a completed row."""
+
+
+def permanent_gaps(info: RunInfo, population: Population | None, count: Callable[[], Seen]) -> tuple[str, ...]:
     """Why a merged run can never be complete, whoever else is asked for: clauses for a person; () for any other run.
 
     `count`, of everybody who was looked at, is called only where it is needed, as it reads the whole run file.
@@ -167,6 +175,8 @@ def permanent_gaps(info: RunInfo, population: Population | None, count: Callable
         return (f"{named}, and nothing is known of {them}",)
     if info.filters.users or population is None:
         return ()
-    lost = population.users_with_completed_model + population.users_with_unfinished_only - count()
+    seen, completed = count(), population.users_with_completed_model
+    # Who has only come to be stuck since one shard was read must not make up for somebody who is in none.
+    lost = max(completed - seen.completed, completed + population.users_with_unfinished_only - seen.users)
     users = "1 user is" if lost == 1 else f"{lost:,} users are"
     return (f"{users} in no shard, as the database changed while they were read",) if lost > 0 else ()

@@ -23,7 +23,7 @@ from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.ids import model_key
 from audit.model.replies import Heard, WeightsAsked
-from audit.model.run import Choices, RunInfo
+from audit.model.run import Choices, RunInfo, Seen
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
@@ -255,9 +255,12 @@ class RunFile:
         """Files of older versions have no questions about unfinished rows."""
         return bool(self._count("SELECT count(*) FROM sqlite_master WHERE name = 'unfinished'"))
 
-    def count_users(self) -> int:
+    def seen(self) -> Seen:
         """Everybody who was looked at, in a line or not."""
-        return self._count("SELECT count(*) FROM audited")
+        completed = "NOT coalesce(json_extract(record, '$.unfinished'), 0)"
+        with self.storage.reading():
+            query = f"SELECT count(*), count(*) FILTER (WHERE {completed}) FROM audited"  # noqa: S608 - a constant
+            return Seen(*self._db.execute(query).fetchone())
 
     def without_line(self) -> Mapping[NoLine, int]:
         """Users whose newest row was looked at and who are in no line, by why; only what occurs."""

@@ -101,7 +101,7 @@ def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mappin
         if info.trainings:
             read = msgspec.structs.replace(info.trainings, read=run_file.trainings.count())
             info = msgspec.structs.replace(info, trainings=read)
-        run_file.finish(with_end(info, shards, permanent_gaps(info, population, run_file.count_users)))
+        run_file.finish(with_end(info, shards, permanent_gaps(info, population, run_file.seen)))
     except BaseException:
         run_file.discard()
         raise

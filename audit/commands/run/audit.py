@@ -184,7 +184,7 @@ class _Run:
         if stop.requested and not run_file.count_pending() and not self._weights_left:
             state = "complete"  # the request came when everything was answered
         reason = stop.reason if state != "complete" else None
-        if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.count_users)):
+        if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.seen)):
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
         run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))

@@ -22,7 +22,7 @@ from audit.errors import SettingsError
 from audit.model.findings import Acceptances
 from audit.model.place import Place
 from audit.model.replies import Requests, TrainingsRead
-from audit.model.run import Baseline, Filters, permanent_gaps
+from audit.model.run import Baseline, Filters, Seen, permanent_gaps
 from tests.support.run_files import population as population_of
 from tests.support.samples import place, run_info
 from tests.support.shard_inputs import ACME, ENTRY, FAST, OTHER, RUN_ID, shard, shards
@@ -254,7 +254,7 @@ def test_the_merged_run_lasts_from_the_first_to_the_last_and_sums_up_requests() 
 def test_a_run_that_lacks_a_shard_is_never_complete() -> None:
     some = [shard(1), shard(3)]
     info = merged_info(some, RUN_ID)
-    why = permanent_gaps(info, merged_population(some), lambda: 9)
+    why = permanent_gaps(info, merged_population(some), lambda: Seen(9, 9))
     assert why == ("shard 2 of 3 is missing, and nothing is known of its users",)
     assert with_end(info, some, why).state == "stopped"
     assert info.shards[1].state == "missing"
@@ -273,11 +273,19 @@ def test_a_run_that_lacks_a_shard_is_never_complete() -> None:
 def test_users_who_are_in_no_shard_make_it_incomplete(total: int, filters: Filters, message: tuple[str, ...]) -> None:
     several = [shard(number, filters=filters, users=8 + number) for number in (1, 2, 3)]
     assert merged_population(several).users == 9
-    assert permanent_gaps(merged_info(several, RUN_ID), merged_population(several), lambda: total) == message
+    assert (
+        permanent_gaps(merged_info(several, RUN_ID), merged_population(several), lambda: Seen(total, total)) == message
+    )
+
+
+def test_who_was_not_there_yet_makes_up_for_nobody() -> None:
+    several = [shard(number, users=9) for number in (1, 2, 3)]
+    gaps = permanent_gaps(merged_info(several, RUN_ID), merged_population(several), lambda: Seen(11, 7))
+    assert gaps == ("2 users are in no shard, as the database changed while they were read",)
 
 
 def test_no_other_run_lacks_anything() -> None:
-    assert permanent_gaps(run_info(), population_of(5), lambda: 0) == ()
+    assert permanent_gaps(run_info(), population_of(5), lambda: Seen(0, 0)) == ()
 
 
 def test_what_does_not_fit_is_told_and_nothing_else() -> None:
