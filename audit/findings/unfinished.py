@@ -278,7 +278,8 @@ class _Row:
             if newest.id == recorded:
                 return None
             detail = f"version {newest.id[:12]} was made {to_minute(newest.created_at)}, and {self._says}"
-            return self._finding(Reason.TRAINING_NOT_RECORDED, detail, versions=versions, since=newest.created_at)
+            first = _first_since(began, versions, recorded)
+            return self._finding(Reason.TRAINING_NOT_RECORDED, detail, versions=versions, since=first)
         if self.counting is None:
             when = f", last {to_minute(newest.created_at)}" if newest.created_at else ""
             detail = f"the model has versions{when}; no row is completed, and {self._says}"
@@ -326,3 +327,14 @@ class _Row:
 
 def _started(record: ModelRecord) -> datetime | None:
     return parse_utc(record.started_at or record.created_at or record.completed_at or record.updated_at)
+
+
+def _first_since(began: datetime, versions: tuple[Version, ...], recorded: str | None) -> str | None:
+    """When the first of `versions`, newest first, was made that is newer than the row and than what is recorded."""
+    first = None
+    for version in versions:
+        made = parse_utc(version.created_at)
+        if version.id == recorded or (made is not None and made <= began):
+            break
+        first = version.created_at or first
+    return first

@@ -327,6 +327,18 @@ def test_a_finding_has_the_training_and_what_it_made_and_since_when() -> None:
     assert "no\\x1b face" in (failed.detail or "")
 
 
+def test_a_user_is_affected_since_the_first_version_that_the_row_does_not_know_of() -> None:
+    latest = "2026-03-12T00:00:00Z"
+    found = judge(row(training_id=None), None, Heard(versions=versions(latest, AFTER, BEFORE)), CONTEXT)
+    assert isinstance(found, Finding)
+    assert (found.latest_version, found.affected_since) == (digest(latest), AFTER)
+    counts = record(newer=row(training_id=None), replicate_version_id=digest(AFTER))
+    base = classify(counts, Found(versions(latest, AFTER, BEFORE)), CONTEXT)
+    found = judge(counts, base, Heard(versions=versions(latest, AFTER, BEFORE)), CONTEXT)
+    assert isinstance(found, Finding)
+    assert (found.reason, found.affected_since) == (Reason.TRAINING_NOT_RECORDED, latest)
+
+
 @pytest.mark.parametrize(
     ("changes", "newer", "asked", "question"),
     [
