@@ -109,7 +109,7 @@ SETTINGS = (
 
 @click.command("demo", cls=Command, own=[each.key for each in SETTINGS], settings=SETTINGS)
 def command(**given: Any) -> "ExitStatus":
-    """Audit some 70 made-up users that show every status, reason and note.
+    """Audit some 80 made-up users that show every status, reason and note.
 
     Needs nothing: starts an embedded PostgreSQL and a fake Replicate on this machine, does exactly what `run`
     does, and takes both away again. Ends as `run` would, which is 4 here. PostgreSQL's programs come with
