@@ -8,8 +8,11 @@ from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_training, recorded_hash
+from audit.model.references import Reference
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
+from audit.model.users import ModelRecord
+from audit.model.weights import is_delivery_url
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -61,12 +64,18 @@ def checklist(case: UserCase) -> tuple[Item, ...]:
     )
 
 
+_LATEST = frozenset({Reason.LATEST_VERSION, Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE})
+"""Reasons of users whose version is the latest, whatever is wrong besides."""
+
+
 def _hash(user: AuditedUser) -> Verdict:
     finding = user.finding
-    if finding.reason is Reason.LATEST_VERSION:
+    if finding.reason in _LATEST:
         by_training = finding.evidence == "training"
         what = "what the model's last succeeded training put out" if by_training else "the newest one on Replicate"
         return True, f"It is {what}."
+    if finding.reason is Reason.TRAINER_RECORDED:
+        return None, "The recorded model is a trainer, whose versions prove nothing."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         behind = finding.versions_behind
         far = (
@@ -106,6 +115,9 @@ def _weights(user: AuditedUser, case: UserCase) -> Verdict:
     record, notes = user.record, user.finding.notes
     if "lora_weights_url" in case.missing_columns:
         return None, _NO_COLUMN
+    if user.finding.reason in {Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE}:
+        gone = user.finding.reason is Reason.WEIGHTS_GONE
+        return False, f"{'They are gone' if gone else 'No'}: {_short(user.finding.detail)}."
     if Note.MISSING_WEIGHTS_URL in notes:
         return False, _NONE_RECORDED
     if Note.GUESSED_WEIGHTS_URL in notes:
@@ -114,10 +126,20 @@ def _weights(user: AuditedUser, case: UserCase) -> Verdict:
     if training is None or training.weights is None or training.version is None:
         return _weights_by_lineage(user) or (None, _why_not_compared(user, case))
     if training.weights != (record.lora_weights_url or "").strip():
-        return False, f"The training put out another one: {_short(training.weights)}"
+        return _another(record, f"The training put out another one: {_short(training.weights)}")
     if training.version != recorded_hash(record.replicate_version_id):
         return False, f"They are the weights of version {training.version[:12]}, which is not the recorded one."
     return True, _ITS_OWN
+
+
+def _another(record: ModelRecord, put_out: str) -> Verdict:
+    """Not the training's own URL: a reference says which version it means, and a product's own place says nothing."""
+    reference = Reference.of(record.lora_weights_url)
+    if reference and reference.version:
+        right = reference.version == recorded_hash(record.replicate_version_id)
+        other = f"It refers to version {reference.version[:12]}."
+        return right, "It is a reference to the recorded version." if right else other
+    return (False if is_delivery_url(record.lora_weights_url) else None), put_out
 
 
 def _weights_by_lineage(user: AuditedUser) -> Verdict | None:
@@ -126,7 +148,8 @@ def _weights_by_lineage(user: AuditedUser) -> Verdict | None:
     if current and current.weights:
         if current.weights == (user.record.lora_weights_url or "").strip():
             return True, _ITS_OWN
-        return False, f"The training of the recorded version put out another one: {_short(current.weights)}"
+        put_out = f"The training of the recorded version put out another one: {_short(current.weights)}"
+        return _another(user.record, put_out)
     if Note.WEIGHTS_URL_OF_ANOTHER_VERSION in user.finding.notes:
         return False, "It is what the training of another version put out."
     return None
@@ -163,7 +186,7 @@ def _later(user: AuditedUser, case: UserCase) -> Verdict:
         return False, "Yes, and it had not ended."
     if finding.versions_behind:
         return False, "No row says so, but Replicate has a newer version than the recorded one."
-    if finding.reason is Reason.LATEST_VERSION:
+    if finding.reason in _LATEST:
         return True, "No."
     return None, "No row says so; Replicate's versions cannot tell."
 

@@ -89,7 +89,7 @@ def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bo
 
 def _nobody(*, in_run: bool) -> str:
     if in_run:
-        return "A run file has only users with a completed training; without --run the database is asked."
+        return "A run file has only users who are in its report; without --run the database is asked."
     return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
 
 

@@ -8,9 +8,9 @@ from audit.commands.user.case import UserCase
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason, Status
-from audit.model.findings import AuditedUser
+from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
-from audit.model.replies import Training
+from audit.model.replies import IN_PROGRESS, Training
 from audit.model.tables import WHERE_WORDS_STAND, TrainingState
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc, to_minute
@@ -122,7 +122,7 @@ def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
         if state is None:
             says = says.removesuffix(" too")
             status += f", which is none of the words in {WHERE_WORDS_STAND} of the config file"
-        going_on = state is TrainingState.IN_PROGRESS or training is not None
+        going_on = training.status in IN_PROGRESS if training else state is TrainingState.IN_PROGRESS
         outcome = TrainingOutcome.IN_PROGRESS if going_on else TrainingOutcome.UNKNOWN
         return outcome, f"{name} says {status}; Replicate {says}.{_unrecorded_besides(case)}"
     says = f"{name} says {status}{_cause(row.failure_reason)}."
@@ -135,8 +135,8 @@ _WENT = {"failed": "failed", "canceled": "was canceled", "aborted": "was aborted
 def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
     """The training that began last is the one that counts: whether Replicate has a newer version than it recorded."""
     finding = user.finding
-    if finding.unfinished:
-        return _unfinished(user)
+    if other := _unfinished(user) if finding.unfinished else _beside_the_version(finding):
+        return other
     only = len(case.rows or (1,)) == 1 and finding.total_versions == 1 and not user.record.older_completed
     if finding.reason is Reason.LATEST_VERSION:
         if only:
@@ -144,7 +144,7 @@ def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
         if finding.evidence == "training":
             put_out = "what the model's last training put out"
             return TrainingOutcome.RECORDED, f"The version of the row that counts is {put_out}."
-        return TrainingOutcome.RECORDED, "The version of the row that counts is the newest one on Replicate."
+        return TrainingOutcome.RECORDED, _NEWEST
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         why = _unrecorded(finding.latest_version, finding.latest_version_created_at, case)
         if made := shown_trainings(user).latest:
@@ -158,6 +158,19 @@ def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
     return TrainingOutcome.UNKNOWN, why
 
 
+def _beside_the_version(finding: Finding) -> tuple[TrainingOutcome, str] | None:
+    """Where not the version is wrong, but the weights or the model; None for any other trouble."""
+    if finding.reason in {Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE}:
+        wrong = "are gone" if finding.reason is Reason.WEIGHTS_GONE else "are not that version's"
+        return TrainingOutcome.RECORDED, f"{_NEWEST} Its weights {wrong}: {_short(finding.detail)}."
+    if finding.reason is Reason.TRAINER_RECORDED:
+        made = finding.lineage and finding.lineage.latest
+        why = f" Training {_short(made.id)} made version {(made.version or '')[:12]}." if made else ""
+        return TrainingOutcome.NOT_RECORDED, f"The row that counts records a trainer in the model's place.{why}"
+    return None
+
+
+_NEWEST = "The version of the row that counts is the newest one on Replicate."
 _OUTCOMES = {
     Reason.TRAINING_NOT_RECORDED: TrainingOutcome.NOT_RECORDED,
     Reason.VERSION_LOST: TrainingOutcome.HAD_ISSUES,
@@ -187,21 +200,28 @@ def _unrecorded(latest: str, made: str | None, case: UserCase) -> str:
 def _newer_version_since(started: str | None, case: UserCase) -> str | None:
     """The clause on a version that was made after a training began and is not recorded; None where there is none."""
     finding = case.user.finding if case.user else None
-    if finding is None or finding.status is not Status.NEEDS_SYNC or not finding.latest_version:
+    latest = _unrecorded_version(case)
+    if finding is None or latest is None:
         return None
     if Note.SHARED_MODEL in finding.notes:
         return None  # it may be another user's
     began, made = parse_utc(started), parse_utc(finding.latest_version_created_at)
     if began is None or made is None or made < began:
         return None
-    return f"version {finding.latest_version[:12]} was made since, {to_minute(finding.latest_version_created_at)}."
+    return f"version {latest[:12]} was made since, {to_minute(finding.latest_version_created_at)}."
 
 
 def _unrecorded_besides(case: UserCase) -> str:
-    user = case.user
-    if user is None or user.finding.status is not Status.NEEDS_SYNC or not user.finding.latest_version:
-        return ""
-    return f" Besides, the newest version on Replicate, {user.finding.latest_version[:12]}, is not the recorded one."
+    latest = _unrecorded_version(case)
+    return f" Besides, the newest version on Replicate, {latest[:12]}, is not the recorded one." if latest else ""
+
+
+def _unrecorded_version(case: UserCase) -> str | None:
+    """The version that would have to be recorded and is not; None where there is none, or it is not known."""
+    finding = case.user.finding if case.user else None
+    if finding is None or finding.status is not Status.NEEDS_SYNC or finding.latest_version == case.recorded:
+        return None
+    return finding.latest_version
 
 
 def _cause(text: str | None) -> str:

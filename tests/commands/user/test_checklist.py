@@ -147,3 +147,37 @@ def test_each_item_has_this_users_verdict(code: str, changes: dict[str, Any], go
 def test_a_hostile_trigger_word_is_spelled_out_in_the_verdict() -> None:
     hostile = Training(id="t1", status="succeeded", trigger_word="\x1b[2J")
     assert "\\x1b[2J" in item("trigger_word", training=hostile).verdict
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "words"),
+    [
+        (Reason.WRONG_WEIGHTS, "training t0 put them out", "No: training t0 put them out."),
+        (Reason.WEIGHTS_GONE, "HTTP 404 for its first byte", "They are gone: HTTP 404 for its first byte."),
+    ],
+)
+def test_where_the_weights_are_wrong_the_version_is_right(reason: Reason, detail: str, words: str) -> None:
+    mine = record()
+    user = AuditedUser(mine, replace(classify(mine, REPLY, RunContext()), reason=reason, detail=detail))
+    case = UserCase(source="", person=Person(user_id="u1"), rows=None, user=user, trainings={"t1": TRAINING})
+    assert coded("hash", case).good is True
+    weights = coded("weights_url", case)
+    assert (weights.good, weights.verdict) == (False, words)
+    assert coded("later_training", case).good is True
+
+
+def test_of_a_trainer_no_version_is_the_latest() -> None:
+    assert item("hash", NotAsked(), replicate_model_id="ostris/flux-dev-lora-trainer").good is None
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        (f"acme/ann/{NEW}", True),
+        (f"acme/ann/{OLD}", False),
+        ("https://replicate.delivery/xezq/other/flux-lora.tar", False),
+        ("https://pictures.example/ann.safetensors", None),
+    ],
+)
+def test_weights_in_a_place_of_the_products_own_are_not_judged(url: str, good: bool | None) -> None:  # noqa: FBT001 - a table's column
+    assert item("weights_url", lora_weights_url=url).good is good

@@ -304,3 +304,29 @@ def test_the_training_that_made_an_unrecorded_version_is_named() -> None:
 def test_a_training_id_that_is_no_word_is_never_sent(training_id: str | None) -> None:
     assert askable_training(training_id) is None
     assert askable_training(" t1\n") == "t1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "words"),
+    [
+        (Reason.WRONG_WEIGHTS, TrainingOutcome.RECORDED, "Its weights are not that version's: no good."),
+        (Reason.WEIGHTS_GONE, TrainingOutcome.RECORDED, "Its weights are gone: no good."),
+        (Reason.TRAINER_RECORDED, TrainingOutcome.NOT_RECORDED, "records a trainer in the model's place."),
+    ],
+)
+@pytest.mark.parametrize("in_run", [True, False])
+def test_the_version_is_not_blamed_for_weights_or_a_trainer(
+    reason: Reason, outcome: TrainingOutcome, words: str, *, in_run: bool
+) -> None:
+    case = known(recorded=NEW)
+    assert case.user
+    user = replace(case.user, finding=replace(case.user.finding, reason=reason, detail="no good"))
+    found = last_training(replace(case, user=user, **({"rows": None} if in_run else {})))
+    assert found.outcome is outcome
+    assert words in found.why
+    assert "not the recorded one" not in found.why
+
+
+def test_a_training_in_a_state_that_nobody_knows_is_not_said_to_go_on() -> None:
+    case = known(later(training_status="training"), recorded=NEW, trainings=replied("paused"))
+    assert last_training(case).outcome is TrainingOutcome.UNKNOWN
