@@ -12,7 +12,7 @@ VERSIONS_SHOWN = 5
 """How many of a model's versions a finding keeps, newest first."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The verdict on one user."""
 
     reason: Reason

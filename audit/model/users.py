@@ -12,7 +12,7 @@ SHARED_SHOWN = 5
 """How many of the other users of a shared model a record names."""
 
 
-class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The one training row that counts for a user, as recorded, and what the user's other rows say."""
 
     user_id: str

@@ -1,13 +1,16 @@
 """Reading from a real PostgreSQL: shapes of tables, rights, poolers, TLS, and every way it can fail."""
 
+import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
-from audit.errors import SettingsError
+from audit.errors import DatabaseError, SettingsError
 from audit.model.run import Filters
-from audit.model.tables import PLAIN, Column
+from audit.model.tables import PLAIN, Column, Table
 from audit.model.users import SHARED_SHOWN, ModelRecord
 from audit.postgres.snapshot import _AT_ONCE, snapshot
 from audit.postgres.url import parse_database_url
@@ -385,3 +388,78 @@ async def test_errors_of_the_block_pass_unchanged_and_leave_no_connection(tables
     with pytest.raises(OwnError):
         async with snapshot(parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=20):
             raise OwnError
+
+
+def hours_ago(hours: float) -> str:
+    return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+
+
+WIPED = {"training_status": "training", "replicate_version_id": None, "completed_at": None, "created_at": "2024-01-01Z"}
+
+
+@pytest.mark.parametrize(("hours", "old"), [(5, False), (7, True)])
+async def test_without_started_at_a_row_is_as_old_as_the_latest_of_its_dates(
+    tables: str, hours: float, *, old: bool
+) -> None:
+    await execute(tables, "ALTER TABLE user_models DROP COLUMN started_at")
+    row = {key: value for key, value in model(**WIPED, updated_at=hours_ago(hours)).items() if key != "started_at"}
+    await insert(tables, "user_models", [row])
+    records, population = await read(tables)
+    assert [(each.unfinished, each.began_at == each.updated_at) for each in records] == [(True, True)] * old
+    assert (population.users_with_unfinished_training, population.users_with_unfinished_only) == (old, old)
+
+
+@pytest.mark.parametrize(("stuck_after", "old"), [(6 * 3600, False), (3 * 3600, True), (0, True)])
+async def test_how_long_a_row_may_be_in_progress_is_said(tables: str, stuck_after: float, *, old: bool) -> None:
+    await insert(tables, "user_models", [model(**WIPED, updated_at=hours_ago(1), started_at=hours_ago(4))])
+    async with snapshot(
+        parse_database_url(tables),
+        order_by="updated_at",
+        filters=Filters(),
+        statement_timeout=9,
+        stuck_after=stuck_after,
+    ) as taken:
+        assert bool([record async for record in taken.records()]) is old
+
+
+@pytest.mark.parametrize("date", ["infinity", "-infinity", "20000-01-01", None])
+async def test_a_date_that_is_none_makes_no_row_young(tables: str, date: str | None) -> None:
+    await insert(tables, "user_models", [model(**WIPED, updated_at=hours_ago(9), started_at=date)])
+    [record] = (await read(tables))[0]
+    assert record.began_at == record.updated_at
+
+
+async def test_a_started_at_that_is_no_date_is_not_read_unless_somebody_says_that_it_is_one(tables: str) -> None:
+    await execute(tables, "ALTER TABLE user_models ALTER COLUMN started_at TYPE text")
+    await insert(tables, "user_models", [model(**WIPED, updated_at=hours_ago(9), started_at="yesterday")])
+    [record] = (await read(tables))[0]
+    assert (record.started_at, record.began_at) == (None, record.updated_at)
+    mapped = replace(PLAIN, user_models=Table("user_models", (), (("started_at", "started_at"),)))
+    with pytest.raises(DatabaseError, match=r"started_at is of type text, not a timestamp"):
+        async with snapshot(
+            dataclasses.replace(parse_database_url(tables), tables=mapped),
+            order_by="updated_at",
+            filters=Filters(),
+            statement_timeout=9,
+        ):
+            pass
+
+
+async def test_words_of_an_enum_are_read_like_texts(tables: str) -> None:
+    await execute(
+        tables,
+        "CREATE TYPE state AS ENUM ('completed', 'PROCESSING', 'Failed')",
+        "ALTER TABLE user_models ALTER COLUMN training_status TYPE state USING training_status::state",
+    )
+    stuck = WIPED | {"training_status": "PROCESSING"}
+    failed = WIPED | {"training_status": "Failed", "user_id": "u2"}
+    await insert(tables, "users", [{"id": "u2", "email": "b@example.com"}])
+    await insert(tables, "user_models", [model(**stuck, updated_at=hours_ago(9)), model(**failed)])
+    records, _ = await read(tables)
+    assert [(record.user_id, record.training_status) for record in records] == [("u1", "PROCESSING"), ("u2", "Failed")]
+
+
+async def test_a_test_row_is_no_unfinished_business_unless_tests_are_wanted(tables: str) -> None:
+    await insert(tables, "user_models", [model(**WIPED, updated_at=hours_ago(9), is_test=True)])
+    assert (await read(tables))[0] == []
+    assert len((await read(tables, filters=Filters(include_tests=True)))[0]) == 1
