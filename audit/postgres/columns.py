@@ -170,6 +170,7 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
     """
     dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
     started_at = _utc(models.sql("started_at"), models["started_at"]) if "started_at" in models else "NULL::timestamp"
+    begun = (started_at, dates["created_at"], dates["completed_at"], dates["updated_at"])
     latest = f"greatest({', '.join(map(_possible, dates.values()))})"
     person = person_of_model(users, models)
     is_text = models["training_status"] in TEXT_TYPES - {"bpchar"}  # which as text has no blanks at its end
@@ -186,7 +187,7 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
         "test": "false" if include_tests else is_test,
         **dates,
         "started_at": started_at,
-        "started": f"coalesce({started_at}, {dates['created_at']}, {dates['completed_at']}, {dates['updated_at']})",
+        "started": f"coalesce({', '.join(_possible(each) for each in begun)})",
         "began": f"coalesce({_possible(started_at)}, {latest})",
         **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
     }

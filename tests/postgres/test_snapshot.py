@@ -84,6 +84,15 @@ async def test_dates_are_texts_in_utc_and_null_outside_of_the_calendar(tables: s
     assert [record.created_at for record in records] == [text for _, text in DATES]
 
 
+async def test_a_completed_row_with_impossible_dates_hides_no_newer_one(tables: str) -> None:
+    never = dict.fromkeys(("created_at", "updated_at", "completed_at"), "infinity")
+    stuck = model(training_status="training", replicate_version_id=None)
+    await insert(tables, "user_models", [model(**never), stuck])
+    [record], _ = await read(tables)
+    assert record.newer
+    assert record.newer.model_row_id == "2"
+
+
 async def test_plain_timestamps_are_taken_as_utc(tables: str) -> None:
     zone = f"ALTER DATABASE {parse_database_url(tables).name} SET TimeZone = 'Asia/Tokyo'"
     await execute(
