@@ -70,6 +70,11 @@ _UNFINISHED = """
     SELECT o.* FROM open_rows AS o WHERE (o.in_progress AND {fresh}) IS NOT TRUE
 )
 """
+# Clocks differ by hours where a product writes local times; what is further ahead tells no age.
+_FRESH = (
+    "o.began > (now() AT TIME ZONE 'UTC') - interval '{seconds} seconds'"
+    " AND o.began < (now() AT TIME ZONE 'UTC') + interval '1 day'"
+)
 _SHARING = """
 , owners AS (
     SELECT c.model, c.user_id FROM chosen AS c WHERE c.model IN (SELECT o.model FROM unfinished AS o)
@@ -259,9 +264,7 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         "qualified": literal(_QUALIFIED),
         "model_key": key_of_model("c.replicate_model_id", trimmed),
         "model_key_of_row": key_of_model("m.replicate_model_id", trimmed),
-        "fresh": f"o.began > (now() AT TIME ZONE 'UTC') - interval '{stuck_after:f} seconds'"
-        if stuck_after
-        else "false",
+        "fresh": _FRESH.format(seconds=f"{stuck_after:f}") if stuck_after else "false",
         "row_that_counts": _listed(row_that_counts),
         "unfinished_row": _listed(unfinished_row),
         "newer": ", ".join(f"{literal(name)}, {sql}" for name, sql in unfinished_row.items()),

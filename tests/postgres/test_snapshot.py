@@ -93,6 +93,14 @@ async def test_a_completed_row_with_impossible_dates_hides_no_newer_one(tables: 
     assert record.newer.model_row_id == "2"
 
 
+async def test_a_row_that_began_far_in_the_future_is_asked_about(tables: str) -> None:
+    await insert(
+        tables, "user_models", [model(training_status="training", completed_at=None, updated_at="9999-12-31T00:00:00Z")]
+    )
+    [record], _ = await read(tables)
+    assert record.unfinished
+
+
 async def test_plain_timestamps_are_taken_as_utc(tables: str) -> None:
     zone = f"ALTER DATABASE {parse_database_url(tables).name} SET TimeZone = 'Asia/Tokyo'"
     await execute(
