@@ -273,6 +273,14 @@ class RunFile:
         """Users for whom Replicate, asked for the model's versions, has said something certain."""
         return self._count("SELECT count(*) FROM audited WHERE outcome = ?", _ANSWERED)
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether Replicate has said something certain of anybody, asked for versions or about an unfinished row."""
+        if self.count_answered():
+            return True
+        query = "SELECT count(*) FROM unfinished WHERE outcome = ?"
+        return self.asks_about_rows and self._count(query, _ANSWERED) > 0
+
     def count_by_training(self) -> int:
         """Users whose finding rests on their trainings alone."""
         return self._count("SELECT count(*) FROM audited WHERE outcome = ?", _BY_TRAINING)

@@ -188,7 +188,7 @@ class _Run:
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
         run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
-        if self._token_refused and not run_file.count_answered():
+        if self._token_refused and not run_file.has_answers:
             raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {run_file.path}")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from audit.demo.fake_replicate.faults import Refused
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import FakeTraining, Model, SmallWorld, weights_url
 from audit.model import exit_status
@@ -164,3 +165,21 @@ def test_of_a_row_that_names_no_training_the_list_tells_which_one_made_its_versi
     _, user, _ = report(shell, database, rows, [made, training()], "--trainings")
     assert (user["reason"], user["latest_version"]) == ("training_not_recorded", NEW)
     assert (user["latest_training"]["id"], user["latest_training"]["weights"]) == ("t2", weights_url(NEW))
+
+
+def test_what_rows_were_answered_with_is_reported_where_the_token_is_refused_later(shell: Shell, database: str) -> None:
+    stuck = {"training_status": "training", "replicate_version_id": None, "completed_at": None}
+    rows = [RECORDED | stuck | {"user_id": f"u{i}", "training_id": f"t{i}"} for i in range(5)]
+    world = SmallWorld(Account("user", "acme"), [], [training(id=f"t{i}") for i in range(5)])
+    asyncio.run(execute(database, USERS, MODELS))
+    asyncio.run(insert(database, "users", [{"id": f"u{i}"} for i in range(5)]))
+    asyncio.run(insert(database, "user_models", rows))
+    with in_thread(InstrumentedReplicate(world)) as fake:
+        shell.environ = Servers(database, fake, retries=0).environ
+        fake.inject(Refused(status=500, on=("training",), times=4))
+        shell("run", "-o", "a.json", "--run-file", "run.sqlite")
+        fake.inject(Refused(status=401, on=("training",)))
+        ended = shell("run", "--resume", "run.sqlite")
+    assert ended.code == exit_status.INCOMPLETE
+    summary = json.loads((shell.folder / "a.json").read_text())["summary"]
+    assert summary["reasons"]["training_not_recorded"] == 1
