@@ -74,10 +74,15 @@ class TrainingTable:
             return _TRAINING.decode(row[0]) if row else None
 
     def trainers(self) -> frozenset[str]:
-        """Keys of the models that trained."""
+        """Keys of models that trained others and were not trained themselves: a fine-tune may be trained further."""
         with self._storage.reading():
             found = self._db.execute("SELECT DISTINCT json_extract(training, '$.trainer') FROM training")
-            return frozenset(model_key(trainer) for (trainer,) in found if trainer)
+            trainers = {model_key(trainer) for (trainer,) in found if trainer}
+            trained = self._db.execute(
+                "SELECT DISTINCT model FROM training WHERE model IN (SELECT value FROM json_each(?))",
+                (_ENCODER.encode(sorted(trainers)).decode(),),
+            )
+            return frozenset(trainers.difference(model for (model,) in trained))
 
     def odd(self) -> OddTrainings:
         """Those whose output does not say where their version went, by whose they are as far as rows or outputs say."""

@@ -100,6 +100,13 @@ def test_a_trainer_in_the_models_place_is_known_from_the_trainings_and_so_is_wha
     assert asked == {"/v1/account", "/v1/trainings"}
 
 
+def test_a_model_that_is_trained_further_is_no_trainer(shell: Shell, database: str) -> None:
+    further = training(id="t2", created_at=SECOND, completed_at=SECOND, output_version=NEW, trainer="acme/anna")
+    rows = [RECORDED | {"replicate_version_id": NEW, "lora_weights_url": weights_url(NEW)}]
+    code, user, _ = report(shell, database, rows, [further, training()], "--trainings")
+    assert (code, user["reason"]) == (exit_status.OK, "latest_version")
+
+
 def test_a_published_trainer_is_known_without_them_and_never_asked_for(shell: Shell, database: str) -> None:
     rows = [RECORDED | {"replicate_model_id": "ostris/flux-dev-lora-trainer"}]
     code, user, asked = report(shell, database, rows, [])
