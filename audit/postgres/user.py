@@ -129,9 +129,9 @@ class OneUser:
     """The very record that an audit classifies; None where no row counts and none is unfinished."""
     missing_columns: tuple[Column, ...]
     weights_are_usual: bool
-    """Most completed rows of the database have something in `lora_weights_url`."""
+    """Most completed rows of the database have something in `lora_weights_url`; false also where it does not matter."""
     qualified_is_usual: bool
-    """Most versions recorded in them have their model in front."""
+    """Most versions recorded in them have their model in front; the same."""
 
 
 async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
@@ -162,15 +162,23 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
             records = snapshot_statements(
                 users, models, order_by, include_tests=include_tests, stuck_after=stuck_after, persons="$4"
             ).records
-            usual = await connection.fetchrow(usual_statement(users, models, include_tests=include_tests), TRIMMED)
-            assert usual  # noqa: S101 - an aggregate has a row
+            record = await _record(connection, records, await _with_sharers(connection, sql, key, rows), person)
+            usual = None
+            if record and _depends_on_others(record):  # it costs reading the whole table
+                usual = await connection.fetchrow(usual_statement(users, models, include_tests=include_tests), TRIMMED)
             return OneUser(
                 person=person,
                 rows=rows,
-                record=await _record(connection, records, await _with_sharers(connection, sql, key, rows), person),
+                record=record,
                 missing_columns=missing_columns(users, models),
-                **usual,
+                weights_are_usual=bool(usual and usual["weights_are_usual"]),
+                qualified_is_usual=bool(usual and usual["qualified_is_usual"]),
             )
+
+
+def _depends_on_others(record: ModelRecord) -> bool:
+    """Whether what is usual in the table makes a difference: no weights, or a version with its model in front."""
+    return not (record.lora_weights_url or "").strip(TRIMMED) or ":" in (record.replicate_version_id or "")
 
 
 async def records_of(

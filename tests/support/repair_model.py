@@ -137,12 +137,13 @@ class Run:
     """The database has, so they say."""
 
     def wanted(self, row: Row) -> tuple[str, str] | None:
-        """Version and weights that a row gets whose model has changed since; None where it has not."""
+        """Version and weights that a row gets whose model has changed since, or whose weights are another version's."""
         latest = self.latest.get(model_key(row))
         if latest is None or row[VERSION] is None:
             return None
         model, colon, version = row[VERSION].rpartition(":")
-        return None if version == latest.version else (model + colon + latest.version, latest.weights)
+        right = version == latest.version and row[WEIGHTS] == latest.weights
+        return None if right else (model + colon + latest.version, latest.weights)
 
     def not_justified(self, row_id: int, judged: Rows) -> str | None:
         """Why this run may not change a row; None where it may."""
