@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from audit import __version__
@@ -121,6 +121,16 @@ async def cancel_on_stop(stop: Stop, work: Coroutine[None, None, T]) -> T:
         for each in (task, stopping):
             each.cancel()
         await asyncio.wait({task, stopping})
+
+
+async def together(worker: Callable[[], Coroutine[None, None, None]], count: int) -> None:
+    """Let `count` workers run to their ends; what one of them raises is raised, with the others cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(worker())
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from several  # the run file fails all alike; one of them is enough
 
 
 async def end_on_stop(stop: Stop, work: Coroutine[None, None, None], grace: float) -> None:

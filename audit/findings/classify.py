@@ -40,13 +40,12 @@ class RunContext(msgspec.Struct, frozen=True):
 
 def context_of(info: RunInfo, population: Population | None, trainers: frozenset[str] = frozenset()) -> RunContext:
     """What the run knows once the database was read."""
-    weights = population and population.completed_with_weights * 2 > population.completed_models
     qualified = population and population.completed_qualified * 2 > population.completed_with_version
     return RunContext(
         account=info.account,
         missing_columns=frozenset(info.missing_columns),
         qualified_is_usual=bool(qualified),
-        weights_are_usual=bool(weights),
+        weights_are_usual=bool(population and population.weights_are_usual),
         trainers=trainers,
         tables=info.tables,
     )
@@ -62,7 +61,7 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
     prefix, bare = _unqualified(record.replicate_version_id)
     notes = _notes(record, context, model, prefix)
     if context.is_trainer(record.replicate_model_id):
-        left = tuple(note for note in notes if note not in _OF_THE_MODEL)
+        left = tuple(note for note in notes if note not in NOTES_OF_THE_MODEL)
         return Finding(reason=Reason.TRAINER_RECORDED, detail="the recorded model is a trainer", notes=left)
     if model is None:
         return _unaskable(record.replicate_model_id, notes)
@@ -87,7 +86,7 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
             assert_never(reply)
 
 
-_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})
+NOTES_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})
 """Notes that say something of the user only where the recorded model is the user's."""
 
 

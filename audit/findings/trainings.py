@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from audit.findings.classify import RunContext, classify
+from audit.findings.classify import RunContext, classify, owner_differs
 from audit.findings.unfinished import judge, unfinished_row
 from audit.findings.weights import with_weights
 from audit.model.codes import NoLine, Note, Reason
@@ -176,7 +176,7 @@ def _all_known(
     model, account = askable_model(record.replicate_model_id), context.account
     if model and odd.may_concern(model):
         return False
-    if not account or not model or model.partition("/")[0].casefold() != account.username.casefold():
+    if not account or not model or owner_differs(record, context):
         return False  # the list is that of the token's account
     made, began = parse_utc(finding.latest_version_created_at), parse_utc(read.began_at)
     if made is None or began is None or read.unreadable or made > began - SETTLING:

@@ -91,6 +91,12 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """The same with something in `replicate_version_id`."""
     completed_qualified: int = 0
     """Those of them with the model in front of the hash."""
+
+    @property
+    def weights_are_usual(self) -> bool:
+        """Whether most completed rows have weights."""
+        return self.completed_with_weights * 2 > self.completed_models
+
     training_status: dict[str, int]
     """Rows per `training_status`, test rows included; null is "(null)". Largest first, then by name."""
 

@@ -9,6 +9,11 @@ _HASH = "(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])"
 _HASH_IN_PATH = re.compile(_HASH)
 
 
+def is_delivery_host(host: str) -> bool:
+    """Whether `host`, in lower case, is one where Replicate's trainings put their weights."""
+    return host == "replicate.delivery" or host.endswith(".replicate.delivery")
+
+
 def is_delivery_url(url: str | None) -> bool:
     """Whether `url` leads to one of Replicate's delivery hosts, where trainings put their weights."""
     text = (url or "").strip(TRIMMED)
@@ -17,7 +22,7 @@ def is_delivery_url(url: str | None) -> bool:
         host = (parts.hostname or "").rstrip(".")
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and (host == "replicate.delivery" or host.endswith(".replicate.delivery"))
+    return parts.scheme in {"http", "https"} and is_delivery_host(host)
 
 
 def is_made_up(url: str | None) -> bool:

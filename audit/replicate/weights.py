@@ -14,6 +14,7 @@ from yarl import URL
 from audit.model.codes import FailureReason
 from audit.model.replies import WeightsAnswer
 from audit.model.users import TRIMMED
+from audit.model.weights import is_delivery_host
 from audit.replicate import responses
 from audit.replicate.retry import RetryPolicy
 from audit.replicate.transport import TRANSLATED, Target, Timing, translated
@@ -22,7 +23,6 @@ from audit.replicate.url import is_loopback
 log = logging.getLogger(__name__)
 AT_ONCE = 8
 """Requests in flight, and so sockets."""
-_HOST = "replicate.delivery"
 _LONGEST_URL = 2000
 _FEW = 16
 """Bytes that are read: one is asked for, and a server may ignore that."""
@@ -41,7 +41,7 @@ def askable_weights(recorded: str | None, base_url: str) -> str | None:
         return None
     if url.user is not None or url.password is not None:
         return None
-    delivered = url.scheme == "https" and url.port == 443 and (host == _HOST or host.endswith(f".{_HOST}"))
+    delivered = url.scheme == "https" and url.port == 443 and is_delivery_host(host)
     base = URL(base_url)
     here = is_loopback(base.host or "") and origin == base.origin()
     return str(url.with_fragment(None)) if delivered or here else None

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from audit.cli.signals import Stop
-from audit.commands.replicate import end_on_stop
+from audit.commands.replicate import end_on_stop, together
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
@@ -71,15 +71,8 @@ class Auditor(Generic[_Q, _A]):
         Requests `stop` itself where the token is refused or the service stays down. Raises what the run file raises;
         the other workers are cancelled first.
         """
-        await end_on_stop(stop, self._all_workers(self._questions.pending(), concurrency, stop), grace)
-
-    async def _all_workers(self, questions: Iterator[_Q], concurrency: int, stop: Stop) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
-                    group.create_task(self._worker(questions, stop))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from several  # the run file fails all alike; one of them is enough
+        questions = self._questions.pending()
+        await end_on_stop(stop, together(lambda: self._worker(questions, stop), concurrency), grace)
 
     async def _worker(self, questions: Iterator[_Q], stop: Stop) -> None:
         while True:

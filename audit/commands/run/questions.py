@@ -4,9 +4,11 @@ The models come first, as what a model's versions say of the completed row is pa
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
+from audit.findings.classify import RunContext
 from audit.findings.trainings import Classifier
 from audit.findings.unfinished import (
     heard_of,
@@ -68,6 +70,34 @@ class Listed(Protocol):
 
     def by_id(self, training_id: str) -> Training | None:
         """The one of this id."""
+
+
+async def hear(
+    record: ModelRecord,
+    base: Finding | None,
+    context: RunContext,
+    training: Callable[[str], Awaitable[Training | Missing | Failed]],
+    versions: Callable[[str], Awaitable[Reply]],
+) -> Heard:
+    """Ask what became of the record's unfinished row: `training` by its id, then `versions` where they are needed.
+
+    What `base`, the finding on the completed row, tells of the same model is not asked again.
+    """
+    row = unfinished_row(record)
+    assert row is not None  # noqa: S101 - only such are asked about
+    wanted = row_question(row, context)
+    heard = Heard()
+    if wanted.training:
+        said = await training(wanted.training)
+        if isinstance(said, Failed):
+            return Heard.nothing(said)
+        heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)
+    if wanted.model is None or not needs_versions(heard, counting=not record.unfinished):
+        return heard
+    same = model_key(record.replicate_model_id) == model_key(wanted.model) and not record.unfinished
+    if same and reply_of(base):
+        return heard  # they are known already
+    return heard_of(await versions(wanted.model), heard) or heard
 
 
 class ModelQuestions:
@@ -135,24 +165,15 @@ class RowQuestions:
 
         A list may be days old where a run is resumed.
         """
-        record = question.record
-        row = unfinished_row(record)
-        assert row is not None  # noqa: S101 - only such are pending
-        wanted = row_question(row, self._classifier.context)
-        heard = Heard()
-        if wanted.training:
-            listed = self._listed.by_id(wanted.training)
-            ended = listed is not None and listed.has_ended
-            said = listed if listed and ended else await self._client.training(wanted.training, once=once)
-            if isinstance(said, Failed):
-                return Heard.nothing(said)
-            heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)
-        if wanted.model is None or not needs_versions(heard, counting=not record.unfinished):
-            return heard
-        same = model_key(record.replicate_model_id) == model_key(wanted.model) and not record.unfinished
-        if same and reply_of(question.base):
-            return heard  # they are known already
-        return heard_of(await self._client.ask(wanted.model, once=once), heard) or heard
+
+        async def training(training_id: str) -> Training | Missing | Failed:
+            listed = self._listed.by_id(training_id)
+            if listed and listed.has_ended:
+                return listed
+            return await self._client.training(training_id, once=once)
+
+        versions = partial(self._client.ask, once=once)
+        return await hear(question.record, question.base, self._classifier.context, training, versions)
 
     def failure(self, answer: Heard) -> Failed | None:
         """See `Questions`."""

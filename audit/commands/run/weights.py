@@ -4,14 +4,13 @@ Each URL is asked for once, however many users have it, and what that told is ke
 follow when all are asked. So a run that is stopped or killed goes on with what is missing.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
 from audit.cli.signals import Stop
-from audit.commands.replicate import end_on_stop
+from audit.commands.replicate import end_on_stop, together
 from audit.commands.run.auditor import GRACE, log_finding
 from audit.findings.weights import asked_for
 from audit.model.codes import Reason
@@ -105,7 +104,8 @@ class WeightsAsker:
         Where one after the other tells nothing, the rest is given up. Raises what the run file raises.
         """
         self._on_progress(self._total - self._left, self._total)
-        await end_on_stop(stop, self._all_workers(self._run_file.weights.pending(), stop), grace)
+        urls = self._run_file.weights.pending()
+        await end_on_stop(stop, together(lambda: self._worker(urls, stop), AT_ONCE), grace)
         if self._hopeless and not stop.requested:
             with self._run_file.transaction():
                 self._run_file.weights.give_up(f"not asked for: {GIVE_UP_AFTER} in a row had told nothing")
@@ -113,14 +113,6 @@ class WeightsAsker:
     @property
     def _hopeless(self) -> bool:
         return self._in_vain >= GIVE_UP_AFTER
-
-    async def _all_workers(self, urls: Iterator[str], stop: Stop) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(AT_ONCE):
-                    group.create_task(self._worker(urls, stop))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from several  # the run file fails all alike; one of them is enough
 
     async def _worker(self, urls: Iterator[str], stop: Stop) -> None:
         while not (stop.requested or self._hopeless) and (url := next(urls, None)) is not None:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 import msgspec
 
 from audit.errors import SettingsError
+from audit.findings.classify import NOTES_OF_THE_MODEL
 from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
@@ -83,8 +84,6 @@ _BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.RECORDED_MODEL_DIFFERS: WhyLeftOut.RECORDED_MODEL_DIFFERS,
 }
 """In order of precedence."""
-_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})
-"""Notes about the recorded model, which say nothing where the row gets another."""
 _NOTES_OF_CHANGES = frozenset(
     {
         Note.MISSING_WEIGHTS_URL,
@@ -226,7 +225,9 @@ def _why_left_out(
     finding = user.finding
     own = target is None or model_key(target.model) == model_key(user.record.replicate_model_id)
     notes = (
-        finding.notes if own and finding.reason is not Reason.TRAINER_RECORDED else set(finding.notes) - _OF_THE_MODEL
+        finding.notes
+        if own and finding.reason is not Reason.TRAINER_RECORDED
+        else set(finding.notes) - NOTES_OF_THE_MODEL
     )
     for note, why in _BY_NOTE.items():
         if note in notes:
@@ -440,7 +441,7 @@ class Plan:
             now=self.now,
             missing_columns=frozenset(self.info.missing_columns),
             version_form=tables.version_form or _usual_form(self._run_file, population),
-            weights_in_use=bool(population and population.completed_with_weights * 2 > population.completed_models),
+            weights_in_use=bool(population and population.weights_are_usual),
             completed_word=max(tables.completed, key=lambda word: words.get(word, 0)),  # the first one of equals
             order_by=self.info.order_by,
             not_set=frozenset(

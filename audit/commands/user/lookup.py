@@ -1,22 +1,23 @@
 """Looks one user up, in the database and on Replicate or in a run file."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
 from audit.commands.replicate import account_of, target
+from audit.commands.run.questions import hear
 from audit.commands.settings import RunSettings
 from audit.commands.user.case import TrainingReply, UserCase
 from audit.findings.classify import RunContext, classify
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
-from audit.findings.unfinished import heard_of, judge, needs_versions, reply_of, row_question, unfinished_row
+from audit.findings.unfinished import judge, unfinished_row
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import NoLine
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model, askable_training, model_key
-from audit.model.replies import Failed, Found, Heard, Missing, NotAsked, Reply, Training, TrainingsRead
+from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
@@ -76,10 +77,19 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
         if counting:
             base = with_lineage(counting, classify(counting, reply, context), known, _NO_LIST, context)
         verdict: Finding | NoLine | None = base
-        if record and (row := unfinished_row(record)):
-            heard, of_row = await _heard(replicate, row, trainings, context, base, counting)
-            verdict = judge(record, base, heard, context)
-            reply = of_row if isinstance(of_row, Found) and not isinstance(reply, Found) else reply
+        if record and unfinished_row(record):
+            of_row: list[Reply] = []
+
+            async def training(training_id: str) -> TrainingReply:
+                return trainings[training_id]
+
+            async def versions(model: str) -> Reply:
+                of_row.append(await replicate.ask(model))
+                return of_row[-1]
+
+            verdict = judge(record, base, await hear(record, base, context, training, versions), context)
+            if not isinstance(reply, Found):
+                reply = next((each for each in of_row if isinstance(each, Found)), reply)
     user = AuditedUser.of(record, verdict) if record and isinstance(verdict, Finding) else None
     case = msgspec.structs.replace(
         case,
@@ -118,31 +128,6 @@ def look_up_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
 async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
     model = askable_model(record.replicate_model_id) if record else None
     return await replicate.ask(model) if model else NotAsked()
-
-
-async def _heard(  # noqa: PLR0913, PLR0917 - what is known of the row
-    replicate: Replicate,
-    row: ModelRecord,
-    trainings: Mapping[str, TrainingReply],
-    context: RunContext,
-    base: Finding | None,
-    counting: ModelRecord | None,
-) -> tuple[Heard, Reply | None]:
-    """What Replicate says of the unfinished `row`, as in a run; and its model's versions, where they were asked for."""
-    wanted = row_question(row, context)
-    heard = Heard()
-    if wanted.training:
-        said = trainings[wanted.training]
-        if isinstance(said, Failed):
-            return Heard.nothing(said), None
-        heard = Heard(unknown=True) if isinstance(said, Missing) else Heard(training=said)
-    if wanted.model is None or not needs_versions(heard, counting=counting is not None):
-        return heard, None
-    same = counting is not None and model_key(counting.replicate_model_id) == model_key(wanted.model)
-    if same and reply_of(base):
-        return heard, None
-    reply = await replicate.ask(wanted.model)
-    return heard_of(reply, heard) or heard, reply
 
 
 async def _trainings(replicate: Replicate, case: UserCase, record: ModelRecord | None) -> dict[str, TrainingReply]:

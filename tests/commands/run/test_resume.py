@@ -300,15 +300,21 @@ AILING = Chaos(
 )
 
 
-def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else(
+def ailing_run(
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
-) -> None:
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """A finished run of a Replicate that ails: its users, and the port to be well at the next time."""
     shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
     with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(chaos=AILING))) as ailing:
         shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
         assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
-        port = ailing.port
-    first = users(shell.folder / "one.json")
+        return users(shell.folder / "one.json"), ailing.port
+
+
+def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else(
+    shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
+) -> None:
+    first, port = ailing_run(shell, synthetic_servers, synthetic_users)
     again = {user["replicate_model_id"] for user in first.values() if user["reason"] in audit_run.RETRYABLE}
     kept = [who for who, user in first.items() if user["reason"] in {"forbidden", "rejected"}]
     # Where nothing is recorded that is the verdict, though Replicate has more to say.
@@ -332,12 +338,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
 def test_any_reason_is_asked_for_again_where_that_is_said(
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
-    shell.environ = synthetic_servers.environ | {"SYNC_AUDIT_RETRIES": "0"}
-    with in_thread(InstrumentedReplicate(synthetic_users, Behaviour(chaos=AILING))) as ailing:
-        shell.environ |= {"REPLICATE_BASE_URL": ailing.base_url}
-        assert shell("run", "--run-file", "run.sqlite", "-oone.json").code == exit_status.INCOMPLETE
-        port = ailing.port
-    first = users(shell.folder / "one.json")
+    first, port = ailing_run(shell, synthetic_servers, synthetic_users)
     named = {"forbidden", "rejected", "model_not_found"}
     again = {user["replicate_model_id"] for user in first.values() if user["reason"] in named | audit_run.RETRYABLE}
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
