@@ -26,6 +26,7 @@ from audit.report.html.page import reproduce
 from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_affected
 from audit.report.view import RunView
 from audit.report.words import short_hash
+from tests import ROOT
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import (
     INFO,
@@ -661,3 +662,15 @@ def test_a_narrowed_run_without_findings_is_neutral_and_no_tick_is_in_its_title(
     assert '<header class="verdict trial">' in raw
     assert "<title>◐ Trial run: 20 of 431 users checked; all 20 are up to date" in raw
     assert "Nothing has to be done" not in raw
+
+
+def test_a_narrow_page_names_each_column_as_its_heading_does() -> None:
+    heads = re.findall(r'\("\w+", "([^"]+)"\)', (ROOT / "templates/table.html").read_text())
+    rules = re.findall(r"([^{}]*)\{ content: \"([^\"]+)\"; \}", (ROOT / "templates/style.css").read_text())
+    shown = {
+        int(number): label
+        for selectors, label in rules
+        for number in re.findall(r"\.(?:rows|all) > tbody > tr > td:nth-child\((\d)\)::before", selectors)
+    }
+    assert sorted(shown) == [2, 3, 4, 5, 6]
+    assert all(heads[number - 1].startswith(label) for number, label in shown.items()), shown
