@@ -4,7 +4,8 @@
 above it; the first of the two wins where both are. A directory with `.git` is the last one that is looked at.
 
 Its table `[database]` says what tables and columns are called. Names are written as SQL writes them, but that case is
-kept without quotes: `app.Trainings`, `"my.schema".trainings`.
+kept without quotes: `app.Trainings`, `"my.schema".trainings`. Where names are not enough there is SQL: an expression
+in a column's place, a condition, a query in a table's place. What can be seen of it without a database is checked here.
 """
 
 import os
@@ -21,10 +22,13 @@ from typing import NamedTuple
 import msgspec
 
 from audit.errors import SettingsError
+from audit.model.ids import PART
+from audit.model.sql import SqlFaultError, checked, first_word, json_path, place_in
 from audit.model.tables import (
     COLUMNS,
     PLAIN,
     TABLES,
+    RepairTable,
     Table,
     TableName,
     Tables,
@@ -197,25 +201,42 @@ LONGEST = 63
 """Bytes of a name; PostgreSQL cuts longer ones, and might find another table."""
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
+LONGEST_SQL = 20_000
+_SQL_STEP = "One SELECT, condition or expression, as PostgreSQL reads it, is what can stand there."
+SETTABLE_NAMES = (
+    *("replicate_model_id", "replicate_version_id", "lora_weights_url"),
+    *("training_status", "completed_at", "updated_at"),
+)
+"""Columns that a repair may set: those of `audit.model.repair`, which takes longer to import."""
 _STEP = "Names are written as in SQL: app.trainings, or with quotes around a part that has a dot in it."
 Raw = Mapping[str, object]
 
 
 def mapping(raw: Raw) -> Tables:
     """Tables as `raw` calls them, and its words of states. Raises SettingsError, which names the key."""
-    _check_keys(raw, ("tables", "columns", *TrainingState, *CHOICES), "database")
-    paths = table(raw, "tables", "database.")
+    _check_keys(raw, ("tables", "columns", "queries", "repair", "owner", "where", *TrainingState, *CHOICES), "database")
+    paths, queries = table(raw, "tables", "database."), table(raw, "queries", "database.")
     _check_keys(paths, TABLES, "database.tables")
-    columns = dict[TableName, dict[str, str]]({name: {} for name in TABLES})
+    _check_keys(queries, TABLES, "database.queries")
+    columns = dict[TableName, dict[str, str | _Made]]({name: {} for name in TABLES})
     for name, column, key, own in _columns(table(raw, "columns", "database.")):
         if column in columns[name]:
             raise SettingsError(f"{key} says again what {name}.{column} is called", "Remove one of the two.")
         columns[name][column] = own
-    users, models = (_table(name, paths, columns[name]) for name in TABLES)
+    users, models = (_table(name, paths, columns[name], queries) for name in TABLES)
     words = {state.value: _words(raw, state) for state in TrainingState}
     _check_words(words)
     chosen = {key: _chosen(raw, key) for key in CHOICES if key in raw}
-    return msgspec.structs.replace(PLAIN, users=users, user_models=models, **words, **chosen)
+    return msgspec.structs.replace(
+        PLAIN,
+        users=users,
+        user_models=models,
+        owner=_owner(raw["owner"]) if "owner" in raw else None,
+        where=_where(raw, models) if "where" in raw else None,
+        repair=_repair(table(raw, "repair", "database.")),
+        **words,
+        **chosen,
+    )
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
@@ -231,16 +252,32 @@ def _check_keys(raw: Raw, known: Sequence[str], within: str) -> None:
             raise SettingsError(f"unknown key {within}.{key}", nearest(key, known))
 
 
-def _table(name: TableName, paths: Raw, columns: Mapping[str, str]) -> Table:
-    path = _path(paths[name], f"database.tables.{name}") if name in paths else ()
+def _table(name: TableName, paths: Raw, columns: "Mapping[str, str | _Made]", queries: Raw) -> Table:
+    names = {column: own for column, own in columns.items() if isinstance(own, str) and own != column}
+    made = {column: own.sql for column, own in columns.items() if isinstance(own, _Made)}
+    absent = name == "users" and paths.get(name) is False
+    path = _path(paths[name], f"database.tables.{name}") if name in paths and not absent else ()
+    if name in queries and name in paths:
+        raise SettingsError(
+            f"database.tables.{name} and database.queries.{name} exclude each other", "Remove one of the two."
+        )
     return Table(
         name,
         path if path != (name,) else (),
-        tuple((column, own) for column, own in columns.items() if own != column),
+        tuple(names.items()),
+        expressions=tuple(made.items()),
+        query=_query(queries[name], f"database.queries.{name}") if name in queries else None,
+        absent=absent,
     )
 
 
-def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
+class _Made(NamedTuple):
+    """A column that is made from others."""
+
+    sql: str
+
+
+def _columns(raw: Raw) -> "Iterator[tuple[TableName, str, str, str | _Made]]":
     """Table, column, key, and the database's name. Columns that both tables have are said in a table's own part."""
     for key, value in raw.items():
         where = f"database.columns.{key}"
@@ -249,7 +286,7 @@ def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
             columns = table(raw, name, "database.columns.")
             _check_keys(columns, COLUMNS[name], where)
             for column, own in columns.items():
-                yield name, column, f"{where}.{column}", _name(own, f"{where}.{column}")
+                yield name, column, f"{where}.{column}", _own(own, f"{where}.{column}")
             continue
         _check_keys({key: value}, list(dict.fromkeys(chain(*COLUMNS.values()))), "database.columns")
         tables = [name for name in TABLES if key in COLUMNS[name]]
@@ -258,7 +295,78 @@ def _columns(raw: Raw) -> Iterator[tuple[TableName, str, str, str]]:
                 f"{where}: both tables have a column {key}",
                 f"Write it below [database.columns.{tables[0]}] or [database.columns.{tables[1]}].",
             )
-        yield tables[0], key, where, _name(value, where)
+        yield tables[0], key, where, _own(value, where)
+
+
+def _own(value: object, key: str) -> str | _Made:
+    """The name of a column, or the expression in its place."""
+    if not isinstance(value, dict):
+        return _name(value, key)
+    if value.keys() != {"sql"}:
+        raise SettingsError(f'{key}: an expression is written as {{sql = "…"}}', "For example {sql = \"data->>'id'\"}.")
+    return _Made(_sql(value["sql"], key))
+
+
+def _sql(value: object, key: str) -> str:
+    """An expression, a condition or a query, without a semicolon. Raises SettingsError, which names the place."""
+    if not isinstance(value, str):
+        raise SettingsError(f"{key} must be SQL in quotes, not {value!r}", _SQL_STEP)
+    if len(value) > LONGEST_SQL or "\0" in value:
+        raise SettingsError(f"{key} is no SQL: it has more than {LONGEST_SQL:,} characters, or NUL", _SQL_STEP)
+    try:
+        return checked(value)
+    except SqlFaultError as fault:
+        raise SettingsError(f"{key}{place_in(value, fault.place)}: {fault.what}", _SQL_STEP) from fault
+
+
+def _query(value: object, key: str) -> str:
+    sql = _sql(value, key)
+    word = first_word(sql)
+    if word not in {"select", "with", "values", "table"}:
+        raise SettingsError(f"{key}{place_in(sql, 0)}: {word.upper() or 'this'} is no SELECT", _SQL_STEP)
+    return sql
+
+
+def _where(raw: Raw, models: Table) -> str:
+    if models.query is not None:
+        raise SettingsError(
+            "database.where and database.queries.user_models exclude each other", "Put the condition into the query."
+        )
+    return _sql(raw["where"], "database.where")
+
+
+def _owner(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(PART, value.strip()):
+        raise SettingsError(
+            f"database.owner must be the name of an account on Replicate, not {value!r}",
+            'It is what stands in front of the slash in a model id: owner = "acme".',
+        )
+    return value.strip()
+
+
+def _repair(raw: Raw) -> RepairTable:
+    _check_keys(raw, ("table", "key", "columns"), "database.repair")
+    names, paths = dict[str, str](), dict[str, str]()
+    columns = table(raw, "columns", "database.repair.")
+    _check_keys(columns, SETTABLE_NAMES, "database.repair.columns")
+    for column, value in columns.items():
+        key = f"database.repair.columns.{column}"
+        own = _own(value, key)
+        if isinstance(own, str):
+            names[column] = own
+        elif json_path(own.sql) is None:
+            raise SettingsError(
+                f"{key}: {own.sql} is no path into a column of JSON",
+                "Write the name of a column, or a path such as {sql = \"output->>'version'\"}.",
+            )
+        else:
+            paths[column] = own.sql
+    return RepairTable(
+        path=_path(raw["table"], "database.repair.table") if "table" in raw else (),
+        key=_name(raw["key"], "database.repair.key") if "key" in raw else None,
+        columns=tuple(names.items()),
+        paths=tuple(paths.items()),
+    )
 
 
 def _name(value: object, key: str) -> str:
@@ -312,6 +420,11 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     "version_form": {
         "hash": "a repair writes versions as bare hashes",
         "qualified": "a repair writes them as `owner/name:hash`",
+    },
+    "latest_per": {
+        "user": "one line for each user: the latest completed row counts (so it is by default)",
+        "model": "one line for each user and model: the latest completed row of each counts",
+        "row": "one line for each row: every completed one counts",
     },
     "weights": {
         "judge": "weights URLs are judged and repaired beside the version (so it is by default)",

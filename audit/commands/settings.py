@@ -246,7 +246,7 @@ def _refuse_other(name: str, now: str, then: str) -> None:
 def _check_tables(ctx: click.Context, info: RunInfo, where: str, next_step: str) -> None:
     """Raises SettingsError where the config file gives tables or columns other names than they had in the run."""
     file = found(ctx).file
-    if file and file.tables not in (None, info.tables):
+    if file and file.tables not in (None, info.tables.as_written):
         raise SettingsError(f"{file.name} maps tables or columns otherwise than they were {where}", next_step)
 
 

@@ -12,7 +12,7 @@ from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_model
 from audit.model.sql import literal
 from audit.model.tables import COLUMNS, DATES, NULL, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
-from audit.model.text import backticked, escape_controls, shortened
+from audit.model.text import backticked, escape_controls, shortened, toml_text
 from audit.model.times import to_minute
 from audit.model.users import ModelRecord, Population, email_or_id
 
@@ -164,12 +164,7 @@ def completed_line(population: Population, tables: Tables = PLAIN) -> str | None
     there = [word for word in counts if word in tables.completed]
     if not near and not there:
         near = list(tables.unknown(counts))[:1]
-    return f"completed = [{', '.join(map(_toml, there + near))}]" if near else None
-
-
-def _toml(text: str) -> str:
-    spelled = (f"\\U{ord(c):08x}" if not c.isprintable() else f"\\{c}" if c in '"\\' else c for c in text)
-    return f'"{"".join(spelled)}"'
+    return f"completed = [{', '.join(map(toml_text, there + near))}]" if near else None
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:

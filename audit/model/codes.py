@@ -121,5 +121,7 @@ FailOn = Literal["any", "new", "never"]
 """Which findings count for the exit code."""
 OrderBy = Literal["updated_at", "completed_at", "created_at"]
 """The column that makes a training the latest."""
+LatestPer = Literal["user", "model", "row"]
+"""Who is judged: the latest completed row of each user, of each user and model, or every completed row."""
 Mode = Literal["versions", "trainings"]
 """How an audit finds out: by asking for every model's versions, or by trainings where these are enough."""

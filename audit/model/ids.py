@@ -7,9 +7,11 @@ from audit.model.users import TRIMMED
 
 PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 """An owner or a name, as a pattern for Python and PostgreSQL."""
+TRAINING_ID = "[a-z0-9]{26}"
+"""The id of a training, as Replicate makes them."""
 _MODEL_ID = re.compile(f"{PART}/{PART}")
 _QUALIFIED = re.compile(f"({PART}/{PART}):(.*)", re.DOTALL)
-_TRAINING_ID = re.compile("[A-Za-z0-9_-]{1,64}")
+_ASKABLE_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -22,7 +24,13 @@ def askable_model(model_id: str | None) -> str | None:
 def askable_training(training_id: str | None) -> str | None:
     """The trimmed training id where it can be part of a URL as it stands, else None: any other is never sent."""
     trimmed = (training_id or "").strip(TRIMMED)
-    return trimmed if _TRAINING_ID.fullmatch(trimmed) else None
+    return trimmed if _ASKABLE_ID.fullmatch(trimmed) else None
+
+
+def training_as_model(model_id: str | None) -> str | None:
+    """The id of a training that stands in the model's place; None for anything else."""
+    trimmed = (model_id or "").strip(TRIMMED)
+    return trimmed if re.fullmatch(TRAINING_ID, trimmed) else None
 
 
 def model_key(model_id: str | None) -> str:

@@ -10,8 +10,8 @@ from typing import Literal, Self, get_args
 
 import msgspec
 
-from audit.model.codes import OrderBy
-from audit.model.sql import folded, literal, quoted
+from audit.model.codes import LatestPer, OrderBy
+from audit.model.sql import enclosed, folded, literal, quoted
 from audit.model.text import escape_controls, lower_ascii, shortened
 from audit.model.users import TRIMMED
 
@@ -23,7 +23,7 @@ class Column(StrEnum):
     """A column of either table, by the audit's name, with what is lost where the database has no such column."""
 
     lost: str
-    """Empty for a column that every audit needs."""
+    """Empty for a column that every audit needs, and for those of which one or the other is enough."""
 
     def __new__(cls, name: str, lost: str = "") -> Self:  # noqa: D102 - a member is made from name and loss
         column = str.__new__(cls, name)
@@ -32,14 +32,16 @@ class Column(StrEnum):
         return column
 
     ID = "id"
-    EMAIL = "email"
+    EMAIL = "email", "reports name users by their ids"
     USER_ID = "user_id"
-    TRAINING_STATUS = "training_status"
+    TRAINING_STATUS = "training_status", "a row with a version counts as completed, and any other as not"
     MODEL_ID = "replicate_model_id"
+    OWNER = "replicate_owner"
+    NAME = "replicate_name"
     VERSION_ID = "replicate_version_id"
-    UPDATED_AT = "updated_at"
-    COMPLETED_AT = "completed_at"
-    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at", "another date decides which row is the latest"
+    COMPLETED_AT = "completed_at", "reports cannot say when a training was recorded as completed"
+    CREATED_AT = "created_at", "another date tells when a training began"
     TRAINING_ID = "training_id", "reports cannot name the training"
     TRIGGER_WORD = "trigger_word", "missing trigger words are not noticed"
     LORA_SCALE = "lora_scale", "unusual LoRA scales are not noticed"
@@ -56,25 +58,63 @@ COLUMNS: Mapping[TableName, tuple[Column, ...]] = {
     "user_models": tuple(column for column in Column if column is not Column.EMAIL),
 }
 """The columns of each table. A `display_name` in one of them is enough."""
+REQUIRED: Mapping[TableName, tuple[Column, ...]] = {
+    "users": (Column.ID,),
+    "user_models": (Column.ID, Column.USER_ID),
+}
+"""Columns without which no table can be read; beside them a version or a model, and one date."""
 DATES = tuple(map(Column, get_args(OrderBy)))
-"""Columns that have to be dates: those that rows may be ordered by."""
+"""Columns that rows may be ordered by; one of them is needed. All are dates."""
+NAMES_OF_MODELS = (Column.MODEL_ID, Column.VERSION_ID, Column.NAME)
+"""Columns of which one is enough to know which version is recorded of which model."""
 TIMES = (*DATES, Column.STARTED_AT)
 """All columns that are dates."""
 
 
-class Table(msgspec.Struct, frozen=True):
-    """One of the two tables (or views)."""
+class Table(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the two tables (or views), or the query that stands in its place."""
 
     name: TableName
     path: tuple[str, ...] = ()
     """Schema and name, or a name for the search path to find; () where it is called as the audit calls it."""
     mapped: tuple[tuple[str, str], ...] = ()
     """Columns that are called otherwise: the audit's name, the database's."""
+    expressions: tuple[tuple[str, str], ...] = ()
+    """Columns that are made from others: the audit's name, SQL over the table's own columns."""
+    query: str | None = None
+    """A SELECT that is read in the table's place."""
+    absent: bool = False
+    """There is no such table, says the config file: of `users` alone."""
+    there: tuple[str, ...] | None = None
+    """Columns that were found, by the audit's names; none where there is no table; null before anybody has looked."""
 
     @property
     def sql(self) -> str:
         """The table, as SQL names it."""
         return ".".join(map(quoted, self.path)) or self.name
+
+    @property
+    def source(self) -> str:
+        """What is read, as it stands behind FROM."""
+        return self.sql if self.query is None else f"(\n{self.query}\n) AS {quoted(self.name)}"
+
+    @property
+    def shown(self) -> str:
+        """The table, for a person."""
+        return f"table {self.sql}" if self.query is None else f"the query {self.name}"
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no such table, as far as that is known."""
+        return self.absent or self.there == ()
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column, or nobody has looked."""
+        return self.there is None or column in self.there
+
+    def expression(self, column: str) -> str | None:
+        """The SQL that `column` is made by; None where it is a column of its own."""
+        return dict(self.expressions).get(column)
 
     @property
     def own_name(self) -> str:
@@ -86,7 +126,10 @@ class Table(msgspec.Struct, frozen=True):
         return dict(self.mapped).get(column, column)
 
     def column(self, column: str) -> str:
-        """`column`, as SQL names it."""
+        """`column`, as SQL names it, or the expression in its place."""
+        made = self.expression(column)
+        if made is not None:
+            return f"({enclosed(made)})"
         own = dict(self.mapped).get(column)
         return column if own is None else quoted(own)
 
@@ -106,6 +149,19 @@ WHERE_WORDS_STAND = "[database] completed, in_progress or failed"
 _MEANT_COMPLETED = frozenset(
     ("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready")
 )
+
+
+class RepairTable(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a repair writes, as far as that is said; all else is the table and the columns that are read."""
+
+    path: tuple[str, ...] = ()
+    """Schema and name; () for the table that is read."""
+    key: str | None = None
+    """The column that holds the audit's `id`; null for the one that is read."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """The audit's name, the column's."""
+    paths: tuple[tuple[str, str], ...] = ()
+    """The audit's name, and a path into a column of JSON: `output->>'version'`."""
 
 
 VersionForm = Literal["hash", "qualified"]
@@ -129,9 +185,28 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     version_form: VersionForm | None = None
     """How a repair writes versions; null where that follows from the rows."""
     weights: UseOfWeights = "judge"
+    owner: str | None = None
+    """Of models that are recorded by their names alone."""
+    where: str | None = None
+    """Which rows of `user_models` there are as far as the audit is concerned: SQL over its own columns."""
+    latest_per: LatestPer = "user"
+    repair: RepairTable = RepairTable()
 
     def __getitem__(self, name: TableName) -> Table:
         return self.users if name == "users" else self.user_models
+
+    @property
+    def has_own_sql(self) -> bool:
+        """Whether the config file has put SQL of its own into what is read."""
+        return self.where is not None or any(
+            table.query is not None or table.expressions for table in (self.users, self.user_models)
+        )
+
+    @property
+    def as_written(self) -> "Tables":
+        """What the config file says, without what was found."""
+        users, models = (msgspec.structs.replace(table, there=None) for table in (self.users, self.user_models))
+        return msgspec.structs.replace(self, users=users, user_models=models)
 
     @property
     def completed_shown(self) -> str:

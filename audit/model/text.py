@@ -45,3 +45,9 @@ def _spell(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def toml_text(text: str) -> str:
+    """`text` as a string of TOML, on one line."""
+    spelled = (f"\\U{ord(c):08x}" if not c.isprintable() else f"\\{c}" if c in '"\\' else c for c in text)
+    return f'"{"".join(spelled)}"'

@@ -5,18 +5,14 @@ The SQL holds expressions written in this file, chosen by the columns' types, an
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
-from audit.errors import DatabaseError
+import msgspec
+
 from audit.model.codes import OrderBy
-from audit.model.sql import folded
-from audit.model.tables import COLUMNS, DATES, TABLES, TIMES, Column, Table, TableName, Tables, TrainingState
-from audit.postgres.errors import URL_SETTING, row_security_error
-from audit.postgres.url import Database
-
-if TYPE_CHECKING:
-    from audit.postgres.connection import Connection
+from audit.model.ids import PART, TRAINING_ID
+from audit.model.sql import enclosed, folded, literal
+from audit.model.tables import COLUMNS, DATES, TIMES, Column, ColumnTypes, Table, TableName, Tables, TrainingState
+from audit.model.users import TRIMMED
 
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
@@ -24,114 +20,101 @@ DATE_TYPES = frozenset({"timestamptz", "timestamp", "date"})
 _TEXTS = tuple(
     column
     for column in COLUMNS["user_models"]
-    if column not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, *TIMES}
+    if column
+    not in {Column.ID, Column.USER_ID, Column.TRAINING_STATUS, Column.IS_TEST, Column.OWNER, Column.NAME, *TIMES}
 )
-_LOOK_UP = """
-SELECT wanted.name, found.id IS NOT NULL AS present,
-    CASE WHEN found.id IS NOT NULL THEN row_security_active(found.id) ELSE false END AS row_security,
-    ARRAY(SELECT CASE WHEN other.relname = wanted.own_name THEN format('one in schema %I', schema.nspname)
-            ELSE format('one called %I.%I', schema.nspname, other.relname) END
-        FROM pg_class AS other JOIN pg_namespace AS schema ON schema.oid = other.relnamespace
-        WHERE lower(other.relname) = lower(wanted.own_name) AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
-        ORDER BY 1) AS elsewhere,
-    ARRAY(SELECT attname::text FROM pg_attribute
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
-    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
-        JOIN pg_type AS outermost ON outermost.oid = atttypid
-        LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
-        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
-FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (name, called, own_name)
-CROSS JOIN LATERAL (SELECT to_regclass(wanted.called)::oid AS id) AS found
-"""
-"""Tables (or views) that the audit calls $1 and SQL $2, as the search path finds them; $3 is without the schema."""
 
 
 class Columns(dict[str, str]):
     """Column of a table, by the audit's name -> name of its type as in pg_type, of domains the type beneath."""
 
     def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
-        """`types` has the database's names for keys; columns that the audit does not read are left out.
+        """`types` has the database's names for keys, or where an expression stands for a column, the audit's.
 
-        So is a `started_at` that is no date, unless somebody has said that it is one, and the weights URL where nobody
-        wants to know of it.
+        Columns that the audit does not read are left out. So is a `started_at` that is no date, unless somebody has
+        said that it is one, and the weights URL where nobody wants to know of it.
         """
         self.tables = tables
         self.table: Table = tables[name]
         own = {column: self.table.called(column) for column in COLUMNS[name]}
-        super().__init__({column: types[called] for column, called in own.items() if called in types})
+        super().__init__(
+            {
+                column: types[key]
+                for column, called in own.items()
+                if (key := column if self.table.expression(column) else called) in types
+            }
+        )
+        said = {*dict(self.table.mapped), *dict(self.table.expressions)}
         started = Column.STARTED_AT
-        if self.get(started, "date") not in DATE_TYPES and started not in dict(self.table.mapped):
+        if self.get(started, "date") not in DATE_TYPES and started not in said:
             del self[started]
         if tables.weights == "ignore":
             self.pop(Column.LORA_WEIGHTS_URL, None)
         self.there = tuple(types)
         """All columns, by the database's names."""
+        self.source = self.table.source
+        """What is read, as it stands behind FROM."""
+        if name == "user_models" and tables.where is not None:
+            self.source = f"(SELECT * FROM {self.source} WHERE ({enclosed(tables.where)})) AS {name}"  # noqa: S608 - SQL of the config file, which is there for that
 
     @classmethod
     def kept(cls, tables: Tables, name: TableName, types: Mapping[Column, str]) -> "Columns":
         """Those that a run has kept: `types` by the audit's names."""
-        return cls(tables, name, {tables[name].called(column): kind for column, kind in types.items()})
+        table = tables[name]
+        return cls(
+            tables,
+            name,
+            {column if table.expression(column) else table.called(column): kind for column, kind in types.items()},
+        )
 
-    def sql(self, column: str) -> str:
-        """`column`, as SQL names it."""
-        return self.table.column(column)
+    def sql(self, column: str, of: str = "") -> str:
+        """`column`, as SQL names it, of the row that `of` names: "m."."""
+        made = self.table.expression(column)
+        if made is None or not of:
+            return of + self.table.column(column)
+        return f"(SELECT {enclosed(made)} FROM (SELECT {of}*) AS {self.table.name})"  # noqa: S608 - the same
 
 
-async def read_columns(connection: "Connection", database: Database) -> tuple[Columns, Columns]:
-    """Columns of `users` and of `user_models`.
+def users_columns(tables: Tables, types: Mapping[str, str] | None, models: Columns) -> Columns:
+    """Columns of `users`, of these types by the database's names; where there is no such table (None), of its stand-in.
 
-    Raises DatabaseError for a table that is missing or would hide rows, and for a column that is required or mapped and
-    missing, or is no date where one is needed.
+    That has everybody whom a row of `user_models` names.
     """
-    found: dict[str, Columns] = {}
-    tables = [database.tables[name] for name in TABLES]
-    names = zip(*((table.name, table.sql, table.own_name) for table in tables), strict=True)
-    for row in await connection.fetch(_LOOK_UP, *map(list, names)):
-        table = database.tables[row["name"]]
-        if not row["present"]:
-            elsewhere = "".join(f" There is {place}." for place in row["elsewhere"])
-            raise DatabaseError(
-                f"database {database.label} has no table {table.sql} that this role can see",
-                f"Check the name in {URL_SETTING}; schema=NAME in the URL chooses another schema, and "
-                f"[database.tables] in the config file another name.{elsewhere}",
-            )
-        types = dict(zip(row["columns"], row["types"], strict=True))
-        found[table.name] = Columns(database.tables, table.name, types)
-        _check_columns(database.label, found[table.name])
-        if row["row_security"]:
-            raise row_security_error(database.label, table.sql)
-    return found["users"], found["user_models"]
+    if types is not None:
+        return Columns(tables, "users", types)
+    everybody = Table(
+        "users",
+        query=f"SELECT DISTINCT {models.sql(Column.USER_ID)} AS id FROM {models.source}"  # noqa: S608 - the same
+        f" WHERE {models.sql(Column.USER_ID)} IS NOT NULL",
+    )
+    stand_in = msgspec.structs.replace(tables, users=everybody)
+    return Columns(stand_in, "users", {"id": models[Column.USER_ID]})
 
 
-def _check_columns(label: str, columns: Columns) -> None:
-    table = columns.table
-    required = (column for column in COLUMNS[table.name] if not column.lost)
-    for name in dict.fromkeys((*required, *dict(table.mapped))):
-        own = table.called(name)
-        needed = f"The audit needs {table.name}.{name}" if own == name else f"It is to be {table.name}.{name}"
-        if name not in columns and own not in columns.there:
-            near = get_close_matches(own.casefold(), columns.there, 1)
-            raise DatabaseError(
-                f"database {label}: table {table.sql} has no column {own}",
-                f"{needed}; [database.columns] in the config file tells how a column is called."
-                + (f" Is it {near[0]}?" if near else ""),
-            )
-        if name in TIMES and columns[name] not in DATE_TYPES:
-            raise DatabaseError(
-                f"database {label}: column {table.sql}.{own} is of type {columns[name]}, not a timestamp",
-                f"{needed}; a view may convert it.",
-            )
+def kept_columns(tables: Tables, kept: ColumnTypes) -> tuple[Columns, Columns]:
+    """Columns of `users` and of `user_models` that a run has kept."""
+    models = Columns.kept(tables, "user_models", kept.user_models)
+    if tables.users.is_absent:
+        return users_columns(tables, None, models), models
+    return Columns.kept(tables, "users", kept.users), models
 
 
 def missing_columns(users: Columns, models: Columns) -> tuple[Column, ...]:
     """Optional columns that the database lacks. A `display_name` of either table is enough."""
-    present = {*models, Column.DISPLAY_NAME} if Column.DISPLAY_NAME in users else set(models)
+    present = {*models, *(set(users) & {Column.DISPLAY_NAME, Column.EMAIL})}
     return tuple(column for column in Column if column.lost and column not in present)
 
 
-def latest_first(order_by: OrderBy) -> str:
+def order_of(models: Columns, order_by: OrderBy) -> OrderBy:
+    """The date by which the latest row is found: `order_by`, or the next one that there is."""
+    choices: tuple[OrderBy, ...] = (order_by, "updated_at", "completed_at", "created_at")
+    return next((date for date in choices if date in models), order_by)
+
+
+def latest_first(models: Columns, order_by: OrderBy) -> str:
     """ORDER BY for rows `m` of `user_models`: the first completed row of a user is the one that counts."""
-    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in (order_by, "updated_at", "completed_at"))
+    names = (order_of(models, order_by), "updated_at", "completed_at")
+    order = dict.fromkeys(f"m.{name} DESC NULLS LAST" for name in names)
     return ", ".join((*order, "m.id DESC"))
 
 
@@ -152,12 +135,69 @@ def key_of_model(column: str, trimmed: str = "$1::text") -> str:
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
     """`users` with ids and texts as text; where `persons` names a parameter, only the users whom it lists."""
-    name = f"{users.sql('display_name')}::text" if "display_name" in users else "NULL::text"
+    name, email = (f"{users.sql(each)}::text" if each in users else "NULL::text" for each in ("display_name", "email"))
     person = person_of_user(users, models)
     only = f" WHERE {is_among(person, users['id'], models['user_id'], persons)}" if persons else ""
-    user_id, email = users.sql("id"), users.sql("email")
-    listed = f"{person} AS person, {user_id}::text AS user_id, {email}::text AS email, {name} AS display_name"
-    return f"(SELECT {listed} FROM {users.table.sql}{only})"  # noqa: S608 - see above
+    user_id = users.sql("id")
+    listed = f"{person} AS person, {user_id}::text AS user_id, {email} AS email, {name} AS display_name"
+    return f"(SELECT {listed} FROM {users.source}{only})"  # noqa: S608 - see above
+
+
+def text_as_read(models: Columns, column: Column, of: str = "") -> str:
+    """SQL for a column of `user_models` that is no date, as the audit reads it: a text, or null.
+
+    The model's id and the version may have to be made of what else there is; `of` names the row: "m.".
+    """
+    if column is Column.MODEL_ID:
+        return _model_id(models, of)
+    if column is Column.VERSION_ID and column not in models:
+        recorded = _plain(models, Column.MODEL_ID, of)
+        return f"CASE WHEN {_is_qualified(recorded)} THEN {recorded} END"
+    if column is Column.TRAINING_STATUS:
+        kind = models.get(column, "")
+        is_text = kind in TEXT_TYPES - {"bpchar"}  # which as text has no blanks at its end
+        return models.sql(column, of) if is_text else _plain(models, column, of)
+    return _plain(models, column, of)
+
+
+def is_completed(models: Columns, of: str = "") -> str:
+    """SQL for whether a row is completed: so says its status, or where there is none, there is a version."""
+    if Column.TRAINING_STATUS in models:
+        return models.tables.is_completed(text_as_read(models, Column.TRAINING_STATUS, of))
+    return f"coalesce(btrim({text_as_read(models, Column.VERSION_ID, of)}, {literal(TRIMMED)}), '') <> ''"
+
+
+def _plain(models: Columns, column: Column, of: str) -> str:
+    return f"{models.sql(column, of)}::text" if column in models else "NULL::text"
+
+
+def _is_qualified(text: str) -> str:
+    """Whether a text is `owner/name:` and more; most have no colon, and looking for one costs least."""
+    return f"(position(':' IN {text}) > 0 AND btrim({text}, {literal(TRIMMED)}) ~ {literal(f'^{PART}/{PART}:')})"
+
+
+def _model_id(models: Columns, of: str) -> str:
+    owner = literal(models.tables.owner) if models.tables.owner else "NULL"
+    if Column.NAME in models:
+        name = f"nullif(btrim({_plain(models, Column.NAME, of)}, {literal(TRIMMED)}), '')"
+        own = f"nullif(btrim({_plain(models, Column.OWNER, of)}, {literal(TRIMMED)}), '')"
+        whole = f"concat(coalesce({own}, {owner}) || '/', {name})"
+        return f"CASE WHEN {name} IS NULL OR position('/' IN {name}) > 0 THEN {name} ELSE {whole} END"
+    if Column.MODEL_ID not in models:
+        return _before_colon(_plain(models, Column.VERSION_ID, of), "NULL")
+    recorded = _plain(models, Column.MODEL_ID, of)
+    bare = recorded
+    if models.tables.owner:
+        trimmed = f"btrim({recorded}, {literal(TRIMMED)})"
+        is_name = f"{trimmed} ~ {literal(f'^{PART}$')} AND {trimmed} !~ {literal(f'^{TRAINING_ID}$')}"
+        is_bare = f"position('/' IN {recorded}) = 0 AND {is_name}"
+        bare = f"CASE WHEN {is_bare} THEN {owner} || '/' || {trimmed} ELSE {recorded} END"
+    return _before_colon(recorded, bare)
+
+
+def _before_colon(text: str, otherwise: str) -> str:
+    model = f"split_part(btrim({text}, {literal(TRIMMED)}), ':', 1)"
+    return f"CASE WHEN {_is_qualified(text)} THEN {model} ELSE {otherwise} END"
 
 
 def models_as_read(users: Columns, models: Columns, *, include_tests: bool, persons: str | None = None) -> str:
@@ -165,21 +205,24 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
 
     Beside the columns there are `person`, which joins a row to its user, `owner`, the user as the row names it,
     `status`, whether it means `completed`, `in_progress` or `failed`, `test` (`is_test`, but false for all rows with
-    `include_tests`), `started`, when the training began as far as the row says so, and `began`, which is the latest of
-    the row's dates where there is no `started_at`: some products use one row for one training after the other.
+    `include_tests`), `started`, when the training began as far as the row says so, `began`, which is the latest of
+    the row's dates where there is no `started_at` (some products use one row for one training after the other), and
+    `part`, which tells the lines of one user apart.
     """
-    dates: dict[str, str] = {name: _utc(models.sql(name), models[name]) for name in DATES}
+    dates: dict[str, str] = {
+        name: _utc(models.sql(name), models[name]) if name in models else "NULL::timestamp" for name in DATES
+    }
     started_at = _utc(models.sql("started_at"), models["started_at"]) if "started_at" in models else "NULL::timestamp"
     begun = (started_at, dates["created_at"], dates["completed_at"], dates["updated_at"])
     latest = f"greatest({', '.join(map(_possible, dates.values()))})"
     person = person_of_model(users, models)
-    is_text = models["training_status"] in TEXT_TYPES - {"bpchar"}  # which as text has no blanks at its end
-    status = models.sql("training_status") + ("" if is_text else "::text")
+    status = text_as_read(models, Column.TRAINING_STATUS)
+    texts: dict[str, str] = {name: text_as_read(models, name) for name in _TEXTS}
     columns: dict[str, str] = {
         "person": person,
         "id": _ordered(models.sql("id"), models["id"]),
         "status": status,
-        "completed": models.tables.is_completed(status),
+        "completed": is_completed(models),
         "in_progress": models.tables.is_in(TrainingState.IN_PROGRESS, status),
         "failed": models.tables.is_in(TrainingState.FAILED, status),
         "owner": f"{models.sql('user_id')}::text",
@@ -189,11 +232,23 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
         "started_at": started_at,
         "started": f"coalesce({', '.join(_possible(each) for each in begun)})",
         "began": f"coalesce({_possible(started_at)}, {latest})",
-        **{name: f"{models.sql(name)}::text" if name in models else "NULL::text" for name in _TEXTS},
+        **texts,
+        **_part(models, texts),
     }
     listed = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
     only = f" WHERE {is_among(person, models['user_id'], users['id'], persons)}" if persons else ""
-    return f"(SELECT {listed} FROM {models.table.sql}{only})"  # noqa: S608 - see above
+    return f"(SELECT {listed} FROM {models.source}{only})"  # noqa: S608 - see above
+
+
+def _part(models: Columns, texts: Mapping[str, str]) -> dict[str, str]:
+    """`line_of` in SQL; nothing where everybody has one line."""
+    match models.tables.latest_per:
+        case "model":
+            return {"part": f"coalesce({key_of_model(texts[Column.MODEL_ID], literal(TRIMMED))}, '')"}
+        case "row":
+            return {"part": f"{models.sql('id')}::text"}
+        case _:
+            return {}
 
 
 def person_of_user(users: Columns, models: Columns) -> str:
@@ -203,7 +258,7 @@ def person_of_user(users: Columns, models: Columns) -> str:
 
 def person_of_model(users: Columns, models: Columns, of: str = "") -> str:
     """What joins a row of `user_models`, whose columns are written with `of` in front, to one of `users`."""
-    return _person(of + models.sql("user_id"), models["user_id"], users["id"])
+    return _person(models.sql("user_id", of), models["user_id"], users["id"])
 
 
 def is_among(person: str, kind: str, other: str, persons: str) -> str:

@@ -11,6 +11,7 @@ import ssl
 from typing import NamedTuple
 
 from audit.errors import DatabaseError
+from audit.model.sql import place_in
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 
@@ -198,6 +199,22 @@ def database_error(error: BaseException, label: str, tables: Tables) -> Database
         f"database {label} {message.what}{': ' if quoted else ''}{quoted}",
         message.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
     )
+
+
+OWN_SQL_STEP = "Correct it in the config file: one SELECT, condition or expression that only reads."
+
+
+def own_sql_error(error: BaseException, label: str, key: str, sql: str, before: int) -> DatabaseError:
+    """`error` about the text `sql` of the config file's `key`, with `before` characters in front of it."""
+    place = getattr(error, "position", None)
+    where = ""
+    if place is not None and 0 < int(place) - before <= len(sql):
+        where = place_in(sql, int(place) - before - 1)
+    hint = getattr(error, "hint", None)
+    words = _first_line(error) + (f" ({shortened(escape_controls(str(hint)), 200)})" if hint else "")
+    if getattr(error, "sqlstate", None) == "25006":
+        words = f"it writes, and an audit only reads ({words})"
+    return DatabaseError(f"database {label}: {key}{escape_controls(where)}: {words}", OWN_SQL_STEP)
 
 
 def is_about_a_row(error: BaseException | None) -> bool:

@@ -6,6 +6,7 @@ from audit.model.place import Place
 from audit.postgres.connection import Connection
 from audit.postgres.url import Database
 
+_STAND_INS = {"user_models": "a query"}
 _PLACE = """
 SELECT current_setting('search_path') AS search_path, current_setting('port') AS server_port,
     extract(epoch FROM pg_postmaster_start_time())::text AS server_started_at,
@@ -23,7 +24,8 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 async def read_place(connection: Connection, database: Database) -> Place:
     """To be called within a transaction, after both tables were found there. Raises as asyncpg does."""
     tables = database.tables
-    row = await connection.fetchrow(_PLACE, tables.users.sql, tables.user_models.sql)
+    named = (None if table.query or table.is_absent else table.sql for table in (tables.users, tables.user_models))
+    row = await connection.fetchrow(_PLACE, *named)
     assert row  # noqa: S101 - there is no WHERE
     address = database.address
     return Place(
@@ -32,7 +34,7 @@ async def read_place(connection: Connection, database: Database) -> Place:
         database=address.database,
         asked_path=address.asked_path,
         system=await _system(connection),
-        **{name: row[name] or "" for name in row.keys()},  # noqa: SIM118 - a record iterates over its values
+        **{name: row[name] or _STAND_INS.get(name, "") for name in row.keys()},  # noqa: SIM118 - a record iterates over its values
     )
 
 

@@ -19,7 +19,7 @@ from audit.errors import DatabaseError
 from audit.model.place import Place, check_place
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowUpdate
 from audit.model.tables import TIMES, Column
-from audit.postgres.columns import Columns, is_among, read_columns
+from audit.postgres.columns import Columns, is_among
 from audit.postgres.connection import (
     Connection,
     close,
@@ -31,6 +31,7 @@ from audit.postgres.connection import (
 from audit.postgres.errors import is_about_a_row
 from audit.postgres.place import read_place
 from audit.postgres.rights import check_rights, read_rights
+from audit.postgres.shape import read_columns
 from audit.postgres.update import (
     LEFT_AS_IT_WAS,
     LOCKED,

@@ -15,7 +15,7 @@ import msgspec
 from audit.model.place import LOCAL, Place
 from audit.model.sql import LITERAL, literal, literal_value, unquoted
 from audit.model.tables import TIMES, Column, ColumnTypes, Tables
-from audit.postgres.columns import Columns
+from audit.postgres.columns import Columns, kept_columns
 from audit.postgres.update import Counting, transaction_status, update_statements
 
 LOCK_TIMEOUT = "5s"
@@ -278,10 +278,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             users=msgspec.structs.replace(self.tables.users, path=unquoted(self.place.users)),
             user_models=msgspec.structs.replace(self.tables.user_models, path=unquoted(self.place.user_models)),
         )
-        return (
-            Columns.kept(tables, "users", self.columns.users),
-            Columns.kept(tables, "user_models", self.columns.user_models),
-        )
+        return kept_columns(tables, self.columns)
 
 
 _CHECK_DEEDS = """DO $sync_audit$

@@ -22,10 +22,10 @@ from audit.postgres.columns import (
     latest_first,
     missing_columns,
     models_as_read,
-    read_columns,
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.shape import read_columns
 from audit.postgres.snapshot import population
 from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import Database
@@ -190,7 +190,9 @@ async def _server(connection: Connection, database: Database, version: str, now:
         took = monotonic() - started
         trips.append((took, (theirs - before).total_seconds() - took / 2))
     latency, ahead = min(trips)
-    row = await connection.fetchrow(_SERVER, [database.tables[name].sql for name in TABLES])
+    row = await connection.fetchrow(
+        _SERVER, [table.sql for table in map(database.tables.__getitem__, TABLES) if table.query is None]
+    )
     assert row  # noqa: S101 - there is no WHERE
     # asyncpg does not say whether it has agreed on TLS, and the server knows only of its own end, before which a
     # pooler may stand.
@@ -220,9 +222,12 @@ def _is_local(address: str | tuple[str, int]) -> bool:
 
 
 async def _table_shape(connection: Connection, users: Columns, models: Columns) -> TableShape:
-    row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called("user_id"))
-    assert row  # noqa: S101 - the table is there
     missing = missing_columns(users, models)
+    user_id = Column.USER_ID
+    if models.table.query is not None or models.table.expression(user_id) is not None:
+        return TableShape(missing=missing, rows=0, is_view=True, index=None)
+    row = await connection.fetchrow(_INDEX, models.table.sql, models.table.called(user_id))
+    assert row  # noqa: S101 - the table is there
     return TableShape(missing=missing, rows=row["rows"], is_view=row["is_view"], index=row["name"])
 
 
@@ -234,7 +239,7 @@ async def _auditable_users(
         "users": users_as_read(users, models),
         "models": models_as_read(users, models, include_tests=False),
         "model_key": key_of_model("m.replicate_model_id"),
-        "order": latest_first("updated_at"),
+        "order": latest_first(models, "updated_at"),
         "owners": OWNERS_SHOWN,
         "rows": _RECENT,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -14,12 +14,13 @@ from audit.model.place import Place
 from audit.model.repair import SETTABLE
 from audit.model.run import Filters
 from audit.model.shard import Shard
-from audit.model.tables import Column, ColumnTypes
+from audit.model.tables import Column, ColumnTypes, Tables
 from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Population
-from audit.postgres.columns import Columns, missing_columns, read_columns
+from audit.postgres.columns import Columns, missing_columns, order_of
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.place import read_place
 from audit.postgres.rights import column_types, read_rights
+from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot_sql import SnapshotStatements, snapshot_statements
 from audit.postgres.url import Database
 
@@ -33,6 +34,10 @@ class Snapshot:
     """The database at one moment; usable within the `async with` that gave it."""
 
     population: Population
+    tables: Tables
+    """As they were found."""
+    order_by: OrderBy
+    """The date that decides which row is the latest: the one that was asked for, or what there is in its place."""
     missing_columns: tuple[Column, ...]
     columns: ColumnTypes
     place: Place
@@ -95,7 +100,9 @@ async def snapshot(  # noqa: PLR0913 - what is read, and how long it may take
             sql = snapshot_statements(
                 users, models, order_by, include_tests=filters.include_tests, stuck_after=stuck_after
             )
+            await check_ids(connection, database, users, models)
             taken = await _take(connection, database, version, (users, models), sql, filters)
+            taken = replace(taken, order_by=order_of(models, order_by))
         yield taken
 
 
@@ -113,6 +120,8 @@ async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
         await _check_words(connection, sql.unmatched, words)
     return Snapshot(
         population=await population(connection, sql),
+        tables=models.tables,
+        order_by="updated_at",
         missing_columns=missing_columns(users, models),
         columns=column_types(users, models, await read_rights(connection, models, SETTABLE)),
         place=await read_place(connection, database),

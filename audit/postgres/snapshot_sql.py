@@ -19,15 +19,16 @@ from audit.postgres.columns import (
     key_of_model,
     latest_first,
     models_as_read,
+    order_of,
     users_as_read,
 )
 
 _COUNTING = """
 WITH counting AS (
     SELECT m.*,
-        row_number() OVER (PARTITION BY m.person ORDER BY {order}) AS place,
-        count(*) OVER (PARTITION BY m.person) AS completed_rows,
-        count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY m.person) AS undated_rows
+        row_number() OVER (PARTITION BY {line} ORDER BY {order}) AS place,
+        count(*) OVER (PARTITION BY {line}) AS completed_rows,
+        count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY {line}) AS undated_rows
     FROM {models} AS m
     WHERE m.completed AND NOT m.test
 ), chosen AS (
@@ -59,13 +60,13 @@ def in_shard(*keys: str) -> str:
 # is as new as its latest date. A row without any date may be newer, and is taken to be.
 _UNFINISHED = """
 , open_rows AS (
-    SELECT DISTINCT ON (m.person) m.*, u.user_id, u.email, {display_name_of_row} AS user_name,
+    SELECT DISTINCT ON ({line}) m.*, u.user_id, u.email, {display_name_of_row} AS user_name,
         {model_key_of_row} AS model, c.person IS NULL AS alone
-    FROM {models} AS m JOIN {users} AS u ON u.person = m.person LEFT JOIN chosen AS c ON c.person = m.person
+    FROM {models} AS m JOIN {users} AS u ON u.person = m.person LEFT JOIN chosen AS c ON {c_is_m}
     WHERE m.completed IS NOT TRUE AND NOT m.test
         AND (m.in_progress OR m.failed OR coalesce(btrim(m.replicate_version_id, {trimmed}), '') = '')
         AND (c.person IS NULL OR (m.started < c.started) IS NOT TRUE OR m.began > c.began)
-    ORDER BY m.person, m.began DESC NULLS LAST, m.id DESC
+    ORDER BY {line}, m.began DESC NULLS LAST, m.id DESC
 ), unfinished AS (
     SELECT o.* FROM open_rows AS o WHERE (o.in_progress AND {fresh}) IS NOT TRUE
 )
@@ -119,17 +120,17 @@ def _row(row: str) -> dict[str, str]:
 # have is compared first, as it costs a fifth of looking for the other words.
 _RECORDS = """
 , later AS (
-    SELECT o.person, bool_or(o.in_progress) AS retraining, bool_or(o.failed) AS failed,
+    SELECT {line_of_o}, bool_or(o.in_progress) AS retraining, bool_or(o.failed) AS failed,
         (array_agg(o.failure_reason ORDER BY o.started DESC NULLS LAST, o.id DESC)
             FILTER (WHERE o.failed))[1] AS failure_reason,
         (array_agg(o.training_id ORDER BY o.started DESC NULLS LAST, o.id DESC))[1] AS training_id
-    FROM {models} AS o JOIN chosen AS c ON c.person = o.person
+    FROM {models} AS o JOIN chosen AS c ON {c_is_o}
     WHERE NOT o.completed AND (o.in_progress OR o.failed) AND NOT o.test
         AND (o.started < c.started) IS NOT TRUE
-    GROUP BY o.person
+    GROUP BY {line_of_o}
 ), shared AS (
     SELECT c.model, count(*) AS users, (array_agg(c.user_id ORDER BY c.user_id COLLATE "C"))[1:{shown} + 1] AS first
-    FROM chosen AS c WHERE c.model <> '' GROUP BY c.model HAVING count(*) > 1
+    FROM {holders} AS c WHERE c.model <> '' GROUP BY c.model HAVING count(*) > 1
 )
 SELECT r.* FROM (
     SELECT {row_that_counts}, false AS unfinished,
@@ -140,8 +141,8 @@ SELECT r.* FROM (
         CASE WHEN o.person IS NOT NULL THEN json_build_object({newer},
             'unfinished', true, 'shared_with', coalesce((array_remove(so.first, o.user_id))[1:{shown}], '{{}}'),
             'shared_with_count', coalesce(so.users - 1, 0))::text END AS newer
-    FROM chosen AS c LEFT JOIN later AS l ON l.person = c.person LEFT JOIN shared AS s ON s.model = c.model
-    LEFT JOIN unfinished AS o ON o.person = c.person LEFT JOIN shared_open AS so ON so.model = o.model
+    FROM chosen AS c LEFT JOIN later AS l ON {l_is_c} LEFT JOIN shared AS s ON s.model = c.model
+    LEFT JOIN unfinished AS o ON {c_is_o} LEFT JOIN shared_open AS so ON so.model = o.model
     WHERE {wanted} AND {in_shard}
     UNION ALL
     SELECT {unfinished_row}, true AS unfinished, 0, 0, false, false, NULL, NULL,
@@ -149,7 +150,7 @@ SELECT r.* FROM (
     FROM unfinished AS o LEFT JOIN shared_open AS so ON so.model = o.model
     WHERE o.alone AND {unfinished_wanted} AND {unfinished_in_shard}
 ) AS r
-ORDER BY r.email COLLATE "C" NULLS LAST, r.user_id COLLATE "C"
+ORDER BY r.email COLLATE "C" NULLS LAST, r.user_id COLLATE "C"{then_by}
 LIMIT {limit}
 """
 _UNFINISHED_COUNTS = """
@@ -158,7 +159,7 @@ FROM unfinished AS o
 """
 _OLDEST = """
 SELECT min(oldest.completed_at COLLATE "C") FROM (
-    SELECT {completed_at} AS completed_at FROM chosen AS c LEFT JOIN unfinished AS o ON o.person = c.person
+    SELECT {completed_at} AS completed_at FROM chosen AS c LEFT JOIN unfinished AS o ON {c_is_o}
     WHERE {wanted}
 ) AS oldest
 """
@@ -178,7 +179,7 @@ WITH per_person AS (
         count(*) FILTER (WHERE NOT m.test AND btrim(m.replicate_version_id, $1::text) ~ {qualified}) AS qualified
     FROM {models} AS m WHERE m.completed GROUP BY m.person
 )
-SELECT (SELECT count(*) FROM {users_table}) AS users,
+SELECT (SELECT count(*) FROM {everybody}) AS users,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests) AS users_with_completed_model,
     coalesce(sum(p.completed - p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_models,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests + 1) AS users_with_several_completed_models,
@@ -200,6 +201,10 @@ _TRAINING_STATUS = """
 SELECT coalesce(m.status::text, {null}) AS status, count(*) AS models
 FROM {models} AS m GROUP BY 1 ORDER BY 2 DESC, coalesce(m.status::text, {null}) COLLATE "C"
 """
+
+
+_THEN_BY = ("replicate_model_id", "model_row_id")
+"""How the lines of one user are ordered."""
 
 
 @dataclass(frozen=True)
@@ -245,11 +250,12 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
     row_that_counts, unfinished_row = _row("c"), _row("o")
     in_users = "display_name" in users
     words = {
-        "users_table": users.table.sql,
+        "everybody": users.source,
+        **_lines(models),
         "users": users_as_read(users, models, persons),
         "models": models_as_read(users, models, include_tests=include_tests, persons=persons),
-        "order": latest_first(order_by),
-        "order_by": order_by,
+        "order": latest_first(models, order_by),
+        "order_by": order_of(models, order_by),
         "display_name": "u.display_name" if in_users else "c.display_name",
         "display_name_of_row": "u.display_name" if in_users else "m.display_name",
         "completed_at": row_that_counts["completed_at"],
@@ -285,6 +291,25 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         records=records + _RECORDS.format_map(words | everybody),
         records_of_shard=records + _RECORDS.format_map(words | one_shard),
     )
+
+
+def _lines(models: Columns) -> dict[str, str]:
+    """What tells the lines of a report apart: `audit.model.lines.line_of` in SQL."""
+    keys = ("person",) if models.tables.latest_per == "user" else ("person", "part")
+
+    def same(one: str, other: str) -> str:
+        return " AND ".join(f"{one}.{key} = {other}.{key}" for key in keys)
+
+    return {
+        "line": ", ".join(f"m.{key}" for key in keys),
+        "line_of_o": ", ".join(f"o.{key}" for key in keys),
+        "c_is_m": same("c", "m"),
+        "c_is_o": same("o", "c"),
+        "l_is_c": same("l", "c"),
+        # Somebody with several lines of a model is one of those who share it.
+        "holders": "chosen" if len(keys) == 1 else "(SELECT DISTINCT model, user_id FROM chosen)",
+        "then_by": "".join(f', r.{name} COLLATE "C" NULLS LAST' for name in _THEN_BY if len(keys) > 1),
+    }
 
 
 def usual_statement(users: Columns, models: Columns, *, include_tests: bool) -> str:

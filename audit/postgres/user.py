@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
 from audit.model.ids import model_key
+from audit.model.sql import literal
 from audit.model.tables import Column
 from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres.columns import (
@@ -19,10 +20,11 @@ from audit.postgres.columns import (
     models_as_read,
     person_of_model,
     person_of_user,
-    read_columns,
+    text_as_read,
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot import as_record
 from audit.postgres.snapshot_sql import snapshot_statements, usual_statement
 from audit.postgres.url import Database
@@ -61,11 +63,11 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
     """The SQL for tables of these columns. `typed` only decides which searches make sense: it is no part of them."""
     words = {
         "person": person_of_model(users, models),
-        "table": models.table.sql,
-        "model_key": key_of_model(f"{models.sql('replicate_model_id')}::text"),
+        "table": models.source,
+        "model_key": key_of_model(text_as_read(models, Column.MODEL_ID)),
         "dates": ", ".join(f"{sql} AS {name}" for name, sql in dates_as_texts("m").items()),
         "models": models_as_read(users, models, include_tests=False, persons="$1"),
-        "order": latest_first(order_by),
+        "order": latest_first(models, order_by),
     }
     return UserStatements(
         searches=tuple(_searches(users, models, typed)),
@@ -77,20 +79,31 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
 
 def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
     user, model = person_of_user(users, models), person_of_model(users, models)
-    user_id, email = users.sql("id"), users.sql("email")
-    owner, model_id = models.sql("user_id"), models.sql("replicate_model_id")
-    from_users = f"SELECT {user}::text AS person FROM {users.table.sql}"  # noqa: S608 - names of `tables`
-    from_models = f"SELECT {model}::text AS person FROM {models.table.sql}"  # noqa: S608 - the same
+    user_id, owner = users.sql("id"), models.sql("user_id")
+    email = users.sql("email") if "email" in users else None
+    model_id = text_as_read(models, Column.MODEL_ID)
+    from_users = f"SELECT {user}::text AS person FROM {users.source}"  # noqa: S608 - names of `tables`
+    from_models = f"SELECT {model}::text AS person FROM {models.source}"  # noqa: S608 - the same
     limit = f"ORDER BY person LIMIT {SEARCH_LIMIT}"
     if _castable(users["id"], typed):
         yield f"{from_users} WHERE {user_id} = $1::text::{_kind(users['id'])}"
-    yield f"{from_users} WHERE {email} = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(users['email'])}[])"
+    if email:
+        yield f"{from_users} WHERE {email} = ANY(ARRAY[$1::text, lower($1::text)]::{_kind(users['email'])}[])"
     if _castable(models["user_id"], typed):
         yield f"{from_models} WHERE {owner} = $1::text::{_kind(models['user_id'])} LIMIT 1"
-    yield f"{from_models} WHERE {model_id} = $1::text::{_kind(models['replicate_model_id'])} GROUP BY 1 {limit}"
-    yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {limit}"
-    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in (email, user_id))
-    part_of_model = f"position(lower($1::text) IN lower({model_id}::text)) > 0"
+    if Column.MODEL_ID in models:
+        recorded, kind = models.sql(Column.MODEL_ID), _kind(models[Column.MODEL_ID])
+        names = "$1::text"
+        if models.tables.owner:  # recorded may be the name alone
+            names = f"$1::text, split_part($1::text, {literal(models.tables.owner + '/')}, 2)"
+        yield f"{from_models} WHERE {recorded} = ANY(ARRAY[{names}]::{kind}[]) AND $1::text <> '' GROUP BY 1 {limit}"
+    if models.tables.owner or not {Column.MODEL_ID, Column.VERSION_ID} <= models.keys():  # no index serves
+        yield f"{from_models} WHERE {model_id} = $1::text GROUP BY 1 {limit}"
+    if email:
+        yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {limit}"
+    looked_into = filter(None, (email, user_id))
+    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in looked_into)
+    part_of_model = f"position(lower($1::text) IN lower({model_id})) > 0"
     yield f"{from_users} WHERE {parts} UNION {from_models} WHERE {part_of_model} AND {owner} IS NOT NULL {limit}"
 
 
@@ -152,6 +165,7 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
     async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
         with translate_errors(database):
             users, models = await read_columns(connection, database)
+            await check_ids(connection, database, users, models)
             sql = user_statements(users, models, order_by, who)
             found = await _find_persons(connection, sql, who)
             if len(found) != 1:

@@ -184,7 +184,7 @@ async def test_columns_of_unexpected_types_are_read_as_text(tables: str) -> None
         "CREATE DOMAIN model AS text",
         "ALTER TABLE user_models ALTER training_status TYPE state USING training_status::state",
         "ALTER TABLE user_models ALTER replicate_model_id TYPE model",
-        "ALTER TABLE user_models ALTER trigger_word TYPE json USING trigger_word::json",
+        "ALTER TABLE user_models ALTER failure_reason TYPE json USING failure_reason::json",
         "ALTER TABLE user_models ALTER lora_scale TYPE real",
         "ALTER TABLE user_models ALTER is_test TYPE text",
     )
@@ -194,9 +194,9 @@ async def test_columns_of_unexpected_types_are_read_as_text(tables: str) -> None
         model(is_test="no"),
         model(is_test="0", training_status="failed"),
     ]
-    await insert(tables, "user_models", [row | {"trigger_word": ["TOK", None]} for row in rows])
+    await insert(tables, "user_models", [row | {"failure_reason": ["TOK", None]} for row in rows])
     [record], population = await read(tables)
-    assert json.loads(record.trigger_word or "") == ["TOK", None]
+    assert json.loads(record.failure_reason or "") == ["TOK", None]
     assert (record.lora_scale, record.replicate_model_id) == ("0.9", "acme/anna")
     assert (record.model_row_id, record.older_completed, record.later_training_failed) == ("3", 1, True)
     assert (population.test_models_left_out, population.training_status) == (1, {"completed": 3, "failed": 1})
@@ -240,12 +240,13 @@ async def test_words_of_states_are_found_whatever_the_column_s_type(
     assert PLAIN.unknown(population.training_status) == ({} if retraining or failed else {status: 1})
 
 
-OPTIONAL = tuple(column for column in Column if column.lost)
+OF_USERS = (Column.EMAIL, Column.DISPLAY_NAME)
+OPTIONAL = tuple(column for column in Column if column.lost and column is not Column.UPDATED_AT)
 
 
 async def test_missing_optional_columns_are_read_as_null_and_told(tables: str) -> None:
-    await execute(tables, *(f"ALTER TABLE user_models DROP {name}" for name in OPTIONAL if name != "display_name"))
-    await execute(tables, "ALTER TABLE users DROP display_name")
+    await execute(tables, *(f"ALTER TABLE user_models DROP {name}" for name in OPTIONAL if name not in OF_USERS))
+    await execute(tables, *(f"ALTER TABLE users DROP {name}" for name in OF_USERS))
     await insert(tables, "user_models", [{k: v for k, v in model().items() if k not in OPTIONAL}])
     async with snapshot(
         parse_database_url(tables), order_by="updated_at", filters=Filters(), statement_timeout=9
@@ -253,7 +254,9 @@ async def test_missing_optional_columns_are_read_as_null_and_told(tables: str) -
         [record] = [record async for record in taken.records()]
         assert taken.missing_columns == OPTIONAL
     assert record.is_test is False
-    assert {getattr(record, name) for name in OPTIONAL if hasattr(record, name) and name != "is_test"} == {None}
+    assert {getattr(record, name) for name in OPTIONAL if hasattr(record, name) and name is not Column.IS_TEST} == {
+        None
+    }
 
 
 async def test_display_name_of_the_models_table_serves_where_users_has_none(tables: str) -> None:

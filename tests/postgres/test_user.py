@@ -7,8 +7,8 @@ import pytest
 
 from audit.model.run import Filters
 from audit.model.users import TRIMMED
-from audit.postgres.columns import read_columns
 from audit.postgres.connection import Connection, read_transaction
+from audit.postgres.shape import read_columns
 from audit.postgres.snapshot import snapshot
 from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import parse_database_url

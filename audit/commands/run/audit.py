@@ -288,8 +288,15 @@ async def _load(settings: RunSettings, run_file: RunFile, account: Account | Non
         stuck_after=settings.stuck_after,
     ) as taken:
         known = msgspec.structs.replace(
-            run_file.info, account=account, missing_columns=tuple(taken.missing_columns), by_model_key=True
+            run_file.info,
+            account=account,
+            tables=taken.tables,
+            order_by=taken.order_by,
+            missing_columns=tuple(taken.missing_columns),
+            by_model_key=True,
         )
+        if taken.order_by != settings.order_by:
+            log.warning("the tables have no %s: %s decides which row is the latest", settings.order_by, taken.order_by)
         context = context_of(known, taken.population)
         count = 0
         with run_file.loading():
