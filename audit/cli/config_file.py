@@ -204,7 +204,7 @@ _PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
 LONGEST_SQL = 20_000
 _SQL_STEP = "One SELECT, condition or expression, as PostgreSQL reads it, is what can stand there."
 SETTABLE_NAMES = (
-    *("replicate_model_id", "replicate_version_id", "lora_weights_url"),
+    *("replicate_model_id", "replicate_owner", "replicate_name", "replicate_version_id", "lora_weights_url"),
     *("training_status", "completed_at", "updated_at"),
 )
 """Columns that a repair may set: those of `audit.model.repair`, which takes longer to import."""
@@ -257,10 +257,6 @@ def _table(name: TableName, paths: Raw, columns: "Mapping[str, str | _Made]", qu
     made = {column: own.sql for column, own in columns.items() if isinstance(own, _Made)}
     absent = name == "users" and paths.get(name) is False
     path = _path(paths[name], f"database.tables.{name}") if name in paths and not absent else ()
-    if name in queries and name in paths:
-        raise SettingsError(
-            f"database.tables.{name} and database.queries.{name} exclude each other", "Remove one of the two."
-        )
     return Table(
         name,
         path if path != (name,) else (),

@@ -7,8 +7,19 @@ import msgspec
 
 from audit.model.codes import Note, Reason
 from audit.model.findings import VERSIONS_SHOWN, Finding, Summary
-from audit.model.ids import _HASH, _blank, _unqualified, askable_model, model_key
-from audit.model.replies import Account, Failed, Found, Missing, NotAsked, NoVersions, Reply, newest_first
+from audit.model.ids import _HASH, _blank, _unqualified, askable_model, model_key, training_as_model
+from audit.model.replies import (
+    Account,
+    Failed,
+    Found,
+    Missing,
+    NotAsked,
+    NoVersions,
+    Reply,
+    Through,
+    Training,
+    newest_first,
+)
 from audit.model.run import RunInfo
 from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import escape_controls, shortened
@@ -51,7 +62,7 @@ def context_of(info: RunInfo, population: Population | None, trainers: frozenset
     )
 
 
-def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
+def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:  # noqa: PLR0911 - one for each kind of reply
     """The verdict on `record`, given what Replicate said about its model.
 
     Where several reasons apply the first of these wins: a trainer in the model's place, an id that cannot be asked,
@@ -63,7 +74,7 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
     if context.is_trainer(record.replicate_model_id):
         left = tuple(note for note in notes if note not in NOTES_OF_THE_MODEL)
         return Finding(reason=Reason.TRAINER_RECORDED, detail="the recorded model is a trainer", notes=left)
-    if model is None:
+    if model is None and (training_as_model(record.replicate_model_id) is None or isinstance(reply, Missing)):
         return _unaskable(record.replicate_model_id, notes)
     match reply:
         case Missing():
@@ -79,11 +90,38 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
                 detail = f"and Replicate could not be asked: {reply.detail}"
                 return Finding(reason=Reason.NO_VERSION_RECORDED, detail=detail, notes=notes)
             return Finding(reason=reply.reason, detail=reply.detail, notes=notes)
+        case Through():
+            return _through(record, reply, context)
         case NotAsked():
             blank = _blank(record.replicate_version_id)
             return Finding(reason=Reason.NO_VERSION_RECORDED if blank else Reason.STOPPED, notes=notes)
         case _:
             assert_never(reply)
+
+
+def _through(record: ModelRecord, through: Through, context: RunContext) -> Finding:
+    """The verdict where a training stands in the model's place: that on the model that it names."""
+    training = through.training
+    if isinstance(training, Missing):
+        reason, went = Reason.TRAINING_NOT_FOUND, f"404 for training {record.replicate_model_id}"
+    else:
+        reason, went = (
+            Reason.INVALID_MODEL_ID,
+            f"training {training.id} ({shortened(escape_controls(training.status), 40)})",
+        )
+    if isinstance(training, Missing) or through.reply is None:
+        notes = classify(record, NotAsked(), context).notes
+        named = "" if isinstance(training, Missing) else " and names no model"
+        return Finding(reason=reason, detail=f"{went}, which is recorded as the model{named}", notes=notes)
+    finding = classify(resolved(record, through), through.reply, context)
+    return msgspec.structs.replace(finding, model=training.model)
+
+
+def resolved(record: ModelRecord, reply: Reply) -> ModelRecord:
+    """`record` with the model that the training in its place names, where `reply` tells one."""
+    if isinstance(reply, Through) and isinstance(reply.training, Training) and reply.training.model:
+        return msgspec.structs.replace(record, replicate_model_id=reply.training.model)
+    return record
 
 
 NOTES_OF_THE_MODEL = frozenset({Note.SHARED_MODEL, Note.OWNER_DIFFERS_FROM_ACCOUNT, Note.RECORDED_MODEL_DIFFERS})

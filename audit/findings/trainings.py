@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from audit.findings.classify import RunContext, classify, owner_differs
+from audit.findings.classify import RunContext, classify, owner_differs, resolved
 from audit.findings.unfinished import judge, unfinished_row
 from audit.findings.weights import with_weights
 from audit.model.codes import NoLine, Note, Reason
@@ -215,6 +215,7 @@ class Classifier:
     def finding(self, record: ModelRecord, reply: Reply) -> Finding:
         """The verdict, given what Replicate said about the model."""
         finding = classify(record, reply, self.context)
+        record = resolved(record, reply)
         if self._read is None or self._trainings is None:
             return finding
         if self._read.mode == "trainings" and (by_training := self._settled(record)):

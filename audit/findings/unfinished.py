@@ -15,7 +15,7 @@ import msgspec
 from audit.findings.classify import RunContext, owner_differs
 from audit.model.codes import FailureReason, NoLine, Note, Reason, Status
 from audit.model.findings import VERSIONS_SHOWN, Finding
-from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
+from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_as_model
 from audit.model.replies import (
     FAILED,
     IN_PROGRESS,
@@ -27,6 +27,7 @@ from audit.model.replies import (
     NotAsked,
     NoVersions,
     Reply,
+    Through,
     Training,
     Version,
     newest_first,
@@ -59,7 +60,7 @@ def row_question(row: ModelRecord, context: RunContext) -> RowQuestion:
     model = askable_model(row.replicate_model_id)
     if row.shared_with_count or context.is_trainer(row.replicate_model_id):
         model = None
-    return RowQuestion(askable_training(row.training_id), model)
+    return RowQuestion(askable_training(row.training_id) or training_as_model(row.replicate_model_id), model)
 
 
 def open_question(record: ModelRecord, context: RunContext) -> RowQuestion | None:
@@ -82,7 +83,7 @@ def asked_model(record: ModelRecord, context: RunContext) -> str | None:
     the model's place is a question as well, which nobody needs to send: by then its trainings may be known.
     """
     if not record.unfinished:
-        return askable_model(record.replicate_model_id)
+        return question_of(record.replicate_model_id)
     question = row_question(record, context)
     return None if question.training else question.model
 
@@ -119,6 +120,8 @@ def heard_of(reply: Reply, before: Heard | None = None) -> Heard | None:
             return Heard.nothing(reply, before)
         case NotAsked():
             return None
+        case Through():
+            return before if reply.reply is None else heard_of(reply.reply, before)
         case _:
             return msgspec.structs.replace(before, versions=())
 

@@ -29,9 +29,12 @@ __all__ = [
 ]
 
 
-def model_url(record: ModelRecord) -> str | None:
-    """The model's page on replicate.com; None where the model id has not the form of one."""
-    model = askable_model(record.replicate_model_id)
+def model_url(record: ModelRecord, named: str | None = None) -> str | None:
+    """The model's page on replicate.com; None where the model id has not the form of one.
+
+    `named` is the model where a training stands in its place.
+    """
+    model = askable_model(named or record.replicate_model_id)
     return f"https://replicate.com/{model}" if model else None
 
 
@@ -82,7 +85,7 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "recorded": lambda user: user.record.replicate_version_id or "(none)",
     "latest": lambda user: user.finding.latest_version or "(not known)",
     "behind": lambda user: _behind(user.finding.versions_behind),
-    "page": lambda user: model_url(user.record) or "(no page: the model id is not owner/name)",
+    "page": lambda user: model_url(user.record, user.finding.model) or "(no page: the model id is not owner/name)",
     "detail": lambda user: user.finding.detail or "(not known)",
     "trigger": lambda user: user.record.trigger_word or "(none recorded)",
     "scale": lambda user: user.record.lora_scale or "(none recorded)",

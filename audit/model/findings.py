@@ -36,6 +36,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Since when a user in need has had the wrong result; null where no date follows from the answers."""
     weights_checked: WeightsEvidence | None = None
     """How it was found out whether the recorded weights are those of the recorded version; null where it was not."""
+    model: str | None = None
+    """Of the training that stands in the model's place, the model; null where the row names a model itself."""
     unfinished: bool = False
     """It is about the newest row, which is not completed, and not about the one that counts."""
     also: "Finding | None" = None
@@ -101,6 +103,11 @@ class AuditedUser(msgspec.Struct, frozen=True):
     """What says that this finding need not be acted on; null where nothing does."""
     counting: ModelRecord | None = None
     """The completed row, where the finding is about a newer one and there is one."""
+
+    @property
+    def model_id(self) -> str | None:
+        """The model, as recorded or as the training in its place names it."""
+        return self.finding.model or self.record.replicate_model_id
 
     @classmethod
     def of(

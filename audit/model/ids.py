@@ -33,6 +33,11 @@ def training_as_model(model_id: str | None) -> str | None:
     return trimmed if re.fullmatch(TRAINING_ID, trimmed) else None
 
 
+def question_of(model_id: str | None) -> str | None:
+    """What Replicate can be asked for where this is recorded as the model: the model, or a training in its place."""
+    return askable_model(model_id) or training_as_model(model_id)
+
+
 def model_key(model_id: str | None) -> str:
     """What the ids of one model have in common, as Replicate sees it: no blanks around, A to Z in lower case.
 

@@ -152,7 +152,20 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Failed(cast(FailureReason, self.failure), self.detail) if self.failure else None
 
 
-Reply = Found | Missing | NoVersions | Failed | NotAsked
+class Through(msgspec.Struct, frozen=True):
+    """A training that stands in a model's place, and what was said of the model that it names."""
+
+    training: Training | Missing
+    reply: Found | Missing | NoVersions | Failed | None = None
+    """Null where the training names no model."""
+
+
+Reply = Found | Missing | NoVersions | Failed | NotAsked | Through
+
+
+def of_model(reply: Reply) -> Reply | None:
+    """What was said of the model, asked for by itself or through a training; None where nobody knows which it is."""
+    return reply.reply if isinstance(reply, Through) else reply
 
 
 class WeightsAnswer(msgspec.Struct, frozen=True):

@@ -9,7 +9,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from yarl import URL
 
 from audit.model.codes import Reason
-from audit.model.replies import Account, Failed, Found, Missing, NoVersions, Reply, Requests, Training, Version
+from audit.model.replies import (
+    Account,
+    Failed,
+    Found,
+    Missing,
+    NotAsked,
+    NoVersions,
+    Reply,
+    Requests,
+    Through,
+    Training,
+    Version,
+)
 from audit.replicate import responses, transport, weights
 from audit.replicate.responses import TrainingsPage
 from audit.replicate.transport import Response, ResponseMetadata, Target, Timing, Transport
@@ -89,7 +101,12 @@ class Replicate:
         return weights.connect(self._transport.target, self._transport.timing)
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
-        """Every version of `model`, which has the form `owner/name`; `once` asks without retries."""
+        """Every version of `model`, for a `question_of`; `once` asks without retries.
+
+        Of a training in the model's place: the training, then every version of the model that it names.
+        """
+        if "/" not in model:
+            return await self._through(model, once=once)
         url = f"{self._base}/models/{model}"
         first = URL(f"{url}/versions", encoded=True)
         answer = await self._transport.get(first, once=once)
@@ -98,6 +115,16 @@ class Replicate:
         if answer.status == 404:
             return await self._latest_version(URL(url, encoded=True))
         return await self._pages(first, answer)
+
+    async def _through(self, training_id: str, *, once: bool) -> Reply:
+        training = await self.training(training_id, once=once)
+        if isinstance(training, Failed):
+            return training
+        if isinstance(training, Missing) or training.model is None:
+            return Through(training)
+        reply = await self.ask(training.model, once=once)
+        assert not isinstance(reply, NotAsked | Through)  # noqa: S101 - it was asked, and has a slash
+        return Through(training, reply)
 
     async def _latest_version(self, url: URL) -> Reply:
         """A 404 for the versions says little: the model may be gone, an official one, or without any."""

@@ -128,7 +128,7 @@ def _row(user: AuditedUser, coverage: str) -> tuple[str | int | None, ...]:
         ";".join(finding.notes),
         cell(finding.detail),
         cell(hints.one_line(user)),
-        hints.model_url(record),
+        hints.model_url(record, finding.model),
         user.baseline,
         user.accepted.until if user.accepted else None,
         finding.affected_since,

@@ -204,7 +204,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.display_name,
         record.model_row_id,
         record.replicate_model_id,
-        hints.model_url(record),
+        hints.model_url(record, finding.model),
         reason.status,
         reason,
         finding.detail,

@@ -149,7 +149,7 @@ def _facts(user: AuditedUser, now: str) -> Iterator[tuple[str, str]]:
         ("also", brief_also(user)),
         ("notes", ", ".join(HINTS[note].title for note in finding.notes)),
         ("hint", hints.one_line(user)),
-        ("page", words.model_page(record)),
+        ("page", words.model_page(record, finding.model)),
     )
     return ((label, value) for label, value in facts if value)
 

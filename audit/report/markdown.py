@@ -254,7 +254,9 @@ def _who(user: AuditedUser, *, redacted: bool) -> str:
 
 
 def _model(user: AuditedUser) -> str:
-    page = words.model_page(user.record)  # of a model id whose every character is harmless in Markdown
+    page = words.model_page(
+        user.record, user.finding.model
+    )  # of a model id whose every character is harmless in Markdown
     shown = code(user.record.replicate_model_id)
     return f"[{shown}]({page})" if page and len(page) <= _LONGEST_LINK else shown
 

@@ -44,9 +44,9 @@ def short_hash(text: str) -> str:
     return text if len(text) <= 20 else f"{text[:8]}…{text[-8:]}"
 
 
-def model_page(record: ModelRecord) -> str | None:
+def model_page(record: ModelRecord, named: str | None = None) -> str | None:
     """The only address away from the page that a report links to: the model on Replicate."""
-    url = hints.model_url(record)
+    url = hints.model_url(record, named)
     return url if url and url.startswith(_REPLICATE) else None
 
 

@@ -21,7 +21,7 @@ from audit.findings.unfinished import (
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import model_key
-from audit.model.replies import Failed, Heard, Missing, Reply, Training
+from audit.model.replies import Failed, Heard, Missing, Reply, Training, of_model
 from audit.model.users import ModelRecord
 from audit.runfile.file import Unfinished, Verdict
 
@@ -120,7 +120,8 @@ class ModelQuestions:
 
     def failure(self, answer: Reply) -> Failed | None:
         """See `Questions`."""
-        return answer if isinstance(answer, Failed) else None
+        said = of_model(answer)
+        return said if isinstance(said, Failed) else None
 
     def record(self, question: str, answer: Reply) -> Sequence[AuditedUser]:
         """See `Questions`."""
@@ -128,7 +129,8 @@ class ModelQuestions:
             (row_id, record, self._verdict(row_id, record, answer))
             for row_id, record in self._models.records_sharing(question)
         ]
-        failure = answer.reason if isinstance(answer, Failed) else None
+        failed = self.failure(answer)
+        failure = failed.reason if failed else None
         self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
         return [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
 

@@ -18,7 +18,7 @@ from audit.commands.sync.result import SAMPLE, RepairResult, RowReport, batches
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
-from audit.model.ids import askable_model
+from audit.model.ids import askable_model, question_of
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowChange, in_order
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.tables import Column
@@ -229,7 +229,7 @@ class Repair:
             include_tests=info.filters.include_tests,
             statement_timeout=self._settings.statement_timeout,
         )
-        models = (askable_model(record.replicate_model_id) for record in records.values())
+        models = (question_of(record.replicate_model_id) for record in records.values())
         replies = await replies_to(replicate, filter(None, models), self._settings.choices.concurrency)
         context = RunContext(info.account, frozenset(info.missing_columns))
         return [_current_status(entry, records.get(entry.change.user_id), replies, context) for entry in entries]
@@ -294,7 +294,7 @@ def _current_status(
 ) -> tuple[Status, str | None]:
     if record is None or record.unfinished:
         return Status.ERROR, "no completed row counts any more"
-    finding = classify(record, replies.get(askable_model(record.replicate_model_id) or "", NotAsked()), context)
+    finding = classify(record, replies.get(question_of(record.replicate_model_id) or "", NotAsked()), context)
     if finding.status is Status.UP_TO_DATE:
         return finding.status, None
     other = record.model_row_id != entry.change.model_row_id

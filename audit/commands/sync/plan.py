@@ -206,7 +206,7 @@ def with_training(user: AuditedUser, training: Training) -> AuditedUser:
 
 def _target(user: AuditedUser) -> _Target | None:
     """None where it is not known. Of a trainer in the model's place only the training knows the model."""
-    record, finding = user.record, user.finding
+    finding = user.finding
     latest = finding.latest_version
     if latest is None:
         return None
@@ -215,7 +215,7 @@ def _target(user: AuditedUser) -> _Target | None:
         training = None
     model = askable_model(training.model if training else None)
     if finding.reason is not Reason.TRAINER_RECORDED and not (finding.unfinished and model):
-        model = askable_model(record.replicate_model_id)
+        model = askable_model(user.model_id)
     return _Target(model, latest, training, finding.latest_version_created_at) if model else None
 
 
@@ -223,7 +223,7 @@ def _why_left_out(
     user: AuditedUser, target: _Target | None, checked_at: datetime, rules: PlanRules
 ) -> WhyLeftOut | None:
     finding = user.finding
-    own = target is None or model_key(target.model) == model_key(user.record.replicate_model_id)
+    own = target is None or model_key(target.model) == model_key(user.model_id)
     notes = (
         finding.notes
         if own and finding.reason is not Reason.TRAINER_RECORDED
@@ -274,7 +274,7 @@ def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange |
 def _others(user: AuditedUser, target: _Target, rules: PlanRules) -> dict[Column, tuple[str | None, str | None]]:
     """What else is set, by column: what it is, and what it is to be."""
     record, found = user.record, dict[Column, tuple[str | None, str | None]]()
-    if model_key(record.replicate_model_id) != model_key(target.model):
+    if model_key(user.model_id) != model_key(target.model):
         found[Column.MODEL_ID] = record.replicate_model_id, target.model
     if not record.unfinished:
         return found

@@ -166,7 +166,7 @@ def links(case: UserCase) -> Links | None:
     if case.user is None:
         return None
     record, finding = case.user.record, case.user.finding
-    page = hints.model_url(record)
+    page = hints.model_url(record, finding.model)
     on_replicate = case.recorded if finding.versions_behind is not None else None
     return Links(
         model=page,

@@ -9,15 +9,15 @@ from audit.commands.replicate import account_of, target
 from audit.commands.run.questions import hear
 from audit.commands.settings import RunSettings
 from audit.commands.user.case import TrainingReply, UserCase
-from audit.findings.classify import RunContext, classify
+from audit.findings.classify import RunContext, classify, resolved
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
 from audit.findings.unfinished import judge, unfinished_row
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import NoLine
 from audit.model.findings import AuditedUser, Finding
-from audit.model.ids import askable_model, askable_training, model_key
-from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead
+from audit.model.ids import askable_training, model_key, question_of
+from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead, of_model
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, Person
@@ -75,7 +75,9 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
         )
         base = None
         if counting:
-            base = with_lineage(counting, classify(counting, reply, context), known, _NO_LIST, context)
+            finding = classify(counting, reply, context)
+            base = with_lineage(resolved(counting, reply), finding, known, _NO_LIST, context)
+        reply = of_model(reply) or NotAsked()
         verdict: Finding | NoLine | None = base
         if record and unfinished_row(record):
             of_row: list[Reply] = []
@@ -126,7 +128,7 @@ def look_up_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
 
 
 async def _model(replicate: Replicate, record: ModelRecord | None) -> Reply:
-    model = askable_model(record.replicate_model_id) if record else None
+    model = question_of(record.replicate_model_id) if record else None
     return await replicate.ask(model) if model else NotAsked()
 
 

@@ -393,7 +393,7 @@ def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
         "row_status": record.training_status,
     }
     return {
-        "page": hints.model_url(record) or "",
+        "page": hints.model_url(record, finding.model) or "",
         "sql": escape_controls(hints.rows_sql(record.user_id, tables)),
         "compared": compared and [escape_controls(part) for part in compared],
         "guard": [name for name, text in cells.items() if text and looks_like_formula(text)],

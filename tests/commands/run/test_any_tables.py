@@ -1,0 +1,100 @@
+"""An audit of every kind of tables: the config file says how they are made, and the verdicts are those of the story."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from audit.demo.fake_replicate.server import in_thread
+from tests.support.audits import Servers, Shell, new_database
+from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.shapes import SHAPES, Reason, Shape
+from tests.support.shapes.story import BENS, CLEOS, NEW_OF_BEN, TRAINED, WORLD, rows
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[InstrumentedReplicate]:
+    with in_thread(InstrumentedReplicate(WORLD)) as served:
+        yield served
+
+
+@pytest.fixture
+def tables(shell: Shell, postgres_server: str, fake: InstrumentedReplicate, shape: Shape) -> Shell:
+    """A shell beside tables of this shape, with its config file."""
+    dsn = asyncio.run(filled(postgres_server, shape))
+    shell.environ = Servers(dsn, fake).environ
+    (shell.folder / "sync-audit.toml").write_text(shape.toml)
+    return shell
+
+
+async def filled(server: str, shape: Shape) -> str:
+    dsn = await new_database(server, f"run_{shape.name}")
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(shape.sql)
+    finally:
+        await connection.close()
+    return dsn
+
+
+def users_of(shell: Shell, *options: str, code: int = 3) -> list[dict[str, Any]]:
+    ended = shell("run", "-o", "json=-", *options)
+    assert ended.code == code, ended.err
+    found: list[dict[str, Any]] = json.loads(ended.out)["users"]
+    return found
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_each_user_is_judged_by_what_the_tables_hold(shape: Shape, tables: Shell) -> None:
+    if shape.latest_per:
+        pytest.skip("its lines are told apart by models")
+    users = users_of(tables)
+    assert {user["user_id"]: user["reason"] for user in users} == shape.findings
+    assert {user["email"] for user in users if user["reason"] == "outdated_version"} == {shape.shown}
+
+
+IN_ITS_PLACE = Shape(
+    name="training_in_the_models_place",
+    sql="CREATE TABLE user_models (id int PRIMARY KEY, user_id text, replicate_model_id text,"
+    " replicate_version_id text, training_status text, created_at timestamptz);"
+    + rows(
+        "user_models",
+        (
+            {
+                "id": row.number,
+                "user_id": row.person.name,
+                "replicate_model_id": "nosuchtrainingatallhere123" if row is CLEOS else row.training,
+                "replicate_version_id": row.hash,
+                "training_status": "completed" if row.done else row.state,
+                "created_at": row.created,
+            }
+            for row in TRAINED
+        ),
+    ),
+    toml="",
+    findings={
+        "Ada": Reason.LATEST_VERSION,
+        "Ben": Reason.OUTDATED_VERSION,
+        "Cleo": Reason.TRAINING_NOT_FOUND,
+        "Dora": Reason.TRAINING_NOT_RECORDED,
+    },
+    shown=None,
+)
+
+
+@pytest.mark.parametrize("shape", [IN_ITS_PLACE], ids=lambda shape: shape.name)
+def test_a_training_in_the_models_place_is_asked_which_model_it_is(shape: Shape, tables: Shell) -> None:
+    users = {user["user_id"]: user for user in users_of(tables, "--run-file", "run.sqlite", code=4)}
+    assert {name: user["reason"] for name, user in users.items()} == shape.findings
+    assert (users["Ben"]["replicate_url"], users["Ben"]["latest_version"]) == (
+        f"https://replicate.com/{BENS.model}",
+        NEW_OF_BEN,
+    )
+    ended = tables("user", "Ben", "--json")
+    assert json.loads(ended.out)["reason"] == "outdated_version"
+    planned = tables("sync", "run.sqlite", "--apply", "--yes")
+    assert planned.code == 0, planned.err
+    assert users_of(tables, "--user", "Ben", code=0)[0]["current_version"] == NEW_OF_BEN
