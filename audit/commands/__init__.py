@@ -19,6 +19,7 @@ from audit.errors import AuditError
 from audit.model.exit_status import BUG, RUN, USAGE, ExitStatus
 
 COMMANDS = {
+    "init": "audit.commands.init.command",
     "run": "audit.commands.run.command",
     "demo": "audit.commands.demo",
     "render": "audit.commands.render",

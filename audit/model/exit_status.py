@@ -79,6 +79,12 @@ DOCTOR = _table(
         5: "at least one check failed",
     }
 )
+INIT = _table(
+    {
+        OK: "an audit would work with that file",
+        NEEDS_SYNC: "something is left to decide, or there is nobody to audit",
+    }
+)
 USER = _table(
     {
         OK: "this user is up to date",
@@ -115,6 +121,7 @@ TABLES: Mapping[str, Table] = {
     "run with --limit, --user or --shard": PART,
     "run without a user": NOBODY,
     "run with --exit-zero": EXIT_ZERO,
+    "init": INIT,
     "doctor": DOCTOR,
     "user": USER,
     "diff": DIFF,

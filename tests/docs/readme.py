@@ -14,6 +14,7 @@ _BLOCK = re.compile(r"(<!-- (?P<name>[a-z ]+): from the code -->\n).*?(<!-- end 
 _LONGEST = 200
 """Characters of the sentence that says what a command does; none is cut."""
 PAGES = {
+    "init": "docs/how-to/tables.md",
     "run": "docs/how-to/run.md",
     "demo": "docs/tutorial.md",
     "render": "docs/how-to/reports.md",

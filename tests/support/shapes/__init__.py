@@ -25,6 +25,10 @@ class Unfit(NamedTuple):
     name: str
     sql: str
 
+    def __repr__(self) -> str:
+        """The name."""
+        return self.name
+
 
 UNFIT = (
     Unfit(

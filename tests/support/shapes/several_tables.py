@@ -39,9 +39,6 @@ CREATE TABLE ai_model_versions (
 [database]
 completed = "ready"
 
-[database.tables]
-user_models = "ai_model_versions"
-
 [database.queries]
 user_models = """
 SELECT t.id, m.user_id, t.state AS training_status, m.owner AS replicate_owner, m.slug AS replicate_name,
@@ -49,6 +46,10 @@ SELECT t.id, m.user_id, t.state AS training_status, m.owner AS replicate_owner, 
     t.ready_at AS completed_at
 FROM ai_model_versions AS t JOIN ai_models AS m ON m.id = t.ai_model_id
 """
+
+[database.repair]
+table = "ai_model_versions"
+key = "id"
 
 [database.repair.columns]
 training_status = "state"
@@ -110,7 +111,6 @@ completed = "succeeded"
 
 [database.tables]
 users = "teams"
-user_models = "avatar_trainings"
 
 [database.columns.users]
 email = "billing_email"
@@ -122,6 +122,10 @@ SELECT t.id, a.team_id AS user_id, t.status AS training_status, t.destination AS
     t.version AS replicate_version_id, t.weights_url AS lora_weights_url, t.created_at, t.updated_at
 FROM avatar_trainings AS t JOIN avatars AS a ON a.id = t.avatar_id
 """
+
+[database.repair]
+table = "avatar_trainings"
+key = "id"
 
 [database.repair.columns]
 training_status = "status"

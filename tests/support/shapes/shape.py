@@ -37,8 +37,10 @@ class Shape(NamedTuple):
     """What `init` has to be told for `toml` to be what it writes."""
     per_model: Mapping[tuple[str, str], Reason] = {}
     """By user and model, with `latest_per = "model"`."""
-    sure: bool = True
-    """Whether `init` finds out all of it by itself."""
+
+    def __repr__(self) -> str:
+        """The name: all of it would be pages in the output of a test."""
+        return self.name
 
 
 def usual(key: str, **changes: Reason | None) -> dict[str, Reason]:

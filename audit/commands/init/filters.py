@@ -1,0 +1,99 @@
+"""Which rows are no models of today: of another provider, deleted, archived. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from audit.commands.init.places import Place, View
+from audit.commands.init.values import Seen
+from audit.model.sql import literal
+from audit.model.users import TRIMMED
+
+_PROVIDER = "replicate"
+_MOST = 12
+"""Different words of a column that tells providers apart, at most."""
+_GONE = ("deleted", "archived", "removed", "trashed", "discarded", "destroyed", "purged", "hidden", "delete")
+
+
+class Filter(NamedTuple):
+    """A condition that rows have to meet, and why."""
+
+    place: Place
+    condition: str
+    """With braces in the place of the value."""
+    why: str
+
+    @property
+    def sql(self) -> str:
+        """The condition."""
+        return self.condition.replace("{}", self.place.expression)
+
+
+def filters(view: View, version: Seen | None, used: Sequence[Place]) -> list[Filter]:
+    """Conditions on the rows of `view`."""
+    taken = {(place.column.name, place.path) for place in used}
+    found = list[Filter]()
+    for place in view.places:
+        if (place.column.name, place.path) in taken:
+            continue
+        condition = _provider(place, version) or _gone(place)
+        if condition:
+            found.append(condition)
+    providers = [each for each in found if each.why == _PROVIDERS]
+    if len(providers) > 1:  # one is enough, and a column before what is in a document
+        best = min(providers, key=lambda each: (not each.place.called("provider"), not each.place.is_column))
+        found = [each for each in found if each.why != _PROVIDERS or each is best]
+    return found
+
+
+_PROVIDERS = "rows of other providers"
+
+
+def _provider(place: Place, version: Seen | None) -> Filter | None:
+    if place.kind not in {"text", "enum"}:
+        return None
+    seen = place.seen
+    words = list(dict.fromkeys((*seen.counts, *(place.column.words if not place.path else ()))))
+    if not words or len(words) > _MOST or any(len(word) > 40 or "/" in word for word in words):
+        return None
+    own = [word for word in words if word.casefold() == _PROVIDER]
+    if not own:
+        own = [word for word in words if word.casefold().startswith(_PROVIDER)]
+    if not own or place.called("owner", "username"):
+        return None
+    if place.called("event", "webhook", "storage", "referrer", "tag", "auth"):
+        return None
+    is_text = place.kind == "text"
+    seen_own = [word for word in own if seen.counts[word]] or own
+    condition = f"{{}} = {literal(seen_own[0])}"
+    if len(seen_own) > 1:
+        condition = f"{{}} IN ({', '.join(map(literal, seen_own))})"
+    elif is_text and any(text != text.strip(TRIMMED) for text in seen.counts):
+        condition = f"btrim({{}}) = {literal(seen_own[0])}"
+    if _nulls_have_versions(seen, version):
+        condition = f"({condition} OR {{}} IS NULL)"
+    return Filter(place, condition, _PROVIDERS)
+
+
+def _nulls_have_versions(seen: Seen, version: Seen | None) -> bool:
+    """Whether rows are there that name no provider and have a version: from before there was a second one."""
+    if version is None:
+        return False
+    return any(word is None and recorded for word, recorded in zip(seen.texts, version.texts, strict=False))
+
+
+def _gone(place: Place) -> Filter | None:
+    if place.path:
+        return None
+    named = place.called(*_GONE) and not place.called("by", "reason", "count", "policy", "images", "photos", "source")
+    if not named:
+        return None
+    if place.kind == "date":
+        return Filter(place, "{} IS NULL", "deleted or archived rows")
+    if place.kind == "bool":
+        # The other way round it would leave out all: `is_not_deleted` is nobody's name, but `undeleted` is a word.
+        condition = "NOT {}" if place.column.not_null else "{} IS NOT TRUE"
+        return Filter(place, condition, "deleted or archived rows")
+    if place.kind == "number" and set(place.seen.counts) <= {"0", "1"}:
+        condition = "{} = 0" if place.column.not_null else "coalesce({}, 0) = 0"
+        return Filter(place, condition, "deleted or archived rows")
+    return None

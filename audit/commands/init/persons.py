@@ -1,0 +1,281 @@
+"""Whose a row is, and which table has the users. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from audit.commands.init.names import PERSONS, called, has, points, singular, stem, words
+from audit.commands.init.places import Link, Place, Survey, View
+from audit.commands.init.values import Looks
+
+_USERS = ("user", "users", "account", "accounts", "member", "members", "customer", "customers", "profile", "profiles")
+_OTHERS = (
+    "created_by",
+    "updated_by",
+    "approved_by",
+    "deleted_by",
+    "assigned",
+    "invited",
+    "reviewer",
+    "admin",
+    "parent",
+)
+"""Persons who have to do with a row that is not theirs."""
+FARTHEST = 2
+"""Tables between a row and its user."""
+
+
+class Step(NamedTuple):
+    """One table that a query joins: the row of `view` whose `other` is what `link` holds."""
+
+    link: Link
+    view: View
+
+
+class Person(NamedTuple):
+    """How a row leads to its user."""
+
+    place: Place
+    """The id of the user; where there are `steps`, in the last of their tables."""
+    steps: tuple[Step, ...]
+    """Tables to be joined on the way; () where the row itself has the id."""
+    users: View | None
+    """The table of users; None where there is none that can be read."""
+    key: Place | None
+    """Its column that the id is found in."""
+    declared: bool
+    """By foreign keys all the way."""
+    score: float
+    closed: str = ""
+    """The table of users, where this role may not read it."""
+
+
+def persons(view: View, survey: Survey, used: Sequence[Place]) -> list[Person]:
+    """How the rows of `view` may lead to users, best first. `used` are columns that hold something else."""
+    taken = {place.column.name for place in used if place.is_column}
+    found = [*_linked(view, survey, taken, ()), *_itself(view), *_unlinked(view, taken)]
+    return sorted((each for each in found if each.score > 0), key=lambda each: -each.score)
+
+
+def _linked(
+    view: View, survey: Survey, taken: set[str], steps: tuple[Step, ...], before: float = 0.0
+) -> Iterator[Person]:
+    for link in view.links:
+        if link.table == view.table.id or link.place.column.name in taken:
+            continue
+        if any(step.view.table.id == link.table for step in steps):
+            continue
+        target = survey.view(link.table)
+        score = before + _score_of_link(link)
+        declared = link.declared and all(step.link.declared for step in steps)
+        if target is None:
+            name = link.table.split(".")[-1]
+            if has(name, *PERSONS) or link.place.called(*PERSONS):
+                yield Person(link.place, steps, None, None, declared, score + 2, link.table)
+            continue
+        person = score_of_users(target, survey)
+        if person > 0:
+            key = target.place(link.other)
+            yield Person(link.place, steps, target, key, declared, score + person)
+        if len(steps) < FARTHEST and person < 4:
+            further = Step(link, target)
+            # The way is the longer, the more likely it leads to somebody else.
+            yield from _linked(target, survey, set(), (*steps, further), before + 0.3 * _score_of_link(link) - 1.5)
+
+
+def _score_of_link(link: Link) -> float:
+    place = link.place
+    return points(
+        (True, 3 if link.declared else 2),
+        (place.called(*PERSONS), 3 if place.called("user", "users") else 2),
+        (place.called(*_OTHERS), -2),
+        (place.column.not_null, 0.5),
+        (place.seen.texts and place.seen.filled < 0.5, -2),
+    )
+
+
+def score_of_users(view: View, survey: Survey) -> float:
+    """How much `view` looks like a table of users; not more than 0 where it does not."""
+    name, score = view.table.name, 0.0
+    parts = [singular(part) for part in words(name)]
+    if parts and parts[-1] in {"user", "account", "member", "customer", "profile", "person", "client", "login"}:
+        score += 3
+    elif has(name, *PERSONS):
+        score += 2
+    if email(view) is not None:
+        score += 2.5
+    if len(survey.referenced.get(view.table.id, ())) > 2:
+        score += 0.5
+    if has(name, "log", "logs", "event", "events", "session", "sessions", "token", "tokens", "settings", "invite"):
+        score -= 2
+    return score if score >= 2 else 0.0
+
+
+def _itself(view: View) -> Iterator[Person]:
+    """The row is the user's own."""
+    key, address = view.key, email(view)
+    if key is None or address is None:
+        return
+    name = [singular(part) for part in words(view.table.name)]
+    is_person = bool(name) and (has(view.table.name, *_USERS) or name[-1] in {"person", "client", "login"})
+    unique = address.seen.variety == 1 or not address.seen.present
+    if unique or is_person:
+        yield Person(key, (), view, key, declared=True, score=13.0 if is_person and unique else 4.5)
+
+
+def _unlinked(view: View, taken: set[str]) -> Iterator[Person]:
+    """Ids of users without a table that has them."""
+    for place in view.places:
+        if place.kind not in {"text", "uuid", "number"} or place == view.key:
+            continue
+        if place.is_column and place.column.name in taken:
+            continue
+        if place.seen.share(Looks.HASH, Looks.QUALIFIED, Looks.MODEL, Looks.WEIGHTS) > 0.3:
+            continue
+        score = _score_of_id(place)
+        if score >= 2:
+            yield Person(place, (), None, None, declared=False, score=score)
+
+
+def _score_of_id(place: Place) -> float:
+    seen = place.seen
+    likely = place.called("user_id", "user", "users", "clerk", "auth0", "uid", "firebase")
+    return points(
+        (likely, 3),
+        (not likely and place.called(*PERSONS), 2),
+        (not place.path and place.called("email"), 1),
+        (seen.share(Looks.EMAIL) > 0.8, 1.5),
+        (place.called("id", "uuid", "uid", "key", "sub"), 1),
+        (place.called(*_OTHERS, "name", "type", "role", "count", "agent", "plan", "model", "replicate", "status"), -3),
+        (any(" " in text or len(text) > 200 for text in seen.counts), -2),
+        (seen.texts and seen.filled < 0.9, -1),
+        (place.path, -1.5),
+    )
+
+
+def email(view: View) -> Place | None:
+    """Where e-mail addresses are; by name alone where nothing is in it."""
+    found = []
+    for place in view.columns:
+        if place.kind != "text":
+            continue
+        share, named = place.seen.share(Looks.EMAIL), place.called("email", "mail", "e_mail", "emails")
+        if place.called("verified", "confirmed", "token", "status", "change", "hash", "template", "notification"):
+            continue
+        if share > 0.7 or (named and not place.seen.present):
+            main = place.called("email") and len(place.name) <= 13
+            secondary = place.called(
+                "new", "old", "backup", "recovery", "secondary", "invited", "support", "unconfirmed"
+            )
+            found.append((share + named + 0.5 * main - 2 * secondary, place))
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def display_name(view: View) -> Place | None:
+    """What users are called."""
+    for names in (
+        ("display_name",),
+        ("full_name", "fullname"),
+        ("name",),
+        ("nick", "nickname", "username", "user_name", "handle"),
+        ("title", "label", "company", "first_name"),
+    ):
+        for place in view.columns:
+            if place.kind == "text" and place.called(*names) and len(words(place.name)) <= 2:
+                if place.called("file", "domain", "host", "last", "model", "plan", "role", "job"):
+                    continue
+                return place
+    return None
+
+
+class UsersTable(NamedTuple):
+    """Where users are read from, and what of them."""
+
+    view: View
+    id: Place
+    email: Place | None
+    name: Place | None
+    joined: View | None = None
+    """Another table, which has the addresses."""
+    on: tuple[str, str] = ("", "")
+    """SQL for the columns that join the two: of `view`, of `joined`."""
+
+
+def users_table(person: Person, survey: Survey) -> UsersTable | None:
+    """Where the users whom `person` leads to are read from. Of several tables that have them, one with addresses."""
+    view, key = person.users, person.key
+    if view is None or key is None or view.table.row_security:
+        return None
+    own = email(view)
+    if own is not None:
+        return UsersTable(view, key, own, display_name(view))
+    for link in view.links:
+        other = survey.view(link.table)
+        if other is None or other.table.row_security or link.table == view.table.id:
+            continue
+        address = email(other)
+        if address is None or not score_of_users(other, survey):
+            continue
+        if link.place.column.name == key.column.name:  # one key for both
+            other_key = other.place(link.other)
+            if other_key is not None:
+                return UsersTable(other, other_key, address, display_name(other) or None)
+        if link.place.called(*_USERS, "auth", "owner", "id") and not link.place.called(*_OTHERS):
+            return UsersTable(view, key, address, display_name(view), other, (link.place.column.name, link.other))
+    return UsersTable(view, key, None, display_name(view))
+
+
+def may_be_links(view: View, survey: Survey) -> list[tuple[Place, View, Place]]:
+    """Columns of `view` without a foreign key whose values may be keys of another table, likeliest first."""
+    declared = {link.place.column.name for link in view.links}
+    found: list[tuple[float, Place, View, Place]] = []
+    for place in view.columns:
+        if place.column.name in declared or place.kind not in {"uuid", "number", "text"} or not place.seen.present:
+            continue
+        if place.seen.share(Looks.HASH, Looks.QUALIFIED, Looks.MODEL, Looks.WEIGHTS, Looks.TRAINING) > 0.3:
+            continue
+        if max(map(len, place.seen.counts)) > 100 or any(" " in text for text in place.seen.counts):
+            continue
+        for other in survey.views.values():
+            if other.table.id == view.table.id:
+                continue
+            for key in _keys(other):
+                if not _comparable(place, key):
+                    continue
+                score = _likely(place, other, key)
+                if score > 0:
+                    found.append((score, place, other, key))
+    return [(place, other, key) for _, place, other, key in sorted(found, key=lambda each: -each[0])]
+
+
+def _keys(view: View) -> list[Place]:
+    names = [key[0] for key in (view.table.primary, *view.table.unique) if len(key) == 1]
+    named = [place for name in dict.fromkeys(names) if (place := view.place(name))]
+    if named:
+        return named[:4]
+    return [view.key] if view.key else []
+
+
+def _comparable(place: Place, key: Place) -> bool:
+    if place.kind == key.kind:
+        return True
+    texts, kinds = (place, key), {place.kind, key.kind}
+    if kinds == {"text", "uuid"}:
+        return all(each.kind == "uuid" or each.seen.share(Looks.UUID) == 1 for each in texts if each.seen.present)
+    return False
+
+
+def _likely(place: Place, other: View, key: Place) -> float:
+    name, score = other.table.name, 0.0
+    if called(name, stem(place.name)):
+        score += 3
+    if place.called(*PERSONS) and (has(name, *PERSONS) or email(other)):
+        score += 2
+    if email(other):
+        score += 1
+    if key.kind == "number" and score < 2 and not (email(other) and place.column.name != "id"):
+        return 0.0
+    if key.column.name not in other.table.primary:
+        score -= 0.5
+    if key.kind == "text" and score < 1 and not key.seen.present:
+        return 0.0
+    return score if key.kind != "number" or score >= 1 else 0.0
