@@ -139,6 +139,8 @@ class ConfigFile(NamedTuple):
     """Relative paths in it are below this one; None where that is the working directory."""
     tables: Tables | None
     """What tables and columns are called; None where it says nothing of them."""
+    unheard: tuple[str, ...] = ()
+    """Keys that are not heard, as another user may have put the file there and nobody has named it."""
 
 
 @contextmanager
@@ -174,8 +176,40 @@ def find(start: Path) -> ConfigFile | None:
             document = _document(path) if is_there(path) else None
             if document is not None:
                 check_owner(path, KIND)  # it could send the token anywhere
-                return _config_file(path, str(called / name), document)
+                unheard = () if _is_ours(path) else tuple(_decisive(document))
+                file = _config_file(path, str(called / name), _without(document, unheard))
+                return file._replace(unheard=unheard)
     return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody else can have put the file there. Root may read anybody's, as containers do."""
+    return os.geteuid() == 0 or {path.stat().st_uid, path.parent.stat().st_uid} <= {0, os.geteuid()}
+
+
+_DECISIVE = ("base-url", "database-url", "token-file")
+_DECISIVE_OF_DATABASE = ("tables", "columns", "queries", "where", "repair")
+"""Keys that say where token and password go, and what is run and written in the database."""
+
+
+def _decisive(document: Mapping[str, object]) -> Iterator[str]:
+    """Such keys that the file has, with the tables they are in."""
+    for key, value in document.items():
+        if key in _DECISIVE:
+            yield key
+        elif isinstance(value, dict):
+            named = _DECISIVE_OF_DATABASE if key == "database" else _DECISIVE
+            yield from (f"{key}.{inner}" for inner in value if inner in named)
+
+
+def _without(document: Mapping[str, object], keys: Sequence[str]) -> Mapping[str, object]:
+    left = {
+        key: {inner: it for inner, it in value.items() if f"{key}.{inner}" not in keys}
+        if isinstance(value, dict)
+        else value
+        for key, value in document.items()
+    }
+    return {key: value for key, value in left.items() if key not in keys}
 
 
 def _config_file(path: Path, name: str, document: Mapping[str, object]) -> ConfigFile:

@@ -327,6 +327,12 @@ def _config_file(ctx: click.Context) -> "ConfigFile | None":
     file = config_file.find(here) if here and not named else None
     if named:
         file = config_file.read(Path(ctx.params[CONFIG.id]))
+    if file and file.unheard:
+        click.echo(
+            f"config file {file.name}: {', '.join(file.unheard)} not heard, as another user may have put the file "
+            f"there; if you trust it: --config {file.name}",
+            err=True,
+        )
     if file:
         with config_file.blaming(file.name):
             ctx.default_map = _heard(ctx, file)

@@ -6,10 +6,10 @@ from enum import StrEnum
 import msgspec
 
 from audit.model.codes import OrderBy
-from audit.model.tables import PLAIN, Tables, TrainingState
+from audit.model.tables import PLAIN, Column, Tables, TrainingState
 from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc, to_minute
-from audit.model.users import TrainingRow
+from audit.model.users import TRIMMED, TrainingRow
 
 _TEXT_LIMIT = 300
 
@@ -60,7 +60,10 @@ def columns_in_order(order_by: OrderBy) -> Iterable[OrderBy]:
 
 def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> ClassifiedRow:
     status = row.training_status
-    if rules.tables.state(status) is not TrainingState.COMPLETED:
+    if not rules.tables.user_models.has(Column.TRAINING_STATUS):
+        if not (row.replicate_version_id or "").strip(TRIMMED):
+            return ClassifiedRow(row, RowClass.NOT_COMPLETED, "no version is recorded, and there is no status")
+    elif rules.tables.state(status) is not TrainingState.COMPLETED:
         verdict = RowClass.NEAR_MISS if rules.tables.is_near_miss(status) else RowClass.NOT_COMPLETED
         return ClassifiedRow(row, verdict, _status(row, verdict, rules.tables))
     if row.is_test and not rules.include_tests:

@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 import msgspec
 
 from audit.model.codes import LatestPer, OrderBy
-from audit.model.sql import enclosed, folded, literal, quoted
+from audit.model.sql import enclosed, folded, literal, one_line, quoted
 from audit.model.text import escape_controls, lower_ascii, shortened
 from audit.model.users import TRIMMED
 
@@ -134,6 +134,12 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
         return column if own is None else quoted(own)
 
 
+def key_of_column(table: TableName, column: str) -> str:
+    """Where the config file says what a column is."""
+    in_both = all(column in columns for columns in COLUMNS.values())
+    return f"database.columns.{table}.{column}" if in_both else f"database.columns.{column}"
+
+
 class TrainingState(StrEnum):
     """What a word of `training_status` means. Each is a field of `Tables`, and a key of the config file."""
 
@@ -196,11 +202,12 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
         return self.users if name == "users" else self.user_models
 
     @property
-    def has_own_sql(self) -> bool:
-        """Whether the config file has put SQL of its own into what is read."""
-        return self.where is not None or any(
-            table.query is not None or table.expressions for table in (self.users, self.user_models)
-        )
+    def own_sql_keys(self) -> tuple[str, ...]:
+        """Keys of the config file that have put SQL of its own into what is read."""
+        both = (self.users, self.user_models)
+        queries = [f"database.queries.{table.name}" for table in both if table.query is not None]
+        made = [key_of_column(table.name, column) for table in both for column, _ in table.expressions]
+        return (*queries, *(["database.where"] if self.where is not None else []), *made)
 
     @property
     def as_written(self) -> "Tables":
@@ -250,6 +257,19 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
             for word, count in counts.items()
             if word != NULL and not self.state(word) and not self.is_near_miss(word)
         }
+
+
+def counting_rows(tables: Tables) -> str:
+    """Which rows of `user_models` count, by the database's own names, for a person: "with status = 'done'…"."""
+    models = tables.user_models
+    parts = ["with a version"]
+    if models.has(Column.TRAINING_STATUS):
+        parts = [f"with {models.column(Column.TRAINING_STATUS)} = {tables.completed_shown}, exactly that word,"]
+    if models.has(Column.IS_TEST):
+        parts.append(f"{models.column(Column.IS_TEST)} not true")
+    if tables.where is not None:
+        parts.append(one_line(tables.where))
+    return " and ".join(parts)
 
 
 def shown_words(words: Iterable[str]) -> str:

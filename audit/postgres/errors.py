@@ -193,8 +193,11 @@ _BY_NAME = {
 
 def database_error(error: BaseException, label: str, tables: Tables) -> DatabaseError:
     """`error` in words for a person, to be raised `from` it."""
-    message = _message(error)
     quoted = _first_line(error)
+    if (keys := tables.own_sql_keys) and _is_about_values(error):
+        named = keys[0] if len(keys) == 1 else f"one of {', '.join(keys)}"
+        return DatabaseError(f"database {label}: {named} fails for a row: {quoted}", OWN_SQL_STEP)
+    message = _message(error)
     return DatabaseError(
         f"database {label} {message.what}{': ' if quoted else ''}{quoted}",
         message.next_step.replace("{tables}", f"{tables.users.sql}, {tables.user_models.sql}"),
@@ -215,6 +218,12 @@ def own_sql_error(error: BaseException, label: str, key: str, sql: str, before: 
     if getattr(error, "sqlstate", None) == "25006":
         words = f"it writes, and an audit only reads ({words})"
     return DatabaseError(f"database {label}: {key}{escape_controls(where)}: {words}", OWN_SQL_STEP)
+
+
+def _is_about_values(error: BaseException) -> bool:
+    """Whether an expression could not be made of what is in a row, or gave more than one value."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    return state[:2] in {"21", "22", "25"} and state not in {"22001", "22021", "22P05", "25P03", "25P04"}
 
 
 def is_about_a_row(error: BaseException | None) -> bool:

@@ -13,8 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from audit.errors import AuditError
-from audit.model.ids import askable_model, model_key
-from audit.model.tables import TABLES, Column
+from audit.model.ids import TRAINING_ID, model_key, question_of
+from audit.model.sql import literal
+from audit.model.tables import TABLES, Column, Tables
 from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import (
     Columns,
@@ -26,7 +27,7 @@ from audit.postgres.columns import (
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.shape import read_columns
-from audit.postgres.snapshot import population
+from audit.postgres.snapshot import check_versions, population
 from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import Database
 
@@ -120,7 +121,8 @@ WHERE c.oid = to_regclass($1::text)
 _MODEL_IDS = """
 SELECT kind, count(*) AS rows, min(left(id, 120)) AS example
 FROM (SELECT id,
-        CASE WHEN id IS NULL THEN 'null' WHEN id = '' THEN 'blank' WHEN id ~ {askable} THEN 'good' ELSE 'bad' END
+        CASE WHEN id IS NULL THEN 'null' WHEN id = '' THEN 'blank'
+            WHEN id ~ {askable} OR id ~ {training} THEN 'good' ELSE 'bad' END
         AS kind
     FROM (SELECT btrim(m.replicate_model_id, $1::text) COLLATE "C" AS id FROM {models} AS m
         WHERE m.completed AND NOT m.test) AS ids) AS judged
@@ -159,6 +161,8 @@ class Inspection:
     tables: TableShape | None = None
     users: AuditableUsers | None = None
     error: AuditError | None = None
+    seen: Tables | None = None
+    """The tables as they were found."""
 
 
 async def inspect_database(
@@ -168,18 +172,20 @@ async def inspect_database(
 
     `account` is the name of the token's account on Replicate; `statement_timeout` is seconds; `now` is our clock.
     """
-    server = tables = None
+    server = tables = seen = None
     try:
         async with read_transaction(database, statement_timeout=statement_timeout) as (connection, version):
             with translate_errors(database):
                 server = await _server(connection, database, version, now)
                 columns = await read_columns(connection, database)
+                seen = columns[1].tables
                 tables = await _table_shape(connection, *columns)
                 users = await _auditable_users(connection, *columns, account)
+                check_versions(database, columns[1], users.population)
                 counted = sum(users.population.training_status.values())
-                return Inspection(server=server, tables=replace(tables, rows=counted), users=users)
+                return Inspection(server=server, tables=replace(tables, rows=counted), users=users, seen=seen)
     except AuditError as error:
-        return Inspection(server=server, tables=tables, error=error)
+        return Inspection(server=server, tables=tables, error=error, seen=seen)
 
 
 async def _server(connection: Connection, database: Database, version: str, now: Callable[[], datetime]) -> Server:
@@ -236,6 +242,7 @@ async def _auditable_users(
 ) -> AuditableUsers:
     words = {
         "askable": _ASKABLE,
+        "training": literal(f"^{TRAINING_ID}$"),
         "users": users_as_read(users, models),
         "models": models_as_read(users, models, include_tests=False),
         "model_key": key_of_model("m.replicate_model_id"),
@@ -269,7 +276,7 @@ def _record(row: Mapping[str, str | None]) -> ModelRecord:
         email=None,
         display_name=None,
         model_row_id=row["row_id"] or "",
-        replicate_model_id=askable_model(row["replicate_model_id"]),
+        replicate_model_id=question_of(row["replicate_model_id"]),
         replicate_version_id=row["replicate_version_id"],
         created_at=None,
         updated_at=None,

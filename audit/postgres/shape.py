@@ -15,7 +15,6 @@ import msgspec
 from audit.errors import DatabaseError
 from audit.model.sql import identifier, literal
 from audit.model.tables import (
-    COLUMNS,
     DATES,
     NAMES_OF_MODELS,
     REQUIRED,
@@ -25,6 +24,7 @@ from audit.model.tables import (
     Table,
     TableName,
     Tables,
+    key_of_column,
 )
 from audit.model.text import escape_controls, shortened, toml_text
 from audit.postgres.columns import DATE_TYPES, NUMBER_TYPES, Columns, users_columns
@@ -44,7 +44,8 @@ SELECT wanted.name, found.id IS NOT NULL AS present,
         ORDER BY 1) AS elsewhere,
     ARRAY(SELECT attname::text FROM pg_attribute
         WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
-    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
+    ARRAY(SELECT CASE WHEN coalesce(beneath.typtype, outermost.typtype) = 'c' THEN 'record'
+            ELSE coalesce(beneath.typname, outermost.typname)::text END FROM pg_attribute
         JOIN pg_type AS outermost ON outermost.oid = atttypid
         LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
         WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
@@ -160,29 +161,18 @@ async def _made_columns(connection: "Connection", label: str, table: Table) -> d
     """Types of the columns that are expressions, by the audit's names."""
     found: dict[str, str] = {}
     for column, made in table.expressions:
-        key = _key_of(table, column)
-        around = f"\n) END AS made FROM {table.source} LIMIT 0"
-        # A function that returns several rows would make many of one: a CASE takes none.
-        found |= {
-            column: (await _described(connection, label, made, key, "SELECT CASE WHEN true THEN (\n", around))["made"]
-        }
+        key = key_of_column(table.name, column)
+        around = f"\n) AS made FROM {table.source} LIMIT 0"
+        found[column] = (await _described(connection, label, made, key, "SELECT (\n", around))["made"]
+        # An aggregate makes one row of many, a function that returns several many of one: no WHERE takes them.
+        before = f"SELECT 1 AS one FROM {table.source} WHERE (\n"  # noqa: S608 - the same
+        await _described(connection, label, made, key, before, "\n) IS NULL LIMIT 0")
     return found
 
 
-def _key_of(table: Table, column: str) -> str:
-    both = sum(column in columns for columns in COLUMNS.values()) > 1
-    return f"database.columns.{table.name}.{column}" if both else f"database.columns.{column}"
-
-
 async def _check_where(connection: "Connection", label: str, tables: Tables) -> None:
-    where = tables.where or ""
-    around = f"\n) AS made FROM {tables.user_models.source} WHERE (\n{where}\n) LIMIT 0"
-    kind = (await _described(connection, label, where, "database.where", "SELECT (\n", around))["made"]
-    if kind != "bool":
-        raise DatabaseError(
-            f"database {label}: database.where is of type {kind}, not a condition",
-            "It says which rows count, such as provider = 'replicate' AND deleted_at IS NULL.",
-        )
+    before = f"SELECT 1 AS one FROM {tables.user_models.source} WHERE (\n"  # noqa: S608 - a table, or SQL of the config file
+    await _described(connection, label, tables.where or "", "database.where", before, "\n) LIMIT 0")
 
 
 async def _described(  # noqa: PLR0913, PLR0917 - the text and what stands around it
@@ -198,13 +188,18 @@ async def _described(  # noqa: PLR0913, PLR0917 - the text and what stands aroun
             await statement.fetch()
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise own_sql_error(error, label, key, sql, len(before)) from error
+    names = [attribute.name for attribute in attributes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DatabaseError(f"database {label}: {key} has two columns {escape_controls(twice)}", OWN_SQL_STEP)
     kinds = await connection.fetch(_TYPES, [attribute.type.oid for attribute in attributes])
     named = {row["oid"]: row["name"] for row in kinds}
     return {attribute.name: named.get(attribute.type.oid, attribute.type.name) for attribute in attributes}
 
 
 _TYPES = """
-SELECT outermost.oid, coalesce(beneath.typname, outermost.typname)::text AS name FROM pg_type AS outermost
+SELECT outermost.oid, CASE WHEN coalesce(beneath.typtype, outermost.typtype) = 'c' THEN 'record'
+    ELSE coalesce(beneath.typname, outermost.typname)::text END AS name FROM pg_type AS outermost
 LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype WHERE outermost.oid = ANY($1::oid[])
 """
 
@@ -276,7 +271,7 @@ def _missing(columns: Columns, types: Mapping[str, str], wanted: Sequence[Column
 
 def _line(table: Table, column: str, own: str) -> str:
     """The line of the config file that says what `column` is called, or made of."""
-    key = _key_of(table, column).removeprefix("database.columns.")
+    key = key_of_column(table.name, column).removeprefix("database.columns.")
     return f"{key} = {toml_text(own)}"
 
 
@@ -324,27 +319,29 @@ async def _expressions(connection: "Connection", problem: _Problem) -> list[str]
     table, column, kind = problem.table, problem.column, problem.kind
     if column is None:
         return []
-    key = _key_of(table, column).removeprefix("database.columns.")
+    key = key_of_column(table.name, column).removeprefix("database.columns.")
     own = table.expression(column) or identifier(problem.own)
     if column in TIMES:
         made = f"to_timestamp({own})" if kind in NUMBER_TYPES | {"float8", "float4"} else f"({own})::timestamptz"
     elif kind in {"json", "jsonb"}:
-        made = f"{own}->>{literal(await _key_in(connection, table, column, own, kind))}"
+        made = f"{own}->>{literal(await _key_in(connection, table, column, own) or 'KEY')}"
+    elif kind == "record":
+        made = f"({own}).{identifier(await _key_in(connection, table, column, own) or 'FIELD')}"
     elif kind.startswith("_"):
         made = f"({own})[1]"
     else:
-        made = f"encode({own}, 'hex')" if kind == "bytea" else f"({own}).field"
+        made = f"encode({own}, 'hex')" if kind == "bytea" else f"({own})::text"
     return [f"{key} = {{sql = {toml_text(made)}}}"]
 
 
-async def _key_in(connection: "Connection", table: Table, column: str, own: str, kind: str) -> str:
-    """The key of the JSON in `own` that is nearest to what `column` is; KEY where there is none."""
+async def _key_in(connection: "Connection", table: Table, column: str, own: str) -> str | None:
+    """The key of the JSON, or the field of the composite, in `own` that is nearest to what `column` is."""
     query = (
-        f"SELECT DISTINCT {kind}_object_keys(it) AS key FROM (SELECT {own} AS it FROM {table.source}"  # noqa: S608 - the same
-        f" WHERE {kind}_typeof({own}) = 'object' LIMIT 100) AS some ORDER BY 1 LIMIT 100"
+        f"SELECT DISTINCT jsonb_object_keys(it) AS key FROM (SELECT to_jsonb({own}) AS it FROM {table.source}"  # noqa: S608 - the same
+        f" WHERE jsonb_typeof(to_jsonb({own})) = 'object' LIMIT 100) AS few ORDER BY 1 LIMIT 100"
     )
     try:
         keys = [row["key"] for row in await connection.fetch(query)]
     except asyncpg.PostgresError:
-        return "KEY"
-    return next(iter(nearest_names(column, column, keys)), "KEY")
+        return None
+    return next(iter(nearest_names(column, column, keys)), None)

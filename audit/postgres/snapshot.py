@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from audit.errors import SettingsError
+from audit.errors import DatabaseError, SettingsError
 from audit.model.codes import OrderBy
 from audit.model.place import Place
 from audit.model.repair import SETTABLE
@@ -118,8 +118,10 @@ async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
     words = [word.strip() for word in filters.users] or None
     if words:
         await _check_words(connection, sql.unmatched, words)
+    counted = await population(connection, sql)
+    check_versions(database, models, counted)
     return Snapshot(
-        population=await population(connection, sql),
+        population=counted,
         tables=models.tables,
         order_by="updated_at",
         missing_columns=missing_columns(users, models),
@@ -130,6 +132,19 @@ async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
         _database=database,
         _sql=sql,
         _parameters=(TRIMMED, words, filters.limit),
+    )
+
+
+def check_versions(database: Database, models: Columns, counted: Population) -> None:
+    """Raises DatabaseError where no row tells a version, as there is no place for one: nobody could be behind."""
+    some = counted.completed_models or Column.TRAINING_STATUS not in models
+    if Column.VERSION_ID in models or counted.completed_with_version or not counted.training_status or not some:
+        return
+    raise DatabaseError(
+        f"database {database.label}: nothing to audit: {models.table.shown} stores no version of the models, so the "
+        "product runs whichever is the latest",
+        "If versions are stored elsewhere, say in the config file where: replicate_version_id below "
+        "[database.columns], or [database.queries]. sync-audit init looks for them.",
     )
 
 

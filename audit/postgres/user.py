@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit.model.codes import OrderBy
 from audit.model.ids import model_key
 from audit.model.sql import literal
-from audit.model.tables import Column
+from audit.model.tables import Column, Tables
 from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Person, TrainingRow
 from audit.postgres.columns import (
     NUMBER_TYPES,
@@ -18,6 +18,7 @@ from audit.postgres.columns import (
     latest_first,
     missing_columns,
     models_as_read,
+    order_of,
     person_of_model,
     person_of_user,
     text_as_read,
@@ -140,6 +141,10 @@ class OneUser:
     """The latest first, in the order that decides which completed one counts."""
     record: ModelRecord | None
     """The very record that an audit classifies; None where no row counts and none is unfinished."""
+    tables: Tables
+    """As they were found."""
+    order_by: OrderBy
+    """The date that decides which row is the latest."""
     missing_columns: tuple[Column, ...]
     weights_are_usual: bool
     """Most completed rows of the database have something in `lora_weights_url`; false also where it does not matter."""
@@ -184,6 +189,8 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
                 person=person,
                 rows=rows,
                 record=record,
+                tables=models.tables,
+                order_by=order_of(models, order_by),
                 missing_columns=missing_columns(users, models),
                 weights_are_usual=bool(usual and usual["weights_are_usual"]),
                 qualified_is_usual=bool(usual and usual["qualified_is_usual"]),

@@ -2,12 +2,18 @@
 
 import asyncio
 import ssl
+import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from audit.cli.config_file import mapping
+from audit.model.run import Filters
+from audit.model.shard import Shard
+from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
 from tests.support.audits import new_database
 from tests.support.database_rows import MODELS, USERS, execute, failure, insert, model, read
@@ -53,6 +59,25 @@ async def test_many_audits_at_once_share_a_pool_in_transaction_mode(plain: Bounc
     for kind in ("prepared_statements", "cursors"):
         assert await connection.fetchval(f"SELECT count(*) FROM pg_{kind} WHERE name <> ''") == 0
     assert await connection.fetchval("SHOW row_security") == "on"
+    await connection.close()
+
+
+async def test_sql_of_the_config_file_is_looked_at_and_run_behind_a_pooler_and_leaves_nothing(
+    plain: Bouncer, pooled: str
+) -> None:
+    toml = """
+[columns]
+lora_weights_url = {sql = "upper(lora_weights_url)"}
+[queries]
+users = "SELECT id, email FROM users WHERE id < 'p0003'"
+"""
+    database = replace(parse_database_url(plain.url(pooled)), tables=mapping(tomllib.loads(toml)))
+    for shard in (None, Shard(1, 2)):
+        async with snapshot(database, order_by="updated_at", filters=Filters(), statement_timeout=20) as taken:
+            users = {record.user_id async for record in taken.records(shard)}
+        assert users == {"p0000", "p0001", "p0002"} or (shard and users < {"p0000", "p0001", "p0002"})
+    connection = await asyncpg.connect(**database.arguments, statement_cache_size=0)
+    assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") == 0
     await connection.close()
 
 

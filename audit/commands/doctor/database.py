@@ -1,8 +1,11 @@
 """What `doctor` concludes from the database: server, tables, and why nobody shows up. Pure."""
 
+import re
+
 from audit.commands.doctor.checks import Check, CheckResult, CheckState, Group
-from audit.model.tables import NULL, PLAIN, WHERE_WORDS_STAND, Column, Tables, shown_counts
-from audit.model.text import backticked, escape_controls, shortened
+from audit.model.ids import PART
+from audit.model.tables import NULL, PLAIN, WHERE_WORDS_STAND, Column, Tables, counting_rows, shown_counts
+from audit.model.text import backticked, escape_controls, shortened, toml_text
 from audit.model.times import milliseconds
 from audit.model.users import Population
 from audit.postgres.server import AuditableUsers, Inspection, Server, TableShape
@@ -44,8 +47,11 @@ def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[Chec
     return [*results, found, _columns(table_shape, tables), _index(table_shape, tables)]
 
 
-def user_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckResult]:
-    """Checks of who would be audited. An error that came before the tables were read is in `database_checks`."""
+def user_checks(inspection: Inspection, tables: Tables = PLAIN, account: str | None = None) -> list[CheckResult]:
+    """Checks of who would be audited. An error that came before the tables were read is in `database_checks`.
+
+    `account` is the name of the token's account on Replicate.
+    """
     users, error = inspection.users, inspection.error
     if users is None:
         first, *rest = _POPULATION, _STATUSES, _MODEL_IDS, _TEST_ROWS
@@ -56,13 +62,14 @@ def user_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[CheckRes
     return [
         _population(population, tables),
         _statuses(population, tables),
-        _model_ids(users),
+        _model_ids(users, tables, account),
         _test_rows(population),
     ]
 
 
 def _both(tables: Tables) -> str:
-    return escape_controls(f"{tables.users.sql} and {tables.user_models.sql}")
+    users = "no table of users" if tables.users.is_absent else tables.users.shown.removeprefix("table ")
+    return escape_controls(f"{users} and {tables.user_models.shown.removeprefix('table ')}")
 
 
 def _reachable(server: Server) -> CheckResult:
@@ -144,17 +151,15 @@ def _index(table_shape: TableShape, tables: Tables) -> CheckResult:
 def _population(population: Population, tables: Tables) -> CheckResult:
     counting, users = population.users_with_completed_model, population.users
     figure, step = f"{counting:,} of {users:,} users have a completed model", ""
-    if users == 0:
-        figure = f"the table {escape_controls(tables.users.sql)} is empty"
+    if users == 0 and not tables.users.is_absent:
+        figure = f"the {escape_controls(tables.users.shown)} is empty".replace("the the ", "the ")
         step = "Check that the URL names the product's own database, not an empty copy."
     elif not population.training_status:
-        figure = f"{users:,} users, and {escape_controls(tables.user_models.sql)} is empty"
+        figure = f"{users:,} users, and {escape_controls(tables.user_models.shown.removeprefix('table '))} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif counting == 0:
         figure = f"none of {users:,} users has a completed model: an audit finds nobody"
-        status, test = (tables.user_models.column(column) for column in (Column.TRAINING_STATUS, Column.IS_TEST))
-        words = tables.completed_shown
-        step = escape_controls(f"Only rows with {status} = {words}, exactly that word, and {test} not true count.")
+        step = escape_controls(f"Only rows {counting_rows(tables)} count.")
     orphans = population.models_without_user
     if orphans:
         figure += f"; {orphans:,} completed rows belong to nobody in {escape_controls(tables.users.sql)}"
@@ -192,14 +197,18 @@ def _statuses(population: Population, tables: Tables) -> CheckResult:
     )
 
 
-def _model_ids(users: AuditableUsers) -> CheckResult:
+def _model_ids(users: AuditableUsers, tables: Tables, account: str | None) -> CheckResult:
     faults = {"null": users.null_model_ids, "blank": users.blank_model_ids, "malformed": users.malformed_model_ids}
     if not any(faults.values()):
-        return _MODEL_IDS.ok("every completed row has owner/name", **faults)
+        return _MODEL_IDS.ok("every completed row names a model", **faults)
     words = {"malformed": "not owner/name"}
     listed = ", ".join(f"{count:,} {words.get(fault, fault)}" for fault, count in faults.items() if count)
     example = f", such as {escape_controls(users.malformed_example)}" if users.malformed_example else ""
     step = "These users cannot be checked and end up as errors; a report names each: sync-audit run"
+    if tables.owner is None and re.fullmatch(PART, users.malformed_example or ""):
+        step = (
+            f"If these are names of models of one account, say whose: [database] owner = {toml_text(account or '...')}"
+        )
     return _MODEL_IDS.warn(f"of completed rows: {listed}{example}", step, **faults)
 
 

@@ -46,12 +46,13 @@ async def examine(settings: DoctorSettings, clock: Clock = utc_now) -> Diagnosis
             answers = ReplicateAnswers(urlsplit(settings.base_url).netloc, account, metadata, trials)
     else:
         inspection = await _inspect(settings, None, clock)
-    tables = settings.database.tables if settings.database else PLAIN
+    tables = inspection.seen or (settings.database.tables if settings.database else PLAIN)
+    whose = answers.account.username if answers and isinstance(answers.account, Account) else None
     return Diagnosis(
         (
             *settings.found,
             *database_checks(inspection, tables),
-            *user_checks(inspection, tables),
+            *user_checks(inspection, tables, whose),
             *replicate_checks(answers, inspection),
             duration_check(answers, inspection.users, Speed(settings.per_minute, settings.concurrency)),
         )

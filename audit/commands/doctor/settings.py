@@ -4,7 +4,7 @@ Nothing is raised: what is wrong becomes the setting's problem, so that all othe
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -27,8 +27,9 @@ from audit.cli.settings import (
 from audit.commands.doctor.checks import Check, CheckResult, Group
 from audit.commands.settings import check_fail_on, database_of
 from audit.errors import SettingsError
+from audit.model.codes import LatestPer
 from audit.model.shard import Shard
-from audit.model.sql import quoted
+from audit.model.sql import one_line, quoted
 from audit.model.tables import PLAIN, Tables, TrainingState, shown_words
 from audit.model.text import escape_controls
 from audit.postgres.url import Database
@@ -165,14 +166,29 @@ def _mapped(tables: Tables, where: str) -> Iterator[CheckResult]:
     """What is called otherwise, and the words of states that are other ones than by default."""
     both = (tables.users, tables.user_models)
     columns = [f"{table.name}.{column} = {quoted(own)}" for table in both for column, own in table.mapped]
+    columns += [f"{table.name}.{column} = {one_line(made)}" for table in both for column, made in table.expressions]
+    none = ["users = none"] if tables.users.absent else []
+    repair = tables.repair
+    written = [f"key = {quoted(repair.key)}"] if repair.key else []
+    written += [f"{column} = {quoted(own)}" for column, own in repair.columns]
+    written += [f"{column} = {one_line(made)}" for column, made in repair.paths]
     words = ((state, tables.words(state)) for state in TrainingState if tables.words(state) != PLAIN.words(state))
     for name, listed in (
-        ("tables", [f"{table.name} = {table.sql}" for table in both if table.path]),
-        ("columns", columns),
-        *((state.value, [shown_words(own)]) for state, own in words),
+        ("tables called", none + [f"{table.name} = {table.sql}" for table in both if table.path]),
+        ("columns called", columns),
+        *((f"{state.value} called", [shown_words(own)]) for state, own in words),
+        *((f"{table.name} by", [one_line(table.query)]) for table in both if table.query is not None),
+        ("only rows where", [one_line(tables.where)] if tables.where else []),
+        ("owner", [tables.owner] if tables.owner else []),
+        ("one line for each", _LINES[tables.latest_per]),
+        ("repair writes to", [".".join(map(quoted, repair.path))] if repair.path else []),
+        ("repair writes", written),
     ):
         if listed:
-            yield _shown(f"{name} called", ", ".join(listed), None, "config", where)
+            yield _shown(name, ", ".join(listed), None, "config", where)
+
+
+_LINES: Mapping[LatestPer, list[str]] = {"user": [], "model": ["user and model"], "row": ["row"]}
 
 
 def _shown_database(database: Database) -> str:

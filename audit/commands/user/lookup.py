@@ -38,7 +38,7 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
 
     Raises DatabaseError and SettingsError as `find_user` does, ReplicateError where the token is refused.
     """
-    filters, tables = settings.filters, settings.database.tables
+    filters = settings.filters
     found = await find_user(
         settings.database,
         who,
@@ -49,15 +49,15 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
     )
     if isinstance(found, Candidates):
         return found
-    record = found.record
+    record, tables = found.record, found.tables
     counting = record if record and not record.unfinished else None
-    rules = RowRules(order_by=settings.order_by, include_tests=filters.include_tests, tables=tables)
+    rules = RowRules(order_by=found.order_by, include_tests=filters.include_tests, tables=tables)
     case = UserCase(
         source=settings.database.label,
         person=found.person,
         rows=classify_rows(found.rows, counting.model_row_id if counting else None, rules),
         missing_columns=frozenset(found.missing_columns),
-        order_by=settings.order_by,
+        order_by=found.order_by,
         tables=tables,
     )
     async with connect(target(settings)) as replicate:
