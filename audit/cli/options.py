@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
-from audit.model.codes import FailOn, Format, Mode, OrderBy, Reason
+from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -216,6 +216,14 @@ order_by = Setting(
     default="updated_at",
     resumed="same",
     help="What makes a training the latest.",
+)
+latest_per = Setting(
+    "--latest-per",
+    type=click.Choice(get_args(LatestPer)),
+    refused="it is about the tables: write latest_per below [database]",
+    show_default="latest_per in the config file; user",
+    resumed="same",
+    help="Who is judged: the latest completed row of each user, that of each user and model, or every completed row.",
 )
 stuck_after = Setting(
     "--stuck-after",
@@ -422,7 +430,7 @@ github = Setting(
 
 RUN = {
     "What is audited": (
-        *(database, users, limit, shard, order_by, include_tests, stuck_after),
+        *(database, users, limit, shard, order_by, latest_per, include_tests, stuck_after),
         *(baseline, accept, no_accept, resume, ask_again),
         moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
     ),

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
-from audit.model.coverage import eligible_users
+from audit.model.coverage import eligible_lines
 from audit.model.run import is_narrowed
 from audit.model.text import os_cause
 from audit.report import json_reader
@@ -58,10 +58,10 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         info, population = run_file.info, run_file.population
         if population is None:
             raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")
-        eligible = eligible_users(population, run_file.without_line())
+        eligible = eligible_lines(population, run_file.without_line())
         users = 0
         for user in run_file.users():
-            keep(snapshot_of(user))
+            keep(snapshot_of(user, info.latest_per))
             users += 1
     return ComparedRun(
         path=str(path),
@@ -74,6 +74,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
         base_url=info.base_url,
         account=info.account,
         order_by=info.order_by,
+        latest_per=info.latest_per,
         filters=info.filters,
         redacted=info.redacted,
         shard=info.shard,

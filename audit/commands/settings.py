@@ -17,7 +17,7 @@ import msgspec
 from audit.cli import options
 from audit.cli.settings import check, found, is_given, refuse
 from audit.errors import SettingsError
-from audit.model.codes import FailOn, Format, OrderBy, Reason
+from audit.model.codes import FailOn, Format, LatestPer, OrderBy, Reason
 from audit.model.findings import Acceptances
 from audit.model.place import Address, Place, check_place
 from audit.model.replies import TrainingsRead
@@ -81,6 +81,8 @@ class RunSettings(ResumeSettings):
     """Seconds after which a row in progress is asked about."""
     check_weights: bool = False
     """Whether recorded weights URLs are asked for."""
+    configured_latest_per: LatestPer | None = None
+    """What the config file says of it, where an option says otherwise."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -144,6 +146,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
         shard=shard,
         stuck_after=given["stuck_after"] * 3600,
         check_weights=given["check_weights"],
+        configured_latest_per=_configured_latest_per(ctx),
     )
 
 
@@ -164,6 +167,7 @@ def resume_settings(ctx: click.Context, info: RunInfo, choices: Choices | None) 
     )
     _check_resumed_database(ctx, info)
     before = {"base_url": info.base_url, "order_by": info.order_by, "shard": info.shard}
+    before["latest_per"] = info.latest_per
     before |= msgspec.structs.asdict(info.filters)
     for each in settings:
         if each.resumed != "same" or each is options.database or not is_given(ctx, each.id):
@@ -246,15 +250,33 @@ def _refuse_other(name: str, now: str, then: str) -> None:
 def _check_tables(ctx: click.Context, info: RunInfo, where: str, next_step: str) -> None:
     """Raises SettingsError where the config file gives tables or columns other names than they had in the run."""
     file = found(ctx).file
-    if file and file.tables not in (None, info.tables.as_written):
+    if file is None or file.tables is None:
+        return
+    then, now = info.tables.as_written, file.tables
+    if msgspec.structs.replace(now, latest_per=then.latest_per) != then:
         raise SettingsError(f"{file.name} maps tables or columns otherwise than they were {where}", next_step)
+    typed = is_given(ctx, options.latest_per.id)  # which is compared by itself, and goes before the file
+    if not typed and now.latest_per not in {then.latest_per, info.configured_latest_per}:
+        raise SettingsError(
+            f"{file.name}: latest_per is {now.latest_per} now, and was {then.latest_per} {where}", next_step
+        )
 
 
 def database_of(ctx: click.Context) -> Database:
     """Whose tables are read, called as the config file says. Raises SettingsError where nobody has named it."""
     database: Database = options.database.needed(ctx)
     file = found(ctx).file
-    return replace(database, tables=(file and file.tables) or PLAIN)
+    tables = (file and file.tables) or PLAIN
+    if latest_per := ctx.params.get(options.latest_per.id):
+        tables = msgspec.structs.replace(tables, latest_per=latest_per)
+    return replace(database, tables=tables)
+
+
+def _configured_latest_per(ctx: click.Context) -> LatestPer | None:
+    """What the config file says of it, or would by default, where an option says something else."""
+    file = found(ctx).file
+    said = ((file and file.tables) or PLAIN).latest_per
+    return None if ctx.params[options.latest_per.id] in {None, said} else said
 
 
 def filters_of(ctx: click.Context) -> Filters:

@@ -11,10 +11,11 @@ from typing import NamedTuple, cast, get_args
 
 import msgspec
 
-from audit.model.codes import FailureReason, Reason, Status
+from audit.model.codes import FailureReason, LatestPer, Reason, Status
 from audit.model.exit_status import DIFF, ExitStatus
 from audit.model.findings import AuditedUser, BaselineState
 from audit.model.ids import model_key
+from audit.model.lines import Line, line_of
 from audit.model.place import Address, Place, place_differences
 from audit.model.replies import Account
 from audit.model.run import Filters, LookedFor
@@ -36,6 +37,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     account: Account | None = None
     order_by: str
+    latest_per: str = "user"
+    """What has a line, as in the JSON report; older versions knew nothing but users."""
     filters: Filters = Filters()
     redacted: bool = False
     shard: Shard | None = None
@@ -132,6 +135,22 @@ _KIND_WORDS: Mapping[str, str] = {
 }
 
 
+PER: Mapping[str, str] = {
+    "user": "a line for each user",
+    "model": "a line for each user and model",
+    "row": "a line for each row",
+}
+"""What a run has that says this of `latest_per`."""
+
+
+def other_lines(one: str, then: str, other: str, now: str) -> tuple[str, str] | None:
+    """Why runs that have other lines, `one` by `then` and `other` by `now`, can't be compared, and the next step."""
+    if then == now:
+        return None
+    has = (f"{who} has {PER.get(per, per)} (latest_per {per})" for who, per in ((one, then), (other, now)))
+    return f"{' and '.join(has)}: they cannot be compared", "Name runs of the same --latest-per."
+
+
 def other_place(one: Address, other: Address) -> str | None:
     """Both places and, where they do not say it themselves, why they are two; None where nothing shows that."""
     why = next(place_differences(one, other), None)
@@ -220,6 +239,10 @@ class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One user in one run, under the names of the JSON report."""
 
     user_id: str
+    part: str = ""
+    """What tells the line from others of the user: see `audit.model.lines`. In no JSON report."""
+    model_row_id: str | None = None
+    """Null in a run that was read from a report that does not say it."""
     email: str | None = None
     display_name: str | None = None
     replicate_model_id: str | None = None
@@ -231,6 +254,11 @@ class UserSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     latest_version: str | None = None
     also: str | None = None
     """The reason of the completed row's own finding, where `reason` is about a newer one."""
+
+    @property
+    def line(self) -> Line:
+        """By which it is found in another run."""
+        return Line(self.user_id, self.part)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -407,11 +435,13 @@ def _standing(sighting: UserSnapshot | None) -> UserState:
     return sighting.standing if sighting else UserState.ABSENT
 
 
-def snapshot_of(user: AuditedUser) -> UserSnapshot:
-    """What the run of `user` says, as the JSON report would."""
+def snapshot_of(user: AuditedUser, latest_per: LatestPer = "user") -> UserSnapshot:
+    """What the run of `user`, which has a line for each `latest_per`, says, as the JSON report would."""
     record, finding = user.record, user.finding
     return UserSnapshot(
         user_id=record.user_id,
+        part=line_of(record, latest_per).part,
+        model_row_id=record.model_row_id,
         email=record.email,
         display_name=record.display_name,
         replicate_model_id=record.replicate_model_id,

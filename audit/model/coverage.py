@@ -1,4 +1,4 @@
-"""How many of all users a run has checked."""
+"""How many of all lines a run has checked: of users, or of what else has a line."""
 
 from collections.abc import Mapping
 
@@ -15,22 +15,22 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     users: int
     """All who are in the database."""
     eligible: int
-    """Those who would have a line in a report of everybody."""
+    """Lines of a report of everybody: one for each user, unless each model or row of theirs has one."""
     checked: int
-    """Those of whom this run knows whether they are up to date."""
+    """Those of which this run knows whether they are up to date."""
 
     def __str__(self) -> str:
         return f"{self.checked}/{self.eligible}"
 
 
-def eligible_users(population: Population, without_line: Mapping[NoLine, int]) -> int:
-    """Users who would have a line; `without_line` are those whose newest row was looked at, and who are in none."""
-    return population.users_with_completed_model + population.users_with_unfinished_only - sum(without_line.values())
+def eligible_lines(population: Population, without_line: Mapping[NoLine, int]) -> int:
+    """Lines of a report of everybody; `without_line` are those whose newest row was looked at, and that are none."""
+    return population.lines_completed + population.lines_unfinished_only - sum(without_line.values())
 
 
 def coverage(population: Population, without_line: Mapping[NoLine, int], summary: Summary) -> Coverage:
     """What a run has checked."""
-    lines = eligible_users(population, without_line)
+    lines = eligible_lines(population, without_line)
     return Coverage(
         users=population.users,
         eligible=max(lines, summary.total),  # the database may have changed between the shards of a merged run

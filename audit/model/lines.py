@@ -1,10 +1,14 @@
 """What tells the lines of a report apart."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from audit.model.codes import LatestPer
 from audit.model.ids import model_key
 from audit.model.users import ModelRecord
+
+NOUNS: Mapping[LatestPer, str] = {"user": "user", "model": "model", "row": "row"}
+"""What has a line, in the singular."""
 
 
 class Line(NamedTuple):
@@ -25,3 +29,19 @@ def line(user_id: str, model_id: str | None, row_id: str, latest_per: LatestPer)
     if latest_per == "model":
         return Line(user_id, model_key(model_id))
     return Line(user_id, row_id if latest_per == "row" else "")
+
+
+def counted_lines(count: int, latest_per: LatestPer) -> str:
+    """`1 user`, `2,310 models`: so many lines, by what has one."""
+    return f"{count:,} {NOUNS[latest_per]}{'s' * (count != 1)}"
+
+
+def told_apart(model_id: str | None, row_id: str | None, latest_per: LatestPer) -> str:
+    """What tells a person one line of a user from the others: "acme/ann-cat", "row 17"; "" where there is one."""
+    match latest_per:
+        case "model":
+            return (model_id or "").strip() or "no model"
+        case "row":
+            return f"row {row_id or ''}"
+        case "user":
+            return ""

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from audit.model.codes import FailOn, Format, OrderBy
+from audit.model.codes import FailOn, Format, LatestPer, OrderBy
 from audit.model.findings import Acceptances
+from audit.model.lines import counted_lines
 from audit.model.place import Address, Place
 from audit.model.replies import Account, Requests, TrainingsRead
 from audit.model.shard import Shard, missing_shards_text
@@ -104,6 +105,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null where trainings were not read."""
     tables: Tables = PLAIN
     """How tables and columns were called in the database."""
+    configured_latest_per: LatestPer | None = None
+    """What the config file says of it, where an option has said otherwise. In no report."""
     baseline: Baseline | None = None
     """Null without `--baseline`."""
     acceptances: Acceptances | None = None
@@ -123,6 +126,11 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     def address(self) -> Address:
         """Its place, or as much as a file of an older version says of it."""
         return self.place or Address.of_label(self.database)
+
+    @property
+    def latest_per(self) -> LatestPer:
+        """What has a line: a user, a user and model, or a row."""
+        return self.tables.latest_per
 
     @property
     def ended_as(self) -> EndState:
@@ -155,11 +163,11 @@ def is_narrowed(filters: Filters, shard: Shard | None) -> bool:
 
 
 class Seen(NamedTuple):
-    """Users in a run file."""
+    """Lines that a run file has, or would have of users who are in none: of everybody who was looked at."""
 
-    users: int
+    lines: int
     completed: int
-    """Those of them who have a completed row."""
+    """Those of them that have a completed row."""
 
 
 def permanent_gaps(info: RunInfo, population: Population | None, count: Callable[[], Seen]) -> tuple[str, ...]:
@@ -175,8 +183,9 @@ def permanent_gaps(info: RunInfo, population: Population | None, count: Callable
         return (f"{named}, and nothing is known of {them}",)
     if info.filters.users or population is None:
         return ()
-    seen, completed = count(), population.users_with_completed_model
+    seen, completed = count(), population.lines_completed
     # Who has only come to be stuck since one shard was read must not make up for somebody who is in none.
-    lost = max(completed - seen.completed, completed + population.users_with_unfinished_only - seen.users)
-    users = "1 user is" if lost == 1 else f"{lost:,} users are"
-    return (f"{users} in no shard, as the database changed while they were read",) if lost > 0 else ()
+    lost = max(completed - seen.completed, completed + population.lines_unfinished_only - seen.lines)
+    them = counted_lines(lost, info.latest_per)
+    verb = "is" if lost == 1 else "are"
+    return (f"{them} {verb} in no shard, as the database changed while they were read",) if lost > 0 else ()

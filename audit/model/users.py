@@ -74,7 +74,7 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """Completed rows that count (test rows left out unless asked for), hidden older ones included."""
     users_with_several_completed_models: int
     completed_models_hidden: int
-    """Completed rows hidden by a newer one of their user: completed_models - users_with_completed_model."""
+    """Completed rows hidden by a newer one of their user, or of their user and model: all that are in no line."""
     completed_without_model_id: int
     """Completed rows that count whose model id is null or blank."""
     test_models_left_out: int
@@ -91,6 +91,22 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """The same with something in `replicate_version_id`."""
     completed_qualified: int = 0
     """Those of them with the model in front of the hash."""
+    completed_lines: int | None = None
+    """Lines about completed rows in a report of everybody; null where each user has one."""
+    unfinished_only_lines: int | None = None
+    """Lines about unfinished rows beside which there is no completed one in that report; the same."""
+
+    @property
+    def lines_completed(self) -> int:
+        """Lines about completed rows in a report of everybody."""
+        return self.users_with_completed_model if self.completed_lines is None else self.completed_lines
+
+    @property
+    def lines_unfinished_only(self) -> int:
+        """Lines that such a report could have beside them; some unfinished rows are in none."""
+        if self.unfinished_only_lines is None:
+            return self.users_with_unfinished_only
+        return self.unfinished_only_lines
 
     @property
     def weights_are_usual(self) -> bool:

@@ -49,7 +49,7 @@ class Snapshot:
     _parameters: tuple[Any, ...]
 
     async def records(self, shard: Shard | None = None) -> AsyncIterator[ModelRecord]:
-        """One record per user with a completed model, by e-mail (null last), then by user id, both by code point.
+        """One record per line, by e-mail (null last), user id, model id (null last) and row id, all by code point.
 
         With `shard` only those of it; what they say of others is said over everybody. A batch is in memory at a time.
         To be read by one reader at a time; read again, it begins again.
@@ -164,10 +164,11 @@ async def population(connection: Connection, sql: SnapshotStatements) -> Populat
     unfinished = await connection.fetchrow(sql.unfinished, TRIMMED)
     assert row  # noqa: S101 - an aggregate has a row
     assert unfinished  # noqa: S101 - the same
+    lines = unfinished.get("completed_lines", row["users_with_completed_model"])
     return Population(
         **row,
         **unfinished,
-        completed_models_hidden=row["completed_models"] - row["users_with_completed_model"],
+        completed_models_hidden=row["completed_models"] - lines,
         training_status={status["status"]: status["models"] for status in statuses},
     )
 

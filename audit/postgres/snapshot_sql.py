@@ -157,6 +157,14 @@ _UNFINISHED_COUNTS = """
 SELECT count(*) AS users_with_unfinished_training, count(*) FILTER (WHERE o.alone) AS users_with_unfinished_only
 FROM unfinished AS o
 """
+# With several lines a user, users and lines are counted apart.
+_UNFINISHED_LINES = """
+SELECT count(DISTINCT o.user_id) AS users_with_unfinished_training,
+    count(DISTINCT o.user_id) FILTER (WHERE NOT EXISTS (SELECT FROM chosen AS c WHERE c.person = o.person))
+        AS users_with_unfinished_only,
+    (SELECT count(*) FROM chosen) AS completed_lines, count(*) FILTER (WHERE o.alone) AS unfinished_only_lines
+FROM unfinished AS o
+"""
 _OLDEST = """
 SELECT min(oldest.completed_at COLLATE "C") FROM (
     SELECT {completed_at} AS completed_at FROM chosen AS c LEFT JOIN unfinished AS o ON {c_is_o}
@@ -216,7 +224,7 @@ class SnapshotStatements:
     population: str
     """$1."""
     unfinished: str
-    """$1: how many users have an unfinished row, and how many nothing else."""
+    """$1: how many users have an unfinished row, and how many nothing else; lines, where users may have several."""
     unmatched: str
     """$1 and $2: those of the `--user` texts that match nobody."""
     oldest: str
@@ -280,12 +288,13 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         "in_shard": in_shard("o.model", "c.model", "c.user_id"),
         "unfinished_in_shard": in_shard("o.model", "o.user_id"),
     }
+    per_user = models.tables.latest_per == "user"
     rows = (_COUNTING + _UNFINISHED).format_map(words)
     records = rows + _SHARING.format_map(words)
     return SnapshotStatements(
         training_status=_TRAINING_STATUS.format_map(words),
         population=_POPULATION.format_map(words),
-        unfinished=rows + _UNFINISHED_COUNTS.format_map(words),
+        unfinished=rows + (_UNFINISHED_COUNTS if per_user else _UNFINISHED_LINES),
         unmatched=rows + _UNMATCHED.format_map(words),
         oldest=rows + _OLDEST.format_map(words),
         records=records + _RECORDS.format_map(words | everybody),

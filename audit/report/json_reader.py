@@ -13,6 +13,8 @@ import msgspec
 
 from audit.errors import ReportError
 from audit.findings.comparison import ComparedRun, UserSnapshot
+from audit.model.codes import LatestPer
+from audit.model.lines import NOUNS, line
 from audit.model.replies import Account
 from audit.model.run import Filters, is_narrowed
 from audit.model.shard import Shard
@@ -42,6 +44,7 @@ class _Run(msgspec.Struct, frozen=True):
     filters: Filters = Filters()
     redacted: bool = False
     shard: Shard | None = None
+    latest_per: LatestPer = "user"
     looked_for: tuple[str, ...] = ()
 
 
@@ -52,28 +55,46 @@ def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> Com
     """
     blocks: dict[str, Any] = {}
     users: int | None = None
+    per: LatestPer = "user"
     window = _Window(file, path)
     for key in window.members():
         if key == "users":
-            users = sum(1 for _ in _kept(window, path, keep))
+            per = _latest_per(blocks)
+            users = sum(1 for _ in _kept(window, path, per, keep))
             continue
         value = window.value()
         if key in _BLOCKS:
             blocks[key] = value
             _check_kind(blocks, path)
     window.end()
-    return _checked(blocks, users, path)
+    run = _checked(blocks, users, path)
+    if run.latest_per != per:
+        raise ReportError(f"{path}: 'run' has to stand before 'users', as it says what they are lines of", _WHOLE)
+    return run
 
 
-def _kept(window: "_Window", path: str, keep: Callable[[UserSnapshot], bool]) -> Iterator[UserSnapshot]:
+def _latest_per(blocks: dict[str, Any]) -> LatestPer:
+    """What has a line, as far as it is known before the users are read; what is wrong with it is said after them."""
+    run = blocks.get("run")
+    said = run.get("latest_per") if isinstance(run, dict) else None
+    return next((each for each in NOUNS if each == said), "user")
+
+
+def _kept(
+    window: "_Window", path: str, latest_per: LatestPer, keep: Callable[[UserSnapshot], bool]
+) -> Iterator[UserSnapshot]:
     for count, value in enumerate(window.elements(), 1):
         try:
             user = msgspec.convert(_with_reason_alone(value), UserSnapshot)
+            part = line(user.user_id, user.replicate_model_id, user.model_row_id or "", latest_per).part
+            user = msgspec.structs.replace(user, part=part)
             fresh = keep(user)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ReportError(f"{path} is damaged: user {count:,} of it makes no sense ({error})", _WHOLE) from error
         if not fresh:
-            raise ReportError(f"{path} is damaged: it has the user id {user.user_id!r} twice", _WHOLE)
+            model = f" with the model {user.replicate_model_id!r}" if latest_per == "model" else ""
+            which = f"the row id {part!r}" if latest_per == "row" else f"the user id {user.user_id!r}{model}"
+            raise ReportError(f"{path} is damaged: it has {which} twice", _WHOLE)
         yield user
 
 

@@ -178,6 +178,7 @@ def _run(view: RunView) -> dict[str, object]:
         "coverage": view.coverage,
         "looked_for": run.looked_for,
         "weights": view.weights,
+        "latest_per": run.latest_per,
     }
 
 

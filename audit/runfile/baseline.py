@@ -6,6 +6,7 @@ from functools import cached_property
 from audit.findings.comparison import Looked, Sighted, UserSnapshot, baseline_state
 from audit.model.codes import Status
 from audit.model.findings import BaselineState, Finding
+from audit.model.lines import line_of
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
 from audit.runfile.sqlite import Storage
@@ -13,16 +14,19 @@ from audit.runfile.sqlite import Storage
 # In no schema of the run file: it is there where there was a baseline, and every version can read a file with it.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS baseline (
-    user_id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    part TEXT NOT NULL,    -- what tells lines of one user apart; older files lack it
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
-    also TEXT              -- of the completed row, where the reason is about a newer one; older files lack the column
+    also TEXT,             -- of the completed row, where the reason is about a newer one; older files lack the column
+    -- Columns of the key stand first: else SQLite 3.40 finds fault with every row when it is asked for a check.
+    PRIMARY KEY (user_id, part)
 ) WITHOUT ROWID
 """
 
 
 class BaselineTable:
-    """Status and reasons of every user of the earlier run.
+    """Status and reasons of every line of the earlier run.
 
     What writes is to be called within a transaction of the run file, which translates SQLite's errors.
     """
@@ -36,31 +40,39 @@ class BaselineTable:
         self._db.execute(_SCHEMA)
 
     def add(self, user: UserSnapshot) -> bool:
-        """Append a user; False where the `user_id` is there already."""
-        insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)"
-        return self._db.execute(insert, (user.user_id, user.status.value, user.reason, user.also)).rowcount > 0
+        """Append a line; False where it is there already."""
+        insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?, ?)"
+        values = (*user.line, user.status.value, user.reason, user.also)
+        return self._db.execute(insert, values).rowcount > 0
 
     def state(self, record: ModelRecord, finding: Finding, *, run: RunInfo) -> BaselineState | None:
-        """How a user of `run`, which has a baseline, compares with the earlier run."""
+        """How a line of `run`, which has a baseline, compares with the earlier run."""
         with self._storage.reading():
-            query = f"SELECT status, reason, {self._also} FROM baseline WHERE user_id = ?"  # noqa: S608 - one of two words
-            row = self._db.execute(query, (record.user_id,)).fetchone()
+            query = f"SELECT status, reason, {self._also} FROM baseline WHERE user_id = ? AND {self._part} = ?"  # noqa: S608 - words of ours
+            row = self._db.execute(query, line_of(record, run.latest_per)).fetchone()
             before = Sighted(Status(row[0]), row[1], row[2]) if row else None
         now = Sighted(finding.status, finding.reason, finding.also.reason if finding.also else None)
         looked = Looked(before=run.baseline.looked_for if run.baseline else (), now=run.looked_for)
         return baseline_state(before, now, complete=run.state == "complete", looked=looked)
 
     @cached_property
+    def _columns(self) -> frozenset[str]:
+        return frozenset(row[1] for row in self._db.execute("PRAGMA table_info(baseline)"))
+
+    @property
     def _also(self) -> str:
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(baseline)")}
-        return "also" if "also" in columns else "NULL"
+        return "also" if "also" in self._columns else "NULL"
+
+    @property
+    def _part(self) -> str:
+        return "part" if "part" in self._columns else "''"
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """All users, for `copy` of another file. Raises RunFileError where there is no earlier run."""
         with self._storage.reading():
-            yield from self._db.execute(f"SELECT user_id, status, reason, {self._also} FROM baseline")  # noqa: S608 - one of two words
+            yield from self._db.execute(f"SELECT user_id, {self._part}, status, reason, {self._also} FROM baseline")  # noqa: S608 - the same
 
     def copy(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Make the table and fill it with the rows of another file."""
         self.create()
-        self._db.executemany("INSERT INTO baseline VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO baseline VALUES (?, ?, ?, ?, ?)", rows)

@@ -197,7 +197,7 @@ class RunFile:
 
     @contextmanager
     def loading_baseline(self) -> Iterator[Callable[[UserSnapshot], bool]]:
-        """One transaction; yields what appends a user of an earlier run, which returns False for an id twice."""
+        """One transaction; yields what appends a line of an earlier run, which returns False for one twice."""
         with self.transaction():
             self.baseline.create()
             yield self.baseline.add

@@ -9,20 +9,27 @@ from typing import NamedTuple
 import msgspec
 
 from audit.errors import RunFileError
+from audit.model.codes import LatestPer
 from audit.model.shard import Shard, shard_number
 from audit.model.text import escape_controls
 from audit.model.times import epoch_seconds
-from audit.model.users import ModelRecord
+from audit.model.users import TRIMMED, ModelRecord
 from audit.runfile.file import RunFile
 
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _COLUMNS = "model, outcome, rank, reason, notes, record, finding, checked_at"
-_IN_TWO = "SELECT 1 FROM audited GROUP BY json_extract(record, '$.user_id') HAVING count(*) > 1 LIMIT 1"
+_LINES: Mapping[LatestPer, str] = {
+    "user": "json_extract(record, '$.user_id')",
+    "model": "json_extract(record, '$.user_id'),"
+    f" lower(trim(coalesce(json_extract(record, '$.replicate_model_id'), ''), '{TRIMMED}'))",
+    "row": "json_extract(record, '$.user_id'), json_extract(record, '$.model_row_id')",
+}
+"""`line_of` for SQLite, whose `lower` knows A to Z alone."""
+_IN_TWO = "SELECT 1 FROM audited GROUP BY {line} HAVING count(*) > 1 LIMIT 1"
 _REMOVE_OLDER = """
 DELETE FROM audited WHERE id IN (
     SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY json_extract(record, '$.user_id') ORDER BY begun(record) DESC)
-            AS place FROM audited
+        SELECT id, row_number() OVER (PARTITION BY {line} ORDER BY begun(record) DESC) AS place FROM audited
     ) WHERE place > 1
 )
 """
@@ -53,7 +60,7 @@ def open_unchanged(path: Path) -> Iterator[RunFile]:
 
 
 def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
-    """Fill the new run file `into` with everything that is known of users; returns how many were in two shards.
+    """Fill the new run file `into` with everything that is known of users; returns how many lines were in two shards.
 
     Of these the shard that was begun later counts. To be called within `into.loading()`. Raises RunFileError where a
     user is in a shard that does not have the user's model.
@@ -74,7 +81,8 @@ def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:
         into.baseline.copy(first.baseline.rows())
     begun = {shard.number: epoch_seconds(run_file.info.started_at) for shard, run_file in shards.items()}
     of = next(iter(shards)).of
-    return _remove_duplicates(into, lambda record: begun[shard_number(_RECORD.decode(record), of, by_key=by_key)])
+    line = _LINES[into.info.latest_per]
+    return _remove_duplicates(into, line, lambda record: begun[shard_number(_RECORD.decode(record), of, by_key=by_key)])
 
 
 def _users_of(shard: Shard, run_file: RunFile) -> Iterator[_Row]:
@@ -97,9 +105,11 @@ def _users_of(shard: Shard, run_file: RunFile) -> Iterator[_Row]:
             yield row
 
 
-def _report_order(row: _Row) -> tuple[bool, str, str]:
-    """By code point, as PostgreSQL sorts bytes of UTF-8."""
-    return row.record.email is None, row.record.email or "", row.record.user_id
+def _report_order(row: _Row) -> tuple[object, ...]:
+    """By code point, as PostgreSQL sorts bytes of UTF-8; with one line a user the last two are the same."""
+    record = row.record
+    model = record.replicate_model_id
+    return record.email is None, record.email or "", record.user_id, model is None, model or "", record.model_row_id
 
 
 def _insert_users(into: RunFile, rows: Iterable[_Row]) -> None:
@@ -112,13 +122,13 @@ def _insert_users(into: RunFile, rows: Iterable[_Row]) -> None:
                 into.storage.connection.execute(question, (added.lastrowid, *row.question))
 
 
-def _remove_duplicates(into: RunFile, begun: Callable[[str], float]) -> int:
-    """Keep, of the rows of each user, the one whose shard was begun last, and return how many went."""
+def _remove_duplicates(into: RunFile, line: str, begun: Callable[[str], float]) -> int:
+    """Keep, of the rows of each line, the one whose shard was begun last, and return how many went."""
     with into.storage.translate_errors():
         connection = into.storage.connection
-        if not connection.execute(_IN_TWO).fetchone():
+        if not connection.execute(_IN_TWO.format(line=line)).fetchone():
             return 0
         connection.create_function("begun", 1, begun, deterministic=True)
-        removed = connection.execute(_REMOVE_OLDER).rowcount
+        removed = connection.execute(_REMOVE_OLDER.format(line=line)).rowcount
         connection.execute("DELETE FROM unfinished WHERE id NOT IN (SELECT id FROM audited)")
         return removed

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 import audit.report
-from audit.model.codes import Note, OrderBy, Reason, Status
+from audit.model.codes import LatestPer, Note, OrderBy, Reason, Status
 from audit.model.replies import Training, WeightsAsked
 from audit.model.run import Filters
 from audit.model.tables import Column
@@ -103,6 +103,7 @@ def test_the_schema_knows_exactly_the_codes_of_the_program(name: str, values: li
 def test_the_schema_knows_the_run_fields_choices() -> None:
     properties = SCHEMA["$defs"]["run"]["properties"]
     assert properties["order_by"]["enum"] == list(get_args(OrderBy))
+    assert properties["latest_per"]["enum"] == list(get_args(LatestPer))
     assert properties["missing_columns"]["items"]["enum"] == [column for column in Column if column.lost]
 
 

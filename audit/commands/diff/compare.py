@@ -23,6 +23,7 @@ from audit.findings.comparison import (
     compare,
     diff_exit_status,
     may_be_worse,
+    other_lines,
 )
 from audit.model.codes import Status
 from audit.report import writer
@@ -37,17 +38,20 @@ FORMATS = tuple(_MODULES)
 def comparison(old_path: Path, new_path: Path, *, redact: bool = False) -> Iterator[DiffView]:
     """The two runs compared, for as long as the block lasts.
 
-    Memory does not grow with the number of users. Raises RunFileError or ReportError, which name the file.
+    Memory does not grow with the number of users. Raises RunFileError or ReportError, which name the file, and
+    SettingsError where the lines of one are about other things than those of the other.
     """
     with RunJoin() as pairs:
         old = past_run.read(old_path, partial(pairs.add, 0))
         new = past_run.read(new_path, partial(pairs.add, 1))
+        if differ := other_lines(str(old_path), old.latest_per, str(new_path), new.latest_per):
+            raise SettingsError(*differ)
         redacted = redact or old.redacted or new.redacted
         looked = Looked(before=old.looked_for, now=new.looked_for)
-        for user_id, before, now in pairs.users():
+        for line, before, now in pairs.users():
             one, other = (_masked(before), _masked(now)) if redacted else (before, now)
             found = compare(one, other, complete=new.complete, whole=new.whole, looked=looked)
-            pairs.record(user_id, found)
+            pairs.record(line, found)
         counts = _counts(pairs.transitions)
 
         def changes(change: Change) -> Iterator[ComparedUser]:

@@ -1,4 +1,4 @@
-"""A comparison as CSV: a line for each user of whom there is something to tell; as safe as the CSV report."""
+"""A comparison as CSV: a row for each line of which there is something to tell; as safe as the CSV report."""
 
 from typing import BinaryIO
 
@@ -6,7 +6,16 @@ from audit.commands.diff.view import CHANGES, DiffView
 from audit.findings.comparison import ComparedUser
 from audit.report.csv_report import cell, write_table
 
-SIDES = ("status", "reason", "replicate_model_id", "current_version", "latest_version", "detail", "also")
+SIDES = (
+    "status",
+    "reason",
+    "replicate_model_id",
+    "current_version",
+    "latest_version",
+    "detail",
+    "also",
+    "model_row_id",
+)
 """Fields of both runs."""
 COLUMNS = (
     "change",

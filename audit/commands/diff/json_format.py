@@ -10,9 +10,18 @@ SCHEMA_VERSION = 1
 """Fields are only ever added within a version."""
 _RUN = (
     *("path", "id", "started_at", "state", "stop_reason", "database", "base_url", "account", "order_by", "users"),
-    *("whole", "looked_for"),
+    *("whole", "looked_for", "latest_per"),
 )
-_SIDE = ("status", "reason", "detail", "replicate_model_id", "current_version", "latest_version", "also")
+_SIDE = (
+    "status",
+    "reason",
+    "detail",
+    "replicate_model_id",
+    "current_version",
+    "latest_version",
+    "also",
+    "model_row_id",
+)
 
 
 def render(view: DiffView, out: BinaryIO) -> None:

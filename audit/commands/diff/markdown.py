@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from audit.commands.diff.view import CHANGES, TITLES, DiffView, details, headline, state, tally, unchanged
+from audit.commands.diff.view import CHANGES, TITLES, DiffView, details, headline, part, state, tally, unchanged
 from audit.findings.comparison import Change, ComparedUser
 from audit.model.times import to_second
 from audit.model.users import email_or_id
@@ -26,7 +26,7 @@ def _pieces(view: DiffView) -> Iterator[str]:
     yield f"{tally(view)}\n\n"
     if same := unchanged(view):
         yield f"Unchanged: {same}\n\n"
-    yield "| | started | users | state | database | file |\n| --- | --- | ---: | --- | --- | --- |\n"
+    yield f"| | started | {view.latest_per}s | state | database | file |\n| --- | --- | ---: | --- | --- | --- |\n"
     for name, run in (("OLD", view.old), ("NEW", view.new)):
         why = f": {code(run.stop_reason)}" if run.stop_reason else ""
         cells = (name, code(to_second(run.started_at)), f"{run.users:,}", code(run.state) + why, code(run.database))
@@ -42,12 +42,18 @@ def _section(view: DiffView, change: Change) -> Iterator[str]:
     yield f"\n### {title} ({count:,})\n\n{prose(meaning)}\n\n"
     yield "| user | before | now | versions |\n| --- | --- | --- | --- |\n"
     for user in islice(view.changes(change), SHOWN):
-        yield _row(user)
+        yield _row(view, user)
     if count > SHOWN:
         yield f"\nAnd {count - SHOWN:,} more; `-o csv=PATH` has them all.\n"
 
 
-def _row(user: ComparedUser) -> str:
+def _row(view: DiffView, user: ComparedUser) -> str:
     lines = "<br>".join(map(code, details(user)))
-    cells = (code(email_or_id(user.last)), code(state(user.old)), code(state(user.new)), lines or NOTHING)
+    which = part(view, user.last)
+    cells = (
+        code(email_or_id(user.last)) + (f"<br>{code(which)}" if which else ""),
+        code(state(user.old)),
+        code(state(user.new)),
+        lines or NOTHING,
+    )
     return f"| {' | '.join(cells)} |\n"

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, run_line, state, tally, unchanged
+from audit.commands.diff.view import CHANGES, TITLES, DiffView, cause, headline, name, run_line, state, tally, unchanged
 from audit.commands.diff.view import versions as versions_of
 from audit.findings.comparison import Change, ComparedUser
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
-from audit.model.users import email_or_id
 
 WIDTH = 80
 """Columns of a file."""
@@ -24,7 +23,7 @@ _STYLES = {  # by exit code
     4: "bold magenta",
 }
 _NAME, _TEXT = 60, 300
-"""Characters of an e-mail address, of a cause."""
+"""Characters of an e-mail address, with the model's id or the row's where it has several lines; of a cause."""
 
 
 def render(view: DiffView, out: BinaryIO) -> None:
@@ -34,8 +33,8 @@ def render(view: DiffView, out: BinaryIO) -> None:
 
 def lines(view: DiffView, width: int) -> Iterator[Line]:
     """All lines; names and hashes stay in one piece, however narrow it is."""
-    for name, run in (("OLD", view.old), ("NEW", view.new)):
-        yield f"{name}  {escape_controls(to_second(run.started_at))}  {escape_controls(run.path)}", ""
+    for which, run in (("OLD", view.old), ("NEW", view.new)):
+        yield f"{which}  {escape_controls(to_second(run.started_at))}  {escape_controls(run.path)}", ""
         yield f"     {escape_controls(run_line(run))}", "dim"
     yield "", ""
     yield headline(view), _STYLES[view.exit_status.code]
@@ -56,18 +55,18 @@ def _section(view: DiffView, change: Change, width: int) -> Iterator[Line]:
     yield f"{title} ({count:,})", "bold"
     yield from _wrapped(meaning, width, style="dim")
     for user in islice(view.changes(change), SHOWN):
-        yield from _user(user, width)
+        yield from _user(view, user, width)
     if count > SHOWN:
         yield f"  and {count - SHOWN:,} more; all of them: -o csv=PATH", "dim"
 
 
-def _user(user: ComparedUser, width: int) -> Iterator[Line]:
-    name = f"  {shortened(escape_controls(email_or_id(user.last)), _NAME)}"
+def _user(view: DiffView, user: ComparedUser, width: int) -> Iterator[Line]:
+    who = f"  {shortened(escape_controls(name(view, user)), _NAME)}"
     what = escape_controls(_became(user))
-    if len(name) + 2 + len(what) <= width:
-        yield f"{name}  {what}", ""
+    if len(who) + 2 + len(what) <= width:
+        yield f"{who}  {what}", ""
     else:
-        yield name, ""
+        yield who, ""
         yield f"      {what}", ""
     for line in versions_of(user):
         yield f"      {escape_controls(line)}", ""

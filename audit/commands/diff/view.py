@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 
 from audit import __version__
 from audit.findings.comparison import Change, ComparedRun, ComparedUser, UserSnapshot
 from audit.hints.table import HINTS
-from audit.model.codes import Reason, Status
+from audit.model.codes import LatestPer, Reason, Status
 from audit.model.exit_status import ExitStatus
+from audit.model.lines import NOUNS, counted_lines, told_apart
+from audit.model.users import email_or_id
 from audit.report.words import counted, short_hash
 
 CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
@@ -44,7 +47,7 @@ _TITLES_OF_REASONS = {reason.value: HINTS[reason].title for reason in Reason}
 
 
 class DiffCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many users each change concerns."""
+    """How many lines each change concerns."""
 
     changes: Mapping[Change, int]
     """Every change has a key."""
@@ -55,7 +58,7 @@ class DiffCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """Everybody in either run."""
+        """All lines of either run."""
         return sum(self.changes.values())
 
 
@@ -70,18 +73,23 @@ class DiffView:
     exit_status: ExitStatus
     redacted: bool
     changes: Callable[[Change], Iterator[ComparedUser]]
-    """The users of one change in report order, streamed: last known status, e-mail with null last, user id."""
+    """The lines of one change in report order, streamed: last known status, e-mail with null last, user id."""
     tool_version: str = __version__
+
+    @property
+    def latest_per(self) -> LatestPer:
+        """What has a line, in both runs."""
+        return next(per for per in NOUNS if per == self.new.latest_per)
 
 
 def headline(view: DiffView) -> str:
     """The answer in one sentence."""
     changes = view.counts.changes
     worse, maybe = changes[Change.NEW], view.counts.maybe_worse
-    unsure = f"{counted(maybe, 'user')} could not be compared"
+    unsure = f"{counted_lines(maybe, view.latest_per)} could not be compared"
     if worse:
         verb = "needs" if worse == 1 else "need"
-        return f"{counted(worse, 'user')} newly {verb} attention" + (f"; {unsure}" if maybe else "")
+        return f"{counted_lines(worse, view.latest_per)} newly {verb} attention" + (f"; {unsure}" if maybe else "")
     return f"Cannot tell: {unsure}" if maybe else "Nothing got worse"
 
 
@@ -89,7 +97,7 @@ def tally(view: DiffView) -> str:
     """All counts in one sentence."""
     changes = view.counts.changes
     listed = ", ".join(f"{changes[change]:,} {TITLES[change][0].lower()}" for change in CHANGES)
-    return f"{counted(view.counts.total, 'user')}: {listed}, {changes[Change.UNCHANGED]:,} unchanged"
+    return f"{counted_lines(view.counts.total, view.latest_per)}: {listed}, {changes[Change.UNCHANGED]:,} unchanged"
 
 
 def unchanged(view: DiffView) -> str:
@@ -126,7 +134,18 @@ def details(user: ComparedUser) -> tuple[str, ...]:
 def run_line(run: ComparedRun) -> str:
     """What tells one run from another."""
     state = run.state + (f" ({run.stop_reason})" if run.stop_reason else "")
-    return f"{counted(run.users, 'user')}, {state}, {run.database}"
+    return f"{counted(run.users, NOUNS.get(cast(LatestPer, run.latest_per), 'line'))}, {state}, {run.database}"
+
+
+def part(view: DiffView, side: UserSnapshot) -> str:
+    """What tells the line from others of the user, for a person; "" where there are no others."""
+    return told_apart(side.replicate_model_id, side.model_row_id, view.latest_per)
+
+
+def name(view: DiffView, user: ComparedUser) -> str:
+    """The user, and the line where there may be several."""
+    which = part(view, user.last)
+    return email_or_id(user.last) + (f" ({which})" if which else "")
 
 
 def _short(value: str | None) -> str:

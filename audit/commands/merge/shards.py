@@ -9,6 +9,7 @@ import msgspec
 from audit.commands.settings import default_choices
 from audit.errors import SettingsError
 from audit.model.codes import Format
+from audit.model.lines import NOUNS, counted_lines
 from audit.model.place import Address, Place, moved_from_option, names, place_differences
 from audit.model.replies import Requests, TrainingsRead
 from audit.model.run import Choices, RunInfo, ShardRun
@@ -173,6 +174,7 @@ def _has_to_agree(shard: ShardInput, allowed: Allowed) -> Iterator[tuple[str, ob
     yield "--mode", _mode(info.trainings)
     yield "--stuck-after", "not given" if info.stuck_after is None else f"{info.stuck_after / 3600:g}"
     yield "--check-weights", "given" if info.check_weights else "not given"
+    yield "--latest-per", info.latest_per
     yield "the mapping of tables and columns", info.tables
     yield "the list of columns that the database lacks", ", ".join(info.missing_columns) or "empty"
     yield "--redact", "given" if info.redacted else "not given"
@@ -250,7 +252,7 @@ def _trainings_read(shards: Sequence[ShardInput]) -> TrainingsRead | None:
 
 def merged_population(shards: Sequence[ShardInput]) -> Population:
     """Who is in the database, from the shard that found the fewest: whoever has left meanwhile is then not missed."""
-    return min(filter(None, (each.population for each in shards)), key=lambda each: each.users_with_completed_model)
+    return min(filter(None, (each.population for each in shards)), key=lambda each: each.lines_completed)
 
 
 def merged_choices(shards: Sequence[ShardInput], outputs: tuple[tuple[Format, str], ...]) -> Choices:
@@ -278,7 +280,7 @@ def with_end(info: RunInfo, shards: Sequence[ShardInput], gaps: tuple[str, ...])
 
 
 def caveats(shards: Sequence[ShardInput], duplicates: int, moved_from: str | None = None) -> Iterator[str]:
-    """What a reader has to know of what was merged, a sentence each; `duplicates` users were in two shards."""
+    """What a reader has to know of what was merged, a sentence each; `duplicates` lines were in two shards."""
     if moved_from is not None:
         yield f"Some shards were made in {moved_from}, and the database has moved (--moved-from)."
     for each in shards:
@@ -289,14 +291,16 @@ def caveats(shards: Sequence[ShardInput], duplicates: int, moved_from: str | Non
     if epoch_seconds(last.info.started_at) - epoch_seconds(first.info.started_at) > FAR_APART.total_seconds():
         days = f"{first.info.started_at[:10]}, and {last.shard.label} on {last.info.started_at[:10]}"
         yield f"More than a day lies between the shards: {first.shard.label} was begun on {days}."
-    counts = {each.population.users_with_completed_model: each for each in reversed(shards) if each.population}
+    per = shards[0].info.latest_per
+    counts = {each.population.lines_completed: each for each in reversed(shards) if each.population}
     if len(counts) > 1:
         least, most = min(counts), max(counts)
         numbers = f"{least:,} in {counts[least].shard.label}, {most:,} in {counts[most].shard.label}"
-        yield f"The shards saw different numbers of users with a completed model: {numbers}. The report has the first."
+        of_whom = "users with a completed model" if per == "user" else f"{NOUNS[per]}s of users"
+        yield f"The shards saw different numbers of {of_whom}: {numbers}. The report has the first."
     if duplicates:
-        users = "1 user was" if duplicates == 1 else f"{duplicates:,} users were"
-        yield f"{users} in two shards, as the model changed meanwhile: the shard that was begun later counts."
+        were = f"{counted_lines(duplicates, per)} {'was' if duplicates == 1 else 'were'}"
+        yield f"{were} in two shards, as the model changed meanwhile: the shard that was begun later counts."
     if len({each.info.tool_version for each in shards}) > 1:
         yield f"Different versions of sync-audit made the shards; the report names {shards[0].info.tool_version}."
     if len({each.info.trainings.since for each in shards if each.info.trainings}) > 1:

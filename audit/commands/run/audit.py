@@ -21,7 +21,7 @@ from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify, context_of
-from audit.findings.comparison import other_place
+from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
 from audit.findings.unfinished import asked_model, judge, open_question, unfinished_row
 from audit.model.codes import Reason
@@ -230,6 +230,7 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
         shard=settings.shard,
         stuck_after=settings.stuck_after,
         check_weights=settings.check_weights,
+        configured_latest_per=settings.configured_latest_per,
     )
 
 
@@ -243,6 +244,9 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Address:
             run = past_run.read(path, add)
         except (RunFileError, ReportError) as error:
             raise ReportError(f"--baseline: {error}", error.next_step) from error
+        here = run_file.info.latest_per
+        if differ := other_lines(str(path), run.latest_per, "this run", here):
+            raise ReportError(f"--baseline: {differ[0]}", f"Name a run with --latest-per {here}.")
         if run.shard and run.shard != run_file.info.shard:
             where = run.shard.label
             raise ReportError(

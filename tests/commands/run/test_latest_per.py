@@ -1,0 +1,166 @@
+"""One line for each user, for each user and model, or for each row: in every command, whichever way a run is made."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.model.codes import LatestPer
+from audit.model.lines import Line, line, line_of
+from audit.runfile import RunFile
+from tests.support import several_models
+from tests.support.audits import Shell
+from tests.support.several_models import FINDINGS, PER_MODEL
+from tests.support.shops import Shop
+
+MODES: tuple[LatestPer, ...] = ("user", "model", "row")
+
+
+@pytest.fixture
+def shop(postgres_server: str, shell: Shell) -> Iterator[Shop]:
+    with several_models.opened(postgres_server, "several_models", shell) as opened:
+        yield opened
+
+
+def config(shop: Shop, text: str) -> None:
+    (shop.shell.folder / "sync-audit.toml").write_text(f"[database]\n{text}\n")
+
+
+def run(shop: Shop, name: str, *options: str) -> dict[str, Any]:
+    """The JSON report of a new run."""
+    ended = shop("run", "-q", "--run-file", f"{name}.sqlite", "-o", f"{name}.json", *options)
+    assert ended.code in {3, 4}, ended.err
+    document: dict[str, Any] = json.loads((shop.shell.folder / f"{name}.json").read_text())
+    return document
+
+
+def lines(document: dict[str, Any], per: LatestPer) -> dict[Line, str]:
+    users = document["users"]
+    found = {
+        line(user["user_id"], user["replicate_model_id"], user["model_row_id"], per): user["reason"] for user in users
+    }
+    assert len(found) == len(users)
+    return found
+
+
+@pytest.mark.parametrize("per", MODES)
+@pytest.mark.parametrize("said_by", ["option", "file"])
+def test_a_report_has_a_line_for_each_of_what_was_wanted(shop: Shop, per: LatestPer, said_by: str) -> None:
+    if said_by == "file":
+        config(shop, f'latest_per = "{per}"')
+    document = run(shop, "run", *(["--latest-per", per] if said_by == "option" else []))
+    assert lines(document, per) == FINDINGS[per]
+    assert document["run"]["latest_per"] == per
+    assert document["summary"]["total"] == len(FINDINGS[per])
+    assert document["run"]["coverage"] == {
+        "users": 4,
+        "eligible": len(FINDINGS[per]),
+        "checked": sum(reason != "missing_model_id" for reason in FINDINGS[per].values()),
+    }
+
+
+def test_the_option_goes_before_the_config_file(shop: Shop) -> None:
+    config(shop, 'latest_per = "row"')
+    assert lines(run(shop, "run", "--latest-per", "model"), "model") == PER_MODEL
+
+
+def test_the_config_file_says_it_among_what_is_said_of_the_tables(shop: Shop) -> None:
+    (shop.shell.folder / "sync-audit.toml").write_text('latest-per = "model"\n')
+    ended = shop("run")
+    assert ended.code == 2
+    assert "write latest_per below [database]" in ended.err
+
+
+@pytest.mark.parametrize("per", MODES)
+def test_shards_merge_into_the_lines_of_one_run_in_its_order(shop: Shop, per: LatestPer) -> None:
+    run(shop, "whole", "--latest-per", per)
+    for number in (1, 2, 3):
+        shop("run", "-q", "--shard", f"{number}/3", "--latest-per", per, "--run-file", f"{number}.sqlite")
+    merged = shop("merge", "3.sqlite", "1.sqlite", "2.sqlite", "--run-file", "merged.sqlite", "-o", "merged.json")
+    assert merged.code in {3, 4}, merged.err
+    whole, document = (json.loads((shop.shell.folder / f"{name}.json").read_text()) for name in ("whole", "merged"))
+    assert document["run"]["state"] == "complete", document["run"]["stop_reason"]
+    assert document["users"] == whole["users"]
+    assert document["summary"] == whole["summary"]
+    with (
+        RunFile.open(shop.shell.folder / "whole.sqlite") as one,
+        RunFile.open(shop.shell.folder / "merged.sqlite") as two,
+    ):
+        records = "SELECT record FROM audited ORDER BY id"
+        both = [[row[0] for row in each.storage.connection.execute(records)] for each in (one, two)]
+    assert both[0] == both[1]
+
+
+def test_shards_of_other_lines_are_not_merged(shop: Shop) -> None:
+    for number, per in ((1, "user"), (2, "model")):
+        shop("run", "-q", "--shard", f"{number}/2", "--latest-per", per, "--run-file", f"{number}.sqlite")
+    ended = shop("merge", "1.sqlite", "2.sqlite")
+    assert ended.code == 2
+    assert "--latest-per is model in it, and user there" in ended.err
+
+
+def test_a_run_that_was_narrowed_by_the_option_is_resumed_whatever_the_file_says_by_default(shop: Shop) -> None:
+    config(shop, 'completed = "completed"')
+    run(shop, "run", "--latest-per", "model")
+    assert shop("run", "--resume", "run.sqlite").code in {3, 4}
+    assert shop("run", "--resume", "run.sqlite", "--latest-per", "model").code in {3, 4}
+
+
+@pytest.mark.parametrize("said_by", ["option", "file"])
+def test_a_run_is_not_resumed_with_other_lines(shop: Shop, said_by: str) -> None:
+    config(shop, 'latest_per = "model"')
+    run(shop, "run")
+    if said_by == "file":
+        config(shop, 'latest_per = "row"')
+    ended = shop("run", "--resume", "run.sqlite", *(["--latest-per", "row"] if said_by == "option" else []))
+    assert ended.code == 2
+    assert "latest_per is row now, and was model" in ended.err.replace("--latest-per", "latest_per")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "json"])
+@pytest.mark.parametrize("per", MODES)
+def test_each_line_is_compared_with_itself(shop: Shop, per: LatestPer, kind: str) -> None:
+    run(shop, "old", "--latest-per", per)
+    shop.sql(f"UPDATE user_models SET replicate_version_id = '{'0' * 64}' WHERE id = 5 RETURNING 1")
+    news = [each for each in FINDINGS[per] if each in {Line("ben", "acme/ben"), Line("ben", "5")}]
+    new = run(shop, "new", "--latest-per", per, "--baseline", f"old.{kind}")
+    marked = {
+        line(user["user_id"], user["replicate_model_id"], user["model_row_id"], per): user["baseline"]
+        for user in new["users"]
+    }
+    assert [each for each in marked if marked[each] == "new"] == news
+    ended = shop("diff", f"old.{kind}", f"new.{kind}", "-o", "json=-")
+    compared = json.loads(ended.out)
+    assert compared["summary"]["total"] == len(FINDINGS[per])
+    assert compared["summary"]["new"] == len(news)
+    assert compared["summary"]["unchanged"] == len(FINDINGS[per]) - len(news)
+    told = [(user["user_id"], user["new"]["model_row_id"]) for user in compared["users"]]
+    assert told == [("ben", "5")] * len(news)
+
+
+def test_a_comparison_names_the_line(shop: Shop) -> None:
+    run(shop, "old", "--latest-per", "model")
+    shop.sql(f"UPDATE user_models SET replicate_version_id = '{'0' * 64}' WHERE id = 5 RETURNING 1")
+    run(shop, "new", "--latest-per", "model")
+    ended = shop("diff", "old.sqlite", "new.sqlite", "-o", "text=-")
+    assert "1 model newly needs attention" in ended.out
+    assert "ben@example.com (acme/ben)" in ended.out
+
+
+def test_runs_of_other_lines_are_not_compared(shop: Shop) -> None:
+    run(shop, "old", "--latest-per", "user")
+    run(shop, "new", "--latest-per", "model")
+    ended = shop("diff", "old.sqlite", "new.json")
+    assert ended.code == 2
+    assert "old.sqlite has a line for each user (latest_per user)" in ended.err
+    ended = shop("run", "--latest-per", "model", "--baseline", "old.sqlite")
+    assert ended.code == 5
+    assert "Name a run with --latest-per model." in ended.err
+
+
+def test_the_records_of_a_run_are_its_lines(shop: Shop, tmp_path: Path) -> None:
+    run(shop, "run", "--latest-per", "model")
+    with RunFile.open(shop.shell.folder / "run.sqlite") as opened:
+        assert [line_of(user.record, "model") for user in opened.users()].count(Line("ann", "acme/ann-cat")) == 1
