@@ -7,13 +7,13 @@ from itertools import chain
 import click
 
 from audit.cli import options
-from audit.cli.config_file import CHOICES
+from audit.cli.config_file import CHOICES, SETTABLE_NAMES
 from audit.cli.settings import Resumed, Setting, all_commands, refusals, top_level
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
 from audit.hints.explain import EXPLANATIONS, Explanation
 from audit.model import exit_status
-from audit.model.tables import COLUMNS, PLAIN, TABLES, Column, TrainingState
+from audit.model.tables import COLUMNS, PLAIN, REQUIRED, TABLES, Column, TrainingState
 from audit.report.csv_report import COLUMNS as CSV_COLUMNS
 from tests import ROOT
 from tests.docs import licences, schema_fields
@@ -163,21 +163,37 @@ def _settings() -> Iterator[str]:
         ("key", "value", ""),
         ((f"`{key}`", f'`"{word}"`', means) for key, words in CHOICES.items() for word, means in words.items()),
     )
-    yield f"`[database.tables]` has {_named(TABLES)}."
-    yield "`[database.columns]` has the audit's names of columns; those that both tables have are said in"
-    yield "`[database.columns.users]` and `[database.columns.user_models]`:\n"
+    yield '`owner` is the account of models that are recorded by their names alone: `owner = "acme"`. `where` is a'
+    yield "condition for the rows of `user_models`, in SQL over the table's own columns; other rows do not count.\n"
+    yield f"`[database.tables]` has {_named(TABLES)}; `users = false` says that there is no such table."
+    yield f"`[database.queries]` has {_named(TABLES)}: a `SELECT` that is read in the table's place."
+    yield "`[database.columns]` has the audit's names of columns, each with the database's name or with an expression,"
+    yield '`{sql = "…"}`; those that both tables have are said in `[database.columns.users]` and'
+    yield "`[database.columns.user_models]`:\n"
     yield from table(
         ("column", "table", "without it"),
         (
-            (f"`{column}`", _named(name for name in TABLES if column in COLUMNS[name]), column.lost or "no audit")
+            (f"`{column}`", _named(name for name in TABLES if column in COLUMNS[name]), _without(column))
             for column in Column
         ),
     )
+    yield "`[database.repair]` says where a repair writes, if that is not the column behind a name: `table`, `key` (the"
+    yield "column that holds the audit's `id`), and `columns`: the name of a column, or a path into one of JSON,"
+    yield "`{sql = \"output->>'version'\"}`, for each of"
+    yield f"{_named(SETTABLE_NAMES)}.\n"
     yield "Refused, because a file is shared and committed, or because they are about one run:\n"
     yield from table(("key", "why"), ((f"`{key}`", why) for key, why in refusals(COMMANDS).items()))
     yield "## Resuming a run\n"
     yield "`run --resume` asks the config file again for nothing that the run file knows:\n"
     yield from table(("option", "with `--resume`"), _resumed())
+
+
+def _without(column: Column) -> str:
+    if column in {column for columns in REQUIRED.values() for column in columns}:
+        return "no audit"
+    if column is Column.OWNER:
+        return "`owner` of `[database]` counts"
+    return column.lost or "a version or a model is needed: one of the three"
 
 
 def _variables() -> Iterator[tuple[str, ...]]:

@@ -1,12 +1,13 @@
 """What the documents say is so: examples run, links lead somewhere, the reference is the code's."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
 from configparser import ConfigParser
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from audit.commands.accept import file as accept_file
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.users import DemoUsers
-from audit.model.tables import COLUMNS
+from audit.model.tables import COLUMNS, REQUIRED
 from audit.postgres.url import parse_database_url
 from tests import ROOT
 from tests.docs import licences, reference
@@ -191,8 +192,8 @@ def test_an_example_of_a_file_is_one(path: Path, block: Block, command: str, tmp
 
 def test_there_is_a_test_for_each_kind_of_example() -> None:
     kinds = {block.language for path in documents() for block in blocks(path)}
-    # run; read by the program; output; examples/ in tests/examples; tests/cli/test_completion.py
-    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish"}
+    # run; read by the program; output; examples/ in tests/examples; tests/cli/test_completion.py; and made here
+    assert kinds == {"sh", "toml", "text", "yaml", "bash", "json", "dockerfile", "zsh", "fish", "sql"}
 
 
 @pytest.mark.parametrize("path", documents(), ids=str)
@@ -254,13 +255,38 @@ def test_the_house_is_drawn_as_the_layers_contract_has_it() -> None:
 
 def test_the_page_about_tables_has_every_column_that_is_read() -> None:
     page = (ROOT / "docs/how-to/tables.md").read_text()
-    rows = re.findall(r"^\| (?:`(\w+)`)? *\| (.+) \| (required|read where).*\|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (?:`(\w+)`)? *\| (.+) \| (required|one of them|read where).* \|$", page, re.MULTILINE)
     needed: dict[str, dict[str, bool]] = {}
     table = ""
     for name, columns, how in rows:
         table = name or table
         needed.setdefault(table, {}).update(dict.fromkeys(re.findall(r"`(\w+)`", columns), how == "required"))
-    assert needed == {name: {column: not column.lost for column in columns} for name, columns in COLUMNS.items()}
+    assert needed == {
+        name: {column: column in REQUIRED[name] for column in columns} for name, columns in COLUMNS.items()
+    }
+
+
+def shapes_of_the_page() -> list[tuple[str, str]]:
+    """The tables of each worked shape, and its config file."""
+    listed = list(blocks(Path("docs/how-to/tables.md")))
+    return [
+        (tables.text, file.text)
+        for tables, file in pairwise(listed)
+        if (tables.language, file.language) == ("sql", "toml")
+    ]
+
+
+@pytest.mark.parametrize("shape", range(6))
+def test_the_file_of_each_worked_shape_fits_its_tables(shape: int, postgres_server: str, shell: Shell) -> None:
+    assert len(shapes_of_the_page()) == 6
+    tables, file = shapes_of_the_page()[shape]
+    dsn = asyncio.run(new_database(postgres_server, f"page_{shape}"))
+    asyncio.run(execute(dsn, tables))
+    (shell.folder / "sync-audit.toml").write_text(file)
+    ended = shell("doctor", "--json", DATABASE_URL=dsn)
+    states = {check["name"]: check for check in json.loads(ended.out)["checks"]}
+    assert states["tables"]["state"] == "ok", states["tables"]
+    assert "empty" in states["population"]["figure"]
 
 
 def test_every_page_is_in_the_table_of_contents_and_on_the_first_page() -> None:
