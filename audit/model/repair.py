@@ -14,6 +14,10 @@ Weights = Literal["replaced", "same", "to_be_looked_up", "left_alone", "no_colum
 for the training; "left_alone": nobody uses the column, or the version alone is wanted."""
 
 
+_COMPLETING = frozenset({Reason.TRAINING_NOT_RECORDED, Reason.VERSION_LOST})
+"""Reasons that are of rows which are not completed: with no status, the version alone makes them so."""
+
+
 class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `user_models`: what is in it, and what is to be. Times as in `models`."""
 
@@ -45,7 +49,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def completes(self) -> bool:
         """The row is made a completed one."""
-        return Column.TRAINING_STATUS in self.new_others
+        return Column.TRAINING_STATUS in self.new_others or self.reason in _COMPLETING
 
     @property
     def new(self) -> dict[Column, str | None]:
@@ -100,6 +104,8 @@ class WhyLeftOut(StrEnum):
     """Unless the version alone is wanted."""
     WEIGHTS_GONE = "weights_gone"
     """Those that the version's own training has put out."""
+    OWNER_NOT_RECORDED = "owner_not_recorded"
+    """The table has names of models alone, and this one's owner is another."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +137,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     txid: str
     """Of the transaction, as `txid_current()` gives it."""
     before: dict[Column, str | None]
-    """What was in the columns that are set, as PostgreSQL writes it."""
+    """What was in the columns that are set, as `audit.postgres.writing` can put it back."""
     after: dict[Column, str | None] | None = None
     """What stands in the guarded columns at the end of the transaction, whatever triggers have made of them; null until
     the row was updated."""
@@ -161,6 +167,8 @@ class RowUpdate(msgspec.Struct, frozen=True, kw_only=True):
     sets: dict[Column, str | None]
     judged: bool = True
     """It rests on the audit of a user, so other rows count as well: see `audit.postgres.update`. An undo does not."""
+    puts_back: bool = False
+    """What is set is not values, but what the statements have given as having been there."""
     over: dict[str, str | None] | None = None
     """Fields of `ModelRecord` of the user's newer row whose training is over, whatever the row says: as long as that is
     so, it is no retraining."""
@@ -209,7 +217,7 @@ def undo_of(row_id: str, deed: Deed) -> RowUpdate | None:
     """What takes `deed` back; None where it does not say what it has left in the row."""
     if deed.after is None:
         return None
-    return RowUpdate(model_row_id=row_id, guards=deed.after, sets=deed.before, judged=False)
+    return RowUpdate(model_row_id=row_id, guards=deed.after, sets=deed.before, judged=False, puts_back=True)
 
 
 def _older_deed(change: RowChange, outcome: ChangeOutcome) -> Deed:

@@ -290,6 +290,15 @@ def same_word(status: str) -> str:
     return lower_ascii(status.strip(TRIMMED))
 
 
+class WrittenTable(msgspec.Struct, frozen=True):
+    """What the catalog has of the table that a repair writes to."""
+
+    name: str
+    """With its schema, as SQL writes it."""
+    types: dict[str, str]
+    """By the database's names."""
+
+
 class ColumnTypes(msgspec.Struct, frozen=True, kw_only=True):
     """The columns that were found, by the audit's names, with their types as in pg_type (of domains the type beneath).
 
@@ -304,6 +313,8 @@ class ColumnTypes(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that the role of the audit may not set."""
     role: str = ""
     """As SQL writes it."""
+    written: WrittenTable | None = None
+    """Null where what is read says all of it, and where there is no such table."""
 
 
 PLAIN = Tables()

@@ -18,7 +18,7 @@ import msgspec
 from audit.errors import DatabaseError
 from audit.model.place import Place, check_place
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowUpdate
-from audit.model.tables import TIMES, Column
+from audit.model.tables import Column
 from audit.postgres.columns import Columns, is_among
 from audit.postgres.connection import (
     Connection,
@@ -30,9 +30,10 @@ from audit.postgres.connection import (
 )
 from audit.postgres.errors import is_about_a_row
 from audit.postgres.place import read_place
-from audit.postgres.rights import check_rights, read_rights
+from audit.postgres.rights import check_rights, read_rights, read_writing
 from audit.postgres.shape import read_columns
 from audit.postgres.update import (
+    ALREADY,
     LEFT_AS_IT_WAS,
     LOCKED,
     Counting,
@@ -40,10 +41,12 @@ from audit.postgres.update import (
     guard_texts,
     lines_json,
     transaction_status,
+    unchecked_columns,
     update_statements,
     why_not,
 )
 from audit.postgres.url import Database
+from audit.postgres.writing import Writing
 
 _STATUS = f"SELECT {transaction_status('$1')}"
 _JUDGED = "SELECT row_id, why, now::text, before::text FROM judged"
@@ -88,6 +91,7 @@ class Repairer:
         self._moved_from = moved_from
         self._connection: Connection | None = None
         self._columns: tuple[Columns, Columns] | None = None
+        self._written: Writing | None = None
         self._tells_xmin = False
 
     async def check(self, columns: Sequence[Column]) -> None:
@@ -97,13 +101,14 @@ class Repairer:
         """
         async with self._transaction() as connection:
             _, models = self._tables
-            rights = await read_rights(connection, models, columns)
-        check_rights(self._database.label, models, rights)
+            rights = await read_rights(connection, self._writing, columns)
+        check_rights(self._database.label, models, self._writing, rights)
         self._tells_xmin = rights.tells_xmin
 
     async def _arrive(self, connection: Connection) -> None:
         """What a new connection begins with: it leads to the place of the run, and has the columns that there are."""
         self._columns = await read_columns(connection, self._database)
+        self._written = await read_writing(connection, self._columns[1])
         if self._place:
             check_place(self._place, await read_place(connection, self._database), self._moved_from)
 
@@ -146,6 +151,8 @@ class Repairer:
                     exact = guard_texts(was)
                     before[row_id] = {column: exact[column] for column in wanted[row_id].columns}
                     stood[row_id] = guard_texts(now)
+                elif wanted[row_id].puts_back and _is_back(wanted[row_id], guard_texts(was or "{}")):
+                    outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=ALREADY)
                 else:
                     words = why_not(wanted[row_id], why, guard_texts(now or "{}"), self._database.tables)
                     outcomes[row_id] = ChangeState.SKIPPED, ChangeOutcome(why=words)
@@ -179,15 +186,17 @@ class Repairer:
         after = {row["row_id"]: guard_texts(row["now"]) for row in rows}
         for update in updates:
             if update.model_row_id in changed:
-                self._check_written({**stood[update.model_row_id], **update.sets}, after.get(update.model_row_id))
+                self._check_written(update, stood[update.model_row_id], after.get(update.model_row_id))
         return {row_id: after[row_id] for row_id in sorted(changed)}
 
-    def _check_written(self, wanted: Texts, now: Texts | None) -> None:
+    def _check_written(self, update: RowUpdate, stood: Texts, now: Texts | None) -> None:
         """Raises where a trigger or a rule has made something else of a row. Dates it may set as it likes."""
         if now is None:
             raise _ChangedOtherwiseError("the row was gone as soon as it was changed (a trigger or a rule?)")
-        for column, value in wanted.items():
-            if column in now and column not in TIMES and now[column] != value:
+        _, models = self._tables
+        unchecked = unchecked_columns(self._writing, models, update.columns, puts_back=update.puts_back)
+        for column, value in {**stood, **update.sets}.items():
+            if column in now and column not in unchecked and now[column] != value:
                 name = self._database.tables.user_models.called(column)
                 raise _ChangedOtherwiseError(
                     f"the database makes something else of {name} than it is given (a trigger or a rule?)"
@@ -197,7 +206,7 @@ class Repairer:
         """Raises DatabaseError where an id is not of one row."""
         if len(ids) > (len(set(ids)) if at_most is None else at_most):
             raise DatabaseError(
-                f"database {self._database.label}: {self._database.tables.user_models.sql} cannot be repaired, as "
+                f"database {self._database.label}: {self._writing.table} cannot be repaired, as "
                 "several rows have the same id",
                 "Nothing of this batch was changed. Ask who looks after the table.",
             )
@@ -229,11 +238,12 @@ class Repairer:
         """The transaction that has written each row, without its epoch; of those rows that nobody holds locked."""
         if not ids or not self._tells_xmin:
             return {}
-        _, models = self._tables
-        row_id, kind = f"m.{models.sql(Column.ID)}", models[Column.ID]
+        key = self._writing.key
+        assert key  # noqa: S101 - as in `_tables`
+        row_id = f"m.{key.sql}"
         query = (
             f"SELECT {row_id}::text AS row_id, m.xmin::text::bigint AS writer "  # noqa: S608 - names and expressions of `columns`
-            f"FROM {models.table.sql} AS m WHERE {is_among(row_id, kind, kind, '$1')} "
+            f"FROM {self._writing.table} AS m WHERE {is_among(row_id, key.kind, key.kind, '$1')} "
             "FOR NO KEY UPDATE SKIP LOCKED"
         )
         return {row["row_id"]: row["writer"] for row in await connection.fetch(query, ids)}
@@ -250,16 +260,23 @@ class Repairer:
     def _statements(self, updates: Sequence[RowUpdate]) -> UpdateStatements:
         return update_statements(
             self._tables,
+            self._writing,
             "$1::text",
             sorted(set(map(_kind, updates))),
             judged_by=self._counting if any(update.judged for update in updates) else None,
             skip_locked=True,
+            puts_back=any(update.puts_back for update in updates),
         )
 
     @property
     def _tables(self) -> tuple[Columns, Columns]:
         assert self._columns is not None  # noqa: S101 - `repairer` has checked before anybody writes
         return self._columns
+
+    @property
+    def _writing(self) -> Writing:
+        assert self._written is not None  # noqa: S101 - the same
+        return self._written
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -308,6 +325,11 @@ async def repairer(  # noqa: PLR0913 - where, what, and who counts
         yield table
     finally:
         await table.close()
+
+
+def _is_back(update: RowUpdate, was: Texts) -> bool:
+    """Whether in the row, in which `was` is, there is already what is to be put back."""
+    return all(was.get(column) == value for column, value in update.sets.items() if column is not Column.UPDATED_AT)
 
 
 def _kind(update: RowUpdate) -> tuple[Column, ...]:

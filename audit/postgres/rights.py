@@ -1,12 +1,15 @@
-"""Which columns of `user_models` may be set, by this role and by anybody."""
+"""Where a repair writes by the catalog, and what of it may be set, by this role and by anybody."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from audit.errors import DatabaseError
-from audit.model.tables import Column, ColumnTypes
+from audit.model.sql import json_path
+from audit.model.tables import Column, ColumnTypes, Tables, WrittenTable
+from audit.model.text import toml_text
 from audit.postgres.columns import Columns
 from audit.postgres.errors import URL_SETTING
+from audit.postgres.writing import Writing, is_plain, table_to_write, writing_of
 
 if TYPE_CHECKING:
     from audit.postgres.connection import Connection
@@ -27,6 +30,18 @@ SELECT current_setting('transaction_read_only') = 'on' AS read_only, pg_is_in_re
 FROM (SELECT to_regclass($2)::oid AS id) AS found JOIN pg_class AS relation ON relation.oid = found.id
 """
 """Whether the columns $1 of the table $2 may be set here and now."""
+_WRITTEN = """
+SELECT format('%I.%I', nspname, relname) AS name,
+    ARRAY(SELECT attname::text FROM pg_attribute
+        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
+    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
+        JOIN pg_type AS outermost ON outermost.oid = atttypid
+        LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
+        WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types
+FROM (SELECT to_regclass($1)::oid AS id) AS found JOIN pg_class AS relation ON relation.oid = found.id
+JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
+"""
+"""The table $1, with its columns."""
 _FIXED = {"generated": "it is generated from other columns", "computed": "it is an expression of the view"}
 
 
@@ -46,30 +61,43 @@ class Rights(NamedTuple):
     """Why nothing at all can be written here; null where it can."""
 
 
-async def read_rights(connection: "Connection", models: Columns, columns: Sequence[Column]) -> Rights:
+async def read_writing(connection: "Connection", models: Columns) -> Writing:
+    """Where a repair writes, by the catalog. To be called within a transaction. Raises as asyncpg does."""
+    table = table_to_write(models)
+    if is_plain(models) or table is None:
+        return writing_of(models)
+    row = await connection.fetchrow(_WRITTEN, table)
+    types = dict(zip(row["columns"], row["types"], strict=True)) if row else {}
+    found = WrittenTable(row["name"], types) if row else None
+    return writing_of(models, found, table=found.name if found else None)
+
+
+async def read_rights(connection: "Connection", writing: Writing, columns: Sequence[Column]) -> Rights:
     """To be called within a transaction. Raises as asyncpg does."""
-    plain = (column for column in columns if column in models and models.table.expression(column) is None)
-    own = {models.table.called(column): column for column in plain}
-    row = await connection.fetchrow(_RIGHTS, list(own), models.table.sql) if models.table.query is None else None
-    if row is None:  # what a query gives cannot be written to
+    of_columns = {column: writing.own(column) for column in columns}
+    names = list(dict.fromkeys(name for own in of_columns.values() for name in own))
+    unknown = {column: why for column, why in writing.why_not.items() if column in columns}
+    row = await connection.fetchrow(_RIGHTS, names, writing.table) if writing.key else None
+    if row is None:  # there is nothing to write to
         role = await connection.fetchval("SELECT format('%I', current_user)")
-        return Rights(tells_xmin=False, fixed={}, denied=(), role=role, updatable=False, read_only=None)
+        return Rights(tells_xmin=False, fixed=unknown, denied=(), role=role, updatable=True, read_only=None)
     read_only = None
     if row["read_only"]:
         read_only = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
+    fixed = {name: why for kind, why in _FIXED.items() if row["updatable"] for name in row[kind]}
     return Rights(
         tells_xmin=row["tells_xmin"],
-        fixed={own[name]: why for kind, why in _FIXED.items() if row["updatable"] for name in row[kind]},
-        denied=tuple(own[name] for name in row["denied"]),
+        fixed={column: fixed[name] for column, own in of_columns.items() for name in own if name in fixed} | unknown,
+        denied=tuple(column for column, own in of_columns.items() if {*own} & {*row["denied"]}),
         role=row["role"],
         updatable=row["updatable"],
         read_only=read_only,
     )
 
 
-def check_rights(label: str, models: Columns, rights: Rights) -> None:
+def check_rights(label: str, models: Columns, writing: Writing, rights: Rights) -> None:
     """Raises DatabaseError, with what would help, where the columns that `rights` are about may not be set."""
-    table = models.table.sql
+    table = writing.table
     if rights.read_only:
         raise DatabaseError(
             f"database {label} takes no changes: {rights.read_only}",
@@ -78,28 +106,42 @@ def check_rights(label: str, models: Columns, rights: Rights) -> None:
     if not rights.updatable:
         raise DatabaseError(
             f"database {label}: {table} is a view or table that takes no changes",
-            "schema=NAME in the URL chooses another schema; or have the view made updatable.",
+            "schema=NAME in the URL chooses another schema; or have the view made updatable; or name the table "
+            "beneath it in the config file ([database.repair] table).",
         )
     for column, why in rights.fixed.items():
-        raise fixed_column_error(label, f"{table}.{models.table.called(column)}", why)
+        raise fixed_column_error(label, models.tables, column, why)
     if rights.denied:
-        listed = ", ".join(map(models.sql, rights.denied))
+        listed = ", ".join(writing.names(rights.denied))
         raise DatabaseError(
             f"database {label} does not let the role {rights.role} change {table} ({listed})",
             f"Have an owner run: GRANT UPDATE ({listed}) ON {table} TO {rights.role};",
         )
 
 
-def fixed_column_error(label: str, column: str, why: str) -> DatabaseError:
+def fixed_column_error(label: str, tables: Tables, column: Column, why: str) -> DatabaseError:
     """The error for a column that no change can set."""
+    table = tables.user_models
+    shown = f"{table.sql}.{table.called(column)}" if table.query is None else column.value
     return DatabaseError(
-        f"database {label}: column {column} cannot be set, as {why}",
-        "Repair what it is made from by hand: sync-audit explain REASON has the steps. Or map the column that holds "
-        "the value itself ([database.columns] in the config file), and audit again.",
+        f"database {label}: column {shown} cannot be set, as {why}", fixed_column_step(tables, column, why)
     )
 
 
-def column_types(users: Columns, models: Columns, rights: Rights) -> ColumnTypes:
+def fixed_column_step(tables: Tables, column: Column, why: str) -> str:
+    """What to do about it."""
+    if why in _FIXED.values():
+        return (
+            "Repair what it is made from by hand: sync-audit explain REASON has the steps. Or map the column that "
+            "holds the value itself ([database.columns] in the config file), and audit again."
+        )
+    made = tables.user_models.expression(column)
+    value = f"{{sql = {toml_text(made)}}}" if made and json_path(made) else '"COLUMN"'
+    line = f"[database.repair.columns] {column} = {value}"
+    return f"Set these values by hand, or say in the config file where they are kept, and audit again: {line}"
+
+
+def column_types(users: Columns, models: Columns, writing: Writing, rights: Rights) -> ColumnTypes:
     """What a run keeps of the tables' columns."""
     return ColumnTypes(
         users={Column(name): kind for name, kind in users.items()},
@@ -107,4 +149,5 @@ def column_types(users: Columns, models: Columns, rights: Rights) -> ColumnTypes
         fixed=rights.fixed,
         denied=rights.denied,
         role=rights.role,
+        written=writing.found,
     )

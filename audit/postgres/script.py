@@ -16,7 +16,8 @@ from audit.model.place import LOCAL, Place
 from audit.model.sql import LITERAL, literal, literal_value, unquoted
 from audit.model.tables import TIMES, Column, ColumnTypes, Tables
 from audit.postgres.columns import Columns, kept_columns
-from audit.postgres.update import Counting, transaction_status, update_statements
+from audit.postgres.update import GUARDED, Counting, transaction_status, unchecked_columns, update_statements
+from audit.postgres.writing import Writing, writing_of
 
 LOCK_TIMEOUT = "5s"
 """A row that somebody else holds for longer ends the whole transaction, rather than keeping all rows locked."""
@@ -86,7 +87,7 @@ DECLARE
         FROM jsonb_array_elements(current_setting('sync_audit.lines')::jsonb) AS entry
         JOIN jsonb_array_elements(current_setting('sync_audit.changed')::jsonb) AS changed
             ON changed ->> 'row' = entry ->> 'row'
-        WHERE (after -> (entry ->> 'row') @> (((entry -> 'is') || (entry -> 'set')) - '{{{dates}}}'::text[]))
+        WHERE (after -> (entry ->> 'row') @> (((entry -> 'is') || (entry -> 'set')) - '{{{unchecked}}}'::text[]))
             IS NOT TRUE);
 BEGIN
     IF other IS NOT NULL THEN
@@ -97,7 +98,7 @@ BEGIN
         > jsonb_array_length(current_setting('sync_audit.lines')::jsonb) THEN
         RAISE EXCEPTION 'sync-audit: several rows have the same id. Nothing was changed.';
     END IF;
-END $sync_audit$;""".replace("{{{dates}}}", f"{{{','.join(TIMES)}}}")
+END $sync_audit$;"""
 _COUNTED = (
     "set_config('sync_audit.done', (current_setting('sync_audit.done')::int + jsonb_array_length("
     "current_setting('sync_audit.changed')::jsonb))::text, true), set_config('sync_audit.not_done', "
@@ -156,8 +157,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def table(self) -> str:
-        """The table with its schema, as SQL writes it."""
-        return self.place.user_models
+        """The table that is written, with its schema, as SQL writes it."""
+        return self.columns.written.name if self.columns.written else self.place.user_models
 
     def beginning(self, *, undoes: bool) -> Iterator[str]:
         """What comes before the first batch."""
@@ -168,7 +169,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             "local": f"^({LOCAL})$",
             "database": self.place.database,
             "named": self.place.named,
-            "table": self.place.user_models,
+            "table": self.table,
             "system": self.place.system,
             "server_port": self.place.server_port,
             "server_started_at": self.place.server_started_at,
@@ -215,8 +216,15 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     def batch(self, lines: Sequence[str], kinds: Sequence[tuple[Column, ...]], *, undoes: bool) -> Iterator[str]:
         """`lines` of `data_line` that set the columns of one of `kinds`, and what sees to them."""
         users, models = self._named_tables()
+        writing = self._writing(models)
         sql = update_statements(
-            (users, models), _LINES, kinds, judged_by=None if undoes else self.counting, skip_locked=False
+            (users, models),
+            writing,
+            _LINES,
+            kinds,
+            judged_by=None if undoes else self.counting,
+            skip_locked=False,
+            puts_back=undoes,
         )
         deeds = "'{}'::jsonb" if not undoes else "current_setting('sync_audit.deeds')::jsonb"
         yield "SELECT length(set_config('sync_audit.lines', ("
@@ -246,7 +254,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         yield "SET CONSTRAINTS ALL IMMEDIATE;"
         now = f"SELECT coalesce(jsonb_object_agg(row_id, now::jsonb), '{{}}')::text FROM ({sql.after}) AS rows"  # noqa: S608 - of `update`
         yield _SET.format(f"set_config('sync_audit.after', ({now}), true), {_COUNTED}")
-        yield _CHECK_WRITTEN
+        yield _check_written(writing, models, kinds, undoes=undoes)
         yield _ADD_TO_DEEDS
         yield _UNDONE if undoes else _DEEDS
         yield "\\o"
@@ -273,12 +281,28 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
     def _named_tables(self) -> tuple[Columns, Columns]:
         """Both with their schema, whatever the search path of whoever runs the file is."""
-        tables = msgspec.structs.replace(
-            self.tables,
-            users=msgspec.structs.replace(self.tables.users, path=unquoted(self.place.users)),
-            user_models=msgspec.structs.replace(self.tables.user_models, path=unquoted(self.place.user_models)),
+        users, models = self.tables.users, self.tables.user_models
+        if users.query is None and not users.is_absent:
+            users = msgspec.structs.replace(users, path=unquoted(self.place.users))
+        if models.query is None:
+            models = msgspec.structs.replace(models, path=unquoted(self.place.user_models))
+        return kept_columns(msgspec.structs.replace(self.tables, users=users, user_models=models), self.columns)
+
+    def _writing(self, models: Columns) -> Writing:
+        return writing_of(models, self.columns.written, table=self.table)
+
+
+def _check_written(writing: Writing, models: Columns, kinds: Sequence[tuple[Column, ...]], *, undoes: bool) -> str:
+    """What sees that the database has made nothing else of the rows than they were to be."""
+    unchecked = [unchecked_columns(writing, models, kind, puts_back=undoes) for kind in kinds]
+    every = {column for each in unchecked for column in each}
+    listed = [*TIMES, *(column for column in GUARDED if column in every and column not in TIMES)]
+    text = _CHECK_WRITTEN.replace("{{{unchecked}}}", f"{{{','.join(listed)}}}")
+    if not undoes and len(listed) > len(TIMES):  # what is set is read as it is given
+        text = text.replace("(((entry -> 'is') || (entry -> 'set')) -", "(((entry -> 'is') -").replace(
+            "'::text[]))\n", f"'::text[]) || ((entry -> 'set') - '{{{','.join(TIMES)}}}'::text[])))\n"
         )
-        return kept_columns(tables, self.columns)
+    return text
 
 
 _CHECK_DEEDS = """DO $sync_audit$

@@ -19,7 +19,7 @@ from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Population
 from audit.postgres.columns import Columns, missing_columns, order_of
 from audit.postgres.connection import Connection, read_transaction, translate_errors
 from audit.postgres.place import read_place
-from audit.postgres.rights import column_types, read_rights
+from audit.postgres.rights import column_types, read_rights, read_writing
 from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot_sql import SnapshotStatements, snapshot_statements
 from audit.postgres.url import Database
@@ -115,6 +115,7 @@ async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
     filters: Filters,
 ) -> Snapshot:
     users, models = columns
+    writing = await read_writing(connection, models)
     words = [word.strip() for word in filters.users] or None
     if words:
         await _check_words(connection, sql.unmatched, words)
@@ -125,7 +126,7 @@ async def _take(  # noqa: PLR0913, PLR0917 - what is read, and how
         tables=models.tables,
         order_by="updated_at",
         missing_columns=missing_columns(users, models),
-        columns=column_types(users, models, await read_rights(connection, models, SETTABLE)),
+        columns=column_types(users, models, writing, await read_rights(connection, writing, SETTABLE)),
         place=await read_place(connection, database),
         server_version=version,
         _connection=connection,

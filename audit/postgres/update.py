@@ -7,7 +7,7 @@ What a row holds is compared as JSON too: `guard_expressions` is the one list of
 by the very expression that the audit reads it with, so that it equals itself whatever its type is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,16 +19,17 @@ from audit.model.tables import PLAIN, TIMES, Column, Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.users import TRIMMED
 from audit.postgres.columns import (
-    DATE_TYPES,
-    TEXT_TYPES,
     Columns,
     as_iso,
     is_among,
+    is_completed,
     key_of_model,
     person_of_model,
+    text_as_read,
     truth,
 )
 from audit.postgres.snapshot_sql import snapshot_statements
+from audit.postgres.writing import Writing, one_column_for_both
 
 GUARDED = (
     Column.USER_ID,
@@ -67,11 +68,11 @@ WITH line AS (
     FROM jsonb_array_elements({lines}::jsonb) AS entry
 ), held AS (
     SELECT line.row_id, line.expected, line.wanted, line.over, m.person, m.completed, m.now, m.before,
-        {target} AS model, line.wanted ? '{status}' AS completes, line.wanted ?| '{{{status},{model_id}}}' AS moves
+        {target} AS model, {completes} AS completes, {moves} AS moves
     FROM line LEFT JOIN (
-        SELECT m.{id}::text AS row_id, {person} AS person, {completed} AS completed, {now} AS now, {before} AS before,
+        SELECT {id}::text AS row_id, {person} AS person, {completed} AS completed, {now} AS now, {before} AS before,
             {model_text} AS model
-        FROM {table} AS m WHERE {listed}
+        FROM {read} WHERE {listed}
     ) AS m ON m.row_id = line.row_id
 )
 """
@@ -83,7 +84,7 @@ _OTHERS = """
 , persons AS (
     SELECT array_agg(concerned.person) AS listed FROM (
         SELECT held.person::text AS person FROM held WHERE held.person IS NOT NULL
-        UNION SELECT {person}::text FROM {table} AS m
+        UNION SELECT {person}::text FROM {source}
             WHERE {model} IN (SELECT held.model FROM held WHERE held.model <> '')
     ) AS concerned
 ), records AS (
@@ -111,7 +112,7 @@ _JUDGED = """
     SELECT held.row_id, held.wanted, held.expected, held.now, held.before, CASE
         WHEN held.now IS NULL THEN '{gone}'
         WHEN differing.name IS NOT NULL THEN differing.name
-        WHEN NOT held.expected ? '{status}' AND held.completed IS NOT TRUE THEN '{status}'
+        {uncompleted}
         {others}
         END AS why
     FROM held LEFT JOIN LATERAL (
@@ -121,6 +122,7 @@ _JUDGED = """
     ) AS differing ON true {join}
 )
 """
+_UNCOMPLETED = "WHEN NOT held.expected ? '{status}' AND held.completed IS NOT TRUE THEN '{status}'"
 _OF_OTHERS = """WHEN held.completes AND held.completed THEN '{status}'
         WHEN held.completes AND known.counts IS NOT FALSE THEN '{not_newest}'
         WHEN NOT held.completes AND known.counts IS NOT TRUE THEN '{other_row}'
@@ -132,18 +134,21 @@ _JOINED = """LEFT JOIN known ON known.model_row_id = held.row_id LEFT JOIN owner
 
 
 def guard_expressions(models: Columns) -> dict[Column, str]:
-    """SQL for what the audit reads of a row `m` of `user_models`, as texts, by column that is there."""
+    """SQL for what the audit reads of a row `m` of `user_models`, as texts, by column that there is or that is made."""
     found: dict[Column, str] = {}
     for column in GUARDED:
-        if column not in models:
+        if column in (Column.MODEL_ID, Column.VERSION_ID):  # of one, the other can be made
+            found[column] = text_as_read(models, column, "m.")
+        elif column not in models:
             continue
-        name, kind = f"m.{models.sql(column)}", models[column]
-        if column is Column.IS_TEST:
-            found[column] = f"{truth(name, kind)}::text"
+        elif column is Column.IS_TEST:
+            found[column] = f"{truth(models.sql(column, 'm.'), models[column])}::text"
         elif column in TIMES:
-            found[column] = as_iso(name, kind)
+            found[column] = as_iso(models.sql(column, "m."), models[column])
+        elif column is Column.USER_ID:
+            found[column] = f"{models.sql(column, 'm.')}::text"
         else:
-            found[column] = f"{name}::text"
+            found[column] = text_as_read(models, column, "m.")
     return found
 
 
@@ -168,44 +173,55 @@ class Counting(NamedTuple):
     include_tests: bool = False
 
 
-def update_statements(
+def update_statements(  # noqa: PLR0913 - what is read, what is written, and how
     columns: tuple[Columns, Columns],
+    writing: Writing,
     lines: str,
     kinds: Sequence[tuple[Column, ...]],
     *,
     judged_by: Counting | None,
     skip_locked: bool,
+    puts_back: bool = False,
 ) -> UpdateStatements:
     """SQL for batches of updates that set the columns of one of `kinds`.
 
-    Without `judged_by` nothing is asked of other rows, and of the row itself only what each update says: for an undo.
+    Without `judged_by` nothing is asked of other rows, and of the row itself only what each update says: for an undo,
+    which `puts_back` what was there.
     """
+    assert writing.key  # noqa: S101 - `check_rights` was asked before
     users, models = columns
     person = person_of_model(users, models, "m.")
     guards = guard_expressions(models)
-    table = models.table.sql
     ids = f"ARRAY(SELECT entry ->> 'row' FROM jsonb_array_elements({lines}::jsonb) AS entry)"  # noqa: S608 - an expression of ours
-    row_id = f"m.{models.sql(Column.ID)}"
-    listed = is_among(row_id, models[Column.ID], models[Column.ID], f"({ids})")
+    row_id, kind = models.sql(Column.ID, "m."), models[Column.ID]
+    listed = is_among(row_id, kind, kind, f"({ids})")
+    key = f"m.{writing.key.sql}"
+    to_write = is_among(key, writing.key.kind, writing.key.kind, f"({ids})")
+    source, read = _source(models), _source(models)
+    if writing.apart:
+        other = f"t.{writing.key.sql}"
+        read += f" JOIN {writing.table} AS t ON {other}::text = {row_id}::text"
+        listed = f"{listed} AND {is_among(other, writing.key.kind, writing.key.kind, f'({ids})')}"
     now = _json_object(guards)
-    before = _json_object({each: f"m.{models.sql(each)}::text" for each in SETTABLE if each in models})
+    before = _json_object(writing.before(SETTABLE, "t." if writing.apart else "m."))
     words = {
         "lines": lines,
-        "id": models.sql(Column.ID),
+        "id": row_id,
         "person": person,
-        "completed": models.tables.is_completed(f"m.{models.sql(Column.TRAINING_STATUS)}::text"),
+        "completed": is_completed(models, "m."),
         "now": now,
         "before": before,
-        "model_text": f"m.{models.sql(Column.MODEL_ID)}::text",
-        "target": key_of_model(f"coalesce(line.wanted ->> '{Column.MODEL_ID}', m.model)", literal(TRIMMED)),
-        "model_id": Column.MODEL_ID,
-        "table": table,
+        "model_text": text_as_read(models, Column.MODEL_ID, "m."),
+        "source": source,
+        "read": read,
         "listed": listed,
         "gone": _GONE,
         "status": Column.TRAINING_STATUS,
         "guarded": ",".join(GUARDED),
+        "uncompleted": _UNCOMPLETED.format(status=Column.TRAINING_STATUS) if Column.TRAINING_STATUS in models else "",
         "others": "",
         "join": "",
+        **_moves(models),
     }
     beginning = _HELD.format_map(words)
     if judged_by:
@@ -218,7 +234,7 @@ def update_statements(
             whole=True,
         ).records
         keys = {
-            "model": f"m.{models.sql(Column.MODEL_ID)}::text",
+            "model": text_as_read(models, Column.MODEL_ID, "m."),
             "model_of_record": "r.replicate_model_id",
             "model_of_newer": "r.newer ->> 'replicate_model_id'",
         }
@@ -234,21 +250,46 @@ def update_statements(
         words["join"] = _JOINED
     beginning += _JUDGED.format_map(words)
     return UpdateStatements(
-        lock=f"SELECT {row_id}::text AS row_id FROM {table} AS m WHERE {listed} FOR NO KEY UPDATE"  # noqa: S608 - names and expressions of `columns`
+        lock=f"SELECT {key}::text AS row_id FROM {writing.table} AS m WHERE {to_write} FOR NO KEY UPDATE"  # noqa: S608 - names and expressions of `columns`
         + (" SKIP LOCKED" if skip_locked else ""),
         judged=beginning,
-        changes={kind: _change(models, kind, now, listed) for kind in kinds},
-        after=f"SELECT {row_id}::text AS row_id, {now}::text AS now FROM {table} AS m WHERE {listed}",  # noqa: S608 - the same
+        changes={kind: _change(writing, kind, now, to_write, puts_back=puts_back) for kind in kinds},
+        after=f"SELECT {row_id}::text AS row_id, {now}::text AS now FROM {read} WHERE {listed}",  # noqa: S608 - the same
     )
 
 
-def _change(models: Columns, kind: Sequence[Column], now: str, listed: str) -> str:
-    sets = ", ".join(f"{models.sql(column)} = {_wanted(models, column)}" for column in kind)
+def _source(models: Columns) -> str:
+    """What is read, as rows `m`."""
+    plain = models.source == models.table.sql
+    return f"{models.table.sql} AS m" if plain else f"(SELECT * FROM {models.source}) AS m"  # noqa: S608 - the same
+
+
+def _moves(models: Columns) -> dict[str, str]:
+    """SQL about a line and the row `m` that it is about: the model that it leads to, and what that makes of the row."""
+    status, model = f"line.wanted ? '{Column.TRAINING_STATUS}'", f"line.wanted ->> '{Column.MODEL_ID}'"
+    moves = f"line.wanted ?| '{{{Column.TRAINING_STATUS},{Column.MODEL_ID}}}'"
+    completes = status
+    if Column.TRAINING_STATUS not in models:  # with the version it becomes a completed one
+        completes = f"(m.completed IS NOT TRUE AND line.wanted ? '{Column.VERSION_ID}')"
+        moves = f"({moves} OR {completes})"
+    if one_column_for_both(models):
+        version = f"line.wanted ->> '{Column.VERSION_ID}'"
+        model = f"CASE WHEN position(':' IN {version}) > 0 THEN split_part({version}, ':', 1) END"
+    target = key_of_model(f"coalesce({model}, m.model)", literal(TRIMMED))
+    if one_column_for_both(models):
+        moves = f"({moves} OR {target} IS DISTINCT FROM {key_of_model('m.model', literal(TRIMMED))})"
+    return {"target": target, "completes": completes, "moves": moves}
+
+
+def _change(writing: Writing, kind: Sequence[Column], now: str, to_write: str, *, puts_back: bool) -> str:
+    assert writing.key  # noqa: S101 - see above
+    sets = writing.sets(kind, "judged.wanted", puts_back=puts_back)
     keys = ",".join(sorted(kind))
+    as_expected = "" if writing.apart else f"AND {now} @> judged.expected "
     return (
-        f"UPDATE {models.table.sql} AS m SET {sets} FROM judged "  # noqa: S608 - the same
-        f"WHERE judged.why IS NULL AND m.{models.sql(Column.ID)}::text = judged.row_id AND {listed} "
-        f"AND {now} @> judged.expected "
+        f"UPDATE {writing.table} AS m SET {sets} FROM judged "  # noqa: S608 - the same
+        f"WHERE judged.why IS NULL AND m.{writing.key.sql}::text = judged.row_id AND {to_write} "
+        f"{as_expected}"
         f"AND ARRAY(SELECT key FROM jsonb_object_keys(judged.wanted) AS key ORDER BY key COLLATE \"C\") = '{{{keys}}}' "
         "RETURNING judged.row_id, judged.before"
     )
@@ -259,19 +300,17 @@ def _json_object(expressions: Mapping[Column, str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
-def _wanted(models: Columns, column: Column) -> str:
-    """The value to be set. A text needs no cast, and with one would be cut to the length of its column unnoticed.
+def unchecked_columns(
+    writing: Writing, models: Columns, kind: Collection[Column], *, puts_back: bool
+) -> frozenset[Column]:
+    """Guarded columns that need not hold what they held, or are given, after an update that sets those of `kind`.
 
-    A type of the user's own, such as an enum, may have any name in any schema: the table's row has the value in it.
+    What is put back is not always what the audit reads: a model with its version behind it is read without. Dates are
+    set by triggers.
     """
-    value, kind = f"judged.wanted ->> '{column}'", models[column]
-    if kind in TEXT_TYPES:
-        return f"({value})"
-    if kind in DATE_TYPES:
-        return f"({value})::{kind}"
-    own = models.table.called(column)
-    row = f"jsonb_populate_record(NULL::{models.table.sql}, jsonb_build_object({literal(own)}, {value}))"
-    return f"({row}).{models.sql(column)}"
+    may_change = writing.unchecked(models)
+    made = {Column.MODEL_ID} & {*kind} if puts_back else set[Column]()
+    return frozenset({*TIMES}) | (may_change | made if puts_back else may_change - {*kind})
 
 
 def transaction_status(txid: str) -> str:

@@ -276,7 +276,7 @@ def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
     if isinstance(reply, Found):
         latest = newest_first(reply.versions)[0].id
         # What a training has put out is its row's, whichever version is the latest.
-        right = {version.id for version in reply.versions} if change.new_others else {latest}
+        right = {version.id for version in reply.versions} if change.new_others or change.completes else {latest}
         if change.latest_version in right:
             return None
         why = f"another version is the latest by now, {latest[:12]}...: audit again"

@@ -171,4 +171,6 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus
             check_place(run_file.info.address, run_file.info.address, wanted.moved_from)
         written = write_plan(Plan(run_file, wanted, utc_now()), path, output)
     show_plan(written, Page(screen(stderr=output == "-")))
+    if written.problem:
+        raise written.problem
     return written.exit_status

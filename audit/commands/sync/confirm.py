@@ -28,6 +28,7 @@ from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
 from audit.model.place import move
 from audit.model.repair import ChangeState
+from audit.model.run import RunInfo
 from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
@@ -66,18 +67,20 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
     with RunFile.resume(path) as run_file:
         settings = repair_settings(ctx, run_file.info, run_file.choices, path)
         if ctx.params["touch"]:
-            _check_touch(settings.database)
+            _check_touch(run_file.info)
         now = utc_now()
         plan = Plan(run_file, wanted, now)
         written = write_plan(plan, path, output)
         page = Page(screen(stderr=True))
         show_plan(written, page, advise=False)
+        if written.problem:
+            raise written.problem
         count = written.counts.summary.changes
         if not count and not run_file.journal.counts()[ChangeState.BEGUN]:
             return written.exit_status
         _show_move(settings.moved_from, settings.database, page)
         page.line()
-        question = f"Change {rows(count)} of {_place(settings.database)}?"
+        question = f"Change {rows(count)} of {_place(settings.database, run_file.info)}?"
         if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
             return refused
         touch = utc_text(now) if ctx.params["touch"] else None
@@ -107,7 +110,7 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
         database = database_to_repair(ctx, run_file.info if run_file else None, file.place)
         moved_from = ctx.params["moved_from"]
         _show_move(moved_from, database, page)
-        question = f"Put back {rows(file.rows)} of {_place(database)}?"
+        question = f"Put back {rows(file.rows)} of {_place(database, run_file.info if run_file else None)}?"
         if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
             return refused
 
@@ -120,19 +123,26 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
     return _exit_status(result, signal)
 
 
-def _check_touch(database: Database) -> None:
-    table = database.tables.user_models
+def _check_touch(info: RunInfo) -> None:
+    table, what = info.tables.user_models, Column.UPDATED_AT
+    step = "Leave --touch out; the table has no column for the date of a change."
+    if not table.has(what):
+        raise SettingsError(f"--touch sets {what}, and {table.shown} has no such column", step)
+    why = info.columns and info.columns.fixed.get(what)
+    if why:
+        raise SettingsError(f"--touch cannot set {what}, as {why}", "Leave --touch out.")
     for other in (Column.CREATED_AT, Column.COMPLETED_AT):
-        if table.called(other) == table.called(Column.UPDATED_AT):
+        if table.has(other) and table.called(other) == table.called(what) and not table.expression(what):
             raise SettingsError(
                 f"--touch would overwrite {table.sql}.{table.called(other)}: the config file maps both updated_at and "
                 f"{other} to it",
-                "Leave --touch out; the table has no column for the date of a change.",
+                step,
             )
 
 
-def _place(database: Database) -> str:
-    return f"{database.tables.user_models.sql} in {database.label}"
+def _place(database: Database, info: RunInfo | None) -> str:
+    written = info and info.columns and info.columns.written
+    return f"{written.name if written else database.tables.user_models.sql} in {database.label}"
 
 
 def _show_move(moved_from: str | None, database: Database, page: Page) -> None:

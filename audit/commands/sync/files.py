@@ -15,7 +15,7 @@ import msgspec
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
-from audit.errors import ReportError, SettingsError
+from audit.errors import DatabaseError, ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.place import Place
 from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
@@ -76,6 +76,8 @@ class WrittenPlan(NamedTuple):
     options: tuple[str, ...]
     """Those that make this very plan again, as arguments."""
     redacted: bool
+    problem: DatabaseError | None = None
+    """Why nothing of it can be written; then there is no SQL."""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -86,32 +88,38 @@ class WrittenPlan(NamedTuple):
 def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> WrittenPlan:
     """Count `plan` and write its files: the two of SQL beside the run file, and JSON to `output`, or `-`.
 
-    A run of an older version does not know its tables well enough for SQL. Raises ReportError where a file cannot be
-    written, DatabaseError where a column to be set is one that nobody can set, SettingsError where `output` is one of
-    the others, or where somebody has changed the undo file of an earlier plan.
+    A run of an older version does not know its tables well enough for SQL, and where a column to be set is one that
+    nobody can set, there is none either. Raises ReportError where a file cannot be written, SettingsError where
+    `output` is one of the others, or where somebody has changed the undo file of an earlier plan.
     """
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
     counts = PlanCounts.of(plan)
-    _check_columns(plan, counts)
-    undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
-    lines = (_apply_line(plan.info, update) for update in plan.updates())
-    to_be_asked = counts.weights.total() - counts.kinds.total()
-    apply_file = _write_sql(
-        plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
-    )
+    problem, apply_file, undo_file = _problem(plan, counts), None, None
+    if problem is None:
+        undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
+        lines = (_apply_line(plan.info, update) for update in plan.updates())
+        to_be_asked = counts.weights.total() - counts.kinds.total()
+        apply_file = _write_sql(
+            plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
+        )
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
-    return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted)
+    return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted, problem)
 
 
-def _check_columns(plan: Plan, counts: PlanCounts) -> None:
+def _problem(plan: Plan, counts: PlanCounts) -> DatabaseError | None:
+    """The error for the first column to be set that nobody can set."""
     fixed = plan.info.columns.fixed if plan.info.columns else {}
-    for column in counts.columns:
-        if column in fixed:
-            table = plan.info.tables.user_models
-            raise fixed_column_error(plan.info.database, f"{table.sql}.{table.called(column)}", fixed[column])
+    return next(
+        (
+            fixed_column_error(plan.info.database, plan.info.tables, column, fixed[column])
+            for column in counts.columns
+            if column in fixed
+        ),
+        None,
+    )
 
 
 def sql_file(run_file: Path, purpose: Purpose) -> Path:

@@ -18,16 +18,18 @@ from audit.errors import SettingsError
 from audit.findings.classify import NOTES_OF_THE_MODEL
 from audit.model.codes import Note, OrderBy, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.ids import askable_model, askable_training, model_key, recorded_hash
+from audit.model.ids import askable_model, askable_training, model_key, recorded_hash, training_as_model
 from audit.model.references import Reference, is_url
 from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, in_order, update_for
 from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
-from audit.model.tables import Column, VersionForm
+from audit.model.tables import COLUMNS, Column, VersionForm
 from audit.model.times import parse_utc, utc_text
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.model.weights import is_delivery_url
 from audit.model.who import names_user
+from audit.postgres.columns import kept_columns
+from audit.postgres.writing import names_alone, one_column_for_both, writing_of
 from audit.report.redaction import redacted_change, redacted_left_out
 from audit.runfile import RunFile
 
@@ -64,6 +66,9 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     ),
     WhyLeftOut.WEIGHTS_NOT_KNOWN: (
         "no training tells where the weights of the version lie; --version-only sets the version alone"
+    ),
+    WhyLeftOut.OWNER_NOT_RECORDED: (
+        "the table has names of models without their owner, and theirs belongs to another one than the config file's"
     ),
     WhyLeftOut.WEIGHTS_GONE: "the URL that their training has put out is the one that is gone: train again",
 }
@@ -163,7 +168,11 @@ class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
     order_by: OrderBy = "updated_at"
     """The date that makes a completed row the one that counts."""
     not_set: frozenset[Column] = frozenset()
-    """Dates for which the table has no column of their own, so that setting one would change another."""
+    """What there is no column of its own for, so that nothing is set, or another one would be changed with it."""
+    one_column: bool = False
+    """Model and version stand in one column, as `owner/name:hash`."""
+    only_owner: str | None = None
+    """Whose models alone can be recorded, as the rows have names without owners; null where they have both."""
 
 
 class _Target(NamedTuple):
@@ -251,6 +260,9 @@ def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange |
     if isinstance(weights, WhyLeftOut):
         return weights
     others = _others(user, target, rules)
+    model = others.get(Column.MODEL_ID, (None, None))[1]
+    if model is not None and rules.only_owner is not None and model.partition("/")[0] != rules.only_owner:
+        return WhyLeftOut.OWNER_NOT_RECORDED
     keeps_version = finding.reason in _OF_WEIGHTS and record.replicate_version_id is not None
     return RowChange(
         user_id=record.user_id,
@@ -274,11 +286,13 @@ def _change(user: AuditedUser, target: _Target, rules: PlanRules) -> RowChange |
 def _others(user: AuditedUser, target: _Target, rules: PlanRules) -> dict[Column, tuple[str | None, str | None]]:
     """What else is set, by column: what it is, and what it is to be."""
     record, found = user.record, dict[Column, tuple[str | None, str | None]]()
-    if model_key(user.model_id) != model_key(target.model):
-        found[Column.MODEL_ID] = record.replicate_model_id, target.model
+    same = model_key(user.model_id) == model_key(target.model)
+    if not (same or rules.one_column or training_as_model(record.replicate_model_id)):  # which is the row's own
+        found[Column.MODEL_ID] = record.replicate_model_id, _as_owned(target.model, rules)
     if not record.unfinished:
         return found
-    found[Column.TRAINING_STATUS] = record.training_status, rules.completed_word
+    if Column.TRAINING_STATUS not in rules.not_set:
+        found[Column.TRAINING_STATUS] = record.training_status, rules.completed_word
     completed_at = (target.training and target.training.completed_at) or target.created_at
     if completed_at is not None and Column.COMPLETED_AT not in rules.not_set:
         found[Column.COMPLETED_AT] = record.completed_at, completed_at
@@ -286,6 +300,12 @@ def _others(user: AuditedUser, target: _Target, rules: PlanRules) -> dict[Column
     if updated_at is not None and Column.UPDATED_AT not in rules.not_set:
         found[Column.UPDATED_AT] = record.updated_at, updated_at
     return found
+
+
+def _as_owned(model: str, rules: PlanRules) -> str:
+    """`model` as the audit will read it where the row has its name alone: the owner is the config file's."""
+    owner, _, name = model.partition("/")
+    return f"{rules.only_owner}/{name}" if model_key(owner) == model_key(rules.only_owner) else model
 
 
 def _date_to_count(user: AuditedUser, completed_at: str | None, rules: PlanRules) -> str | None:
@@ -435,19 +455,33 @@ class Plan:
         """What decides about everybody; the run says in which form and words its rows are."""
         tables, population = self.info.tables, self._run_file.population
         words = population.training_status if population else {}
-        models = tables.user_models
+        there = tables.user_models.there or COLUMNS["user_models"]
+        one_column = one_column_for_both(there)
         return PlanRules(
             settings=self.settings,
             now=self.now,
             missing_columns=frozenset(self.info.missing_columns),
-            version_form=tables.version_form or _usual_form(self._run_file, population),
+            version_form="qualified" if one_column else tables.version_form or _usual_form(self._run_file, population),
             weights_in_use=bool(population and population.weights_are_usual),
             completed_word=max(tables.completed, key=lambda word: words.get(word, 0)),  # the first one of equals
             order_by=self.info.order_by,
-            not_set=frozenset(
-                column for column, others in _OTHER_DATES.items() if models.called(column) in map(models.called, others)
-            ),
+            not_set=self._not_set(),
+            one_column=one_column,
+            only_owner=tables.owner or "" if names_alone(tables, there) else None,
         )
+
+    def _not_set(self) -> frozenset[Column]:
+        """What there is no column of its own for."""
+        info, models = self.info, self.info.tables.user_models
+        shared = {
+            column for column, others in _OTHER_DATES.items() if models.called(column) in map(models.called, others)
+        }
+        if info.columns is None:  # an older version has made the run
+            return frozenset(shared)
+        _, columns = kept_columns(info.tables, info.columns)
+        writing = writing_of(columns, info.columns.written)
+        lacking = {column for column in _OTHER_DATES if column not in writing.slots}
+        return frozenset(shared | lacking | ({Column.TRAINING_STATUS} - columns.keys()))
 
     def outcomes(self) -> Iterator[Planned]:
         """Everybody whom the plan is about and who needs a sync, in report order.

@@ -122,6 +122,7 @@ def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: S
         WhyLeftOut.CHECKED_IN_FUTURE,
         WhyLeftOut.WEIGHTS_ELSEWHERE,
         WhyLeftOut.WEIGHTS_GONE,
+        WhyLeftOut.OWNER_NOT_RECORDED,
     }
 
 

@@ -361,6 +361,30 @@ def test_a_trainer_is_replaced_by_the_model_that_the_training_made() -> None:
         assert why(unknown, include=frozenset(INCLUDABLE)) is WhyLeftOut.TRAINING_NOT_KNOWN
 
 
+def test_where_models_have_names_alone_a_model_of_another_owner_is_not_recorded() -> None:
+    trained = user(
+        Reason.TRAINER_RECORDED, lineage=Lineage(latest=training(model="Acme/ann")), replicate_model_id="ostris/trainer"
+    )
+    assert completed(trained, only_owner="acme").new[Column.MODEL_ID] == "acme/ann", "as the audit will read it"
+    assert why(trained, include=EVERY, only_owner="other") is WhyLeftOut.OWNER_NOT_RECORDED
+    assert why(user(), only_owner="other") is None, "only the version is set"
+
+
+def test_what_the_table_has_in_one_column_is_set_there_alone() -> None:
+    made = Lineage(latest=training(model="acme/ann"))
+    tables: dict[str, Any] = {"one_column": True, "version_form": "qualified"}
+    for recorded in (None, "ostris/trainer", "acme/ann"):
+        row = open_row(lineage=made, replicate_model_id=recorded)
+        planned_change = completed(row, not_set=frozenset({Column.TRAINING_STATUS, Column.COMPLETED_AT}), **tables)
+        assert planned_change.completes
+        assert planned_change.new == {Column.VERSION_ID: f"acme/ann:{NEW}", Column.LORA_WEIGHTS_URL: REAL}
+
+
+def test_a_training_in_the_models_place_stays_there() -> None:
+    row = open_row(lineage=Lineage(latest=training(model="acme/ann")), replicate_model_id="a" * 26)
+    assert Column.MODEL_ID not in completed(row).new
+
+
 def test_a_failure_is_never_recorded_and_it_is_said_what_to_do() -> None:
     assert why(open_row(Reason.FAILURE_NOT_RECORDED, latest_version=None)) is WhyLeftOut.FAILURE_NOT_RECORDED
     said = WHY_LEFT_OUT[WhyLeftOut.FAILURE_NOT_RECORDED]
@@ -419,14 +443,14 @@ def possible(first: WhyLeftOut, second: WhyLeftOut) -> bool:
     )
 
 
-@pytest.mark.parametrize("expected", WhyLeftOut)
+@pytest.mark.parametrize("expected", LEFT_OUT)
 def test_each_cause_alone_leaves_a_user_out(expected: WhyLeftOut) -> None:
     fields = dict(LEFT_OUT[expected])
     checked_at, include = fields.pop("checked_at", NOW), fields.pop("include", frozenset())
     assert why(user(**fields), checked_at, include=include) is expected
 
 
-@pytest.mark.parametrize(("first", "second"), [pair for pair in combinations(WhyLeftOut, 2) if possible(*pair)])
+@pytest.mark.parametrize(("first", "second"), [pair for pair in combinations(LEFT_OUT, 2) if possible(*pair)])
 def test_of_two_causes_the_first_is_told(first: WhyLeftOut, second: WhyLeftOut) -> None:
     fields = LEFT_OUT[first] | LEFT_OUT[second]
     fields["notes"] = (*LEFT_OUT[second].get("notes", ()), *LEFT_OUT[first].get("notes", ()))
