@@ -14,10 +14,7 @@ FILE = """
 base-url = "https://evil.example/v1"
 token-file = "stolen"
 rate = 7
-
-[run]
 database-url = "postgresql://evil.example/x"
-limit = 3
 
 [database]
 completed = "ready"
@@ -48,12 +45,12 @@ def test_what_sends_the_token_elsewhere_or_runs_sql_is_not_heard_and_named(their
     assert file.unheard == (
         "base-url",
         "token-file",
-        "run.database-url",
+        "database-url",
         "database.where",
         "database.queries",
         "database.repair",
     )
-    assert file.document == {"rate": 7, "run": {"limit": 3}, "database": {"completed": "ready"}}
+    assert file.document == {"rate": 7, "database": {"completed": "ready"}}
     assert file.tables
     assert (file.tables.completed, file.tables.where, file.tables.users.query) == (("ready",), None, None)
 
@@ -110,11 +107,10 @@ def test_whoever_works_in_the_folder_of_another_user_is_told_what_was_not_heard(
     with as_nobody(shell):
         (shell.folder / "sync-audit.toml").write_text(FILE)
         os.chown(shell.folder / "sync-audit.toml", 4321, -1)
-        ended = shell("doctor", "--json", REPLICATE_API_TOKEN="r8_" + "x" * 37)
-        assert (
-            "base-url, token-file, run.database-url, database.where, database.queries, database.repair not heard"
-            in (ended.err)
-        )
+        token = {"REPLICATE_API_TOKEN": f"r8_{'x' * 37}"}
+        ended = shell("doctor", "--json", **token)
+        keys = "base-url, token-file, database-url, database.where, database.queries, database.repair"
+        assert f"{keys} not heard" in ended.err
         assert "evil.example" not in ended.out
-        named = shell("doctor", "--json", "--config", "sync-audit.toml", REPLICATE_API_TOKEN="r8_" + "x" * 37)
+        named = shell("doctor", "--json", "--config", "sync-audit.toml", **token)
         assert "evil.example" in named.out
