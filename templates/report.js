@@ -315,7 +315,7 @@
     const since = user.affected_since ? small(user.affected_since, days(user.days)) : user.reason.status === "needs_sync" && absent("not known");
     const line = make("tr", { class: open && "opened" },
       make("th", { scope: "row" }, toggle, user.display_name && make("small", null, head(user.display_name)), user.email && make("small", null, head(user.user_id))),
-      make("td", null, user.page ? link(user.page, model) : model || absent("no model id")),
+      make("td", null, user.page ? link(user.page, model) : model || absent("no model id"), hints.per === "row" && make("small", null, head(`row ${user.model_row_id}`))),
       make("td", null, recorded ? hash(recorded) : absent(user.absent ? "nothing" : "only blanks"), small(user.current_version_created_at)),
       make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
       make("td", null, since, behind ? make("small", null, `${counted(behind, "version")} behind`) : ""),
@@ -435,6 +435,7 @@
 
   const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
   const HASHES = SEARCHED.length - 2; // from here on there are only hashes
+  const apart = () => ({ model: "replicate_model_id", row: "model_row_id" })[hints.per]; // what tells lines of a user apart
   const PLAIN = { q: "", status: "", reason: "", note: "", baseline: "", acceptance: "", sort: "", page: 1 };
   const state = { ...PLAIN, open: null };
   let found = [], order = null, orderedBy = null;
@@ -448,6 +449,7 @@
       block.lower ??= SEARCHED.map((name) => block.texts[column[name]].toLowerCase()); // mostly the very same text
       const part = hit.subarray(place * hints.block, place * hints.block + block.size);
       const names = block.lower.slice(0, /^[0-9a-f]{1,5}$/.test(word) ? HASHES - 1 : /^[0-9a-f]+$/.test(word) ? undefined : HASHES);
+      if (hints.per === "row") names.unshift(block.texts[column.model_row_id].toLowerCase());
       for (const text of names) if (part.includes(0)) markIn(text, word, part);
     });
   }
@@ -541,10 +543,10 @@
   }
 
   function summary(first, shown) {
-    if (!shown) return "No user matches.";
+    if (!shown) return `No ${hints.per} matches.`;
     const range = found.length > shown ? `${number(first + 1)} to ${number(first + shown)} of ` : "";
     const of = found.length < hints.total ? ` of ${number(hints.total)} ${hints.left_out ? "listed" : "in all"}` : "";
-    return `${range}${counted(found.length, "user")}${of}`;
+    return `${range}${counted(found.length, hints.per)}${of}`;
   }
 
   /** Takes on `changes`, shows them, and puts them into the address: as a new entry, or in place of the last one. */
@@ -554,7 +556,7 @@
     Object.assign(state, again ? { page: 1, open: null } : {}, changes);
     if (again) look();
     const address = Object.keys(PLAIN).filter((name) => state[name] !== PLAIN[name]).map((name) => [name, state[name]]);
-    if (state.open !== null) address.push(["user", at(state.open, "user_id")]);
+    if (state.open !== null) address.push(["user", at(state.open, "user_id")], ...(apart() ? [["line", at(state.open, apart())]] : []));
     const fragment = `#${new URLSearchParams(address)}`;
     try {
       if (fragment !== (location.hash || "#")) history[replace ? "replaceState" : "pushState"](null, "", fragment);
@@ -570,7 +572,10 @@
     const asked = new URLSearchParams(fragment);
     if (fragment && !fragment.includes("=")) {
       const row = /^u-(\d+)$/.exec(fragment);
-      if (row && row[1] <= hints.total && row[1] > 0) asked.set("user", at(row[1] - 1, "user_id"));
+      if (row && row[1] <= hints.total && row[1] > 0) {
+        asked.set("user", at(row[1] - 1, "user_id"));
+        if (apart()) asked.set("line", at(row[1] - 1, apart()));
+      }
       else if (byId("status").querySelector(`[value="${CSS.escape(fragment)}"]`)) asked.set("status", fragment);
       else if (fragment !== "everybody" && !byId(fragment)?.classList.contains("users")) return false;
     }
@@ -578,15 +583,25 @@
     for (const name of Object.keys(PLAIN)) if (asked.has(name)) state[name] = asked.get(name);
     state.page = Number.parseInt(state.page, 10) || 1;
     look();
-    if (asked.has("user")) openUser(asked.get("user"));
+    if (asked.has("user")) openUser(asked.get("user"), asked.get("line"));
     draw();
     return Boolean(fragment);
   }
 
-  function openUser(id) {
-    const block = blocks.findIndex((block) => rowsOf(block, "user_id").includes(id));
-    if (block < 0) return;
-    state.open = block * hints.block + rowsOf(blocks[block], "user_id").indexOf(id);
+  /** Opens the row of the user, or that of the user's `line`; the first of the user where there is no such one. */
+  function openUser(id, line) {
+    let first = -1, meant = -1;
+    blocks.forEach((block, number) => {
+      if (meant >= 0) return;
+      const users = rowsOf(block, "user_id");
+      for (let row = users.indexOf(id); row >= 0 && meant < 0; row = users.indexOf(id, row + 1)) {
+        const place = number * hints.block + row;
+        if (first < 0) first = place;
+        if (!apart() || at(place, apart()) === line) meant = place;
+      }
+    });
+    if (first < 0) return;
+    state.open = meant < 0 ? first : meant;
     if (!found.includes(state.open)) {
       Object.assign(state, PLAIN);
       look();

@@ -1,9 +1,9 @@
 """Which acceptance holds for which finding, and what that makes of a run.
 
-A finding is accepted where an entry names the user or the model, and the very reason, or both where the completed row
-needs attention beside a newer one; where it names a version or a training, that has to be the recorded one. So whatever
-is new about a user counts again. Up to date needs no acceptance, and that the
-run ended before somebody's turn cannot be accepted.
+A finding is accepted where an entry names the user, the model, or the user's model, and the very reason, or both where
+the completed row needs attention beside a newer one; where it names a version or a training, that has to be the
+recorded one. So whatever is new about a user counts again. Up to date needs no acceptance, and that the run ended
+before somebody's turn cannot be accepted.
 """
 
 from collections import Counter
@@ -64,7 +64,7 @@ class AcceptanceMatcher:
         """Entries that name this user or model, whatever their reason"""
         model = self._by_model.get(model_key(record.replicate_model_id), [])
         names = dict.fromkeys((folded(record.user_id), folded(record.email or "")))
-        return [entry for name in names for entry in self._by_user.get(name, ()) if names_user(entry, record)] + model
+        return [entry for name in names for entry in self._by_user.get(name, ()) if _names(entry, record)] + model
 
     def tally(self, users: Iterable[AuditedUser], *, whole: bool) -> Accepted:
         """Count what is accepted among `users`; entries are called unmatched only if the run is `whole`."""
@@ -91,7 +91,7 @@ def holds(entry: Acceptance, user: AuditedUser, day: str) -> bool:
     record, reasons = user.record, user.finding.reasons
     if not set(reasons) <= set(ACCEPTABLE) or set(entry.reasons) != set(reasons) or entry.until < day:
         return False
-    if not (names_user(entry, record) or _names_model(entry, record)):
+    if not _names(entry, record):
         return False
     if entry.training is not None and entry.training.strip(TRIMMED) != (record.training_id or "").strip(TRIMMED):
         return False
@@ -101,6 +101,12 @@ def holds(entry: Acceptance, user: AuditedUser, day: str) -> bool:
 def running_version(user: AuditedUser) -> str | None:
     """The version that is recorded for the user: in the completed row, where there is one."""
     return (user.counting or user.record).replicate_version_id
+
+
+def _names(entry: Acceptance, record: ModelRecord) -> bool:
+    """Whether it is about this user, or model; or both, where it names both."""
+    user = entry.user is None or names_user(entry, record)
+    return user and (entry.model is None or model_key(entry.model) == model_key(record.replicate_model_id))
 
 
 def names_user(entry: Acceptance, record: ModelRecord) -> bool:
@@ -113,10 +119,6 @@ def names_user(entry: Acceptance, record: ModelRecord) -> bool:
 def folded(name: str) -> str:
     """An e-mail as it is compared."""
     return name.strip().casefold()
-
-
-def _names_model(entry: Acceptance, record: ModelRecord) -> bool:
-    return entry.model is not None and model_key(entry.model) == model_key(record.replicate_model_id)
 
 
 def _version(text: str) -> str:

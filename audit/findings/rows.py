@@ -43,8 +43,16 @@ class RowRules(msgspec.Struct, frozen=True, kw_only=True):
     tables: Tables = PLAIN
 
 
+_COUNTS = {
+    "user": "the latest completed row by {}",
+    "model": "the latest completed row of its model by {}",
+    "row": "a completed row: each of them counts",
+}
+"""By what has a line."""
+
+
 def classify_rows(rows: Sequence[TrainingRow], counting_id: str | None, rules: RowRules) -> tuple[ClassifiedRow, ...]:
-    """All `rows`, given newest first, with the reason for each. `counting_id` is the row that the audit has chosen.
+    """All `rows` of a line, given newest first, with the reason for each. `counting_id` is the one that was chosen.
 
     None means that the audit has chosen none; rows that could have counted then lack their user.
     """
@@ -71,7 +79,8 @@ def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> 
     if counting is None:
         return ClassifiedRow(row, RowClass.NO_USER, "its user is not in the table users, so no audit looks at it")
     if row is counting:
-        return ClassifiedRow(row, RowClass.COUNTS, f"the latest completed row by {rules.order_by}")
+        why = _COUNTS[rules.tables.latest_per].format(rules.order_by)
+        return ClassifiedRow(row, RowClass.COUNTS, why)
     return ClassifiedRow(row, RowClass.OLDER, _older(row, counting, rules.order_by))
 
 

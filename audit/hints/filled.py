@@ -10,6 +10,7 @@ from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_model
+from audit.model.lines import NOUNS
 from audit.model.sql import literal
 from audit.model.tables import COLUMNS, DATES, NULL, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
 from audit.model.text import backticked, escape_controls, shortened, toml_text
@@ -136,7 +137,7 @@ def population_answers(
     `part` is how many were checked where the run was narrowed: "Trial run: 20 of 800 users checked".
     """
     if summary.total:
-        first = _affected(summary, part)
+        first = _affected(summary, part, NOUNS[tables.latest_per])
     elif population.users_with_completed_model:
         first = Hint(
             "Nobody was audited",
@@ -188,15 +189,15 @@ def _nobody(population: Population, tables: Tables) -> Hint:
     )
 
 
-def _affected(summary: Summary, part: str) -> Hint:
+def _affected(summary: Summary, part: str, noun: str) -> Hint:
     need, total = summary.statuses[Status.NEEDS_SYNC], summary.total
     unknown = summary.statuses[Status.ERROR] + summary.statuses[Status.NOT_CHECKED]
     if need == 0:
         title = "Why nobody of those checked needs a sync" if part else "Why nobody needs a sync"
         why = "Every recorded version that could be compared is the newest one."
     elif need == 1:
-        title = "Why only one user is affected"
-        why = "Only users who trained again after their version was recorded can fall behind; that is one user here."
+        title = f"Why only one {noun} is affected"
+        why = f"Only users who trained again after their version was recorded can fall behind; that is one {noun} here."
     elif need == total:
         title = "Why everybody of those checked is affected" if part else "Why everybody is affected"
         why = "When all fall behind at once, recording itself is broken: look at what stores the versions."
@@ -206,7 +207,7 @@ def _affected(summary: Summary, part: str) -> Hint:
             "Only users who trained again after their version was recorded, whose training was not recorded, or whose "
             "record is damaged, fall behind."
         )
-    steps = [f"{unknown:,} users could not be judged, so the true number may be higher."] if unknown else []
+    steps = [f"{unknown:,} {noun}s could not be judged, so the true number may be higher."] if unknown else []
     if part:
         steps.append(f"{part}. Of the others this run says nothing.")
     return Hint(title, why, tuple(steps))
@@ -234,7 +235,11 @@ def _left_out(population: Population, tables: Tables, without_line: Mapping[NoLi
             population.users - population.users_with_completed_model - unfinished,
         ),
         *((NO_LINE_TITLES[why], without_line.get(why, 0)) for why in NoLine),
-        ("Completed rows hidden by a newer one of the same user", population.completed_models_hidden),
+        (
+            "Completed rows hidden by a newer one of the same user"
+            + (" and model" if tables.latest_per == "model" else ""),
+            population.completed_models_hidden,
+        ),
         ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
         (
             f"Completed rows whose user is not in the table {escape_controls(tables.users.sql)}",

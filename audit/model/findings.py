@@ -62,8 +62,9 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody's word that one kind of finding on a user or a model need not be acted on until some day."""
 
     user: str | None = None
-    """Id or e-mail; null where there is `model`."""
+    """Id or e-mail; null where it is about all users of `model`."""
     model: str | None = None
+    """Beside a user it is that user's model alone that it is about; null for any."""
     reason: Reason
     version: str | None = None
     """The recorded version that it holds for; null for any."""
@@ -134,8 +135,15 @@ class Summary(msgspec.Struct, frozen=True):
     """Only notes that occur, largest first, then by name."""
     also: dict[Reason, int] = {}
     """What is wrong with completed rows beside the findings on newer ones, counted as `reasons` are; in no total."""
+    several: int | None = None
+    """How many users have these lines, where one may have several; else null."""
 
     @property
     def total(self) -> int:
-        """All users of the run."""
+        """All lines of the run."""
         return sum(self.statuses.values())
+
+    @property
+    def users(self) -> int:
+        """How many users have these lines."""
+        return self.total if self.several is None else self.several

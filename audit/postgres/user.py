@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from audit.model.codes import OrderBy
 from audit.model.ids import model_key
+from audit.model.lines import Line, line_of
 from audit.model.sql import literal
 from audit.model.tables import Column, Tables
 from audit.model.users import STUCK_AFTER, TRIMMED, ModelRecord, Person, TrainingRow
+from audit.model.who import ROW, named_row
 from audit.postgres.columns import (
     NUMBER_TYPES,
     TEXT_TYPES,
@@ -79,13 +81,33 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
 
 
 def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
+    by_row = _search_by_row(users, models, typed)
+    if named_row(typed, models.tables.latest_per) is not None:  # and nothing else
+        yield from filter(None, [by_row])
+        return
+    yield from _exact_searches(users, models, typed)
+    yield from filter(None, [by_row])
+    user, model = person_of_user(users, models), person_of_model(users, models)
+    email = users.sql("email") if "email" in users else None
+    looked_into = filter(None, (email, users.sql("id")))
+    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in looked_into)
+    part_of_model = f"position(lower($1::text) IN lower({text_as_read(models, Column.MODEL_ID)})) > 0"
+    from_users = f"SELECT {user}::text AS person FROM {users.source} WHERE {parts}"  # noqa: S608 - names of `tables`
+    owned = f"{part_of_model} AND {models.sql('user_id')} IS NOT NULL"
+    from_models = f"SELECT {model}::text AS person FROM {models.source} WHERE {owned}"  # noqa: S608 - the same
+    yield f"{from_users} UNION {from_models} {_LIMIT}"
+
+
+_LIMIT = f"ORDER BY person LIMIT {SEARCH_LIMIT}"
+
+
+def _exact_searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
     user, model = person_of_user(users, models), person_of_model(users, models)
     user_id, owner = users.sql("id"), models.sql("user_id")
     email = users.sql("email") if "email" in users else None
     model_id = text_as_read(models, Column.MODEL_ID)
     from_users = f"SELECT {user}::text AS person FROM {users.source}"  # noqa: S608 - names of `tables`
     from_models = f"SELECT {model}::text AS person FROM {models.source}"  # noqa: S608 - the same
-    limit = f"ORDER BY person LIMIT {SEARCH_LIMIT}"
     if _castable(users["id"], typed):
         yield f"{from_users} WHERE {user_id} = $1::text::{_kind(users['id'])}"
     if email:
@@ -97,15 +119,23 @@ def _searches(users: Columns, models: Columns, typed: str) -> Iterator[str]:
         names = "$1::text"
         if models.tables.owner:  # recorded may be the name alone
             names = f"$1::text, split_part($1::text, {literal(models.tables.owner + '/')}, 2)"
-        yield f"{from_models} WHERE {recorded} = ANY(ARRAY[{names}]::{kind}[]) AND $1::text <> '' GROUP BY 1 {limit}"
+        yield f"{from_models} WHERE {recorded} = ANY(ARRAY[{names}]::{kind}[]) AND $1::text <> '' GROUP BY 1 {_LIMIT}"
     if models.tables.owner or not {Column.MODEL_ID, Column.VERSION_ID} <= models.keys():  # no index serves
-        yield f"{from_models} WHERE {model_id} = $1::text GROUP BY 1 {limit}"
+        yield f"{from_models} WHERE {model_id} = $1::text GROUP BY 1 {_LIMIT}"
     if email:
-        yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {limit}"
-    looked_into = filter(None, (email, user_id))
-    parts = " OR ".join(f"position(lower($1::text) IN lower({column}::text)) > 0" for column in looked_into)
-    part_of_model = f"position(lower($1::text) IN lower({model_id})) > 0"
-    yield f"{from_users} WHERE {parts} UNION {from_models} WHERE {part_of_model} AND {owner} IS NOT NULL {limit}"
+        yield f"{from_users} WHERE lower({email}::text) = lower($1::text) {_LIMIT}"
+
+
+def _search_by_row(users: Columns, models: Columns, typed: str) -> str | None:
+    """By a row's id, where each row has a line; None where `typed` can be none."""
+    named = named_row(typed, models.tables.latest_per)
+    kind = models["id"]
+    if models.tables.latest_per != "row" or not _castable(kind, typed if named is None else named):
+        return None
+    row_id = "$1::text" if named is None else f"btrim(substr($1::text, {len(ROW) + 1}))"
+    model = person_of_model(users, models)
+    where = f"{models.sql('id')} = ({row_id})::{_kind(kind)}"
+    return f"SELECT {model}::text AS person FROM {models.source} WHERE {where} LIMIT 1"  # noqa: S608 - the same
 
 
 def _kind(kind: str) -> str:
@@ -139,8 +169,8 @@ class OneUser:
     person: Person
     rows: tuple[TrainingRow, ...]
     """The latest first, in the order that decides which completed one counts."""
-    record: ModelRecord | None
-    """The very record that an audit classifies; None where no row counts and none is unfinished."""
+    records: tuple[ModelRecord, ...]
+    """The very records that an audit classifies, one for each line; none where no row counts and none is unfinished."""
     tables: Tables
     """As they were found."""
     order_by: OrderBy
@@ -150,6 +180,11 @@ class OneUser:
     """Most completed rows of the database have something in `lora_weights_url`; false also where it does not matter."""
     qualified_is_usual: bool
     """Most versions recorded in them have their model in front; the same."""
+
+    @property
+    def record(self) -> ModelRecord | None:
+        """The first of the records."""
+        return self.records[0] if self.records else None
 
 
 async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
@@ -178,17 +213,17 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
                 return Candidates(tuple(persons[: SEARCH_LIMIT - 1]), more=len(persons) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
-            records = snapshot_statements(
+            query = snapshot_statements(
                 users, models, order_by, include_tests=include_tests, stuck_after=stuck_after, persons="$4"
             ).records
-            record = await _record(connection, records, await _with_sharers(connection, sql, key, rows), person)
+            records = await _records(connection, query, await _with_sharers(connection, sql, key, rows), person)
             usual = None
-            if record and _depends_on_others(record):  # it costs reading the whole table
+            if any(map(_depends_on_others, records)):  # it costs reading the whole table
                 usual = await connection.fetchrow(usual_statement(users, models, include_tests=include_tests), TRIMMED)
             return OneUser(
                 person=person,
                 rows=rows,
-                record=record,
+                records=records,
                 tables=models.tables,
                 order_by=order_of(models, order_by),
                 missing_columns=missing_columns(users, models),
@@ -204,8 +239,8 @@ def _depends_on_others(record: ModelRecord) -> bool:
 
 async def records_of(
     database: Database, user_ids: Sequence[str], *, order_by: OrderBy, include_tests: bool, statement_timeout: float
-) -> dict[str, ModelRecord]:
-    """The records that an audit would classify now, by user id; whoever has no row that counts is missing.
+) -> dict[Line, ModelRecord]:
+    """The records that an audit would classify now, by line; what has no row that counts is missing.
 
     Only among these users is a model found to be shared. Raises DatabaseError.
     """
@@ -215,7 +250,8 @@ async def records_of(
             sql = snapshot_statements(users, models, order_by, include_tests=include_tests, persons="$4")
             persons = list({text for user_id in user_ids for text in (user_id, user_id.lower())})
             records = map(as_record, await connection.fetch(sql.records, TRIMMED, None, None, persons))
-            return {record.user_id: record for record in records if record.user_id in set(user_ids)}
+            latest_per, wanted = database.tables.latest_per, set(user_ids)
+            return {line_of(record, latest_per): record for record in records if record.user_id in wanted}
 
 
 async def _find_persons(connection: Connection, sql: UserStatements, who: str) -> dict[str, Person]:
@@ -240,8 +276,6 @@ async def _with_sharers(
     return sorted({key, *(row["person"] for row in others if row["person"] is not None)})
 
 
-async def _record(connection: Connection, query: str, persons: list[str], person: Person) -> ModelRecord | None:
-    for row in await connection.fetch(query, TRIMMED, None, None, persons):
-        if row["user_id"] == person.user_id:
-            return as_record(row)
-    return None
+async def _records(connection: Connection, query: str, persons: list[str], person: Person) -> tuple[ModelRecord, ...]:
+    found = await connection.fetch(query, TRIMMED, None, None, persons)
+    return tuple(as_record(row) for row in found if row["user_id"] == person.user_id)

@@ -192,6 +192,7 @@ def _summary(view: RunView) -> dict[str, object]:
         "baseline": view.since_baseline and view.since_baseline.states,
         "accepted": view.accepted.total,
         "also": summary.also,
+        "users": summary.users,
     }
 
 

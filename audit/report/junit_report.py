@@ -15,9 +15,9 @@ from typing import BinaryIO
 from audit.hints import filled as hints
 from audit.hints.table import HINTS
 from audit.hints.unfinished import brief, brief_also
-from audit.model.codes import Status
+from audit.model.codes import LatestPer, Status
 from audit.model.findings import AuditedUser
-from audit.model.run import RunInfo
+from audit.model.lines import told_apart
 from audit.model.text import escape_controls, shortened
 from audit.report import words
 from audit.report.view import RunView
@@ -36,13 +36,13 @@ def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
     out.write("".join(_head(view)).encode())
     users = view.users()
-    while cases := "".join(_case(user, view.run) for user in islice(users, _BATCH)):
+    while cases := "".join(_case(user, view) for user in islice(users, _BATCH)):
         out.write(cases.encode())
     out.write("".join(_tail(view)).encode())
 
 
-def case_name(user: AuditedUser, *, redacted: bool) -> str:
-    """E-mail and id; GitLab drops all but one of the cases that share a name.
+def case_name(user: AuditedUser, *, redacted: bool, latest_per: LatestPer = "user") -> str:
+    """E-mail and id, and the model or row where those have lines; GitLab drops all but one of the cases of one name.
 
     An id that does not come out as it is (masked, cut, characters spelled out) might be another's then, so the row's
     id stands beside it.
@@ -51,9 +51,14 @@ def case_name(user: AuditedUser, *, redacted: bool) -> str:
     shown = _cut(record.user_id, _ROOM_FOR_A_NAME)
     itself = shown == " ".join(record.user_id.split()) and not (redacted and "***" in shown) and "\\" not in shown
     identity = shown if itself else f"{shown}, row {_cut(record.model_row_id, _ROOM_FOR_A_NAME)}"
-    if redacted or not (record.email or "").strip():
-        return identity
-    return f"{_cut(record.email or '', _ROOM_FOR_A_NAME)} ({identity})"
+    if not redacted and (record.email or "").strip():
+        identity = f"{_cut(record.email or '', _ROOM_FOR_A_NAME)} ({identity})"
+    which = _cut(told_apart(record.replicate_model_id, record.model_row_id, latest_per), _ROOM_FOR_A_NAME)
+    if latest_per == "model" and (which != (record.replicate_model_id or "").strip() or "***" in which):
+        which += (
+            f", row {_cut(record.model_row_id, _ROOM_FOR_A_NAME)}"  # what was masked or cut may be another's as well
+        )
+    return f"{identity}, {which}" if which else identity
 
 
 def xml_text(text: str) -> str:
@@ -97,6 +102,7 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield "run.base_url", run.base_url
     yield "run.account", words.account(run) if run.account else ""
     yield "run.order_by", run.order_by
+    yield "run.latest_per", run.latest_per
     yield "run.narrowed", words.narrowed(run)
     for name in ("users", "eligible", "checked") if view.coverage else ():
         yield f"run.coverage.{name}", str(getattr(view.coverage, name))
@@ -117,9 +123,10 @@ def _properties(view: RunView) -> Iterator[tuple[str, str]]:
     yield from ((f"reason.{reason}", str(count)) for reason, count in view.summary.reasons.items())
 
 
-def _case(user: AuditedUser, run: RunInfo) -> str:
-    finding = user.finding
-    start = f'<testcase classname="{SUITE}" name="{xml_text(case_name(user, redacted=run.redacted))}" time="0"'
+def _case(user: AuditedUser, view: RunView) -> str:
+    finding, run = user.finding, view.run
+    name = case_name(user, redacted=run.redacted, latest_per=view.latest_per)
+    start = f'<testcase classname="{SUITE}" name="{xml_text(name)}" time="0"'
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")

@@ -15,13 +15,13 @@ from audit.hints.table import HINTS
 from audit.hints.unfinished import NOT_KNOWN, brief, brief_also
 from audit.model.codes import Reason, Status
 from audit.model.findings import Acceptance, AuditedUser
-from audit.model.run import RunInfo
+from audit.model.lines import NOUNS
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import BASELINE_TITLES, LONG, SHORT, STATUS_TITLES, counted
+from audit.report.words import BASELINE_TITLES, LONG, SHORT, STATUS_TITLES
 
 LIMIT = 1000 << 10
 """Bytes. GitHub refuses the whole summary of a step above 1,024 KiB, after it has masked secrets in it."""
@@ -63,7 +63,7 @@ def _head(view: RunView) -> Iterator[str]:
     yield f"## sync-audit: {sentence}\n\n"
     yield from _warnings(view)
     yield f"{words.exit_meaning(view)}\n\n"
-    yield f"| users | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
+    yield f"| {NOUNS[view.latest_per]}s | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"
     if view.since_baseline and view.run.baseline:
@@ -89,7 +89,7 @@ def _warnings(view: RunView) -> Iterator[str]:
         yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text}\n\n"
     if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
-        yield f"{counted(wrong, 'user')} had other versions. Audit everybody by versions.\n\n"
+        yield f"{words.lines(view, wrong)} had other versions. Audit everybody by versions.\n\n"
     elif run.trainings and run.trainings.mode == "trainings":
         yield f"> [!NOTE]\n> **By trainings.** What that does not see: {words.UNSEEN}.\n\n"
     yield from _caveats(view)
@@ -114,7 +114,7 @@ def _caveats(view: RunView) -> Iterator[str]:
 def _reasons(view: RunView) -> Iterator[str]:
     if not view.summary.total:
         return
-    yield "\n| status | reason | users |\n| --- | --- | ---: |\n"
+    yield f"\n| status | reason | {NOUNS[view.latest_per]}s |\n| --- | --- | ---: |\n"
     for status in Status:
         for reason, count in view.summary.reasons.items():
             if reason.status is status:
@@ -129,12 +129,12 @@ def _hints(view: RunView) -> Iterator[str]:
     if reasons:
         yield "\n### What to do\n"
     for reason in reasons:
-        yield from _hint(reason, counts[reason])
+        yield from _hint(reason, words.lines(view, counts[reason]))
 
 
-def _hint(reason: Reason, count: int) -> Iterator[str]:
+def _hint(reason: Reason, count: str) -> Iterator[str]:
     about = _EXPLAINED[reason.value]
-    yield f"\n<details>\n<summary>{about.title} ({counted(count, 'user')})</summary>\n\n{prose(about.meaning)}\n\n"
+    yield f"\n<details>\n<summary>{about.title} ({count})</summary>\n\n{prose(about.meaning)}\n\n"
     yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(about.steps, 1))
     yield "\n</details>\n"
 
@@ -194,13 +194,13 @@ _NUMBERS = frozenset({"behind"})
 
 
 def _open_users(view: RunView, status: Status) -> _UserTable:
-    rows = (_open_cells(user, view.run) for user in view.users(status) if not user.accepted)
+    rows = (_open_cells(user, view) for user in view.users(status) if not user.accepted)
     return _UserTable(STATUS_TITLES[status], _COLUMNS[status], view.open[status], rows)
 
 
 def _accepted_users(view: RunView) -> _UserTable:
     users = (user for status in ATTENTION for user in view.users(status))
-    rows = (_accepted_cells(user, user.accepted, redacted=view.run.redacted) for user in users if user.accepted)
+    rows = (_accepted_cells(user, user.accepted, view) for user in users if user.accepted)
     return _UserTable("Accepted", ("user", "model", "why", "until", "because"), view.accepted.total, rows)
 
 
@@ -223,10 +223,11 @@ def _write_table(table: _UserTable, out: BinaryIO, room: int) -> int:
     return written
 
 
-def _open_cells(user: AuditedUser, run: RunInfo) -> tuple[str, ...]:
+def _open_cells(user: AuditedUser, view: RunView) -> tuple[str, ...]:
     """For the columns of the user's status."""
+    run = view.run
     finding, recorded = user.finding, _version(user.record.replicate_version_id)
-    who_and_model = _who(user, redacted=run.redacted), _model(user)
+    who_and_model = _who(user, view), _model(user)
     why = _why(user) + _newest_row(user, run.started_at)
     if finding.status is Status.NEEDS_SYNC:
         behind = NOTHING if finding.versions_behind is None else f"{finding.versions_behind:,}"
@@ -243,14 +244,16 @@ def _newest_row(user: AuditedUser, now: str) -> str:
     return "".join(f"<br>{text}" for text in told)
 
 
-def _accepted_cells(user: AuditedUser, entry: Acceptance, *, redacted: bool) -> tuple[str, ...]:
+def _accepted_cells(user: AuditedUser, entry: Acceptance, view: RunView) -> tuple[str, ...]:
     author = f" ({code(entry.author)})" if entry.author else ""
     because = code(entry.because, LONG) + author
-    return _who(user, redacted=redacted), _model(user), _why(user), entry.until, because
+    return _who(user, view), _model(user), _why(user), entry.until, because
 
 
-def _who(user: AuditedUser, *, redacted: bool) -> str:
-    return code(email_or_id(user.record, redacted=redacted))
+def _who(user: AuditedUser, view: RunView) -> str:
+    """The model has a column of its own."""
+    row = f"<br>{code(words.which(view, user.record))}" if view.latest_per == "row" else ""
+    return code(email_or_id(user.record, redacted=view.run.redacted)) + row
 
 
 def _model(user: AuditedUser) -> str:

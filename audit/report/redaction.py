@@ -108,6 +108,7 @@ def redacted_snapshot(user: UserSnapshot) -> UserSnapshot:
     return replace(
         user,
         user_id=redacted_text(user.user_id),
+        model_row_id=user.model_row_id and redacted_text(user.model_row_id),
         email=user.email and masked_address(user.email),
         display_name=user.display_name and MASKED_NAME,
         replicate_model_id=user.replicate_model_id and clean(user.replicate_model_id),

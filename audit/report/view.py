@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
 from audit.findings.exit_codes import since_baseline
-from audit.model.codes import NoLine, Reason, Status
+from audit.model.codes import LatestPer, NoLine, Reason, Status
 from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
 from audit.model.replies import WeightsAsked
@@ -97,13 +97,18 @@ class RunView:
         return max(0.0, round((last - first) / timedelta(seconds=1), 3))
 
     @property
+    def latest_per(self) -> LatestPer:
+        """What has a line, and is counted."""
+        return self.run.latest_per
+
+    @property
     def part(self) -> bool:
         """Whether the run was narrowed, so that nobody has looked at the other users."""
         return is_narrowed(self.run.filters, self.run.shard)
 
     @property
     def others(self) -> int:
-        """Users who would have a line in a report of everybody, and are not in this narrowed run."""
+        """Lines of a report of everybody that are not in this narrowed run."""
         return self.coverage.eligible - self.summary.total if self.part and self.coverage else 0
 
     @property
@@ -118,7 +123,7 @@ class RunView:
 
     @property
     def open(self) -> Mapping[Status, int]:
-        """Users by status, without those whose finding is accepted. Every status has a key."""
+        """Lines by status, without those whose finding is accepted. Every status has a key."""
         return {status: n - self.accepted.statuses.get(status, 0) for status, n in self.summary.statuses.items()}
 
     @property

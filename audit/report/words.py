@@ -9,13 +9,14 @@ from audit.findings.classify import wrong_base_url
 from audit.findings.comparison import ComparedRun, not_looked_for
 from audit.hints import filled as hints
 from audit.hints.table import HINTS
-from audit.model.codes import Status
+from audit.model.codes import LatestPer, Status
 from audit.model.findings import Acceptance, BaselineState
+from audit.model.lines import NOUNS, counted_lines, told_apart
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.tables import Column, shown_counts
 from audit.model.times import duration, to_second
-from audit.model.users import ModelRecord
+from audit.model.users import ModelRecord, email_or_id
 from audit.report.view import RunView
 
 STATUS_TITLES = {
@@ -32,6 +33,28 @@ _REPLICATE = "https://replicate.com/"
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 user`, `2,310 users`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def lines(view: RunView, count: int) -> str:
+    """So many lines, by what has one: `1 user`, `2,310 models`."""
+    return counted_lines(count, view.latest_per)
+
+
+def everybody(view: RunView) -> str:
+    """All lines of the run: `640 users`, `800 models of 640 users`."""
+    total = lines(view, view.summary.total)
+    return total if view.latest_per == "user" else f"{total} of {counted(view.summary.users, 'user')}"
+
+
+def which(view: RunView, record: ModelRecord) -> str:
+    """What tells the line from others of the user, for a person: "acme/ann-cat", "row 17"; "" where there is one."""
+    return told_apart(record.replicate_model_id, record.model_row_id, view.latest_per)
+
+
+def named(view: RunView, record: ModelRecord) -> str:
+    """The user, and which line it is where there may be several: `ann@example.com (acme/ann-cat)`."""
+    name, part = email_or_id(record, redacted=view.run.redacted), which(view, record)
+    return f"{name} ({part})" if part else name
 
 
 def days(count: float) -> str:
@@ -61,7 +84,7 @@ def headline(view: RunView) -> tuple[str, str]:
     part = part_checked(view)
     need, accepted = view.open[Status.NEEDS_SYNC], view.accepted.total
     failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
-    users = f"{total:,}" if part else counted(total, "user")
+    users = f"{total:,}" if part else everybody(view)
     if need or failed or missed:
         verb = "needs" if 1 in {need, total} else "need"
         parts = [f"{need:,} of {users} {verb} a sync"]
@@ -78,7 +101,8 @@ def headline(view: RunView) -> tuple[str, str]:
     elif part:
         sentence = "it is up to date" if total == 1 else f"all {total:,} are up to date"
     else:
-        sentence = "The only user is up to date" if total == 1 else f"All {total:,} users are up to date"
+        only = f"The only {NOUNS[view.latest_per]} is up to date"
+        sentence = only if total == 1 else f"All {everybody(view)} are up to date"
     if failed or missed or view.run.state != "complete":
         verdict = "error"
     else:
@@ -110,14 +134,15 @@ def part_checked(view: RunView) -> str:
         what = "Chosen users" if view.part else "Incomplete run"
     if view.part and run.state != "complete":
         what += ", incomplete"
-    return f"{what}: {coverage.checked:,} of {counted(coverage.eligible, 'user')} checked"
+    return f"{what}: {coverage.checked:,} of {lines(view, coverage.eligible)} checked"
 
 
 def exit_meaning(view: RunView) -> str:
     """What the verdict means to somebody who has to decide."""
     verdict, _ = headline(view)
     in_need = "Those in need run an old version, or wrong weights, until their record is corrected."
-    others = "Only a part of the users was checked: of the others nothing is known."
+    noun = NOUNS[view.latest_per]
+    others = f"Only a part of the {noun}s was checked: of the others nothing is known."
     if verdict == "error":
         return "The picture is incomplete: what could not be checked is neither good nor bad."
     if verdict == "empty":
@@ -127,16 +152,16 @@ def exit_meaning(view: RunView) -> str:
     if view.part:
         return others if verdict == "trial" else f"{others} {in_need}"
     if verdict == "needs_sync":
-        return in_need if view.accepted.total else f"Every user was checked. {in_need}"
+        return in_need if view.accepted.total else f"Every {noun} was checked. {in_need}"
     if view.accepted.total:
         return "Nothing has to be done for now: what is accepted counts again when that expires."
-    return f"Every user was checked. Nothing has to be done.{_noted(view.noted)}"
+    return f"Every {noun} was checked. Nothing has to be done.{_noted(view)}"
 
 
-def _noted(users: int) -> str:
-    if not users:
+def _noted(view: RunView) -> str:
+    if not view.noted:
         return ""
-    return f" {counted(users, 'user')} {'has' if users == 1 else 'have'} notes, which change no status."
+    return f" {lines(view, view.noted)} {'has' if view.noted == 1 else 'have'} notes, which change no status."
 
 
 Dressing = Callable[[str, int], str]
@@ -182,7 +207,7 @@ def narrowed(run: RunInfo) -> str:
     if run.filters.users:
         parts.append("to users " + ", ".join(run.filters.users))
     if run.filters.limit is not None:
-        parts.append(f"to the first {counted(run.filters.limit, 'user')}")
+        parts.append(f"to the first {counted_lines(run.filters.limit, run.latest_per)}")
     if run.shard:
         parts.append(f"to {run.shard.label}: {run.shard.share}")
     return " and ".join(parts)
@@ -201,12 +226,22 @@ def coverage_facts(view: RunView) -> Iterator[tuple[str, str]]:
     coverage, population = view.coverage, view.population
     if coverage is None or population is None:
         return
-    yield "Checked", f"{coverage.checked:,} of {counted(coverage.eligible, 'user')}; {coverage.users:,} in the database"
+    in_all = f"{coverage.users:,}" if view.latest_per == "user" else counted(coverage.users, "user")
+    yield "Checked", f"{coverage.checked:,} of {lines(view, coverage.eligible)}; {in_all} in the database"
+    if view.latest_per != "user":
+        yield "A line for each", _LINES_OF[view.latest_per]
     if unfinished := population.users_with_unfinished_training:
         only = population.users_with_unfinished_only
         yield "Users with an unfinished training", f"{unfinished:,}, {only:,} of them without a completed model"
     for why, number in view.without_line.items():
         yield hints.NO_LINE_TITLES[why], f"{number:,}: they are in no line"
+
+
+_LINES_OF: Mapping[LatestPer, str] = {
+    "user": "user",
+    "model": "user and model (latest_per = model)",
+    "row": "completed row (latest_per = row)",
+}
 
 
 def unknown_statuses(view: RunView) -> str:
@@ -238,7 +273,8 @@ def beside(view: RunView) -> str:
         return ""
     listed = ", ".join(f"{count:,} {HINTS[reason].title.lower()}" for reason, count in also.items())
     users = sum(also.values())
-    rows = "the completed row of 1 user needs" if users == 1 else f"the completed rows of {users:,} users need"
+    whose = lines(view, users)
+    rows = f"the completed row of {whose} needs" if users == 1 else f"the completed rows of {whose} need"
     return f"Beside their newer ones, {rows} attention too: {listed}."
 
 
@@ -271,10 +307,10 @@ def trainings_facts(view: RunView) -> Iterator[tuple[str, str]]:
     if trainings is None:
         return
     by_trainings = trainings.mode == "trainings"
-    settled = counted(view.by_training, "user")
+    settled = lines(view, view.by_training)
     yield "List of trainings", extent(trainings)
     yield "Settled by trainings alone", settled if by_trainings else "nobody: everybody was asked for"
-    yield "Asked for by versions", f"{counted(view.answered, 'user')} with an answer"
+    yield "Asked for by versions", f"{lines(view, view.answered)} with an answer"
     if by_trainings:
         yield "Asked for as a check", f"{trainings.sample:g} % of those whom trainings settle"
         yield "Not to be seen", UNSEEN
@@ -354,5 +390,5 @@ def _stale(sentence: str, entries: Sequence[Acceptance], *, until: bool) -> Stal
 
 
 def _named(entry: Acceptance) -> str:
-    who = entry.user if entry.user is not None else f"model {entry.model}"
+    who = ", ".join(filter(None, (entry.user, entry.model and f"model {entry.model}")))
     return f"{who} ({' and '.join(HINTS[reason].title.lower() for reason in entry.reasons)})"

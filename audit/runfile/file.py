@@ -58,6 +58,7 @@ _ALSO = (
     """ WHERE reason <> 'latest_version' AND instr(finding, '"also":{') > 0 GROUP BY 1"""
 )
 """Only findings on newer rows have one; no text in the JSON can hold those quotes."""
+_USERS = "SELECT count(DISTINCT json_extract(record, '$.user_id')) FROM audited WHERE rank < ?"
 _UPDATE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
 
 
@@ -289,7 +290,7 @@ class RunFile:
         """Users with at least one note."""
         return self._count("SELECT count(*) FROM audited WHERE notes <> ''")  # who is in no line has none
 
-    def _count(self, query: str, *values: str) -> int:
+    def _count(self, query: str, *values: str | int) -> int:
         with self.storage.translate_errors():
             return int(self._db.execute(query, values).fetchone()[0])
 
@@ -460,7 +461,8 @@ class RunFile:
                     notes[Note(code)] = notes.get(Note(code), 0) + count
             beside = self._db.execute(_ALSO).fetchall()
             also = {Reason(reason): int(count) for reason, count in beside}
-        return Summary(statuses, _largest_first(reasons), _largest_first(notes), _largest_first(also))
+        several = self._count(_USERS, _NO_LINE) if self.info.latest_per != "user" else None
+        return Summary(statuses, _largest_first(reasons), _largest_first(notes), _largest_first(also), several)
 
     def count_versions(self) -> tuple[int, int]:
         """How many users who are up to date have recorded a version, and how many of these the model in front of it."""

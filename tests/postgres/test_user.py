@@ -175,7 +175,7 @@ async def test_others_share_the_model_in_whatever_case_and_blanks_theirs_is_reco
     assert found.record.shared_with == ("u10", "u2")
     settings: dict[str, Any] = {"order_by": "updated_at", "include_tests": False, "statement_timeout": 20.0}
     records = await records_of(parse_database_url(people), ["u1", "u10", "u3"], **settings)
-    assert {user_id: each.shared_with for user_id, each in records.items()} == {
+    assert {each_line.user_id: each.shared_with for each_line, each in records.items()} == {
         "u1": ("u10",),
         "u10": ("u1",),
         "u3": (),

@@ -65,6 +65,18 @@ PER_ROW: Mapping[Line, Reason] = {
     Line("dora", "10"): NO_ID,
     Line("dora", "11"): LATEST,
 }
+REPAIRED: Mapping[str, Mapping[str, str]] = {
+    "user": {"9": version_hash("cleo b 1")},
+    "model": {"3": version_hash("ann dog 2"), "8": version_hash("cleo a 2"), "9": version_hash("cleo b 1")},
+    "row": {
+        "1": version_hash("ann cat 2"),
+        "3": version_hash("ann dog 2"),
+        "7": version_hash("cleo a 2"),
+        "8": version_hash("cleo a 2"),
+        "9": version_hash("cleo b 1"),
+    },
+}
+"""The versions that a repair writes, trainings that were not recorded included, by row: none of a shared model."""
 FINDINGS = {"user": PER_USER, "model": PER_MODEL, "row": PER_ROW}
 """By what has a line."""
 

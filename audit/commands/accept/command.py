@@ -33,6 +33,13 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
             help="The last day it holds, in UTC: 2026-12-31.",
         ),
         Setting(
+            "--model",
+            metavar="ID",
+            refused=ONE_ENTRY,
+            show_default="as in RUN, where each model has a line",
+            help="Of a user with several models the one it is about.",
+        ),
+        Setting(
             "--reason",
             metavar="CODE",
             refused=ONE_ENTRY,
@@ -80,6 +87,7 @@ def command(user: str, **given: object) -> None:
         who=_text("USER", user),
         because=_text("--because", given["because"]),
         until=_until(str(given["until"])),
+        model=_optional("--model", given["model"]),
         reasons=wanted,
         version=_optional("--version", given["version"]),
         author=_optional("--author", given["author"]),
@@ -142,6 +150,7 @@ def _show(written: "WrittenEntry", file: Path, run: Path | None) -> None:
     click.echo()
     entry = written.entry
     what = ["both reasons" if entry.also else "reason"]
+    what += ["model"] if entry.model else []
     what += ["recorded version"] if entry.version else []
     what += ["training"] if entry.training else []
     *most, last = what

@@ -16,6 +16,7 @@ from audit.errors import AuditError, SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
+from audit.model.ids import model_key
 from audit.model.text import os_cause, shortened
 from audit.report.writer import replacing
 
@@ -117,9 +118,11 @@ def _checked(table: Mapping[str, object]) -> Acceptance:
     for key in table:
         if key not in KEYS:
             raise SettingsError(f"unknown key {key}", nearest(key, KEYS))
-    if ("user" in table) == ("model" in table):
-        both = "both user and model" if "user" in table else "neither user nor model"
-        raise SettingsError(f"there is {both}", "An entry is about one of them: a user's id or e-mail, or a model id.")
+    if not {"user", "model"} & table.keys():
+        raise SettingsError(
+            "there is neither user nor model",
+            "An entry is about a user (id or e-mail), a model (its id), or a user's model: then name both.",
+        )
     for key, step in _REQUIRED.items():
         if key not in table:
             raise SettingsError(f"{key} is missing", step)
@@ -183,7 +186,7 @@ def _day(value: object) -> str:
 
 
 def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | None:
-    """Put `entry` into the file, in the place of one for the same reasons and one of `names`, which is returned.
+    """Put `entry` into the file, in the place of one for the same model and reasons and one of `names`: returns that.
 
     The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
     it cannot be read as `read` does, and AuditError where it cannot be written.
@@ -229,7 +232,8 @@ def edited(
     """
     document = tomlkit.parse(HEAD if text is None else text)
     for place, old in enumerate(listed):
-        if old.user is not None and folded(old.user) in names and set(old.reasons) == set(entry.reasons):
+        same = model_key(old.model) == model_key(entry.model) and set(old.reasons) == set(entry.reasons)
+        if old.user is not None and folded(old.user) in names and same:
             _overwrite(document[TABLE][place], entry)
             return tomlkit.dumps(document), (*listed[:place], entry, *listed[place + 1 :]), old
     return _appended(document, entry), (*listed, entry), None

@@ -20,9 +20,8 @@ from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import OK
 from audit.model.text import escape_controls, os_cause, shortened
-from audit.model.users import email_or_id
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import counted, exit_meaning, headline, not_in_baseline, stale
+from audit.report.words import exit_meaning, headline, lines, named, not_in_baseline, stale
 
 Level = Literal["error", "warning", "notice"]
 MOST = 10
@@ -47,12 +46,12 @@ def annotations(view: RunView, code: int) -> Iterator[str]:
     shown = reasons if len(reasons) <= most else reasons[: most - 1]
     for reason in shown:
         about = _EXPLAINED[reason.value]
-        title = f"{about.title}: {counted(counts[reason], 'user')}"
+        title = f"{about.title}: {lines(view, counts[reason])}"
         yield command("warning", title, f"{_names(view, reason)}. {about.meaning}")
     if rest := reasons[len(shown) :]:
-        users = sum(counts[reason] for reason in rest)
+        users = lines(view, sum(counts[reason] for reason in rest))
         titles = ", ".join(f"{_EXPLAINED[reason.value].title} ({counts[reason]:,})" for reason in rest)
-        yield command("warning", f"{len(rest)} more reasons: {counted(users, 'user')}", titles)
+        yield command("warning", f"{len(rest)} more reasons: {users}", titles)
 
 
 def _outcome(view: RunView) -> Iterator[str]:
@@ -88,10 +87,7 @@ def _gravity(reason: Reason) -> int:
 
 def _names(view: RunView, reason: Reason) -> str:
     users = (user for user in view.users(reason.status, reason) if not user.accepted)
-    names = [
-        shortened(escape_controls(email_or_id(user.record, redacted=view.run.redacted)), _ROOM_FOR_A_NAME)
-        for user in islice(users, NAMED)
-    ]
+    names = [shortened(escape_controls(named(view, user.record)), _ROOM_FOR_A_NAME) for user in islice(users, NAMED)]
     more = view.open_reasons[reason] - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 

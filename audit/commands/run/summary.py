@@ -16,15 +16,18 @@ from audit.hints.table import HINTS
 from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
+from audit.model.lines import NOUNS
 from audit.model.run import RunInfo
 from audit.model.tables import shown_counts
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
+from audit.report import words
 from audit.report.redaction import redacted_user
 from audit.report.view import RunView
 from audit.report.words import (
     beside,
     completed_line,
+    counted,
     headline,
     not_in_baseline,
     part_checked,
@@ -100,7 +103,11 @@ def _headline(view: RunView, width: int) -> Iterator[Text]:
         Text(f"{counts[status]:,} {what}", neutral.get(status, f"bold {_COLOURS[status]}") if counts[status] else "")
         for status, what in words.items()
     ]
-    yield Text.assemble((f"{view.summary.total:,} users: ", "bold"), Text(", ").join(pieces))
+    # However many there are: in the plural, as a script may look for it.
+    noun = (
+        "users" if view.latest_per == "user" else f"{NOUNS[view.latest_per]}s of {counted(view.summary.users, 'user')}"
+    )
+    yield Text.assemble((f"{view.summary.total:,} {noun}: ", "bold"), Text(", ").join(pieces))
     yield from _words_that_count(view, width)
 
 
@@ -211,7 +218,7 @@ def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
     def rows(counts: Mapping[Reason, int], *, accepted: bool) -> Iterator[Text]:
         for reason, count in counts.items():
             users = list(islice(_users_with(run_file, reason, accepted=accepted), NAMED))
-            names = [_name(each, redact=view.run.redacted) for each in users]
+            names = [_name(each, view) for each in users]
             yield _row(count, HINTS[reason].title, titles, names, width)
             for each, name in zip(users, names, strict=True):
                 yield from _newest_row(each, name, view, width)
@@ -280,7 +287,7 @@ def _advice(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
     reason = next((each for status in _HEADINGS for each in _open(view) if each.status is status), None)
     if reason and reason.status is not Status.NOT_CHECKED:
         user = next(_users_with(run_file, reason, accepted=False))
-        who = shlex.quote(_handle(user, redact=view.run.redacted))
+        who = shlex.quote(_handle(user, view))
         yield Text()
         yield from _step("One user in full:", f"user {who}", f"--run {path}", width)
         yield from _step("What a reason means, and what to do:", f"explain {reason.value}", "", width)
@@ -305,12 +312,15 @@ def _step(why: str, command: str, option: str, width: int) -> Iterator[Text]:
         yield Text(f"  sync-audit {command} \\\n    {option}", "bold")
 
 
-def _name(user: AuditedUser, *, redact: bool) -> str:
+def _name(user: AuditedUser, view: RunView) -> str:
+    redact = view.run.redacted
     record = redacted_user(user).record if redact else user.record
-    return shortened(escape_controls(email_or_id(record, redacted=redact)), 60)
+    which = words.which(view, record)
+    name = shortened(escape_controls(email_or_id(record, redacted=redact)), 60)
+    return f"{name} ({shortened(escape_controls(which), 60)})" if which else name
 
 
-def _handle(user: AuditedUser, *, redact: bool) -> str:
+def _handle(user: AuditedUser, view: RunView) -> str:
     """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
-    name = email_or_id(user.record, redacted=redact)
+    name = email_or_id(user.record, redacted=view.run.redacted)
     return name if escape_controls(name) == name else escape_controls(user.record.user_id)

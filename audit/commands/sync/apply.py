@@ -19,6 +19,7 @@ from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsEr
 from audit.findings.classify import RunContext, classify
 from audit.model.codes import Reason, Status
 from audit.model.ids import askable_model, question_of
+from audit.model.lines import line
 from audit.model.repair import ChangeOutcome, ChangeState, Deed, RowChange, in_order
 from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.tables import Column
@@ -224,7 +225,7 @@ class Repair:
         info = self._plan.info
         records = await records_of(
             self._settings.database,
-            [entry.change.user_id for entry in entries],
+            list({entry.change.user_id for entry in entries}),
             order_by=info.order_by,
             include_tests=info.filters.include_tests,
             statement_timeout=self._settings.statement_timeout,
@@ -232,7 +233,12 @@ class Repair:
         models = (question_of(record.replicate_model_id) for record in records.values())
         replies = await replies_to(replicate, filter(None, models), self._settings.choices.concurrency)
         context = RunContext(info.account, frozenset(info.missing_columns))
-        return [_current_status(entry, records.get(entry.change.user_id), replies, context) for entry in entries]
+        lines = (
+            line(entry.change.user_id, entry.change.replicate_model_id, entry.change.model_row_id, info.latest_per)
+            for entry in entries
+        )
+        found = zip(entries, lines, strict=True)
+        return [_current_status(entry, records.get(each), replies, context) for entry, each in found]
 
 
 async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult) -> None:

@@ -1,7 +1,8 @@
 """One user as `sync-audit user` shows it: what database and Replicate, or a run file, say, and what to do about it."""
 
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,6 +22,7 @@ from audit.model.times import parse_utc
 from audit.model.users import ModelRecord, Person, TrainingRow
 
 TrainingReply = Training | Missing | Failed
+_ORDER = tuple(Status)
 
 
 class UserCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,7 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     """Host and name of the database, or the path of the run file."""
     person: Person
     rows: tuple[ClassifiedRow, ...] | None
-    """The latest first; None for a run file, which has only the row that counts."""
+    """Those of the line, the latest first; None for a run file, which has only the row that counts."""
     user: AuditedUser | None = None
     """The record that counts and the finding on it; None where no row counts, so that no audit judges this user."""
     without_line: NoLine | None = None
@@ -48,6 +50,8 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
     """Whose token it is, where that is known."""
     not_known: tuple[str, ...] = ()
     """What all this cannot say, and why: one sentence each."""
+    others: int = 0
+    """How many other lines the user has, which were not asked about."""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -103,6 +107,48 @@ class UserCase(msgspec.Struct, frozen=True, kw_only=True):
         """What Replicate says of this training, where it knows it."""
         reply = self.trainings.get(askable_training(training_id) or "")
         return reply if isinstance(reply, Training) else None
+
+
+class UserLines(msgspec.Struct, frozen=True, kw_only=True):
+    """A user with several lines, as each model or each row has one."""
+
+    cases: tuple[UserCase, ...]
+    """Each about one line, the gravest first; two at least, and all of the same user."""
+    others: tuple[ClassifiedRow, ...] = ()
+    """Rows that belong to no line, the latest first."""
+    left_out: int = 0
+    """How many more lines there are."""
+
+    @classmethod
+    def of(
+        cls, cases: Iterable[UserCase], others: Sequence[ClassifiedRow] = (), left_out: int = 0
+    ) -> "UserLines | UserCase":
+        """The lines among `cases`, in report order; the case itself where only one of them is a line."""
+        several = list(cases)
+        lines = [case for case in several if case.user]
+        if len(lines) < 2:
+            return (lines or several)[0]
+        lines.sort(key=lambda case: _ORDER.index(case.user.finding.status) if case.user else 0)
+        rest = (row for case in several if case.user is None for row in case.rows or ())
+        return cls(cases=tuple(lines), others=(*others, *rest), left_out=left_out)
+
+    @property
+    def rows(self) -> tuple[ClassifiedRow, ...] | None:
+        """Those of all lines and of none; None for a run file."""
+        if any(case.rows is None for case in self.cases):
+            return None
+        return (*(row for case in self.cases for row in case.rows or ()), *self.others)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many lines there are of each status."""
+        found = Counter(case.user.finding.status for case in self.cases if case.user)
+        return {status: found[status] for status in Status}
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """With the code of a run of this user alone."""
+        return USER[exit_code(Summary(self.counts, {}, {}), complete=True)]
 
 
 def _before(text: str | None, other: str | None) -> bool:

@@ -9,13 +9,13 @@ from audit.cli import options
 from audit.cli.settings import Command, check, refuse
 
 if TYPE_CHECKING:
-    from audit.commands.user.case import UserCase
+    from audit.commands.user.case import UserCase, UserLines
     from audit.model.exit_status import ExitStatus
     from audit.postgres.user import Candidates
 
 OF_LOOKING = (
     *(options.database, options.token, options.base_url, options.timeout, options.retries),
-    *(options.statement_timeout, options.order_by, options.include_tests),
+    *(options.statement_timeout, options.order_by, options.latest_per, options.include_tests),
 )
 """Where to look and how, which a run file has decided already."""
 
@@ -35,8 +35,9 @@ OF_LOOKING = (
 def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Show everything about one user: every row, every version, the verdict and why.
 
-    WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Ends in 0 if the
-    user is up to date, 3 if a sync is needed, 4 if that could not be found out, 2 if nobody or more than one matches.
+    WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Of a user with
+    several lines (--latest-per) all are shown, or the one that WHO names: its model, or its row. Ends in 0 if the user
+    is up to date, 3 if a sync is needed, 4 if that could not be found out, 2 if nobody or more than one matches.
     """
     from audit.errors import SettingsError
 
@@ -47,7 +48,7 @@ def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_
     return _shown(case, who, as_json=as_json, in_run=run is not None)
 
 
-def _live(who: str, ctx: click.Context) -> "UserCase | Candidates":
+def _live(who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
     import asyncio
 
     from audit.cli import logs
@@ -62,7 +63,7 @@ def _live(who: str, ctx: click.Context) -> "UserCase | Candidates":
         return asyncio.run(look_up(settings, who))
 
 
-def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | Candidates":
+def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
     from audit.commands.user.lookup import look_up_in_run
     from audit.runfile import RunFile
 
@@ -72,12 +73,12 @@ def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | Candidates"
         return look_up_in_run(run_file, who)
 
 
-def _shown(case: "UserCase | Candidates", who: str, *, as_json: bool, in_run: bool) -> "ExitStatus":
+def _shown(case: "UserCase | UserLines | Candidates", who: str, *, as_json: bool, in_run: bool) -> "ExitStatus":
     """Print what was found. Raises SettingsError where it is not exactly one user."""
-    from audit.commands.user.case import UserCase
+    from audit.commands.user.case import UserCase, UserLines
     from audit.errors import SettingsError
 
-    if isinstance(case, UserCase):
+    if isinstance(case, UserCase | UserLines):
         _print(case, as_json=as_json)
         return case.exit_status
     if not case.persons:
@@ -93,10 +94,10 @@ def _nobody(*, in_run: bool) -> str:
     return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
 
 
-def _print(case: "UserCase | Candidates", *, as_json: bool) -> None:
+def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool) -> None:
     from audit.cli.terminal import Page, screen
-    from audit.commands.user.case import UserCase
-    from audit.commands.user.screen import show, show_several
+    from audit.commands.user.case import UserCase, UserLines
+    from audit.commands.user.screen import show, show_lines, show_several
 
     if as_json:
         from audit.commands.user.json_format import dumped
@@ -106,5 +107,7 @@ def _print(case: "UserCase | Candidates", *, as_json: bool) -> None:
     page = Page(screen())
     if isinstance(case, UserCase):
         show(case, page)
+    elif isinstance(case, UserLines):
+        show_lines(case, page)
     else:
         show_several(case.persons, page, more=case.more)

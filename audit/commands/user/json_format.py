@@ -5,7 +5,7 @@ import json
 import msgspec
 
 from audit import __version__
-from audit.commands.user.case import UserCase, explained, links, next_steps
+from audit.commands.user.case import UserCase, UserLines, explained, links, next_steps
 from audit.commands.user.checklist import checklist
 from audit.commands.user.last_training import last_training
 from audit.findings.rows import ClassifiedRow, RowClass
@@ -15,14 +15,27 @@ from audit.postgres.user import Candidates
 from audit.report.json_report import also_block
 
 
-def dumped(case: UserCase | Candidates) -> str:
-    """ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape."""
+def dumped(case: UserCase | UserLines | Candidates) -> str:
+    """Of several lines, the keys of the gravest one, and all of them in `lines`.
+
+    ASCII alone: what acts on a terminal or is missing from a code page stands there as an escape.
+    """
     head = {"schema_version": 1, "tool": {"name": "sync-audit", "version": __version__}}
     if isinstance(case, UserCase):
-        rest = {"exit_code": case.exit_status.code, **document(case)}
+        rest = {"exit_code": case.exit_status.code, **document(case), **_per(case), "lines": None, "more_lines": 0}
+    elif isinstance(case, UserLines):
+        first, rows = case.cases[0], case.rows
+        whole = {"rows": None if rows is None else [_row(each) for each in rows]}
+        lines = [document(each) for each in case.cases]
+        told = {"lines": lines, "more_lines": case.left_out}
+        rest = {"exit_code": case.exit_status.code, **document(first), **whole, **_per(first), **told}
     else:
         rest = {"exit_code": USAGE, "matches": case.persons, "more_matches": case.more}
     return json.dumps(msgspec.to_builtins(head | rest), indent=1)
+
+
+def _per(case: UserCase) -> dict[str, object]:
+    return {"latest_per": case.tables.latest_per}
 
 
 def document(case: UserCase) -> dict[str, object]:

@@ -8,7 +8,7 @@ import msgspec
 from audit.commands.replicate import account_of, target
 from audit.commands.run.questions import hear
 from audit.commands.settings import RunSettings
-from audit.commands.user.case import TrainingReply, UserCase
+from audit.commands.user.case import TrainingReply, UserCase, UserLines
 from audit.findings.classify import RunContext, classify, resolved
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
@@ -17,23 +17,28 @@ from audit.hints.trainings import shown_trainings
 from audit.model.codes import NoLine
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_training, model_key, question_of
-from audit.model.replies import Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead, of_model
+from audit.model.lines import Line, line, line_of
+from audit.model.replies import Account, Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead, of_model
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
-from audit.model.users import ModelRecord, Person
-from audit.model.who import KEPT, matching_users
-from audit.postgres.user import Candidates, find_user
+from audit.model.users import ModelRecord, Person, TrainingRow
+from audit.model.who import KEPT, lines_named, matching_users
+from audit.postgres.user import Candidates, OneUser, find_user
 from audit.replicate import Replicate, connect
 from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
+LINES_ASKED = 50
+"""Of a user with several lines, so many are asked about."""
+_AT_ONCE = 8
+"""Lines."""
 LATER_ASKED = 5
 """Of the trainings after the one that counts, so many are looked up on Replicate, the last ones first."""
 _NO_LIST = TrainingsRead(mode="versions")
 """Of a list that was never read nothing is concluded but what single trainings show."""
 
 
-async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
+async def look_up(settings: RunSettings, who: str) -> UserCase | UserLines | Candidates:
     """Whom `who` means in the database, and everything about that user from database and Replicate.
 
     Raises DatabaseError and SettingsError as `find_user` does, ReplicateError where the token is refused.
@@ -49,49 +54,92 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
     )
     if isinstance(found, Candidates):
         return found
-    record, tables = found.record, found.tables
-    counting = record if record and not record.unfinished else None
-    rules = RowRules(order_by=found.order_by, include_tests=filters.include_tests, tables=tables)
-    case = UserCase(
-        source=settings.database.label,
-        person=found.person,
-        rows=classify_rows(found.rows, counting.model_row_id if counting else None, rules),
-        missing_columns=frozenset(found.missing_columns),
-        order_by=found.order_by,
-        tables=tables,
-    )
+    several = lines_named(found.records, who, found.tables.latest_per)
+    asked = several[:LINES_ASKED]
+    by_line = _rows_by_line(found)
     async with connect(target(settings)) as replicate:
         account = await account_of(replicate)
-        reply, trainings = await asyncio.gather(_model(replicate, counting), _trainings(replicate, case, record))
-        known = tuple(training for training in trainings.values() if isinstance(training, Training))
-        trainers = frozenset(model_key(training.trainer) for training in known if training.trainer)
-        context = RunContext(
-            account,
-            case.missing_columns,
-            trainers=trainers,
-            tables=tables,
-            weights_are_usual=found.weights_are_usual,
-            qualified_is_usual=found.qualified_is_usual,
-        )
-        base = None
-        if counting:
-            finding = classify(counting, reply, context)
-            base = with_lineage(resolved(counting, reply), finding, known, _NO_LIST, context)
-        reply = of_model(reply) or NotAsked()
-        verdict: Finding | NoLine | None = base
-        if record and unfinished_row(record):
-            of_row: list[Reply] = []
+        free = asyncio.Semaphore(_AT_ONCE)
 
-            async def training(training_id: str) -> TrainingReply:
-                return trainings[training_id]
+        async def judged(record: ModelRecord | None) -> UserCase:
+            rows = found.rows
+            if record and found.tables.latest_per != "user":
+                rows = by_line.get(line_of(record, found.tables.latest_per), ())
+            case = _unjudged(settings, found, record, rows)
+            async with free:
+                return await _judged(replicate, account, found, record, case)
 
-            async def versions(model: str) -> Reply:
-                of_row.append(await replicate.ask(model))
-                return of_row[-1]
+        cases = await asyncio.gather(*map(judged, asked or [None]))
+    if len(found.records) < 2:
+        return cases[0]
+    if len(several) == 1:
+        return msgspec.structs.replace(cases[0], others=len(found.records) - 1)
+    lines = {line_of(record, found.tables.latest_per) for record in found.records}
+    rest = tuple(row for of, rows in by_line.items() if of not in lines for row in rows)
+    return UserLines.of(cases, classify_rows(rest, None, _rules(settings, found)), len(several) - len(asked))
 
-            verdict = judge(record, base, await hear(record, base, context, training, versions), context)
-            if not isinstance(reply, Found):
-                reply = next((each for each in of_row if isinstance(each, Found)), reply)
+
+def _rows_by_line(found: OneUser) -> dict[Line, tuple[TrainingRow, ...]]:
+    by_line: dict[Line, list[TrainingRow]] = {}
+    for row in found.rows:
+        of = line(found.person.user_id, row.replicate_model_id, row.model_row_id, found.tables.latest_per)
+        by_line.setdefault(of, []).append(row)
+    return {of: tuple(rows) for of, rows in by_line.items()}
+
+
+def _rules(settings: RunSettings, found: OneUser) -> RowRules:
+    return RowRules(order_by=found.order_by, include_tests=settings.filters.include_tests, tables=found.tables)
+
+
+def _unjudged(
+    settings: RunSettings, found: OneUser, record: ModelRecord | None, rows: tuple[TrainingRow, ...]
+) -> UserCase:
+    counting = record if record and not record.unfinished else None
+    return UserCase(
+        source=settings.database.label,
+        person=found.person,
+        rows=classify_rows(rows, counting.model_row_id if counting else None, _rules(settings, found)),
+        missing_columns=frozenset(found.missing_columns),
+        order_by=found.order_by,
+        tables=found.tables,
+    )
+
+
+async def _judged(
+    replicate: Replicate, account: Account | None, found: OneUser, record: ModelRecord | None, case: UserCase
+) -> UserCase:
+    """The case of one line, with what Replicate says of it."""
+    counting = record if record and not record.unfinished else None
+    reply, trainings = await asyncio.gather(_model(replicate, counting), _trainings(replicate, case, record))
+    known = tuple(training for training in trainings.values() if isinstance(training, Training))
+    trainers = frozenset(model_key(training.trainer) for training in known if training.trainer)
+    context = RunContext(
+        account,
+        case.missing_columns,
+        trainers=trainers,
+        tables=found.tables,
+        weights_are_usual=found.weights_are_usual,
+        qualified_is_usual=found.qualified_is_usual,
+    )
+    base = None
+    if counting:
+        finding = classify(counting, reply, context)
+        base = with_lineage(resolved(counting, reply), finding, known, _NO_LIST, context)
+    reply = of_model(reply) or NotAsked()
+    verdict: Finding | NoLine | None = base
+    if record and unfinished_row(record):
+        of_row: list[Reply] = []
+
+        async def training(training_id: str) -> TrainingReply:
+            return trainings[training_id]
+
+        async def versions(model: str) -> Reply:
+            of_row.append(await replicate.ask(model))
+            return of_row[-1]
+
+        verdict = judge(record, base, await hear(record, base, context, training, versions), context)
+        if not isinstance(reply, Found):
+            reply = next((each for each in of_row if isinstance(each, Found)), reply)
     user = AuditedUser.of(record, verdict) if record and isinstance(verdict, Finding) else None
     case = msgspec.structs.replace(
         case,
@@ -104,14 +152,20 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | Candidates:
     return msgspec.structs.replace(case, not_known=tuple(_not_asked(case)))
 
 
-def look_up_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
+def look_up_in_run(run_file: RunFile, who: str) -> UserCase | UserLines | Candidates:
     """The same from a run file alone, which holds less: `not_known` says what. Raises RunFileError."""
     info = run_file.info
-    found = matching_users(run_file.users(), who)
-    shown = [redacted_user(user) for user in found] if info.redacted else found
-    if len(shown) != 1:
-        return Candidates(tuple(_person(user.record) for user in shown[:KEPT]), more=len(shown) > KEPT)
-    [user] = shown
+    found = matching_users(run_file.users(), who, info.latest_per)
+    if not found or len({user.record.user_id for user in found}) > 1:
+        shown = [redacted_user(user) for user in found] if info.redacted else found
+        # Two that are masked alike are two all the same.
+        persons = {user.record.user_id: _person(each.record) for user, each in zip(found, shown, strict=True)}
+        return Candidates(tuple(persons.values())[:KEPT], more=len(found) > KEPT)
+    return UserLines.of((_case_in_run(run_file, info, user) for user in found[:KEPT]), left_out=len(found[KEPT:]))
+
+
+def _case_in_run(run_file: RunFile, info: RunInfo, found: AuditedUser) -> UserCase:
+    user = redacted_user(found) if info.redacted else found
     return UserCase(
         source=str(run_file.path),
         person=_person(user.record),
@@ -121,7 +175,7 @@ def look_up_in_run(run_file: RunFile, who: str) -> UserCase | Candidates:
         order_by=info.order_by,
         tables=info.tables,
         account=info.account,
-        trainings=_listed(run_file, found[0], redacted=info.redacted) if info.trainings else {},
+        trainings=_listed(run_file, found, redacted=info.redacted) if info.trainings else {},
         trainings_listed=info.trainings is not None,
         not_known=tuple(_not_in_run(user, info)),
     )

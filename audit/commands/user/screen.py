@@ -1,22 +1,26 @@
 """One user on the terminal, the verdict first; or those among whom one has to be chosen."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from audit.cli.terminal import BOLD, DIM, Page
-from audit.commands.user.case import Links, UserCase, explained, links, next_steps
+from audit.commands.user.case import Links, UserCase, UserLines, explained, links, next_steps
 from audit.commands.user.checklist import Item, checklist
 from audit.commands.user.last_training import last_training
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints.table import HINTS, Hint
 from audit.hints.trainings import BASIS, labelled, shown_trainings
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import LatestPer, Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
+from audit.model.lines import NOUNS, told_apart
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
 from audit.model.users import Person, email_or_id
 
 HASH_SHOWN = 12
+IN_FULL = 5
+"""Lines of a user that are shown in full, where not all are up to date."""
 LISTED = 20
 """Of several who match, so many are listed."""
 _COLOURS = {
@@ -30,10 +34,57 @@ _VERDICTS = {True: ("ok", "green"), False: ("bad", "bold red"), None: ("?", "bol
 
 def show(case: UserCase, page: Page) -> None:
     """Print everything but the last line, which names the exit code's meaning."""
-    user = case.user
-    hints = explained(case)
     _who(case, page)
     page.line()
+    _case(case, page)
+
+
+def show_lines(lines: UserLines, page: Page) -> None:
+    """Whose lines they are, all of them, and in full those that are not up to date."""
+    per = lines.cases[0].tables.latest_per
+    _who(lines.cases[0], page)
+    counted = ", ".join(f"{number} {_words(status)}" for status, number in lines.counts.items() if number)
+    left_out = f"; {lines.left_out:,} more were not looked at" if lines.left_out else ""
+    page.heading(f"{len(lines.cases):,} {NOUNS[per]}s: {counted}{left_out}")
+    named = [(case, user, _part(user, per)) for case in lines.cases if (user := case.user)]
+    width = max(len(part) for _, _, part in named)
+    for _, user, part in named:
+        page.line((part.ljust(width), BOLD), *_in_brief(user), indent=2)
+    open_lines = [each for each in named if each[1].finding.status is not Status.UP_TO_DATE]
+    for case, _, part in open_lines[:IN_FULL]:
+        page.heading(part)
+        _case(case, page)
+    if lines.others:
+        page.heading(f"Training rows of no {NOUNS[per]} that is judged")
+        _rows_listed(lines.others, None, page)
+    shown = {part for _, _, part in open_lines[:IN_FULL]}
+    if rest := [part for _, _, part in named if part not in shown]:
+        page.heading("In full")
+        for part in rest[:LISTED]:
+            page.line(f"sync-audit user {shlex.quote(part)}", indent=2)
+
+
+def _part(user: AuditedUser, per: LatestPer) -> str:
+    return _shown(told_apart(user.record.replicate_model_id, user.record.model_row_id, per))
+
+
+def _words(status: Status) -> str:
+    return status.value.replace("_", " ")
+
+
+def _in_brief(user: AuditedUser) -> tuple[tuple[str, str], ...]:
+    finding = user.finding
+    besides = f", and: {HINTS[finding.also.reason].title}" if finding.also else ""
+    return (
+        (f"  {_words(finding.status).upper()}", _COLOURS[finding.status]),
+        (f"  {HINTS[finding.reason].title}{besides}", ""),
+        (f"  ({finding.reason.value})", DIM),
+    )
+
+
+def _case(case: UserCase, page: Page) -> None:
+    user = case.user
+    hints = explained(case)
     if user:
         _verdict(user, hints[user.finding.reason], page)
     else:
@@ -82,6 +133,10 @@ def _who(case: UserCase, page: Page) -> None:
     page.paragraph(f"User id {_shown(person.user_id)}{absent}", style=DIM)
     token = f"; token of {_shown(case.account.username)}" if case.account else ""
     page.paragraph(f"From {_shown(case.source)}{token}", style=DIM)
+    if case.others:
+        others = f"{case.others:,} other {NOUNS[case.tables.latest_per]}{'s' * (case.others != 1)}"
+        who = shlex.quote(_shown(person.user_id))
+        page.paragraph(f"One of several: the user has {others}. All of them: sync-audit user {who}", style=DIM)
 
 
 def _verdict(user: AuditedUser, reason: Hint, page: Page) -> None:
@@ -138,6 +193,10 @@ def _dated(made: str | None, remark: str) -> str:
 
 def _rows(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
     page.heading(f"Training rows ({len(rows):,}, the latest first, times in UTC)" if rows else "Training rows: none")
+    _rows_listed(rows, model, page)
+
+
+def _rows_listed(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
     width = max((len(_shown(each.row.model_row_id)) for each in rows), default=0)
     for each in rows:
         _row(each, page, width, other_model=each.row.replicate_model_id != model)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from audit.hints.table import HINTS
-from audit.model.codes import Reason, Status
+from audit.model.codes import LatestPer, Reason, Status
 from audit.model.findings import Summary
+from audit.model.lines import NOUNS, counted_lines, told_apart
 from audit.model.users import email_or_id
 from audit.report.html.users import Placed, anchor, days_affected, head
-from audit.report.words import STATUS_TITLES, counted, days
+from audit.report.words import STATUS_TITLES, days
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)
 _DAY_LABELS = ("less than a day", "1 to 6 days", "7 to 29", "30 to 89", "90 to 179", "180 to 364", "a year or more")
@@ -92,11 +93,12 @@ def split(summary: Summary, others: int = 0) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def split_text(summary: Summary, others: int = 0) -> str:
-    """The same in words, for those who do not see the bar."""
-    parts = [f"{counted(count, 'user')} {STATUS_TITLES[s].lower()}" for s, count in summary.statuses.items() if count]
-    parts += [f"{counted(others, 'user')} not in this run"] if others else []
-    return ", ".join(parts) or "no users"
+def split_text(summary: Summary, others: int = 0, per: LatestPer = "user") -> str:
+    """The same in words, for those who do not see the bar; `per` is what has a line."""
+    statuses = [(count, STATUS_TITLES[status].lower()) for status, count in summary.statuses.items() if count]
+    parts = [f"{counted_lines(count, per)} {title}" for count, title in statuses]
+    parts += [f"{counted_lines(others, per)} not in this run"] if others else []
+    return ", ".join(parts) or f"no {NOUNS[per]}s"
 
 
 def reasons_chart(summary: Summary) -> Chart:
@@ -107,8 +109,10 @@ def reasons_chart(summary: Summary) -> Chart:
     return Chart("Reasons", "Reason", bars)
 
 
-def lag_charts(in_need: Iterable[Placed], now: str) -> tuple[Chart, ...]:
+def lag_charts(in_need: Iterable[Placed], now: str, per: LatestPer = "user") -> tuple[Chart, ...]:
     """How long users in need have been affected at `now`, and by how many versions those who are outdated are behind.
+
+    `per` is what has a line.
 
     Nothing where there are none. Whose date is not known is in no chart.
     """
@@ -127,15 +131,21 @@ def lag_charts(in_need: Iterable[Placed], now: str) -> tuple[Chart, ...]:
             continue
         by_days[bisect_right(_DAY_STEPS, lag)] += 1
         by_day[int(lag)] += 1
-        entry = (lag, -place, email_or_id(record))
+        which = told_apart(record.replicate_model_id, record.model_row_id, per)
+        entry = (lag, -place, email_or_id(record) + (f" ({which})" if which else ""))
         (heapq.heappush if len(furthest) < _FURTHEST else heapq.heappushpop)(furthest, entry)
     named = tuple((anchor(-place), head(who), days(lag)) for lag, place, who in sorted(furthest, reverse=True))
-    remark = f"Of {counted(undated, 'user')} it is not known." if undated else ""
+    remark = f"Of {counted_lines(undated, per)} it is not known." if undated else ""
     found = (
         (
             by_days,
             Chart(
-                "How long they have been affected", "For", _bars(_DAY_LABELS, by_days), named, remark, _strip(by_day)
+                "How long they have been affected",
+                "For",
+                _bars(_DAY_LABELS, by_days),
+                named,
+                remark,
+                _strip(by_day, per),
             ),
         ),
         (by_versions, Chart("How many versions behind", "Behind by", _bars(_VERSION_LABELS, by_versions))),
@@ -143,7 +153,7 @@ def lag_charts(in_need: Iterable[Placed], now: str) -> tuple[Chart, ...]:
     return tuple(chart for counts, chart in found if sum(counts))
 
 
-def _strip(by_day: Mapping[int, int]) -> Strip | None:
+def _strip(by_day: Mapping[int, int], per: LatestPer) -> Strip | None:
     """Days -> users, as columns on a line; None where there is nothing to see."""
     if not by_day:
         return None
@@ -160,7 +170,7 @@ def _strip(by_day: Mapping[int, int]) -> Strip | None:
         columns.append(Column(f"{100 * place / _COLUMNS:.2f}", f"{100 - height:.1f}", f"{height:.1f}", alone))
     last = max(by_day)
     least = days(min(by_day))
-    text = f"{counted(sum(by_day.values()), 'user')}, from {least} to {days(last)} affected"
+    text = f"{counted_lines(sum(by_day.values()), per)}, from {least} to {days(last)} affected"
     return Strip(tuple(columns), text, days(last))
 
 

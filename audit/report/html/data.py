@@ -208,6 +208,7 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "columns": COLUMNS,
         "coverage": str(view.coverage or ""),
         "now": view.run.started_at,
+        "per": view.latest_per,
         "weights": WEIGHTS_CHECKED,
         "origins": _ORIGINS if view.run.trainings or view.run.looked_for else None,
     }

@@ -21,7 +21,7 @@ from audit.report.html import users as html_users
 from audit.report.html.data import Listed, packed
 from audit.report.html.users import Placed
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import BASELINE_TITLES, STATUS_TITLES, counted
+from audit.report.words import BASELINE_TITLES, STATUS_TITLES
 
 _DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 _STUCK_AFTER = 6 * 3600.0
@@ -75,7 +75,7 @@ def survey(view: RunView) -> Survey:
                 if status is Status.NEEDS_SYNC:
                     yield place, user
 
-    lags = charts.lag_charts(in_need(), view.run.started_at)
+    lags = charts.lag_charts(in_need(), view.run.started_at, view.latest_per)
     return Survey(
         {reason: first[reason] for reason in view.summary.reasons if reason in first},
         dict(sorted(notes.items(), key=lambda item: (-item[1], item[0]))),
@@ -98,7 +98,7 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
     if run.state != "complete":
         why = f" Why: {run.stop_reason}." if run.stop_reason else ""
         how = "was stopped" if run.state == "stopped" else "was interrupted"
-        left = f" {counted(missed, 'user')} {'was' if missed == 1 else 'were'} not reached." if missed else ""
+        left = f" {words.lines(view, missed)} {'was' if missed == 1 else 'were'} not reached." if missed else ""
         yield Banner("error", "Incomplete run", f"This run {how} before its end.{why}{left}")
     yield from _about_trainings(view)
     yield from _about_replicate(view)
@@ -116,7 +116,7 @@ def banners(view: RunView, listed: Listed) -> Iterator[Banner]:
     for each in words.stale(view.accepted):
         yield Banner("needs_sync", each.sentence, f"{each.text}.")
     if part := words.narrowed(run):
-        yield Banner("not_checked", "Part of the users", f"The run was narrowed: {part}.")
+        yield Banner("not_checked", f"Part of the {view.latest_per}s", f"The run was narrowed: {part}.")
     if run.redacted:
         yield Banner("not_checked", "Redacted", "E-mail addresses and names are masked in this report.")
     if listed.left_out:
@@ -145,7 +145,7 @@ def _about_replicate(view: RunView) -> Iterator[Banner]:
             "needs_sync",
             "Another account's models",
             f"The token belongs to {run.account.username}, but the models of {foreign:,} of "
-            f"{counted(summary.total, 'user')} belong to another account. Private ones then look as if they did not "
+            f"{words.lines(view, summary.total)} belong to another account. Private ones then look as if they did not "
             "exist.",
         )
 
@@ -159,7 +159,7 @@ def _about_trainings(view: RunView) -> Iterator[Banner]:
         yield Banner(
             "error",
             "Do not trust this run's trainings",
-            f"Of those who were settled by their trainings and asked for as a check, {counted(wrong, 'user')} "
+            f"Of those who were settled by their trainings and asked for as a check, {words.lines(view, wrong)} "
             f"{'is' if wrong == 1 else 'are'} not up to date by their versions, so others may be wrong as well. Audit "
             "everybody by versions: sync-audit run --mode versions",
         )
@@ -173,7 +173,7 @@ def _about_trainings(view: RunView) -> Iterator[Banner]:
         yield Banner(
             "not_checked",
             "By trainings",
-            f"Settled by trainings alone, without asking for the model: {counted(view.by_training, 'user')}. "
+            f"Settled by trainings alone, without asking for the model: {words.lines(view, view.by_training)}. "
             f"What that does not see: {words.UNSEEN}.",
         )
 
@@ -224,6 +224,8 @@ def reproduce(run: RunInfo) -> str:
         argv += ["--base-url", run.base_url]
     if run.order_by != "updated_at":
         argv += ["--order-by", run.order_by]
+    if run.latest_per != "user":
+        argv += ["--latest-per", run.latest_per]
     argv += [f"--user={who}" for who in run.filters.users]  # with "=", as it may begin with a dash
     if run.filters.limit is not None:
         argv += ["--limit", str(run.filters.limit)]

@@ -12,7 +12,7 @@ from audit.model.lines import Line, line, line_of
 from audit.runfile import RunFile
 from tests.support import several_models
 from tests.support.audits import Shell
-from tests.support.several_models import FINDINGS, PER_MODEL
+from tests.support.several_models import FINDINGS, PER_MODEL, REPAIRED
 from tests.support.shops import Shop
 
 MODES: tuple[LatestPer, ...] = ("user", "model", "row")
@@ -164,3 +164,83 @@ def test_the_records_of_a_run_are_its_lines(shop: Shop, tmp_path: Path) -> None:
     run(shop, "run", "--latest-per", "model")
     with RunFile.open(shop.shell.folder / "run.sqlite") as opened:
         assert [line_of(user.record, "model") for user in opened.users()].count(Line("ann", "acme/ann-cat")) == 1
+
+
+@pytest.mark.parametrize("per", ["model", "row"])
+@pytest.mark.parametrize("source", [[], ["--run", "run.sqlite"]], ids=["live", "run"])
+def test_a_user_is_shown_with_all_lines_the_gravest_first(shop: Shop, per: LatestPer, source: list[str]) -> None:
+    config(shop, f'latest_per = "{per}"')
+    run(shop, "run")
+    for who, user in (("ann@example.com", "ann"), ("cleo", "cleo"), ("dora", "dora")):
+        ended = shop("user", who, "--json", *source)
+        document = json.loads(ended.out)
+        assert lines({"users": document["lines"]}, per) == {
+            each: reason for each, reason in FINDINGS[per].items() if each.user_id == user
+        }
+        assert document["reason"] == document["lines"][0]["reason"] != "latest_version"
+        assert ended.code == document["exit_code"] == (4 if user == "dora" else 3)
+    shown = shop("user", "ann", *source).out
+    assert "3 models: 1 needs sync, 2 up to date" in shown or per == "row"
+    assert all(part in shown for part in (["acme/ann-cat", "acme/ann-dog"] if per == "model" else ["row 1", "row 4"]))
+
+
+@pytest.mark.parametrize("source", [[], ["--run", "run.sqlite"]], ids=["live", "run"])
+@pytest.mark.parametrize(
+    ("per", "who", "row"),
+    [("model", "acme/ann-dog", "3"), ("model", "ann-cat", "2"), ("row", "3", "3"), ("row", "row 6", "6")],
+)
+def test_who_may_name_one_of_the_lines(shop: Shop, per: LatestPer, who: str, row: str, source: list[str]) -> None:
+    config(shop, f'latest_per = "{per}"')
+    run(shop, "run")
+    document = json.loads(shop("user", who, "--json", *source).out)
+    assert document["lines"] is None
+    assert document["model_row_id"] == row
+
+
+def test_a_model_that_two_users_have_names_neither(shop: Shop) -> None:
+    ended = shop("user", "acme/shared", "--latest-per", "model")
+    assert ended.code == 2
+    assert "matches 2 users" in ended.err
+
+
+def accept(shop: Shop, *arguments: str) -> str:
+    return shop("accept", *arguments, "--run", "run.sqlite", "--because", "b", "--until", "2199-01-01").err
+
+
+def test_one_model_of_a_user_is_accepted_and_no_other(shop: Shop) -> None:
+    run(shop, "run", "--latest-per", "model")
+    assert "Add --model with one of them: acme/ann-dog, acme/ann-cat, acme/shared" in accept(shop, "ann")
+    assert "is no model of ann" in accept(shop, "ann", "--model", "acme/ben")
+    assert accept(shop, "ann", "--model", "Acme/Ann-dog") == ""
+    assert accept(shop, "acme/cleo-b") == ""
+    shop.sql(
+        "UPDATE user_models SET replicate_version_id = (SELECT replicate_version_id FROM user_models WHERE id = 3)"
+    )
+    document = run(shop, "again", "--latest-per", "model")
+    accepted = {(each["user_id"], each["replicate_model_id"]) for each in document["users"] if each["accepted"]}
+    assert accepted == {("ann", "acme/ann-dog"), ("cleo", "acme/cleo-b")}
+
+
+def test_rows_of_which_the_same_is_to_be_said_are_accepted_together(shop: Shop) -> None:
+    run(shop, "run", "--latest-per", "row")
+    assert "Name the row in the place of the user: row 1, row 2" in accept(shop, "ann", "--model", "acme/ann-cat")
+    assert accept(shop, "row 1") == ""
+    document = run(shop, "again", "--latest-per", "row")
+    assert [each["model_row_id"] for each in document["users"] if each["accepted"]] == ["1"]
+
+
+@pytest.mark.parametrize("per", MODES)
+def test_a_repair_changes_exactly_the_rows_of_the_lines_and_is_undone(shop: Shop, per: LatestPer) -> None:
+    config(shop, f'latest_per = "{per}"')
+    before = shop.digest
+    recorded = "SELECT json_object_agg(id, replicate_version_id)::text FROM user_models"
+    old = json.loads(str(shop.sql(recorded)))
+    run(shop, "run")
+    applied = shop("sync", "run.sqlite", "--apply", "--yes", "--include", "training_not_recorded")
+    assert applied.code == 0, applied.err
+    new = json.loads(str(shop.sql(recorded)))
+    assert {row: new[row] for row in new if new[row] != old[row]} == REPAIRED[per]
+    again = lines(run(shop, "again"), per)
+    assert {each for each, reason in again.items() if reason == "training_not_recorded"} == set()
+    assert shop("sync", "--undo", "run-undo.sql", "--yes").code == 0
+    assert shop.digest == before

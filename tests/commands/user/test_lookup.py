@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.commands.user.case import UserCase, next_steps
+from audit.commands.user.case import UserCase, UserLines, next_steps
 from audit.commands.user.checklist import Item, checklist
 from audit.commands.user.last_training import TrainingOutcome, last_training
 from audit.commands.user.lookup import look_up, look_up_in_run
@@ -33,7 +33,7 @@ def cases(
     """The case of everybody in the demo, by name as it stands in the e-mail."""
     settings = faulty_servers.settings(tmp_path_factory.mktemp("cases"))
 
-    async def everybody() -> list[UserCase | Candidates]:
+    async def everybody() -> list[UserCase | UserLines | Candidates]:
         return await asyncio.gather(*(look_up(settings, user.id) for user in demo_users.users))
 
     found = asyncio.run(everybody())
@@ -53,7 +53,7 @@ def named(cases: Mapping[str, UserCase], name: str) -> UserCase:
     return case
 
 
-def audited(case: UserCase | Candidates) -> AuditedUser:
+def audited(case: UserCase | UserLines | Candidates) -> AuditedUser:
     assert isinstance(case, UserCase)
     assert case.user
     return case.user
