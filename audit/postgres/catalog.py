@@ -58,7 +58,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     column: str
     table: str
-    """The other table, as `CatalogTable.id`."""
+    """The other table, as `CatalogTable.id`; this role may not be able to read it."""
     other: str
     """Its column."""
 
@@ -106,6 +106,8 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[CatalogTable, ...]
     closed: tuple[str, ...]
     """Tables that this role may not read, as SQL writes them."""
+    left_out: int
+    """Tables beyond the first ten thousand, of which nothing is known."""
     role: str
     """As SQL writes it."""
 
@@ -127,14 +129,15 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
     CASE WHEN c.reltuples >= 0 AND c.relkind NOT IN ('v', 'f') THEN c.reltuples::int8 END AS rows,
     row_security_active(c.oid) AS row_security,
     has_schema_privilege(n.oid, 'USAGE') AND (has_table_privilege(c.oid, 'SELECT')
-        OR has_any_column_privilege(c.oid, 'SELECT')) AS readable
+        OR has_any_column_privilege(c.oid, 'SELECT')) AS readable,
+    count(*) OVER () AS total
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
         AND d.deptype = 'e')
 ORDER BY NOT pg_table_is_visible(c.oid), n.nspname, c.relname
-LIMIT 20000
+LIMIT 10000
 """
 # A version before 12 has no generated columns, and so no column of the catalog that tells them.
 _COLUMNS = """
@@ -208,7 +211,7 @@ async def read_catalog(connection: Connection) -> Catalog:
             unique[row["oid"]].append(key)
     references: dict[int, list[Reference]] = {oid: [] for oid in oids}
     for row in await connection.fetch(_REFERENCES, oids):
-        if row["name"] in columns[row["oid"]] and row["other_oid"] in columns:
+        if row["name"] in columns[row["oid"]] and row["other_oid"] in ids:
             references[row["oid"]].append(Reference(row["name"], ids[row["other_oid"]], row["other"]))
     role = await connection.fetchval("SELECT quote_ident(current_user)")
     return Catalog(
@@ -225,6 +228,7 @@ async def read_catalog(connection: Connection) -> Catalog:
             if row["readable"] and columns[row["oid"]]
         ),
         closed=tuple(row["sql"] for row in listed if not row["readable"]),
+        left_out=listed[0]["total"] - len(listed) if listed else 0,
         role=role,
     )
 
@@ -259,6 +263,8 @@ class Looking:
     connection: Connection
     ends: float
     """When the time is over, as `monotonic` tells it."""
+    saved: bool = False
+    """There is a savepoint from the last query."""
     failed: dict[str, str] = field(default_factory=dict)
     """Tables that could not be read, and why: the server's words."""
 
@@ -269,16 +275,16 @@ class Looking:
 
     async def fetch(self, what: str, query: str, *parameters: object, seconds: float) -> list[asyncpg.Record] | None:
         """The rows; None, with `what` among those that failed, where the server gives none in so many seconds."""
-        await self.connection.execute("SAVEPOINT looking")
+        begin = f"SAVEPOINT looking; SET LOCAL statement_timeout = {max(50, int(seconds * 1000))}"
+        # One round trip for both: a distant server is asked a hundred times.
+        await self.connection.execute(f"RELEASE SAVEPOINT looking; {begin}" if self.saved else begin)
+        self.saved = True
         try:
-            await self.connection.execute(f"SET LOCAL statement_timeout = {max(50, int(seconds * 1000))}")
-            found = await self.connection.fetch(query, *parameters)
+            return list(await self.connection.fetch(query, *parameters))
         except asyncpg.PostgresError as error:
             self.failed[what] = "it took too long" if error.sqlstate == "57014" else str(error.args[0])
             await self.connection.execute("ROLLBACK TO SAVEPOINT looking")
             return None
-        await self.connection.execute("RELEASE SAVEPOINT looking")
-        return list(found)
 
 
 @asynccontextmanager
@@ -297,14 +303,14 @@ _AT_ONCE = 40
 """Tables in one statement."""
 
 
-async def probe(looking: Looking, tables: Sequence[CatalogTable], pattern: str) -> dict[str, int]:
+async def probe(looking: Looking, tables: Sequence[CatalogTable], pattern: str, *, until: float) -> dict[str, int]:
     """By table, in how many of its first rows something matches `pattern`, wherever it stands in the row.
 
-    Tables that time does not suffice for, or whose rows can't be read, are missing.
+    It ends when `until` seconds are left. Tables that were not come to, or can't be read, are missing.
     """
     found: dict[str, int] = {}
     groups = [tables[i : i + _AT_ONCE] for i in range(0, len(tables), _AT_ONCE)]
-    while groups and looking.left > 0:
+    while groups and looking.left > until:
         group = groups.pop(0)
         parts = (
             f"SELECT {number} AS number, count(*) FILTER (WHERE {_row(table)} ~ $1) AS hits"  # noqa: S608 - names as the server quotes them

@@ -72,11 +72,12 @@ def estimate(reading: Reading) -> int:
     if not seen.texts:
         return 0
     done = [text is not None for text in seen.texts]
-    rows = reading.view.table.rows if reading.view.table.rows is not None else len(done)
+    rows = len(done) if reading.view.table.rows is None else reading.view.table.rows
+    most = (reading.users.view.table.rows if reading.users else None) or rows
     with_version = rows * sum(done) / len(done)
     person = reading.person
     if person is None or person.steps:
-        return round(with_version)
+        return min(most, round(with_version))
     users = {user for user, is_done in zip(person.place.seen.texts, done, strict=False) if is_done and user}
     each = sum(done) / len(users) if users else 1.0
-    return max(1, round(with_version / each)) if with_version else 0
+    return max(1, min(most, round(with_version / each))) if with_version else 0

@@ -21,12 +21,10 @@ SETTINGS = (
         refused="it stands there as owner, below [database]",
         help="The account on Replicate whose models are recorded by their names alone; without it, the token's.",
     ),
-    Setting(
-        "--latest-per",
-        type=click.Choice(["user", "model", "row"]),
-        refused="it is about the tables: write latest_per below [database]",
-        resumed="same",
-        help="Write into the file which rows count: the latest of each user, of each user and model, or every one.",
+    options.latest_per.but(
+        show_default=False,
+        help="Write into the file who is judged: the latest completed row of each user, that of each user and model, "
+        "or every completed row.",
     ),
     Setting("--print", "to_stdout", is_flag=True, refused=_ONE_FILE, help="Write the file to standard output."),
     Setting(

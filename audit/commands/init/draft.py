@@ -143,7 +143,7 @@ def _is_nameable(view: View) -> bool:
 
 
 def _users_by_query(users: UsersTable) -> bool:
-    return users.joined is not None or not _is_nameable(users.view)
+    return users.joined is not None or users.grouped or not _is_nameable(users.view)
 
 
 def _mapped(table: TableName, columns: Mapping[Column, Place], view: View, reading: Reading | None) -> Iterator[Entry]:
@@ -195,6 +195,15 @@ def _users(users: UsersTable | None) -> Iterator[Entry]:
         return
     listed = [_selected(column, place.in_query("u")) for column, place in columns.items()]
     source = f"FROM {users.view.table.sql} AS u"
+    if users.grouped and users.email is not None:
+        address = users.email.in_query("u").with_form("max({})")
+        query = (
+            f"SELECT {listed[0]}, {_selected(Column.EMAIL, address)}\n{source}\nGROUP BY {users.id.in_query('u').raw}"
+        )
+        yield Entry(
+            "database.queries", "users", multiline(query), "there is no table of users, but rows have addresses"
+        )
+        return
     if users.email is not None:
         listed.append(_selected(Column.EMAIL, users.email.in_query("a" if users.joined else "u")))
     if users.joined is not None:
@@ -214,11 +223,9 @@ def _query(reading: Reading, columns: Mapping[Column, Place]) -> Iterator[Entry]
     listed = [_selected(column, place) for column, place in columns.items()]
     lines = [f"SELECT {', '.join(listed)}", f"FROM {reading.view.table.sql} AS {alias(0)}"]
     for number, step in enumerate(reading.steps, 1):
-        join = "JOIN" if step.link.place.column.not_null else "LEFT JOIN"
-        own = f"{alias(number - 1)}.{step.link.place.column.sql}"
-        lines.append(
-            f"{join} {step.view.table.sql} AS {alias(number)} ON {alias(number)}.{identifier(step.link.other)} = {own}"
-        )
+        join, own = "JOIN" if step.always else "LEFT JOIN", f"{alias(number - 1)}.{identifier(step.column)}"
+        other = f"{alias(number)}.{identifier(step.other)}"
+        lines.append(f"{join} {step.view.table.sql} AS {alias(number)} ON {other} = {own}")
     conditions = [
         (each if each.place.of else each._replace(place=each.place.in_query(alias(0)))).sql for each in reading.filters
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from audit.commands.init.places import Place, View
+from audit.commands.init.states import States
 from audit.commands.init.values import Seen
 from audit.model.sql import literal
 from audit.model.users import TRIMMED
@@ -28,23 +29,28 @@ class Filter(NamedTuple):
         return self.condition.replace("{}", self.place.expression)
 
 
-def filters(view: View, version: Seen | None, used: Sequence[Place]) -> list[Filter]:
+def filters(view: View, version: Seen | None, states: States | None, used: Sequence[Place]) -> list[Filter]:
     """Conditions on the rows of `view`."""
-    taken = {(place.column.name, place.path) for place in used}
+    taken = {(place.column.name, place.path) for place in (*used, *([states.place] if states else ()))}
     found = list[Filter]()
     for place in view.places:
         if (place.column.name, place.path) in taken:
             continue
-        condition = _provider(place, version) or _gone(place)
+        condition = _provider(place, version) or _gone(place) or _kind(place, version, states)
         if condition:
             found.append(condition)
     providers = [each for each in found if each.why == _PROVIDERS]
     if len(providers) > 1:  # one is enough, and a column before what is in a document
         best = min(providers, key=lambda each: (not each.place.called("provider"), not each.place.is_column))
         found = [each for each in found if each.why != _PROVIDERS or each is best]
+    kinds = [each for each in found if each.why == _KINDS]
+    if kinds:  # one says it all, and where providers are told apart nothing is left to say
+        kept = [] if providers else kinds[:1]
+        found = [each for each in found if each.why != _KINDS or each in kept]
     return found
 
 
+_KINDS = "rows of another kind"
 _PROVIDERS = "rows of other providers"
 
 
@@ -97,3 +103,62 @@ def _gone(place: Place) -> Filter | None:
         condition = "{} = 0" if place.column.not_null else "coalesce({}, 0) = 0"
         return Filter(place, condition, "deleted or archived rows")
     return None
+
+
+_TRAINING = frozenset(
+    ("train", "training", "trainings", "finetune", "fine_tune", "finetuning", "fine_tuning", "lora", "tune", "tuning")
+)
+_GENERATION = frozenset(
+    (
+        *(
+            "generation",
+            "generate",
+            "prediction",
+            "predict",
+            "inference",
+            "infer",
+            "image",
+            "images",
+            "upscale",
+            "video",
+        ),
+        *("sample", "edit", "txt2img", "img2img", "render", "generation_job", "image_generation", "faceswap"),
+    )
+)
+
+
+def _kind(place: Place, version: Seen | None, states: States | None) -> Filter | None:
+    """A column that tells trainings from other jobs: by its words, or as rows of some kinds never have a version."""
+    named = place.called(
+        "type", "kind", "category", "task", "purpose", "provider", "engine", "backend", "service", "job"
+    )
+    if place.kind not in {"text", "enum"} or not named or version is None or place.seen.filled < 0.9:
+        return None
+    words = list(place.seen.counts)
+    if not 2 <= len(words) <= _MOST or any(len(word) > 40 for word in words):
+        return None
+    own = [word for word in words if _plain(word) in _TRAINING]
+    if not own or not any(_plain(word) in _GENERATION for word in words):
+        own = _with_versions(place.seen, version, states)
+    if not own or len(own) == len(words):
+        return None
+    condition = f"{{}} = {literal(own[0])}" if len(own) == 1 else f"{{}} IN ({', '.join(map(literal, own))})"
+    return Filter(place, condition, _KINDS)
+
+
+def _plain(word: str) -> str:
+    return word.casefold().replace("-", "_").replace(" ", "_")
+
+
+def _with_versions(kinds: Seen, version: Seen, states: States | None) -> list[str]:
+    """Kinds whose completed rows have versions, where those of all others never have; none where that is not clear."""
+    if states is None:
+        return []
+    done = dict[str, list[bool]]()
+    for kind, recorded, state in zip(kinds.texts, version.texts, states.place.seen.texts, strict=False):
+        if kind is not None and state in states.completed:
+            done.setdefault(kind, []).append(recorded is not None)
+    own = [kind for kind, rows in done.items() if sum(rows) > len(rows) / 2]
+    others = [rows for kind, rows in done.items() if kind not in own]
+    clear = bool(own) and bool(others) and not any(map(any, others)) and sum(map(len, others)) > 1
+    return own if clear else []

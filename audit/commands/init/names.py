@@ -95,22 +95,12 @@ LOGS = (
 )
 """Words for tables that write down what happens, beside the one that counts."""
 SECRETS = (
-    *("token", "password", "passwd", "digest", "checksum", "sha", "sha256", "secret", "session", "salt", "etag"),
-    *(
-        "fingerprint",
-        "signature",
-        "hmac",
-        "nonce",
-        "otp",
-        "api",
-        "encrypted",
-        "commit",
-        "csrf",
-        "verifier",
-        "challenge",
-    ),
-    *("content", "file", "image", "photo", "picture", "upload", "blob", "cookie", "device", "invite", "reset"),
+    *("token", "password", "passwd", "secret", "session", "salt", "etag", "signature", "hmac", "nonce", "otp", "api"),
+    *("encrypted", "commit", "csrf", "verifier", "challenge", "content", "file", "image", "photo", "picture", "upload"),
+    *("blob", "cookie", "device", "invite", "reset", "confirmation", "unsubscribe", "refresh"),
 )
 """Words for columns whose 64 digits are something else."""
+DIGESTS = ("digest", "checksum", "sha", "sha256", "fingerprint", "hash")
+"""Words for columns of 64 digits, of whatever that may be."""
 OF_TRAINERS = ("trainer", "base", "parent", "source", "template", "upstream", "foundation", "default", "pretrained")
 """Words for models that a product trains from, and does not train."""

@@ -25,10 +25,26 @@ FARTHEST = 2
 
 
 class Step(NamedTuple):
-    """One table that a query joins: the row of `view` whose `other` is what `link` holds."""
+    """One table that a query joins: the row that `link` leads to or, where it leads `back`, is from."""
 
     link: Link
     view: View
+    back: bool = False
+
+    @property
+    def column(self) -> str:
+        """The column on the side that is joined to, which is there before."""
+        return self.link.other if self.back else self.link.place.column.name
+
+    @property
+    def other(self) -> str:
+        """The column of `view`."""
+        return self.link.place.column.name if self.back else self.link.other
+
+    @property
+    def always(self) -> bool:
+        """Whether there is such a row for each."""
+        return not self.back and self.link.place.column.not_null
 
 
 class Person(NamedTuple):
@@ -52,7 +68,7 @@ class Person(NamedTuple):
 def persons(view: View, survey: Survey, used: Sequence[Place]) -> list[Person]:
     """How the rows of `view` may lead to users, best first. `used` are columns that hold something else."""
     taken = {place.column.name for place in used if place.is_column}
-    found = [*_linked(view, survey, taken, ()), *_itself(view), *_unlinked(view, taken)]
+    found = [*_linked(view, survey, taken, ()), *_led_from(view, survey), *_itself(view), *_unlinked(view, taken)]
     return sorted((each for each in found if each.score > 0), key=lambda each: -each.score)
 
 
@@ -76,10 +92,31 @@ def _linked(
         if person > 0:
             key = target.place(link.other)
             yield Person(link.place, steps, target, key, declared, score + person)
-        if len(steps) < FARTHEST and person < 4:
+        if len(steps) < FARTHEST and person <= 0:
             further = Step(link, target)
             # The way is the longer, the more likely it leads to somebody else.
             yield from _linked(target, survey, set(), (*steps, further), before + 0.3 * _score_of_link(link) - 1.5)
+
+
+def _led_from(view: View, survey: Survey) -> Iterator[Person]:
+    """By tables that lead to `view`, each of its rows once at most."""
+    for other, link in survey.referenced.get(view.table.id, ()):
+        if other.table.id == view.table.id or not _is_once(other, link):
+            continue
+        step, declared = Step(link, other, back=True), link.declared
+        score = score_of_users(other, survey)
+        if score > 0 and other.key is not None:
+            yield Person(other.key, (step,), other, other.key, declared, score + 2)
+        elif score <= 0:
+            yield from _linked(other, survey, {link.place.column.name}, (step,), -1.0)
+
+
+def _is_once(view: View, link: Link) -> bool:
+    """Whether no two rows of `view` lead to the same one."""
+    name = link.place.column.name
+    if (name,) in (view.table.primary, *view.table.unique):
+        return True
+    return link.place.seen.variety == 1
 
 
 def _score_of_link(link: Link) -> float:
@@ -94,20 +131,25 @@ def _score_of_link(link: Link) -> float:
 
 
 def score_of_users(view: View, survey: Survey) -> float:
-    """How much `view` looks like a table of users; not more than 0 where it does not."""
-    name, score = view.table.name, 0.0
-    parts = [singular(part) for part in words(name)]
-    if parts and parts[-1] in {"user", "account", "member", "customer", "profile", "person", "client", "login"}:
-        score += 3
-    elif has(name, *PERSONS):
-        score += 2
-    if email(view) is not None:
-        score += 2.5
-    if len(survey.referenced.get(view.table.id, ())) > 2:
-        score += 0.5
-    if has(name, "log", "logs", "event", "events", "session", "sessions", "token", "tokens", "settings", "invite"):
-        score -= 2
+    """How much `view` looks like a table of users; 0 where it does not."""
+    last = singular((words(view.table.name) or ("",))[-1])
+    score = points(
+        (is_person(view), 3 if last in _SINGLE_USERS else 2),
+        (email(view) is not None, 2.5),
+        (len(survey.referenced.get(view.table.id, ())) > 2, 0.5),
+        (last in {"log", "event", "session", "token", "setting", "invite", "invitation", "subscription"}, -3),
+    )
     return score if score >= 2 else 0.0
+
+
+_SINGLE_USERS = frozenset(map(singular, _USERS)) | {"person", "client", "login"}
+_SINGLE_PERSONS = frozenset(map(singular, PERSONS))
+
+
+def is_person(view: View) -> bool:
+    """Whether the table is called as one of users: by its last word, as `user_models` has models."""
+    parts = words(view.table.name)
+    return bool(parts) and singular(parts[-1]) in _SINGLE_PERSONS
 
 
 def _itself(view: View) -> Iterator[Person]:
@@ -115,11 +157,11 @@ def _itself(view: View) -> Iterator[Person]:
     key, address = view.key, email(view)
     if key is None or address is None:
         return
-    name = [singular(part) for part in words(view.table.name)]
-    is_person = bool(name) and (has(view.table.name, *_USERS) or name[-1] in {"person", "client", "login"})
     unique = address.seen.variety == 1 or not address.seen.present
-    if unique or is_person:
-        yield Person(key, (), view, key, declared=True, score=13.0 if is_person and unique else 4.5)
+    if is_person(view):
+        yield Person(key, (), view, key, declared=True, score=13.0 if unique else 4.5)
+    elif unique and len(address.seen.present) > 3:
+        yield Person(key, (), view, key, declared=True, score=2.6)
 
 
 def _unlinked(view: View, taken: set[str]) -> Iterator[Person]:
@@ -194,17 +236,22 @@ class UsersTable(NamedTuple):
     id: Place
     email: Place | None
     name: Place | None
+    grouped: bool = False
+    """The rows are models, several of a user, so that a query has to make one of them."""
     joined: View | None = None
     """Another table, which has the addresses."""
     on: tuple[str, str] = ("", "")
     """SQL for the columns that join the two: of `view`, of `joined`."""
 
 
-def users_table(person: Person, survey: Survey) -> UsersTable | None:
-    """Where the users whom `person` leads to are read from. Of several tables that have them, one with addresses."""
+def users_table(row: View, person: Person, survey: Survey) -> UsersTable | None:
+    """Where the users are read from whom `person` leads to from `row`. Of several tables, one with addresses."""
     view, key = person.users, person.key
     if view is None or key is None or view.table.row_security:
-        return None
+        address = email(row) if not person.steps else None
+        if address is None or address == person.place or not person.place.is_column:
+            return None
+        return UsersTable(row, person.place, address, None, grouped=True)
     own = email(view)
     if own is not None:
         return UsersTable(view, key, own, display_name(view))
@@ -220,7 +267,8 @@ def users_table(person: Person, survey: Survey) -> UsersTable | None:
             if other_key is not None:
                 return UsersTable(other, other_key, address, display_name(other) or None)
         if link.place.called(*_USERS, "auth", "owner", "id") and not link.place.called(*_OTHERS):
-            return UsersTable(view, key, address, display_name(view), other, (link.place.column.name, link.other))
+            on = (link.place.column.name, link.other)
+            return UsersTable(view, key, address, display_name(view), joined=other, on=on)
     return UsersTable(view, key, None, display_name(view))
 
 

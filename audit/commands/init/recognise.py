@@ -111,15 +111,15 @@ def _reading(survey: Survey, view: View, found: Found, owner: str | None) -> Rea
     steps = steps if len(steps) >= len(joined) else joined
     used = [version, *model.places.values(), *([training] if training else [])]
     used += [person.place] if person and not person.steps else []
-    used += [step.link.place for step in steps[:1]]
+    used += [step.link.place for step in steps[:1] if not step.back]
     status = next(iter(states(view, done, used)), None)
     when = dates(view, done, used)
     named = dict[str, Place](_others(view, [*used, *([status.place] if status else []), *when.values()]))
-    conditions = [*filters(view, done, [*used, *when.values(), *([status.place] if status else [])])]
+    conditions = [*filters(view, done, status, [*used, *when.values()])]
     for number, step in enumerate(steps, 1):
-        more = filters(step.view, None, ())
+        more = filters(step.view, None, None, ())
         conditions += [each._replace(place=each.place.in_query(alias(number))) for each in more]
-    users = users_table(person, survey) if person else None
+    users = users_table(view, person, survey) if person else None
     reading = Reading(
         view=view,
         version=version,

@@ -51,7 +51,9 @@ def _tables(draft: Draft, reading: Reading) -> Iterator[Match]:
         joined = f", addresses from {_name(users.joined.table.sql)}" if users.joined else ""
         why = "a foreign key leads there" if reading.person and reading.person.declared else "it has the ids"
         if users.view is reading.view:
-            why = "the model stands with the user"
+            why = (
+                "no table has their ids, but rows have addresses" if users.grouped else "the model stands with the user"
+            )
         shown = f"e-mail in {_name(addresses)}" if addresses and not joined else "" if joined else "no e-mail in it"
         yield Match("users", _name(users.view.table.sql) + joined, ", ".join(filter(None, (why, shown))))
     through = "".join(f" with {_name(step.view.table.sql)}" for step in reading.steps)
@@ -174,8 +176,9 @@ def unseen(survey: Survey) -> Iterator[str]:
         more = f"; and {len(names) - 3:,} more" if len(names) > 3 else ""
         yield f"Could not be looked into: {listed}{more}."
     if survey.unseen:
+        total = len(survey.catalog.tables) + survey.catalog.left_out
         yield (
-            f"{survey.unseen:,} of {len(survey.catalog.tables):,} tables were not looked into, as neither names nor "
+            f"{survey.unseen:,} of {total:,} tables were not looked into, as neither names nor "
             "first rows suggest fine-tunes."
         )
     likely = [name for name in survey.catalog.closed if has(name, *MODELS, *PERSONS)]

@@ -80,7 +80,10 @@ def settings_of(ctx: click.Context, given: dict[str, object]) -> InitSettings:
 def _owner(value: object) -> str | None:
     if value is None:
         return None
-    return config_file.mapping({"owner": value}).owner
+    try:
+        return config_file.mapping({"owner": value}).owner
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("database.owner", "--owner"), error.next_step) from error
 
 
 class _Found(NamedTuple):
@@ -169,7 +172,7 @@ def _decided(found: _Found, choose: Choose) -> _Found:
         if person is not reading.person and person.steps == reading.person.steps:
             from audit.commands.init.persons import users_table
 
-            reading = reading._replace(person=person, users=users_table(person, found.survey))
+            reading = reading._replace(person=person, users=users_table(reading.view, person, found.survey))
             found = found._replace(recognised=Recognised(reading, (), None))
     return found
 
@@ -272,7 +275,8 @@ def _show(page: Page, settings: InitSettings, found: _Found, written: Draft, cov
         token = "" if settings.target else " (set REPLICATE_API_TOKEN before)"
         page.paragraph(f"{where}Next: sync-audit run{config}{token}")
     else:
-        page.paragraph(f"{where}Complete it, then: sync-audit doctor")
+        first = "When that is solved" if covered.problem else "Complete it, then"
+        page.paragraph(f"{where}{first}: sync-audit doctor")
 
 
 def _outcome(written: Draft, reading: Reading, covered: Coverage) -> str:

@@ -225,7 +225,7 @@ def _truth(place: Place, version: Seen | None) -> States | None:
         place.seen,
         version,
     )
-    return States(place, ("true",), ("false",), (), (), 1.5 + agreement)
+    return States(place, ("true",), (), (), (), 1.5 + agreement)
 
 
 def _numbered(place: Place, version: Seen | None) -> States | None:

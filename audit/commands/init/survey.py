@@ -24,8 +24,6 @@ SECONDS = 8.0
 """For all of it."""
 MOST = 40
 """Tables whose rows are looked at."""
-_ENOUGH = 400
-"""Tables of which each is probed for versions, wherever these may stand."""
 _VALUES = 200
 """Values that are looked up in another table."""
 _PAIRS = 24
@@ -44,7 +42,7 @@ async def survey(database: Database, seconds: float = SECONDS) -> Survey:
         implied = await _implied(look, found)
         views = {name: View(view.table, view.sample, tuple(implied.get(name, ()))) for name, view in views.items()}
         unread = {name: why for name, why in look.failed.items() if name}
-        return Survey(catalog, views, unread, len(catalog.tables) - len(chosen))
+        return Survey(catalog, views, unread, len(catalog.tables) - len(chosen) + catalog.left_out)
 
 
 async def _chosen(look: Looking, catalog: Catalog) -> list[CatalogTable]:
@@ -52,10 +50,8 @@ async def _chosen(look: Looking, catalog: Catalog) -> list[CatalogTable]:
     tables = sorted(catalog.tables, key=lambda table: -interest(table))
     if len(tables) <= MOST:
         return tables
-    half = Looking(look.connection, look.ends - look.left / 2)
-    readable = [table for table in tables if not table.row_security][:_ENOUGH]
-    hits = await probe(half, readable, IN_A_ROW)
-    look.failed |= half.failed
+    readable = [table for table in tables if not table.row_security]
+    hits = await probe(look, readable, IN_A_ROW, until=0.4 * look.left)
     ranked = sorted(tables, key=lambda table: -(interest(table) + (4 if hits.get(table.id) else 0)))
     known = {table.id: table for table in tables}
     chosen: dict[str, CatalogTable] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from audit.commands.init.names import OF_TRAINERS, SECRETS, points
+from audit.commands.init.names import DIGESTS, MODELS, OF_TRAINERS, SECRETS, has, points
 from audit.commands.init.places import Place, View
 from audit.commands.init.values import MODEL_PAGE, REFERENCE, Looks, Seen, is_base, model_in
 from audit.model.ids import model_key
@@ -23,7 +23,8 @@ class Found(NamedTuple):
 
 def versions(view: View) -> list[Found]:
     """Where versions may be recorded, best first; by name alone only where nothing is in it."""
-    found = [Found(_as_version(place), _score_of_version(place)) for place in view.places if place.kind == "text"]
+    name = view.table.name
+    found = [Found(_as_version(place), _score_of_version(place, name)) for place in view.places if place.kind == "text"]
     return sorted((each for each in found if each.score > 0), key=lambda each: -each.score)
 
 
@@ -36,7 +37,7 @@ def _as_version(place: Place) -> Place:
     return place.with_form(f"regexp_replace({{}}, '^{pattern}$', '\\1:\\2')")
 
 
-def _score_of_version(place: Place) -> float:
+def _score_of_version(place: Place, table: str) -> float:
     seen, score = place.seen, _name_of_version(place)
     if not seen.present:
         return score if score >= 2 else 0.0
@@ -46,8 +47,10 @@ def _score_of_version(place: Place) -> float:
     if place.called("weights", "url", "image", "preview", "output_url") and not seen.share(Looks.HASH, Looks.QUALIFIED):
         score -= 1
     score += 4 * share + 2.5 * seen.share(*_QUALIFIED)
-    if not seen.share(*_QUALIFIED) and place.called(*SECRETS) and not place.called("version"):
-        score -= 5
+    if not seen.share(*_QUALIFIED) and not place.called("version"):
+        # In a table of versions, a `sha` is a version's.
+        digest = place.called(*DIGESTS) and not has(table, "version", "versions")
+        score -= 5 if place.called(*SECRETS) else 2 if digest and has(table, *MODELS) else 4 if digest else 0
     if seen.all_are_trainers:
         score -= 8
     if len(seen.present) >= 3 and len(seen.counts) == 1:
@@ -120,7 +123,7 @@ def _whole(
         seen = place.seen
         score = _name_of_model(place)
         if not seen.present:
-            if score >= 2:
+            if score >= 1.5:
                 yield ModelSource("model", {"replicate_model_id": place}, score)
             continue
         share = seen.share(Looks.MODEL, Looks.QUALIFIED, Looks.MODEL_PAGE)
