@@ -42,7 +42,8 @@ def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[Chec
     if table_shape is None:
         why = "not looked at: the tables are not as needed"
         return [*results, _TABLES.error(error), _COLUMNS.skip(why), _INDEX.skip(why)]
-    figure = f"{_both(tables)} are there with all needed columns, {table_shape.rows:,} training rows"
+    there = "is there, and no table of users," if tables.users.is_absent else "are there"
+    figure = f"{_both(tables)} {there} with all needed columns, {table_shape.rows:,} training rows"
     found = _TABLES.ok(figure, rows=table_shape.rows, is_view=table_shape.is_view)
     return [*results, found, _columns(table_shape, tables), _index(table_shape, tables)]
 
@@ -68,8 +69,9 @@ def user_checks(inspection: Inspection, tables: Tables = PLAIN, account: str | N
 
 
 def _both(tables: Tables) -> str:
-    users = "no table of users" if tables.users.is_absent else tables.users.shown.removeprefix("table ")
-    return escape_controls(f"{users} and {tables.user_models.shown.removeprefix('table ')}")
+    models = tables.user_models.shown.removeprefix("table ")
+    both = models if tables.users.is_absent else f"{tables.users.shown.removeprefix('table ')} and {models}"
+    return escape_controls(both)
 
 
 def _reachable(server: Server) -> CheckResult:

@@ -158,6 +158,30 @@ async def test_nobody_with_a_completed_model_is_a_failure_that_names_the_near_mi
     assert "Completed" in check(diagnosis, "training_status").next_step
 
 
+async def test_tables_without_a_place_for_versions_have_nothing_to_audit(tables: str, serve: Serve) -> None:
+    await insert(tables, "user_models", [model()])
+    await execute(tables, "ALTER TABLE user_models DROP replicate_version_id")
+    population = check(await diagnose(tables, await serve(FACE)), "population")
+    assert population.state is CheckState.FAIL
+    assert "nothing to audit" in population.figure
+    assert "the product runs whichever is the latest" in population.figure
+
+
+async def test_bare_names_are_said_to_want_their_owner_who_is_the_accounts(tables: str, serve: Serve) -> None:
+    await insert(tables, "user_models", [model(replicate_model_id="face")])
+    diagnosis = await diagnose(tables, await serve(FACE))
+    assert f'[database] owner = "{OWNER}"' in check(diagnosis, "model_ids").next_step
+
+
+async def test_without_a_table_of_users_the_doctor_counts_those_whom_rows_name(tables: str, serve: Serve) -> None:
+    await insert(tables, "user_models", [model(replicate_model_id=f"{OWNER}/face"), model(user_id="u2")])
+    await execute(tables, "DROP TABLE users")
+    diagnosis = await diagnose(tables, await serve(FACE))
+    assert check(diagnosis, "tables").figure.startswith("user_models is there, and no table of users, with")
+    assert check(diagnosis, "population").figure == "2 of 2 users have a completed model"
+    assert "email" in check(diagnosis, "optional_columns").data["missing"]
+
+
 async def test_words_that_mean_nothing_are_named(tables: str) -> None:
     rows = [model(training_status=status) for status in ("completed", "Starting", "archived", "Completed", None)]
     await insert(tables, "user_models", rows)
