@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import asyncpg
 import msgspec
@@ -15,7 +15,7 @@ from audit.model.exit_status import INIT
 from audit.model.tables import Table, Tables
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.shapes import SHAPES, UNFIT, Shape
+from tests.support.shapes import SHAPES, UNFIT, Shape, Write
 from tests.support.shapes.story import WORLD
 
 
@@ -90,6 +90,32 @@ def test_a_run_with_that_file_finds_what_there_is_to_find(shop: Shell, shape: Sh
     assert {user["user_id"]: user["reason"] for user in users} == shape.findings
     ben = next(user for user in users if user["reason"] == "outdated_version")
     assert ben["email"] == shape.shown
+
+
+async def values(dsn: str, writes: Sequence[Write]) -> list[object]:
+    """What is in each place now."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [await connection.fetchval(write.sql) for write in writes]
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("shop", "shape"), [(shape, shape) for shape in SHAPES.values()], ids=repr, indirect=["shop"])
+def test_a_repair_with_that_file_changes_what_is_to_be_changed_and_can_be_undone(shop: Shell, shape: Shape) -> None:
+    writes = (*shape.writes, *shape.included)
+    dsn = shop.environ["DATABASE_URL"]
+    before = asyncio.run(values(dsn, writes))
+    assert before == [write.before for write in writes]
+    shop("init", *told(shape))
+    shop("run", "--run-file", "r.sqlite", "-o", "r.json")
+    ended = shop("sync", "r.sqlite", "--apply", "--yes", "--include", "training_not_recorded")
+    assert ended.code == 0, ended.out + ended.err
+    assert asyncio.run(values(dsn, writes)) == [write.after for write in writes]
+    [undo] = shop.folder.glob("*undo*")
+    ended = shop("sync", "--undo", undo.name, "--yes")
+    assert ended.code == 0, ended.out + ended.err
+    assert asyncio.run(values(dsn, writes)) == before
 
 
 @pytest.mark.parametrize(("shop", "shape"), [(shape, shape) for shape in UNFIT], ids=repr, indirect=["shop"])

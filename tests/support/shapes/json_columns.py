@@ -1,5 +1,6 @@
 """Shapes with what counts inside JSON."""
 
+from audit.demo.fake_replicate.world import TRAINER, version_hash
 from tests.support.shapes.shape import Shape, Write, usual
 from tests.support.shapes.story import BEN, BENS, DORAS, NEW_OF_BEN, NEW_OF_DORA, PEOPLE, TRAINED, Trained, rows
 
@@ -133,4 +134,74 @@ replicate_owner = {sql = "details->'replicate'->'model'->>'owner'"}
         Write("SELECT lifecycle FROM assets WHERE id = 5", "training", "active"),
     ),
 )
-SHAPES = (WHOLE_ANSWER, NESTED)
+
+
+def _answer(row: Trained) -> dict[str, object]:
+    """What Replicate answers about a training; its own `version` is the trainer's."""
+    return {
+        "id": row.training,
+        "model": TRAINER,
+        "version": version_hash("trainer"),
+        "status": row.state,
+        "input": {"trigger_word": "TOK", "input_images": "https://example.com/faces.zip"},
+        "output": _output(row),
+        "logs": "",
+        "urls": {"get": f"https://api.replicate.com/v1/trainings/{row.training}"},
+    }
+
+
+TRAINING_AS_IT_CAME = Shape(
+    name="training_as_it_came",
+    sql="""
+CREATE TABLE accounts (id serial PRIMARY KEY, email text);
+CREATE TABLE trainings (
+    id serial PRIMARY KEY, account_id integer NOT NULL REFERENCES accounts (id), payload jsonb NOT NULL,
+    received_at timestamptz NOT NULL, created_at timestamptz NOT NULL
+);
+"""
+    + rows("accounts", ({"email": it.email} for it in PEOPLE))
+    + rows(
+        "trainings",
+        (
+            {
+                "account_id": it.person.number,
+                "payload": _answer(it),
+                "received_at": it.ended or it.created,
+                "created_at": it.created,
+            }
+            for it in TRAINED
+        ),
+    ),
+    toml="""
+[database]
+completed = "succeeded"
+
+[database.tables]
+users = "accounts"
+user_models = "trainings"
+
+[database.columns]
+user_id = "account_id"
+training_status = {sql = "payload->>'status'"}
+replicate_version_id = {sql = "payload->'output'->>'version'"}
+training_id = {sql = "payload->>'id'"}
+lora_weights_url = {sql = "payload->'output'->>'weights'"}
+trigger_word = {sql = "payload->'input'->>'trigger_word'"}
+
+[database.repair.columns]
+replicate_version_id = {sql = "payload->'output'->>'version'"}
+lora_weights_url = {sql = "payload->'output'->>'weights'"}
+training_status = {sql = "payload->>'status'"}
+""",
+    findings=usual("number"),
+    shown=BEN.email,
+    writes=(
+        Write(
+            "SELECT payload->'output'->>'version' FROM trainings WHERE id = 2",
+            BENS.version,
+            f"{BENS.model}:{NEW_OF_BEN}",
+        ),
+    ),
+    included=(Write("SELECT payload->>'status' FROM trainings WHERE id = 5", "processing", "succeeded"),),
+)
+SHAPES = (WHOLE_ANSWER, NESTED, TRAINING_AS_IT_CAME)

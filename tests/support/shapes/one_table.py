@@ -1,5 +1,6 @@
 """Shapes with all that counts in the columns of one table, beside a table of users or none."""
 
+from audit.demo.fake_replicate.world import training_id, version_hash
 from audit.model.codes import Reason
 from tests.support.shapes.shape import Shape, Write, per_model, usual
 from tests.support.shapes.story import (
@@ -715,7 +716,71 @@ email = "e_mail"
         Write("""SELECT weights FROM "LoRA styles" WHERE style_id = 2""", BENS.version, f"{BENS.model}:{NEW_OF_BEN}"),
     ),
 )
+OTHER_JOBS = Shape(
+    name="other_jobs",
+    sql="""
+CREATE TABLE users (id serial PRIMARY KEY, email text, api_token char(64));
+CREATE TABLE uploads (id serial PRIMARY KEY, user_id integer REFERENCES users (id), checksum char(64), status text);
+CREATE TABLE jobs (
+    id serial PRIMARY KEY, user_id integer NOT NULL REFERENCES users (id), kind text NOT NULL, status text NOT NULL,
+    replicate_id text, model text, version text, created_at timestamptz NOT NULL, finished_at timestamptz
+);
+"""
+    + rows("users", ({"email": it.email, "api_token": version_hash(f"token {it.name}")} for it in PEOPLE))
+    + rows(
+        "uploads",
+        ({"user_id": it.number, "checksum": version_hash(f"file {it.name}"), "status": "done"} for it in PEOPLE),
+    )
+    + rows(
+        "jobs",
+        [
+            {
+                "user_id": it.person.number,
+                "kind": "training",
+                "status": it.state,
+                "replicate_id": it.training,
+                "model": it.model,
+                "version": it.hash,
+                "created_at": it.created,
+                "finished_at": it.ended,
+            }
+            for it in TRAINED
+        ]
+        + [
+            {
+                "user_id": it.number,
+                "kind": "upscale",
+                "status": "succeeded",
+                "replicate_id": training_id(f"upscale {it.number}"),
+                "model": None,
+                "version": None,
+                "created_at": "2025-12-01T00:00:00Z",
+                "finished_at": "2025-12-01T00:01:00Z",
+            }
+            for it in PEOPLE
+        ],
+    ),
+    toml="""
+[database]
+completed = "succeeded"
+where = "kind = 'training'"
+
+[database.tables]
+user_models = "jobs"
+
+[database.columns]
+training_status = "status"
+replicate_model_id = "model"
+replicate_version_id = "version"
+training_id = "replicate_id"
+completed_at = "finished_at"
+""",
+    findings=usual("number"),
+    shown=BEN.email,
+    writes=(Write("SELECT version FROM jobs WHERE id = 2", BENS.hash, NEW_OF_BEN),),
+    included=(Write("SELECT version FROM jobs WHERE id = 5", None, NEW_OF_DORA),),
+)
 SHAPES = (
     *(PLAIN, OWNER_IN_CODE, QUALIFIED_VERSION, OWNER_AND_NAME, CAMEL_CASE, AUTH_USERS, NO_USERS, ON_THE_USER),
-    *(SECOND_PROVIDER, ALL_IN_USE, TRAINING_FOR_MODEL, NO_STATUS),
+    *(SECOND_PROVIDER, ALL_IN_USE, TRAINING_FOR_MODEL, NO_STATUS, OTHER_JOBS),
 )

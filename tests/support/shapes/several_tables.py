@@ -147,4 +147,109 @@ updated_at = "updated_at"
         Write(f"SELECT version FROM avatar_trainings WHERE id = '{DORAS.uuid}'", None, f"{DORAS.model}:{NEW_OF_DORA}"),
     ),
 )
-SHAPES = (MODELS_AND_VERSIONS, THROUGH_AVATARS)
+CHARACTERS = Shape(
+    name="characters",
+    sql="""
+CREATE TABLE users (id serial PRIMARY KEY, email text, name text);
+CREATE TABLE loras (
+    id serial PRIMARY KEY, replicate_model text, replicate_version text, status text, created_at timestamptz NOT NULL
+);
+CREATE TABLE characters (
+    id serial PRIMARY KEY, user_id integer NOT NULL REFERENCES users (id), nickname text,
+    lora_id integer UNIQUE REFERENCES loras (id), archived boolean
+);
+"""
+    + rows("users", ({"email": it.email, "name": it.name} for it in PEOPLE))
+    + rows(
+        "loras",
+        (
+            {"replicate_model": it.model, "replicate_version": it.hash, "status": it.state, "created_at": it.created}
+            for it in TRAINED
+        ),
+    )
+    + rows(
+        "characters",
+        ({"user_id": it.person.number, "nickname": "x", "lora_id": it.number, "archived": None} for it in TRAINED),
+    ),
+    toml='''
+[database]
+completed = "succeeded"
+
+[database.columns.users]
+display_name = "name"
+
+[database.queries]
+user_models = """
+SELECT t.id, c.user_id, t.status AS training_status, t.replicate_model AS replicate_model_id,
+    t.replicate_version AS replicate_version_id, t.created_at
+FROM loras AS t LEFT JOIN characters AS c ON c.lora_id = t.id
+WHERE c.archived IS NOT TRUE
+"""
+
+[database.repair]
+table = "loras"
+key = "id"
+
+[database.repair.columns]
+training_status = "status"
+replicate_version_id = "replicate_version"
+replicate_model_id = "replicate_model"
+''',
+    findings=usual("number"),
+    shown=BEN.email,
+    writes=(Write("SELECT replicate_version FROM loras WHERE id = 2", BENS.hash, NEW_OF_BEN),),
+    included=(Write("SELECT replicate_version FROM loras WHERE id = 5", None, NEW_OF_DORA),),
+)
+PROFILES = Shape(
+    name="profiles",
+    sql="""
+CREATE SCHEMA auth;
+CREATE TABLE auth.users (id uuid PRIMARY KEY, email text, created_at timestamptz);
+CREATE TABLE profiles (
+    id serial PRIMARY KEY, user_id uuid NOT NULL UNIQUE REFERENCES auth.users (id), display_name text, credits integer
+);
+CREATE TABLE models (
+    id serial PRIMARY KEY, profile_id integer NOT NULL REFERENCES profiles (id), replicate_model text,
+    replicate_version text, status text, created_at timestamptz NOT NULL
+);
+"""
+    + rows("auth.users", ({"id": it.uuid, "email": it.email, "created_at": TRAINED[0].created} for it in PEOPLE))
+    + rows("profiles", ({"user_id": it.uuid, "display_name": it.name, "credits": 3} for it in PEOPLE))
+    + rows(
+        "models",
+        (
+            {
+                "profile_id": it.person.number,
+                "replicate_model": it.model,
+                "replicate_version": it.hash,
+                "status": {"succeeded": "ready", "processing": "training", "failed": "failed"}[it.state],
+                "created_at": it.created,
+            }
+            for it in TRAINED
+        ),
+    ),
+    toml='''
+[database]
+completed = "ready"
+
+[database.tables]
+user_models = "models"
+
+[database.columns]
+user_id = "profile_id"
+training_status = "status"
+replicate_model_id = "replicate_model"
+replicate_version_id = "replicate_version"
+
+[database.queries]
+users = """
+SELECT u.id, u.display_name, a.email
+FROM profiles AS u
+LEFT JOIN auth.users AS a ON a.id = u.user_id"""
+''',
+    findings=usual("number"),
+    shown=BEN.email,
+    writes=(Write("SELECT replicate_version FROM models WHERE id = 2", BENS.hash, NEW_OF_BEN),),
+    included=(Write("SELECT replicate_version FROM models WHERE id = 5", None, NEW_OF_DORA),),
+)
+SHAPES = (MODELS_AND_VERSIONS, THROUGH_AVATARS, CHARACTERS, PROFILES)
