@@ -260,7 +260,9 @@ def _repair(reading: Reading, columns: Mapping[Column, Place], *, by_query: bool
     wanted = [(column, place) for column, place in settable if _is_settable(place, by_query=by_query)]
     if not by_query:
         wanted = [(column, place) for column, place in wanted if place.path]
-    if by_query and reading.id is not None and _is_nameable(reading.view):
+    if by_query and not (reading.id and _is_nameable(reading.view)):
+        return
+    if by_query and reading.id is not None:
         yield Entry(
             "database.repair", "table", toml_text(named(reading.view.table.path)), "what `sync --apply` changes"
         )

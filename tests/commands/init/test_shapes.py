@@ -3,27 +3,18 @@
 import asyncio
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
 import pytest
 
 from audit.cli import config_file
-from audit.demo.fake_replicate.server import in_thread
 from audit.model.exit_status import INIT
 from audit.model.tables import Table, Tables
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.shapes import SHAPES, UNFIT, Shape, Write
-from tests.support.shapes.story import WORLD
-
-
-@pytest.fixture(scope="module")
-def replicate() -> Iterator[InstrumentedReplicate]:
-    """What Replicate has to say in every shape."""
-    with in_thread(InstrumentedReplicate(WORLD)) as fake:
-        yield fake
 
 
 async def made(server: str, name: str, sql: str) -> str:
