@@ -145,7 +145,7 @@
       absent: current === NULL, current_version: current === NULL ? "" : resolved(current, known, same),
       current_version_created_at: iso(recorded) || "",
       latest_version: resolved(get("latest"), known, same), latest_version_created_at: iso(latest) || "",
-      versions_behind: number("behind"), total: number("total"), older: number("older_completed"),
+      versions_behind: number("behind"), total: number("total"), older: number("older_completed"), models: number("other_models"),
       versions: ids.map((id, place) => ({ id, made: iso(made[place]) || "" })),
       updated_at: iso(updated) || "", created_at: iso(created) || "", completed_at: iso(completed) || "",
       shared_with: get("shared_with") ? get("shared_with").split(ITEM) : [], shared: number("shared_with_count"),
@@ -184,6 +184,12 @@
     return user.shared_with.join(", ") + (more > 0 ? ` and ${number(more)} more` : "");
   }
 
+  function hidden(models) {
+    if (models === null) return hints.hidden;
+    if (!models) return "All of them are of this model.";
+    return `${models === 1 ? "1 other model is" : `${number(models)} other models are`} among them, and not judged. If all are in use: ${hints.per_model}.`;
+  }
+
   function values(user) {
     const behind = user.versions_behind, unknown = "(not known)";
     const plain = {
@@ -204,6 +210,7 @@
       row_status: user.training_status || "(null)",
       began: user.unfinished?.began || unknown,
       training: user.training_id || "(none recorded)",
+      hidden: hidden(user.models),
       made_latest: user.origins?.latest?.id || unknown,
       real_weights: user.origins?.latest?.weights || unknown,
       current_weights: user.origins?.current?.weights || unknown,
@@ -418,7 +425,7 @@
       ["LoRA scale", user.lora_scale || none], ["Weights URL", user.lora_weights_url || none],
       ["Created", user.created_at, true], ["Updated", user.updated_at, true], ["Completed", user.completed_at, true],
       ["Versions on Replicate", user.total === null ? "" : number(user.total)], ["Model name", user.model_name],
-      ["Older completed models", user.older ? number(user.older) : ""], ["Later training failed", user.later_failure_reason],
+      ["Older completed models", user.older ? number(user.older) : ""], ["Other models of the user", user.models ? number(user.models) : ""], ["Later training failed", user.later_failure_reason],
       ["Model shared with", user.shared ? others(user) : ""],
     ];
     return pairs(told);

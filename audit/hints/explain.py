@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from audit.hints.table import HINTS, Hint
+from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
 
@@ -43,6 +43,7 @@ _ANYBODY = {
     "began": "<when it began>",
     "training": "<training id>",
     "trained_trigger": "<trigger word of that training>",
+    "hidden": HIDDEN,
 }
 """What stands in the place of a user's values in the steps."""
 _EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {

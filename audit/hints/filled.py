@@ -5,7 +5,7 @@ from functools import cache
 
 import msgspec
 
-from audit.hints.table import HINTS, ONE_LINE, Hint
+from audit.hints.table import HIDDEN, HINTS, ONE_LINE, PER_MODEL, Hint
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import AuditedUser, Summary
@@ -100,6 +100,7 @@ _VALUES: Mapping[str, Callable[[AuditedUser], str]] = {
     "row_status": lambda user: user.record.training_status or "(null)",
     "began": lambda user: to_minute(user.record.began_at) or "(not known)",
     "training": lambda user: user.record.training_id or "(none recorded)",
+    "hidden": lambda user: _hidden(user.record.other_models),
     "trained_trigger": lambda user: _of(shown_trainings(user).current, "trigger_word"),
 }
 
@@ -123,6 +124,15 @@ NO_LINE_TITLES: Mapping[NoLine, str] = {
     NoLine.NOTHING_KNOWN: "Users of whose only training Replicate has nothing to tell",
 }
 """Who is in no line, for a person."""
+
+
+def _hidden(other_models: int | None) -> str:
+    if other_models is None:
+        return HIDDEN
+    if not other_models:
+        return "All of them are of this model."
+    models = "1 other model is" if other_models == 1 else f"{other_models:,} other models are"
+    return f"{models} among them, and not judged. If all are in use: {PER_MODEL}."
 
 
 def population_answers(
@@ -151,7 +161,8 @@ def population_answers(
     if summary.total and not population.users_with_completed_model:
         title = "Why only unfinished trainings show up"
         nobody = [msgspec.structs.replace(_nobody(population, tables), title=title)]
-    return (first, *nobody, *_unknown(population, tables), *_left_out(population, tables, without))
+    further = _further(population, tables) if summary.total else []
+    return (first, *nobody, *_unknown(population, tables), *further, *_left_out(population, tables, without))
 
 
 _FEW = 5
@@ -223,6 +234,20 @@ def _unknown(population: Population, tables: Tables) -> list[Hint]:
             f"Rows whose {status} says something that is in no list of words: {shown_counts(unknown)}. Such a training "
             "counts neither as completed, nor as in progress, nor as failed.",
             (f"Say in the config file what each means: {WHERE_WORDS_STAND}.",),
+        )
+    ]
+
+
+def _further(population: Population, tables: Tables) -> list[Hint]:
+    several = population.users_with_several_models
+    if not several or tables.latest_per != "user":
+        return []
+    have = "1 user has" if several == 1 else f"{several:,} users have"
+    return [
+        Hint(
+            "Further models that were not judged",
+            f"{have} completed rows of more than one model, and of each user only the latest row is judged.",
+            (f"If they are all in use: {PER_MODEL}.",),
         )
     ]
 

@@ -12,7 +12,7 @@ Steps, lines and the checklist may name a user's values in braces; `hints.filled
     {real_weights}     its weights URL             {current_weights}  that of the recorded version's training
     {trained_trigger}  trigger word which the recorded version was trained with
     {row}        id of the row           {row_status}   its word for the state        {began}    when it began
-    {training}   its training id
+    {training}   its training id         {hidden}       whether older rows have other models, and what then
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,10 @@ ROWS_STEP = "See all training rows of this user: "
 _SHOW_ROWS = ROWS_STEP + "{sql}"
 _OPEN_PAGE = "Open the model's page: {page}"
 RERUN_STEP = "Ask again for those that failed, without asking the others: sync-audit run --resume RUN"
+PER_MODEL = 'write latest_per = "model" below [database] in the config file, or run --latest-per model'
+"""What has each model of a user judged."""
+HIDDEN = f"If other models are among them that are in use as well: {PER_MODEL}."
+"""For whom it is not known."""
 HINTS: Mapping[Reason | Note, Hint] = {
     Reason.LATEST_VERSION: Hint(
         "Up to date",
@@ -313,6 +317,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         "The user has further completed trainings. Only the latest one counts and is shown here.",
         (
             _SHOW_ROWS,
+            "{hidden}",
             "If the product uses another row than this one, its ORDER BY differs: compare with --order-by.",
         ),
     ),

@@ -49,6 +49,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The unfinished row that is newer than this one, which is completed."""
     older_completed: int = 0
     """Completed rows of this user that are hidden because this one is newer."""
+    other_models: int | None = None
+    """How many other models those rows have, none of which is judged; null without such rows, and in older files."""
     undated_rows: int = 0
     """Completed rows of this user, this one included, without a date in the column that decides."""
     retraining_in_progress: bool = False
@@ -91,6 +93,8 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """The same with something in `replicate_version_id`."""
     completed_qualified: int = 0
     """Those of them with the model in front of the hash."""
+    users_with_several_models: int = 0
+    """Users whose completed rows that count have more than one model."""
     completed_lines: int | None = None
     """Lines about completed rows in a report of everybody; null where each user has one."""
     unfinished_only_lines: int | None = None

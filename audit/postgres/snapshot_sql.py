@@ -28,7 +28,7 @@ WITH counting AS (
     SELECT m.*,
         row_number() OVER (PARTITION BY {line} ORDER BY {order}) AS place,
         count(*) OVER (PARTITION BY {line}) AS completed_rows,
-        count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY {line}) AS undated_rows
+        count(*) FILTER (WHERE m.{order_by} IS NULL) OVER (PARTITION BY {line}) AS undated_rows{several}
     FROM {models} AS m
     WHERE m.completed AND NOT m.test
 ), chosen AS (
@@ -36,6 +36,19 @@ WITH counting AS (
         {model_key} AS model
     FROM counting AS c JOIN {users} AS u ON u.person = c.person
     WHERE c.place = 1
+)
+"""
+# Whether a user has several models costs next to nothing, and how many is counted for those alone.
+_SEVERAL = """,
+        min(coalesce({model_key_of_row}, '')) OVER (PARTITION BY {line})
+            <> max(coalesce({model_key_of_row}, '')) OVER (PARTITION BY {line}) AS several"""
+_FURTHER = """
+, further AS (
+    SELECT c.person, count(DISTINCT {model_key_of_row}) AS models
+    FROM {models} AS m JOIN chosen AS c ON c.person = m.person
+    WHERE c.several AND m.completed AND NOT m.test
+        AND {model_key_of_row} <> '' AND {model_key_of_row} <> coalesce(c.model, '')
+    GROUP BY c.person
 )
 """
 _MATCHES = """
@@ -134,7 +147,7 @@ _RECORDS = """
 )
 SELECT r.* FROM (
     SELECT {row_that_counts}, false AS unfinished,
-        c.completed_rows - 1 AS older_completed, c.undated_rows,
+        c.completed_rows - 1 AS older_completed, {other_models} AS other_models, c.undated_rows,
         coalesce(l.retraining, false) AS retraining_in_progress, coalesce(l.failed, false) AS later_training_failed,
         l.failure_reason AS later_failure_reason, l.training_id AS later_training_id,
         (array_remove(s.first, c.user_id))[1:{shown}] AS shared_with, coalesce(s.users - 1, 0) AS shared_with_count,
@@ -142,10 +155,10 @@ SELECT r.* FROM (
             'unfinished', true, 'shared_with', coalesce((array_remove(so.first, o.user_id))[1:{shown}], '{{}}'),
             'shared_with_count', coalesce(so.users - 1, 0))::text END AS newer
     FROM chosen AS c LEFT JOIN later AS l ON {l_is_c} LEFT JOIN shared AS s ON s.model = c.model
-    LEFT JOIN unfinished AS o ON {c_is_o} LEFT JOIN shared_open AS so ON so.model = o.model
+    LEFT JOIN unfinished AS o ON {c_is_o} LEFT JOIN shared_open AS so ON so.model = o.model{join_further}
     WHERE {wanted} AND {in_shard}
     UNION ALL
-    SELECT {unfinished_row}, true AS unfinished, 0, 0, false, false, NULL, NULL,
+    SELECT {unfinished_row}, true AS unfinished, 0, NULL, 0, false, false, NULL, NULL,
         (array_remove(so.first, o.user_id))[1:{shown}], coalesce(so.users - 1, 0), NULL
     FROM unfinished AS o LEFT JOIN shared_open AS so ON so.model = o.model
     WHERE o.alone AND {unfinished_wanted} AND {unfinished_in_shard}
@@ -181,6 +194,8 @@ _QUALIFIED = f"^{PART}/{PART}:"
 _POPULATION = """
 WITH per_person AS (
     SELECT m.person, count(*) AS completed, count(*) FILTER (WHERE m.test) AS tests,
+        min(nullif({model_key_of_row}, '')) FILTER (WHERE NOT m.test) AS first_model,
+        max(nullif({model_key_of_row}, '')) FILTER (WHERE NOT m.test) AS last_model,
         count(*) FILTER (WHERE NOT m.test AND coalesce(btrim(m.replicate_model_id, $1::text), '') = '') AS without_id,
         count(*) FILTER (WHERE NOT m.test AND btrim(m.lora_weights_url, $1::text) <> '') AS with_weights,
         count(*) FILTER (WHERE NOT m.test AND btrim(m.replicate_version_id, $1::text) <> '') AS with_version,
@@ -191,6 +206,7 @@ SELECT (SELECT count(*) FROM {everybody}) AS users,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests) AS users_with_completed_model,
     coalesce(sum(p.completed - p.tests) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_models,
     count(*) FILTER (WHERE u.person IS NOT NULL AND p.completed > p.tests + 1) AS users_with_several_completed_models,
+    count(*) FILTER (WHERE u.person IS NOT NULL AND p.first_model <> p.last_model) AS users_with_several_models,
     coalesce(sum(p.without_id) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_without_model_id,
     coalesce(sum(p.with_weights) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_with_weights,
     coalesce(sum(p.with_version) FILTER (WHERE u.person IS NOT NULL), 0)::bigint AS completed_with_version,
@@ -289,8 +305,13 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
         "unfinished_in_shard": in_shard("o.model", "o.user_id"),
     }
     per_user = models.tables.latest_per == "user"
+    words |= {
+        "several": _SEVERAL.format_map(words) if per_user else "",
+        "other_models": f"CASE WHEN c.completed_rows > 1 THEN {'coalesce(f.models, 0)' if per_user else '0'} END",
+        "join_further": " LEFT JOIN further AS f ON f.person = c.person" if per_user else "",
+    }
     rows = (_COUNTING + _UNFINISHED).format_map(words)
-    records = rows + _SHARING.format_map(words)
+    records = rows + (_FURTHER if per_user else "").format_map(words) + _SHARING.format_map(words)
     return SnapshotStatements(
         training_status=_TRAINING_STATUS.format_map(words),
         population=_POPULATION.format_map(words),

@@ -90,6 +90,7 @@ class UserLine(msgspec.Struct, frozen=True):
     began_at: str | None
     weights_checked: WeightsEvidence | None
     also: AlsoBlock | None
+    other_models: int | None
 
 
 _TRAININGS = ("mode", "since", "back_to", "began_at", "complete", "problem", "pages", "read", "unreadable", "sample")
@@ -101,6 +102,7 @@ _POPULATION = (
     *("users", "users_with_completed_model", "completed_models", "users_with_several_completed_models"),
     *("completed_without_model_id", "test_models_left_out", "training_status", "completed_models_hidden"),
     *("models_without_user", "users_with_unfinished_training", "users_with_unfinished_only", "completed_with_weights"),
+    "users_with_several_models",
 )
 
 
@@ -241,6 +243,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.began_at,
         finding.weights_checked,
         also_block(user),
+        record.other_models,
     )
 
 

@@ -119,7 +119,11 @@ def _reasons(view: RunView) -> Iterator[str]:
         for reason, count in view.summary.reasons.items():
             if reason.status is status:
                 yield f"| {STATUS_TITLES[status]} | {HINTS[reason].title} (`{reason}`) | {count:,} |\n"
-    yield from (f"\n{prose(text)}\n" for text in (words.beside(view), words.weights_unchecked(view)) if text)
+    yield from (
+        f"\n{prose(text)}\n"
+        for text in (words.beside(view), words.further_models(view), words.weights_unchecked(view))
+        if text
+    )
 
 
 def _hints(view: RunView) -> Iterator[str]:

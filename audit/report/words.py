@@ -8,7 +8,7 @@ from audit.findings.acceptance import Accepted
 from audit.findings.classify import wrong_base_url
 from audit.findings.comparison import ComparedRun, not_looked_for
 from audit.hints import filled as hints
-from audit.hints.table import HINTS
+from audit.hints.table import HINTS, PER_MODEL
 from audit.model.codes import LatestPer, Status
 from audit.model.findings import Acceptance, BaselineState
 from audit.model.lines import NOUNS, counted_lines, told_apart
@@ -276,6 +276,18 @@ def beside(view: RunView) -> str:
     whose = lines(view, users)
     rows = f"the completed row of {whose} needs" if users == 1 else f"the completed rows of {whose} need"
     return f"Beside their newer ones, {rows} attention too: {listed}."
+
+
+def further_models(view: RunView) -> str:
+    """That many users have models that are not judged, and what would judge them; else ""."""
+    population = view.population
+    if population is None or view.latest_per != "user":
+        return ""
+    several = population.users_with_several_models
+    if several * 10 < max(population.users_with_completed_model, 1):  # somebody who began anew now and then
+        return ""
+    have = f"{counted(several, 'user')} {'has' if several == 1 else 'have'}"
+    return f"{have} further models that were not judged. If they are all in use: {PER_MODEL}."
 
 
 def not_in_baseline(run: RunInfo) -> str:

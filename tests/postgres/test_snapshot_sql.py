@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.model.codes import OrderBy
+from audit.model.codes import LatestPer, OrderBy
+from audit.model.lines import Line
 from audit.model.run import Filters
 from audit.model.users import SHARED_SHOWN, TRIMMED, ModelRecord, Population
 from tests.support.database_rows import execute, insert, read
@@ -108,25 +109,42 @@ class Obvious:
     rows: list[Model]
     order_by: OrderBy
     include_tests: bool
+    latest_per: LatestPer = "user"
 
     def counts(self, row: Model) -> bool:
         return self.include_tests or row.is_test is not True
 
-    def completed(self, user_id: str) -> list[Model]:
-        """Of this user, those that count, the one that counts most first."""
-        rows = [r for r in self.rows if r.user_id == user_id and r.training_status == "completed" and self.counts(r)]
+    def part(self, row: Model) -> str:
+        match self.latest_per:
+            case "user":
+                return ""
+            case "model":
+                return lower_case(row.replicate_model_id)
+            case "row":
+                return str(row.id)
+
+    def belongs(self, row: Model, line: Line) -> bool:
+        return row.user_id == line.user_id and self.part(row) == line.part
+
+    def lines(self, user: User) -> list[Line]:
+        """All that the user's rows belong to."""
+        return list(dict.fromkeys(Line(user.id, self.part(row)) for row in self.rows if row.user_id == user.id))
+
+    def completed(self, line: Line) -> list[Model]:
+        """Of this line, those that count, the one that counts most first."""
+        rows = [r for r in self.rows if self.belongs(r, line) and r.training_status == "completed" and self.counts(r)]
         rows.sort(key=lambda r: r.id, reverse=True)
         for column in ("completed_at", "updated_at", self.order_by):  # the last sort decides first
             rows.sort(key=lambda r: moment(getattr(r, column)) or NEVER, reverse=True)
         return rows
 
-    def later(self, chosen: Model, *states: str) -> list[Model]:
+    def later(self, line: Line, chosen: Model, *states: str) -> list[Model]:
         """Rows in these states that started no earlier, newest first, undated ones last."""
 
         found = []
         for row in self.rows:
             if (
-                row.user_id == chosen.user_id
+                self.belongs(row, line)
                 and (row.training_status or "").strip(TRIMMED).lower() in states
                 and self.counts(row)
             ):
@@ -136,13 +154,14 @@ class Obvious:
         found.sort(key=lambda r: (started(r) or NEVER, r.id), reverse=True)
         return found
 
-    def open(self, user_id: str, chosen: Model | None) -> Model | None:
+    def open(self, line: Line, chosen: Model | None) -> Model | None:
         """The newest row that has come to nothing yet and is newer than the one that counts, whatever its age."""
         found = []
         for row in self.rows:
             word = (row.training_status or "").strip(TRIMMED).lower()
             nothing = word in IN_PROGRESS or word in FAILED or blank(row.replicate_version_id)
-            if row.user_id != user_id or row.training_status == "completed" or not self.counts(row) or not nothing:
+            done = row.training_status == "completed"
+            if not self.belongs(row, line) or done or not self.counts(row) or not nothing:
                 continue
             if chosen:
                 mine, its = started(row), started(chosen)
@@ -158,31 +177,37 @@ class Obvious:
         in_progress = (row.training_status or "").strip(TRIMMED).lower() in IN_PROGRESS
         return in_progress and at is not None and at > NOW - timedelta(hours=6)
 
-    def unfinished(self, user_id: str, chosen: Model | None) -> Model | None:
-        row = self.open(user_id, chosen)
+    def unfinished(self, line: Line, chosen: Model | None) -> Model | None:
+        row = self.open(line, chosen)
         return None if row is None or self.is_fresh(row) else row
 
     def records(self) -> list[ModelRecord]:
-        chosen = {user.id: self.completed(user.id)[0] for user in self.users if self.completed(user.id)}
-        opened = {user.id: self.open(user.id, chosen.get(user.id)) for user in self.users}
-        users = sorted(self.users, key=lambda user: (user.email is None, user.email or "", user.id))
+        lines = {line: user for user in self.users for line in self.lines(user)}
+        chosen = {line: self.completed(line)[0] for line in lines if self.completed(line)}
+        opened = {line: self.open(line, chosen.get(line)) for line in lines}
         found = []
-        for user in users:
-            row = self.unfinished(user.id, chosen.get(user.id))
+        for line, user in lines.items():
+            row = self.unfinished(line, chosen.get(line))
             newer = self.newer(user, row, chosen, opened) if row else None
-            if user.id in chosen:
-                found.append(self.record(user, chosen, newer))
+            if line in chosen:
+                found.append(self.record(user, line, chosen, newer))
             elif newer:
                 found.append(newer)
-        return found
 
-    def newer(self, user: User, row: Model, chosen: dict[str, Model], opened: dict[str, Model | None]) -> ModelRecord:
+        def place(record: ModelRecord) -> tuple[Any, ...]:
+            model = record.replicate_model_id
+            own = (model is None, model or "", record.model_row_id)
+            return record.email is None, record.email or "", record.user_id, *own
+
+        return sorted(found, key=place)
+
+    def newer(self, user: User, row: Model, chosen: dict[Line, Model], opened: dict[Line, Model | None]) -> ModelRecord:
         key = lower_case(row.replicate_model_id)
         others = {
-            other
+            other.user_id
             for rows in (chosen, opened)
             for other, its in rows.items()
-            if its and other != user.id and key and lower_case(its.replicate_model_id) == key
+            if its and other.user_id != user.id and key and lower_case(its.replicate_model_id) == key
         }
         at = began(row)
         return ModelRecord(
@@ -211,21 +236,25 @@ class Obvious:
             "started_at": row.started_at,
         }
 
-    def record(self, user: User, everybodys: dict[str, Model], newer: ModelRecord | None) -> ModelRecord:
-        row = everybodys[user.id]
-        completed = self.completed(user.id)
-        failed = self.later(row, *FAILED)
-        others = []
-        for other, its in everybodys.items():
-            same = lower_case(its.replicate_model_id) == lower_case(row.replicate_model_id)
-            if other != user.id and same and not blank(row.replicate_model_id):
-                others.append(other)
+    def record(self, user: User, line: Line, everybodys: dict[Line, Model], newer: ModelRecord | None) -> ModelRecord:
+        row = everybodys[line]
+        completed = self.completed(line)
+        failed = self.later(line, row, *FAILED)
+        key = lower_case(row.replicate_model_id)
+        others = {
+            other.user_id
+            for other, its in everybodys.items()
+            if other.user_id != user.id and key and lower_case(its.replicate_model_id) == key
+        }
         return ModelRecord(
             **self.of_row(user, row),
             newer=newer,
             older_completed=len(completed) - 1,
+            other_models=len({lower_case(each.replicate_model_id) for each in completed} - {key, ""})
+            if len(completed) > 1
+            else None,
             undated_rows=sum(getattr(r, self.order_by) is None for r in completed),
-            retraining_in_progress=bool(self.later(row, *IN_PROGRESS)),
+            retraining_in_progress=bool(self.later(line, row, *IN_PROGRESS)),
             later_training_failed=bool(failed),
             later_failure_reason=failed[0].failure_reason if failed else None,
             shared_with=tuple(sorted(others)[:SHARED_SHOWN]),
@@ -234,22 +263,30 @@ class Obvious:
 
     def population(self) -> Population:
         ids = {user.id for user in self.users}
-        per_user = [self.completed(user.id) for user in self.users]
+        whole = replace(self, latest_per="user")
+        per_user = [whole.completed(Line(user.id)) for user in self.users]
         all_completed = [row for row in self.rows if row.training_status == "completed"]
         statuses = Counter(row.training_status or "(null)" for row in self.rows)
         counted = [row for rows in per_user for row in rows]
         versions = [row.replicate_version_id for row in counted if not blank(row.replicate_version_id)]
-        unfinished = [
-            rows
-            for user, rows in zip(self.users, per_user, strict=True)
-            if self.unfinished(user.id, next(iter(rows), None))
-        ]
+        lines = {line: self.completed(line) for user in self.users for line in self.lines(user)}
+        open_lines = {line: rows for line, rows in lines.items() if self.unfinished(line, next(iter(rows), None))}
+        open_users = {line.user_id for line in open_lines}
+        unfinished = [rows for user, rows in zip(self.users, per_user, strict=True) if user.id in open_users]
+        completed_lines = sum(map(bool, lines.values()))
+        models = [{lower_case(row.replicate_model_id) for row in rows} - {""} for rows in per_user]
+        counted_apart = {
+            "completed_lines": completed_lines,
+            "unfinished_only_lines": sum(not rows for rows in open_lines.values()),
+        }
         return Population(
             users=len(self.users),
             users_with_completed_model=sum(bool(rows) for rows in per_user),
             completed_models=sum(map(len, per_user)),
             users_with_several_completed_models=sum(len(rows) > 1 for rows in per_user),
-            completed_models_hidden=sum(max(len(rows) - 1, 0) for rows in per_user),
+            completed_models_hidden=len(counted) - completed_lines,
+            users_with_several_models=sum(len(each) > 1 for each in models),
+            **({} if self.latest_per == "user" else counted_apart),
             completed_without_model_id=sum(blank(row.replicate_model_id) for rows in per_user for row in rows),
             test_models_left_out=sum(row.user_id in ids and not self.counts(row) for row in all_completed),
             models_without_user=sum(row.user_id not in ids for row in all_completed),
@@ -268,12 +305,19 @@ GENERATED = given(
     ids=st.randoms(use_true_random=False),
     order_by=st.sampled_from(["updated_at", "completed_at", "created_at"]),
     filters=st.builds(Filters, include_tests=st.booleans()),
+    latest_per=st.sampled_from(["user", "model", "row"]),
 )
 ON_ONE_DATABASE = [HealthCheck.function_scoped_fixture]
 
 
 async def obeys(  # noqa: PLR0917 - hypothesis passes by name
-    tables: str, rows: list[Model], users: list[User], ids: Any, order_by: OrderBy, filters: Filters
+    tables: str,
+    rows: list[Model],
+    users: list[User],
+    ids: Any,
+    order_by: OrderBy,
+    filters: Filters,
+    latest_per: LatestPer,
 ) -> None:
     numbers = ids.sample(range(1, 100), len(rows))
     rows = [replace(row, id=number) for row, number in zip(rows, numbers, strict=True)]
@@ -281,9 +325,9 @@ async def obeys(  # noqa: PLR0917 - hypothesis passes by name
     await insert(tables, "users", [vars(user) for user in users])
     await insert(tables, "user_models", [vars(row) for row in rows])
 
-    records, population = await read(tables, order_by=order_by, filters=filters)
+    records, population = await read(tables, order_by=order_by, filters=filters, latest_per=latest_per)
 
-    obvious = Obvious(users, rows, order_by, filters.include_tests)
+    obvious = Obvious(users, rows, order_by, filters.include_tests, latest_per)
     assert records == obvious.records()
     assert population == obvious.population()
     assert list(population.training_status) == list(obvious.population().training_status)

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -9,8 +10,9 @@ import asyncpg
 import pytest
 
 from audit.errors import DatabaseError
-from audit.model.codes import OrderBy
+from audit.model.codes import LatestPer, OrderBy
 from audit.model.run import Filters
+from audit.model.tables import Tables
 from audit.model.users import ModelRecord, Population
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
@@ -75,12 +77,11 @@ async def insert(dsn: str, table: str, rows: list[Row]) -> None:
 
 
 async def read(
-    dsn: str, *, order_by: OrderBy = "updated_at", filters: Filters | None = None
+    dsn: str, *, order_by: OrderBy = "updated_at", filters: Filters | None = None, latest_per: LatestPer = "user"
 ) -> tuple[list[ModelRecord], Population]:
     """Everything, in order."""
-    async with snapshot(
-        parse_database_url(dsn), order_by=order_by, filters=filters or Filters(), statement_timeout=20
-    ) as taken:
+    database = replace(parse_database_url(dsn), tables=Tables(latest_per=latest_per))
+    async with snapshot(database, order_by=order_by, filters=filters or Filters(), statement_timeout=20) as taken:
         return [record async for record in taken.records()], taken.population
 
 

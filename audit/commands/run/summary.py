@@ -232,6 +232,9 @@ def _table(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
     if text := beside(view):
         yield from _wrapped(text, width, "bold yellow")
         yield Text()
+    if text := words.further_models(view):
+        yield from _wrapped(text, width, "yellow")
+        yield Text()
     if counts := view.accepted.reasons:
         yield Text("Accepted", "bold cyan")
         yield from rows({reason: counts[reason] for reason in reasons if reason in counts}, accepted=True)

@@ -80,6 +80,7 @@ def document(case: UserCase) -> dict[str, object]:
         "weights_checked": finding and finding.weights_checked,
         "row_status": record and record.training_status,
         "also": also_block(user) if user else None,
+        "other_models": record and record.other_models,
     }
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit.hints import filled as hints
-from audit.hints.table import CHECKLIST, HINTS, ONE_LINE
+from audit.hints.table import CHECKLIST, HIDDEN, HINTS, ONE_LINE, PER_MODEL
 from audit.hints.trainings import (
     BASIS,
     GOING_ON,
@@ -111,6 +111,7 @@ FIELDS = (
     "behind",
     "total",
     "older_completed",
+    "other_models",
     "shared_with_count",
     "updated_at",
     "created_at",
@@ -209,6 +210,8 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "coverage": str(view.coverage or ""),
         "now": view.run.started_at,
         "per": view.latest_per,
+        "hidden": HIDDEN,
+        "per_model": PER_MODEL,
         "weights": WEIGHTS_CHECKED,
         "origins": _ORIGINS if view.run.trainings or view.run.looked_for else None,
     }
@@ -272,6 +275,7 @@ class _Packer:
             "" if finding.versions_behind is None else str(finding.versions_behind),
             "" if finding.total_versions is None else str(finding.total_versions),
             str(record.older_completed),
+            "" if record.other_models is None else str(record.other_models),
             str(record.shared_with_count),
             *_dates((record.updated_at, record.created_at, record.completed_at)),
             _same_date(finding.current_version_created_at, dates),

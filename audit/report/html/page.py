@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from audit.findings.classify import wrong_account
 from audit.hints.filled import NO_LINE_TITLES, population_answers
-from audit.hints.table import HINTS, Hint
+from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
 from audit.model.run import RunInfo
@@ -43,6 +43,7 @@ _PLACEHOLDERS = {
     "row_status": "‹its training_status›",
     "began": "‹when it began›",
     "training": "‹training id›",
+    "hidden": HIDDEN,
     **dict.fromkeys(("detail", "others", "failure"), "‹see the user's row›"),
     **dict.fromkeys(("made_latest", "real_weights", "current_weights", "trained_trigger"), "‹see the user's row›"),
 }

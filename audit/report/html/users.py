@@ -202,6 +202,7 @@ def _rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
     return _there(
         ("Model name", record.model_name),
         ("Older completed models", f"{record.older_completed:,}" if record.older_completed else ""),
+        ("Other models of the user", f"{record.other_models:,}" if record.other_models else ""),
         ("Later training failed", record.later_failure_reason),
         ("Model shared with", f"{names} and {more:,} more" if more > 0 else names if record.shared_with_count else ""),
     )

@@ -128,8 +128,8 @@ KEYS = [
     *("current_version_created_at", "latest_version", "latest_version_created_at", "versions_behind"),
     *("total_versions_on_replicate", "last_training", "rows", "versions", "next_steps", "notes", "explained"),
     *("checklist", "links", "not_known", "evidence", "current_training", "latest_training", "later_training"),
-    *("affected_since", "weights_checked", "row_status", "also", "latest_per", "lines"),
-    "more_lines",
+    *("affected_since", "weights_checked", "row_status", "also", "other_models"),
+    *("latest_per", "lines", "more_lines"),
 ]
 
 
