@@ -240,6 +240,11 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
     return f"(SELECT {listed} FROM {models.source}{only})"  # noqa: S608 - see above
 
 
+def line_keys(models: Columns) -> tuple[str, ...]:
+    """Columns of `models_as_read` that tell the lines of a report apart: `audit.model.lines.line_of` in SQL."""
+    return ("person",) if models.tables.latest_per == "user" else ("person", "part")
+
+
 def _part(models: Columns, texts: Mapping[str, str]) -> dict[str, str]:
     """`line_of` in SQL; nothing where everybody has one line."""
     match models.tables.latest_per:

@@ -21,6 +21,7 @@ from audit.postgres.columns import (
     Columns,
     key_of_model,
     latest_first,
+    line_keys,
     missing_columns,
     models_as_read,
     users_as_read,
@@ -131,9 +132,9 @@ GROUP BY kind
 # The rows that count are chosen as for an audit, without all that a record holds besides: that takes a third of it.
 _OWNERS = """
 WITH latest AS (
-    SELECT DISTINCT ON (m.person) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model,
+    SELECT DISTINCT ON ({line}) m.person, btrim(m.replicate_model_id, $1::text) COLLATE "C" AS model,
         {model_key} AS key
-    FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY m.person, {order}
+    FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {line}, {order}
 ), ids AS (
     SELECT min(l.model) AS model, count(*) AS users
     FROM latest AS l JOIN {users} AS u ON u.person = l.person GROUP BY l.key
@@ -247,6 +248,7 @@ async def _auditable_users(
         "models": models_as_read(users, models, include_tests=False),
         "model_key": key_of_model("m.replicate_model_id"),
         "order": latest_first(models, "updated_at"),
+        "line": ", ".join(f"m.{key}" for key in line_keys(models)),
         "owners": OWNERS_SHOWN,
         "rows": _RECENT,
     }

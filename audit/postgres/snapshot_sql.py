@@ -18,6 +18,7 @@ from audit.postgres.columns import (
     dates_as_texts,
     key_of_model,
     latest_first,
+    line_keys,
     models_as_read,
     order_of,
     users_as_read,
@@ -324,8 +325,8 @@ def snapshot_statements(  # noqa: PLR0913 - the tables, what counts, and how far
 
 
 def _lines(models: Columns) -> dict[str, str]:
-    """What tells the lines of a report apart: `audit.model.lines.line_of` in SQL."""
-    keys = ("person",) if models.tables.latest_per == "user" else ("person", "part")
+    """What tells the lines of a report apart, for each place in the statements."""
+    keys = line_keys(models)
 
     def same(one: str, other: str) -> str:
         return " AND ".join(f"{one}.{key} = {other}.{key}" for key in keys)

@@ -63,7 +63,7 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | UserLines | Can
 
         async def judged(record: ModelRecord | None) -> UserCase:
             rows = found.rows
-            if record and found.tables.latest_per != "user":
+            if record and len(found.records) > 1:
                 rows = by_line.get(line_of(record, found.tables.latest_per), ())
             case = _unjudged(settings, found, record, rows)
             async with free:

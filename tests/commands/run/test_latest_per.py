@@ -1,9 +1,12 @@
 """One line for each user, for each user and model, or for each row: in every command, whichever way a run is made."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -244,3 +247,62 @@ def test_a_repair_changes_exactly_the_rows_of_the_lines_and_is_undone(shop: Shop
     assert {each for each, reason in again.items() if reason == "training_not_recorded"} == set()
     assert shop("sync", "--undo", "run-undo.sql", "--yes").code == 0
     assert shop.digest == before
+
+
+HEADLINES = {
+    "model": "4 of 9 models of 4 users need a sync; 1 could not be checked",
+    "row": "6 of 11 rows of 4 users need a sync; 1 could not be checked",
+}
+
+
+@pytest.mark.parametrize("per", ["model", "row"])
+def test_every_format_counts_what_has_a_line_and_tells_the_lines_of_a_user_apart(shop: Shop, per: LatestPer) -> None:
+    config(shop, f'latest_per = "{per}"')
+    formats = ("html", "md", "csv", "junit")
+    ended = shop("run", "--run-file", "run.sqlite", *(f"-o{each}=run.{each}" for each in formats))
+    html, markdown, table, junit = ((shop.shell.folder / f"run.{each}").read_text() for each in formats)
+    assert HEADLINES[per] in html
+    assert HEADLINES[per] in markdown
+    assert HEADLINES[per] in junit
+    assert f"{len(FINDINGS[per])} {per}s of 4 users: " in ended.err
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert {line(row["user_id"], row["replicate_model_id"], row["model_row_id"], per) for row in rows} == {
+        *FINDINGS[per]
+    }
+    names = [case.get("name") for case in ElementTree.fromstring(junit).iter("testcase")]
+    assert len(set(names)) == len(names) == len(FINDINGS[per])
+    assert ("ben@example.com (ben), acme/ben" if per == "model" else "ben@example.com (ben), row 5") in names
+    assert ("(acme/ann-dog)" if per == "model" else "(row 1)") in ended.err
+
+
+def test_names_of_cases_differ_where_models_are_masked(shop: Shop) -> None:
+    shop.sql("UPDATE users SET display_name = 'cat' WHERE id = 'ann' RETURNING 1")
+    shop.sql("UPDATE user_models SET replicate_model_id = 'acme/cat-' || id WHERE user_id = 'ann' RETURNING 1")
+    shop("run", "--run-file", "run.sqlite", "--latest-per", "model", "--redact", "-o", "junit=run.xml")
+    names = [case.get("name") for case in ElementTree.parse(shop.shell.folder / "run.xml").iter("testcase")]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("per", MODES)
+def test_what_is_asked_again_is_the_same_lines(shop: Shop, per: LatestPer) -> None:
+    whole = run(shop, "run", "--latest-per", per)
+    again = ("--ask-again", "outdated_version", "--ask-again", "training_not_recorded")
+    assert shop("run", "--resume", "run.sqlite", *again, "-o", "again.json").code in {3, 4}
+    resumed = json.loads((shop.shell.folder / "again.json").read_text())
+    assert resumed["users"] == whole["users"]
+    assert resumed["run"]["latest_per"] == per
+
+
+def test_a_trial_run_takes_so_many_lines(shop: Shop) -> None:
+    document = run(shop, "run", "--latest-per", "model", "--limit", "2")
+    assert [user["replicate_model_id"].strip() for user in document["users"]] == ["acme/ann-dog", "acme/ann-cat"]
+    assert document["run"]["coverage"] == {"users": 4, "eligible": 9, "checked": 2}
+
+
+def test_models_that_hide_behind_a_users_latest_row_are_counted(shop: Shop) -> None:
+    ended = shop("run", "--run-file", "run.sqlite", "-o", "run.json")
+    assert "2 users have further models that were not judged." in ended.err
+    assert "or run --latest-per model." in " ".join(ended.err.split())
+    users = {user["user_id"]: user for user in json.loads((shop.shell.folder / "run.json").read_text())["users"]}
+    assert {user: users[user]["other_models"] for user in users} == {"ann": 2, "ben": 1, "cleo": None, "dora": 0}
+    assert "2 other models are among them, and not judged." in " ".join(shop("user", "ann").out.split())

@@ -12,9 +12,9 @@ from playwright.async_api import expect
 from audit.hints import filled as hints
 from audit.hints.table import CHECKLIST
 from audit.hints.trainings import BASIS, NONE_MADE
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import LatestPer, Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.tables import PLAIN, Column
+from audit.model.tables import PLAIN, Column, Tables
 from audit.report import csv_report
 from audit.report.html import data as html_data
 from audit.report.html.users import Sheet, comparison, facts
@@ -184,6 +184,27 @@ async def test_a_user_whose_id_needs_quoting_has_an_address(opened: Open) -> Non
     run = SampleRun([up_to_date(1), up_to_date(2, user_id=odd, email=None)])
     tab = await (await opened(run, f"user={quote(odd)}")).ready()
     assert await tab.page.locator("#rows [aria-expanded=true]").inner_text() == odd
+
+
+@pytest.mark.parametrize(("per", "part"), [("model", "acme/cat"), ("row", "7")])
+async def test_each_line_of_a_user_has_an_address_and_opens_alone(opened: Open, per: LatestPer, part: str) -> None:
+    several = [
+        up_to_date(1, replicate_model_id="acme/dog", model_row_id="6"),
+        up_to_date(1, replicate_model_id="acme/cat", model_row_id="7"),
+    ]
+    run = SampleRun([*several, up_to_date(2)], replace(INFO, tables=Tables(latest_per=per)))
+    tab = await (await opened(run)).ready()
+    assert await tab.found() == f"3 {per}s"
+    await tab.rows().nth(1).click()
+    address = f"user=user-00001&line={quote(part, safe='')}"
+    assert await tab.fragment() == address
+    other = await (await opened(run, address)).ready()
+    assert await other.page.locator("#rows button[data-row]").nth(1).get_attribute("aria-expanded") == "true"
+    assert await other.page.locator("#rows [aria-expanded=true]").count() == 1
+    old = await (await opened(run, "user=user-00001")).ready()  # as reports of users have them
+    assert await old.page.locator("#rows button[data-row]").first.get_attribute("aria-expanded") == "true"
+    await old.page.fill("#q", "cat" if per == "model" else "7")
+    assert len(await old.names()) == 1
 
 
 async def test_an_address_that_means_nothing_shows_everybody(opened: Open) -> None:
