@@ -159,7 +159,7 @@
   const sqlOf = (id) => {
     const literal = id.replaceAll("'", "''");
     const quoted = id.includes("\\") ? `E'${literal.replaceAll("\\", "\\\\")}'` : `'${literal}'`;
-    return hints.sql.replace("{user}", () => quoted);
+    return hints.sql.join(quoted);
   };
 
   /* ---- words: the same as audit/hints.py and audit/report/html_words.py say; tests compare them ---- */
@@ -215,6 +215,7 @@
       real_weights: user.origins?.latest?.weights || unknown,
       current_weights: user.origins?.current?.weights || unknown,
       trained_trigger: user.origins?.current?.trigger_word || unknown,
+      ...hints.names,
     };
     return Object.fromEntries(Object.entries(plain).map(([name, text]) => [name, shortened(text, 600)]));
   }

@@ -75,33 +75,48 @@ def _judged(row: TrainingRow, counting: TrainingRow | None, rules: RowRules) -> 
         verdict = RowClass.NEAR_MISS if rules.tables.is_near_miss(status) else RowClass.NOT_COMPLETED
         return ClassifiedRow(row, verdict, _status(row, verdict, rules.tables))
     if row.is_test and not rules.include_tests:
-        return ClassifiedRow(row, RowClass.TEST_ROW, "a test row (is_test): only --include-tests takes it into account")
+        return ClassifiedRow(
+            row,
+            RowClass.TEST_ROW,
+            f"a test row ({_called(rules, Column.IS_TEST)}): only --include-tests takes it into account",
+        )
     if counting is None:
-        return ClassifiedRow(row, RowClass.NO_USER, "its user is not in the table users, so no audit looks at it")
+        return ClassifiedRow(
+            row,
+            RowClass.NO_USER,
+            f"its user is not in the table {escape_controls(rules.tables.users.sql)}, so no audit looks at it",
+        )
     if row is counting:
-        why = _COUNTS[rules.tables.latest_per].format(rules.order_by)
+        why = _COUNTS[rules.tables.latest_per].format(_called(rules, rules.order_by))
         return ClassifiedRow(row, RowClass.COUNTS, why)
-    return ClassifiedRow(row, RowClass.OLDER, _older(row, counting, rules.order_by))
+    return ClassifiedRow(row, RowClass.OLDER, _older(row, counting, rules))
+
+
+def _called(rules: RowRules, column: str) -> str:
+    """The database's name, for a sentence."""
+    return escape_controls(rules.tables.user_models.called(column))
 
 
 def _status(row: TrainingRow, verdict: RowClass, tables: Tables) -> str:
-    status = row.training_status
+    status, name = row.training_status, escape_controls(tables.user_models.called(Column.TRAINING_STATUS))
     if status is None:
-        return "training_status is null"
+        return f"{name} is null"
     shown = shortened(escape_controls(status), _TEXT_LIMIT)
     if verdict is RowClass.NEAR_MISS:
-        return f"training_status is `{shown}`, not {backticked(tables.completed)}, so audit and product miss it"
+        return f"{name} is `{shown}`, not {backticked(tables.completed)}, so audit and product miss it"
     if tables.state(status) is None:
-        return f"training_status is `{shown}`, which is none of the known ones"
+        return f"{name} is `{shown}`, which is none of the known ones"
     because = f": {shortened(escape_controls(row.failure_reason), _TEXT_LIMIT)}" if row.failure_reason else ""
-    return f"training_status is {shown}{because}"
+    return f"{name} is {shown}{because}"
 
 
-def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:
+def _older(row: TrainingRow, counting: TrainingRow, rules: RowRules) -> str:
     """By which column `row` comes behind the one that counts."""
     equal = []
-    for column in columns_in_order(order_by):
-        mine, other = parse_utc(getattr(row, column)), parse_utc(getattr(counting, column))
+    there = filter(rules.tables.user_models.has, columns_in_order(rules.order_by))
+    for date in (*there,) or (Column.CREATED_AT,):
+        column = _called(rules, date)
+        mine, other = parse_utc(getattr(row, date)), parse_utc(getattr(counting, date))
         if mine == other:
             equal.append(column)
             continue
@@ -110,7 +125,7 @@ def _older(row: TrainingRow, counting: TrainingRow, order_by: OrderBy) -> str:
             return f"{same}no {column}, so it counts as the oldest"
         if other is None or mine > other:
             return f"{same}{column} is a date that PostgreSQL puts behind the other"  # infinity, or before year 1
-        first, last = getattr(row, column), getattr(counting, column)
+        first, last = getattr(row, date), getattr(counting, date)
         short = to_minute(first) != to_minute(last)
         return f"{same}{column} {to_minute(first) if short else first} is before {to_minute(last) if short else last}"
     return f"same {' and '.join(equal)}, and a lower id than {shortened(escape_controls(counting.model_row_id), 60)}"

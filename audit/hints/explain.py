@@ -3,9 +3,11 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
+from audit.hints.own_names import names, steps_of
 from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
+from audit.model.tables import PLAIN, Tables
 
 
 class Explanation(Hint, frozen=True):
@@ -21,6 +23,7 @@ _GROUPS: Mapping[str, str] = {
     Status.NOT_CHECKED: "Reason why a user was not looked at (not_checked)",
     Status.UP_TO_DATE: "Reason why all is well (up_to_date)",
 }
+_OF_NOTES = "Notes, which change no status"
 _ANYBODY = {
     "who": "<user>",
     "model": "<model id>",
@@ -39,7 +42,6 @@ _ANYBODY = {
     "real_weights": "<weights URL of that training>",
     "current_weights": "<weights URL of the training that made the recorded version>",
     "row": "<row id>",
-    "row_status": "<training_status>",
     "began": "<when it began>",
     "training": "<training id>",
     "trained_trigger": "<trigger word of that training>",
@@ -100,17 +102,25 @@ _EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def _listed(codes: Iterable[Reason | Note], group: str) -> Iterator[Explanation]:
+def of_tables(code: Reason | Note, tables: Tables) -> Explanation:
+    """What `code` means, for nobody in particular, by the names of these tables."""
+    hint = HINTS[code]
+    status = names(tables)["status_column"]
+    values = {**_ANYBODY, "row_status": f"<{status}>", **names(tables)}
+    group = _GROUPS[code.status] if isinstance(code, Reason) else _OF_NOTES
+    steps = tuple(step.format_map(values) for step in steps_of(code, tables))
+    return Explanation(hint.title, hint.meaning, steps, code.value, group)
+
+
+def _listed(codes: Iterable[Reason | Note]) -> Iterator[Explanation]:
     for code in codes:
-        hint = HINTS[code]
-        steps = tuple(step.format_map(_ANYBODY) for step in hint.steps)
-        yield Explanation(hint.title, hint.meaning, steps, code.value, group)
+        yield of_tables(code, PLAIN)
 
 
 def _all() -> Iterator[Explanation]:
-    for status, group in _GROUPS.items():
-        yield from _listed((reason for reason in Reason if reason.status is status), group)
-    yield from _listed(Note, "Notes, which change no status")
+    for status in _GROUPS:
+        yield from _listed(reason for reason in Reason if reason.status is status)
+    yield from _listed(Note)
     for code, (title, steps) in _EXITS.items():
         yield Explanation(title, exit_status.RUN[code].sentence, steps, str(code), "Exit codes")
 

@@ -5,6 +5,7 @@ from functools import cache
 
 import msgspec
 
+from audit.hints.own_names import column_item, from_item, names, steps_of
 from audit.hints.table import HIDDEN, HINTS, ONE_LINE, PER_MODEL, Hint
 from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import NoLine, Note, Reason, Status
@@ -12,7 +13,8 @@ from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_model
 from audit.model.lines import NOUNS
 from audit.model.sql import literal
-from audit.model.tables import COLUMNS, DATES, NULL, PLAIN, WHERE_WORDS_STAND, Table, Tables, shown_counts
+from audit.model.sql import one_line as sql_on_one_line
+from audit.model.tables import DATES, NULL, PLAIN, WHERE_WORDS_STAND, Column, Tables, counting_rows, shown_counts
 from audit.model.text import backticked, escape_controls, shortened, toml_text
 from audit.model.times import to_minute
 from audit.model.users import ModelRecord, Population, email_or_id
@@ -27,6 +29,7 @@ __all__ = [
     "one_line",
     "population_answers",
     "rows_sql",
+    "rows_sql_around",
 ]
 
 
@@ -41,31 +44,46 @@ def model_url(record: ModelRecord, named: str | None = None) -> str | None:
 
 def rows_sql(user_id: str, tables: Tables = PLAIN) -> str:
     """The query for all training rows of a user, newest first: one line, safe to paste into psql."""
-    return literal(user_id).join(_around_literal(tables.user_models))
+    return literal(user_id).join(_around_literal(tables))
+
+
+def rows_sql_around(tables: Tables) -> tuple[str, str]:
+    """The same query in front of the user's id, and behind it."""
+    return _around_literal(tables)
+
+
+_ALWAYS = ("id", "training_status", "replicate_model_id", "replicate_version_id", *DATES)
+_SHOWN = ("id", "training_status", "replicate_owner", "replicate_name", "replicate_model_id", "replicate_version_id")
 
 
 @cache
-def _around_literal(models: Table) -> tuple[str, str]:
-    own: dict[str, str] = {name: escape_controls(models.column(name)) for name in COLUMNS["user_models"]}
-    shown = ("id", "training_status", "replicate_model_id", "replicate_version_id", *DATES)
-    columns = ", ".join(own[name] for name in shown)
-    order = f"{own['updated_at']} DESC NULLS LAST, {own['completed_at']} DESC NULLS LAST, {own['id']} DESC"
+def _around_literal(tables: Tables) -> tuple[str, str]:
+    models = tables.user_models
+    is_known = models.there is not None  # older versions knew of no owner and name
+    there = [each for each in (*_SHOWN, *DATES) if models.has(each) and (is_known or each in _ALWAYS)]
+    own = {name: column_item(models, name) for name in (*there, "user_id")}
+    dates: list[str] = [each for each in ("updated_at", "completed_at") if each in there]
+    dates = dates or [each for each in DATES if each in there]
+    by = [name if models.expression(name) else own[name] for name in (*dates, "id")]
+    order = ", ".join([*(f"{each} DESC NULLS LAST" for each in by[:-1]), f"{by[-1]} DESC"])
+    user_id = own["user_id"].removesuffix(" AS user_id")
+    where = "" if tables.where is None else f"({sql_on_one_line(tables.where)}) AND "
     # Text for a person: names and the id are quoted, and nothing here runs it.
-    beginning = f"SELECT {columns} FROM {escape_controls(models.sql)} WHERE {own['user_id']} = "  # noqa: S608
-    return beginning, f" ORDER BY {order};"
+    beginning = f"SELECT {', '.join(own[name] for name in there)} FROM {from_item(tables)} WHERE {where}{user_id} = "  # noqa: S608
+    return escape_controls(beginning), escape_controls(f" ORDER BY {order};")
 
 
 def filled(code: Reason | Note, user: AuditedUser, tables: Tables = PLAIN) -> Hint:
     """The hint for `code` with this user's values in its steps, control characters spelled out."""
     hint = HINTS[code]
     values = _Values(user, tables)
-    return Hint(hint.title, hint.meaning, tuple(step.format_map(values) for step in hint.steps))
+    return Hint(hint.title, hint.meaning, tuple(step.format_map(values) for step in steps_of(code, tables)))
 
 
-def one_line(user: AuditedUser) -> str:
+def one_line(user: AuditedUser, tables: Tables = PLAIN) -> str:
     """What to do about this user, in one line: the `hint` of JSON and CSV."""
     line = ONE_LINE[user.finding.reason]
-    return line.format_map(_Values(user)) if "{" in line else line  # most lines are plain, and values cost time
+    return line.format_map(_Values(user, tables)) if "{" in line else line  # most lines are plain, and values cost time
 
 
 class _Values(dict[str, str]):
@@ -76,7 +94,11 @@ class _Values(dict[str, str]):
         self._user, self._tables = user, tables
 
     def __missing__(self, name: str) -> str:
-        value = rows_sql(self._user.record.user_id, self._tables) if name == "sql" else _VALUES[name](self._user)
+        if name == "sql":
+            value = rows_sql(self._user.record.user_id, self._tables)
+        else:
+            made = _VALUES.get(name)
+            value = made(self._user) if made else names(self._tables)[name]
         return self.setdefault(name, shortened(escape_controls(value), 600))
 
 
@@ -183,19 +205,24 @@ def completed_line(population: Population, tables: Tables = PLAIN) -> str | None
 
 
 def _nobody(population: Population, tables: Tables) -> Hint:
-    status, test = (escape_controls(tables.user_models.column(name)) for name in ("training_status", "is_test"))
-    near = [f"{count:,} {status}" for status, count in population.training_status.items()]
+    models = tables.user_models
+    no_rows = "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy."
+    meaning = f"The database has {population.users:,} users, and none has a training row {counting_rows(tables)}."
+    if not models.has(Column.TRAINING_STATUS):
+        steps = (f"Rows in all: {sum(population.training_status.values()):,}, none of them with a version.", no_rows)
+        return Hint("Why nobody shows up", escape_controls(meaning), steps)
+    status = escape_controls(column_item(models, Column.TRAINING_STATUS))
+    near = [f"{count:,} {word}" for word, count in population.training_status.items()]
     line = completed_line(population, tables)
     step = f"If these rows are completed, say so in the config file, below [database]: {line}" if line else ""
     return Hint(
         "Why nobody shows up",
-        f"The database has {population.users:,} users, and none has a training row with "
-        f"{status} = {escape_controls(tables.completed_shown)} (exactly that word, and {test} not true).",
+        escape_controls(meaning),
         (
             f"Rows by {status}: " + (escape_controls(", ".join(near)) or "there are no rows at all") + ".",
             *([step] if step else []),
             f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
-            "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy.",
+            no_rows,
         ),
     )
 
@@ -227,7 +254,7 @@ def _affected(summary: Summary, part: str, noun: str) -> Hint:
 def _unknown(population: Population, tables: Tables) -> list[Hint]:
     if not (unknown := tables.unknown(population.training_status)):
         return []
-    status = escape_controls(tables.user_models.column("training_status"))
+    status = escape_controls(column_item(tables.user_models, Column.TRAINING_STATUS))
     return [
         Hint(
             "Words that the audit does not know",

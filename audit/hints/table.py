@@ -13,6 +13,11 @@ Steps, lines and the checklist may name a user's values in braces; `hints.filled
     {trained_trigger}  trigger word which the recorded version was trained with
     {row}        id of the row           {row_status}   its word for the state        {began}    when it began
     {training}   its training id         {hidden}       whether older rows have other models, and what then
+
+and what `hints.own_names` makes of the tables:
+
+    {version_column} {model_column} {weights_column} {trigger_column}   columns, by the database's own names
+    {set_failed} {or_set_status} {says_completed}   parts of sentences about the row's status, where it has one
 """
 
 from collections.abc import Mapping
@@ -59,8 +64,8 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Compare on the model's page: {page} (recorded {recorded}, latest {latest}).",
             _SHOW_ROWS,
-            "If the newest training is the one the user should have, set replicate_version_id to {latest}.",
-            "Set lora_weights_url to the weights which that training put out, never to a URL made up from the hash.",
+            "If the newest training is the one the user should have, set {version_column} to {latest}.",
+            "Set {weights_column} to the weights which that training put out, never to a URL made up from the hash.",
             "Find out why the retraining was not recorded: webhook missed, worker restarted, or row edited by hand.",
         ),
     ),
@@ -71,8 +76,8 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Look for {recorded} on the model's page: {page}.",
             _SHOW_ROWS,
-            "If the hash belongs to another model of this user, replicate_model_id is wrong: correct that instead.",
-            "Otherwise set replicate_version_id to {latest}.",
+            "If the hash belongs to another model of this user, {model_column} is wrong: correct that instead.",
+            "Otherwise set {version_column} to {latest}.",
         ),
     ),
     Reason.MALFORMED_VERSION: Hint(
@@ -81,7 +86,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Recorded is {recorded}. Find out what writes it: an abbreviated hash, `latest` or a URL is never valid.",
             _SHOW_ROWS,
-            "Set replicate_version_id to {latest}.",
+            "Set {version_column} to {latest}.",
         ),
     ),
     Reason.NO_VERSION_RECORDED: Hint(
@@ -89,7 +94,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         "The training is completed, but no version was stored with it, so the product has nothing to run.",
         (
             _SHOW_ROWS,
-            "Set replicate_version_id to the latest version, {latest}. If it is not known, look here: {page}.",
+            "Set {version_column} to the latest version, {latest}. If it is not known, look here: {page}.",
             "Find out why it was not stored: usually a webhook that arrived before the training's output was ready.",
         ),
     ),
@@ -119,7 +124,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         "for something that does not come.",
         (
             "Row {row} says {row_status}, since {began}; its training is {training}: {detail}",
-            "Set its training_status to failed, tell the user, and start the training again.",
+            "{set_failed}, and start the training again.",
             "Find out why it was not recorded: a webhook was missed, a worker restarted, or nobody polled any more.",
         ),
     ),
@@ -155,16 +160,17 @@ HINTS: Mapping[Reason | Note, Hint] = {
     ),
     Reason.MISSING_MODEL_ID: Hint(
         "Missing model id",
-        "The training is marked completed, but replicate_model_id is null or blank, so nothing could be asked.",
+        "The training is marked completed, but no model is recorded with it, so nothing could be asked.",
         (
             _SHOW_ROWS,
             "Find the training on https://replicate.com/trainings, by id or date; its destination is the model id.",
-            "Set replicate_model_id to it, or set training_status to what it really is.",
+            "Set {model_column} to it{or_set_status}.",
         ),
     ),
     Reason.INVALID_MODEL_ID: Hint(
         "Invalid model id",
-        "replicate_model_id is not of the form owner/name (ASCII letters, digits, `.`, `_`, `-`), so it was not sent.",
+        "The recorded model id is not of the form owner/name (ASCII letters, digits, `.`, `_`, `-`), so it was not "
+        "sent.",
         (
             "Recorded is: {model}",
             _SHOW_ROWS,
@@ -188,7 +194,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
         (
             "Look at the trainings of this model: https://replicate.com/trainings",
             "If one is running, wait for it. If the last one failed, start it again.",
-            "training_status says completed for this row, which is wrong: {sql}",
+            "{says_completed}: {sql}",
         ),
     ),
     Reason.TRAINING_NOT_FOUND: Hint(
@@ -328,7 +334,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
     ),
     Note.RECORDED_MODEL_DIFFERS: Hint(
         "Version of another model",
-        "The model named inside the recorded version is not the one in replicate_model_id.",
+        "The model named inside the recorded version is not the one that is recorded as the model.",
         (
             "Recorded model: {model}; recorded version: {recorded}.",
             "Decide which of the two is right before anything is synced.",
@@ -337,7 +343,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
     Note.MISSING_TRIGGER_WORD: Hint(
         "No trigger word",
         "No trigger word is recorded, so prompts probably lack it and the face does not come through.",
-        ("Take it from the training's input on https://replicate.com/trainings and store it in trigger_word.",),
+        ("Take it from the training's input on https://replicate.com/trainings and store it in {trigger_column}.",),
     ),
     Note.UNUSUAL_LORA_SCALE: Hint(
         "Unusual LoRA scale",
@@ -347,7 +353,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
     Note.MISSING_WEIGHTS_URL: Hint(
         "No weights URL",
         "No weights URL is recorded; products that load the LoRA by URL then run without it.",
-        ("Take output.weights from the training and store it in lora_weights_url.",),
+        ("Take output.weights from the training and store it in {weights_column}.",),
     ),
     Note.GUESSED_WEIGHTS_URL: Hint(
         "Guessed weights URL",
@@ -409,7 +415,7 @@ HINTS: Mapping[Reason | Note, Hint] = {
 }
 ONE_LINE: Mapping[Reason, str] = {
     Reason.LATEST_VERSION: "Nothing to sync.",
-    Reason.OUTDATED_VERSION: "Set replicate_version_id to {latest}; recorded is {behind} behind.",
+    Reason.OUTDATED_VERSION: "Set {version_column} to {latest}; recorded is {behind} behind.",
     Reason.UNKNOWN_VERSION: "The model does not have the recorded version; check the model id, then record {latest}.",
     Reason.MALFORMED_VERSION: "What is recorded is no version hash; record {latest}.",
     Reason.NO_VERSION_RECORDED: "No version is recorded; record the latest ({latest}).",
@@ -420,7 +426,7 @@ ONE_LINE: Mapping[Reason, str] = {
     Reason.WRONG_WEIGHTS: "The weights are not those of the recorded version; record {real_weights}.",
     Reason.WEIGHTS_GONE: "The weights URL leads nowhere; record the one that the training put out.",
     Reason.MISSING_MODEL_ID: "Completed without a model id; find the training on Replicate and fill it in.",
-    Reason.INVALID_MODEL_ID: "Correct replicate_model_id to owner/name.",
+    Reason.INVALID_MODEL_ID: "Correct {model_column} to owner/name.",
     Reason.MODEL_NOT_FOUND: "Deleted, renamed, or private to another account: open {page} and check whose token it is.",
     Reason.NO_VERSIONS: "No training has put a version into the model; look at its trainings.",
     Reason.TRAINING_NOT_FOUND: "Replicate does not know training {training}; check whose token it is.",

@@ -133,6 +133,11 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
         own = dict(self.mapped).get(column)
         return column if own is None else quoted(own)
 
+    def line(self, column: str) -> str:
+        """The same on one line, for a person."""
+        made = self.expression(column)
+        return self.column(column) if made is None else one_line(made)
+
 
 def key_of_column(table: TableName, column: str) -> str:
     """Where the config file says what a column is."""
@@ -264,9 +269,9 @@ def counting_rows(tables: Tables) -> str:
     models = tables.user_models
     parts = ["with a version"]
     if models.has(Column.TRAINING_STATUS):
-        parts = [f"with {models.column(Column.TRAINING_STATUS)} = {tables.completed_shown}, exactly that word,"]
+        parts = [f"with {models.line(Column.TRAINING_STATUS)} = {tables.completed_shown}, exactly that word,"]
     if models.has(Column.IS_TEST):
-        parts.append(f"{models.column(Column.IS_TEST)} not true")
+        parts.append(f"{models.line(Column.IS_TEST)} not true")
     if tables.where is not None:
         parts.append(one_line(tables.where))
     return " and ".join(parts)

@@ -343,7 +343,8 @@ def why_not(update: RowUpdate, why: str, now: Mapping[Column, str | None], table
         return ALREADY
     value = _shown(now.get(Column(why)))
     if why == Column.UPDATED_AT:
-        return f"edited since: updated_at is {value} now, and was {_shown(update.guards.get(Column.UPDATED_AT))}"
+        was = _shown(update.guards.get(Column.UPDATED_AT))
+        return f"edited since: {tables.user_models.called(why)} is {value} now, and was {was}"
     return f"{tables.user_models.called(why)} is {value} now"
 
 

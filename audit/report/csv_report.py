@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from audit.hints import filled as hints
 from audit.model.findings import AuditedUser
+from audit.model.tables import Tables
 from audit.model.text import escape_controls
 from audit.report.view import RunView
 
@@ -62,7 +63,7 @@ _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
     coverage = str(view.coverage or "")
-    write_table(COLUMNS, (_row(user, coverage) for user in view.users()), out)
+    write_table(COLUMNS, (_row(user, coverage, view.run.tables) for user in view.users()), out)
 
 
 def write_table(columns: Sequence[str], lines: Iterator[Sequence[object]], out: BinaryIO) -> None:
@@ -102,7 +103,7 @@ def _fitting(text: str) -> str:
     return f"{kept}… ({len(text) - len(kept):,} more characters)"
 
 
-def _row(user: AuditedUser, coverage: str) -> tuple[str | int | None, ...]:
+def _row(user: AuditedUser, coverage: str, tables: Tables) -> tuple[str | int | None, ...]:
     record, finding = user.record, user.finding
     reason = finding.reason
     return (
@@ -127,7 +128,7 @@ def _row(user: AuditedUser, coverage: str) -> tuple[str | int | None, ...]:
         record.completed_at,
         ";".join(finding.notes),
         cell(finding.detail),
-        cell(hints.one_line(user)),
+        cell(hints.one_line(user, tables)),
         hints.model_url(record, finding.model),
         user.baseline,
         user.accepted.until if user.accepted else None,

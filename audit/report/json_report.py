@@ -12,6 +12,7 @@ from audit.hints.trainings import TrainingLine, shown_trainings
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState
 from audit.model.replies import Evidence, Version, WeightsEvidence
+from audit.model.tables import PLAIN, Tables
 from audit.model.users import Population
 from audit.report.view import ATTENTION, RunView
 
@@ -115,7 +116,7 @@ def render(view: RunView, out: BinaryIO) -> None:
         "population": view.population and _population(view.population, view),
         "summary": _summary(view),
     }
-    write_document(out, head, {"users": map(user_line, view.users())})
+    write_document(out, head, {"users": (user_line(user, view.run.tables) for user in view.users())})
 
 
 def _population(population: Population, view: RunView) -> dict[str, object]:
@@ -198,7 +199,7 @@ def _summary(view: RunView) -> dict[str, object]:
     }
 
 
-def user_line(user: AuditedUser) -> UserLine:
+def user_line(user: AuditedUser, tables: Tables = PLAIN) -> UserLine:
     """Everything that is told about one user."""
     record, finding = user.record, user.finding
     reason = finding.reason
@@ -226,7 +227,7 @@ def user_line(user: AuditedUser) -> UserLine:
         record.updated_at,
         record.completed_at,
         finding.notes,
-        hints.one_line(user),
+        hints.one_line(user, tables),
         finding.current_version_created_at,
         record.model_name,
         record.older_completed,

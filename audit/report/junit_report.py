@@ -18,6 +18,7 @@ from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import LatestPer, Status
 from audit.model.findings import AuditedUser
 from audit.model.lines import told_apart
+from audit.model.run import RunInfo
 from audit.model.text import escape_controls, shortened
 from audit.report import words
 from audit.report.view import RunView
@@ -138,11 +139,11 @@ def _case(user: AuditedUser, view: RunView) -> str:
     if finding.status is Status.NOT_CHECKED:
         return f'{start}><skipped message="{message}"/></testcase>\n'
     element = _ELEMENT[finding.status]
-    facts = "".join(f"{label}: {xml_text(_cut(value))}\n" for label, value in _facts(user, run.started_at))
+    facts = "".join(f"{label}: {xml_text(_cut(value))}\n" for label, value in _facts(user, run))
     return f'{start}>\n<{element} type="{finding.reason}" message="{message}">{facts}</{element}>\n</testcase>\n'
 
 
-def _facts(user: AuditedUser, now: str) -> Iterator[tuple[str, str]]:
+def _facts(user: AuditedUser, run: RunInfo) -> Iterator[tuple[str, str]]:
     """Label and value of what a person needs who looks at the failed case; what is not there is left out."""
     record, finding = user.record, user.finding
     facts = (
@@ -152,10 +153,10 @@ def _facts(user: AuditedUser, now: str) -> Iterator[tuple[str, str]]:
         ("latest", finding.latest_version),
         ("behind", None if finding.versions_behind is None else str(finding.versions_behind)),
         ("affected since", finding.affected_since),
-        ("newest row", brief(user, now)),
+        ("newest row", brief(user, run.started_at)),
         ("also", brief_also(user)),
         ("notes", ", ".join(HINTS[note].title for note in finding.notes)),
-        ("hint", hints.one_line(user)),
+        ("hint", hints.one_line(user, run.tables)),
         ("page", words.model_page(record, finding.model)),
     )
     return ((label, value) for label, value in facts if value)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from audit.findings.classify import wrong_account
-from audit.hints.explain import EXPLANATIONS
+from audit.hints.explain import Explanation, of_tables
 from audit.hints.table import HINTS
 from audit.hints.unfinished import NOT_KNOWN, brief, brief_also
 from audit.model.codes import Reason, Status
@@ -40,7 +40,6 @@ _LONGEST_FENCE = 4
 """Backticks. Implementations stop looking for a closing fence at some length; nobody means that many."""
 _PIPE = re.compile(r"(\\?)\|")
 _ACTS = re.compile(r"[\\*<\[\]|&~]|(?<!\w)_|_(?!\w)")
-_EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 
 def render(view: RunView, out: BinaryIO) -> None:
@@ -133,11 +132,10 @@ def _hints(view: RunView) -> Iterator[str]:
     if reasons:
         yield "\n### What to do\n"
     for reason in reasons:
-        yield from _hint(reason, words.lines(view, counts[reason]))
+        yield from _hint(of_tables(reason, view.run.tables), words.lines(view, counts[reason]))
 
 
-def _hint(reason: Reason, count: str) -> Iterator[str]:
-    about = _EXPLAINED[reason.value]
+def _hint(about: Explanation, count: str) -> Iterator[str]:
     yield f"\n<details>\n<summary>{about.title} ({count})</summary>\n\n{prose(about.meaning)}\n\n"
     yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(about.steps, 1))
     yield "\n</details>\n"
@@ -162,7 +160,7 @@ def _run(view: RunView) -> Iterator[str]:
         *((label, code_in_text(value, LONG)) for label, value in words.trainings_facts(view)),
         *((("Weights asked for", code_in_text(words.weights_fact(view))),) if view.weights else ()),
         *(
-            (("Unknown training_status", code_in_text(unknown, LONG)),)
+            ((f"Unknown {words.status_column(view)}", code_in_text(unknown, LONG)),)
             if (unknown := words.unknown_statuses(view))
             else ()
         ),

@@ -15,6 +15,7 @@ from audit.model.lines import NOUNS, counted_lines, told_apart
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.tables import Column, shown_counts
+from audit.model.text import escape_controls
 from audit.model.times import duration, to_second
 from audit.model.users import ModelRecord, email_or_id
 from audit.report.view import RunView
@@ -242,6 +243,11 @@ _LINES_OF: Mapping[LatestPer, str] = {
     "model": "user and model (latest_per = model)",
     "row": "completed row (latest_per = row)",
 }
+
+
+def status_column(view: RunView) -> str:
+    """What the database calls it, for a heading."""
+    return escape_controls(view.run.tables.user_models.called("training_status"))
 
 
 def unknown_statuses(view: RunView) -> str:

@@ -257,5 +257,5 @@ def test_queries_and_answers_call_tables_and_columns_as_the_database_does() -> N
     assert sql in " ".join(filled(Reason.MISSING_MODEL_ID, BEHIND, ELSEWHERE).steps)
     nobody = population(users_with_completed_model=0, completed_models=0, training_status={})
     answer = population_answers(nobody, summary(), ELSEWHERE)[0]
-    assert """ "State" = 'succeeded' """ in answer.meaning
+    assert """ "State" = 'succeeded', exactly that word""" in answer.meaning
     assert "Only `succeeded` counts" in answer.steps[1]

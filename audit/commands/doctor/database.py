@@ -127,18 +127,27 @@ def _columns(table_shape: TableShape, tables: Tables) -> CheckResult:
     return _COLUMNS.warn(
         "without " + "; ".join(f"{column}: {what}" for column, what in lost.items()),
         "Nothing, if the product has no such data; else say in [database.columns] of the config file how "
-        f"they are called, or have a view add them to {escape_controls(tables.user_models.sql)}.",
+        f"they are called, or have {_adds(tables)}.",
         missing=list(lost),
         lost=lost,
     )
 
 
+def _adds(tables: Tables) -> str:
+    models = tables.user_models
+    if models.query is not None:
+        return f"the query {models.name} return them"
+    return f"a view add them to {escape_controls(models.sql)}"
+
+
 def _index(table_shape: TableShape, tables: Tables) -> CheckResult:
     step = ""
     models = tables.user_models
-    user_id = models.column(Column.USER_ID)
-    column = escape_controls(f"{models.sql}.{user_id}")
-    if table_shape.is_view:
+    user_id = models.line(Column.USER_ID)
+    column = escape_controls(f"{models.sql}.{user_id}" if models.expression(Column.USER_ID) is None else user_id)
+    if models.query is not None:
+        figure = f"not known: the query {models.name} is read"
+    elif table_shape.is_view:
         figure = f"not known: {escape_controls(models.sql)} is a view"
     elif table_shape.index:
         figure = f"{escape_controls(table_shape.index)} on {column}"
@@ -146,7 +155,8 @@ def _index(table_shape: TableShape, tables: Tables) -> CheckResult:
         figure = f"none on {column}, nor needed for {table_shape.rows:,} rows"
     else:
         figure = f"none on {column}, for {table_shape.rows:,} rows"
-        step = escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({user_id});")
+        key = user_id if models.expression(Column.USER_ID) is None else f"({user_id})"
+        step = escape_controls(f"CREATE INDEX CONCURRENTLY ON {models.sql} ({key});")
     return _INDEX.warn_if(step, figure, index=table_shape.index, is_view=table_shape.is_view)
 
 

@@ -18,7 +18,7 @@ from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.lines import NOUNS
 from audit.model.run import RunInfo
-from audit.model.tables import shown_counts
+from audit.model.tables import Column, shown_counts
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report import words
@@ -124,7 +124,13 @@ def _words_that_count(view: RunView, width: int) -> Iterator[Text]:
     if population is None or population.users_with_completed_model:
         return
     rows = shown_counts(population.training_status) or "there are none"
-    counts = f"Rows by training_status: {rows}. Only {view.run.tables.completed_shown} counts as completed."
+    tables = view.run.tables
+    if not tables.user_models.has(Column.TRAINING_STATUS):
+        counts = f"Rows in all: {sum(population.training_status.values()):,}. Only those with a version count."
+        yield from _wrapped(counts, width, "")
+        return
+    status = tables.user_models.line(Column.TRAINING_STATUS)
+    counts = f"Rows by {status}: {rows}. Only {tables.completed_shown} counts as completed."
     yield from _wrapped(escape_controls(counts), width, "")
     if line := completed_line(view):
         yield Text("If these rows are completed, say so in the config file:")

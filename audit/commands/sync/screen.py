@@ -15,6 +15,8 @@ from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import to_minute
 from audit.model.users import email_or_id
+from audit.postgres.columns import kept_columns
+from audit.postgres.writing import writing_of
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _UNKNOWN = (
@@ -35,7 +37,7 @@ _TITLES: dict[Group, str] = {
     "to_be_looked_up": "Version, and the weights URL that --apply looks up",
     "weights": "Weights URL alone: the version is right",
     "left_alone": "Version alone: the weights URL is left as it is",
-    "no_column": "Version alone: no lora_weights_url is read",
+    "no_column": "Version alone: no weights URL is read",
 }
 
 
@@ -55,6 +57,17 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
             page.line(f"{count:,} more {words}")
     if info.state != "complete":
         page.paragraph("The run is not complete: whoever was not checked is not in this plan.", style="bold")
+    _groups(plan, page)
+    _to_be_looked_up(plan, page)
+    if plan.counts.why:
+        _left_out(plan, page)
+    if plan.problem:
+        _by_hand(plan, page)
+    elif advise:
+        _next(plan, page)
+
+
+def _groups(plan: WrittenPlan, page: Page) -> None:
     for group, title in _TITLES.items():
         if changes := plan.counts.changes.get(group):
             users = [_name(change, _USER, redacted=plan.redacted) for change in changes]
@@ -63,11 +76,28 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
                 page.line(f"and {more:,} more", indent=2)
             if group == "left_alone":
                 _left_alone(plan, page)
-    _to_be_looked_up(plan, page)
-    if plan.counts.why:
-        _left_out(plan, page)
-    if advise:
-        _next(plan, page)
+
+
+def _by_hand(plan: WrittenPlan, page: Page) -> None:
+    """What a person would have to write where this program cannot."""
+    shown = [change for group in _TITLES for change in plan.counts.changes.get(group, ())]
+    if not shown:
+        return
+    page.heading("The values, to be set by hand")
+    for change in shown:
+        who = f"row {change.model_row_id} of {email_or_id(change, redacted=plan.redacted)}"
+        page.paragraph(escape_controls(f"{who}, model {change.replicate_model_id}:"), indent=2)
+        values = {name: value or "NULL" for name, value in change.new.items()}
+        if change.weights == "to_be_looked_up":
+            values[Column.LORA_WEIGHTS_URL] = "those of the training that made the version"
+        for name, value in values.items():
+            page.line(escape_controls(f"{name} = {value}"), indent=4)
+    if more := plan.counts.summary.changes - len(shown):
+        page.line(f"and {more:,} more rows", indent=2)
+    if not plan.output:
+        command = " ".join(("sync-audit sync", pasted(plan.run_file), *map(pasted, plan.options), "-o plan.json"))
+        page.line("All of them as JSON:")
+        page.line((command, BOLD), indent=2)
 
 
 def _changes(title: str, changes: Sequence[RowChange], users: Sequence[str], page: Page) -> None:
@@ -143,11 +173,14 @@ def _next(plan: WrittenPlan, page: Page) -> None:
 
 
 def _rights(plan: WrittenPlan, page: Page) -> None:
-    columns, table = plan.info.columns, plan.info.tables.user_models
-    denied = [table.column(column) for column in plan.counts.columns if columns and column in columns.denied]
-    if columns and denied:
-        grant = f"GRANT UPDATE ({', '.join(denied)}) ON {table.sql} TO {columns.role};"
-        page.paragraph(escape_controls(f"The role of the audit may not change these rows. Use another, or: {grant}"))
+    columns = plan.info.columns
+    if columns is None or not any(column in columns.denied for column in plan.counts.columns):
+        return
+    _, models = kept_columns(plan.info.tables, columns)
+    writing = writing_of(models, columns.written)
+    denied = writing.names(column for column in plan.counts.columns if column in columns.denied)
+    grant = f"GRANT UPDATE ({', '.join(denied)}) ON {writing.table} TO {columns.role};"
+    page.paragraph(escape_controls(f"The role of the audit may not change these rows. Use another, or: {grant}"))
 
 
 def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) -> None:

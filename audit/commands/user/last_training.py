@@ -62,7 +62,13 @@ def _outcome(case: UserCase) -> tuple[TrainingOutcome, str]:
         return _compared(case.user, case)
     if case.rows:
         return TrainingOutcome.NO_TRAINING, "No row of this user counts; the reasons stand beside the rows."
-    return TrainingOutcome.NO_TRAINING, f"{escape_controls(case.tables.user_models.sql)} has no row of this user."
+    return TrainingOutcome.NO_TRAINING, f"{_table(case)} has no row of this user."
+
+
+def _table(case: UserCase) -> str:
+    """What is read, at the beginning of a sentence."""
+    table = case.tables.user_models
+    return escape_controls(table.sql) if table.query is None else f"The query {table.name}"
 
 
 def _without_rows(case: UserCase) -> tuple[TrainingOutcome, str]:

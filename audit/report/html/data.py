@@ -25,6 +25,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit.hints import filled as hints
+from audit.hints.own_names import names, steps_of
 from audit.hints.table import CHECKLIST, HIDDEN, HINTS, ONE_LINE, PER_MODEL
 from audit.hints.trainings import (
     BASIS,
@@ -196,15 +197,18 @@ def _gzipped(view: RunView, listed: Listed) -> Iterator[bytes]:
 
 def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
     """The first line's fields that all users share: hint templates for the reasons and notes that occur."""
+    tables = view.run.tables
     return {
         "total": listed.number,
         "left_out": listed.left_out,
         "reasons": [
-            _entry(reason) | {"status": reason.status, "line": ONE_LINE[reason]} for reason in view.summary.reasons
+            _entry(reason, tables) | {"status": reason.status, "line": ONE_LINE[reason]}
+            for reason in view.summary.reasons
         ],
-        "notes": [_entry(note) for note in _notes(view)],
+        "notes": [_entry(note, tables) for note in _notes(view)],
         "checks": CHECKLIST,
-        "sql": hints.rows_sql("{user}", view.run.tables).replace("'{user}'", "{user}"),
+        "sql": hints.rows_sql_around(tables),
+        "names": names(tables),
         "missing": view.run.missing_columns,
         "columns": COLUMNS,
         "coverage": str(view.coverage or ""),
@@ -233,9 +237,9 @@ def _notes(view: RunView) -> tuple[Note, ...]:
     return tuple(note for note in Note if note in view.summary.notes)
 
 
-def _entry(code: Reason | Note) -> dict[str, object]:
+def _entry(code: Reason | Note, tables: Tables) -> dict[str, object]:
     hint = HINTS[code]
-    return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": hint.steps}
+    return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": steps_of(code, tables)}
 
 
 _NO_ORIGINS = ("", "", "", "")
@@ -394,7 +398,7 @@ def _odd(user: AuditedUser, tables: Tables) -> dict[str, object]:
     cells = {name: getattr(record, name) for name in _TEXTS} | {
         "detail": finding.detail,
         "current_version": record.replicate_version_id,
-        "hint": hints.one_line(user),
+        "hint": hints.one_line(user, tables),
         "row_status": record.training_status,
     }
     return {

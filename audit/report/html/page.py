@@ -9,10 +9,12 @@ from markupsafe import Markup
 
 from audit.findings.classify import wrong_account
 from audit.hints.filled import NO_LINE_TITLES, population_answers
+from audit.hints.own_names import names, steps_of
 from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
 from audit.model.run import RunInfo
+from audit.model.tables import Tables
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
@@ -40,7 +42,6 @@ _PLACEHOLDERS = {
     "scale": "‹LoRA scale›",
     "weights": "‹weights URL›",
     "row": "‹id of the row›",
-    "row_status": "‹its training_status›",
     "began": "‹when it began›",
     "training": "‹training id›",
     "hidden": HIDDEN,
@@ -212,10 +213,11 @@ def table_filters(view: RunView, listed: Listed, notes: Mapping[Note, int]) -> I
     yield TableFilter("acceptance", "Accepted", both if accepted else [])
 
 
-def generic(code: Reason | Note) -> Hint:
-    """The hint of `code` with a word in the place of each value."""
-    hint = HINTS[code]
-    return Hint(hint.title, hint.meaning, tuple(step.format_map(_PLACEHOLDERS) for step in hint.steps))
+def generic(code: Reason | Note, tables: Tables) -> Hint:
+    """The hint of `code` with a word in the place of each value, and the tables' own names."""
+    hint, own = HINTS[code], names(tables)
+    known = {**_PLACEHOLDERS, "row_status": f"‹its {own['status_column']}›", **own}
+    return Hint(hint.title, hint.meaning, tuple(step.format_map(known) for step in steps_of(code, tables)))
 
 
 def reproduce(run: RunInfo) -> str:

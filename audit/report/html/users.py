@@ -113,7 +113,7 @@ class Sheet:
         self.newest = row_facts(user, now)
         self.also = also_facts(user)
         self.sql = hints.rows_sql(user.record.user_id, tables)
-        self.hint = hints.one_line(user)
+        self.hint = hints.one_line(user, tables)
         self.trainings = [(label, training_facts(each)) for label, each in labelled(shown_trainings(user))]
 
     @property

@@ -1,6 +1,9 @@
 """A repair of every kind of tables: it changes what was found to be wrong and nothing else, and undoes every byte."""
 
 import asyncio
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -8,11 +11,12 @@ import asyncpg
 import pytest
 
 from audit.demo.fake_replicate.server import in_thread
+from audit.model.tables import COLUMNS
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.shapes import SHAPES, Shape, Write
-from tests.support.shapes.story import WORLD
+from tests.support.shapes.story import BENS, NEW_OF_BEN, WORLD
 
 INCLUDE = ("--include", "training_not_recorded")
 TABLES = """
@@ -117,3 +121,103 @@ def test_psql_does_the_same(shape: Shape, product: Shell) -> None:
         if name == "run-apply.sql":
             is_changed(product, before, writes)
     assert rows_of(product) == before
+
+
+def without_repair(name: str, **changes: str) -> Shape:
+    """A shape whose config file does not say where values that are made are kept, unless `changes` say it wrongly."""
+    shape = SHAPES[name]
+    toml = shape.toml.partition("[database.repair")[0]
+    return shape._replace(toml=toml + changes.pop("repair", ""), name=f"{name}_fixed")
+
+
+WHY = {
+    "an expression": (
+        without_repair("whole_answer"),
+        "replicate_version_id cannot be set, as it is made by an expression",
+        """[database.repair.columns] replicate_version_id = {sql = "output->>'version'"}""",
+    ),
+    "a query": (
+        without_repair("models_and_versions"),
+        "column replicate_version_id cannot be set, as it comes from a query",
+        '[database.repair.columns] replicate_version_id = "COLUMN"',
+    ),
+    "no such column": (
+        without_repair(
+            "models_and_versions",
+            repair='[database.repair]\ntable = "ai_model_versions"\ncolumns = {replicate_version_id = "nowhere"}\n',
+        ),
+        "has no column nowhere (database.repair)",
+        "audit again",
+    ),
+    "no such table": (
+        without_repair("whole_answer", repair='[database.repair]\ntable = "app.nowhere"\n'),
+        'there is no table "app"."nowhere" (database.repair.table)',
+        "audit again",
+    ),
+    "no such key": (
+        without_repair("whole_answer", repair='[database.repair]\nkey = "nowhere"\n'),
+        "has no column nowhere (database.repair.key)",
+        "audit again",
+    ),
+    "no JSON": (
+        without_repair(
+            "plain", repair="""[database.repair.columns]\nreplicate_version_id = {sql = "trigger_word->>'version'"}\n"""
+        ),
+        "trigger_word is of type text, and no JSON",
+        "audit again",
+    ),
+}
+
+
+@pytest.mark.parametrize(("shape", "why", "step"), WHY.values(), ids=WHY)
+def test_where_nothing_can_be_written_the_values_are_shown_for_a_person(
+    shape: Shape, why: str, step: str, product: Shell
+) -> None:
+    before = rows_of(product)
+    for more in ((), ("--apply", "--yes")):
+        planned = product("sync", "run.sqlite", *more)
+        assert planned.code == 5, planned.err
+        assert why in planned.err
+        assert step in " ".join(planned.err.split())
+        shown = planned.out + planned.err
+        assert NEW_OF_BEN in shown
+        assert BENS.model in shown
+        assert not list(product.folder.glob("*.sql"))
+    assert rows_of(product) == before
+    in_json = product("sync", "run.sqlite", "-o", "plan.json")
+    assert in_json.code == 5
+    assert NEW_OF_BEN in (product.folder / "plan.json").read_text()
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_no_format_names_a_column_that_is_not_there_and_the_query_for_rows_runs(shape: Shape, product: Shell) -> None:
+    who = next(user for user, reason in shape.findings.items() if reason == "outdated_version")
+    as_json = json.loads(product("user", who, "--run", "run.sqlite", "--json").out)
+    sql = as_json["links"]["rows_sql"]
+    assert "\n" not in sql
+    assert fetched(product, sql)
+    live = json.loads(product("user", who, "--json").out)
+    assert live["links"]["rows_sql"] == sql
+    texts = [product("render", "run.sqlite", "-o", "md=-").out]
+    texts += [line for line in product("render", "run.sqlite", "-o", "junit=-").out.split("\n") if "hint: " in line]
+    texts += [product("user", who).out, product("user", who, "--run", "run.sqlite").out]
+    texts += [product("sync", "run.sqlite", *INCLUDE).out]
+    rendered = product("render", "run.sqlite", "-o", "csv=-").out
+    texts += [row["hint"] for row in csv.DictReader(io.StringIO(rendered))]
+    there = shape.sql + " ".join(re.findall(r"\bAS \w+", shape.toml))
+    for line in "\n".join(texts).replace(sql, "").split("\n"):
+        plain = re.sub(r"AS \w+|--include \w+|`\w+`|- \w+: the tables ha\w+ no such", "", line)
+        named = {name for name in map(str, COLUMNS["user_models"]) if re.search(rf"\b{name}\b", plain)}
+        assert {name for name in named if not re.search(rf"\b{name}\b", there)} <= {"id"}, plain
+
+
+def fetched(shell: Shell, sql: str) -> list[asyncpg.Record]:
+    async def read() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(shell.environ["DATABASE_URL"])
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(sql)
+            return found
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
