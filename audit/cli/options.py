@@ -200,7 +200,12 @@ users = Setting(
     resumed="same",
     help="Only this e-mail, user id or part of a model id; repeatable.",
 )
-limit = Setting("--limit", type=Whole(1, 999_999_999), resumed="same", help="Only the first N users: a trial run.")
+limit = Setting(
+    "--limit",
+    type=Whole(1, 999_999_999),
+    resumed="same",
+    help="Only the first N users, or lines with --latest-per: a trial run.",
+)
 shard = Setting(
     "--shard",
     envvar="SYNC_AUDIT_SHARD",

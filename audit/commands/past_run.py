@@ -10,6 +10,7 @@ from audit.model.coverage import eligible_lines
 from audit.model.run import is_narrowed
 from audit.model.text import os_cause
 from audit.report import json_reader
+from audit.report.redaction import MASKED_NAME
 from audit.runfile import RunFile
 
 _SQLITE = b"SQLite format 3\0"
@@ -41,13 +42,16 @@ def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[UserSnap
 
     def watched(user: UserSnapshot) -> bool:
         nonlocal masked
-        masked = masked or _MASKED in user.user_id
+        masked = masked or _MASKED in user.user_id or MASKED_NAME in user.part
         return keep(user) or masked  # two that are masked alike are no damage
 
     run = json_reader.read(file, path, watched)
     if masked and run.redacted:
+        why = f"user ids of {path} are e-mail addresses and masked"
+        if run.latest_per != "user":
+            why = f"ids of users or {run.latest_per}s of {path} hold e-mail addresses or names and are masked"
         raise ReportError(
-            f"user ids of {path} are e-mail addresses and masked (--redact), so nobody in it can be found again",
+            f"{why} (--redact), so nobody in it can be found again",
             "Name its run file instead: what is written then is masked all the same.",
         )
     return run

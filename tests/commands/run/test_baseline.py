@@ -327,4 +327,4 @@ def test_a_baseline_that_an_older_version_has_kept_is_read(shell: Shell) -> None
     assert shell("render", "run.sqlite", "-oa.json").code == 0
     assert json.loads((shell.folder / "a.json").read_text())["users"][0]["baseline"] == "known"
     with RunFile.open(path) as run_file:
-        assert list(run_file.baseline.rows()) == [("user-00007", "needs_sync", "outdated_version", None)]
+        assert list(run_file.baseline.rows()) == [("user-00007", "", "needs_sync", "outdated_version", None)]

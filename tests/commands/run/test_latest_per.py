@@ -306,3 +306,14 @@ def test_models_that_hide_behind_a_users_latest_row_are_counted(shop: Shop) -> N
     users = {user["user_id"]: user for user in json.loads((shop.shell.folder / "run.json").read_text())["users"]}
     assert {user: users[user]["other_models"] for user in users} == {"ann": 2, "ben": 1, "cleo": None, "dora": 0}
     assert "2 other models are among them, and not judged." in " ".join(shop("user", "ann").out.split())
+
+
+def test_a_report_in_which_models_are_masked_is_compared_by_its_run_file_alone(shop: Shop) -> None:
+    shop.sql("UPDATE users SET display_name = 'dog' WHERE id = 'ann' RETURNING 1")
+    shop.sql("UPDATE user_models SET replicate_model_id = 'acme/dog' WHERE id = 3 RETURNING 1")
+    run(shop, "run", "--latest-per", "model", "--redact")
+    ended = shop("diff", "run.json", "run.sqlite")
+    assert ended.code == 5
+    assert "Name its run file instead" in ended.err
+    compared = json.loads(shop("diff", "run.sqlite", "run.sqlite", "-o", "json=-").out)
+    assert compared["summary"]["unchanged"] == 9
