@@ -1,7 +1,8 @@
 """What tables there are, and a sample of what is in them: for whoever does not know yet which tables to read.
 
-Nothing is ever read whole. Counts are the planner's; samples are the first rows or, of large tables, random pages. Each
-table is read behind a savepoint and with a time of its own, so one that is slow, locked or closed costs only itself.
+No large table is ever read whole. Counts are the planner's; samples are random pages, or the first rows of small tables
+and of those of which the planner knows nothing. Each table is read behind a savepoint and with a time of its own, so
+one that is slow, locked or closed costs only itself.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,8 +22,6 @@ SAMPLE = 1000
 """Rows of a table that are looked at, at most."""
 _SAMPLE_WITH_DOCUMENTS = 250
 """The same where columns hold JSON, which may be long."""
-_WHOLE = 20_000
-"""Rows. Of larger tables random pages are read, as the first rows are the oldest."""
 _VALUES = 120_000
 """Values of a sample, at most: of a table with many columns fewer rows are looked at."""
 _LONGEST = 400
@@ -352,9 +351,10 @@ async def sample(looking: Looking, table: CatalogTable, columns: Sequence[Catalo
     listed = ", ".join(f"{_cut(column)} AS c{number}" for number, column in enumerate(columns))
     query = f"SELECT {listed} FROM {table.sql}"  # noqa: S608 - names as the server quotes them
     rows: list[asyncpg.Record] | None = []
-    if table.rows and table.rows > _WHOLE and not table.is_view:
-        percent = min(100.0, 100.0 * 2 * limit / table.rows)
-        pages = f"{query} TABLESAMPLE SYSTEM ({percent:.6f}) LIMIT {limit}"
+    if table.rows and table.rows > limit and not table.is_view:
+        percent = min(100.0, 100.0 * 1.5 * limit / table.rows)
+        # Repeatable, so that the same tables give the same file.
+        pages = f"{query} TABLESAMPLE SYSTEM ({percent:.6f}) REPEATABLE (1) LIMIT {limit}"
         rows = await looking.fetch(table.id, pages, seconds=min(3.0, looking.left))
     if not rows or len(rows) < limit // 10:  # few pages have many rows, or none; foreign tables have no pages
         first = await looking.fetch(table.id, f"{query} LIMIT {limit}", seconds=min(3.0, looking.left))
@@ -365,7 +365,7 @@ async def sample(looking: Looking, table: CatalogTable, columns: Sequence[Catalo
     return Sample(
         columns={column.name: tuple(row[number] for row in rows) for number, column in enumerate(columns)},
         rows=len(rows),
-        whole=len(rows) < limit and not (table.rows and table.rows > _WHOLE),
+        whole=len(rows) < limit and not (table.rows and table.rows > limit),
     )
 
 

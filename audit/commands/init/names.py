@@ -6,8 +6,8 @@ from functools import lru_cache
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 _STUCK = re.compile(
-    "(replicate|training|trained|version|model|weights?|lora|trigger|status|user|account|created|updated|completed"
-    "|finished|started|deleted|archived|inserted|modified|owner|provider|email)"
+    "((?:replicate|training|trained|(?<!con)version|model|weight|lora|trigger|status|user|account|created|updated"
+    "|completed|finished|started|deleted|archived|inserted|modified|owner|provider|email)s?)"
 )
 """Words that stand in names without anything between them and the next: `userid`, `createdat`."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from audit.commands.init.names import LOGS, MODELS, PERSONS, has, points
 from audit.commands.init.persons import email, may_be_links
 from audit.commands.init.places import Link, Place, Survey, View
-from audit.commands.init.values import IN_A_ROW
+from audit.commands.init.values import IN_A_ROW, Looks
 from audit.commands.init.versions import versions
 from audit.postgres.catalog import (
     Catalog,
@@ -138,7 +138,7 @@ async def _are_keys(look: Looking, place: Place, other: View, key: Place) -> boo
         keys = set(key.seen.counts)
         there = sum(value in keys for value in values)
     else:
-        if key.kind != "text" and place.kind == "text":
+        if key.kind != place.kind and not (key.kind == "uuid" and place.seen.share(Looks.UUID) == 1):
             return False
         there = await also_in(look, values, other.table, key.column) or 0
     return there >= 0.9 * len(values) and there > 0

@@ -65,6 +65,7 @@ def test_trainers_and_bases_are_nobodys_models() -> None:
 def test_names_are_read_as_words_however_they_are_put_together() -> None:
     assert words("replicateModelId") == words("replicate_model_id") == words("ReplicateModelID")
     assert has("createdat", "created")
+    assert words("appusers") == ("app", "users")
     assert not has("procreation_at", "created")
     assert called("app_avatars", stem("avatarId"))
     assert not called("avatars", stem("email"))
