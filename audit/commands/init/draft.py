@@ -268,6 +268,9 @@ def _repair(reading: Reading, columns: Mapping[Column, Place], *, by_query: bool
         )
         if _is_name(reading.id.column.name):
             yield Entry("database.repair", "key", toml_text(named((reading.id.column.name,))))
+    if not by_query and Column.MODEL_ID not in columns and _misnamed(Column.MODEL_ID, reading.view, reading):
+        own = Column.MODEL_ID.value
+        yield Entry("database.repair.columns", own, toml_text(own), "read from the version, and written here")
     for column, place in wanted:
         if place.path:
             yield Entry("database.repair.columns", column.value, f"{{sql = {toml_text(_path(place))}}}")

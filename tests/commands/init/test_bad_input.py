@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import asyncpg
 import pytest
 
+from audit.demo.fake_replicate.world import TRAINER
 from audit.model.exit_status import INIT, RUN
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
@@ -200,6 +201,29 @@ def test_names_that_would_break_out_of_the_file_or_the_sql_are_nothing_but_names
     assert ended.code == 0, ended.out + ended.err
     assert tomllib.loads((shop.folder / "sync-audit.toml").read_text())["database"].keys() <= {"completed", "queries"}
     assert shop("run", "-o", "r.json").code == 3
+
+
+def test_a_trainer_in_the_place_of_every_model_is_passed_over_where_versions_name_the_model(make: Make) -> None:
+    sql = TRAININGS.replace("model text", "replicate_model_id text") + rows(
+        "trainings",
+        (
+            {
+                "user_id": row.person.number,
+                "replicate_model_id": TRAINER,
+                "version": row.version,
+                "status": row.state,
+                "created_at": row.created,
+            }
+            for row in TRAINED
+        ),
+    )
+    shop = make(USERS + sql)
+    assert shop("init").code == 0
+    assert shop("run", "--run-file", "r.sqlite", "-o", "r.json").code == 3
+    report = (shop.folder / "r.json").read_text()
+    assert '"outdated_version"' in report
+    assert '"trainer_recorded"' not in report
+    assert shop("sync", "r.sqlite", "--apply", "--yes").code == 0
 
 
 def test_an_existing_file_is_not_touched_without_force_and_keeps_what_is_not_about_the_database(make: Make) -> None:
