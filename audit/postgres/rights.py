@@ -45,6 +45,9 @@ JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
 _FIXED = {"generated": "it is generated from other columns", "computed": "it is an expression of the view"}
 
 
+_TAKES_NOTHING = "is a view or table that takes no changes"
+
+
 class Rights(NamedTuple):
     """What may be set. Columns by the audit's names."""
 
@@ -85,6 +88,8 @@ async def read_rights(connection: "Connection", writing: Writing, columns: Seque
     if row["read_only"]:
         read_only = "it is a replica" if row["replica"] else "default_transaction_read_only is on"
     fixed = {name: why for kind, why in _FIXED.items() if row["updatable"] for name in row[kind]}
+    if not row["updatable"]:
+        fixed = dict.fromkeys(names, f"{writing.table} {_TAKES_NOTHING}")
     return Rights(
         tells_xmin=row["tells_xmin"],
         fixed={column: fixed[name] for column, own in of_columns.items() for name in own if name in fixed} | unknown,
@@ -105,7 +110,7 @@ def check_rights(label: str, models: Columns, writing: Writing, rights: Rights) 
         )
     if not rights.updatable:
         raise DatabaseError(
-            f"database {label}: {table} is a view or table that takes no changes",
+            f"database {label}: {table} {_TAKES_NOTHING}",
             "schema=NAME in the URL chooses another schema; or have the view made updatable; or name the table "
             "beneath it in the config file ([database.repair] table).",
         )
@@ -134,6 +139,11 @@ def fixed_column_step(tables: Tables, column: Column, why: str) -> str:
         return (
             "Repair what it is made from by hand: sync-audit explain REASON has the steps. Or map the column that "
             "holds the value itself ([database.columns] in the config file), and audit again."
+        )
+    if why.endswith(_TAKES_NOTHING):
+        return (
+            "Set these values by hand; or have the view made updatable; or say in the config file which table is "
+            "beneath it, and audit again: [database.repair] table, key and columns"
         )
     made = tables.user_models.expression(column)
     value = f"{{sql = {toml_text(made)}}}" if made and json_path(made) else '"COLUMN"'

@@ -247,6 +247,8 @@ def _problem(models: Columns, column: Column, slot: Slot | None, types: Mapping[
     for part in slot.parts:
         if part.column not in types:
             return f"{table} has no column {part.column} (database.repair)"
+        if column in TIMES and not part.keys and types[part.column] not in DATE_TYPES | TEXT_TYPES:
+            return f"{table}.{part.column} is of type {types[part.column]}, and no date"
         if part.keys and types[part.column] not in JSON_TYPES:
             return f"{table}.{part.column} is of type {types[part.column]}, and no JSON (database.repair)"
         if not part.keys and types[part.column] in JSON_TYPES:
@@ -332,8 +334,8 @@ def _as_described(column: str, keys: Sequence[str], described: str) -> str:
     for level in range(1, len(keys) + 1):
         path = _path(keys[:level])
         cases.append(
-            f"WHEN '{level}' THEN CASE WHEN it.d ? 'was' THEN jsonb_set(it.c, {path}, it.d -> 'was') "
-            f"ELSE it.c #- {path} END"
+            f"WHEN '{level}' THEN CASE WHEN jsonb_typeof(it.c) NOT IN ('object', 'array') THEN it.c "
+            f"WHEN it.d ? 'was' THEN jsonb_set(it.c, {path}, it.d -> 'was') ELSE it.c #- {path} END"
         )
     return (
         f"(SELECT CASE it.d ->> 'level' {' '.join(cases)} END "  # noqa: S608 - the same

@@ -32,6 +32,8 @@ from audit.replicate import Replicate, connect
 from audit.replicate.retry import is_service_failure
 from audit.runfile import JournalEntry, RunFile
 
+_OF_ITS_TRAINING = frozenset({Reason.TRAINING_NOT_RECORDED, Reason.VERSION_LOST, Reason.TRAINER_RECORDED})
+"""Reasons with which a row gets the version that its own training has made."""
 NOT_COME_TO = "it was not come to in time"
 
 
@@ -282,7 +284,11 @@ def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
     if isinstance(reply, Found):
         latest = newest_first(reply.versions)[0].id
         # What a training has put out is its row's, whichever version is the latest.
-        right = {version.id for version in reply.versions} if change.new_others or change.completes else {latest}
+        right = (
+            {version.id for version in reply.versions}
+            if change.new_others or change.reason in _OF_ITS_TRAINING
+            else {latest}
+        )
         if change.latest_version in right:
             return None
         why = f"another version is the latest by now, {latest[:12]}...: audit again"

@@ -613,7 +613,7 @@ def group_of(change: RowChange) -> Group:
     """The group that `change` is shown in."""
     if change.completes:
         return "completed"
-    if change.new_others:
+    if change.new_others or change.reason is Reason.TRAINER_RECORDED:
         return "model"
     return change.weights if change.new_version != change.old_version else "weights"
 

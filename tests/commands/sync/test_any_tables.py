@@ -159,6 +159,16 @@ WHY = {
         "has no column nowhere (database.repair.key)",
         "audit again",
     ),
+    "a view that takes no changes": (
+        SHAPES["owner_in_code"]._replace(
+            name="view_fixed",
+            sql=SHAPES["owner_in_code"].sql
+            + "CREATE VIEW trained AS SELECT h.* FROM headshot_models AS h JOIN accounts ON accounts.id = account_id;",
+            toml=SHAPES["owner_in_code"].toml.replace('"headshot_models"', '"trained"'),
+        ),
+        "is a view or table that takes no changes",
+        "[database.repair] table, key and columns",
+    ),
     "no JSON": (
         without_repair(
             "plain", repair="""[database.repair.columns]\nreplicate_version_id = {sql = "trigger_word->>'version'"}\n"""
@@ -221,3 +231,79 @@ def fetched(shell: Shell, sql: str) -> list[asyncpg.Record]:
             await connection.close()
 
     return asyncio.run(read())
+
+
+TRAINER = "ostris/flux-dev-lora-trainer"
+TRAINER_SHAPES = {
+    "owner and name in JSON": SHAPES["nested"]._replace(
+        name="trainer_in_json",
+        sql=SHAPES["nested"].sql
+        + """UPDATE assets SET details = jsonb_set(details, '{replicate,model}',
+            '{"owner": "ostris", "name": "flux-dev-lora-trainer"}') WHERE id = 2;""",
+        writes=(
+            Write("SELECT details->'replicate'->'model'->>'owner' FROM assets WHERE id = 2", "ostris", "acme"),
+            Write(
+                "SELECT details->'replicate'->'model'->>'name' FROM assets WHERE id = 2",
+                "flux-dev-lora-trainer",
+                "ben-portrait",
+            ),
+        ),
+    ),
+    "model and version in one column": SHAPES["qualified_version"]._replace(
+        name="trainer_in_version",
+        sql=SHAPES["qualified_version"].sql
+        + f"UPDATE studio.tunings SET reference = '{TRAINER}:{BENS.hash}' WHERE id = 2;",
+        writes=(
+            Write(
+                "SELECT reference FROM studio.tunings WHERE id = 2",
+                f"{TRAINER}:{BENS.hash}",
+                f"{BENS.model}:{BENS.hash}",
+            ),
+        ),
+    ),
+    "a view over the table that is written": SHAPES["owner_in_code"]._replace(
+        name="view_of_table",
+        sql=SHAPES["owner_in_code"].sql
+        + """CREATE VIEW trained AS SELECT h.id, account_id, name, trim(version) AS version, h.status, trained_at,
+            h.created_at FROM headshot_models AS h JOIN accounts ON accounts.id = account_id WHERE h.name <> 'x';""",
+        toml=SHAPES["owner_in_code"].toml.replace('"headshot_models"', '"trained"')
+        + """
+[database.repair]
+table = "headshot_models"
+""",
+    ),
+    "by another key": SHAPES["owner_and_name"]._replace(
+        name="by_another_key",
+        sql=SHAPES["owner_and_name"].sql
+        + """CREATE VIEW "All" AS SELECT * FROM loras;
+        ALTER TABLE loras RENAME id TO "lora ID"; ALTER TABLE loras RENAME version_id TO "Version of it";""",
+        toml=SHAPES["owner_and_name"].toml.replace('"loras"', '"All"')
+        + """
+[database.repair]
+table = "loras"
+key = "lora ID"
+columns = {replicate_version_id = "Version of it"}
+""",
+        writes=(Write("""SELECT "Version of it" FROM loras WHERE "lora ID" = 72""", BENS.hash, NEW_OF_BEN),),
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", TRAINER_SHAPES.values(), ids=TRAINER_SHAPES)
+def test_what_is_read_and_what_is_written_may_be_two(shape: Shape, product: Shell) -> None:
+    (product.folder / "run.sqlite").unlink()
+    assert product("run", "--run-file", "run.sqlite", "-o", "run.json", "--trainings").code == 3
+    before = rows_of(product)
+    assert values_of(product, shape.writes) == [write.before for write in shape.writes]
+    applied = product("sync", "run.sqlite", "--include", "trainer_recorded", "--apply", "--yes")
+    assert values_of(product, shape.writes) == [write.after for write in shape.writes], applied.err
+    assert len(set(rows_of(product)) - set(before)) == 1
+    undone = product("sync", "--undo", "run-undo.sql", "--yes")
+    assert undone.code == 0, undone.err
+    assert rows_of(product) == before
+    assert product("sync", "run.sqlite", "--include", "trainer_recorded", "--version-only").code == 3
+    for name, values in (("run-apply.sql", "after"), ("run-undo.sql", "before")):
+        done = psql.run(product.environ["DATABASE_URL"], product.folder / name)
+        assert done.returncode == 0, done.stderr
+        assert values_of(product, shape.writes) == [getattr(write, values) for write in shape.writes]
+    assert rows_of(product) == before
