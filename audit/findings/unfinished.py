@@ -32,7 +32,7 @@ from audit.model.replies import (
     Version,
     newest_first,
 )
-from audit.model.tables import TrainingState
+from audit.model.tables import Column, TrainingState
 from audit.model.text import escape_controls, shortened
 from audit.model.times import parse_utc, to_minute
 from audit.model.users import ModelRecord
@@ -201,8 +201,10 @@ class _Row:
     @property
     def _says(self) -> str:
         """What the row says of itself, as a clause."""
-        status = shortened(escape_controls(self.row.training_status or "(null)"), 60)
         since = f" since {to_minute(self.row.began_at)}" if self.row.began_at else ""
+        if not self.context.tables.user_models.has(Column.TRAINING_STATUS):
+            return f"the row has no version{since}"
+        status = shortened(escape_controls(self.row.training_status or "(null)"), 60)
         return f"the row says {status}{since}"
 
     def _trainer(self, training: Training | None) -> Finding:

@@ -258,7 +258,9 @@ def _name(user: RowChange | LeftOut, width: int, *, redacted: bool) -> str:
 def _old(change: RowChange) -> str:
     """What is recorded: the status of a row that is not a completed one, else the version."""
     if change.completes:
-        return _cut(escape_controls(change.old_others[Column.TRAINING_STATUS] or "").strip(), HASH_SHOWN) or "(none)"
+        return (
+            _cut(escape_controls(change.old_others.get(Column.TRAINING_STATUS) or "").strip(), HASH_SHOWN) or "(none)"
+        )
     return _version(change.old_version)
 
 

@@ -12,7 +12,7 @@ from audit.demo.fake_replicate.server import in_thread
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.shapes import SHAPES, Reason, Shape
-from tests.support.shapes.story import BENS, CLEOS, NEW_OF_BEN, TRAINED, WORLD, rows
+from tests.support.shapes.story import ADAS, BENS, CLEOS, DORAS, NEW_OF_BEN, TRAINED, WORLD, rows
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,51 @@ def test_a_training_in_the_models_place_is_asked_which_model_it_is(shape: Shape,
     planned = tables("sync", "run.sqlite", "--apply", "--yes")
     assert planned.code == 0, planned.err
     assert users_of(tables, "--user", "Ben", code=0)[0]["current_version"] == NEW_OF_BEN
+
+
+ON_THE_USER = Shape(
+    name="no_status_on_the_user",
+    sql="CREATE TABLE customers (no int PRIMARY KEY, mail text, lora text, lora_version text, trained_on date);"
+    + rows(
+        "customers",
+        (
+            {
+                "no": row.person.number,
+                "mail": row.person.email,
+                "lora": row.model,
+                "lora_version": row.hash,
+                "trained_on": row.created.date(),
+            }
+            for row in (ADAS, BENS, DORAS)
+        ),
+    ),
+    toml="""
+[database.tables]
+users = "customers"
+user_models = "customers"
+[database.columns]
+email = "mail"
+user_id = "no"
+replicate_model_id = "lora"
+replicate_version_id = "lora_version"
+created_at = "trained_on"
+[database.columns.users]
+id = "no"
+[database.columns.user_models]
+id = "no"
+""",
+    findings={},
+    shown=None,
+)
+
+
+@pytest.mark.parametrize("shape", [ON_THE_USER], ids=lambda shape: shape.name)
+def test_a_row_without_a_status_is_completed_by_its_version(shape: Shape, tables: Shell) -> None:
+    users = {user["email"]: user for user in users_of(tables, "--run-file", "run.sqlite")}
+    dora = users["dora@example.com"]
+    assert (dora["reason"], users["ada@example.com"]["reason"]) == ("training_not_recorded", "latest_version")
+    assert "the row has no version since 2025-04-20" in dora["detail"]
+    repaired = tables("sync", "run.sqlite", "--apply", "--yes", "--include", "training_not_recorded")
+    assert repaired.code == 0, repaired.err
+    assert "dora@example.com  row 5" not in repaired.err
+    assert {user["reason"] for user in users_of(tables, code=0)} == {"latest_version"}
