@@ -221,7 +221,8 @@ def _selected(column: Column, place: Place) -> str:
 
 def _query(reading: Reading, columns: Mapping[Column, Place]) -> Iterator[Entry]:
     listed = [_selected(column, place) for column, place in columns.items()]
-    lines = [f"SELECT {', '.join(listed)}", f"FROM {reading.view.table.sql} AS {alias(0)}"]
+    selected = ",\n    ".join(listed)
+    lines = [f"SELECT\n    {selected}", f"FROM {reading.view.table.sql} AS {alias(0)}"]
     for number, step in enumerate(reading.steps, 1):
         join, own = "JOIN" if step.always else "LEFT JOIN", f"{alias(number - 1)}.{identifier(step.column)}"
         other = f"{alias(number)}.{identifier(step.other)}"
