@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -12,6 +12,7 @@ from audit.demo.fake_replicate.server import in_thread
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.shapes import SHAPES, Reason, Shape
+from tests.support.shapes.shape import per_model
 from tests.support.shapes.story import ADAS, BENS, CLEOS, DORAS, NEW_OF_BEN, TRAINED, WORLD, rows
 
 
@@ -54,6 +55,20 @@ def test_each_user_is_judged_by_what_the_tables_hold(shape: Shape, tables: Shell
     users = users_of(tables)
     assert {user["user_id"]: user["reason"] for user in users} == shape.findings
     assert {user["email"] for user in users if user["reason"] == "outdated_version"} == {shape.shown}
+
+
+IN_USE = {shape.name: (shape, shape.per_model) for shape in SHAPES.values() if shape.per_model} | {
+    name: (SHAPES[name], per_model(key))
+    for name, key in (("owner_in_code", "uuid"), ("nested", "number"), ("through_avatars", "uuid"))
+}
+
+
+@pytest.mark.parametrize(("shape", "expected"), IN_USE.values(), ids=IN_USE)
+def test_each_model_of_a_user_is_judged_where_that_is_wanted(
+    shape: Shape, expected: Mapping[tuple[str, str], Reason], tables: Shell
+) -> None:
+    users = users_of(tables, "--latest-per", "model")
+    assert {(user["user_id"], user["replicate_model_id"]): user["reason"] for user in users} == expected
 
 
 IN_ITS_PLACE = Shape(
