@@ -42,6 +42,8 @@ FROM (SELECT to_regclass($1)::oid AS id) AS found JOIN pg_class AS relation ON r
 JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
 """
 """The table $1, with its columns."""
+_CLOSED = "42501"
+"""What the server says of a table in a schema that is closed to this role; another role may repair it."""
 _FIXED = {"generated": "it is generated from other columns", "computed": "it is an expression of the view"}
 
 
@@ -69,7 +71,14 @@ async def read_writing(connection: "Connection", models: Columns) -> Writing:
     table = table_to_write(models)
     if is_plain(models) or table is None:
         return writing_of(models)
-    row = await connection.fetchrow(_WRITTEN, table)
+    await connection.execute("SAVEPOINT before_written")
+    try:
+        row = await connection.fetchrow(_WRITTEN, table)
+    except Exception as error:  # as asyncpg's, which whoever only plans need not import
+        if getattr(error, "sqlstate", None) != _CLOSED:
+            raise
+        await connection.execute("ROLLBACK TO SAVEPOINT before_written")
+        row = None
     types = dict(zip(row["columns"], row["types"], strict=True)) if row else {}
     found = WrittenTable(row["name"], types) if row else None
     return writing_of(models, found, table=found.name if found else None)

@@ -158,7 +158,7 @@ def writing_of(models: Columns, found: WrittenTable | None = None, *, table: str
         types = {models.table.called(column): kind for column, kind in models.items() if _has_own(models, column)}
     elif found is None:
         missing = (
-            f"there is no table {name} (database.repair.table)"
+            f"there is no table {name} that this role can see (database.repair.table)"
             if table_to_write(models)
             else "it comes from a query, and database.repair.table does not say which table is to be written"
         )

@@ -151,7 +151,7 @@ WHY = {
     ),
     "no such table": (
         without_repair("whole_answer", repair='[database.repair]\ntable = "app.nowhere"\n'),
-        'there is no table "app"."nowhere" (database.repair.table)',
+        'there is no table "app"."nowhere" that this role can see (database.repair.table)',
         "audit again",
     ),
     "no such key": (
@@ -219,6 +219,43 @@ def test_no_format_names_a_column_that_is_not_there_and_the_query_for_rows_runs(
         plain = re.sub(r"AS \w+|--include \w+|`\w+`|- \w+: the tables ha\w+ no such", "", line)
         named = {name for name in map(str, COLUMNS["user_models"]) if re.search(rf"\b{name}\b", plain)}
         assert {name for name in named if not re.search(rf"\b{name}\b", there)} <= {"id"}, plain
+
+
+@pytest.mark.parametrize("shape", [SHAPES["owner_in_code"]], ids=["no updated_at"])
+def test_a_date_that_is_not_there_is_not_touched(shape: Shape, product: Shell) -> None:
+    before = rows_of(product)
+    refused = product("sync", "run.sqlite", "--apply", "--yes", "--touch")
+    assert refused.code == 2
+    assert 'table "headshot_models" has no such column' in refused.err
+    assert rows_of(product) == before
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [without_repair("whole_answer", repair='[database.repair]\ntable = "closed.trainings"\n')],
+    ids=["closed schema"],
+)
+def test_a_table_in_a_schema_that_is_closed_to_the_audit_keeps_nobody_from_auditing(
+    shape: Shape, shell: Shell, postgres_server: str, fake: InstrumentedReplicate
+) -> None:
+    role = """
+    CREATE SCHEMA closed; CREATE TABLE closed.trainings (id text);
+    DO $$ BEGIN CREATE ROLE repair_reader LOGIN PASSWORD 'reads'; EXCEPTION WHEN OTHERS THEN END $$;
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO repair_reader;
+    """
+    dsn = asyncio.run(filled(postgres_server, shape._replace(sql=shape.sql + role, name="closed_schema")))
+    shell.environ = Servers(dsn, fake).environ | {"PGUSER": "repair_reader"}
+    shell.environ["DATABASE_URL"] = as_role(dsn, "repair_reader", "reads")
+    (shell.folder / "sync-audit.toml").write_text(shape.toml)
+    ended = shell("run", "--run-file", "run.sqlite", "-o", "run.json")
+    assert ended.code == 3, ended.err
+    planned = shell("sync", "run.sqlite")
+    assert planned.code == 5
+    assert "that this role can see (database.repair.table)" in planned.err
+
+
+def as_role(dsn: str, role: str, password: str) -> str:
+    return re.sub(r"//[^/@]*@", f"//{role}:{password}@", dsn)
 
 
 def fetched(shell: Shell, sql: str) -> list[asyncpg.Record]:
