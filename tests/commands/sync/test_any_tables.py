@@ -215,8 +215,9 @@ def test_no_format_names_a_column_that_is_not_there_and_the_query_for_rows_runs(
     rendered = product("render", "run.sqlite", "-o", "csv=-").out
     texts += [row["hint"] for row in csv.DictReader(io.StringIO(rendered))]
     there = shape.sql + " ".join(re.findall(r"\bAS \w+", shape.toml))
-    for line in "\n".join(texts).replace(sql, "").split("\n"):
-        plain = re.sub(r"AS \w+|--include \w+|`\w+`|- \w+: the tables ha\w+ no such", "", line)
+    for text in texts:
+        unwrapped = " ".join(text.split()).replace(sql, "")
+        plain = re.sub(r"AS \w+|--include \w+|`\w+`|- \w+: the tables ha\w+ no such", "", unwrapped)
         named = {name for name in map(str, COLUMNS["user_models"]) if re.search(rf"\b{name}\b", plain)}
         assert {name for name in named if not re.search(rf"\b{name}\b", there)} <= {"id"}, plain
 
