@@ -161,3 +161,18 @@ def test_a_row_without_a_status_is_completed_by_its_version(shape: Shape, tables
     assert repaired.code == 0, repaired.err
     assert "dora@example.com  row 5" not in repaired.err
     assert {user["reason"] for user in users_of(tables, code=0)} == {"latest_version"}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_one_user_and_what_changed_between_two_runs_are_told_in_any_tables(shape: Shape, tables: Shell) -> None:
+    users = users_of(tables, "--run-file", "before.sqlite")
+    outdated = [user for user in users if user["reason"] == "outdated_version"]
+    [ben] = (user for user in outdated if user["replicate_url"].endswith(BENS.name))
+    said = json.loads(tables("user", ben["email"] or ben["user_id"], "--json").out)
+    assert (said["reason"], said["replicate_model_id"]) == ("outdated_version", ben["replicate_model_id"])
+    assert len(said["rows"]) >= 1
+    if shape.writes:
+        tables("sync", "before.sqlite", "--apply", "--yes", "--user", ben["user_id"])
+        tables("run", "--run-file", "after.sqlite", "-o", "after.json")
+        changes = json.loads(tables("diff", "before.sqlite", "after.sqlite", "-o", "json=-").out)["users"]
+        assert [(each["change"], each["user_id"]) for each in changes] == [("resolved", ben["user_id"])]
