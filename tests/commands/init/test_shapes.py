@@ -14,7 +14,7 @@ from audit.model.exit_status import INIT
 from audit.model.tables import Table, Tables
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.shapes import SHAPES, UNFIT, Shape, Write
+from tests.support.shapes import SHAPES, UNFIT, Shape, Write, each_shape
 
 
 async def made(server: str, name: str, sql: str) -> str:
@@ -92,7 +92,11 @@ async def values(dsn: str, writes: Sequence[Write]) -> list[object]:
         await connection.close()
 
 
-@pytest.mark.parametrize(("shop", "shape"), [(shape, shape) for shape in SHAPES.values()], ids=repr, indirect=["shop"])
+@pytest.mark.parametrize(
+    ("shop", "shape"),
+    [pytest.param(*each.values, *each.values, id=each.id, marks=each.marks) for each in each_shape()],
+    indirect=["shop"],
+)
 def test_a_repair_with_that_file_changes_what_is_to_be_changed_and_can_be_undone(shop: Shell, shape: Shape) -> None:
     writes = (*shape.writes, *shape.included)
     dsn = shop.environ["DATABASE_URL"]

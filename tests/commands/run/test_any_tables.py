@@ -11,7 +11,7 @@ import pytest
 from audit.demo.fake_replicate.server import in_thread
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.shapes import SHAPES, Reason, Shape
+from tests.support.shapes import SHAPES, Reason, Shape, each_shape
 from tests.support.shapes.shape import per_model
 from tests.support.shapes.story import ADAS, BENS, CLEOS, DORAS, NEW_OF_BEN, TRAINED, WORLD, rows
 
@@ -163,7 +163,7 @@ def test_a_row_without_a_status_is_completed_by_its_version(shape: Shape, tables
     assert {user["reason"] for user in users_of(tables, code=0)} == {"latest_version"}
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", each_shape())
 def test_one_user_and_what_changed_between_two_runs_are_told_in_any_tables(shape: Shape, tables: Shell) -> None:
     users = users_of(tables, "--run-file", "before.sqlite")
     outdated = [user for user in users if user["reason"] == "outdated_version"]

@@ -15,7 +15,7 @@ from audit.model.tables import COLUMNS
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.shapes import SHAPES, Shape, Write
+from tests.support.shapes import SHAPES, Shape, Write, each_shape
 from tests.support.shapes.story import BENS, NEW_OF_BEN, WORLD
 
 INCLUDE = ("--include", "training_not_recorded")
@@ -93,7 +93,7 @@ def is_changed(shell: Shell, before: list[str], writes: Sequence[Write]) -> None
     assert len(set(rows_of(shell)) - set(before)) == targets(writes)
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", each_shape())
 @pytest.mark.parametrize("include", [(), INCLUDE], ids=["usual", "included"])
 def test_what_was_found_is_changed_and_put_back(shape: Shape, include: tuple[str, ...], product: Shell) -> None:
     writes = (*shape.writes, *(shape.included if include else ()))
@@ -109,7 +109,7 @@ def test_what_was_found_is_changed_and_put_back(shape: Shape, include: tuple[str
     assert again.code == 0, again.err
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", each_shape())
 def test_psql_does_the_same(shape: Shape, product: Shell) -> None:
     writes = (*shape.writes, *shape.included)
     dsn, before = product.environ["DATABASE_URL"], rows_of(product)
@@ -199,7 +199,7 @@ def test_where_nothing_can_be_written_the_values_are_shown_for_a_person(
     assert NEW_OF_BEN in (product.folder / "plan.json").read_text()
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", each_shape())
 def test_no_format_names_a_column_that_is_not_there_and_the_query_for_rows_runs(shape: Shape, product: Shell) -> None:
     who = next(user for user, reason in shape.findings.items() if reason == "outdated_version")
     as_json = json.loads(product("user", who, "--run", "run.sqlite", "--json").out)

@@ -5,18 +5,29 @@ which the audit works; `sync-audit init` has to come to one that means the same 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 from audit.model.codes import Reason
 from tests.support.shapes import json_columns, one_table, several_tables
 from tests.support.shapes.shape import Shape, Write
 from tests.support.shapes.story import PEOPLE, TRAINED, rows
 
-__all__ = ["SHAPES", "UNFIT", "Reason", "Shape", "Write"]
+__all__ = ["SHAPES", "UNFIT", "Reason", "Shape", "Write", "each_shape"]
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape for shape in (*one_table.SHAPES, *json_columns.SHAPES, *several_tables.SHAPES)
 }
 """Those that can be audited, by name."""
+_EVERYDAY = ("plain", "owner_in_code", "qualified_version", "whole_answer", "models_and_versions", "all_in_use")
+
+
+def each_shape() -> list[Any]:
+    """All of them, as parameters of a test that takes long: some in the everyday tests, the others in CI."""
+    return [
+        pytest.param(shape, id=name, marks=() if name in _EVERYDAY else pytest.mark.slow)
+        for name, shape in SHAPES.items()
+    ]
 
 
 class Unfit(NamedTuple):
