@@ -6,7 +6,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from audit.cli.config_file import LONGEST, SETTABLE_NAMES
-from audit.commands.init.persons import UsersTable
+from audit.commands.init.persons import Person, UsersTable
 from audit.commands.init.places import Place, View
 from audit.commands.init.recognise import Reading, alias
 from audit.commands.init.values import Looks
@@ -153,11 +153,20 @@ def _mapped(table: TableName, columns: Mapping[Column, Place], view: View, readi
         shared = column in COLUMNS[other]
         where = f"database.columns.{table}" if shared else "database.columns"
         if place is not None and not (place.is_column and place.column.name == column):
-            yield Entry(where, column.value, _own(place))
+            yield Entry(where, column.value, _own(place), _guessed(column, reading))
         elif place is None and reading is not None and (instead := _misnamed(column, view, reading)):
             yield Entry(
                 where, column.value, f"{{sql = {toml_text(instead)}}}", "the column of this name is another thing"
             )
+
+
+def _guessed(column: Column, reading: Reading | None) -> str:
+    person = reading.person if reading else None
+    return "a guess: nothing else is left that could say whose a row is" if _is_guess(column, person) else ""
+
+
+def _is_guess(column: Column, person: Person | None) -> bool:
+    return column is Column.USER_ID and person is not None and person.guessed
 
 
 def _own(place: Place) -> str:
@@ -279,11 +288,17 @@ def _repair(reading: Reading, columns: Mapping[Column, Place], *, by_query: bool
             yield Entry("database.repair.columns", column.value, toml_text(named((place.column.name,))))
 
 
+def _perhaps(reading: Reading) -> str:
+    """The columns that are equally good."""
+    names = [_shown(each.place) for each in reading.other_persons if each.guessed][:4]
+    return f"; it may be {' or '.join(names)}" if names else ""
+
+
 def _left_open(reading: Reading, owner: str | None) -> Iterator[Entry]:
     for missing in reading.open:
         why = {
             "id": "the column that tells rows apart",
-            "user_id": "whose the model is",
+            "user_id": f"whose the model is{_perhaps(reading)}",
             "replicate_model_id": "the column with the model, as owner/name; or replicate_name and database.owner",
             "created_at": "a date by which the latest row is known",
         }[missing]

@@ -1,12 +1,12 @@
 """Which rows are no models of today: of another provider, deleted, archived. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from audit.commands.init.places import Place, View
 from audit.commands.init.states import States
 from audit.commands.init.values import Seen
-from audit.model.sql import literal
+from audit.model.sql import identifier, literal
 from audit.model.users import TRIMMED
 
 _PROVIDER = "replicate"
@@ -52,6 +52,7 @@ def filters(view: View, version: Seen | None, states: States | None, used: Seque
 
 _KINDS = "rows of another kind"
 _PROVIDERS = "rows of other providers"
+DELETED = "deleted or archived rows"
 
 
 def _provider(place: Place, version: Seen | None) -> Filter | None:
@@ -94,15 +95,42 @@ def _gone(place: Place) -> Filter | None:
     if not named:
         return None
     if place.kind == "date":
-        return Filter(place, "{} IS NULL", "deleted or archived rows")
+        return Filter(place, "{} IS NULL", DELETED)
     if place.kind == "bool":
         # The other way round it would leave out all: `is_not_deleted` is nobody's name, but `undeleted` is a word.
         condition = "NOT {}" if place.column.not_null else "{} IS NOT TRUE"
-        return Filter(place, condition, "deleted or archived rows")
+        return Filter(place, condition, DELETED)
     if place.kind == "number" and set(place.seen.counts) <= {"0", "1"}:
         condition = "{} = 0" if place.column.not_null else "coalesce({}, 0) = 0"
-        return Filter(place, condition, "deleted or archived rows")
+        return Filter(place, condition, DELETED)
     return None
+
+
+_GONE_USERS = ("deleted", "removed", "destroyed", "purged", "erased", "anonymized", "anonymised")
+
+
+def of_deleted_users(users: View, key: Place, owner: Place) -> Filter | None:
+    """Leaves out the rows of users who are marked as deleted; `owner` of a row is the `key` of its user."""
+    for place in users.columns:
+        gone = _gone(place) if place.called(*_GONE_USERS) else None
+        if gone is None or place.called("requested", "scheduled", "request", "schedule", "after", "pending"):
+            continue
+        if place.seen.texts and all(map(_says_gone(place), place.seen.texts)):
+            continue  # whatever it says, it is not that
+        column = identifier(place.column.name)
+        tests = {"date": f"{column} IS NOT NULL", "bool": column, "number": f"{column} <> 0"}
+        cast = "" if key.kind == owner.kind else "::text"
+        there = "" if key.column.not_null else f" AND {key.column.sql} IS NOT NULL"
+        which = f"SELECT {key.column.sql}{cast} FROM {users.table.sql} WHERE {tests[place.kind]}{there}"  # noqa: S608 - it becomes a line of a file
+        value = f"({{}}){cast}" if cast and not owner.is_column else f"{{}}{cast}"
+        condition = f"{value} NOT IN ({which})"
+        if condition.count("{}") == 1:
+            return Filter(owner, condition, "rows of deleted users")
+    return None
+
+
+def _says_gone(place: Place) -> Callable[[str | None], bool]:
+    return lambda text: text is not None and (place.kind == "date" or text not in {"0", "f", "false"})
 
 
 _TRAINING = frozenset(

@@ -63,6 +63,8 @@ class Person(NamedTuple):
     score: float
     closed: str = ""
     """The table of users, where this role may not read it."""
+    guessed: bool = False
+    """Nothing but what its values are like says so, and that nothing else is left."""
 
 
 def persons(view: View, survey: Survey, used: Sequence[Place]) -> list[Person]:
@@ -154,7 +156,7 @@ def is_person(view: View) -> bool:
 
 def _itself(view: View) -> Iterator[Person]:
     """The row is the user's own."""
-    key, address = view.key, email(view)
+    key, address = view.key, email(view) or (email_inside(view) if is_person(view) else None)
     if key is None or address is None:
         return
     unique = address.seen.variety == 1 or not address.seen.present
@@ -192,6 +194,109 @@ def _score_of_id(place: Place) -> float:
         (seen.texts and seen.filled < 0.9, -1),
         (place.path, -1.5),
     )
+
+
+_IDENTITIES = (
+    *(
+        "wallet",
+        "address",
+        "pubkey",
+        "discord",
+        "telegram",
+        "slack",
+        "whatsapp",
+        "twitter",
+        "github",
+        "google",
+        "apple",
+    ),
+    *("facebook", "steam", "cognito", "supabase", "okta", "sub", "phone", "msisdn", "mobile", "chat", "peer", "nick"),
+    *("nickname", "username", "handle", "buyer", "payer", "guest", "visitor", "person", "student", "patient", "artist"),
+    *("seller", "employee", "staff", "holder", "principal", "identity", "belongs", "shop", "store", "site", "project"),
+)
+"""Words for who somebody is elsewhere."""
+_MEASURES = (
+    *("steps", "step", "epoch", "epochs", "batch", "rank", "seed", "cost", "price", "credit", "credits", "amount"),
+    *(
+        "size",
+        "width",
+        "height",
+        "progress",
+        "percent",
+        "duration",
+        "seconds",
+        "minutes",
+        "retries",
+        "retry",
+        "attempt",
+    ),
+    *("attempts", "priority", "position", "order", "resolution", "age", "score", "rating", "images", "total", "number"),
+    *("quantity", "rate", "lr", "revision", "iterations", "balance", "currency", "format", "gpu", "hardware", "region"),
+    *("title", "label", "description", "prompt", "slug", "url", "uri", "file", "path", "image", "note", "notes", "tag"),
+    *("comment", "trigger", "token", "gender", "class", "kind", "ip", "locale", "lang", "language", "hash", "checksum"),
+    *("error", "message", "reason", "log", "logs", "secret", "webhook", "source", "category", "words", "word", "lora"),
+    *("training", "prediction", "external", "request", "batch", "bucket", "key", "payment", "stripe", "invoice"),
+)
+"""Words for what is no person."""
+
+
+def guesses(view: View, used: Sequence[Place]) -> list[Person]:
+    """Columns that are left once all else is known, and whose values may tell users apart; likeliest first."""
+    taken = {place.column.name for place in used}
+    linked = {link.place.column.name for link in view.links}
+    found = []
+    for place in view.columns:
+        if place.kind not in {"text", "uuid", "number"} or place == view.key or place.column.name in taken | linked:
+            continue
+        if (score := _score_of_guess(place)) > 0:
+            found.append(Person(place, (), None, None, declared=False, score=score, guessed=True))
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _score_of_guess(place: Place) -> float:
+    seen = place.seen
+    named = place.called(*_IDENTITIES, *PERSONS)
+    other = place.called(*_OTHERS, *_MEASURES, "name", "type", "role", "count", "agent", "plan", "model", "replicate")
+    if other and not named:
+        return 0.0
+    if not seen.present:
+        return 1.5 if named else 0.0
+    if seen.filled < 0.9 or (len(seen.counts) == 1 and len(seen.present) > 3):
+        return 0.0
+    if not all(map(_may_tell_apart, seen.counts)) or (place.kind == "number" and not all(map(_is_whole, seen.counts))):
+        return 0.0
+    if seen.share(Looks.HASH, Looks.QUALIFIED, Looks.MODEL, Looks.WEIGHTS) > 0.3:
+        return 0.0
+    coded = place.kind == "uuid" or sum(any(map(str.isdigit, text)) for text in seen.counts) > 0.5 * len(seen.counts)
+    if not (named or coded):
+        return 0.0
+    return points(
+        (True, 1),
+        (named, 2),
+        (place.called("id", "uuid", "uid", "sub"), 0.5),
+        (seen.variety < 1, 0.5),
+        (place.column.not_null, 0.2),
+        (other, -1),
+    )
+
+
+def _may_tell_apart(text: str) -> bool:
+    return len(text) <= 120 and " " not in text and "://" not in text and text[:1] not in "{["
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def email_inside(view: View) -> Place | None:
+    """Where e-mail addresses are in documents that nearly every row has."""
+    found = [
+        place
+        for place in view.places
+        if place.path and place.called("email", "mail", "e_mail") and place.seen.share(Looks.EMAIL) > 0.8
+    ]
+    full = [place for place in found if place.seen.filled > 0.7]
+    return min(full, key=lambda place: (-place.seen.filled, len(place.path), len(place.name))) if full else None
 
 
 def email(view: View) -> Place | None:
@@ -252,7 +357,7 @@ def users_table(row: View, person: Person, survey: Survey) -> UsersTable | None:
         if address is None or address == person.place or not person.place.is_column:
             return None
         return UsersTable(row, person.place, address, None, grouped=True)
-    own = email(view)
+    own = email(view) or email_inside(view)
     if own is not None:
         return UsersTable(view, key, own, display_name(view))
     for link in view.links:
@@ -279,9 +384,7 @@ def may_be_links(view: View, survey: Survey) -> list[tuple[Place, View, Place]]:
     for place in view.columns:
         if place.column.name in declared or place.kind not in {"uuid", "number", "text"} or not place.seen.present:
             continue
-        if place.seen.share(Looks.HASH, Looks.QUALIFIED, Looks.MODEL, Looks.WEIGHTS, Looks.TRAINING) > 0.3:
-            continue
-        if max(map(len, place.seen.counts)) > 100 or any(" " in text for text in place.seen.counts):
+        if not _may_be_key(place):
             continue
         for other in survey.views.values():
             if other.table.id == view.table.id:
@@ -293,6 +396,14 @@ def may_be_links(view: View, survey: Survey) -> list[tuple[Place, View, Place]]:
                 if score > 0:
                     found.append((score, place, other, key))
     return [(place, other, key) for _, place, other, key in sorted(found, key=lambda each: -each[0])]
+
+
+def _may_be_key(place: Place) -> bool:
+    if place.seen.share(Looks.HASH, Looks.QUALIFIED, Looks.MODEL, Looks.WEIGHTS) > 0.3:
+        return False
+    if place.seen.share(Looks.TRAINING) > 0.3 and place.called("training", "train", "tune", "replicate"):
+        return False
+    return max(map(len, place.seen.counts)) <= 100 and not any(" " in text for text in place.seen.counts)
 
 
 def _keys(view: View) -> list[Place]:

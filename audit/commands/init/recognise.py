@@ -9,9 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from audit.commands.init.dates import Date, dates
-from audit.commands.init.filters import Filter, filters
+from audit.commands.init.filters import DELETED, Filter, filters, of_deleted_users
 from audit.commands.init.names import LOGS, MODELS, has, points
-from audit.commands.init.persons import Person, Step, UsersTable, display_name, persons, users_table
+from audit.commands.init.persons import (
+    Person,
+    Step,
+    UsersTable,
+    display_name,
+    guesses,
+    persons,
+    score_of_users,
+    users_table,
+)
 from audit.commands.init.places import Place, Survey, View
 from audit.commands.init.states import States, states
 from audit.commands.init.values import Looks, Seen
@@ -102,7 +111,8 @@ def _readings(survey: Survey, owner: str | None) -> Iterator[Reading]:
 def _reading(survey: Survey, view: View, found: Found, owner: str | None) -> Reading:
     version = found.place
     done = version.seen
-    training = training_place([place for place in view.places if _apart(place, version)])
+    of_persons = _keys_of_persons(view, survey)
+    training = training_place([place for place in view.places if _apart(place, version) and place not in of_persons])
     leading = persons(view, survey, [version, *([training] if training else [])])
     person, other_persons = (leading[0], leading[1:]) if leading else (None, [])
     steps = person.steps if person else ()
@@ -119,7 +129,13 @@ def _reading(survey: Survey, view: View, found: Found, owner: str | None) -> Rea
     for number, step in enumerate(steps, 1):
         more = filters(step.view, None, None, ())
         conditions += [each._replace(place=each.place.in_query(alias(number))) for each in more]
+    if person is None:
+        rest = [*used, *([status.place] if status else []), *when.values(), *named.values()]
+        other_persons = guesses(view, [*rest, *(each.place for each in conditions)])
+        if other_persons and not any(_are_close(other_persons[0], each) for each in other_persons[1:]):
+            person, other_persons = other_persons[0], other_persons[1:]
     users = users_table(view, person, survey) if person else None
+    conditions += _of_deleted_users(view, person, users, conditions)
     reading = Reading(
         view=view,
         version=version,
@@ -138,6 +154,36 @@ def _reading(survey: Survey, view: View, found: Found, owner: str | None) -> Rea
         score=found.score,
     )
     return reading._replace(score=found.score + _score(survey, reading))
+
+
+_CLOSE_GUESS = 0.6
+"""Guesses whose scores are no farther apart are left to a person."""
+
+
+def _are_close(guess: Person, other: Person) -> bool:
+    return guess.score - other.score < _CLOSE_GUESS
+
+
+def _keys_of_persons(view: View, survey: Survey) -> list[Place]:
+    """Columns whose values are keys of a table of users, whatever they look like."""
+    linked = [(link.place, survey.view(link.table)) for link in view.links]
+    return [place for place, other in linked if other is not None and score_of_users(other, survey) > 0]
+
+
+def _of_deleted_users(
+    view: View, person: Person | None, users: UsersTable | None, conditions: Sequence[Filter]
+) -> list[Filter]:
+    """Where rows say nothing of being deleted, and their users do."""
+    if person is None or users is None or users.grouped or users.view.table == view.table:
+        return []
+    if any(each.why == DELETED for each in conditions):
+        return []
+    steps = len(person.steps)
+    owner = person.place.in_query(alias(steps)) if steps else person.place
+    if steps and person.steps[-1].view.table == users.view.table:
+        return []  # it is joined, and its own columns say it
+    condition = of_deleted_users(users.view, users.id, owner)
+    return [condition] if condition else []
 
 
 def alias(number: int) -> str:

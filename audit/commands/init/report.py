@@ -77,6 +77,8 @@ def _why(column: Column, place: Place, reading: Reading, owner: str | None) -> s
             person = reading.person
             own = person is not None and person.users is reading.view
             linked = bool(person and person.declared and person.users)
+            if person is not None and person.guessed:
+                return "a guess, as nothing else is left that could say whose a row is"
             return "the row is the user's own" if own else "a foreign key" if linked else "by its name and values"
         case Column.NAME if reading.model.how == "name":
             return "names without an owner" + (f"; the owner is {_name(owner)}" if owner else "")

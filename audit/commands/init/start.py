@@ -163,13 +163,15 @@ def _decided(found: _Found, choose: Choose) -> _Found:
         found = found._replace(recognised=Recognised(chosen, (), None))
         reading = chosen
     close = [each for each in reading.other_persons if reading.person and reading.person.score - each.score < 0.5]
-    if reading.person and close:
-        persons = [reading.person, *close]
+    if reading.person is None:
+        close = [each for each in reading.other_persons if each.guessed]
+    if close:
+        persons = [*([reading.person] if reading.person else []), *close]
         names = [
             f"{each.place.name}" + (f", a key of {each.users.table.sql}" if each.users else "") for each in persons
         ]
         person = persons[choose("Whose is a row?", names)]
-        if person is not reading.person and person.steps == reading.person.steps:
+        if person is not reading.person and person.steps == (reading.person.steps if reading.person else ()):
             from audit.commands.init.persons import users_table
 
             reading = reading._replace(person=person, users=users_table(reading.view, person, found.survey))

@@ -284,6 +284,6 @@ def _score_of_training(place: Place) -> float:
     if not seen.present:
         return score if place.called("training_id", "training_ref", "replicate_id") else 0.0
     share = seen.share(Looks.TRAINING)
-    if share < 0.6:
+    if share < 0.6 or (score <= 0 and seen.variety < 1):  # whatever comes twice is rather whose the rows are
         return 0.0
     return score + 2 * share + (0.5 if seen.variety == 1 else 0.0) - (0.3 if place.path else 0.0)

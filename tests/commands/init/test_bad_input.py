@@ -1,18 +1,14 @@
 """What `init` says where the database, the role or Replicate give it little."""
 
-import asyncio
 import time
 import tomllib
-from collections.abc import Callable
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import asyncpg
 import pytest
 
 from audit.demo.fake_replicate.world import TRAINER
 from audit.model.exit_status import INIT, RUN
-from tests.support.audits import Ended, Servers, Shell, new_database
-from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.commands.init.conftest import Make
+from tests.support.audits import Ended, Shell
 from tests.support.shapes import SHAPES
 from tests.support.shapes.story import PEOPLE, TRAINED, rows
 
@@ -39,32 +35,6 @@ ROWS = rows(
     ),
 )
 PLAIN = USERS + TRAININGS + ROWS
-Make = Callable[..., Shell]
-
-
-@pytest.fixture
-def make(shell: Shell, postgres_server: str, replicate: InstrumentedReplicate) -> Make:
-    """Makes the database by SQL; the shell then sees it, where `role` is named as that role."""
-
-    async def made(sql: str) -> str:
-        dsn = await new_database(postgres_server, "init_bad")
-        connection = await asyncpg.connect(dsn)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-        return dsn
-
-    def shop(sql: str, role: str = "") -> Shell:
-        dsn = asyncio.run(made(sql))
-        shell.environ = Servers(dsn, replicate).environ
-        if role:
-            parts = urlsplit(dsn)
-            query = urlencode(dict(parse_qsl(parts.query)) | {"user": role})
-            shell.environ["DATABASE_URL"] = parts._replace(netloc="", query=query).geturl().replace(":/", ":///", 1)
-        return shell
-
-    return shop
 
 
 def words(ended: Ended) -> str:

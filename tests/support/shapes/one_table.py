@@ -354,6 +354,7 @@ CREATE POLICY own ON models FOR SELECT USING (user_id = current_setting('request
     + rows("credits", ({"id": it.number, "user_id": it.uuid, "credits": 3} for it in PEOPLE)),
     toml="""
 [database]
+where = "user_id NOT IN (SELECT id FROM auth.users WHERE deleted_at IS NOT NULL)"
 completed = "finished"
 
 [database.tables]
