@@ -119,6 +119,22 @@ async def check_ids(connection: "Connection", database: Database, users: Columns
                 "An id has to be there once: have the view or query return one row for each, with DISTINCT ON or a "
                 "narrower join.",
             )
+        if columns is models:
+            await _check_nulls(connection, database, models)
+
+
+async def _check_nulls(connection: "Connection", database: Database, models: Columns) -> None:
+    """See that no row with a model lacks an id. One that joins make of users who have none says nothing."""
+    ids, person = models.sql(Column.ID), models.sql(Column.USER_ID)
+    kept = [models.sql(column) for column in (Column.VERSION_ID, Column.MODEL_ID, Column.NAME) if column in models]
+    has_model = " OR ".join(f"{each} IS NOT NULL" for each in kept)
+    query = f"SELECT FROM {models.source} WHERE {ids} IS NULL AND {person} IS NOT NULL AND ({has_model}) LIMIT 1"
+    if await connection.fetchrow(query) is not None:
+        raise DatabaseError(
+            f"database {database.label}: {models.table.shown} has rows without an id ({Column.ID} is null)",
+            "An id tells rows apart: take another column for it ([database.columns.user_models] id in the config "
+            "file), or leave such rows out (where, or the query's own).",
+        )
 
 
 async def _found_tables(connection: "Connection", database: Database) -> dict[TableName, Any]:
@@ -206,6 +222,7 @@ LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype WHERE outerm
 
 _IS_UNIQUE = """
 SELECT EXISTS (SELECT FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attname = $2::text
+        AND a.attnotnull
     WHERE x.indrelid = to_regclass($1::text) AND x.indisunique AND x.indisvalid AND x.indpred IS NULL
         AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum)
 """

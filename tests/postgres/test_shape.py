@@ -257,6 +257,18 @@ async def test_a_row_that_a_join_doubles_is_named(tables: str) -> None:
     assert "the query user_models has the id 1 3 times" in await refusal(tables, toml)
 
 
+async def test_a_row_with_a_model_and_without_an_id_is_refused_and_one_that_a_join_makes_is_not(tables: str) -> None:
+    await insert(tables, "user_models", [model()])
+    columns = "user_id, training_status, replicate_model_id, replicate_version_id, created_at"
+    toml = f'[queries]\nuser_models = "SELECT NULLIF(id::text, id::text) AS id, {columns} FROM user_models"'
+    assert "the query user_models has rows without an id" in await refusal(tables, toml)
+    await execute(tables, f"CREATE TABLE nullable AS SELECT NULL::integer AS id, {columns} FROM user_models")
+    await execute(tables, "ALTER TABLE nullable ADD UNIQUE (id)")
+    assert '"nullable" has rows without an id' in await refusal(tables, '[tables]\nuser_models = "nullable"')
+    await execute(tables, "UPDATE nullable SET replicate_model_id = NULL, replicate_version_id = NULL")
+    await taken_by(tables, '[tables]\nuser_models = "nullable"')
+
+
 @pytest.mark.parametrize("status", [True, False])
 async def test_tables_that_store_no_version_have_nothing_to_audit(tables: str, status: bool) -> None:  # noqa: FBT001 - a table of two
     await insert(tables, "user_models", [model()])
