@@ -34,7 +34,8 @@ _WRITTEN = """
 SELECT format('%I.%I', nspname, relname) AS name,
     ARRAY(SELECT attname::text FROM pg_attribute
         WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
-    ARRAY(SELECT coalesce(beneath.typname, outermost.typname)::text FROM pg_attribute
+    ARRAY(SELECT CASE WHEN coalesce(beneath.typtype, outermost.typtype) = 'c' THEN 'record'
+            ELSE coalesce(beneath.typname, outermost.typname)::text END FROM pg_attribute
         JOIN pg_type AS outermost ON outermost.oid = atttypid
         LEFT JOIN pg_type AS beneath ON beneath.oid = outermost.typbasetype
         WHERE attrelid = found.id AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS types

@@ -249,6 +249,8 @@ def _problem(models: Columns, column: Column, slot: Slot | None, types: Mapping[
             return f"{table} has no column {part.column} (database.repair)"
         if column in TIMES and not part.keys and types[part.column] not in DATE_TYPES | TEXT_TYPES:
             return f"{table}.{part.column} is of type {types[part.column]}, and no date"
+        if types[part.column] == "record" or types[part.column].startswith("_"):
+            return f"{table}.{part.column} is of type {types[part.column]}, which holds several values"
         if part.keys and types[part.column] not in JSON_TYPES:
             return f"{table}.{part.column} is of type {types[part.column]}, and no JSON (database.repair)"
         if not part.keys and types[part.column] in JSON_TYPES:

@@ -176,6 +176,14 @@ WHY = {
         "trigger_word is of type text, and no JSON",
         "audit again",
     ),
+    "a composite": (
+        (it := without_repair("plain", repair='[database.repair.columns]\nreplicate_version_id = "both"\n'))._replace(
+            name="composite",
+            sql=it.sql + 'CREATE TYPE two AS (a text, b text); ALTER TABLE user_models ADD "both" two;',
+        ),
+        "both is of type record, which holds several values",
+        "audit again",
+    ),
 }
 
 
