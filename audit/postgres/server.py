@@ -27,7 +27,7 @@ from audit.postgres.columns import (
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
-from audit.postgres.shape import read_columns
+from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot import check_versions, population
 from audit.postgres.snapshot_sql import snapshot_statements
 from audit.postgres.url import Database
@@ -181,6 +181,7 @@ async def inspect_database(
                 columns = await read_columns(connection, database)
                 seen = columns[1].tables
                 tables = await _table_shape(connection, *columns)
+                await check_ids(connection, database, *columns)
                 users = await _auditable_users(connection, *columns, account)
                 check_versions(database, columns[1], users.population)
                 counted = sum(users.population.training_status.values())

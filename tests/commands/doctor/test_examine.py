@@ -167,6 +167,15 @@ async def test_tables_without_a_place_for_versions_have_nothing_to_audit(tables:
     assert "the product runs whichever is the latest" in population.figure
 
 
+async def test_a_user_who_is_there_twice_is_named_before_an_audit_meets_it(tables: str, serve: Serve) -> None:
+    await insert(tables, "user_models", [model()])
+    await execute(tables, "ALTER TABLE users DROP CONSTRAINT users_pkey, DROP CONSTRAINT users_email_key")
+    await insert(tables, "users", [ANNA])
+    population = check(await diagnose(tables, await serve(FACE)), "population")
+    assert population.state is CheckState.FAIL
+    assert "table users has the id u1 2 times" in population.figure
+
+
 async def test_bare_names_are_said_to_want_their_owner_who_is_the_accounts(tables: str, serve: Serve) -> None:
     await insert(tables, "user_models", [model(replicate_model_id="face")])
     diagnosis = await diagnose(tables, await serve(FACE))
