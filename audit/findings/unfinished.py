@@ -15,7 +15,7 @@ import msgspec
 from audit.findings.classify import RunContext, owner_differs
 from audit.model.codes import FailureReason, NoLine, Note, Reason, Status
 from audit.model.findings import VERSIONS_SHOWN, Finding
-from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_as_model
+from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_named
 from audit.model.replies import (
     FAILED,
     IN_PROGRESS,
@@ -60,7 +60,7 @@ def row_question(row: ModelRecord, context: RunContext) -> RowQuestion:
     model = askable_model(row.replicate_model_id)
     if row.shared_with_count or context.is_trainer(row.replicate_model_id):
         model = None
-    return RowQuestion(askable_training(row.training_id) or training_as_model(row.replicate_model_id), model)
+    return RowQuestion(training_named(row.training_id, row.replicate_model_id), model)
 
 
 def open_question(record: ModelRecord, context: RunContext) -> RowQuestion | None:

@@ -33,6 +33,11 @@ def training_as_model(model_id: str | None) -> str | None:
     return trimmed if re.fullmatch(TRAINING_ID, trimmed) else None
 
 
+def training_named(training_id: str | None, model_id: str | None) -> str | None:
+    """The id of the training that a row names: in its own column, or in the model's place."""
+    return askable_training(training_id) or training_as_model(model_id)
+
+
 def question_of(model_id: str | None) -> str | None:
     """What Replicate can be asked for where this is recorded as the model: the model, or a training in its place."""
     return askable_model(model_id) or training_as_model(model_id)

@@ -16,7 +16,7 @@ from audit.findings.unfinished import judge, unfinished_row
 from audit.hints.trainings import shown_trainings
 from audit.model.codes import NoLine
 from audit.model.findings import AuditedUser, Finding
-from audit.model.ids import askable_training, model_key, question_of
+from audit.model.ids import askable_training, model_key, question_of, training_named
 from audit.model.lines import Line, line, line_of
 from audit.model.replies import Account, Failed, Found, Missing, NotAsked, Reply, Training, TrainingsRead, of_model
 from audit.model.run import RunInfo
@@ -190,7 +190,7 @@ async def _trainings(replicate: Replicate, case: UserCase, record: ModelRecord |
     """What Replicate says of the training that counts and of the last ones after it, by their ids."""
     of_rows = [each.row.training_id for each in case.later[:LATER_ASKED]]
     if record and (row := unfinished_row(record)):
-        of_rows.append(row.training_id)
+        of_rows.append(training_named(row.training_id, row.replicate_model_id))
     if record:
         of_rows.append(record.training_id)
     ids = list(dict.fromkeys(filter(None, map(askable_training, of_rows))))

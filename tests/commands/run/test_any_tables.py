@@ -110,6 +110,9 @@ def test_a_training_in_the_models_place_is_asked_which_model_it_is(shape: Shape,
     )
     ended = tables("user", "Ben", "--json")
     assert json.loads(ended.out)["reason"] == "outdated_version"
+    unfinished = tables("user", "Dora", "--json")
+    assert unfinished.code == 3, unfinished.err
+    assert json.loads(unfinished.out)["reason"] == "training_not_recorded"
     planned = tables("sync", "run.sqlite", "--apply", "--yes")
     assert planned.code == 0, planned.err
     assert users_of(tables, "--user", "Ben", code=0)[0]["current_version"] == NEW_OF_BEN
