@@ -74,12 +74,13 @@ def _plainness(place: Place) -> tuple[bool, bool, int]:
 
 def _by_value(places: Sequence[Place], found: dict[Date, Place], done: Seen | None) -> None:
     """Dates whose names say nothing: the first one of each row is that of its making, and so on."""
-    named = set(map(id, found.values()))
-    rest = [place for place in places if id(place) not in named]
-    if not rest:
-        return
-    if found:
+    if found.keys() - {"started_at"}:
         return  # whose other dates have names says by them what counts
+    # When a training began doesn't tell which record is the latest: the others do, or this one if it is alone.
+    begun = found.get("started_at")
+    rest = [place for place in places if place is not begun] or list(places)
+    if rest == [begun]:
+        del found["started_at"]
     always = [place for place in rest if place.column.not_null or place.seen.filled > 0.95]
     sometimes = [place for place in rest if place not in always]
     always.sort(key=_rank)
@@ -88,14 +89,14 @@ def _by_value(places: Sequence[Place], found: dict[Date, Place], done: Seen | No
         if len(always) > 1:
             found["updated_at"] = always[-1]
         if len(always) > 2:
-            found["started_at"] = always[1]
+            found.setdefault("started_at", always[1])
     ended = [place for place in sometimes if done is not None and _goes_with(place.seen, done) > 0.9]
     if ended:
         found["completed_at"] = max(ended, key=_rank)
     others = [place for place in sometimes if place not in ended]
     if "updated_at" not in found and others and not ended:
-        found["updated_at" if found else "created_at"] = max(others, key=_rank)
-    if not found and sometimes:
+        found["updated_at" if always else "created_at"] = max(others, key=_rank)
+    if not found.keys() - {"started_at"} and sometimes:
         found["created_at"] = min(sometimes, key=_rank)
 
 

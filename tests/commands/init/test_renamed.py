@@ -23,8 +23,12 @@ from tests.support.audits import new_database
 from tests.support.shapes.story import OWNER, PEOPLE, TRAINED, rows
 
 COLUMNS = ("id", "user", "model", "version", "status", "created", "changed", "training")
-ALPHABET = string.ascii_letters + string.digits + " _-.'\"$%&()[]{}\\/:;#äß東"
-NAMES = st.text(ALPHABET, min_size=1, max_size=20).filter(lambda name: name == name.strip())
+# Without vowels there are no words: a date of updates that is called "ended" says what isn't so.
+ALPHABET = "".join(sorted({*string.ascii_letters} - {*"aeiouAEIOU"})) + string.digits + " _-.'\"$%&()[]{}\\/:;#äß東"
+NAMES = st.one_of(
+    st.text(ALPHABET, min_size=1, max_size=20).filter(lambda name: name == name.strip()),
+    st.sampled_from(["select", "table", "ORDER", "from", "All"]),
+)
 PLAUSIBLE = {
     "users": ("users", "accounts", "Member", "auth_user", "AppUsers", "customers", "people"),
     "models": ("user_models", "trainings", "LoraModel", "fine_tunes", "ai_models", "Character", "avatar_models"),
@@ -149,6 +153,29 @@ async def audited(server: str, renaming: Renaming) -> dict[str | None, tuple[str
 
 LATEST = {row.person: row for row in TRAINED if row.done}
 TRUTH = {person.email: (row.model, row.hash) for person, row in LATEST.items()}
+
+
+PLAIN = Renaming(
+    schema="",
+    users="people",
+    models="models",
+    columns=("id", "person", "model", "version", "status", "created_at", "updated_at", "training"),
+    user_columns=("id", "email"),
+    key="uuid",
+    word="completed",
+    declared=True,
+    qualified=False,
+    text="text",
+    date="timestamptz",
+)
+
+
+@pytest.mark.parametrize("dates", [("q", "start"), ("start", "q"), ("q1", "q2"), ("made", "q"), ("q", "changed")])
+def test_one_date_whose_name_says_something_does_not_hide_the_other(
+    postgres_server: str, dates: tuple[str, str]
+) -> None:
+    renaming = replace(PLAIN, columns=(*PLAIN.columns[:5], *dates, PLAIN.columns[7]))
+    assert asyncio.run(audited(postgres_server, renaming)) == TRUTH
 
 
 @pytest.mark.parametrize("plausible", [True, False], ids=["plausible names", "any names"])

@@ -21,9 +21,6 @@ from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
-LIMIT = 2.0
-"""Seconds that one user of 100,000 may take; connections to servers on this machine cost next to nothing."""
-
 
 @pytest.fixture
 def user(shell: Shell, servers: Servers) -> Shell:
@@ -254,22 +251,29 @@ def test_colours_are_for_terminals_that_want_them(user: Shell, environ: dict[str
 
 
 @pytest.mark.slow
-def test_one_user_of_100_000_is_shown_in_under_two_seconds(shell: Shell, postgres_server: str, tmp_path: Path) -> None:
-    synthetic_users = SyntheticUsers(100_000)
-    dsn = asyncio.run(new_database(postgres_server, "many"))
-    asyncio.run(load(dsn, synthetic_users))
-    with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
-        shell.environ = Servers(dsn, fake).environ
-        for who in (
-            "user77777@example.com",
-            synthetic_users.user_id(77_777),
-            synthetic_users.model_name(77_777),
-            "USER77777@EXAMPLE",
-        ):
-            took = []
-            for _ in range(3):  # the best of three: others use this machine too
-                began = time.monotonic()
-                ended = shell("user", who, "--json")
-                took.append(time.monotonic() - began)
-                assert json.loads(ended.out)["user_id"] == synthetic_users.user_id(77_777)
-            assert min(took) < LIMIT, f"{who}: {took}"
+def test_one_user_of_100_000_is_found_about_as_soon_as_one_of_10_000(
+    shell: Shell, postgres_server: str, tmp_path: Path
+) -> None:
+    took: dict[int, dict[str, float]] = {}
+    for users in (10_000, 100_000):
+        synthetic_users = SyntheticUsers(users)
+        dsn = asyncio.run(new_database(postgres_server, "many"))
+        asyncio.run(load(dsn, synthetic_users))
+        with in_thread(InstrumentedReplicate(synthetic_users)) as fake:
+            shell.environ = Servers(dsn, fake).environ
+            took[users] = {}
+            for kind, who in {
+                "e-mail": "user7777@example.com",
+                "id": synthetic_users.user_id(7_777),
+                "model": synthetic_users.model_name(7_777),
+                "part of an e-mail": "USER7777@EXAMPLE",
+            }.items():
+                seconds = []
+                for _ in range(3):  # the best of three: others use this machine too
+                    began = time.monotonic()
+                    ended = shell("user", who, "--json")
+                    seconds.append(time.monotonic() - began)
+                    assert json.loads(ended.out)["user_id"] == synthetic_users.user_id(7_777)
+                took[users][kind] = min(seconds)
+    for kind, seconds_of_one in took[100_000].items():
+        assert seconds_of_one < 5 * took[10_000][kind], kind  # most of it is the start of the program
