@@ -41,8 +41,8 @@ class Questions(Protocol[_Q, _A]):
     def failure(self, answer: _A) -> Failed | None:
         """Why there is nothing in `answer` that can be judged, where there is not."""
 
-    def record(self, question: _Q, answer: _A) -> Sequence[AuditedUser]:
-        """Write down what `answer` means; returns the lines that follow from it."""
+    def record(self, question: _Q, answer: _A) -> Iterator[Sequence[AuditedUser]]:
+        """Write down what `answer` means, a batch at a time, and yield the lines that follow from it."""
 
 
 class Auditor(Generic[_Q, _A]):
@@ -83,7 +83,7 @@ class Auditor(Generic[_Q, _A]):
             if question is None:
                 return
             answer = await self._questions.ask(question)
-            self._record(question, answer)
+            await self._record(question, answer)
             failure = self._questions.failure(answer)
             match self._breaker.record(failure):
                 case "refused":
@@ -114,17 +114,19 @@ class Auditor(Generic[_Q, _A]):
             failure = self._questions.failure(answer)
             if not is_service_failure(failure):
                 log.warning("Replicate is answering again")
-                self._record(question, answer)
+                await self._record(question, answer)
                 return
             cause = _detail(failure)
         stop.request("stopped", f"Replicate did not answer for {sum(HALF_OPEN_DELAYS):.0f} s: {cause}")
 
-    def _record(self, question: _Q, answer: _A) -> None:
-        users = self._questions.record(question, answer)
-        self._on_findings([user.finding for user in users])
-        if log.isEnabledFor(logging.INFO):
-            for user in users:
-                log_finding(user)
+    async def _record(self, question: _Q, answer: _A) -> None:
+        for number, users in enumerate(self._questions.record(question, answer)):
+            if number:  # of a million who share a model; the other answers must not time out meanwhile
+                await asyncio.sleep(0)
+            self._on_findings([user.finding for user in users])
+            if log.isEnabledFor(logging.INFO):
+                for user in users:
+                    log_finding(user)
 
 
 def _detail(failure: Failed | None) -> str:
