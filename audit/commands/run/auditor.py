@@ -19,6 +19,7 @@ from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
 from audit.model.replies import Failed
 from audit.replicate.retry import CircuitBreaker, is_service_failure
+from audit.report.redaction import redacted_user
 
 log = logging.getLogger(__name__)
 GRACE = 5.0
@@ -54,11 +55,13 @@ class Auditor(Generic[_Q, _A]):
         on_findings: Callable[[Sequence[Finding]], None],
         *,
         token_works: bool,
+        redacted: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`token_works`: Replicate has said so."""
+        """`token_works`: Replicate has said so. `redacted`: the log names nobody."""
         self._questions = questions
         self._on_findings = on_findings
+        self._redacted = redacted
         self._sleep = sleep
         self._breaker = CircuitBreaker(token_works=token_works)
         self._closed = asyncio.Event()  # the breaker: requests may be made
@@ -126,15 +129,16 @@ class Auditor(Generic[_Q, _A]):
             self._on_findings([user.finding for user in users])
             if log.isEnabledFor(logging.INFO):
                 for user in users:
-                    log_finding(user)
+                    log_finding(user, redacted=self._redacted)
 
 
 def _detail(failure: Failed | None) -> str:
     return failure.detail if failure else ""
 
 
-def log_finding(user: AuditedUser) -> None:
+def log_finding(user: AuditedUser, *, redacted: bool) -> None:
     """Log what was found about `user`, as the product's own log would: recorded -> latest, or the full cause."""
+    user = redacted_user(user) if redacted else user
     finding, record = user.finding, user.record
     details = {
         "user_id": record.user_id,

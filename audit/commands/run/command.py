@@ -72,6 +72,7 @@ def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
 
     with app.open_to_resume(path) as run_file:
         settings = resume_settings(ctx, run_file.info, run_file.choices)
+        settings = replace(settings, redact=settings.redact or run_file.info.redacted)
         if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
         return _conduct(
@@ -97,7 +98,7 @@ def _conduct(
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
-    formatter = logs.Formatter(secrets, as_json=given["log_format"] == "json")
+    formatter = logs.Formatter(secrets, as_json=given["log_format"] == "json", redact=settings.redact)
     shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 
