@@ -148,11 +148,16 @@ def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> R
         info,
         redacted=True,
         stop_reason=info.stop_reason and without_addresses(info.stop_reason),
-        baseline=info.baseline and replace(info.baseline, path=MASKED_NAME),
+        baseline=info.baseline and replace(info.baseline, path=_redacted_path(info.baseline.path)),
         filters=_redacted_filters(info.filters, users),
         trainings=trainings and replace(trainings, problem=trainings.problem and without_addresses(trainings.problem)),
         acceptances=acceptances and replace(acceptances, entries=tuple(map(redacted_entry, acceptances.entries))),
     )
+
+
+def _redacted_path(path: str) -> str:
+    """Only what kind of file it is: whose name may be in it, nobody but all users of the run could tell."""
+    return f"{MASKED_NAME}.json" if path.lower().endswith(".json") else MASKED_NAME
 
 
 def redacted_accepted(accepted: Accepted) -> Accepted:
