@@ -101,7 +101,12 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def shown(self) -> str:
         """The table, for a person."""
-        return f"table {self.sql}" if self.query is None else f"the query {self.name}"
+        return f"table {self.sql}" if self.query is None else self.brief
+
+    @property
+    def brief(self) -> str:
+        """The same in a sentence that is about tables anyway."""
+        return self.sql if self.query is None else f"the query {self.name}"
 
     @property
     def is_absent(self) -> bool:

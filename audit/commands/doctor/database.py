@@ -69,8 +69,8 @@ def user_checks(inspection: Inspection, tables: Tables = PLAIN, account: str | N
 
 
 def _both(tables: Tables) -> str:
-    models = tables.user_models.shown.removeprefix("table ")
-    both = models if tables.users.is_absent else f"{tables.users.shown.removeprefix('table ')} and {models}"
+    models = tables.user_models.brief
+    both = models if tables.users.is_absent else f"{tables.users.brief} and {models}"
     return escape_controls(both)
 
 
@@ -164,10 +164,10 @@ def _population(population: Population, tables: Tables) -> CheckResult:
     counting, users = population.users_with_completed_model, population.users
     figure, step = f"{counting:,} of {users:,} users have a completed model", ""
     if users == 0 and not tables.users.is_absent:
-        figure = f"the {escape_controls(tables.users.shown)} is empty".replace("the the ", "the ")
+        figure = f"{escape_controls(tables.users.brief)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif not population.training_status:
-        figure = f"{users:,} users, and {escape_controls(tables.user_models.shown.removeprefix('table '))} is empty"
+        figure = f"{users:,} users, and {escape_controls(tables.user_models.brief)} is empty"
         step = "Check that the URL names the product's own database, not an empty copy."
     elif counting == 0:
         figure = f"none of {users:,} users has a completed model: an audit finds nobody"

@@ -15,7 +15,6 @@ from audit.commands.init.persons import (
     Person,
     Step,
     UsersTable,
-    display_name,
     guesses,
     persons,
     score_of_users,
@@ -369,8 +368,3 @@ def _models_of(reading: Reading) -> Sequence[str | None]:
     if reading.model.how == "qualified":
         return reading.version.seen.models()
     return [None] * len(reading.version.seen.texts)
-
-
-def title_of(view: View) -> Place | None:
-    """What the rows of a table of users are called."""
-    return display_name(view)

@@ -91,10 +91,6 @@ class Seen:
         """How often each text is there."""
         return Counter(self.present)
 
-    @cached_property
-    def _shares(self) -> dict[Looks, float]:
-        return {}
-
     def count(self, *kinds: Looks) -> int:
         """How many have one of these forms."""
         return sum(count for text, count in self.counts.items() if any(looks(text, kind) for kind in kinds))

@@ -84,11 +84,6 @@ class ModelSource(NamedTuple):
     sample: tuple[str, ...] = ()
     """Models that are recorded, to be asked for; bare names for `name`."""
 
-    @property
-    def is_sure(self) -> bool:
-        """Values say so."""
-        return self.score >= SURE or self.how in {"qualified", "training"}
-
 
 def model_sources(
     places: Sequence[Place], version: Place, owner: str | None, *, row_places: Sequence[Place]

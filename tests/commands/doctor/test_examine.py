@@ -143,7 +143,7 @@ async def test_empty_tables_say_why_nobody_shows_up(database: str, serve: Serve)
     await execute(database, USERS, MODELS)
     diagnosis = await diagnose(database, await serve(FACE))
     assert check(diagnosis, "population").state is CheckState.FAIL
-    assert check(diagnosis, "population").figure == "the table users is empty"
+    assert check(diagnosis, "population").figure == "users is empty"
     assert "empty copy" in check(diagnosis, "population").next_step
     await insert(database, "users", [ANNA])
     assert check(await diagnose(database, None), "population").figure == "1 users, and user_models is empty"
