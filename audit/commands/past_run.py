@@ -59,6 +59,7 @@ def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[UserSnap
 
 def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     with RunFile.open(path) as run_file:
+        run_file.check_integrity()
         info, population = run_file.info, run_file.population
         if population is None:
             raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")

@@ -49,6 +49,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     with leaving():
         try:
             with RunFile.open(path) as opened:
+                opened.check_integrity()
                 if anew:
                     opened.use_acceptances(acceptances)
                 reported = reporting.report(opened, wanted, **said)

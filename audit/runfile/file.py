@@ -124,6 +124,13 @@ class RunFile:
             raise
         return run_file
 
+    def check_integrity(self) -> None:
+        """Read all of it. Raises `DamagedError` where something is not what was written.
+
+        For whoever reads more than a few rows: what is wrong in an index would leave users out without a word.
+        """
+        self.storage.check_integrity()
+
     @classmethod
     def resume(cls, path: Path) -> Self:
         """An existing run file, undamaged, locked by this process as a new one would be."""
@@ -520,7 +527,9 @@ class RunFile:
 
     def _save(self, name: str, noun: RunInfo | Choices | Population) -> None:
         with self.storage.translate_errors():
-            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, _ENCODER.encode(noun).decode()))
+            self._db.execute(
+                "INSERT OR REPLACE INTO run (name, value) VALUES (?, ?)", (name, _ENCODER.encode(noun).decode())
+            )
 
 
 def columns(finding: Verdict) -> tuple[int, str, str]:

@@ -98,6 +98,7 @@ class _Found(NamedTuple):
 def _found(run: Path, arguments: Arguments) -> _Found:
     who = arguments.who
     with RunFile.open(run) as run_file:
+        run_file.check_integrity()
         latest_per, shard = run_file.info.latest_per, run_file.info.shard
         users = matching_users(run_file.users(), who, latest_per)
     ids = {user.record.user_id for user in users}

@@ -43,6 +43,7 @@ SQL_BATCH = 500
 """Rows that one UPDATE of a file changes at most."""
 _AT_ONCE = 20_000
 """Rows of an older file that are in memory at a time."""
+_DATA_END = re.compile(r"', '[0-9a-f]{16}'\),$")
 _NAME = r'(?:"(?:[^"]|"")*"|[^\s".,]+)'
 _SETS = rf"{_NAME} = (?:{LITERAL})"
 _FORM_1 = re.compile(rf"UPDATE {_NAME}(?:\.{_NAME})? SET {_SETS}(?:, {_SETS})* WHERE {_NAME} = ({LITERAL}) AND .*;")  # noqa: S608 - a pattern
@@ -216,7 +217,7 @@ def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLin
         elif form == _mark("undo", 1):
             if match := _FORM_1.fullmatch(text):
                 yield UndoLine(literal_value(match[1]) or "", None, {})
-        elif text.startswith(("('", "(E'")):
+        elif text.startswith(("('", "(E'")) or _DATA_END.search(text):  # one that is damaged has one of the two
             row = parse_data_line(run_id, text)
             if row is None:
                 raise SettingsError(

@@ -131,6 +131,7 @@ def run_beside(file: Path) -> Iterator[RunFile | None]:
         run_file = RunFile.resume(path)
     except DiskFullError:
         run_file = RunFile.open(path, "ro")
+        run_file.check_integrity()
     with run_file:
         yield run_file
 
