@@ -314,11 +314,14 @@ def trainings_wanted(ctx: click.Context, now: datetime) -> TrainingsRead | None:
 
 
 def default_run_file(now: datetime, shard: Shard | None = None) -> Path:
-    """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it."""
+    """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it.
+
+    The name is free now. Whoever makes the file may find it taken, and then asks again.
+    """
     part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
     stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}"
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))  # another run of the same second may have one
-    return next(path for name in names if not (path := Path(f"{name}.sqlite")).exists())
+    return next(path for name in names if not os.path.lexists(path := Path(f"{name}.sqlite")))
 
 
 def outputs_beside(run_file: Path) -> tuple[tuple[Format, str], ...]:

@@ -9,6 +9,6 @@ side by side. Only this package imports sqlite3.
 from audit.runfile.file import RunFile
 from audit.runfile.journal import JournalEntry
 from audit.runfile.salvage import open_salvaged
-from audit.runfile.sqlite import NOTHING_KEPT, DamagedError, check_free
+from audit.runfile.sqlite import NOTHING_KEPT, DamagedError, TakenError, check_free
 
-__all__ = ["NOTHING_KEPT", "DamagedError", "JournalEntry", "RunFile", "check_free", "open_salvaged"]
+__all__ = ["NOTHING_KEPT", "DamagedError", "JournalEntry", "RunFile", "TakenError", "check_free", "open_salvaged"]

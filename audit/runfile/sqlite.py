@@ -83,6 +83,10 @@ class DamagedError(RunFileError):
     """The file is a run file, but parts of it cannot be read."""
 
 
+class TakenError(RunFileError):
+    """There is a file already where a new run file was to be."""
+
+
 class DiskFullError(RunFileError):
     """The disk takes nothing more of the file, which may still be read: it is full, or a limit is reached."""
 
@@ -313,13 +317,13 @@ def is_run_file(path: Path) -> bool:
 
 
 def check_free(path: Path) -> None:
-    """Raises `RunFileError` where `Storage.create` would find a file."""
-    if path.exists():
+    """Raises `TakenError` where `Storage.create` would find a file."""
+    if os.path.lexists(path):
         raise _taken(path)
 
 
-def _taken(path: Path) -> RunFileError:
-    return RunFileError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
+def _taken(path: Path) -> TakenError:
+    return TakenError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
 
 
 def remove(path: Path) -> None:

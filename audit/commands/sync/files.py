@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal, NamedTuple
 
@@ -352,7 +352,17 @@ def _set_aside(path: Path, run_id: str) -> None:
     with suppress(FileNotFoundError):
         header = _header(path)
         if header.run_id and (header.run_id != run_id or header.form == 1):
-            path.replace(path.with_name(f"{path.stem}-{header.run_id[:8]}{path.suffix}"))
+            path.replace(_claimed(path, f"{path.stem}-{header.run_id[:8]}"))
+
+
+def _claimed(path: Path, stem: str) -> Path:
+    """A new, empty file beside `path`, called `stem` or that with a number. Raises OSError."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    while True:
+        claimed = path.with_name(f"{next(names)}{path.suffix}")
+        with suppress(FileExistsError):
+            claimed.touch(mode=0o600, exist_ok=False)
+            return claimed
 
 
 def _apply_line(info: RunInfo, update: RowUpdate) -> str:
