@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from audit.files import real
 from audit.report.writer import replacing
 
 _PATIENCE = 30.0
@@ -25,7 +26,9 @@ def edit(path: Path, read: Callable[[Path], str | None], change: Callable[[str |
 
     A link stays one, and so do the permissions. `change` may be called again. Raises OSError, and what both raise.
     """
-    target = Path(os.path.realpath(path))
+    target = real(path)
+    if target.is_symlink():  # one that leads in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     with _only_one(target.parent):
         for _ in range(_ATTEMPTS):
             before = read(target)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit.errors import ReportError, RunFileError, SettingsError
+from audit.files import real
 from audit.findings.exit_codes import RunResult, run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
@@ -74,11 +75,11 @@ def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Pat
     """
     writer.check(outputs)
     for output in outputs:
-        if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
+        if output.path != writer.STDOUT and real(output.path) == real(run_file):
             raise SettingsError(
                 f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
             )
-        if output.path != writer.STDOUT and Path(output.path).resolve() in {each.resolve() for each in inputs}:
+        if output.path != writer.STDOUT and real(output.path) in set(map(real, inputs)):
             raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
 
 

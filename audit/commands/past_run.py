@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
+from audit.files import open_foreign
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
 from audit.model.coverage import eligible_lines
 from audit.model.run import is_narrowed
@@ -25,7 +26,7 @@ def read(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     `keep` is false where it has the user's id already. Raises RunFileError or ReportError, which name the file.
     """
     try:
-        with path.open("rb") as file:
+        with open_foreign(path, pipes=True) as file:
             start = file.peek(len(_SQLITE))
             if not start.startswith(_SQLITE):
                 return _read_json(file, start, str(path), keep)

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, Self, TypeVar
 import msgspec
 
 from audit.errors import RunFileError
+from audit.files import open_foreign
 from audit.findings.acceptance import AcceptanceMatcher, day_of
 from audit.findings.comparison import UserSnapshot
 from audit.model.codes import NoLine, Note, Reason, Status
@@ -24,6 +25,7 @@ from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.ids import model_key
 from audit.model.replies import Heard, WeightsAsked
 from audit.model.run import Choices, RunInfo, Seen
+from audit.model.text import os_cause
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
@@ -33,6 +35,7 @@ from audit.runfile.weights import WeightsTable
 
 _Code = TypeVar("_Code", Reason, Note)
 _Noun = TypeVar("_Noun", Choices, Population)
+_NAME_ONE = "Name the .sqlite file that a run has written."
 _ANSWERED = "answered"
 _BY_TRAINING = "training"
 _RANK = {status: rank for rank, status in enumerate(Status)}
@@ -114,8 +117,12 @@ class RunFile:
     @classmethod
     def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing run file, for reading, even if its run was killed; "ro" leaves even that one as it is."""
-        if not path.is_file():
-            raise RunFileError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
+        try:
+            open_foreign(path).close()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise RunFileError(f"there is no run file {path}", _NAME_ONE) from error
+        except OSError as error:
+            raise RunFileError(f"the run file {path} cannot be read: {os_cause(error).lower()}", _NAME_ONE) from error
         run_file = cls(Storage.connect(path, mode))
         try:
             run_file.storage.check()

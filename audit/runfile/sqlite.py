@@ -10,6 +10,7 @@ from typing import Literal, Self, TypeVar
 import msgspec
 
 from audit.errors import RunFileError
+from audit.files import open_foreign
 from audit.model.text import escape_controls, os_cause
 from audit.runfile import checksums
 
@@ -134,11 +135,13 @@ class Storage:
                 f"the run file {path} cannot be created: {os_cause(error).lower()}",
                 "Name a place that can be written with --run-file.",
             ) from error
-        storage = cls.connect(path)
+        storage = None
         try:
+            storage = cls.connect(path)
             storage.make_schema()
         except RunFileError as error:
-            storage.connection.close()
+            if storage:
+                storage.connection.close()
             remove(path)
             error.next_step = NOTHING_KEPT
             raise
@@ -147,8 +150,13 @@ class Storage:
     @classmethod
     def connect(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing file, of which "ro" changes nothing; waits half a second where another process reads it."""
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.5)
+        try:
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.5)
+        except (sqlite3.Error, OSError) as error:  # of a path that is too long for SQLite, or below no directory
+            raise RunFileError(
+                f"the run file {path} cannot be opened", "Name it by a shorter path, in a directory that is there."
+            ) from error
         checksums.prepare(connection)
         return cls(path, connection)
 
@@ -309,7 +317,7 @@ class Storage:
 def is_run_file(path: Path) -> bool:
     """Whether `path` begins as a run file does, by the header that SQLite documents; False where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_foreign(path) as file:
             header = file.read(72)
     except OSError:
         return False

@@ -52,9 +52,9 @@ def _run(ctx: click.Context, tell: "Tell") -> "ExitStatus":
     from audit.model.times import utc_now
     from audit.runfile import TakenError
 
-    acceptances, now = acceptances_for(ctx), utc_now()
+    now = utc_now()
     while True:
-        settings = replace(run_settings(ctx, now), acceptances=acceptances)
+        settings = replace(run_settings(ctx, now), acceptances=acceptances_for(ctx))
         try:
             return perform(settings, ctx.params, tell)
         except TakenError:  # by another run of the same second, as the name was free: take the next one

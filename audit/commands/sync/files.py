@@ -16,6 +16,7 @@ from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
 from audit.errors import DatabaseError, ReportError, SettingsError
+from audit.files import open_foreign, real, text_lines
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.place import Place
 from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
@@ -197,15 +198,15 @@ def read_undo_file(path: Path) -> Iterator[UndoLine]:
     end where that is missing. So read it once before anything is done about it.
     """
     try:
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            yield from _read_undo(lines, str(path), _header(path).run_id or "")
+        with open_foreign(path) as file:
+            yield from _read_undo(text_lines(file), str(path), _header(path).run_id or "")
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, error) from error
 
 
-def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
+def _read_undo(written: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
     form, number, text = "", 0, ""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(written, 1):
         text = line.removesuffix("\n")
         if number == 1:
             form = text
@@ -264,10 +265,10 @@ def undo_header(path: Path) -> Header:
 
 def _header(path: Path) -> Header:
     """Raises OSError."""
-    with suppress(UnicodeError), path.open(encoding="utf-8") as file:
-        lines = list(islice(file, _HEADER_LINES))
-        found = {name: next(filter(None, map(pattern.match, lines)), None) for name, pattern in _SAID.items()}
-        form = next((form for form in (1, 2) if lines and lines[0].rstrip("\n") == _mark("undo", form)), None)
+    with suppress(UnicodeError), open_foreign(path) as file:
+        first = list(islice(text_lines(file), _HEADER_LINES))
+        found = {name: next(filter(None, map(pattern.match, first)), None) for name, pattern in _SAID.items()}
+        form = next((form for form in (1, 2) if first and first[0].rstrip("\n") == _mark("undo", form)), None)
         return Header(path, form, **{name: match and match[1] for name, match in found.items()})
     return Header(path)
 
@@ -298,26 +299,31 @@ def read_notes(path: Path, run_id: str) -> dict[str, list[Note]]:
 
     Raises SettingsError.
     """
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
-        ) from error
     found, committed = list[_Noted](), set[str]()
-    for line in text.splitlines():
-        with suppress(msgspec.MsgspecError):
-            noted = _NOTED.decode(line)
+    try:
+        for noted in _noted(path):
             if noted.run == run_id and noted.committed:
                 committed.add(noted.committed)
             elif noted.run == run_id and noted.row is not None and noted.txid and (noted.undone or noted.after):
                 found.append(noted)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
+        ) from error
     notes: dict[str, list[Note]] = {}
     for noted in found:
         txid = noted.txid or ""
         deed = Deed(txid=txid, before=noted.before, after=noted.after, moved_from=noted.moved_from)
         notes.setdefault(noted.row or "", []).append(Note(deed, noted.undone, txid in committed))
     return notes
+
+
+def _noted(path: Path) -> "Iterator[_Noted]":
+    """Whatever can be read in the file of deeds, where there is one. Raises OSError and UnicodeError."""
+    with suppress(FileNotFoundError), open_foreign(path) as file:
+        for line in text_lines(file):
+            with suppress(msgspec.MsgspecError, RecursionError):
+                yield _NOTED.decode(line)
 
 
 def write_undone(path: Path, run_id: str, rows: Mapping[str, str], moved_from: str | None) -> None:
@@ -476,7 +482,7 @@ def _check(output: str | None, others: Iterable[Path]) -> None:
     if output is None or output == writer.STDOUT:
         return
     for other in others:
-        if Path(output).resolve() == other.resolve():
+        if real(output) == real(other):
             raise SettingsError(f"-o {output} is the path of {other}, another file of this plan", "Give another PATH.")
     try:
         writer.check_path(output)

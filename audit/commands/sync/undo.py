@@ -5,7 +5,7 @@ An undo file selects the rows. What was done to a row, and what that has left th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -140,7 +140,8 @@ def _candidates(header: Header) -> Iterator[Path]:
     for named in (header.run_file, _run_file_of(header).name):
         if named:
             yield header.path.with_name(named)
-    yield from sorted(each for each in header.path.absolute().parent.iterdir() if is_run_file(each))
+    with suppress(OSError):  # the directory may be closed to us
+        yield from sorted(each for each in header.path.absolute().parent.iterdir() if is_run_file(each))
 
 
 def _run_id_of(path: Path) -> str | None:
