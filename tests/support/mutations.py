@@ -74,7 +74,7 @@ def spoiled(content: bytes, times: int, seed: int = 0) -> Iterator[bytes]:
                 case _:
                     changed[at:at] = dice.choice(foreign)
         yield bytes(changed)
-    for whole in (
+    yield from (
         b"",
         b"\xef\xbb\xbf",
         b"\xef\xbb\xbf" + content,
@@ -83,8 +83,7 @@ def spoiled(content: bytes, times: int, seed: int = 0) -> Iterator[bytes]:
         b"{" * 100_000,
         b"[" * 100_000,
         b'{"a":' * 50_000,
-    ):
-        yield whole
+    )
 
 
 def as_json(documents: Iterator[Any]) -> Iterator[bytes]:
