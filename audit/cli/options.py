@@ -13,7 +13,7 @@ from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
 from audit.files import open_foreign
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
-from audit.model.text import os_cause
+from audit.model.text import is_text, os_cause
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def _shard(text: str) -> "Shard":
 def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
+    if not is_text(text):
+        raise SettingsError(f"must be a text in UTF-8, not {text!r}")
     return text.strip()
 
 

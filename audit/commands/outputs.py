@@ -9,6 +9,7 @@ from audit.files import real
 from audit.findings.exit_codes import RunResult, run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
+from audit.model.text import escape_controls, is_text
 from audit.report import writer
 from audit.report.view import RunView
 from audit.runfile import RunFile
@@ -64,8 +65,18 @@ def report(
 
 
 def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:
-    """`outputs` for whoever finishes the run, perhaps from another working directory."""
-    return tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+    """`outputs` for whoever finishes the run, perhaps from another working directory.
+
+    Raises SettingsError for a path that the run file cannot keep.
+    """
+    kept = tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+    for kind, path in kept:
+        if not is_text(path):
+            raise SettingsError(
+                f"-o {kind}={escape_controls(path)} is no text in UTF-8, and the run file could not keep it",
+                "Name another PATH.",
+            )
+    return kept
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Path) -> None:

@@ -192,6 +192,42 @@ def test_what_cannot_be_written_is_an_error_in_words(what: str, make: Callable[[
     refused(here(*with_file(WRITING[what], name)), name)
 
 
+ODDLY_NAMED = (
+    ("run", "--run-file", "X.sqlite", "-o", "a.json"),
+    ("run", "-o", "json=X.json"),
+    ("run", "--baseline", "X.sqlite", "-o", "a.json"),
+    ("run", "--accept", "X.toml", "-o", "a.json"),
+    ("run", "--token-file", "X.toml", "-o", "a.json"),
+    ("run", "--user", "X", "-o", "a.json"),
+    ("run", "--base-url", "https://X", "-o", "a.json"),
+    ("run", "--resume", "X.sqlite"),
+    ("render", "X.sqlite", "--accept", "X.toml"),
+    (
+        "diff",
+        "X.sqlite",
+        "good.sqlite",
+        *(word for form in ("json", "html", "md", "csv", "text") for word in ("-o", f"{form}=X.{form}")),
+    ),
+    ("user", "u1", "--run", "X.sqlite", "--json"),
+    ("sync", "X.sqlite", "-o", "X.json"),
+    ("sync", "--undo", "X.sqlite", "--yes"),
+    ("accept", "u1", "--because", "x", "--until", "9999-12-31", "--reason", "outdated_version", "--file", "X.toml"),
+    ("merge", "X.sqlite", "--run-file", "all-X.sqlite", "-o", "json=X.json"),
+    ("init", "X.toml", "--force"),
+    ("doctor", "--config", "X.toml"),
+)
+
+
+@pytest.mark.parametrize("command", ODDLY_NAMED, ids=" ".join)
+def test_a_name_that_is_no_utf8_is_a_name_or_an_error_in_words(command: tuple[str, ...], here: Shell) -> None:
+    odd = no_utf8(here.folder)
+    shutil.copy(here.folder / "good.sqlite", here.folder / f"{odd}.sqlite")
+    (here.folder / f"{odd}.toml").write_text("")
+    ended = here(*(word.replace("X", odd) for word in command))
+    assert "Traceback" not in ended.err
+    assert ended.code != exit_status.BUG
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_what_may_not_be_read_or_written_is_an_error_in_words(shell: Shell, good: Path) -> None:
     shell.environ = ENVIRON

@@ -101,14 +101,13 @@ def command(user: str, **given: object) -> None:
 
 def _text(name: str, value: object) -> str:
     from audit.errors import SettingsError
+    from audit.model.text import is_text
 
     text = str(value).strip()
     if not text:
         raise SettingsError(f"{name} is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise SettingsError(f"{name} is no text in UTF-8") from error
+    if not is_text(text):
+        raise SettingsError(f"{name} is no text in UTF-8")
     return text
 
 

@@ -17,7 +17,7 @@ from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
 from audit.model.ids import model_key
-from audit.model.text import os_cause, shortened
+from audit.model.text import escape_controls, os_cause, shortened
 
 NAME = "sync-audit-accept.toml"
 KIND = Kind("file of acceptances", "--accept", "--no-accept")
@@ -70,7 +70,7 @@ def find(start: Path) -> Path | None:
 
 def read(path: Path) -> Acceptances:
     """What the file accepts. Raises SettingsError, which names the file, and the entry and key or the line."""
-    return Acceptances(file=str(path), entries=_parsed(content(path, KIND), path))
+    return Acceptances(file=escape_controls(str(path)), entries=_parsed(content(path, KIND), path))
 
 
 def _parsed(text: str, path: Path) -> tuple[Acceptance, ...]:
