@@ -11,8 +11,8 @@ from pathlib import Path
 from audit.files import real
 from audit.report.writer import replacing
 
-_PATIENCE = 30.0
-"""Seconds that another process may take with its change, which is a matter of milliseconds."""
+_PATIENCE = 60.0
+"""Seconds that another process may take with its change: milliseconds mostly, more for the plan of a million rows."""
 _POLL = 0.02
 _ATTEMPTS = 20
 
@@ -29,7 +29,7 @@ def edit(path: Path, read: Callable[[Path], str | None], change: Callable[[str |
     target = real(path)
     if target.is_symlink():  # one that leads in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    with _only_one(target.parent):
+    with only_one(target.parent):
         for _ in range(_ATTEMPTS):
             before = read(target)
             after = change(before).encode()
@@ -42,10 +42,10 @@ def edit(path: Path, read: Callable[[Path], str | None], change: Callable[[str |
 
 
 @contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
+def only_one(directory: Path) -> Iterator[None]:
     """Wait until no other process is in such a block for `directory`: a file that gets replaced cannot be locked.
 
-    The lock goes with the process, whatever ends it.
+    The lock goes with the process, whatever ends it. Raises OSError where another one has it for too long.
     """
     fd = None
     try:

@@ -152,18 +152,16 @@ def command(**given: Any) -> "ExitStatus":
 
     wanted = given["outputs"]
     binaries = os.environ.get(PG_BIN)
-    with (
-        free_stem(Path(REPORTS)) as stem,
-        demo_servers(utc_now(), Path(binaries) if binaries else None) as servers,
-    ):
-        files: tuple[tuple[Format, str], ...] = ("html", f"{stem}.html"), ("csv", f"{stem}.csv")
-        settings = demo_settings(servers, wanted or (*files, ("json", f"{stem}.json")), Path(f"{stem}.sqlite"))
-        status = perform(settings, given)
-        if not wanted and status.code == INCOMPLETE:
-            interrupted(settings, Path(f"{stem}-interrupted.html"))
-            if not given["quiet"]:
-                shown = {"html": f"{stem}.html", "interrupted": f"{stem}-interrupted.html"}
-                click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
+    with demo_servers(utc_now(), Path(binaries) if binaries else None) as servers:
+        with free_stem(Path(REPORTS)) as stem:
+            files: tuple[tuple[Format, str], ...] = ("html", f"{stem}.html"), ("csv", f"{stem}.csv")
+            settings = demo_settings(servers, wanted or (*files, ("json", f"{stem}.json")), Path(f"{stem}.sqlite"))
+            status = perform(settings, given)
+            if not wanted and status.code == INCOMPLETE:
+                interrupted(settings, Path(f"{stem}-interrupted.html"))
+                if not given["quiet"]:
+                    shown = {"html": f"{stem}.html", "interrupted": f"{stem}-interrupted.html"}
+                    click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
         if given["keep"]:
             _keep(servers)
     return status

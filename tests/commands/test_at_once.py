@@ -9,9 +9,14 @@ import pytest
 from audit.commands.accept.entry import newest_run
 from audit.commands.accept.file import read
 from audit.commands.demo import free_stem
+from audit.commands.sync.files import read_undo_file
 from audit.model import exit_status
+from audit.model.codes import Reason
+from audit.model.findings import AuditedUser
 from audit.model.shard import Shard
 from tests.support.audits import Servers, Shell, audit
+from tests.support.run_files import run_file_of
+from tests.support.samples import NEW, OLD, finding, planned_run, record
 
 IN_ONE_SECOND = """
 from datetime import UTC, datetime
@@ -89,6 +94,34 @@ def test_a_name_that_somebody_has_given_is_not_replaced_by_another(shell: Shell,
     ended = all_of(shell, *[("run", "--no-progress", "--limit", "5", "--run-file", "a.sqlite", "-o", "a.json")] * 2)
     assert sorted(code for code, _ in ended)[1] == exit_status.COULD_NOT_RUN
     assert sum("the run file a.sqlite exists already" in words for _, words in ended) == 1
+
+
+def test_of_plans_at_once_the_files_of_one_are_left_and_all_of_them_can_be_undone(shell: Shell) -> None:
+    users = [
+        AuditedUser(
+            record(user_id=f"u{n}", model_row_id=f"{n}", replicate_version_id=OLD, lora_weights_url=None),
+            finding(Reason.OUTDATED_VERSION, latest_version=NEW),
+        )
+        for n in range(8)
+    ]
+    info = planned_run()
+    run_file_of(shell.folder / "run.sqlite", users, place=info.place, columns=info.columns)
+    plans = [("sync", "run.sqlite", "--version-only", "--user", f"u{n}") for n in range(8)]
+    ended = all_of(shell, *plans)
+    assert {code for code, _ in ended} == {exit_status.NEEDS_SYNC}, ended
+    assert {line.model_row_id for line in read_undo_file(shell.folder / "run-undo.sql")} == set("01234567")
+    assert names(shell.folder) == {"run.sqlite", "run-apply.sql", "run-undo.sql"}
+
+
+def test_an_undo_file_that_is_put_aside_never_takes_the_place_of_another(shell: Shell) -> None:
+    user = AuditedUser(record(replicate_version_id=OLD), finding(Reason.OUTDATED_VERSION, latest_version=NEW))
+    info, path = planned_run(), shell.folder / "run.sqlite"
+    for number in "aba" * 2:
+        path.unlink(missing_ok=True)
+        run_file_of(path, [user], place=info.place, columns=info.columns, id=number * 32)
+        assert shell("sync", "run.sqlite", "--version-only", "--max-age", "99999d").code == exit_status.NEEDS_SYNC
+    aside = {f"run-undo-{name}.sql" for name in ("aaaaaaaa", "aaaaaaaa-2", "bbbbbbbb", "bbbbbbbb-2")}
+    assert aside | {"run-undo.sql"} == {name for name in names(shell.folder) if "undo" in name}
 
 
 def test_a_demo_leaves_the_files_of_another_one_alone(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
+from audit.cli.edited_file import only_one
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
@@ -99,16 +100,27 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     counts = PlanCounts.of(plan)
     problem, apply_file, undo_file = _problem(plan, counts), None, None
     if problem is None:
-        undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
-        lines = (_apply_line(plan.info, update) for update in plan.updates())
-        to_be_asked = counts.weights.total() - counts.kinds.total()
-        apply_file = _write_sql(
-            plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
-        )
+        with _alone(run_file):
+            undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
+            lines = (_apply_line(plan.info, update) for update in plan.updates())
+            to_be_asked = counts.weights.total() - counts.kinds.total()
+            apply_file = _write_sql(
+                plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
+            )
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
     return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted, problem)
+
+
+@contextmanager
+def _alone(run_file: Path) -> Iterator[None]:
+    """Two plans at once would take what one applies together with what the other undoes."""
+    try:
+        with only_one(run_file.absolute().parent):
+            yield
+    except OSError as error:
+        raise _unwritable("the SQL", str(sql_file(run_file, "apply")), error) from error
 
 
 def _problem(plan: Plan, counts: PlanCounts) -> DatabaseError | None:
