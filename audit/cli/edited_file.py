@@ -29,6 +29,10 @@ def edit(path: Path, read: Callable[[Path], str | None], change: Callable[[str |
     target = real(path)
     if target.is_symlink():  # one that leads in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if target.exists() and not target.is_file():  # which would be replaced by a file
+        raise OSError(errno.EINVAL, "it is a device or a pipe and no file")
     with only_one(target.parent):
         for _ in range(_ATTEMPTS):
             before = read(target)

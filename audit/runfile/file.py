@@ -118,7 +118,7 @@ class RunFile:
     def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing run file, for reading, even if its run was killed; "ro" leaves even that one as it is."""
         try:
-            open_foreign(path).close()
+            open_foreign(path).close()  # before SQLite has it open: whoever closes a file loses all locks on it
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise RunFileError(f"there is no run file {path}", _NAME_ONE) from error
         except OSError as error:

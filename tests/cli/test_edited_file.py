@@ -97,3 +97,25 @@ def test_a_file_that_never_stays_the_same_is_left_alone(tmp_path: Path) -> None:
         edit(path, read, change)
     assert set(path.read_text()) == {"x"}
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory", "circle", "link to a pipe"])
+def test_what_is_no_file_is_not_replaced_by_one(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd"
+    if kind == "device":
+        if os.geteuid() != 0:
+            pytest.skip("only root can make a device")
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "circle":
+        path.symlink_to(path)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to("pipe")
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+    before = path.lstat()
+    with pytest.raises(OSError, match=r"directory|no file|links"):
+        edit(path, lambda _: None, lambda _: "mine")
+    assert (path.lstat().st_mode, path.lstat().st_ino) == (before.st_mode, before.st_ino)
