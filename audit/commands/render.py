@@ -60,5 +60,5 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                 if anew:
                     rest.use_acceptances(acceptances)
                 reported = reporting.report(rest, wanted, **said)
-                ending.show(reported, rest)
+                ending.show(reported, rest, advise=False)  # nothing else goes on from a damaged file
     return reported.exit_status
