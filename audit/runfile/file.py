@@ -27,6 +27,7 @@ from audit.model.replies import Heard, WeightsAsked
 from audit.model.run import Choices, RunInfo, Seen
 from audit.model.text import os_cause
 from audit.model.users import TRIMMED, ModelRecord, Population
+from audit.runfile import checksums
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
 from audit.runfile.sqlite import NOTHING_KEPT, Storage, remove
@@ -137,6 +138,11 @@ class RunFile:
         For whoever reads more than a few rows: what is wrong in an index would leave users out without a word.
         """
         self.storage.check_integrity()
+
+    def check_info(self) -> None:
+        """Raises `DamagedError` where what is said of the run itself is not what was written."""
+        with self.storage.reading():
+            checksums.check(self._db, ["run"])
 
     @classmethod
     def resume(cls, path: Path) -> Self:
