@@ -231,6 +231,7 @@ class _Window:
 
     def _next(self) -> str:
         """The next character that is no blank, "" at the end."""
+        before = self._before + self._at
         while True:
             blanks = _BLANKS.match(self._text, self._at)
             self._at = blanks.end() if blanks else self._at
@@ -238,6 +239,8 @@ class _Window:
                 return self._text[self._at]
             if self._ended:
                 return ""
+            if self._before + self._at - before > LARGEST:
+                self._fail("blanks without an end")
             self._more(_PIECE)
 
     def _more(self, size: int) -> None:
