@@ -95,18 +95,22 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     nobody can set, there is none either. Raises ReportError where a file cannot be written, SettingsError where
     `output` is one of the others, or where somebody has changed the undo file of an earlier plan.
     """
+    with _alone(run_file):
+        return _written(plan, run_file, output)
+
+
+def _written(plan: Plan, run_file: Path, output: str | None) -> WrittenPlan:
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
     counts = PlanCounts.of(plan)
     problem, apply_file, undo_file = _problem(plan, counts), None, None
     if problem is None:
-        with _alone(run_file):
-            undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
-            lines = (_apply_line(plan.info, update) for update in plan.updates())
-            to_be_asked = counts.weights.total() - counts.kinds.total()
-            apply_file = _write_sql(
-                plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
-            )
+        undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
+        lines = (_apply_line(plan.info, update) for update in plan.updates())
+        to_be_asked = counts.weights.total() - counts.kinds.total()
+        apply_file = _write_sql(
+            plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
+        )
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
     options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
