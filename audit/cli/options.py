@@ -13,7 +13,7 @@ from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
 from audit.files import open_foreign
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
-from audit.model.text import is_text, os_cause
+from audit.model.text import os_cause
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _read(path: str) -> str:
             raw = file.read(_LARGEST_TOKEN_FILE + 1)
         if len(raw) > _LARGEST_TOKEN_FILE:
             raise SettingsError(f"{path} is no file with a token: it is too large", _TOKEN_STEP)
-        return raw.decode()
+        return raw.decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{path} cannot be read: {os_cause(error).lower()}", "Check the path.") from error
 
@@ -158,8 +158,8 @@ def _shard(text: str) -> "Shard":
 def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
-    if not is_text(text):
-        raise SettingsError(f"must be a text in UTF-8, not {text!r}")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):  # so Python has bytes of no text
+        raise SettingsError("is no text in UTF-8", "Give an e-mail, a user id, or a part of the model id.")
     return text.strip()
 
 
