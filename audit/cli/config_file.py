@@ -95,7 +95,7 @@ def content(path: Path, kind: Kind) -> str:
             raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")  # some editors begin a text so
     except OSError as error:
         raise SettingsError(f"{kind.what} {path} cannot be read: {os_cause(error).lower()}", kind.step) from error
     except UnicodeError as error:

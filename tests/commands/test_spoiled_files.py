@@ -129,6 +129,14 @@ def test_spoiled_acceptances_are_read_or_an_error() -> None:
     )
 
 
+def test_the_mark_of_utf8_that_editors_begin_a_file_with_means_nothing(here: Path) -> None:
+    (here / "a.toml").write_bytes(b"\xef\xbb\xbf" + ACCEPT)
+    (here / "c.toml").write_bytes(b"\xef\xbb\xbf" + CONFIG)
+    assert error_of(["accept", "u9", *ENTRY, "--file", "a.toml"]) is None
+    assert error_of(["diff", "good.json", "good.json", "--config", "c.toml", "-o", "json=o.json"]) is None
+    assert (here / "a.toml").read_text().startswith("# known")
+
+
 @pytest.fixture
 def undo_file(tmp_path: Path) -> Path:
     """The undo file of a plan for 20 users."""
