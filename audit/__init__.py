@@ -11,6 +11,7 @@ Imports point down only, and what stands on one line does not import each other 
     cli | demo                      settings, terminal, logs | servers and users
     report                          one view, a module for each format, a writer
     postgres | replicate | runfile  each the border of one library
+    files                           files that others have made, opened without a surprise
     findings | hints                pure: what follows | what it means, what to do
     model                           the nouns, frozen
     errors                          what ends a run

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit.errors import SettingsError
+from audit.files import open_foreign
 from audit.model.ids import PART
 from audit.model.sql import SqlFaultError, checked, first_word, json_path, place_in
 from audit.model.tables import (
@@ -35,6 +36,7 @@ from audit.model.tables import (
     TrainingState,
     same_word,
 )
+from audit.model.text import os_cause
 
 LARGEST = 1_000_000
 """Bytes. A larger file is something else."""
@@ -61,7 +63,7 @@ def above(start: Path) -> Iterator[tuple[Path, Path]]:
     """`start` and the directories above it, each also as it is called from `start`; one with `.git` is the last."""
     for depth, folder in enumerate((start, *start.parents)):
         yield folder, Path(*[".."] * depth)
-        if (folder / ".git").exists():
+        if os.path.exists(folder / ".git"):  # noqa: PTH110 - which minds no directory that is closed to us
             return
 
 
@@ -69,7 +71,7 @@ def working_directory() -> Path | None:
     """None where it has been removed."""
     try:
         return Path.cwd()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
@@ -89,14 +91,13 @@ def parsed(path: Path, kind: Kind) -> Mapping[str, object]:
 def content(path: Path, kind: Kind) -> str:
     """The text of the file. Raises SettingsError."""
     try:
-        with path.open("rb") as file:
+        with open_foreign(path, pipes=True) as file:
             raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")  # some editors begin a text so
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise SettingsError(f"{kind.what} {path} cannot be read: {cause}", kind.step) from error
+        raise SettingsError(f"{kind.what} {path} cannot be read: {os_cause(error).lower()}", kind.step) from error
     except UnicodeError as error:
         raise SettingsError(f"{kind.what} {path} is no text in UTF-8", kind.step) from error
 

@@ -11,7 +11,9 @@ from click.core import ParameterSource
 
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
+from audit.files import open_foreign
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
+from audit.model.text import os_cause
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -76,12 +78,19 @@ class Token(FilePath):
         return text.strip()
 
 
+_LARGEST_TOKEN_FILE = 100_000
+"""Bytes."""
+
+
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or "it is not text"
-        raise SettingsError(f"{path} cannot be read: {cause.lower()}", "Check the path.") from error
+        with open_foreign(Path(path), pipes=True) as file:
+            raw = file.read(_LARGEST_TOKEN_FILE + 1)
+        if len(raw) > _LARGEST_TOKEN_FILE:
+            raise SettingsError(f"{path} is no file with a token: it is too large", _TOKEN_STEP)
+        return raw.decode("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {os_cause(error).lower()}", "Check the path.") from error
 
 
 _BY_SUFFIX = {"htm": "html", "xml": "junit", "txt": "text"}
@@ -97,7 +106,7 @@ class Output(FilePath):
         super().__init__("[FORMAT=]PATH")
         self.formats = formats
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises SettingsError, which names the formats."""
         name, equals, path = value.partition("=")
         if not equals or (name not in self.formats and re.search(r"[/.\\]", name)):
@@ -110,7 +119,7 @@ class Output(FilePath):
             )
         if not path:
             raise SettingsError(f"{value}: there is no path after the =", f"Write -o {name}=PATH.")
-        return name, path
+        return name, super().convert(path, param, ctx)
 
     def below(self, text: str, folder: Path | None) -> str:
         """As for paths; `-` is standard output."""
@@ -149,6 +158,8 @@ def _shard(text: str) -> "Shard":
 def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):  # so Python has bytes of no text
+        raise SettingsError("is no text in UTF-8", "Give an e-mail, a user id, or a part of the model id.")
     return text.strip()
 
 

@@ -59,7 +59,9 @@ class FilePath(click.Path):
         self.metavar = metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's signature
-        """Whether there is such a file is found out when it is used."""
+        """Whether there is such a file is found out when it is used. Raises SettingsError for what is no path."""
+        if "\0" in value:
+            raise SettingsError(f"{value!r} is no path: it has a NUL in it")
         return value
 
     def below(self, text: str, folder: Path | None) -> str:

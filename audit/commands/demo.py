@@ -1,7 +1,8 @@
 """`sync-audit demo`: the audit of made-up users on real servers."""
 
 import os
-from contextlib import suppress
+import secrets
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from audit.cli import options
 from audit.cli.settings import Command, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from audit.commands.settings import RunSettings
     from audit.demo.servers import DemoServers
@@ -89,6 +90,34 @@ def demo_settings(servers: "DemoServers", outputs: "Sequence[tuple[Format, str]]
     )
 
 
+@contextmanager
+def free_stem(folder: Path) -> "Iterator[Path]":
+    """What the names of a demo's files begin with: `demo`, or another stem while another demo writes those.
+
+    The run file of an earlier one is removed.
+    """
+    import fcntl
+
+    with suppress(OSError):  # writing the run file says it better
+        folder.mkdir(parents=True, exist_ok=True)
+    stem, directory = folder / "demo", None
+    try:
+        directory = os.open(folder, os.O_RDONLY)
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it goes with the process
+    except BlockingIOError:
+        stem = folder / f"demo-{secrets.token_hex(3)}"
+    except OSError:
+        pass  # some network drives have no locks
+    try:
+        for end in (".sqlite", ".sqlite-wal"):
+            with suppress(OSError):
+                Path(f"{stem}{end}").unlink()
+        yield stem
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
 PG_BIN = "SYNC_AUDIT_PG_BIN"
 SHOWN = """
 These are made-up users; the audit was a real one, with PostgreSQL and HTTP. Look at
@@ -122,21 +151,17 @@ def command(**given: Any) -> "ExitStatus":
     from audit.model.times import utc_now
 
     wanted = given["outputs"]
-    files: tuple[tuple[Format, str], ...] = ("html", f"{REPORTS}/demo.html"), ("csv", f"{REPORTS}/demo.csv")
-    files = wanted or (*files, ("json", f"{REPORTS}/demo.json"))
-    run_file = Path(REPORTS, "demo.sqlite")
-    for leftover in (run_file, run_file.with_name(f"{run_file.name}-wal")):
-        with suppress(OSError):
-            leftover.unlink()
     binaries = os.environ.get(PG_BIN)
     with demo_servers(utc_now(), Path(binaries) if binaries else None) as servers:
-        settings = demo_settings(servers, files, run_file)
-        status = perform(settings, given)
-        if not wanted and status.code == INCOMPLETE:
-            interrupted(settings, Path(REPORTS, "demo-interrupted.html"))
-            if not given["quiet"]:
-                shown = {"html": f"{REPORTS}/demo.html", "interrupted": f"{REPORTS}/demo-interrupted.html"}
-                click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
+        with free_stem(Path(REPORTS)) as stem:
+            files: tuple[tuple[Format, str], ...] = ("html", f"{stem}.html"), ("csv", f"{stem}.csv")
+            settings = demo_settings(servers, wanted or (*files, ("json", f"{stem}.json")), Path(f"{stem}.sqlite"))
+            status = perform(settings, given)
+            if not wanted and status.code == INCOMPLETE:
+                interrupted(settings, Path(f"{stem}-interrupted.html"))
+                if not given["quiet"]:
+                    shown = {"html": f"{stem}.html", "interrupted": f"{stem}-interrupted.html"}
+                    click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
         if given["keep"]:
             _keep(servers)
     return status

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit.errors import ReportError, RunFileError, SettingsError
+from audit.files import real
 from audit.findings.exit_codes import RunResult, run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
+from audit.model.text import escape_controls, is_text
 from audit.report import writer
 from audit.report.view import RunView
 from audit.runfile import RunFile
@@ -63,8 +65,18 @@ def report(
 
 
 def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:
-    """`outputs` for whoever finishes the run, perhaps from another working directory."""
-    return tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+    """`outputs` for whoever finishes the run, perhaps from another working directory.
+
+    Raises SettingsError for a path that the run file cannot keep.
+    """
+    kept = tuple((kind, path if path == writer.STDOUT else str(Path(path).absolute())) for kind, path in outputs)
+    for kind, path in kept:
+        if not is_text(path):
+            raise SettingsError(
+                f"-o {kind}={escape_controls(path)} is no text in UTF-8, and the run file could not keep it",
+                "Name another PATH.",
+            )
+    return kept
 
 
 def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Path) -> None:
@@ -74,11 +86,11 @@ def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Pat
     """
     writer.check(outputs)
     for output in outputs:
-        if output.path != writer.STDOUT and Path(output.path).resolve() == run_file.resolve():
+        if output.path != writer.STDOUT and real(output.path) == real(run_file):
             raise SettingsError(
                 f"the run file and -o {output.format} have the same path, {output.path}", "Give each its own PATH."
             )
-        if output.path != writer.STDOUT and Path(output.path).resolve() in {each.resolve() for each in inputs}:
+        if output.path != writer.STDOUT and real(output.path) in set(map(real, inputs)):
             raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
 
 

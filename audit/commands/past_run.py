@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audit.errors import ReportError, RunFileError
+from audit.files import open_foreign
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
 from audit.model.coverage import eligible_lines
 from audit.model.run import is_narrowed
-from audit.model.text import os_cause
+from audit.model.text import escape_controls, os_cause
 from audit.report import json_reader
 from audit.report.redaction import MASKED_NAME
 from audit.runfile import RunFile
@@ -25,10 +26,10 @@ def read(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     `keep` is false where it has the user's id already. Raises RunFileError or ReportError, which name the file.
     """
     try:
-        with path.open("rb") as file:
+        with open_foreign(path, pipes=True) as file:
             start = file.peek(len(_SQLITE))
             if not start.startswith(_SQLITE):
-                return _read_json(file, start, str(path), keep)
+                return _read_json(file, start, escape_controls(str(path)), keep)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {os_cause(error).lower()}", _NEITHER) from error
     return _read_run_file(path, keep)
@@ -59,6 +60,7 @@ def _read_json(file: BinaryIO, start: bytes, path: str, keep: Callable[[UserSnap
 
 def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> ComparedRun:
     with RunFile.open(path) as run_file:
+        run_file.check_integrity()
         info, population = run_file.info, run_file.population
         if population is None:
             raise RunFileError(f"the run {path} was ended before the database had been read", "Compare with another.")
@@ -68,7 +70,7 @@ def _read_run_file(path: Path, keep: Callable[[UserSnapshot], bool]) -> Compared
             keep(snapshot_of(user, info.latest_per))
             users += 1
     return ComparedRun(
-        path=str(path),
+        path=escape_controls(str(path)),
         id=info.id,
         started_at=info.started_at,
         state=info.ended_as,

@@ -49,6 +49,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     with leaving():
         try:
             with RunFile.open(path) as opened:
+                opened.check_integrity()
                 if anew:
                     opened.use_acceptances(acceptances)
                 reported = reporting.report(opened, wanted, **said)
@@ -59,5 +60,5 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                 if anew:
                     rest.use_acceptances(acceptances)
                 reported = reporting.report(rest, wanted, **said)
-                ending.show(reported, rest)
+                ending.show(reported, rest, advise=False)  # nothing else goes on from a damaged file
     return reported.exit_status

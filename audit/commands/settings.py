@@ -4,6 +4,7 @@ Everything that is wrong or missing is a `SettingsError`. Secrets never show in 
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, count
@@ -314,11 +315,18 @@ def trainings_wanted(ctx: click.Context, now: datetime) -> TrainingsRead | None:
 
 
 def default_run_file(now: datetime, shard: Shard | None = None) -> Path:
-    """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it."""
+    """What the run file of a run that begins now is called unless told otherwise; its reports stand beside it.
+
+    The name is free now. Whoever makes the file may find it taken, and then asks again.
+    """
     part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
     stem = f"{REPORTS}/sync-audit-{now:%Y%m%dT%H%M%SZ}{part}"
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))  # another run of the same second may have one
-    return next(path for name in names if not (path := Path(f"{name}.sqlite")).exists())
+    return next(Path(f"{name}.sqlite") for name in names if not any(map(os.path.lexists, _files_of(name))))
+
+
+def _files_of(stem: str) -> Iterator[str]:
+    return (f"{stem}.{end}" for end in ("sqlite", "html", "csv"))  # the last two, where the run file is elsewhere
 
 
 def outputs_beside(run_file: Path) -> tuple[tuple[Format, str], ...]:

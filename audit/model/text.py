@@ -34,6 +34,15 @@ def backticked(words: Iterable[str]) -> str:
     return " or ".join(f"`{escape_controls(word)}`" for word in words)
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written in UTF-8: arguments and names of files need not be, and then hold half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def os_cause(error: OSError | UnicodeError) -> str:
     """Why a file cannot be read or written, in a few words: "No space left on device"; safe to show."""
     if isinstance(error, UnicodeError):

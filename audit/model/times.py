@@ -47,6 +47,14 @@ def parse_utc(text: str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def at_epoch(seconds: float) -> datetime | None:
+    """The instant so many seconds after 1970; None where the calendar has no such day."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def epoch_seconds(text: str | None) -> float:
     """`text` as seconds since 1970; 0 where it is no time."""
     found = parse_utc(text)

@@ -6,7 +6,7 @@ Line breaks and the order of keys mean nothing here. Memory holds one user, or o
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NoReturn
 
 import msgspec
@@ -18,7 +18,7 @@ from audit.model.lines import NOUNS, line
 from audit.model.replies import Account
 from audit.model.run import Filters, is_narrowed
 from audit.model.shard import Shard
-from audit.model.text import os_cause
+from audit.model.text import escape_controls, os_cause, shortened
 from audit.report.json_report import SCHEMA_VERSION
 
 LARGEST = 1 << 24
@@ -59,11 +59,14 @@ def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> Com
     window = _Window(file, path)
     for key in window.members():
         if key == "users":
+            if users is not None:
+                raise ReportError(f"{path} is damaged: it has 'users' twice", _WHOLE)
             per = _latest_per(blocks)
             users = sum(1 for _ in _kept(window, path, per, keep))
             continue
         value = window.value()
         if key in _BLOCKS:
+            _check_block(key, value, blocks, path)
             blocks[key] = value
             _check_kind(blocks, path)
     window.end()
@@ -71,6 +74,16 @@ def read(file: BinaryIO, path: str, keep: Callable[[UserSnapshot], bool]) -> Com
     if run.latest_per != per:
         raise ReportError(f"{path}: 'run' has to stand before 'users', as it says what they are lines of", _WHOLE)
     return run
+
+
+def _check_block(key: str, value: object, blocks: Mapping[str, Any], path: str) -> None:
+    """Raises ReportError for a block that is there twice, or has half a character in it, which nothing can write."""
+    if key in blocks:
+        raise ReportError(f"{path} is damaged: it has {key!r} twice", _WHOLE)
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ReportError(f"{path} is damaged: a text in its {key!r} makes no sense", _WHOLE) from error
 
 
 def _latest_per(blocks: dict[str, Any]) -> LatestPer:
@@ -90,7 +103,9 @@ def _kept(
             user = msgspec.structs.replace(user, part=part)
             fresh = keep(user)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            raise ReportError(f"{path} is damaged: user {count:,} of it makes no sense ({error})", _WHOLE) from error
+            raise ReportError(
+                f"{path} is damaged: user {count:,} of it makes no sense ({_shown(error)})", _WHOLE
+            ) from error
         if not fresh:
             model = f" with the model {user.replicate_model_id!r}" if latest_per == "model" else ""
             which = f"the row id {part!r}" if latest_per == "row" else f"the user id {user.user_id!r}{model}"
@@ -108,7 +123,7 @@ def _with_reason_alone(user: object) -> object:
 def _check_kind(blocks: dict[str, Any], path: str) -> None:
     """Said before the users are read, which look otherwise in another document."""
     if "kind" in blocks:
-        raise ReportError(f"{path} is no report of a run but a {blocks['kind']}", _NO_REPORT)
+        raise ReportError(f"{path} is no report of a run but a {_shown(blocks['kind'])}", _NO_REPORT)
     version = blocks.get("schema_version")
     if type(version) is int and version > SCHEMA_VERSION:
         raise ReportError(
@@ -132,10 +147,14 @@ def _checked(blocks: dict[str, Any], users: int | None, path: str) -> ComparedRu
         run = msgspec.convert(blocks["run"], _Run)
         said = msgspec.convert(blocks.get("summary", {}), dict[str, Any]).get("total", users)
     except msgspec.ValidationError as error:
-        raise ReportError(f"{path} is damaged: its run or summary makes no sense ({error})", _WHOLE) from error
+        raise ReportError(f"{path} is damaged: its run or summary makes no sense ({_shown(error)})", _WHOLE) from error
     if said != users:
-        raise ReportError(f"{path} is not whole: it says that it has {said} users, and has {users:,}", _WHOLE)
+        raise ReportError(f"{path} is not whole: it says that it has {_shown(said)} users, and has {users:,}", _WHOLE)
     return ComparedRun(path=path, users=users, expected=_expected(blocks, run), **msgspec.structs.asdict(run))
+
+
+def _shown(value: object) -> str:
+    return shortened(escape_controls(str(value)), 200)
 
 
 def _expected(blocks: dict[str, Any], run: _Run) -> int | None:
@@ -212,6 +231,7 @@ class _Window:
 
     def _next(self) -> str:
         """The next character that is no blank, "" at the end."""
+        before = self._before + self._at
         while True:
             blanks = _BLANKS.match(self._text, self._at)
             self._at = blanks.end() if blanks else self._at
@@ -219,6 +239,8 @@ class _Window:
                 return self._text[self._at]
             if self._ended:
                 return ""
+            if self._before + self._at - before > LARGEST:
+                self._fail("blanks without an end")
             self._more(_PIECE)
 
     def _more(self, size: int) -> None:

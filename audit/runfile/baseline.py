@@ -9,6 +9,7 @@ from audit.model.findings import BaselineState, Finding
 from audit.model.lines import line_of
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
+from audit.runfile import checksums
 from audit.runfile.sqlite import Storage
 
 # In no schema of the run file: it is there where there was a baseline, and every version can read a file with it.
@@ -19,10 +20,13 @@ CREATE TABLE IF NOT EXISTS baseline (
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
     also TEXT,             -- of the completed row, where the reason is about a newer one; older files lack the column
+    sum INTEGER,           -- checksum; older files lack it
     -- Columns of the key stand first: else SQLite 3.40 finds fault with every row when it is asked for a check.
     PRIMARY KEY (user_id, part)
 ) WITHOUT ROWID
 """
+
+_COLUMNS = "user_id, part, status, reason, also"
 
 
 class BaselineTable:
@@ -38,10 +42,11 @@ class BaselineTable:
     def create(self) -> None:
         """Make the table, unless it is there."""
         self._db.execute(_SCHEMA)
+        checksums.keep(self._db)
 
     def add(self, user: UserSnapshot) -> bool:
         """Append a line; False where it is there already."""
-        insert = "INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?, ?)"
+        insert = f"INSERT OR IGNORE INTO baseline ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - a constant
         values = (*user.line, user.status.value, user.reason, user.also)
         return self._db.execute(insert, values).rowcount > 0
 
@@ -75,4 +80,4 @@ class BaselineTable:
     def copy(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Make the table and fill it with the rows of another file."""
         self.create()
-        self._db.executemany("INSERT INTO baseline VALUES (?, ?, ?, ?, ?)", rows)
+        self._db.executemany(f"INSERT INTO baseline ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608 - a constant

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, Self, TypeVar
 import msgspec
 
 from audit.errors import RunFileError
+from audit.files import open_foreign
 from audit.findings.acceptance import AcceptanceMatcher, day_of
 from audit.findings.comparison import UserSnapshot
 from audit.model.codes import NoLine, Note, Reason, Status
@@ -25,7 +26,9 @@ from audit.model.findings import Acceptances, AuditedUser, Finding, Summary
 from audit.model.ids import model_key
 from audit.model.replies import Heard, WeightsAsked
 from audit.model.run import Choices, RunInfo, Seen
+from audit.model.text import os_cause
 from audit.model.users import TRIMMED, ModelRecord, Population
+from audit.runfile import checksums
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
 from audit.runfile.sqlite import NOTHING_KEPT, Storage, remove
@@ -34,6 +37,7 @@ from audit.runfile.weights import WeightsTable
 
 _Code = TypeVar("_Code", Reason, Note)
 _Noun = TypeVar("_Noun", Choices, Population)
+_NAME_ONE = "Name the .sqlite file that a run has written."
 _ANSWERED = "answered"
 _BY_TRAINING = "training"
 _RANK = {status: rank for rank, status in enumerate(Status)}
@@ -121,8 +125,12 @@ class RunFile:
     @classmethod
     def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing run file, for reading, even if its run was killed; "ro" leaves even that one as it is."""
-        if not path.is_file():
-            raise RunFileError(f"there is no run file {path}", "Name the .sqlite file that a run has written.")
+        try:
+            open_foreign(path).close()  # before SQLite has it open: whoever closes a file loses all locks on it
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise RunFileError(f"there is no run file {path}", _NAME_ONE) from error
+        except OSError as error:
+            raise RunFileError(f"the run file {path} cannot be read: {os_cause(error).lower()}", _NAME_ONE) from error
         run_file = cls(Storage.connect(path, mode))
         try:
             run_file.storage.check()
@@ -130,6 +138,18 @@ class RunFile:
             run_file.close()
             raise
         return run_file
+
+    def check_integrity(self) -> None:
+        """Read all of it. Raises `DamagedError` where something is not what was written.
+
+        For whoever reads more than a few rows: what is wrong in an index would leave users out without a word.
+        """
+        self.storage.check_integrity()
+
+    def check_info(self) -> None:
+        """Raises `DamagedError` where what is said of the run itself is not what was written."""
+        with self.storage.reading():
+            checksums.check(self._db, ["run"])
 
     @classmethod
     def resume(cls, path: Path) -> Self:
@@ -539,7 +559,9 @@ class RunFile:
 
     def _save(self, name: str, noun: RunInfo | Choices | Population) -> None:
         with self.storage.translate_errors():
-            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, _ENCODER.encode(noun).decode()))
+            self._db.execute(
+                "INSERT OR REPLACE INTO run (name, value) VALUES (?, ?)", (name, _ENCODER.encode(noun).decode())
+            )
 
 
 def columns(finding: Verdict) -> tuple[int, str, str]:

@@ -10,6 +10,8 @@ from audit.runfile.sqlite import Storage
 
 _CHANGE = msgspec.json.Decoder(RowChange)
 _OUTCOME = msgspec.json.Decoder(ChangeOutcome)
+_INSERT = "INSERT OR REPLACE INTO repair (model_row_id, state, change, outcome) VALUES (?, ?, ?, ?)"
+_SELECT = "SELECT model_row_id, state, change, outcome FROM repair"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -45,18 +47,18 @@ class Journal:
         with self._storage.translate_errors():
             self._db.execute("PRAGMA synchronous = FULL")
             with self._storage.transaction():
-                self._db.executemany("INSERT OR REPLACE INTO repair VALUES (?, ?, ?, ?)", rows)
+                self._db.executemany(_INSERT, rows)
 
     def entries(self, state: ChangeState | None = None) -> Iterator[JournalEntry]:
         """All entries, or those of one state, in the order of row ids as texts; safe to write meanwhile."""
         where, values = ("state = ? AND", (state.value,)) if state else ("", ())
-        query = f"SELECT * FROM repair WHERE {where} model_row_id > ? ORDER BY model_row_id LIMIT ?"  # noqa: S608 - one of the two texts above
+        query = f"{_SELECT} WHERE {where} model_row_id > ? ORDER BY model_row_id LIMIT ?"
         return self._storage.paged(query, values, _entry, after="")
 
     def entry(self, model_row_id: str) -> JournalEntry | None:
         """That of one row; None where nobody has tried to change it."""
         with self._storage.reading():
-            row = self._db.execute("SELECT * FROM repair WHERE model_row_id = ?", (model_row_id,)).fetchone()
+            row = self._db.execute(f"{_SELECT} WHERE model_row_id = ?", (model_row_id,)).fetchone()
             return _entry(*row) if row else None
 
     def counts(self) -> dict[ChangeState, int]:

@@ -1,6 +1,7 @@
 """The run files of shards, made one: everybody in the order of the database, a few rows in memory."""
 
 import heapq
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,7 +49,7 @@ class _Row(NamedTuple):
 def open_unchanged(path: Path) -> Iterator[RunFile]:
     """An existing, undamaged run file; nothing in it changes, not even if its run was killed. Raises RunFileError."""
     shared = path.with_name(f"{path.name}-shm")  # SQLite makes one to read the log of a killed run
-    was_there = shared.exists()
+    was_there = os.path.lexists(shared)
     try:
         with RunFile.open(path, "ro") as run_file:
             run_file.storage.check_integrity()

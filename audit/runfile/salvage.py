@@ -12,9 +12,10 @@ from audit.model.codes import NoLine
 from audit.model.findings import Finding
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
+from audit.runfile import checksums
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.file import RunFile, columns
-from audit.runfile.sqlite import SCHEMA, Storage
+from audit.runfile.sqlite import SCHEMA, SENSELESS, Storage
 
 _COLUMNS = "id, model, outcome, rank, reason, notes, record, finding"
 _GIVE_UP_AFTER = 100_000
@@ -32,10 +33,11 @@ def open_salvaged(path: Path) -> RunFile:
     damaged.execute("PRAGMA writable_schema = ON")
     # An empty name is a private file on disk that SQLite removes itself: a run may not fit into memory.
     copy = sqlite3.connect("", isolation_level=None)
+    checksums.prepare(copy)
     copy.executescript(SCHEMA)
     try:
         runs = damaged.execute("SELECT name, value FROM run").fetchall()
-        copy.executemany("INSERT INTO run VALUES (?, ?)", runs)
+        copy.executemany("INSERT INTO run (name, value) VALUES (?, ?)", runs)
         copy.execute("BEGIN")
         insert = f"INSERT INTO audited ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
         copy.executemany(insert, _readable(damaged))
@@ -43,7 +45,7 @@ def open_salvaged(path: Path) -> RunFile:
         with_baseline = _copy_baseline(storage, run_file)
         copy.execute("COMMIT")
         run_file.save_info(_salvaged_info(run_file, with_baseline=with_baseline))
-    except (sqlite3.Error, RunFileError, msgspec.MsgspecError) as error:
+    except (sqlite3.Error, RunFileError, *SENSELESS) as error:
         copy.close()
         if "full" in str(error):
             step = "Make room, or name a directory with room in SQLITE_TMPDIR, and try again."
@@ -59,8 +61,9 @@ def open_salvaged(path: Path) -> RunFile:
 def _copy_baseline(damaged: Storage, run_file: RunFile) -> bool:
     """Whether all of the earlier run could be read; False where there is none."""
     try:
+        checksums.check(damaged.connection, ["baseline"])
         run_file.baseline.copy(list(BaselineTable(damaged).rows()))
-    except (sqlite3.DatabaseError, RunFileError):
+    except (sqlite3.DatabaseError, RunFileError, UnicodeDecodeError):
         return False
     return True
 
@@ -75,18 +78,18 @@ def _salvaged_info(run_file: RunFile, *, with_baseline: bool) -> RunInfo:
 
 def _readable(damaged: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
     """Rows in order of their ids, one query each, so that one that cannot be read costs nothing but itself."""
-    largest = _largest_id(damaged)
+    largest, whole = _largest_id(damaged), _whole(damaged)
     row_id = missing = 0
     while missing < _GIVE_UP_AFTER and (largest is None or row_id < largest):
         row_id += 1
         try:
-            query = f"SELECT {_COLUMNS} FROM audited WHERE id = ?"  # noqa: S608 - a constant
+            query = f"SELECT {_COLUMNS} FROM audited WHERE id = ? AND {whole}"  # noqa: S608 - a constant
             row = damaged.execute(query, (row_id,)).fetchone()
-            whole = row is not None and _makes_sense(*row)
-        except (sqlite3.Error, ValueError, TypeError):  # a damaged page gives values of any type
-            whole = False
-        missing = 0 if whole else missing + 1
-        if whole:
+            readable = row is not None and _makes_sense(*row)
+        except (sqlite3.Error, *SENSELESS):
+            readable = False
+        missing = 0 if readable else missing + 1
+        if readable:
             yield row
 
 
@@ -98,8 +101,16 @@ def _makes_sense(row_id: int, model: object, outcome: object, *others: Any) -> b
     return same and row_id > 0 and isinstance(model, str | None) and isinstance(outcome, str | None)
 
 
+def _whole(damaged: sqlite3.Connection) -> str:
+    """The condition of a row that is as it was written, where the columns can still be told."""
+    try:
+        return checksums.whole(damaged, "audited")
+    except (sqlite3.Error, UnicodeDecodeError):
+        return "1"
+
+
 def _largest_id(damaged: sqlite3.Connection) -> int | None:
     try:
         return int(damaged.execute("SELECT max(id) FROM audited").fetchone()[0] or 0)
-    except sqlite3.Error:
+    except (sqlite3.Error, *SENSELESS):
         return None

@@ -10,12 +10,14 @@ from typing import Literal, Self, TypeVar
 import msgspec
 
 from audit.errors import RunFileError
+from audit.files import open_foreign
 from audit.model.text import escape_controls, os_cause
+from audit.runfile import checksums
 
 _T = TypeVar("_T")
 _PAGE = 500
 """Rows that `Storage.paged` reads at once."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x53594E41
 """Tells a run file from any other SQLite file ("SYNA" in ASCII)."""
 SCHEMA = f"""
@@ -65,16 +67,25 @@ CREATE TABLE unfinished (     -- users whose newest row, which is not completed,
 );
 """
 """What schema 3 has beyond schema 2. In `audited` a rank behind those of statuses means: in no line of a report."""
-_UPGRADES = {2: _SCHEMA_2, 3: _SCHEMA_3}
+_SUMMED = 4
+"""The first schema whose rows have checksums."""
+_UPGRADES = {2: _SCHEMA_2, 3: _SCHEMA_3, 4: checksums.SCHEMA}
 """By the version that each leads to."""
 NOTHING_KEPT = (
     "Nothing is kept, as no record had been read yet. Name another place with --run-file, or make room in this one."
 )
 """The next step where a run file could not even be begun."""
 
+SENSELESS = (ValueError, TypeError, OverflowError, RecursionError)
+"""What decoding raises: a damaged page gives values of any type."""
+
 
 class DamagedError(RunFileError):
     """The file is a run file, but parts of it cannot be read."""
+
+
+class TakenError(RunFileError):
+    """There is a file already where a new run file was to be."""
 
 
 class DiskFullError(RunFileError):
@@ -124,11 +135,13 @@ class Storage:
                 f"the run file {path} cannot be created: {os_cause(error).lower()}",
                 "Name a place that can be written with --run-file.",
             ) from error
-        storage = cls.connect(path)
+        storage = None
         try:
+            storage = cls.connect(path)
             storage.make_schema()
         except RunFileError as error:
-            storage.connection.close()
+            if storage:
+                storage.connection.close()
             remove(path)
             error.next_step = NOTHING_KEPT
             raise
@@ -137,8 +150,15 @@ class Storage:
     @classmethod
     def connect(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
         """An existing file, of which "ro" changes nothing; waits half a second where another process reads it."""
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        return cls(path, sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.5))
+        try:
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.5)
+        except (sqlite3.Error, OSError) as error:  # of a path that is too long for SQLite, or below no directory
+            raise RunFileError(
+                f"the run file {path} cannot be opened", "Name it by a shorter path, in a directory that is there."
+            ) from error
+        checksums.prepare(connection)
+        return cls(path, connection)
 
     def make_schema(self) -> None:
         """Lock an empty file, and give it the newest schema."""
@@ -146,6 +166,12 @@ class Storage:
             self._lock_for_writing()
             self.connection.executescript(SCHEMA)
             self._upgrade()
+            checksums.keep(self.connection)
+
+    @property
+    def _salvage(self) -> str:
+        """The next step where the file is damaged."""
+        return f"See what can still be read: sync-audit render {self.path}; then start a new run."
 
     def check(self) -> None:
         """Raises `RunFileError` unless this is a run file that this version understands."""
@@ -162,6 +188,8 @@ class Storage:
             raise RunFileError(
                 f"{self.path} is not a run file of sync-audit", "Name the .sqlite file that a run has written."
             )
+        if version < 1:
+            raise DamagedError(f"the run file {self.path} is damaged (its version makes no sense)", self._salvage)
         if version > SCHEMA_VERSION:
             raise RunFileError(
                 f"the run file {self.path} was written by a newer sync-audit (schema {version}, not {SCHEMA_VERSION})",
@@ -169,11 +197,14 @@ class Storage:
             )
 
     def check_integrity(self) -> None:
-        """Read the whole file. Raises `DamagedError` where something is broken."""
-        with self.translate_errors():
-            (result,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        """Read the whole file, indexes and checksums too. Raises `DamagedError` where something is broken."""
+        with self.reading():
+            (result,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
             if result != "ok":
                 raise sqlite3.DatabaseError("malformed")
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            if version >= _SUMMED:
+                checksums.check(self.connection)
 
     def lock(self) -> None:
         """Keep all other processes out until this one ends, check the integrity, and bring an older schema up to date.
@@ -185,6 +216,7 @@ class Storage:
             self.check_integrity()
             self._lock_for_writing()
             self._upgrade()
+            checksums.keep(self.connection)
 
     def _lock(self) -> None:
         self.connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -252,11 +284,11 @@ class Storage:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """`translate_errors` around decoding of what the file holds: a damaged page gives values of any type."""
+        """`translate_errors` around decoding of what the file holds."""
         with self.translate_errors():
             try:
                 yield
-            except (ValueError, TypeError) as error:
+            except SENSELESS as error:
                 raise sqlite3.DatabaseError("a value in it makes no sense") from error
 
     @contextmanager
@@ -264,7 +296,7 @@ class Storage:
         """Raises `RunFileError`, which names the file, for every error of SQLite and msgspec within."""
         try:
             yield
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError) as error:  # the last in SQLite's own message
             path = self.path
             if not path.exists():
                 raise RunFileError(
@@ -278,14 +310,14 @@ class Storage:
                     raise kind(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
             raise DamagedError(
                 f"the run file {path} is damaged ({escape_controls(str(error))})",
-                f"See what can still be read: sync-audit render {path}; then start a new run.",
+                self._salvage,
             ) from error
 
 
 def is_run_file(path: Path) -> bool:
     """Whether `path` begins as a run file does, by the header that SQLite documents; False where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_foreign(path) as file:
             header = file.read(72)
     except OSError:
         return False
@@ -293,13 +325,13 @@ def is_run_file(path: Path) -> bool:
 
 
 def check_free(path: Path) -> None:
-    """Raises `RunFileError` where `Storage.create` would find a file."""
-    if path.exists():
+    """Raises `TakenError` where `Storage.create` would find a file."""
+    if os.path.lexists(path):
         raise _taken(path)
 
 
-def _taken(path: Path) -> RunFileError:
-    return RunFileError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
+def _taken(path: Path) -> TakenError:
+    return TakenError(f"the run file {path} exists already", "Name another one with --run-file, or remove this one.")
 
 
 def remove(path: Path) -> None:

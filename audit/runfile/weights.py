@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from audit.model.replies import WeightsAnswer, WeightsAsked
+from audit.runfile import checksums
 from audit.runfile.sqlite import Storage
 
 # In no schema of the run file: it is there where weights were asked for, and every version can read a file with it.
@@ -10,7 +11,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS weights (
     url TEXT PRIMARY KEY,
     told TEXT,     -- null until asked; then 'there', 'gone' or 'nothing'
-    detail TEXT
+    detail TEXT,
+    sum INTEGER    -- checksum; older files lack it
 ) WITHOUT ROWID
 """
 
@@ -36,6 +38,7 @@ class WeightsTable:
         """Make the table, unless it is there."""
         with self._storage.translate_errors():
             self._db.execute(_SCHEMA)
+            checksums.keep(self._db)
 
     def want(self, urls: Iterable[str]) -> None:
         """Have these asked for, unless they have been."""
@@ -94,4 +97,4 @@ class WeightsTable:
         self.create()
         with self._storage.translate_errors():
             keep = "ON CONFLICT DO UPDATE SET told = excluded.told, detail = excluded.detail WHERE told IS NULL"
-            self._db.executemany(f"INSERT INTO weights VALUES (?, ?, ?) {keep}", rows)  # noqa: S608 - a constant
+            self._db.executemany(f"INSERT INTO weights (url, told, detail) VALUES (?, ?, ?) {keep}", rows)  # noqa: S608 - a constant

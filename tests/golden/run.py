@@ -8,9 +8,7 @@ afterwards.
 import asyncio
 import json
 import shutil
-import sqlite3
 import tempfile
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import execute
 from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.run_files import edited
 
 EARLIER = ROOT / "tests/fixtures/report-0.1.0.json"
 """The baseline: a JSON report of the demo's users as release 0.1.0 wrote it."""
@@ -169,9 +168,11 @@ def _settle_times(run_file: Path) -> None:
                 trainings=replace(info.trainings, began_at=utc_text(NOW)),
             )
         )
-    with closing(sqlite3.connect(run_file)) as file, file:
-        file.execute("UPDATE audited SET checked_at = ? WHERE checked_at IS NOT NULL", (int(NOW.timestamp()) + 1,))
-        file.execute("UPDATE audited SET checked_at = 1 WHERE record LIKE '%marcus.johnson%'")
+    edited(
+        run_file,
+        f"UPDATE audited SET checked_at = {int(NOW.timestamp()) + 1} WHERE checked_at IS NOT NULL",
+        "UPDATE audited SET checked_at = 1 WHERE record LIKE '%marcus.johnson%'",
+    )
 
 
 def _earlier(email: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audit.errors import ReportError
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
 from audit.model.run import Filters
-from audit.report.json_reader import read
+from audit.report.json_reader import LARGEST, read
 from audit.report.json_report import render
 from audit.report.view import RunView
 from tests.support.report_samples import SampleRun, everything, narrowed
@@ -100,6 +100,14 @@ DAMAGED = {
     "cut off between two users": (REPORT[: REPORT.rindex(b",\n    {")], "ends in the middle"),
     "no comma": (REPORT.replace(b'"schema_version": 1,', b'"schema_version": 1', 1), r"no JSON at character \d"),
     "a stray character": (REPORT.replace(b'"users": [', b'"users": [?', 1), r"no JSON at character [\d,]+ \(Expecting"),
+    "blanks": (b"{" + b" " * (LARGEST + (1 << 17)), r"no JSON at character [\d,]+ \(blanks without an end"),
+    "half a character in the run": (
+        having(run=DOCUMENT["run"] | {"database": "\ud800"}),
+        "a text in its 'run' makes no",
+    ),
+    "half a character in a key": (having(summary={"\udfff": 1}), "a text in its 'summary' makes no"),
+    "a block twice": (b'{"run": {}, ' + having()[1:], "damaged: it has 'run' twice"),
+    "users twice": (b'{"users": [], ' + having()[1:], "damaged: it has 'users' twice"),
     "something behind": (REPORT + b"{}", "something follows"),
     "NaN": (having(summary={"total": float("nan")}), "NaN"),
     "deep": (b'{"schema_version": 1, "run": ' + b"[" * 100_000, "no JSON"),

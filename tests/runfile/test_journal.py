@@ -14,6 +14,7 @@ from audit.model.codes import Reason
 from audit.model.repair import ChangeOutcome, ChangeState, RowChange
 from audit.runfile import JournalEntry, RunFile, sqlite
 from tests import ROOT
+from tests.support.run_files import edited
 from tests.support.samples import NEW, OLD, run_info
 
 
@@ -98,11 +99,10 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
 
 
 def test_a_file_of_schema_1_gets_its_journal_when_it_is_locked(path: Path) -> None:
-    with RunFile.resume(path) as run_file:
-        for table in ("training", "repair", "unfinished"):
-            run_file._db.execute(f"DROP TABLE {table}")
-        run_file._db.execute("ALTER TABLE audited DROP COLUMN checked_at")
-        run_file._db.execute("PRAGMA user_version = 1")
+    dropped = [f"DROP TABLE {table}" for table in ("training", "repair", "unfinished")]
+    added = (("audited", "checked_at"), ("audited", "sum"), ("run", "sum"))
+    dropped += [f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in added]
+    edited(path, *dropped, "PRAGMA user_version = 1")
     with RunFile.open(path) as run_file:
         assert not run_file.journal.exists
     with RunFile.resume(path) as run_file:
@@ -133,6 +133,8 @@ def test_a_kill_right_after_writing_loses_nothing(path: Path) -> None:
 
 def test_a_journal_that_cannot_be_read_is_said_to_be_damaged(path: Path) -> None:
     with RunFile.resume(path) as run_file:
-        run_file._db.execute("INSERT INTO repair VALUES ('1', 'done', 'no JSON', NULL)")
+        run_file._db.execute(
+            "INSERT INTO repair (model_row_id, state, change, outcome) VALUES ('1', 'done', 'no JSON', NULL)"
+        )
         with pytest.raises(RunFileError, match="damaged"):
             list(run_file.journal.entries())

@@ -10,7 +10,8 @@ from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Account
 from audit.model.users import Population
-from audit.runfile import RunFile
+from audit.runfile import RunFile, checksums
+from audit.runfile.sqlite import Storage
 from tests.support.samples import NEW, finding, record, run_info
 
 
@@ -27,6 +28,16 @@ def population(users: int) -> Population:
         models_without_user=0,
         training_status={"completed": users},
     )
+
+
+def edited(path: Path, *statements: str) -> None:
+    """Change the run file at `path` behind the program's back, and have the checksums of its rows changed with it."""
+    storage = Storage.connect(path)
+    for statement in statements:
+        if statement.startswith("UPDATE"):
+            checksums.keep(storage.connection)
+        storage.connection.execute(statement)
+    storage.connection.close()
 
 
 def finished_run_file(path: Path, users: int, base_url: str, account: Account | None = None) -> None:

@@ -73,6 +73,7 @@ def command(user: str, **given: object) -> None:
     same user and reason; the rest of the file stays as it is. `run` reads the file: what is accepted has a section of
     its own in every report, and does not count for the exit code.
     """
+    from audit.cli.config_file import working_directory
     from audit.commands.accept.entry import Arguments, newest_run, write_entry
     from audit.commands.accept.file import NAME, find, reasons
     from audit.commands.settings import REPORTS
@@ -92,22 +93,21 @@ def command(user: str, **given: object) -> None:
         version=_optional("--version", given["version"]),
         author=_optional("--author", given["author"]),
     )
-    run = given["run"]
+    run, here = given["run"], working_directory()
     path = Path(str(run)) if run is not None else newest_run(Path(REPORTS))
-    file = Path(str(given["file"])) if given["file"] is not None else find(Path.cwd()) or Path(NAME)
+    file = Path(str(given["file"])) if given["file"] is not None else (here and find(here)) or Path(NAME)
     _show(write_entry(arguments, path, file), file, path)
 
 
 def _text(name: str, value: object) -> str:
     from audit.errors import SettingsError
+    from audit.model.text import is_text
 
     text = str(value).strip()
     if not text:
         raise SettingsError(f"{name} is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise SettingsError(f"{name} is no text in UTF-8") from error
+    if not is_text(text):
+        raise SettingsError(f"{name} is no text in UTF-8")
     return text
 
 

@@ -1,5 +1,7 @@
 """The entry that `sync-audit accept` writes: what was typed, and what that leaves open from a run file."""
 
+import os
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,7 +20,7 @@ from audit.model.who import KEPT, matching_users
 from audit.runfile import RunFile
 
 RUN_FILES = "sync-audit-*.sqlite"
-"""Names that `run` gives run files by itself; the last one by name is the newest."""
+"""Names that `run` gives run files by itself; the last one by name, numbers as such, is the newest."""
 _LISTED = 5
 """Ids of users among whom one has to be chosen."""
 
@@ -50,7 +52,11 @@ class WrittenEntry:
 
 def newest_run(folder: Path) -> Path | None:
     """The newest run file in `folder`."""
-    return max(folder.glob(RUN_FILES), default=None, key=lambda path: path.name)
+    return max(folder.glob(RUN_FILES), default=None, key=lambda path: _in_order(path.stem))
+
+
+def _in_order(name: str) -> list[int | str]:
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
 
 
 def write_entry(arguments: Arguments, run: Path | None, file: Path) -> WrittenEntry:
@@ -83,7 +89,7 @@ def write_entry(arguments: Arguments, run: Path | None, file: Path) -> WrittenEn
         author=arguments.author,
     )
     names = {arguments.who, *((user.record.user_id, user.record.email or "") if user else ())}
-    new = not file.exists()
+    new = not os.path.lexists(file)
     return WrittenEntry(entry, accept_file.write(file, entry, frozenset(map(folded, filter(None, names)))), new)
 
 
@@ -98,6 +104,7 @@ class _Found(NamedTuple):
 def _found(run: Path, arguments: Arguments) -> _Found:
     who = arguments.who
     with RunFile.open(run) as run_file:
+        run_file.check_integrity()
         latest_per, shard = run_file.info.latest_per, run_file.info.shard
         users = matching_users(run_file.users(), who, latest_per)
     ids = {user.record.user_id for user in users}

@@ -1,6 +1,5 @@
 """The file of acceptances: found, read, and edited without touching the rest of it."""
 
-import os
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -11,14 +10,14 @@ from tomlkit.items import AoT
 
 from audit.cli import options
 from audit.cli.config_file import Kind, above, check_owner, content, is_there, nearest, parsed_text, working_directory
+from audit.cli.edited_file import edit
 from audit.cli.settings import is_given, is_typed
 from audit.errors import AuditError, SettingsError
 from audit.findings.acceptance import ACCEPTABLE, folded
 from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
 from audit.model.ids import model_key
-from audit.model.text import os_cause, shortened
-from audit.report.writer import replacing
+from audit.model.text import escape_controls, os_cause, shortened
 
 NAME = "sync-audit-accept.toml"
 KIND = Kind("file of acceptances", "--accept", "--no-accept")
@@ -71,7 +70,7 @@ def find(start: Path) -> Path | None:
 
 def read(path: Path) -> Acceptances:
     """What the file accepts. Raises SettingsError, which names the file, and the entry and key or the line."""
-    return Acceptances(file=str(path), entries=_parsed(content(path, KIND), path))
+    return Acceptances(file=escape_controls(str(path)), entries=_parsed(content(path, KIND), path))
 
 
 def _parsed(text: str, path: Path) -> tuple[Acceptance, ...]:
@@ -191,36 +190,29 @@ def write(path: Path, entry: Acceptance, names: frozenset[str]) -> Acceptance | 
     The rest of the file stays as it is, comments and order too. Raises SettingsError, with the file as it was, where
     it cannot be read as `read` does, and AuditError where it cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    try:
-        before = content(target, KIND) if target.exists() else None
+    replaced = None
+
+    def change(before: str | None) -> str:
+        nonlocal replaced
         listed = _parsed(before, path) if before is not None else ()
+        after, wanted, replaced = edited(before, listed, entry, names)
+        if _parsed(after, path) != wanted:
+            raise SettingsError(
+                f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
+            )
+        return after
+
+    try:
+        edit(path, lambda target: content(target, KIND) if target.exists() else None, change)
     except SettingsError as error:
         if error.next_step == KIND.step:
             error.next_step = "Correct it, or name another one with --file."
         raise
-    after, wanted, replaced = edited(before, listed, entry, names)
-    if _parsed(after, path) != wanted:
-        raise SettingsError(
-            f"{path} is written in a way that this command cannot edit", f"Add by hand:\n{block(entry)}"
-        )
-    try:
-        with replacing(target, _mode(target)) as file:
-            file.write(after.encode())
     except OSError as error:
         raise AuditError(
             f"{path} cannot be written: {os_cause(error).lower()}", "Name another file with --file."
         ) from error
     return replaced
-
-
-def _mode(target: Path) -> int:
-    """The permissions of the file, or those that a new one gets."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def edited(

@@ -13,6 +13,7 @@ import msgspec
 from audit.commands import past_run
 from audit.commands.diff.view import DiffCounts, DiffView
 from audit.errors import ReportError, SettingsError
+from audit.files import real
 from audit.findings.comparison import (
     Change,
     ComparedRun,
@@ -89,7 +90,7 @@ def check_outputs(outputs: Sequence[writer.Output], *runs: Path) -> None:
     """Find out before anything else whether all files can be written, and that none of `runs` would be replaced."""
     writer.check(outputs)
     for output in outputs:
-        if output.path != writer.STDOUT and Path(output.path).resolve() in {run.resolve() for run in runs}:
+        if output.path != writer.STDOUT and real(output.path) in set(map(real, runs)):
             raise SettingsError(f"-o {output.format}={output.path} is one of the runs to be compared", "Name another.")
 
 

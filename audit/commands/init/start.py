@@ -11,11 +11,12 @@ from typing import NamedTuple
 import click
 
 from audit.cli import config_file, logs, options
+from audit.cli.edited_file import edit
 from audit.cli.terminal import Page, busy, screen
 from audit.commands.init import report
 from audit.commands.init.asking import Whose, are_there, init_target, whose
 from audit.commands.init.check import Coverage, coverage
-from audit.commands.init.draft import Draft, draft
+from audit.commands.init.draft import Draft, Entry, draft
 from audit.commands.init.places import Survey
 from audit.commands.init.recognise import Reading, Recognised, recognise
 from audit.commands.init.survey import survey
@@ -27,7 +28,6 @@ from audit.model.text import escape_controls, os_cause
 from audit.postgres.url import Database
 from audit.replicate import Target
 from audit.replicate.url import proxy_for
-from audit.report.writer import replacing
 
 Choose = Callable[[str, Sequence[str]], int]
 """Asks a person; the number of the answer."""
@@ -112,7 +112,7 @@ def initialise(settings: InitSettings) -> ExitStatus:
     tables = _tables(text, settings.path)
     with busy("trying the file"):
         covered = asyncio.run(coverage(settings.database, tables, reading))
-    _write(text, settings)
+    _write(written.entries, text, settings)
     _show(page, settings, found._replace(owner=owner), written, covered)
     return INIT[OK if _is_done(reading, covered, owner) else NEEDS_SYNC]
 
@@ -209,28 +209,23 @@ def _tables(text: str, path: Path) -> Tables:
     return config_file.mapping(config_file.table(document, "database")) if "database" in document else PLAIN
 
 
-def _write(text: str, settings: InitSettings) -> None:
+def _write(entries: Sequence[Entry], text: str, settings: InitSettings) -> None:
     if settings.to_stdout:
         click.echo(text, nl=False)
         return
     path = settings.path
-    target = Path(os.path.realpath(path))
+
+    def change(before: str | None) -> str:
+        if before is not None and not settings.force:  # since the database was looked into
+            raise SettingsError(f"{path} is there already", "Another process has just written it: look at it first.")
+        return config_text(entries, before or "")
+
     try:
-        with replacing(target, _mode(target)) as file:
-            file.write(text.encode())
+        edit(path, lambda target: config_file.content(target, config_file.KIND) if target.exists() else None, change)
     except OSError as error:
         raise AuditError(
             f"{path} cannot be written: {os_cause(error).lower()}", "Name another one, or use --print."
         ) from error
-
-
-def _mode(target: Path) -> int:
-    """The permissions of the file, or those that a new one gets."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _is_done(reading: Reading, covered: Coverage, owner: str | None) -> bool:

@@ -59,13 +59,20 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
     from audit.commands.merge import merge as app_merge
     from audit.commands.run import summary as ending
     from audit.report.writer import Output
+    from audit.runfile import TakenError
 
-    settings = _settings(tuple(map(Path, shards)), ctx)
-    wanted = [Output(*each) for each in settings.outputs]
-    reporting.check_outputs(wanted, settings.run_file, *settings.inputs)
+    merged = None
     with leaving():
-        with busy("merging the shards"):
-            merged = app_merge.merge(settings)
+        while merged is None:
+            settings = _settings(tuple(map(Path, shards)), ctx)
+            wanted = [Output(*each) for each in settings.outputs]
+            reporting.check_outputs(wanted, settings.run_file, *settings.inputs)
+            try:
+                with busy("merging the shards"):
+                    merged = app_merge.merge(settings)
+            except TakenError:  # by another run of the same second, as the name was free: take the next one
+                if given["run_file"] is not None:
+                    raise
         with merged.run_file as run_file:
             reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
             ending.show(reported, run_file, caveats=merged.caveats)

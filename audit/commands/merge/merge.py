@@ -22,6 +22,7 @@ from audit.commands.merge.shards import (
 )
 from audit.commands.outputs import to_keep
 from audit.errors import SettingsError
+from audit.files import real
 from audit.model.codes import Format
 from audit.model.findings import Acceptances
 from audit.model.run import permanent_gaps
@@ -112,8 +113,8 @@ def _check_paths(settings: MergeSettings) -> None:
     """See that no file is named for two purposes, as one would wait for itself."""
     seen: dict[Path, Path] = {}
     for path in settings.inputs:
-        if (other := seen.setdefault(path.resolve(), path)) is not path:
+        if (other := seen.setdefault(real(path), path)) is not path:
             raise SettingsError(f"{other} and {path} are the same run file", "Name each shard once.")
-    if settings.run_file.resolve() in seen:
+    if real(settings.run_file) in seen:
         raise SettingsError(f"--run-file {settings.run_file} is one of the run files to be merged", "Name a new one.")
     check_free(settings.run_file)

@@ -29,6 +29,7 @@ from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
 from audit.model.replies import Account, Heard, NotAsked
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
+from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
 from audit.model.users import ModelRecord
 from audit.postgres.snapshot import snapshot
@@ -56,10 +57,11 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     that holds records is kept.
     """
     _prepare(settings)
+    choices = msgspec.structs.replace(settings.choices, outputs=to_keep(settings.choices.outputs))
     run_file = RunFile.create(settings.run_file, _run_info(settings, clock))
     run = _Run(run_file, listener, stop, clock)
     try:
-        run_file.save_choices(msgspec.structs.replace(settings.choices, outputs=to_keep(settings.choices.outputs)))
+        run_file.save_choices(choices)
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
@@ -254,7 +256,9 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Address:
                 f"--baseline: {path} is {where}, so whoever is in another shard would be new",
                 "Name a run of all models.",
             )
-    baseline = Baseline(run_id=run.id, started_at=run.started_at, path=str(path), looked_for=run.looked_for)
+    baseline = Baseline(
+        run_id=run.id, started_at=run.started_at, path=escape_controls(str(path)), looked_for=run.looked_for
+    )
     run_file.save_info(msgspec.structs.replace(run_file.info, baseline=baseline))
     return run.address
 

@@ -50,9 +50,16 @@ def _run(ctx: click.Context, tell: "Tell") -> "ExitStatus":
     from audit.commands.accept.file import acceptances_for
     from audit.commands.settings import run_settings
     from audit.model.times import utc_now
+    from audit.runfile import TakenError
 
-    settings = replace(run_settings(ctx, utc_now()), acceptances=acceptances_for(ctx))
-    return perform(settings, ctx.params, tell)
+    now = utc_now()
+    while True:
+        settings = replace(run_settings(ctx, now), acceptances=acceptances_for(ctx))
+        try:
+            return perform(settings, ctx.params, tell)
+        except TakenError:  # by another run of the same second, as the name was free: take the next one
+            if ctx.params["run_file"] is not None:
+                raise
 
 
 def perform(settings: "RunSettings", given: Mapping[str, Any], tell: "Tell | None" = None) -> "ExitStatus":

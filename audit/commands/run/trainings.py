@@ -8,7 +8,7 @@ since. Whatever goes wrong with a page ends the reading, not the run: less is kn
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -41,7 +41,8 @@ def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsR
     oldest = parse_utc(oldest_recorded)
     if wanted.since is not None or oldest is None:
         return wanted
-    return msgspec.structs.replace(wanted, since=utc_text(oldest - MARGIN))
+    first = datetime.min.replace(tzinfo=UTC) + MARGIN  # some databases have it for "never"
+    return msgspec.structs.replace(wanted, since=utc_text(max(oldest, first) - MARGIN))
 
 
 class TrainingsReader:

@@ -168,6 +168,7 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus
     from audit.runfile import RunFile
 
     with leaving(), RunFile.open(path) as run_file:
+        run_file.check_integrity()
         if wanted.moved_from is not None:  # to be kept in the SQL, which then looks for its tables only
             check_place(run_file.info.address, run_file.info.address, wanted.moved_from)
         written = write_plan(Plan(run_file, wanted, utc_now()), path, output)

@@ -4,18 +4,20 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
+from audit.cli.edited_file import only_one
 from audit.commands.sync import plan_json
 from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
 from audit.errors import DatabaseError, ReportError, SettingsError
+from audit.files import open_foreign, real, text_lines
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.findings import AuditedUser
 from audit.model.personal import without_addresses
@@ -45,6 +47,7 @@ SQL_BATCH = 500
 """Rows that one UPDATE of a file changes at most."""
 _AT_ONCE = 20_000
 """Rows of an older file that are in memory at a time."""
+_DATA_END = re.compile(r"', '[0-9a-f]{16}'\),$")
 _NAME = r'(?:"(?:[^"]|"")*"|[^\s".,]+)'
 _SETS = rf"{_NAME} = (?:{LITERAL})"
 _FORM_1 = re.compile(rf"UPDATE {_NAME}(?:\.{_NAME})? SET {_SETS}(?:, {_SETS})* WHERE {_NAME} = ({LITERAL}) AND .*;")  # noqa: S608 - a pattern
@@ -96,6 +99,11 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     nobody can set, there is none either. Raises ReportError where a file cannot be written, SettingsError where
     `output` is one of the others, or where somebody has changed the undo file of an earlier plan.
     """
+    with _alone(run_file):
+        return _written(plan, run_file, output)
+
+
+def _written(plan: Plan, run_file: Path, output: str | None) -> WrittenPlan:
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
     counts = PlanCounts.of(plan)
@@ -122,6 +130,16 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     return WrittenPlan(
         plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted, named, problem
     )
+
+
+@contextmanager
+def _alone(run_file: Path) -> Iterator[None]:
+    """Two plans at once would take what one applies together with what the other undoes."""
+    try:
+        with only_one(run_file.absolute().parent):
+            yield
+    except OSError as error:
+        raise _unwritable("the SQL", str(sql_file(run_file, "apply")), error) from error
 
 
 def _problem(plan: Plan, counts: PlanCounts) -> DatabaseError | None:
@@ -220,15 +238,15 @@ def read_undo_file(path: Path) -> Iterator[UndoLine]:
     end where that is missing. So read it once before anything is done about it.
     """
     try:
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            yield from _read_undo(lines, str(path), _header(path).run_id or "")
+        with open_foreign(path) as file:
+            yield from _read_undo(text_lines(file), str(path), _header(path).run_id or "")
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, error) from error
 
 
-def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
+def _read_undo(written: Iterable[str], name: str, run_id: str) -> Iterator[UndoLine]:
     form, number, text = "", 0, ""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(written, 1):
         text = line.removesuffix("\n")
         if number == 1:
             form = text
@@ -240,7 +258,7 @@ def _read_undo(lines: Iterable[str], name: str, run_id: str) -> Iterator[UndoLin
         elif form == _mark("undo", 1):
             if match := _FORM_1.fullmatch(text):
                 yield UndoLine(literal_value(match[1]) or "", None, {})
-        elif text.startswith(("('", "(E'")):
+        elif text.startswith(("('", "(E'")) or _DATA_END.search(text):  # one that is damaged has one of the two
             row = parse_data_line(run_id, text)
             if row is None:
                 raise SettingsError(
@@ -287,10 +305,10 @@ def undo_header(path: Path) -> Header:
 
 def _header(path: Path) -> Header:
     """Raises OSError."""
-    with suppress(UnicodeError), path.open(encoding="utf-8") as file:
-        lines = list(islice(file, _HEADER_LINES))
-        found = {name: next(filter(None, map(pattern.match, lines)), None) for name, pattern in _SAID.items()}
-        form = next((form for form in (1, 2) if lines and lines[0].rstrip("\n") == _mark("undo", form)), None)
+    with suppress(UnicodeError), open_foreign(path) as file:
+        first = list(islice(text_lines(file), _HEADER_LINES))
+        found = {name: next(filter(None, map(pattern.match, first)), None) for name, pattern in _SAID.items()}
+        form = next((form for form in (1, 2) if first and first[0].rstrip("\n") == _mark("undo", form)), None)
         return Header(path, form, **{name: match and match[1] for name, match in found.items()})
     return Header(path)
 
@@ -321,26 +339,31 @@ def read_notes(path: Path, run_id: str) -> dict[str, list[Note]]:
 
     Raises SettingsError.
     """
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
-        ) from error
     found, committed = list[_Noted](), set[str]()
-    for line in text.splitlines():
-        with suppress(msgspec.MsgspecError):
-            noted = _NOTED.decode(line)
+    try:
+        for noted in _noted(path):
             if noted.run == run_id and noted.committed:
                 committed.add(noted.committed)
             elif noted.run == run_id and noted.row is not None and noted.txid and (noted.undone or noted.after):
                 found.append(noted)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {os_cause(error).lower()}", "It says what psql has done."
+        ) from error
     notes: dict[str, list[Note]] = {}
     for noted in found:
         txid = noted.txid or ""
         deed = Deed(txid=txid, before=noted.before, after=noted.after, moved_from=noted.moved_from)
         notes.setdefault(noted.row or "", []).append(Note(deed, noted.undone, txid in committed))
     return notes
+
+
+def _noted(path: Path) -> "Iterator[_Noted]":
+    """Whatever can be read in the file of deeds, where there is one. Raises OSError and UnicodeError."""
+    with suppress(FileNotFoundError), open_foreign(path) as file:
+        for line in text_lines(file):
+            with suppress(msgspec.MsgspecError, RecursionError):
+                yield _NOTED.decode(line)
 
 
 def write_undone(path: Path, run_id: str, rows: Mapping[str, str], moved_from: str | None) -> None:
@@ -375,7 +398,17 @@ def _set_aside(path: Path, run_id: str) -> None:
     with suppress(FileNotFoundError):
         header = _header(path)
         if header.run_id and (header.run_id != run_id or header.form == 1):
-            path.replace(path.with_name(f"{path.stem}-{header.run_id[:8]}{path.suffix}"))
+            path.replace(_claimed(path, f"{path.stem}-{header.run_id[:8]}"))
+
+
+def _claimed(path: Path, stem: str) -> Path:
+    """A new, empty file beside `path`, called `stem` or that with a number. Raises OSError."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    while True:
+        claimed = path.with_name(f"{next(names)}{path.suffix}")
+        with suppress(FileExistsError):
+            claimed.touch(mode=0o600, exist_ok=False)
+            return claimed
 
 
 def _apply_lines(plan: Plan) -> Iterator[str]:
@@ -507,7 +540,7 @@ def _check(output: str | None, others: Iterable[Path]) -> None:
     if output is None or output == writer.STDOUT:
         return
     for other in others:
-        if Path(output).resolve() == other.resolve():
+        if real(output) == real(other):
             raise SettingsError(f"-o {output} is the path of {other}, another file of this plan", "Give another PATH.")
     try:
         writer.check_path(output)

@@ -24,7 +24,7 @@ from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weigh
 from audit.model.replies import Lineage, Training
 from audit.model.run import Filters
 from audit.model.tables import COLUMNS, Column, VersionForm
-from audit.model.times import parse_utc, utc_text
+from audit.model.times import at_epoch, parse_utc, utc_text
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.model.weights import is_delivery_url
 from audit.model.who import names_user
@@ -494,7 +494,7 @@ class Plan:
         for user, checked_at in chain.from_iterable(map(self._run_file.checked_users, _PLANNED)):
             if not self._is_wanted(user):
                 continue
-            when = began if checked_at is None else datetime.fromtimestamp(checked_at, UTC)
+            when = began if checked_at is None else at_epoch(checked_at) or began
             for planned in self._outcomes(user, when):
                 limited = planned
                 if isinstance(planned.outcome, RowChange):

@@ -5,7 +5,8 @@ An undo file selects the rows. What was done to a row, and what that has left th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -33,7 +34,7 @@ from audit.model.users import email_or_id
 from audit.postgres.repair import Fate, Outcomes, Repairer, repairer
 from audit.postgres.update import ALREADY
 from audit.postgres.url import Database
-from audit.runfile import JournalEntry, RunFile
+from audit.runfile import DamagedError, JournalEntry, RunFile
 from audit.runfile.sqlite import DiskFullError, is_run_file
 
 _DEEDS = (ChangeState.DONE, ChangeState.BEGUN, ChangeState.UNDONE)
@@ -122,8 +123,9 @@ def run_beside(file: Path) -> Iterator[RunFile | None]:
     SettingsError where the undo file cannot be read.
     """
     header = undo_header(file)
-    found = (each for each in _candidates(header) if _run_id_of(each) == header.run_id) if header.run_id else iter(())
-    path = next(found, None)
+    named = [header.path.with_name(name) for name in (header.run_file, _run_file_of(header).name) if name]
+    candidates = chain(named, _run_files_beside(header.path)) if header.run_id else ()
+    path = next((each for each in candidates if _run_id_of(each, named=each in named) == header.run_id), None)
     if path is None:
         yield None
         return
@@ -131,25 +133,33 @@ def run_beside(file: Path) -> Iterator[RunFile | None]:
         run_file = RunFile.resume(path)
     except DiskFullError:
         run_file = RunFile.open(path, "ro")
+        run_file.check_integrity()
     with run_file:
         yield run_file
 
 
-def _candidates(header: Header) -> Iterator[Path]:
-    for named in (header.run_file, _run_file_of(header).name):
-        if named:
-            yield header.path.with_name(named)
-    yield from sorted(each for each in header.path.absolute().parent.iterdir() if is_run_file(each))
+def _run_files_beside(path: Path) -> Iterator[Path]:
+    with suppress(OSError):  # the directory may be closed to us
+        yield from sorted(each for each in path.absolute().parent.iterdir() if is_run_file(each))
 
 
-def _run_id_of(path: Path) -> str | None:
-    """Raises RunFileError for a run file that another process holds."""
+def _run_id_of(path: Path, *, named: bool) -> str | None:
+    """Raises RunFileError for a run file that another process holds, and for a damaged one that is `named`.
+
+    What was done would else be taken for what was only planned.
+    """
     if not is_run_file(path):
         return None
     try:
         with RunFile.open(path, "ro") as run_file:
+            run_file.check_info()
             return run_file.info.id
     except RunFileError as error:
+        if named and isinstance(error, DamagedError):
+            error.next_step = (
+                "Look at the rows by hand. Where the file is moved away, only what psql has done is undone."
+            )
+            raise
         if "in use" in str(error):
             raise
         return None

@@ -70,6 +70,7 @@ def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | UserLines |
     refuse(ctx, OF_LOOKING, "with --run: the run file says how the run was made")
     check(ctx, unused=OF_LOOKING)
     with RunFile.open(path) as run_file:
+        run_file.check_integrity()
         return look_up_in_run(run_file, who)
 
 

@@ -167,7 +167,7 @@ def newer(path: Path) -> str:
     finished_run_file(path, 1, "https://x/v1")
     with closing(sqlite3.connect(path)) as file:
         file.execute("PRAGMA user_version = 7")
-    return "was written by a newer sync-audit (schema 7, not 3)"
+    return "was written by a newer sync-audit (schema 7, not 4)"
 
 
 def foreign(path: Path) -> str:

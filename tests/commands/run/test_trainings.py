@@ -200,6 +200,7 @@ def test_without_a_date_the_list_is_read_back_to_a_day_before_the_oldest_record(
     wanted = TrainingsRead(mode="versions")
     assert with_since(wanted, "2026-02-10T08:00:00Z").since == "2026-02-09T08:00:00Z"
     assert with_since(wanted, None).since is None
+    assert with_since(wanted, "0001-01-01T00:00:00Z").since == "0001-01-01T00:00:00Z"
     dated = TrainingsRead(mode="versions", since="2026-01-01T00:00:00Z")
     assert with_since(dated, "2026-02-10T08:00:00Z") == dated
 

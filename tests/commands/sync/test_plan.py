@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -51,6 +50,7 @@ from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.run_files import edited
 from tests.support.samples import NEW, OLD, finding, planned_run, record
 
 EVERY = tuple(word for reason in INCLUDABLE for word in ("--include", reason.value))
@@ -93,14 +93,6 @@ def ids(changes: list[dict[str, Any]]) -> list[str]:
 def updates(path: Path) -> list[str]:
     """Lines of rows."""
     return [line for line in path.read_text().splitlines() if line.startswith(("('{", "(E'{"))]
-
-
-def edited(path: Path, *statements: str) -> None:
-    """RowChange the run file behind the program's back."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
 
 
 def test_everybody_who_needs_a_sync_is_changed_or_left_out_with_a_reason(sync: Shell) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
+from audit.model.exit_status import COULD_NOT_RUN, INCOMPLETE, NEEDS_SYNC, OK
 from audit.model.repair import ChangeState
 from tests.support import psql
 from tests.support.audits import Shell
@@ -42,6 +42,18 @@ def test_a_run_file_is_found_by_its_content_where_it_was_renamed_since(shop: Sho
     assert shop.shell("sync", "--undo", "mine.sql", "--yes").code == OK
     assert shop.states("aaa") == {ChangeState.UNDONE}
     assert shop.digest == before
+
+
+@pytest.mark.parametrize("what", [b'"id":"', b'"model_row_id":"', b"CREATE TABLE repair"])
+def test_a_damaged_run_file_does_not_turn_what_was_done_into_what_was_planned(shop: Shop, what: bytes) -> None:
+    path = shop.shell.folder / "run.sqlite"
+    assert shop.shell("sync", "run.sqlite", "--apply", "--yes").code == OK
+    after, content = shop.digest, bytearray(path.read_bytes())
+    content[content.index(what) + len(what) + 1] ^= 1
+    path.write_bytes(content)
+    undone = shop.shell("sync", "--undo", "run-undo.sql", "--yes")
+    assert (undone.code, shop.digest) == (COULD_NOT_RUN, after), undone.err
+    assert "the run file run.sqlite is damaged" in undone.err
 
 
 @pytest.mark.parametrize("name", ["../run.sqlite", "/", "..", "no/such"])

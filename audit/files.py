@@ -1,0 +1,89 @@
+"""Files that others have made, opened so that nothing about them can hang, fill the memory or surprise."""
+
+import errno
+import io
+import os
+import select
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+LONGEST_LINE = 1 << 24
+"""Bytes. A longer line is none of ours."""
+
+
+def open_foreign(path: Path, *, pipes: bool = False) -> io.BufferedReader:
+    """Open a file for reading. Raises OSError, in words that can follow a colon, for what is none.
+
+    With `pipes` it may be one, as a shell makes it of <(...), which is read once and waited for. What is in /dev/null
+    is nothing.
+    """
+    try:
+        _check_kind(path.stat(), pipes=pipes)  # before it is opened, as some devices mind
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "it is no name of a file") from error
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        found = os.fstat(fd)
+        _check_kind(found, pipes=pipes)
+        return io.BufferedReader(_Pipe(fd) if stat.S_ISFIFO(found.st_mode) else io.FileIO(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def text_lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of a text in UTF-8, with their ends. Raises OSError and UnicodeError."""
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise OSError(errno.EFBIG, f"it has a line of more than {LONGEST_LINE:,} bytes")
+        yield line.decode()
+
+
+def real(path: str | Path) -> Path:
+    """The file that `path` means, links followed as far as they lead somewhere."""
+    return Path(os.path.realpath(path))
+
+
+def _check_kind(found: os.stat_result, *, pipes: bool) -> None:
+    mode = found.st_mode
+    if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)) or _is_null(found):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+    raise OSError(errno.EINVAL, f"it is {kind} and no file")
+
+
+def _is_null(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == Path(os.devnull).stat().st_rdev
+
+
+class _Pipe(io.RawIOBase):
+    """The end of a pipe that is read, opened without waiting for somebody to write to it."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            try:
+                size = os.readv(self._fd, [buffer])
+            except BlockingIOError:
+                select.select([self._fd], [], [])
+                continue
+            if not size and not self._begun:
+                raise OSError(errno.EPIPE, "it is a pipe that nobody writes to")
+            self._begun = True
+            return size
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()

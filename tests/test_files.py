@@ -1,0 +1,76 @@
+"""Files that others have made, opened without a surprise."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from audit import files
+from audit.files import open_foreign, text_lines
+
+
+def test_a_file_is_read_and_so_is_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x\ny")
+    (tmp_path / "link").symlink_to("a")
+    for name in ("a", "link"):
+        with open_foreign(tmp_path / name) as file:
+            assert list(text_lines(file)) == ["x\n", "y"]
+
+
+def test_nothing_is_in_the_device_for_nothing() -> None:
+    with open_foreign(Path(os.devnull)) as file:
+        assert file.read() == b""
+
+
+@pytest.mark.parametrize("parts", [[b"all of it"], [b"one, ", b"two, ", b"x" * 200_000]])
+def test_a_pipe_is_waited_for_and_read_to_its_end(tmp_path: Path, parts: list[bytes]) -> None:
+    read, write = os.pipe()
+
+    def send() -> None:
+        for part in parts:
+            os.write(write, part) if len(part) < 1000 else [
+                os.write(write, part[i : i + 1000]) for i in range(0, len(part), 1000)
+            ]
+        os.close(write)
+
+    sender = threading.Thread(target=send)
+    try:
+        with open_foreign(Path(f"/dev/fd/{read}"), pipes=True) as file:
+            sender.start()
+            assert file.read() == b"".join(parts)
+    finally:
+        sender.join()
+        os.close(read)
+
+
+def test_a_pipe_is_no_file_for_whoever_reads_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe and no file"):
+        open_foreign(tmp_path / "pipe")
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        open_foreign(tmp_path / "pipe", pipes=True) as file,
+        pytest.raises(OSError, match="it is a pipe that nobody writes to"),
+    ):
+        file.read()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_what_can_be_no_name_is_an_error_like_any_other(name: str) -> None:
+    with pytest.raises(OSError, match="it is no name of a file"):
+        open_foreign(Path(name))
+
+
+def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with (
+        open_foreign(tmp_path / "sparse") as file,
+        pytest.raises(OSError, match="a line of more than 16,777,216 bytes"),
+    ):
+        next(text_lines(file))
+    assert files.LONGEST_LINE == 16_777_216
