@@ -14,9 +14,11 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from audit import __version__
+from audit.cli import streams
 from audit.cli.errors import failure
-from audit.errors import AuditError
-from audit.model.exit_status import BUG, RUN, USAGE, ExitStatus
+from audit.errors import AuditError, ReportError
+from audit.model.exit_status import BUG, COULD_NOT_RUN, HUNG_UP, INTERRUPTED, RUN, TERMINATED, USAGE, ExitStatus
+from audit.model.text import os_cause
 
 COMMANDS = {
     "init": "audit.commands.init.command",
@@ -31,7 +33,9 @@ COMMANDS = {
     "diff": "audit.commands.diff.command",
     "accept": "audit.commands.accept.command",
 }
-_SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+_SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
+_FINAL = {BUG, *_SIGNALS}
+"""Codes that say more than that something could not be printed."""
 
 
 class CommandGroup(click.Group):
@@ -62,11 +66,26 @@ def cli() -> None:
 
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
-    ended = _run(prog_name)
-    if isinstance(ended, int):
-        sys.exit(ended)
-    click.echo(str(ended), err=True)
-    sys.exit(ended.code)
+    streams.set_up()
+    ended = _told(_run(prog_name))
+    if isinstance(ended, ExitStatus):
+        click.echo(str(ended), err=True)
+        ended = ended.code
+    sys.exit(COULD_NOT_RUN if ended not in _FINAL and streams.lost(sys.stderr) else ended)
+
+
+def _told(ended: int | ExitStatus) -> int | ExitStatus:
+    """How it ended, or that not all of what was printed got out."""
+    code = ended.code if isinstance(ended, ExitStatus) else ended
+    lost = streams.lost(sys.stdout)
+    if lost is None or code in _FINAL:
+        return ended
+    return failure(
+        ReportError(
+            f"standard output could not be written: {os_cause(lost)}",
+            "What it should have got is not complete. All else is done.",
+        )
+    )
 
 
 def _run(prog_name: str) -> int | ExitStatus:
@@ -79,11 +98,11 @@ def _run(prog_name: str) -> int | ExitStatus:
     except AuditError as error:
         return failure(error)
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except SystemExit as left:
         if left.code in _SIGNALS:
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
-        raise
+        return left.code if isinstance(left.code, int) else 0
     except Exception:
         from audit.cli.logs import Secrecy
 

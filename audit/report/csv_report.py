@@ -14,7 +14,7 @@ from typing import BinaryIO
 from audit.hints import filled as hints
 from audit.model.findings import AuditedUser
 from audit.model.tables import Tables
-from audit.model.text import escape_controls
+from audit.model.text import escape_acting
 from audit.report.view import RunView
 
 COLUMNS = (
@@ -87,7 +87,7 @@ def cell(text: str | None) -> str:
     if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
         return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
     guard = "'" if looks_like_formula(text) else ""
-    return guard + _fitting(escape_controls(text))
+    return guard + _fitting(escape_acting(text))
 
 
 def looks_like_formula(text: str) -> bool:

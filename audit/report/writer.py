@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from audit.errors import ReportError, SettingsError
 from audit.model.text import escape_controls, os_cause
@@ -55,6 +55,14 @@ FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json"
 def renderer(name: str) -> Renderer:
     """The renderer of the format `name`, one of `FORMATS`."""
     return FORMATS[name]()
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A stream to which writing never fails."""
+
+    def check(self) -> None:
+        """Raise OSError where something of what was written is lost."""
 
 
 STDOUT = "-"
@@ -150,6 +158,8 @@ def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None =
         with _quiet_when_closed(stream):
             render(stream)
             stream.flush()
+        if isinstance(stream, Checked):
+            stream.check()
         return
     target = _target(path)
     if _is_special(target):
