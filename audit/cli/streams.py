@@ -6,7 +6,7 @@ A disk that is full, a stream that is closed, a reader or a terminal that has go
 The runner of a CI job obeys lines of a log. Inside of one, whatever is printed is no command, on either stream and
 whoever has put it into a database: the last character of what would make it one is spelled out. JSON, HTML and XML
 say it in a way that changes nothing, wherever they go; this is for text, Markdown and CSV. What this program itself has
-to say to a runner goes through `tell_runner`.
+to say to a runner is written within `obeyed`.
 """
 
 import codecs
@@ -14,12 +14,11 @@ import errno
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
-
-import click
 
 from audit.model.text import RUNNER_COMMAND, spelled
 
@@ -30,9 +29,9 @@ _NAMES = "standard input", "standard output", "standard error"
 _SIGHT = 64
 """Bytes of an unfinished line that are kept to know what the next ones mean: more than the names of commands have."""
 # What a runner trims, and what changes nothing that it sees. Then `::` begins a command; `##[` does so anywhere.
-_BLANK = rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|[^!-~\r\n])*"
+_BLANK = rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|(?!\x1b(?:\[|\Z))[^!-~\r\n])*"
 _OBEYED = re.compile(rb"(?:\A|(?<=[\r\n]))" + _BLANK + rb"::|" + RUNNER_COMMAND.encode())
-_NOTHING_YET = re.compile(_BLANK + rb":?")
+_START = re.compile(_BLANK)
 
 
 class Outlet(io.RawIOBase):
@@ -83,12 +82,15 @@ class Outlet(io.RawIOBase):
                 rest = rest[written or 0 :]
         except OSError as error:
             self._dropping = True
-            hung_up = self._terminal and error.errno == errno.EIO
-            if error.errno not in _READER_GONE and not hung_up:
+            if error.errno not in _READER_GONE and not self._hung_up(error):
                 self.lost = error
         except BaseException:  # a signal has ended the wait for a reader who does not read: nobody waits again
             self._dropping = True
             raise
+
+    def _hung_up(self, error: OSError) -> bool:
+        """Whether this is a terminal that has been closed; by then it says no more that it is one."""
+        return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
 
     @contextmanager
     def unguarded(self) -> Iterator[None]:
@@ -106,10 +108,8 @@ class Outlet(io.RawIOBase):
         def last_spelled(match: re.Match[bytes]) -> bytes:
             return match[0] if match.end() <= seen else match[0][:-1] + b"\\x%02x" % match[0][-1]
 
-        line = re.split(rb"[\r\n]", whole)[-1]
-        if len(line) > _SIGHT:
-            line = b"" if _NOTHING_YET.fullmatch(line) else b"x" + line[-_SIGHT:]
-        self._line = line
+        line = _START.sub(b"", re.split(rb"[\r\n]", whole)[-1], count=1)
+        self._line = line if len(line) <= _SIGHT else b"x" + line[-_SIGHT:]
         return _OBEYED.sub(last_spelled, whole)[seen:]
 
 
@@ -149,12 +149,13 @@ def lost(stream: TextIO) -> OSError | None:
     return outlet.lost if outlet else None
 
 
-def tell_runner(command: str) -> None:
-    """Write a line to stderr that the runner of a CI job is to obey."""
-    sys.stderr.flush()
+@contextmanager
+def obeyed() -> Iterator[None]:
+    """Within the block the runner of a CI job obeys what is written to stderr."""
     outlet = _outlet(sys.stderr)
     with outlet.unguarded() if outlet else nullcontext():
-        click.echo(command, err=True)
+        yield
+        sys.stderr.flush()
 
 
 def _outlet(stream: TextIO) -> Outlet | None:

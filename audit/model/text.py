@@ -5,10 +5,6 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 
-# C0 and C1 controls and DEL move cursors and start escape sequences; bidirectional controls (U+202A..E, U+2066..9,
-# U+200E/F, U+061C) reorder what stands around them (CVE-2021-42574); U+2028/9 end lines in some readers;
-# lone surrogates cannot be encoded.
-_ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
 # What shows nothing, and yet is printable to Python: Unicode's Default_Ignorable_Code_Point without category C.
 _IGNORABLE = f"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0{_SELECTORS}"
@@ -24,16 +20,12 @@ RUNNER_COMMAND = "##[A-Za-z]*\\["
 def escape_controls(text: str) -> str:
     r"""`text` with all that acts on a reader, or cannot be seen, spelled out: "\n", "\x1b", "\u202e", "\u200b".
 
-    That is what Unicode has as control, format, private or unassigned, as a separator of lines, or as nothing to be
-    shown. Zero-width joiners are among it, also in an emoji or a Persian name, as two names that differ by one look
-    alike; blanks of any width are not, nor is the selector that chooses the form of the character before it.
+    Controls move cursors and start escape sequences, bidirectional ones reorder what stands around them
+    (CVE-2021-42574), some separators end lines, lone surrogates cannot be encoded. What is invisible, private or
+    unassigned makes two names look alike. That is why zero-width joiners are among it, also those in an emoji or in a
+    Persian name. Blanks of any width are not, nor is the one selector that chooses the form of the character before it.
     """
     return _substituted(text, spelled)
-
-
-def escape_acting(text: str) -> str:
-    """The same for data that machines compare: only what acts on a reader, and not what just cannot be seen."""
-    return text if text.isprintable() else _ACTS.sub(lambda match: spelled(match[0]), text)
 
 
 def escape_in_json(document: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from audit.hints import filled as hints
 from audit.model.findings import AuditedUser
 from audit.model.tables import Tables
-from audit.model.text import escape_acting
+from audit.model.text import escape_controls
 from audit.report.view import RunView
 
 COLUMNS = (
@@ -84,10 +84,10 @@ def cell(text: str | None) -> str:
     """`text` as it may stand in a spreadsheet: spelled out, guarded against formulas, not too long."""
     if not text:
         return ""
-    if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
-        return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
+    if text.isascii() and text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT:
+        return text  # nearly every cell; such a text holds nothing that `escape_controls` would spell out
     guard = "'" if looks_like_formula(text) else ""
-    return guard + _fitting(escape_acting(text))
+    return guard + _fitting(escape_controls(text))
 
 
 def looks_like_formula(text: str) -> bool:

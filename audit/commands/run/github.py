@@ -1,17 +1,22 @@
 """What `run` does inside GitHub Actions: Markdown for the step's summary, annotations for the log.
 
-Annotations are commands in the log, which the runner obeys; what looks like one and is none, `cli.streams` has spelled
-out. They go to stderr, as stdout carries nothing but reports.
+The runner obeys what it finds in a log: lines that begin with `::`, and `##[` anywhere. So as long as a run talks, the
+runner is told not to listen; annotations are kept back until it listens again. They go to stderr, as stdout
+carries nothing but reports. On stdout, and in all other commands, `cli.streams` sees to it.
 """
 
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from audit.cli.streams import tell_runner
+import click
+
+from audit.cli.streams import obeyed
 from audit.errors import AuditError
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
@@ -90,23 +95,30 @@ def _names(view: RunView, reason: Reason) -> str:
 
 
 class Workflow:
-    """Annotates the step at the end of a run; outside of GitHub Actions it does nothing."""
+    """Keeps the runner from obeying what a run prints, and annotates the step at the end; elsewhere does nothing."""
 
     def __init__(self, environ: Mapping[str, str], *, wanted: bool) -> None:
         """`environ` tells whether this is GitHub Actions, and where the step's summary is."""
         self._here = wanted and environ.get("GITHUB_ACTIONS") == "true"
         self._summary = environ.get("GITHUB_STEP_SUMMARY") or None
+        self._silence = secrets.token_hex(16)
+        self._obeyed = ExitStack()
         self._annotations: list[str] = []
 
     def __enter__(self) -> "Workflow":
+        if self._here:
+            self._obeyed.enter_context(obeyed())
+            click.echo(f"::stop-commands::{self._silence}", err=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._here:
+            click.echo(f"::{self._silence}::", err=True)
             for line in self._annotations:
-                tell_runner(line)
+                click.echo(line, err=True)
+            self._obeyed.close()
 
     def add_run(self, view: RunView, code: int) -> None:
         """Add a run, which ends in `code`, to the annotations and the step's summary; failing that, log a warning."""
