@@ -149,6 +149,8 @@ def _shard(text: str) -> "Shard":
 def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):  # so Python has bytes of no text
+        raise SettingsError("is no text in UTF-8", "Give an e-mail, a user id, or a part of the model id.")
     return text.strip()
 
 

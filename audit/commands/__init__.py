@@ -8,6 +8,7 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
@@ -103,13 +104,26 @@ def _run(prog_name: str) -> int | ExitStatus:
         if left.code in _SIGNALS:
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
         return left.code if isinstance(left.code, int) else 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (why := _folder_gone()):
+            return failure(why)
         from audit.cli.logs import Secrecy
 
         click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
         return RUN[BUG]
     # Commands return a status, or nothing; a plain int comes from click itself, after --help and the like.
     return result if isinstance(result, ExitStatus) else 0
+
+
+def _folder_gone() -> AuditError | None:
+    """What to say where there is no working directory, in which case any path may be the one that fails."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        return AuditError(
+            f"the working directory cannot be used: {os_cause(error)}", "Change into one that is there, and try again."
+        )
+    return None
 
 
 def _secrets() -> list[str]:

@@ -102,7 +102,7 @@ def _begun(read: Callable[[], bytes]) -> Callable[[], str]:
 
     def done() -> str:
         thread.join(60)
-        return b"".join(found).decode()
+        return b"".join(found).decode(errors="replace")
 
     return done
 
