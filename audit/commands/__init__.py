@@ -68,11 +68,19 @@ def cli() -> None:
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
     streams.set_up()
+    try:
+        code = _conducted(prog_name)
+    except KeyboardInterrupt:  # where nobody reads the end of what is printed
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _conducted(prog_name: str) -> int:
     ended = _told(_run(prog_name))
     if isinstance(ended, ExitStatus):
         click.echo(str(ended), err=True)
         ended = ended.code
-    sys.exit(COULD_NOT_RUN if ended not in _FINAL and streams.lost(sys.stderr) else ended)
+    return COULD_NOT_RUN if ended not in _FINAL and streams.lost(sys.stderr) else ended
 
 
 def _told(ended: int | ExitStatus) -> int | ExitStatus:

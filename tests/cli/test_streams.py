@@ -1,10 +1,16 @@
 """Standard output and error: what a broken one does to a command, and what a CI job's runner makes of a hostile one."""
 
 import csv
+import fcntl
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import termios
+import time
+from functools import partial
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -61,6 +67,39 @@ def test_a_reader_who_is_slow_gets_everything(shell: Shell) -> None:
     ended = run(shell, Broken(stdout="not blocking"), "render", path.name, "-o", "json=-")
     assert len(json.loads(ended.out)["users"]) == 300
     assert ended.code == exit_status.NEEDS_SYNC
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_nobody_waits_for_a_reader_who_does_not_read_once_the_command_is_stopped(
+    shell: Shell, *, blocking: bool
+) -> None:
+    path = run_file_of(shell.folder / "run.sqlite", [outdated(number) for number in range(300)])
+    reading, writing = os.pipe()
+    os.set_blocking(writing, blocking)
+    command, environ = shell.command("render", path.name, "-o", "json=-"), shell.all_environ({})
+    begin = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command,
+        cwd=shell.folder,
+        env=environ,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        preexec_fn=begin,  # noqa: PLW1509
+    ) as process:
+        os.close(writing)
+        size = bytearray(4)
+        deadline = time.monotonic() + 30
+        while int.from_bytes(size, sys.byteorder) < 1 << 15:  # near to what a pipe holds: it will wait for a reader
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            fcntl.ioctl(reading, termios.FIONREAD, size)
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    os.close(reading)
+    assert process.returncode == exit_status.INTERRUPTED
+    assert not noise(err.decode())
 
 
 def test_a_file_that_is_opened_never_becomes_standard_output(shell: Shell) -> None:
