@@ -25,7 +25,6 @@ from audit.model.text import RUNNER_COMMAND, spelled
 _PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
 """Characters that some code pages lack, and what replaces them."""
 _READER_GONE = {errno.EPIPE, errno.ECONNRESET}
-_NAMES = "standard input", "standard output", "standard error"
 _SIGHT = 64
 """Bytes of an unfinished line that are kept to know what the next ones mean: more than the names of commands have."""
 # What a runner trims, and what changes nothing that it sees. Then `::` begins a command; `##[` does so anywhere.
