@@ -153,7 +153,7 @@ def check_path(path: str) -> None:
 
 def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None = None) -> None:
     """Have `render` write the file at `path`, which is replaced whole, or standard output. Raises OSError."""
-    if path == STDOUT:
+    if path == STDOUT or _is_stdout(Path(path)):
         stream = stdout or sys.stdout.buffer
         with _quiet_when_closed(stream):
             render(stream)
@@ -224,6 +224,14 @@ def _is_special(target: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_stdout(given: Path) -> bool:
+    """Whether this is standard output by another name, such as /dev/stdout, and a device or a pipe."""
+    try:
+        return _is_special(given) and os.path.samestat(given.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -175,6 +175,14 @@ def test_elsewhere_everything_is_printed_as_it_is() -> None:
     assert printed("::error::x\n##[error]x", 4, guarded=False) == "::error::x\n##[error]x"
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_another_name_of_standard_output_is_guarded_as_well(shell: Shell, name: str) -> None:
+    run_file_of(shell.folder / "run.sqlite", [outdated(1, user_id="##[error]x")])
+    ended = shell("render", "run.sqlite", "-o", f"csv={name}", GITHUB_ACTIONS="true")
+    assert "##\\x5berror]x" in ended.out
+    assert obeyed(ended.out) == []
+
+
 RUNNERS = [{"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}, {"TEAMCITY_VERSION": "2026.1"}]
 
 
