@@ -92,7 +92,7 @@ def _told(ended: int | ExitStatus) -> int | ExitStatus:
     return failure(
         ReportError(
             f"standard output could not be written: {os_cause(lost)}",
-            "What it should have got is not complete. All else is done.",
+            "What it got is not complete. Send it to a place that takes it.",
         )
     )
 
