@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from audit.model.text import escape_controls
+from audit.model.text import escape_controls, escape_in_json
 
 CUT = "(secret)"
 _SHORT = 6
@@ -84,7 +84,7 @@ class Formatter(logging.Formatter):
             value = getattr(record, key, None)
             if value is not None:
                 line[key] = self._clean(value) if isinstance(value, str) else value
-        return json.dumps(line | ({"exception": trace} if trace else {}))
+        return escape_in_json(json.dumps(line | ({"exception": trace} if trace else {})))
 
     def _clean(self, text: str) -> str:
         text = self._secrecy.clean(text)

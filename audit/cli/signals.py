@@ -1,14 +1,19 @@
-"""SIGINT and SIGTERM: the first one asks the run to end in order, the second one ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first one asks the run to end in order, the second one ends it at once.
+
+One that was ignored when the program began stays so: nohup means SIGHUP, a shell that has put a command into the
+background means Ctrl-C.
+"""
 
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Literal, NoReturn
 
-from audit.model.exit_status import INTERRUPTED, TERMINATED
+from audit.model.exit_status import HUNG_UP, INTERRUPTED, TERMINATED
 
 
 class Stop:
@@ -36,13 +41,19 @@ class Stop:
 
 
 CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    CODES[signal.SIGHUP] = HUNG_UP
+_ONE_HANG_UP = 0.2
+"""Seconds. Who closes a terminal sends SIGHUP more than once: the kernel does, and the shell."""
 
 
 class Signals:
     """Remembers the first signal and passes it on to a run, once there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.first: signal.Signals | None = None
+        self._clock = clock
+        self._came_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: Stop | None = None
 
@@ -59,9 +70,12 @@ class Signals:
 
     def caught(self, number: int, _: FrameType | None) -> None:
         """The handler. The second signal leaves through SystemExit, so that half-written files are removed."""
+        now = self._clock()
         if self.first is not None:
+            if CODES[self.first] == CODES[signal.Signals(number)] == HUNG_UP and now - self._came_at < _ONE_HANG_UP:
+                return
             leave(number)
-        self.first = signal.Signals(number)
+        self.first, self._came_at = signal.Signals(number), now
         if self._stop is not None:
             self._pass_on()
 
@@ -85,33 +99,32 @@ def leave(number: int, _: FrameType | None = None) -> NoReturn:
 @contextmanager
 def leaving() -> Iterator[None]:
     """While the context lasts the first signal ends the process, and half-written files are removed."""
-    before = {number: signal.signal(number, leave) for number in CODES}
-    try:
+    with _handled_by(leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def signals() -> Iterator[Signals]:
-    """Catch both signals while the context lasts."""
+    """Catch all of them while the context lasts."""
     caught = Signals()
-    before = {number: signal.signal(number, caught.caught) for number in CODES}
-    try:
+    with _handled_by(caught.caught):
         yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def first_signal() -> Iterator[Callable[[], object]]:
-    """What is yielded returns at the first SIGINT or SIGTERM since the context began."""
+    """What is yielded returns at the first signal since the context began."""
     came = threading.Event()
-    before = {number: signal.signal(number, lambda *_: came.set()) for number in CODES}
-    try:
+    with _handled_by(lambda *_: came.set()):
         yield came.wait
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    heeded = [number for number in CODES if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,11 +1,10 @@
-"""Output of commands on a terminal: width, colour, wrapping, and what its encoding can print."""
+"""Output of commands on a terminal: width, colour, wrapping."""
 
-import codecs
-import sys
+import os
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from io import TextIOWrapper
 
 from rich.console import Console
 from rich.text import Text
@@ -63,21 +62,18 @@ class Page:
             self.paragraph(value, first=name.ljust(width), indent=indent)
 
 
-_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "·": "-", "✓": "ok", "“": '"', "”": '"', "’": "'"}
-"""Characters that some code pages lack, and what replaces them."""
-
-
 def screen(*, stderr: bool = False) -> Console:
-    """A console on standard output or standard error that can print any text.
+    """A console on standard output or standard error. NO_COLOR, TERM=dumb, COLUMNS and pipes are respected."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, _environ=_sensible(os.environ))
 
-    NO_COLOR, TERM=dumb, COLUMNS and pipes are respected. Where the encoding lacks a character (Windows code pages), a
-    plainer one is written, or its number; without this, a name in another script would be a UnicodeEncodeError.
-    """
-    stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, TextIOWrapper):
-        codecs.register_error("plainer", _plainer)
-        stream.reconfigure(errors="plainer")
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+def _sensible(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` without sizes that no terminal has, of which some end in an error."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in {"COLUMNS", "LINES"} or re.fullmatch("0*[1-9][0-9]{0,3}", value, re.ASCII)
+    }
 
 
 def can_animate(console: Console) -> bool:
@@ -98,14 +94,6 @@ def page(console: Console) -> Iterator[None]:
         yield
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     console.file.flush()
-
-
-def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """A handler of encoding errors, as `codecs.register_error` wants it."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    bad = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(char) or f"\\u{ord(char):04x}" for char in bad), error.end
 
 
 def fitted(names: Sequence[str], count: int, width: int) -> str:

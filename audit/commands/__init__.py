@@ -8,15 +8,18 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 import click
 
 from audit import __version__
+from audit.cli import streams
 from audit.cli.errors import failure
-from audit.errors import AuditError
-from audit.model.exit_status import BUG, RUN, USAGE, ExitStatus
+from audit.errors import AuditError, ReportError
+from audit.model.exit_status import BUG, COULD_NOT_RUN, HUNG_UP, INTERRUPTED, RUN, TERMINATED, USAGE, ExitStatus
+from audit.model.text import os_cause
 
 COMMANDS = {
     "init": "audit.commands.init.command",
@@ -31,7 +34,9 @@ COMMANDS = {
     "diff": "audit.commands.diff.command",
     "accept": "audit.commands.accept.command",
 }
-_SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+_SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
+_FINAL = {BUG, *_SIGNALS}
+"""Codes that say more than that something could not be printed."""
 
 
 class CommandGroup(click.Group):
@@ -62,11 +67,34 @@ def cli() -> None:
 
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
-    ended = _run(prog_name)
-    if isinstance(ended, int):
-        sys.exit(ended)
-    click.echo(str(ended), err=True)
-    sys.exit(ended.code)
+    streams.set_up()
+    try:
+        code = _conducted(prog_name)
+    except KeyboardInterrupt:  # where nobody reads the end of what is printed
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _conducted(prog_name: str) -> int:
+    ended = _told(_run(prog_name))
+    if isinstance(ended, ExitStatus):
+        click.echo(str(ended), err=True)
+        ended = ended.code
+    return COULD_NOT_RUN if ended not in _FINAL and streams.lost(sys.stderr) else ended
+
+
+def _told(ended: int | ExitStatus) -> int | ExitStatus:
+    """How it ended, or that not all of what was printed got out."""
+    code = ended.code if isinstance(ended, ExitStatus) else ended
+    lost = streams.lost(sys.stdout)
+    if lost is None or code in _FINAL:
+        return ended
+    return failure(
+        ReportError(
+            f"standard output could not be written: {os_cause(lost)}",
+            "What it got is not complete. Send it to a place that takes it.",
+        )
+    )
 
 
 def _run(prog_name: str) -> int | ExitStatus:
@@ -79,18 +107,31 @@ def _run(prog_name: str) -> int | ExitStatus:
     except AuditError as error:
         return failure(error)
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except SystemExit as left:
         if left.code in _SIGNALS:
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
-        raise
-    except Exception:
+        return left.code if isinstance(left.code, int) else 0
+    except Exception as error:
+        if isinstance(error, OSError) and (why := _folder_gone()):
+            return failure(why)
         from audit.cli.logs import Secrecy
 
         click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
         return RUN[BUG]
     # Commands return a status, or nothing; a plain int comes from click itself, after --help and the like.
     return result if isinstance(result, ExitStatus) else 0
+
+
+def _folder_gone() -> AuditError | None:
+    """What to say where there is no working directory, in which case any path may be the one that fails."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        return AuditError(
+            f"the working directory cannot be used: {os_cause(error)}", "Change into one that is there, and try again."
+        )
+    return None
 
 
 def _secrets() -> list[str]:

@@ -88,6 +88,13 @@ _EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
             "Find out what stands in the way: sync-audit doctor (where it means that a check failed)",
         ),
     ),
+    exit_status.HUNG_UP: (
+        "Stopped as its terminal was closed",
+        (
+            "Start long runs in tmux or screen, or with nohup: then they go on without a terminal.",
+            "Finish the run, without asking again what is answered: sync-audit run --resume RUN",
+        ),
+    ),
     exit_status.INTERRUPTED: (
         "Stopped by Ctrl-C",
         ("Finish the run, without asking again what is answered: sync-audit run --resume RUN",),

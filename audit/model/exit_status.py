@@ -24,7 +24,7 @@ class ExitStatus:
 
 Table = Mapping[int, ExitStatus]
 OK, BUG, USAGE, NEEDS_SYNC, INCOMPLETE, COULD_NOT_RUN = range(6)
-INTERRUPTED, TERMINATED = 130, 143
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 """The codes, named by what they mean for a run; 0, 3, 4 and 5 mean alike things for the other commands."""
 
 
@@ -40,6 +40,7 @@ RUN = _table(
         NEEDS_SYNC: "every user was checked, at least one needs a sync",
         INCOMPLETE: "incomplete: at least one user is `error` or `not_checked`; wins over 3",
         COULD_NOT_RUN: "could not start or write: database, token, output path",
+        HUNG_UP: "stopped by SIGHUP; the reports are written and say so",
         INTERRUPTED: "stopped by SIGINT; the reports are written and say so",
         TERMINATED: "stopped by SIGTERM; the reports are written and say so",
     }
@@ -110,6 +111,7 @@ REPAIR = _table(
         OK: "all that was to be changed is changed, and every user audited again is up to date",
         INCOMPLETE: "incomplete: at least one row was skipped, failed or not come to, is not known, or its user is not "
         "up to date",
+        HUNG_UP: "stopped by SIGHUP; what was done is known",
         INTERRUPTED: "stopped by SIGINT; what was done is known",
         TERMINATED: "stopped by SIGTERM; what was done is known",
     }

@@ -2,19 +2,73 @@
 
 import re
 import string
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
 
-# C0 and C1 controls and DEL move cursors and start escape sequences; bidirectional controls (U+202A..E, U+2066..9,
-# U+200E/F, U+061C) reorder what stands around them (CVE-2021-42574); U+2028/9 end lines in some readers;
-# lone surrogates cannot be encoded.
-_ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+# What shows nothing, and yet is printable to Python: Unicode's Default_Ignorable_Code_Point without category C.
+_IGNORABLE = f"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0{_SELECTORS}"
+_UNSEEN = re.compile(f"[{_IGNORABLE}]")
+# The form of an emoji or of a Chinese character is chosen by one selector behind it, that of a keycap within it.
+_SUSPECT = re.compile(f"(?<=[^\x00-\x7f{_IGNORABLE}])[{_SELECTORS}]|(?<=[0-9#*])\ufe0f(?=\u20e3)|([^ -~])")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+RUNNER_COMMAND = "##[A-Za-z]*\\["
+"""A pattern: what some runner of CI jobs obeys anywhere in a line (GitHub's old syntax, Azure, TeamCity)."""
 
 
 def escape_controls(text: str) -> str:
-    r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
-    return text if text.isprintable() else _ACTS.sub(_spell, text)  # most texts are, and the check is ten times faster
+    r"""`text` with all that acts on a reader, or cannot be seen, spelled out: "\n", "\x1b", "\u202e", "\u200b".
+
+    Controls move cursors and start escape sequences, bidirectional ones reorder what stands around them
+    (CVE-2021-42574), some separators end lines, lone surrogates cannot be encoded. What is invisible, private or
+    unassigned makes two names look alike. That is why zero-width joiners are among it, also those in an emoji or in a
+    Persian name. Blanks of any width are not, nor is the one selector that chooses the form of the character before it.
+    """
+    return _substituted(text, spelled)
+
+
+def escape_in_json(document: str) -> str:
+    r"""The same JSON, with what `escape_controls` spells out, but for line breaks, as \uXXXX.
+
+    So is what a runner of CI jobs would obey, wherever in a line it stands.
+    """
+    lines = [_substituted(line, _json_escape) for line in document.split("\n")]
+    return re.sub(RUNNER_COMMAND, lambda match: f"{match[0][:-1]}\\u005b", "\n".join(lines))
+
+
+def runner_safe_markup(escaped: str) -> str:
+    """`escaped` HTML or XML, with character references in what a runner of CI jobs would obey."""
+    return re.sub(RUNNER_COMMAND, lambda match: f"{match[0][:-1]}&#91;", escaped).replace("::", ":&#58;")
+
+
+def spelled(char: str) -> str:
+    """One character, as Python would write it."""
+    code = ord(char)
+    return _SHORT.get(char) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
+
+
+def _substituted(text: str, substitute: Callable[[str], str]) -> str:
+    if text.isprintable() and (text.isascii() or not _UNSEEN.search(text)):
+        return text  # most texts are, and the check is ten times faster
+
+    def replaced(match: re.Match[str]) -> str:
+        char = match[1]
+        return match[0] if char is None or _seen(char) else substitute(char)
+
+    return _SUSPECT.sub(replaced, text)
+
+
+def _seen(char: str) -> bool:
+    """Whether it shows something, be it a blank."""
+    return (char.isprintable() and not _UNSEEN.match(char)) or unicodedata.category(char) == "Zs"
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def lower_ascii(text: str) -> str:
@@ -48,12 +102,6 @@ def os_cause(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "it is not text"
     return escape_controls(error.strerror or str(error))
-
-
-def _spell(match: re.Match[str]) -> str:
-    char = match[0]
-    code = ord(char)
-    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
 def toml_text(text: str) -> str:

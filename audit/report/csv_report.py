@@ -87,8 +87,9 @@ def cell(text: str | None) -> str:
     """`text` as it may stand in a spreadsheet: spelled out, guarded against formulas, not too long."""
     if not text:
         return ""
-    if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2 and not _separated(text):
-        return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
+    usual = text.isascii() and text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT
+    if usual and not _separated(text):
+        return text  # nearly every cell; such a text holds nothing that `escape_controls` would spell out
     guard = "'" if looks_like_formula(text) else ""
     return guard + _fitting(_FORMULA_BEHIND_SEPARATOR.sub(r"\1'", escape_controls(text)))
 

@@ -1,6 +1,5 @@
 """The JSON report: the contract's fields, one user per line, so that it reads, diffs and greps well."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO
@@ -13,6 +12,7 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import Acceptance, AuditedUser, BaselineState
 from audit.model.replies import Evidence, Version, WeightsEvidence
 from audit.model.tables import PLAIN, Tables
+from audit.model.text import escape_in_json
 from audit.model.users import Population
 from audit.report.view import ATTENTION, RunView
 
@@ -20,9 +20,6 @@ SCHEMA_VERSION = 1
 """Fields are only ever added within a version; `schema-1.json` beside this module describes it."""
 _BATCH = 200
 """Users encoded per write: enough to make writing cheap, too few to matter in memory."""
-# What JSON leaves bare and a terminal or an editor acts on, as UTF-8: DEL, C1, U+061C, U+200E/F, U+2028..E,
-# U+2066..9, U+FEFF. C0 is escaped by every encoder. Outside strings there is none of these.
-_ACTS = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf")
 
 
 class AcceptedBlock(msgspec.Struct, frozen=True):
@@ -270,11 +267,7 @@ def _accepted(entry: Acceptance | None) -> AcceptedBlock | None:
 
 
 def escaped(encoded: bytes) -> bytes:
-    r"""The same JSON value, with characters that act on a reader written as \uXXXX."""
-    if encoded.isascii() and b"\x7f" not in encoded:
+    r"""The same JSON value, with what acts on a reader, or cannot be seen, written as \uXXXX."""
+    if encoded.isascii() and b"\x7f" not in encoded and b"##" not in encoded:
         return encoded
-    return _ACTS.sub(_spelled, encoded)
-
-
-def _spelled(match: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(match[0].decode())
+    return escape_in_json(encoded.decode()).encode()

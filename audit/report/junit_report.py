@@ -6,7 +6,6 @@ Valid against both schemas in wide use, Jenkins' (junit-10.xsd) and Ant's (JUnit
 no `file` attribute, why times have no zone (they are UTC), and why both `system-out` and `system-err` are there.
 """
 
-import re
 from collections.abc import Iterator
 from html import escape
 from itertools import islice
@@ -19,7 +18,7 @@ from audit.model.codes import LatestPer, Status
 from audit.model.findings import AuditedUser
 from audit.model.lines import told_apart
 from audit.model.run import RunInfo
-from audit.model.text import escape_controls, shortened
+from audit.model.text import escape_controls, runner_safe_markup, shortened
 from audit.report import words
 from audit.report.view import RunView
 
@@ -28,8 +27,6 @@ SUITE = "sync-audit"
 _BATCH = 200
 _ROOM_FOR_A_NAME = 200
 _ROOM_FOR_A_FACT = 1000
-# What XML 1.0 forbids and `escape_controls` leaves alone.
-_FORBIDDEN = re.compile("[\ufffe\uffff]")
 _ELEMENT = {Status.NEEDS_SYNC: "failure", Status.ERROR: "error"}
 
 
@@ -64,7 +61,7 @@ def case_name(user: AuditedUser, *, redacted: bool, latest_per: LatestPer = "use
 
 def xml_text(text: str) -> str:
     """`text` as it may stand in an attribute or between two tags."""
-    return escape(_FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", escape_controls(text)))
+    return runner_safe_markup(escape(escape_controls(text)))  # which has spelled out what XML forbids
 
 
 def _cut(text: str, room: int = _ROOM_FOR_A_FACT) -> str:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from audit.errors import ReportError, SettingsError
 from audit.model.text import escape_controls, os_cause
@@ -55,6 +55,14 @@ FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json"
 def renderer(name: str) -> Renderer:
     """The renderer of the format `name`, one of `FORMATS`."""
     return FORMATS[name]()
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A stream to which writing never fails."""
+
+    def check(self) -> None:
+        """Raise OSError where something of what was written is lost."""
 
 
 STDOUT = "-"
@@ -145,11 +153,13 @@ def check_path(path: str) -> None:
 
 def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None = None) -> None:
     """Have `render` write the file at `path`, which is replaced whole, or standard output. Raises OSError."""
-    if path == STDOUT:
+    if path == STDOUT or _is_stdout(Path(path)):
         stream = stdout or sys.stdout.buffer
         with _quiet_when_closed(stream):
             render(stream)
             stream.flush()
+        if isinstance(stream, Checked):
+            stream.check()
         return
     target = _target(path)
     if _is_special(target):
@@ -214,6 +224,14 @@ def _is_special(target: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_stdout(given: Path) -> bool:
+    """Whether this is standard output by another name, such as /dev/stdout, and a device or a pipe."""
+    try:
+        return _is_special(given) and os.path.samestat(given.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from tests.report import test_junit_report as test_report_junit
 from tests.report import test_markdown as test_report_md
 from tests.report.html import test_page as test_report_html
 from tests.report.test_json_report import SCHEMA
+from tests.support.ci_runner import TRICKS
 from tests.support.report_browser import Open, browser, opened
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import SampleRun, accepted, accepting, anna, failed, narrowed, outdated, up_to_date
@@ -235,7 +236,7 @@ def test_where_all_is_accepted_there_is_a_notice_and_no_warning() -> None:
     assert test_github.levels(test_github.told(ALL, exit_status.OK)) == ["notice"]
 
 
-@pytest.mark.parametrize("text", [*TEXTS, *test_github.TRICKS], ids=ids([*TEXTS, *test_github.TRICKS]))
+@pytest.mark.parametrize("text", [*TEXTS, *TRICKS], ids=ids([*TEXTS, *TRICKS]))
 def test_hostile_texts_are_only_text_in_annotations(text: str) -> None:
     assert len(test_github.told(accepted(text, text, text))) == 3
 

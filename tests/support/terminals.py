@@ -101,7 +101,7 @@ def terminal(shell: Shell, *arguments: str, columns: int = 80, **environ: str) -
         stdout=subprocess.PIPE,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=_make_controlling,  # noqa: PLW1509 - two system calls; Ctrl-C is a signal for those whose terminal it is
+        preexec_fn=make_controlling,  # noqa: PLW1509 - two system calls; Ctrl-C is a signal for those whose terminal it is
     )
     os.close(slave)
     with process:
@@ -112,7 +112,8 @@ def terminal(shell: Shell, *arguments: str, columns: int = 80, **environ: str) -
             os.close(master)
 
 
-def _make_controlling() -> None:
+def make_controlling() -> None:
+    """For a process that leads a session: make its standard input the terminal whose signals it gets."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in what a shell runs in the background, such as a CI job
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

@@ -54,6 +54,7 @@ def _json(diagnosis: "Diagnosis") -> bytes:
     import msgspec
 
     from audit import __version__
+    from audit.report.json_report import escaped
 
     document = {
         "schema_version": 1,
@@ -62,7 +63,7 @@ def _json(diagnosis: "Diagnosis") -> bytes:
         "summary": diagnosis.counts,
         "checks": diagnosis.results,
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    return escaped(msgspec.json.format(msgspec.json.encode(document), indent=1))
 
 
 def _show(diagnosis: "Diagnosis") -> None:

@@ -2,12 +2,13 @@
 
 The runner obeys what it finds in a log: lines that begin with `::`, and `##[` anywhere. So as long as a run talks, the
 runner is told not to listen; annotations are kept back until it listens again. They go to stderr, as stdout
-carries nothing but reports.
+carries nothing but reports. On stdout, and in all other commands, `cli.streams` sees to it.
 """
 
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Literal
 
 import click
 
+from audit.cli.streams import obeyed
 from audit.errors import AuditError
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
@@ -100,10 +102,12 @@ class Workflow:
         self._here = wanted and environ.get("GITHUB_ACTIONS") == "true"
         self._summary = environ.get("GITHUB_STEP_SUMMARY") or None
         self._silence = secrets.token_hex(16)
+        self._obeyed = ExitStack()
         self._annotations: list[str] = []
 
     def __enter__(self) -> "Workflow":
         if self._here:
+            self._obeyed.enter_context(obeyed())
             click.echo(f"::stop-commands::{self._silence}", err=True)
         return self
 
@@ -114,6 +118,7 @@ class Workflow:
             click.echo(f"::{self._silence}::", err=True)
             for line in self._annotations:
                 click.echo(line, err=True)
+            self._obeyed.close()
 
     def add_run(self, view: RunView, code: int) -> None:
         """Add a run, which ends in `code`, to the annotations and the step's summary; failing that, log a warning."""

@@ -11,6 +11,7 @@ from audit.commands.user.last_training import last_training
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints.trainings import shown_trainings
 from audit.model.exit_status import USAGE
+from audit.model.text import escape_in_json
 from audit.postgres.user import Candidates
 from audit.report.json_report import also_block
 
@@ -31,7 +32,7 @@ def dumped(case: UserCase | UserLines | Candidates) -> str:
         rest = {"exit_code": case.exit_status.code, **document(first), **whole, **_per(first), **told}
     else:
         rest = {"exit_code": USAGE, "matches": case.persons, "more_matches": case.more}
-    return json.dumps(msgspec.to_builtins(head | rest), indent=1)
+    return escape_in_json(json.dumps(msgspec.to_builtins(head | rest), indent=1))
 
 
 def _per(case: UserCase) -> dict[str, object]:

@@ -260,9 +260,9 @@ class _Packer:
         record, finding = user.record, user.finding
         texts = [text or "" for text in _texts(record)]
         texts += [finding.detail or "", record.replicate_version_id or "", ITEM.join(record.shared_with)]
-        plain = "".join(texts).replace(ITEM, "").isprintable() if record.shared_with else "".join(texts).isprintable()
+        joined = " ".join(texts).replace(ITEM, "")
         odd = ""
-        if not plain:
+        if escape_controls(joined) != joined:
             odd = msgspec.json.encode(_odd(user, self._tables)).decode()
             texts = [*map(escape_controls, texts[:-1]), ITEM.join(map(escape_controls, record.shared_with))]
         ids = [version.id for version in finding.versions]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import jinja2
 from markupsafe import Markup, escape
 
-from audit.model.text import escape_controls, shortened
+from audit.model.text import escape_controls, runner_safe_markup, shortened
 from audit.model.times import to_second
 from audit.report.html.data import MOST, listed
 from audit.report.html.page import FILTERS, FUNCTIONS, survey
@@ -66,7 +66,10 @@ def printable(value: object) -> object:
     if type(value) is str:
         if len(value) > TEXT_LIMIT:
             value = shortened(value, TEXT_LIMIT)
-        return value if value.isprintable() else escape_controls(value)
+        shown = escape_controls(value)
+        if "::" in shown or "##" in shown:
+            return Markup(runner_safe_markup(escape(shown)))  # noqa: S704 - escaped before
+        return shown
     return value
 
 

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -13,51 +12,11 @@ from audit.model.codes import Reason
 from audit.report.markdown import LEAST, LIMIT
 from audit.report.view import RunView
 from tests.support.audits import Servers, Shell
+from tests.support.ci_runner import OLD_SYNTAX, TRICKS, Heard, heard
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
 BEHIND = "beatriz.costa@example.com"
-
-
-class Heard(NamedTuple):
-    """A workflow command that the runner obeys."""
-
-    name: str
-    properties: dict[str, str]
-    data: str
-
-
-_COMMANDS = (
-    "error|warning|notice|debug|group|endgroup|add-mask|set-output|save-state|set-env|add-path|stop-commands|echo"
-)
-_LINE = re.compile(rf"\s*::({_COMMANDS})(?: ([^:]*))?::(.*)", re.IGNORECASE | re.DOTALL)
-_OLD = re.compile(rf"##\[({_COMMANDS})(?: ([^\]]*))?\](.*)", re.IGNORECASE | re.DOTALL)
-
-
-def unescaped(text: str, *, within: str = "") -> str:
-    for char in ("\r", "\n", *within, "%"):
-        text = text.replace(f"%{ord(char):02X}", char)
-    return text
-
-
-def heard(log: str) -> list[Heard]:
-    """What the runner takes for commands in `log`, and obeys."""
-    found: list[Heard] = []
-    token: str | None = None
-    for line in re.split(r"\r\n|\r|\n", log):
-        if token is not None:
-            token = None if line.strip() == f"::{token}::" else token
-            continue
-        match = _LINE.match(line) or _OLD.search(line)
-        if match is None:
-            continue
-        if match[1] == "stop-commands":
-            token = match[3]
-            continue
-        pairs = (pair.split("=", 1) for pair in (match[2] or "").split(",") if "=" in pair)
-        properties = {name: unescaped(value, within=":,") for name, value in pairs}
-        found.append(Heard(match[1], properties, unescaped(match[3])))
-    return found
 
 
 def told(run: SampleRun, code: int = exit_status.INCOMPLETE, *, redact: bool = False) -> list[Heard]:
@@ -71,25 +30,13 @@ def levels(found: list[Heard]) -> list[str]:
     return [each.name for each in found]
 
 
-TRICKS = [
-    "\n::set-output name=x::y",
-    "\r\n::stop-commands::x",
-    "::error::x",
-    "##[add-mask]x",
-    "a,b:c=d,title=x",
-    "%0A::set-env name=PATH::x",
-    "%250A %25",
-    "\u2028::error::x",
-]
-
-
 @pytest.mark.parametrize("text", [*HOSTILE, *TRICKS], ids=ids([*HOSTILE, *TRICKS]))
 def test_a_command_is_one_line_and_carries_its_texts_unchanged(text: str) -> None:
     plain = text.isprintable() and len(text) < 1000 and "##[" not in text
     said = command("warning", text, text)
     (only,) = heard(said)
     assert (only.name, set(only.properties) <= {"title"}) == ("warning", True)
-    assert not _OLD.search(said)
+    assert not OLD_SYNTAX.search(said)
     if plain:
         assert (only.properties.get("title", ""), only.data) == (text, text)
 

@@ -31,9 +31,12 @@ CODES = {
     signal.SIGKILL: -signal.SIGKILL,
     signal.SIGINT: exit_status.INTERRUPTED,
     signal.SIGTERM: exit_status.TERMINATED,
+    signal.SIGHUP: exit_status.HUNG_UP,
 }
 SIGNALS = pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-POLITE = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+POLITE = pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
 FILES = ("report.json", "report.csv")
 MANY = 25_000
 """Users whose reports take longer to write than a busy machine takes to deliver a second signal."""

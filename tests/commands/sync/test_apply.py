@@ -318,7 +318,7 @@ def test_undo_right_after_a_kill_takes_back_what_was_done(product: Product, seed
     assert product.digest == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_ends_it_between_two_batches_with_everything_known(product: Product, number: signal.Signals) -> None:
     before = product.digest
     product.sql(SLOW)
