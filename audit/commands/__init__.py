@@ -85,7 +85,7 @@ def _run(prog_name: str) -> int | ExitStatus:
             click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
         raise
     except Exception:
-        from audit.cli.logs import Secrecy
+        from audit.model.secrecy import Secrecy
 
         click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
         return RUN[BUG]

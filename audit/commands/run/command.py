@@ -97,7 +97,7 @@ def _conduct(
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
-    formatter = logs.Formatter(secrets, as_json=given["log_format"] == "json")
+    formatter = logs.Formatter(secrets, tokens=(settings.token,), as_json=given["log_format"] == "json")
     shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 
