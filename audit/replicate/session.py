@@ -71,20 +71,17 @@ class Session:
         self._fresh = fresh
         self._proxy = proxy_url(proxy) if proxy else None
 
-    @asynccontextmanager
-    async def get(self, url: URL, *, fresh: bool = False) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer, of which nothing but the head is read. Raises what aiohttp raises, or ClosedBeforeError."""
+    async def get(self, url: URL, *, fresh: bool = False) -> aiohttp.ClientResponse:
+        """The answer, to be closed, of which nothing but the head is read. Raises as aiohttp, or ClosedBeforeError."""
         way = _Way()
         session = self._fresh if fresh else self._pool
         try:
-            response = await session.get(url, allow_redirects=False, proxy=self._proxy, trace_request_ctx=way)
+            return await session.get(url, allow_redirects=False, proxy=self._proxy, trace_request_ctx=way)
         except _NO_ANSWER as error:
             begun = not isinstance(getattr(error, "message", ""), str)  # then it is what came of an answer
             if way.kept and not begun:
                 raise ClosedBeforeError from error
             raise
-        async with response:
-            yield response
 
 
 async def _kept(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams) -> None:

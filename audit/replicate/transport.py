@@ -250,7 +250,7 @@ class Transport:
 
     async def _attempt(self, url: URL, largest: int, *, fresh: bool = False) -> Response | Failed:
         try:
-            async with self._session.get(url, fresh=fresh) as response:
+            async with await self._session.get(url, fresh=fresh) as response:
                 body = await read_body(response, largest)
                 if isinstance(body, Failed):
                     response.close()  # the rest is not wanted, so the connection is of no use any more

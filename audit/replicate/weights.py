@@ -95,7 +95,7 @@ class DeliveryHosts:
     ) -> tuple[WeightsAnswer, FailureReason | None, float | None]:
         """What one request told, the reason where it told nothing, and for how many seconds the server wants peace."""
         try:
-            async with self._session.get(url, fresh=fresh) as response:
+            async with await self._session.get(url, fresh=fresh) as response:
                 status, headers = response.status, response.headers
                 if status == 206 and (response.content_length or _LONGEST_URL) <= _FEW:
                     await response.content.read(_FEW)  # then the connection serves the next request

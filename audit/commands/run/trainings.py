@@ -3,8 +3,8 @@
 One page in memory and one request at a time, newest first, back to where it is wanted. Reading can be cancelled between
 two pages: what was read is kept, and a resumed run goes on after it. A list grows at its beginning while it is read,
 which shifts trainings to later pages, so some are met twice and none is missed; a resumed run first reads what came
-since. Whatever goes wrong with a page ends the reading, not the run, and so does a list without end: less is known then,
-and the run file says so.
+since. Whatever goes wrong with a page ends the reading, not the run, and so does a list without end: less is known
+then, and the run file says so.
 """
 
 import logging

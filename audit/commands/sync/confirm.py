@@ -171,7 +171,7 @@ def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitSt
         return REPAIR[INTERRUPTED]
 
 
-def _run(work: Work, secrets: tuple[str, ...], token: str) -> tuple[RepairResult, int | None]:
+def _run(work: Work, secrets: tuple[str, ...], token: str = "") -> tuple[RepairResult, int | None]:
     """The result of `work`, and the code of the signal that has come meanwhile."""
     listener = TerminalListener(screen(stderr=True))
     formatter = logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), tokens=(token,), as_json=False)
