@@ -9,6 +9,8 @@ from audit.model.replies import Failed
 
 LARGEST_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read; the rest is left."""
+MOST_MEMBERS = 10_000
+"""Of a gzip file; each costs time also where there is nothing in it."""
 
 
 async def read_body(response: aiohttp.ClientResponse, largest: int) -> bytes | Failed:
@@ -41,6 +43,8 @@ async def _whole(response: aiohttp.ClientResponse, largest: int, *, cut: bool = 
             if not cut:
                 return Failed(Reason.BAD_RESPONSE, f"the answer is larger than {largest // 2**20} MB")
             break
+        if gunzip and gunzip.members > MOST_MEMBERS and not cut:
+            return Failed(Reason.BAD_RESPONSE, f"the answer is compressed in more than {MOST_MEMBERS:,} parts")
         if gunzip and gunzip.done:
             break
     if not response.content.at_eof():
@@ -55,8 +59,9 @@ class _Gunzip:
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
+        self.members = 1
         self.done = False
-        """Nothing more can come."""
+        """Nothing more is read."""
 
     @property
     def complete(self) -> bool:
@@ -68,7 +73,8 @@ class _Gunzip:
         parts: list[bytes] = []
         while data and most > 0:
             if self._member.eof:
-                if data[0] != 0x1F:
+                self.members += data[0] == 0x1F
+                if data[0] != 0x1F or self.members > MOST_MEMBERS:
                     self.done = True
                     break
                 self._member = zlib.decompressobj(wbits=31)

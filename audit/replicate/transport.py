@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import msgspec
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from yarl import URL
 
 from audit.model.codes import FailureReason, Reason
@@ -272,10 +271,11 @@ def translated(error: Exception, target: Target) -> Failed:
     """`error`, raised by an attempt to ask `target`, by the first line of `_ERRORS` that fits."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return Failed(Reason.NETWORK_ERROR, _proxy_words(error.status, credentials(target.proxy)))
-    if isinstance(error.__cause__, LineTooLong):
-        return Failed(Reason.BAD_RESPONSE, f"a header of the answer is larger than {LONGEST_HEADER // 1024} KB")
-    if isinstance(error.__cause__, BadHttpMessage) and error.__cause__.message.startswith("Too many"):
-        return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
+    if isinstance(error, aiohttp.ClientResponseError):  # aiohttp has no types for these two
+        if error.message.startswith("Got more than"):
+            return Failed(Reason.BAD_RESPONSE, f"a header of the answer is larger than {LONGEST_HEADER // 1024} KB")
+        if error.message.startswith("Too many headers"):
+            return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
     for kind, reason, words in _ERRORS:
         if isinstance(error, kind):
             return Failed(reason, words.format(seconds=f"{target.timeout:g}", os=_os_words(error)))
