@@ -18,6 +18,8 @@ _BY_FORM = (
     (re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}"), rf"\1 {CUT}"),
     (re.compile(r"(://[^\s:/@]*):\S{1,999}@"), rf"\1:{CUT}@"),
 )
+# A token that is cut out in pieces: of what all tokens are made of.
+_PIECES = re.compile(rf"[\w.~+/=-]{{{SHORTEST_PIECE},}}", re.ASCII)
 # A character as URLs write it, also encoded twice, or as JSON and Python do, also in a text within a text.
 _ESCAPED = re.compile(r"%(?:25){0,8}(?P<percent>[0-9a-f]{2})|\\{1,8}(?:u00|x)(?P<code>[0-9a-f]{2})", re.IGNORECASE)
 
@@ -31,7 +33,7 @@ class Secrecy:
 
     def __init__(self, secrets: Iterable[str] = (), tokens: Iterable[str] = ()) -> None:
         several = {token for token in tokens if token}
-        long = {token for token in several if len(token) >= SHORTEST_PIECE and token.isascii()}
+        long = {token for token in several if _PIECES.fullmatch(token)}
         # The longest first: one may be a part of another.
         known = sorted({secret for secret in secrets if secret} | (several - long), key=len, reverse=True)
         self._known = re.compile("|".join(map(_pattern, known))) if known else None
@@ -55,7 +57,7 @@ class _Token:
     """One token, found in any piece of it, in upper and lower case: host names come back in lower case."""
 
     def __init__(self, token: str) -> None:
-        self._token, _ = _unescaped(lower_ascii(token))
+        self._token = lower_ascii(token)
         half = SHORTEST_PIECE // 2
         places = range(0, len(self._token) - half + 1, half)
         self._anchors = [(self._token[at : at + half], at) for at in places]  # every piece holds one of them whole
@@ -64,13 +66,16 @@ class _Token:
     def cut(self, text: str) -> str:
         """`text` without its pieces."""
         lower = lower_ascii(text)
-        if "%" not in text and "\\" not in text:
-            for anchor in self._needles:  # a plain loop: this is all that happens to nearly every text
-                if anchor in lower:
-                    break
-            else:
-                return text
-        plain, place = _unescaped(lower)
+        for anchor in self._needles:  # a plain loop: this is all that happens to nearly every text
+            if anchor in lower:
+                text = self._cut(text, lower, int)
+                break
+        if "%" in text or "\\" in text:
+            text = self._cut(text, *_unescaped(lower_ascii(text)))
+        return text
+
+    def _cut(self, text: str, plain: str, place: Callable[[int], int]) -> str:
+        """`text` without what is a piece in `plain`; `place` is where a character of that stands in `text`."""
         parts, end = [], 0
         for first, last in self._pieces(plain):
             parts += [text[end : place(first)], CUT_TOKEN]
