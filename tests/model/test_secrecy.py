@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 import pytest
@@ -22,7 +23,7 @@ def percent(text: str) -> str:
     return "".join(f"%{ord(char):02X}" for char in text)
 
 
-WAYS = {
+WAYS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "percent": percent,
     "percent, lower case": lambda text: percent(text).lower(),

@@ -166,3 +166,26 @@ def test_nothing_that_a_run_leaves_behind_holds_a_piece_of_the_token(
 
 def whole_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["http://127.0.0.1:99999/", "http://x:y/z", "http://[::1", "http://a\0b/\r\n", "http://ä\u202e/", "x" * 100_000],
+    ids=lambda link: ascii(link)[:25],
+)
+def test_a_next_that_leads_nowhere_spoils_those_users_alone_and_the_run_can_be_resumed(
+    link: str, shell: Shell, synthetic_servers: Servers
+) -> None:
+    answer = http_answer(page({"id": "5" * 64}, following=link))
+    whose = account("acme")
+    with in_thread(raw_server(lambda _, head: whose if b"/account" in head else answer)) as server:
+        environ = {"REPLICATE_BASE_URL": server.base_url, "SYNC_AUDIT_RETRIES": "0"}
+        shell.environ = synthetic_servers.environ | environ
+        first = shell("run", "--limit", "9", "--trainings", "--run-file", "run.sqlite", "-ojson=-")
+        again = shell("run", "--resume", "run.sqlite", "-ojson=-")
+    for done in (first, again):
+        assert done.code == exit_status.INCOMPLETE, done.err
+        assert "Traceback" not in done.err
+        reasons = {user["reason"] for user in json.loads(done.out)["users"]}
+        assert reasons <= {"bad_response", "invalid_model_id", "no_model_id"}, reasons
+        assert "bad_response" in reasons

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 Answer = Callable[[int, bytes], bytes | None]
-"""The answer to the nth request (from 1) of a connection, whose head it is given; None closes the connection."""
+"""The answer to the nth request (from 1) of a connection, whose head it is given.
+
+None closes the connection, and so does an answer that says so.
+"""
 
 
 @dataclass
@@ -48,6 +51,8 @@ async def raw_server(answer: Answer) -> AsyncIterator[RawServer]:
                     break
                 writer.write(said)
                 await writer.drain()
+                if b"\r\nConnection: close\r\n" in said:
+                    break
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
