@@ -294,8 +294,12 @@ def _beginning(body: bytes, secrecy: Secrecy) -> str:
 def shown(text: str, secrecy: Secrecy) -> str:
     """A foreign text for a person: cleaned, escaped, shortened, in this order."""
     words = " ".join(text.split())
-    cleaned = secrecy.cut(words[:_LONGEST]) + words[_LONGEST:]
-    return shortened(escape_controls(cleaned), _SHOWN)
+    return shortened(safe(words[:_LONGEST], secrecy) + words[_LONGEST:], _SHOWN)
+
+
+def safe(text: str, secrecy: Secrecy) -> str:
+    """A foreign text for a log: cleaned and escaped, and whole."""
+    return escape_controls(secrecy.cut(text))
 
 
 def _kept(text: str, secrecy: Secrecy) -> str:

@@ -226,6 +226,7 @@ class Transport:
             answer = await self._attempt(url, largest)
         except ClosedBeforeError:
             # No attempt, as nobody heard of it; but a request, with a turn of its own.
+            log.debug("a kept connection was closed before it answered: asking again by a fresh one")
             await self._turn()
             self._sent += 1
             self._retried += 1
@@ -242,7 +243,7 @@ class Transport:
         if log.isEnabledFor(logging.DEBUG):
             took = round((ended - started) * 1000)
             status = answer.status if isinstance(answer, Response) else answer.reason.value
-            path = responses.shown(url.raw_path_qs, self.secrecy)
+            path = responses.safe(url.raw_path_qs, self.secrecy)
             details = {"path": path, "status": status, "attempt": attempt, "duration_ms": took}
             log.debug("GET %s: %s in %d ms, attempt %d", path, status, took, attempt, extra=details)
         return answer

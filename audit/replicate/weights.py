@@ -78,7 +78,7 @@ class DeliveryHosts:
                 answer, reason, asked = await self._attempt(self._place(url))
             except ClosedBeforeError:  # no attempt, as nobody heard of it
                 answer, reason, asked = await self._attempt(self._place(url), fresh=True)
-            log.debug("GET %s: %s, attempt %d", responses.shown(url, self._secrecy), answer.detail, attempt)
+            log.debug("GET %s: %s, attempt %d", responses.safe(url, self._secrecy), answer.detail, attempt)
             wait = self._policy.wait(attempt, reason, asked, self._timing.jitter()) if reason else None
             if wait is None:
                 return answer

@@ -1,6 +1,7 @@
 """A server that quotes the token wherever it can, and what is left of that in everything a run leaves behind."""
 
 import json
+import logging
 import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,6 +12,7 @@ from urllib.parse import quote, unquote
 import msgspec
 import pytest
 
+from audit.cli.logs import Formatter
 from audit.model import exit_status
 from audit.replicate import Replicate, connect, responses
 from tests.replicate.test_session import target
@@ -117,6 +119,26 @@ async def test_the_proxys_password_is_cut_out_too(said: str) -> None:
     assert "you said (secret) to me" in responses.failure(500, {}, body, secrecy).detail.replace("ci:", "")
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_path_in_a_log_is_cleaned_and_acts_on_no_terminal(
+    as_json: bool,  # noqa: FBT001 - a table of two
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "audit")
+    answer = http_answer(page())
+    async with (
+        raw_server(lambda *_: answer) as server,
+        connect(target(server.base_url, token=TOKEN), ManualClock().timing) as replicate,
+        replicate.delivery_hosts() as hosts,
+    ):
+        await replicate.training(f"{TOKEN}\x1b[31m\u202e")
+        await hosts.ask(f"{server.base_url}/{TOKEN[:20]}\u202e")
+    formatter = Formatter([], as_json=as_json)
+    lines = [formatter.format(record) for record in caplog.records]
+    assert len([line for line in lines if "GET" in line]) == 2
+    assert all(line.isprintable() and not pieces_in(line) for line in lines)
+
+
 def account(said: str) -> bytes:
     return http_answer(json.dumps({"type": said, "username": said}).encode())
 
@@ -148,7 +170,12 @@ def test_nothing_that_a_run_leaves_behind_holds_a_piece_of_the_token(
 ) -> None:
     assert pieces_in(WAYS[way](TOKEN))
     with in_thread(raw_server(hostile(WAYS[way](TOKEN)))) as server:
-        environ = {"REPLICATE_API_TOKEN": TOKEN, "REPLICATE_BASE_URL": server.base_url, "SYNC_AUDIT_RETRIES": "0"}
+        environ = {
+            "REPLICATE_API_TOKEN": TOKEN,
+            "REPLICATE_BASE_URL": server.base_url,
+            "SYNC_AUDIT_RETRIES": "0",
+            "SYNC_AUDIT_TIMEOUT": "30",
+        }
         shell.environ = synthetic_servers.environ | environ
         outputs = [f"-o{kind}=report.{kind}" for kind in ("html", "csv", "json", "md", "junit")]
         done = shell(*RUN, *outputs)
@@ -179,7 +206,7 @@ def test_a_next_that_leads_nowhere_spoils_those_users_alone_and_the_run_can_be_r
     answer = http_answer(page({"id": "5" * 64}, following=link))
     whose = account("acme")
     with in_thread(raw_server(lambda _, head: whose if b"/account" in head else answer)) as server:
-        environ = {"REPLICATE_BASE_URL": server.base_url, "SYNC_AUDIT_RETRIES": "0"}
+        environ = {"REPLICATE_BASE_URL": server.base_url, "SYNC_AUDIT_RETRIES": "0", "SYNC_AUDIT_TIMEOUT": "30"}
         shell.environ = synthetic_servers.environ | environ
         first = shell("run", "--limit", "9", "--trainings", "--run-file", "run.sqlite", "-ojson=-")
         again = shell("run", "--resume", "run.sqlite", "-ojson=-")
