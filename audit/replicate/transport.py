@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import random
+import re
 import ssl
 import time
 import zlib
@@ -27,7 +28,7 @@ from audit.replicate import responses, session
 from audit.replicate.body import read_body
 from audit.replicate.rate_limit import RateLimit
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
-from audit.replicate.session import LONGEST_HEADER, MOST_HEADERS, ClosedBeforeError, Session
+from audit.replicate.session import MOST_HEADERS, ClosedBeforeError, Session
 from audit.replicate.url import credentials
 
 log = logging.getLogger(__name__)
@@ -273,8 +274,8 @@ def translated(error: Exception, target: Target) -> Failed:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return Failed(Reason.NETWORK_ERROR, _proxy_words(error.status, credentials(target.proxy)))
     if isinstance(error, aiohttp.ClientResponseError):  # aiohttp has no types for these two
-        if error.message.startswith("Got more than"):
-            return Failed(Reason.BAD_RESPONSE, f"a header of the answer is larger than {LONGEST_HEADER // 1024} KB")
+        if most := re.match(r"Got more than (\d+) bytes", error.message):
+            return Failed(Reason.BAD_RESPONSE, f"a header of the answer has more than {int(most[1]):,} bytes")
         if error.message.startswith("Too many headers"):
             return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
     for kind, reason, words in _ERRORS:
