@@ -12,8 +12,8 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -197,15 +197,13 @@ class Transport:
             # All workers live on one limit, so all of them pause, also where this one gives up.
             pause = wait if wait is not None else min(server_wait or 0.0, LONGEST_WAIT)
             now = self._timing.monotonic()
-            with self._saying_pause(now):
-                self._rate_limit.throttled(now, pause)
+            before = self._rate_limit.waiting(now)
+            self._rate_limit.throttled(now, pause)
+            self._say_pause(before, now)
         return wait
 
-    @contextmanager
-    def _saying_pause(self, now: float) -> Iterator[None]:
-        """Log a pause that begins in this block."""
-        before = self._rate_limit.waiting(now)
-        yield
+    def _say_pause(self, before: float, now: float) -> None:
+        """Log a pause that has just begun; `before`, there were so many seconds of one left."""
         if before <= 0 < (pause := self._rate_limit.waiting(now)):
             log.info("rate limit: nobody asks for %.0f s", pause)
 
@@ -239,8 +237,9 @@ class Transport:
             if answer.status == 429:
                 self._throttled += 1
             else:
-                with self._saying_pause(ended):
-                    self._rate_limit.answered(ended, *_allowance(answer.headers))
+                before = self._rate_limit.waiting(ended)
+                self._rate_limit.answered(ended, *_allowance(answer.headers))
+                self._say_pause(before, ended)
         if log.isEnabledFor(logging.DEBUG):
             took = round((ended - started) * 1000)
             status = answer.status if isinstance(answer, Response) else answer.reason.value
