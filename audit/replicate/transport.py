@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,7 @@ class Target:
         return f"Target({self.base_url!r})"
 
     def secrecy(self) -> Secrecy:
-        """What must not be in anything that comes back: the token, and user name and password of the proxy."""
+        """What must not be in anything that comes back: the token, and the proxy's password."""
         return Secrecy(credentials(self.proxy), [self.token])
 
 
@@ -271,7 +271,7 @@ TRANSLATED = (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error
 def translated(error: Exception, target: Target) -> Failed:
     """`error`, raised by an attempt to ask `target`, by the first line of `_ERRORS` that fits."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Failed(Reason.NETWORK_ERROR, _proxy_words(error.status, credentials(target.proxy)))
+        return Failed(Reason.NETWORK_ERROR, _proxy_words(error.status, given="@" in (target.proxy or "")))
     if isinstance(error, aiohttp.ClientResponseError):  # aiohttp has no types for these two
         if most := re.match(r"Got more than (\d+) bytes", error.message):
             return Failed(Reason.BAD_RESPONSE, f"a header of the answer has more than {int(most[1]):,} bytes")
@@ -283,7 +283,7 @@ def translated(error: Exception, target: Target) -> Failed:
     return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
 
 
-def _proxy_words(status: int, given: Collection[str]) -> str:
+def _proxy_words(status: int, *, given: bool) -> str:
     """What it means that a proxy did not open a way to the host."""
     match status:
         case 407 if given:

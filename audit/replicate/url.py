@@ -82,10 +82,13 @@ def proxy_for(base_url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def credentials(proxy: str | None) -> list[str]:
-    """User name and password of `proxy` in the ways in which they are sent or written; empty where it has none."""
+    """The password of `proxy`, alone and with its user name, in the ways in which they are sent or written.
+
+    Empty where it has none: a user name alone is no secret, and often a word as others are.
+    """
     user, password = _user(proxy or "")
     if not password:
-        return [user] if user else []
+        return []
     sent = base64.b64encode(unquote_to_bytes(f"{user}:{password}")).decode()
     return [password, unquote(password), f"{unquote(user)}:{unquote(password)}", sent]
 

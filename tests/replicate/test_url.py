@@ -89,6 +89,11 @@ def test_an_encoded_password_is_sent_byte_by_byte_and_known_as_a_secret(password
     assert password in credentials(proxy)
 
 
+@pytest.mark.parametrize("proxy", [None, "http://h:1", "http://user@h:1", "http://user:@h:1"])
+def test_without_a_password_a_proxy_has_no_secret(proxy: str | None) -> None:
+    assert credentials(proxy) == []
+
+
 LOWER, UPPER = "http://lower:1", "http://upper:1"
 
 
