@@ -18,6 +18,8 @@ _BY_FORM = (
     (re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}"), rf"\1 {CUT}"),
     (re.compile(r"(://[^\s:/@]*):\S{1,999}@"), rf"\1:{CUT}@"),
 )
+_PUBLIC = "https://api.replicate.com/v1 https://replicate.delivery"
+"""What stands in everything that is shown: a token of somebody's own making may have a word of it."""
 # A token that is cut out in pieces: of what all tokens are made of.
 _PIECES = re.compile(rf"[\w.~+/=-]{{{SHORTEST_PIECE},}}", re.ASCII)
 # A character as URLs write it, also encoded twice, or as JSON and Python do, also in a text within a text.
@@ -91,8 +93,9 @@ class _Token:
             before = _common(plain[end:hit][::-1], self._token[:at][::-1])
             first = hit - before
             length = before + _common(plain[hit : hit + len(self._token)], self._token[at:])
+            piece = plain[first : first + length]
             # One character again and again, such as the zeros of a number, tells nothing of a token.
-            if length >= SHORTEST_PIECE and len(set(plain[first : first + length])) > 1:
+            if length >= SHORTEST_PIECE and len(set(piece)) > 1 and piece not in _PUBLIC:
                 end = first + length
                 yield first, end
 

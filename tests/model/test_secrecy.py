@@ -75,6 +75,12 @@ def test_zeros_tell_nothing_of_a_token_that_ends_in_them() -> None:
     assert secrecy.cut("8_abc000 c" + "0" * 20) == "(token) (token)"
 
 
+def test_a_token_with_a_public_word_in_it_does_not_tear_every_url_apart() -> None:
+    secrecy = Secrecy(tokens=["my-replicate-token"])
+    assert secrecy.cut("https://replicate.delivery/a.tar") == "https://replicate.delivery/a.tar"
+    assert secrecy.cut("it is my-replicate-to...") == "it is (token)..."
+
+
 @pytest.mark.parametrize("token", ["x", "short", "tökén-tökén", "abc%41defgh%zzijkl"])
 def test_a_token_of_another_kind_is_cut_out_whole(token: str) -> None:
     assert Secrecy(tokens=[token]).cut(f"my {token} is") == "my (secret) is"
