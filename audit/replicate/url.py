@@ -23,13 +23,14 @@ def checked_base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        usable = bool(_is_host(host or "") and URL(url))
     except ValueError as error:
         raise wrong("is no URL") from error
     if parts.username is not None or parts.password is not None:
         raise wrong("must not hold a user name or password")
     if parts.query or parts.fragment:
         raise wrong("must not hold a query or fragment")
-    if not host or port == 0 or re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
+    if not host or not usable or port == 0 or re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
         raise wrong("is no URL of a host")
     if parts.scheme not in {"https", "http"}:
         raise wrong("must begin with https://")
@@ -39,6 +40,11 @@ def checked_base_url(url: str) -> str:
         )
     path = parts.path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether `host` can be asked for. Raises ValueError for some that cannot."""
+    return ":" in host or bool(re.fullmatch(r"[\w.-]+", host) and host.encode("idna"))
 
 
 def is_loopback(host: str) -> bool:
@@ -119,8 +125,8 @@ def _wrong_proxy(proxy: str) -> tuple[str, str] | None:
         return "is no http:// or https:// URL", f"No other kind of proxy can be used. {_SHAPE}"
     try:
         parts = urlsplit(proxy)
-        host, port = parts.hostname or "", parts.port
-        usable = bool(":" in host or (re.fullmatch(r"[\w.-]+", host) and host.encode("idna"))) and proxy_url(proxy).port
+        port = parts.port
+        usable = _is_host(parts.hostname or "") and proxy_url(proxy).port
     except ValueError:
         usable = False
     if not usable or port == 0:

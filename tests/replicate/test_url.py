@@ -6,7 +6,7 @@ import pytest
 
 from audit.errors import SettingsError
 from audit.model.exit_status import COULD_NOT_RUN, INCOMPLETE
-from audit.replicate.url import credentials, proxy_for, proxy_url
+from audit.replicate.url import checked_base_url, credentials, proxy_for, proxy_url
 from tests.support.audits import Servers, Shell
 
 API = "https://api.replicate.com/v1"
@@ -148,3 +148,34 @@ def test_every_command_that_asks_replicate_ends_in_2_and_names_the_variable(
     assert "not asked" in done.out
     assert "geheim" not in done.err + done.out
     assert done.code == COULD_NOT_RUN, "to a doctor a wrong setting is a check that fails"
+
+
+ODD_HOSTS = [
+    "a\\b",
+    "a,b",
+    "a<b",
+    "a..b",
+    "%41",
+    "*",
+    "[zz]",
+    "[::1",
+    "]",
+    "a" * 300,
+    "xn--\u0378",
+    "a|b",
+    "(token)",
+    "a;b",
+    ".",
+]
+
+
+@pytest.mark.parametrize("path", ["", "/v1", ":443/v1"])
+@pytest.mark.parametrize("host", ODD_HOSTS, ids=lambda host: ascii(host)[:20])
+def test_a_base_url_of_a_host_that_cannot_be_asked_for_is_refused(host: str, path: str) -> None:
+    with pytest.raises(SettingsError, match="is no URL"):
+        checked_base_url(f"https://{host}{path}")
+
+
+@pytest.mark.parametrize("host", ["api.replicate.com", "my_host", "xn--bcher-kva.example", "[2001:db8::1]", "10.0.0.1:8443"])
+def test_any_other_https_url_is_a_base_url(host: str) -> None:
+    assert checked_base_url(f"https://{host}/") == f"https://{host}/v1"
