@@ -176,6 +176,8 @@ def test_a_base_url_of_a_host_that_cannot_be_asked_for_is_refused(host: str, pat
         checked_base_url(f"https://{host}{path}")
 
 
-@pytest.mark.parametrize("host", ["api.replicate.com", "my_host", "xn--bcher-kva.example", "[2001:db8::1]", "10.0.0.1:8443"])
+@pytest.mark.parametrize(
+    "host", ["api.replicate.com", "my_host", "xn--bcher-kva.example", "[2001:db8::1]", "10.0.0.1:8443"]
+)
 def test_any_other_https_url_is_a_base_url(host: str) -> None:
     assert checked_base_url(f"https://{host}/") == f"https://{host}/v1"
