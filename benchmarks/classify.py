@@ -7,7 +7,7 @@ A line of RECORDED is a model and the version that is recorded of it. Rate limit
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -55,10 +55,10 @@ class ListedModels:
             self._versions[model] = version
             yield model
 
-    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
+    def records_sharing(self, model: str) -> Iterator[Sequence[tuple[int, ModelRecord]]]:
         """See `questions.PendingModels`."""
         version = self._versions.pop(model)
-        return [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
+        yield [(0, replace(_SOMEBODY, replicate_model_id=model, replicate_version_id=version))]
 
     def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         """See `questions.PendingModels`."""

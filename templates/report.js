@@ -674,8 +674,11 @@
   const CELL = 32767;
   const FORMULA = /^[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]/;
 
-  function cell(text, guarded) {
-    const guard = guarded || FORMULA.test(text) ? "'" : "";
+  const BEHIND_SEPARATOR = /([;|])(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212])/g;
+
+  function cell(spelled, guarded) {
+    const guard = guarded || FORMULA.test(spelled) ? "'" : "";
+    const text = spelled.replace(BEHIND_SEPARATOR, "$1'");
     if (text.length < CELL) return guard + text;
     const kept = text.slice(0, CELL - 60).replace(/[\ud800-\udbff]$/, "");
     return `${guard}${kept}… (${number([...text.slice(kept.length)].length)} more characters)`;

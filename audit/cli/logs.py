@@ -2,12 +2,15 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from audit.model.secrecy import Secrecy
 from audit.model.text import escape_controls
 
+_REQUESTED = re.compile(r"((?:^GET |^)(?:https?://[^/\s]+)?/)\S+")
+"""What was asked for: the path of a URL, or of a request."""
 KEYS = ("user_id", "model", "status", "reason", "path", "attempt", "duration_ms")
 """What a line may carry beside time, level and event, under the same names in every release."""
 
@@ -18,14 +21,18 @@ class Formatter(logging.Formatter):
     `secrets`, and pieces of `tokens`, are cut out of whatever anybody says.
     """
 
-    def __init__(self, secrets: Sequence[str], *, tokens: Sequence[str] = (), as_json: bool) -> None:
+    def __init__(
+        self, secrets: Sequence[str], *, tokens: Sequence[str] = (), as_json: bool, redact: bool = False
+    ) -> None:
+        """`redact`: paths of requests, which have ids of models in them, are left out."""
         super().__init__()
+        self._redact = redact
         self._secrecy = Secrecy(secrets, tokens)
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        event = self._secrecy.clean(record.getMessage())
+        event = self._clean(record.getMessage())
         trace = self._secrecy.clean(self.formatException(record.exc_info)) if record.exc_info else ""
         if not self._as_json:
             lines = [f"{record.levelname.lower()}: {event}", *(f"  {line}" for line in trace.splitlines())]
@@ -35,8 +42,12 @@ class Formatter(logging.Formatter):
         for key in KEYS:
             value = getattr(record, key, None)
             if value is not None:
-                line[key] = self._secrecy.clean(value) if isinstance(value, str) else value
+                line[key] = self._clean(value) if isinstance(value, str) else value
         return json.dumps(line | ({"exception": trace} if trace else {}))
+
+    def _clean(self, text: str) -> str:
+        text = self._secrecy.clean(text)
+        return _REQUESTED.sub(r"\1***", text) if self._redact else text
 
     def worded(self, text: str) -> str:
         """`text`, which is no log record but stands among them: as it is, or as the event of a JSON line."""

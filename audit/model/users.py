@@ -4,6 +4,8 @@ from typing import Protocol
 
 import msgspec
 
+from audit.model.personal import without_addresses
+
 TRIMMED = " \t\n\r\f\v"
 """What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
 STUCK_AFTER = 6 * 3600.0
@@ -144,9 +146,13 @@ class Named(Protocol):
 
 
 def email_or_id(user: Named, *, redacted: bool = False) -> str:
-    """What to call a user: the e-mail, or the id where there is none or where it is masked (`a***@***` is nobody)."""
-    email = "" if redacted else user.email or ""
-    return email if email.strip() else user.user_id
+    """What to call a user: the e-mail, or the id where there is none or where it is masked (`a***@***` is nobody).
+
+    Where it is masked, addresses within the id are, too.
+    """
+    if redacted:
+        return without_addresses(user.user_id)
+    return user.email if user.email and user.email.strip() else user.user_id
 
 
 class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,10 +35,12 @@ from audit.postgres.url import Database
 SEARCH_LIMIT = 101
 """Persons that a search returns: more than anybody reads."""
 
+_MOST_SHARERS = 1000
+"""Persons who share a model and are looked at by name; of more everybody is, at the price of reading whole tables."""
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SHARING = """
 SELECT DISTINCT {person}::text AS person FROM {table}
-WHERE {model_key} = ANY($2::text[])
+WHERE {model_key} = ANY($2::text[]) AND {person} IS NOT NULL LIMIT {limit}
 """
 _ROWS = """
 SELECT m.id::text AS model_row_id, m.status AS training_status, m.replicate_model_id, m.replicate_version_id,
@@ -57,7 +59,8 @@ class UserStatements:
     users: str
     """The users among the persons $1: `person` and the fields of `Person`."""
     sharing: str
-    """Persons with a row whose model has one of the keys $2; $1 is `TRIMMED`. No index serves: it reads the table."""
+    """Persons with a row whose model has one of the keys $2, one more than are looked at by name at most; $1 is
+    `TRIMMED`. No index serves: it reads the table."""
     rows: str
     """All training rows of the persons $1, the latest first: the fields of `TrainingRow`."""
 
@@ -68,6 +71,7 @@ def user_statements(users: Columns, models: Columns, order_by: OrderBy, typed: s
         "person": person_of_model(users, models),
         "table": models.source,
         "model_key": key_of_model(text_as_read(models, Column.MODEL_ID)),
+        "limit": _MOST_SHARERS + 1,
         "dates": ", ".join(f"{sql} AS {name}" for name, sql in dates_as_texts("m").items()),
         "models": models_as_read(users, models, include_tests=False, persons="$1"),
         "order": latest_first(models, order_by),
@@ -213,10 +217,16 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
                 return Candidates(tuple(persons[: SEARCH_LIMIT - 1]), more=len(persons) >= SEARCH_LIMIT)
             [(key, person)] = found.items()
             rows = tuple(TrainingRow(**row) for row in await connection.fetch(sql.rows, [key]))
+            sharers = await _with_sharers(connection, sql, key, rows)
             query = snapshot_statements(
-                users, models, order_by, include_tests=include_tests, stuck_after=stuck_after, persons="$4"
+                users,
+                models,
+                order_by,
+                include_tests=include_tests,
+                stuck_after=stuck_after,
+                persons=None if sharers is None else "$4",
             ).records
-            records = await _records(connection, query, await _with_sharers(connection, sql, key, rows), person)
+            records = await _records(connection, query, sharers, person)
             usual = None
             if any(map(_depends_on_others, records)):  # it costs reading the whole table
                 usual = await connection.fetchrow(usual_statement(users, models, include_tests=include_tests), TRIMMED)
@@ -269,13 +279,19 @@ async def _find_persons(connection: Connection, sql: UserStatements, who: str) -
 
 async def _with_sharers(
     connection: Connection, sql: UserStatements, key: str, rows: tuple[TrainingRow, ...]
-) -> list[str]:
-    """The user and all who have a row with one of the user's models: those whom a shared model may concern."""
+) -> list[str] | None:
+    """The user and all who have a row with one of the user's models: those whom a shared model may concern.
+
+    None where these are so many that everybody has to be looked at.
+    """
     keys = set(filter(None, (model_key(row.replicate_model_id) for row in rows)))
     others = await connection.fetch(sql.sharing, TRIMMED, sorted(keys)) if keys else []
-    return sorted({key, *(row["person"] for row in others if row["person"] is not None)})
+    return sorted({key, *(row["person"] for row in others)}) if len(others) <= _MOST_SHARERS else None
 
 
-async def _records(connection: Connection, query: str, persons: list[str], person: Person) -> tuple[ModelRecord, ...]:
-    found = await connection.fetch(query, TRIMMED, None, None, persons)
-    return tuple(as_record(row) for row in found if row["user_id"] == person.user_id)
+async def _records(
+    connection: Connection, query: str, persons: list[str] | None, person: Person
+) -> tuple[ModelRecord, ...]:
+    values = [TRIMMED, None, None, *([] if persons is None else [persons]), person.user_id]
+    its = f"SELECT * FROM ({query}) AS record WHERE record.user_id = ${len(values)}"  # noqa: S608 - SQL of our own
+    return tuple(as_record(row) for row in await connection.fetch(its, *values))

@@ -56,6 +56,9 @@ _BATCH = 200
 # What a spreadsheet runs as a formula: the contract's characters, their full-width forms (which some take for the
 # plain ones), also after white space or zero-width characters, which importers strip.
 _FORMULA = re.compile("[\t\r]|[\\s\u200b-\u200f\u2060\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]")
+# The same in the middle of a text, where somebody imports with another separator than ours: "Anna;=1+41". A tab is
+# spelled out, and a comma is between quotes.
+_FORMULA_BEHIND_SEPARATOR = re.compile('([;|])(?=[\\s"]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212])')
 _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 """First characters of a printable text for which `_FORMULA` is worth a look."""
 
@@ -84,10 +87,14 @@ def cell(text: str | None) -> str:
     """`text` as it may stand in a spreadsheet: spelled out, guarded against formulas, not too long."""
     if not text:
         return ""
-    if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2:
+    if text.isprintable() and text[0] not in _SUSPECT and len(text) <= CELL_LIMIT // 2 and not _separated(text):
         return text  # nearly every cell; a printable text holds nothing that `visible` would spell out
     guard = "'" if looks_like_formula(text) else ""
-    return guard + _fitting(escape_controls(text))
+    return guard + _fitting(_FORMULA_BEHIND_SEPARATOR.sub(r"\1'", escape_controls(text)))
+
+
+def _separated(text: str) -> bool:
+    return ";" in text or "|" in text
 
 
 def looks_like_formula(text: str) -> bool:

@@ -4,21 +4,20 @@ What identifies a row stays: `user_id`, `model_row_id`, versions. An identifier 
 masked in that part all the same: a report that gives addresses away is worse than one that needs a second look.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec.structs import replace
 
 from audit.findings.acceptance import Accepted
 from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
+from audit.model.personal import Personal, masked_address, without_addresses
 from audit.model.repair import LeftOut, RowChange
 from audit.model.replies import Lineage, Training
 from audit.model.run import Filters, RunInfo
 from audit.model.users import ModelRecord
 
 MASKED_NAME = "***"
-_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"'/?&=`|]+@[^\s@,;:<>()\[\]\"'/?&=`|]+")
 _IDENTIFIERS = (
     *("user_id", "model_row_id", "created_at", "updated_at", "completed_at", "started_at", "began_at"),
     "training_status",
@@ -39,16 +38,6 @@ _TRAINING_TEXTS = ("id", "model", "weights", "trigger_word", "error")
 """What a person or a trainer may have put a name into; of a status only addresses are masked."""
 
 
-def masked_address(address: str) -> str:
-    """`anna@example.com` as `a***@***`: enough to tell two rows apart at a glance, too little to write to."""
-    return address[:1] + ("***@***" if "@" in address else "***")
-
-
-def redacted_text(text: str) -> str:
-    """`text` with everything in it that has the form of an e-mail address masked."""
-    return _ADDRESS.sub(lambda match: masked_address(match[0]), text) if "@" in text else text
-
-
 def redacted_user(user: AuditedUser) -> AuditedUser:
     """The user with e-mail and name masked, and every other text cleared of both."""
     personal = _personal(user.record)
@@ -66,11 +55,11 @@ def _redacted_record(record: ModelRecord, clean: Callable[[str], str]) -> ModelR
     changes: dict[str, object] = {
         "email": record.email and masked_address(record.email),
         "display_name": record.display_name and MASKED_NAME,
-        "shared_with": tuple(redacted_text(other) for other in record.shared_with),
+        "shared_with": tuple(without_addresses(other) for other in record.shared_with),
         "newer": record.newer and _redacted_record(record.newer, clean),
     }
     _clean_fields(record, _RECORD_TEXTS, clean, changes)
-    _clean_fields(record, _IDENTIFIERS, redacted_text, changes)
+    _clean_fields(record, _IDENTIFIERS, without_addresses, changes)
     return replace(record, **changes)
 
 
@@ -78,10 +67,10 @@ def redacted_entry(entry: Acceptance) -> Acceptance:
     """An acceptance on its own. Whom its text names, nothing tells: all of it is masked, and the model's name."""
     return replace(
         entry,
-        user=entry.user and redacted_text(entry.user),
-        model=entry.model and f"{redacted_text(entry.model.partition('/')[0])}/{MASKED_NAME}",
-        version=entry.version and redacted_text(entry.version),
-        training=entry.training and redacted_text(entry.training),
+        user=entry.user and without_addresses(entry.user),
+        model=entry.model and f"{without_addresses(entry.model.partition('/')[0])}/{MASKED_NAME}",
+        version=entry.version and without_addresses(entry.version),
+        training=entry.training and without_addresses(entry.training),
         because=MASKED_NAME,
         author=entry.author and MASKED_NAME,
     )
@@ -103,12 +92,11 @@ def _redacted_acceptance(entry: Acceptance, personal: list[str]) -> Acceptance:
 
 def redacted_snapshot(user: UserSnapshot) -> UserSnapshot:
     """The same for a user of an earlier run; masking twice changes nothing."""
-    personal = [text for text in (user.email, user.display_name) if text and text.strip(" *@")]
-    clean = _cleaner(personal)
+    clean = _cleaner(filter(None, (user.email, user.display_name)))
     return replace(
         user,
-        user_id=redacted_text(user.user_id),
-        model_row_id=user.model_row_id and redacted_text(user.model_row_id),
+        user_id=without_addresses(user.user_id),
+        model_row_id=user.model_row_id and without_addresses(user.model_row_id),
         email=user.email and masked_address(user.email),
         display_name=user.display_name and MASKED_NAME,
         replicate_model_id=user.replicate_model_id and clean(user.replicate_model_id),
@@ -142,6 +130,11 @@ def redacted_change(change: RowChange, user: AuditedUser) -> RowChange:
     )
 
 
+def names_somebody(text: str, email: str | None, name: str | None = None) -> bool:
+    """Whether `text`, of which nothing can be masked, holds an address, or the e-mail or name of its user."""
+    return _cleaner(filter(None, (email, name)))(text) != text
+
+
 def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
     """The same for a `user` who is left out."""
     record = redacted_user(user).record
@@ -154,11 +147,17 @@ def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> R
     return replace(
         info,
         redacted=True,
-        stop_reason=info.stop_reason and redacted_text(info.stop_reason),
+        stop_reason=info.stop_reason and without_addresses(info.stop_reason),
+        baseline=info.baseline and replace(info.baseline, path=_redacted_path(info.baseline.path)),
         filters=_redacted_filters(info.filters, users),
-        trainings=trainings and replace(trainings, problem=trainings.problem and redacted_text(trainings.problem)),
+        trainings=trainings and replace(trainings, problem=trainings.problem and without_addresses(trainings.problem)),
         acceptances=acceptances and replace(acceptances, entries=tuple(map(redacted_entry, acceptances.entries))),
     )
+
+
+def _redacted_path(path: str) -> str:
+    """Only what kind of file it is: whose name may be in it, nobody but all users of the run could tell."""
+    return f"{MASKED_NAME}.json" if path.lower().endswith(".json") else MASKED_NAME
 
 
 def redacted_accepted(accepted: Accepted) -> Accepted:
@@ -168,21 +167,16 @@ def redacted_accepted(accepted: Accepted) -> Accepted:
 
 
 def _redacted_filters(filters: Filters, users: Callable[[], Iterator[AuditedUser]]) -> Filters:
-    """Masked is every value that is an address, or the e-mail or name of a user of the run."""
+    """Masked is every value that is an address, or has the e-mail or name of a user of the run in it."""
     if not filters.users:
         return filters
-    wanted = {_folded(who) for who in filters.users}
-    named = {
-        _folded(text)
-        for user in users()
-        for text in (user.record.email, user.record.display_name)
-        if text and _folded(text) in wanted
-    }
-    return replace(filters, users=tuple(_redacted_filter(who, named) for who in filters.users))
-
-
-def _redacted_filter(who: str, named: set[str]) -> str:
-    return masked_address(who.strip()) if _folded(who) in named else redacted_text(who)
+    people, shown = set[str](), dict(zip(filters.users, filters.users, strict=True))
+    for user in users():
+        personal = _personal(user.record)
+        people.update(map(_folded, personal))
+        shown = {who: _cleaner(personal)(text) for who, text in shown.items()}
+    values = (masked_address(who.strip()) if _folded(who) in people else shown[who] for who in filters.users)
+    return replace(filters, users=tuple(map(without_addresses, values)))
 
 
 def _folded(text: str) -> str:
@@ -193,20 +187,10 @@ def _personal(record: ModelRecord) -> list[str]:
     return [text for text in (record.email, record.display_name) if text and text.strip()]
 
 
-def _cleaner(personal: list[str]) -> Callable[[str], str]:
-    """Masks `personal` texts where they stand as words of their own, in any case, and every address."""
-    if not personal:
-        return redacted_text
-    needles = [text.strip().casefold() for text in personal]
-    words = sorted((re.escape(text.strip()) for text in personal), key=len, reverse=True)
-
-    def clean(text: str) -> str:
-        folded = text.casefold()
-        if any(needle in folded for needle in needles):
-            text = re.sub(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", MASKED_NAME, text, flags=re.IGNORECASE)
-        return redacted_text(text)
-
-    return clean
+def _cleaner(personal: Iterable[str]) -> Callable[[str], str]:
+    """Masks `personal` texts, however they are spelled, and every address."""
+    person = Personal(personal)
+    return lambda text: without_addresses(person.masked(text, MASKED_NAME))
 
 
 def _redacted_finding(finding: Finding, clean: Callable[[str], str]) -> Finding:
@@ -226,7 +210,7 @@ def _redacted_lineage(lineage: Lineage, clean: Callable[[str], str]) -> Lineage:
 def _redacted_training(training: Training, clean: Callable[[str], str]) -> Training:
     changes: dict[str, object] = {}
     _clean_fields(training, _TRAINING_TEXTS, clean, changes)
-    _clean_fields(training, ("status",), redacted_text, changes)
+    _clean_fields(training, ("status",), without_addresses, changes)
     return replace(training, **changes)
 
 

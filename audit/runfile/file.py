@@ -8,9 +8,10 @@ process, so there are no stale ones.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
@@ -44,6 +45,8 @@ same place. A row that grows splits its page, and recording takes three times as
 _COMMIT_ANSWERS = 32
 _COMMIT_SECONDS = 0.1
 """Commit after this many answers or seconds, whichever comes first. A transaction for each would double the cost."""
+BATCH = 500
+"""Records of one model that are in memory at once."""
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _FINDING = msgspec.json.Decoder(Finding)
 _HEARD = msgspec.json.Decoder(Heard)
@@ -64,6 +67,10 @@ _UPDATE = "UPDATE audited SET outcome = ?, rank = ?, reason = ?, notes = ?, find
 
 Verdict = Finding | NoLine
 """What is found of a user: a line of the reports, or why there is none."""
+
+
+def _sharing(row_id: int, record: str) -> tuple[int, ModelRecord]:
+    return row_id, _RECORD.decode(record)
 
 
 class Unfinished(NamedTuple):
@@ -344,13 +351,25 @@ class RunFile:
         never = (Reason.STOPPED.value,)
         return self.storage.paged(query, never, lambda row_id, model, record: (row_id, model, _RECORD.decode(record)))
 
-    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        """The records whose finding depends on the answer about `model`, with the ids that `record_findings` wants."""
-        with self.storage.reading():
-            prefetched = self._prefetched.pop(model, None)
-            query = "SELECT id, record FROM audited WHERE model IN (?, ?)"  # older files have ids in place of keys
-            rows = [prefetched] if prefetched else self._db.execute(query, (model_key(model), model)).fetchall()
-            return [(row_id, _RECORD.decode(record)) for row_id, record in rows]
+    def records_sharing(self, model: str) -> Iterator[Sequence[tuple[int, ModelRecord]]]:
+        """The records whose finding depends on the answer about `model`, with the ids that `record_findings` wants.
+
+        In batches, as a million may share a model; safe to record meanwhile. The first record comes last: as long as it
+        waits the model is pending, so whatever ends a run between two batches has all of them asked about again.
+        """
+        prefetched = self._prefetched.pop(model, None)
+        if prefetched:
+            with self.storage.reading():
+                yield [_sharing(*prefetched)]
+            return
+        query = "SELECT id, record FROM audited WHERE model = ? AND id > ? ORDER BY id LIMIT ?"
+        for key in dict.fromkeys((model_key(model), model)):  # older files have ids in place of keys
+            records = self.storage.paged(query, (key,), _sharing)
+            first = list(islice(records, 1))
+            while len(batch := list(islice(records, BATCH))) == BATCH:
+                yield batch
+            if first:
+                yield batch + first
 
     def pending_unfinished(self) -> Iterator[Unfinished]:
         """Users whose unfinished row has yet to be asked about, in the order of the file; safe to record meanwhile."""

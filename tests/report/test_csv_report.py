@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -73,6 +74,20 @@ def test_numbers_are_numbers_and_notes_are_joined_by_semicolons() -> None:
 @pytest.mark.parametrize("text", FORMULAS, ids=ids(FORMULAS))
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
     assert cell(text) == "'" + escape_controls(text)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("begin", ["=1+41", " =1", '"=1', "+1", "-1", "@SUM(1)", "\uff1d1", "\u00a0=1"])
+def test_no_cell_begins_a_formula_whatever_separates_cells(separator: str, begin: str) -> None:
+    name = f"Anna{separator}{begin}"
+    user = up_to_date(1, email=name, display_name=name, training_id=name, trigger_word=name, model_name=name)
+    text = rendered(SampleRun([user])).decode()
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    assert not [value for row in rows for value in row if re.match(r"""[\s"]*[=+\-@\uff1d]""", value)]
+
+
+def test_the_mark_behind_a_separator_changes_nothing_else() -> None:
+    assert cell("Anna;=1+41 | x; y;") == "Anna;'=1+41 | x; y;"
 
 
 @pytest.mark.parametrize("text", ["a=1", "1-1", "user@example.com", "", "'=1", "\\t=1", " x", "ü"])

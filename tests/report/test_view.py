@@ -3,8 +3,8 @@
 import pytest
 
 from audit.model.codes import Status
+from audit.model.personal import masked_address, without_addresses
 from audit.model.run import Filters, RunState
-from audit.report.redaction import masked_address, redacted_text
 from audit.report.view import RunReader, RunView
 from tests.support.report_samples import HERS, INFO, SampleRun, anna, narrowed, outdated, up_to_date
 
@@ -87,7 +87,7 @@ def test_a_name_inside_another_word_is_left_alone() -> None:
 
 
 def test_addresses_of_others_are_masked_in_every_text() -> None:
-    assert redacted_text("mail <bert@example.com>, eva@example.org.") == "mail <b***@***>, e***@***"
+    assert without_addresses("mail <bert@example.com>, eva@example.org.") == "mail <b***@***>, e***@***"
     assert masked_address("@") == "@***@***"
 
 

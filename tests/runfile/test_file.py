@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.ids import askable_model
 from audit.model.users import ModelRecord, Population
 from audit.runfile import RunFile
+from audit.runfile.file import BATCH
 from tests import ROOT
 from tests.support.samples import finding, record, run_info
 
@@ -39,6 +41,10 @@ def filled(path: Path, records: list[ModelRecord]) -> RunFile:
             run_file.add(each, each.replicate_model_id, finding(Reason.STOPPED))
         run_file.save_population(POPULATION)
     return run_file
+
+
+def sharing(run_file: RunFile, model: str) -> list[tuple[int, ModelRecord]]:
+    return sorted(((i, each) for batch in run_file.records_sharing(model) for i, each in batch), key=itemgetter(0))
 
 
 def people(*models: str | None) -> list[ModelRecord]:
@@ -71,21 +77,33 @@ def test_each_model_is_pending_once_in_the_order_of_the_source(tmp_path: Path) -
         assert run_file.count_pending() == 3
 
 
+def test_a_model_that_many_share_comes_in_batches_and_waits_until_the_last_one(tmp_path: Path) -> None:
+    with filled(tmp_path / "run.sqlite", people(*["a/1"] * 1700, "a/2")) as run_file:
+        seen: list[int] = []
+        for batch in run_file.records_sharing("a/1"):
+            assert len(batch) <= BATCH + 1
+            assert list(run_file.pending()) == ["a/1", "a/2"]
+            seen += [row_id for row_id, _ in batch]
+            run_file.record_findings([(row_id, finding()) for row_id, _ in batch], None, 0)
+        assert sorted(seen) == list(range(1, 1701))
+        assert list(run_file.pending()) == ["a/2"]
+
+
 def test_settling_while_going_through_what_is_pending_skips_nothing(tmp_path: Path) -> None:
     models = [f"a/{i}" for i in range(1200)]
     with filled(tmp_path / "run.sqlite", people(*models)) as run_file:
         seen = []
         for model in run_file.pending():
             seen.append(model)
-            run_file.record_findings([(row_id, finding()) for row_id, _ in run_file.records_sharing(model)], None, 0)
+            run_file.record_findings([(row_id, finding()) for row_id, _ in sharing(run_file, model)], None, 0)
         assert seen == models
         assert run_file.count_pending() == 0
 
 
 def test_one_answer_settles_all_who_share_the_model(tmp_path: Path) -> None:
     with filled(tmp_path / "run.sqlite", people("a/1", "b/1", "a/1")) as run_file:
-        assert [each.user_id for _, each in run_file.records_sharing("a/1")] == ["u0", "u2"]
-        run_file.record_findings([(row_id, finding()) for row_id, _ in run_file.records_sharing("a/1")], None, 0)
+        assert [each.user_id for _, each in sharing(run_file, "a/1")] == ["u0", "u2"]
+        run_file.record_findings([(row_id, finding()) for row_id, _ in sharing(run_file, "a/1")], None, 0)
         assert list(run_file.pending()) == ["b/1"]
 
 
@@ -99,7 +117,7 @@ def test_models_that_differ_in_case_are_asked_for_once_as_the_first_record_has_i
             run_file.add(each, askable_model(each.replicate_model_id), finding(Reason.STOPPED))
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
         assert (list(run_file.pending()), run_file.count_pending()) == (["B/1", "a/1"], 2)
-        assert [each.user_id for _, each in run_file.records_sharing("B/1")] == ["u0", "u2"]
+        assert [each.user_id for _, each in sharing(run_file, "B/1")] == ["u0", "u2"]
         assert not list(run_file.pending_unshared())
 
 
@@ -110,7 +128,7 @@ def test_a_file_of_an_older_version_which_minded_case_is_gone_on_with(tmp_path: 
     connection.close()
     with RunFile.open(tmp_path / "run.sqlite") as run_file:
         assert list(run_file.pending()) == ["A/1", "b/1"]
-        assert [each.user_id for _, each in run_file.records_sharing("A/1")] == ["u0", "u2"]
+        assert [each.user_id for _, each in sharing(run_file, "A/1")] == ["u0", "u2"]
         assert not run_file.info.by_model_key
 
 
@@ -131,7 +149,7 @@ def test_models_are_asked_for_again_by_failure_and_by_what_was_found(tmp_path: P
         assert list(run_file.pending()) == ["a/1"]
         run_file.make_pending([], [Reason.OUTDATED_VERSION, Reason.MISSING_MODEL_ID])
         assert list(run_file.pending()) == ["a/1", "a/3"]
-        assert [each.user_id for _, each in run_file.records_sharing("a/3")] == ["u2", "u3"]
+        assert [each.user_id for _, each in sharing(run_file, "a/3")] == ["u2", "u3"]
         assert run_file.summary() == before
 
 
@@ -159,9 +177,7 @@ def test_users_come_by_status_and_then_in_the_order_of_the_source(tmp_path: Path
             "a/4": Reason.OUTDATED_VERSION,
             "a/5": Reason.TIMEOUT,
         }.items():
-            run_file.record_findings(
-                [(row_id, finding(reason)) for row_id, _ in run_file.records_sharing(model)], None, 0
-            )
+            run_file.record_findings([(row_id, finding(reason)) for row_id, _ in sharing(run_file, model)], None, 0)
         assert [user.record.user_id for user in run_file.users()] == ["u3", "u1", "u4", "u2", "u0"]
         assert [user.record.user_id for user in run_file.users(Status.ERROR)] == ["u1", "u4"]
         assert [user.record.user_id for user in run_file.users(Status.ERROR, Reason.SERVER_ERROR)] == []

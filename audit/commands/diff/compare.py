@@ -26,8 +26,9 @@ from audit.findings.comparison import (
     other_lines,
 )
 from audit.model.codes import Status
+from audit.model.personal import without_addresses
 from audit.report import writer
-from audit.report.redaction import redacted_snapshot, redacted_text
+from audit.report.redaction import redacted_snapshot
 from audit.runfile.run_join import RunJoin, Transition
 
 _MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}
@@ -97,7 +98,9 @@ def _masked(user: UserSnapshot | None) -> UserSnapshot | None:
 
 
 def _masked_run(run: ComparedRun) -> ComparedRun:
-    return msgspec.structs.replace(run, stop_reason=run.stop_reason and redacted_text(run.stop_reason))
+    return msgspec.structs.replace(
+        run, path=without_addresses(run.path), stop_reason=run.stop_reason and without_addresses(run.stop_reason)
+    )
 
 
 def _counts(tallies: Counter[Transition]) -> DiffCounts:

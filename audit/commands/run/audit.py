@@ -173,7 +173,8 @@ class _Run:
 
     async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
         token_works = context.account is not None
-        auditor = Auditor(questions, self._listener.answered, token_works=token_works)
+        redacted = self._run_file.info.redacted
+        auditor = Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
         await auditor.run(concurrency, self._stop)
         self._token_refused = auditor.token_refused
 
@@ -305,7 +306,7 @@ async def _load(settings: RunSettings, run_file: RunFile, account: Account | Non
         count = 0
         with run_file.loading():
             async for record in taken.records(settings.shard):
-                _add(run_file, record, context)
+                _add(run_file, record, context, redacted=settings.redact)
                 count += 1
                 if count % 1000 == 0:
                     listener.users_read(count)
@@ -319,7 +320,7 @@ async def _load(settings: RunSettings, run_file: RunFile, account: Account | Non
     log.info("%d users with a training that counts found", count)
 
 
-def _add(run_file: RunFile, record: ModelRecord, context: RunContext) -> None:
+def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
     """Append a record, with what is true of it as long as nobody was asked."""
     model, question = asked_model(record, context), open_question(record, context)
     base = None if record.unfinished else classify(record, NotAsked(), context)
@@ -329,4 +330,4 @@ def _add(run_file: RunFile, record: ModelRecord, context: RunContext) -> None:
     assert first is not None  # noqa: S101 - a record is of one kind or the other
     run_file.add(record, model, first, question=question is not None, base=base)
     if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
-        log_finding(AuditedUser.of(record, first))
+        log_finding(AuditedUser.of(record, first), redacted=redacted)

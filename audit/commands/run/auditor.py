@@ -19,6 +19,7 @@ from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
 from audit.model.replies import Failed
 from audit.replicate.retry import CircuitBreaker, is_service_failure
+from audit.report.redaction import redacted_user
 
 log = logging.getLogger(__name__)
 GRACE = 5.0
@@ -41,8 +42,8 @@ class Questions(Protocol[_Q, _A]):
     def failure(self, answer: _A) -> Failed | None:
         """Why there is nothing in `answer` that can be judged, where there is not."""
 
-    def record(self, question: _Q, answer: _A) -> Sequence[AuditedUser]:
-        """Write down what `answer` means; returns the lines that follow from it."""
+    def record(self, question: _Q, answer: _A) -> Iterator[Sequence[AuditedUser]]:
+        """Write down what `answer` means, a batch at a time, and yield the lines that follow from it."""
 
 
 class Auditor(Generic[_Q, _A]):
@@ -54,11 +55,13 @@ class Auditor(Generic[_Q, _A]):
         on_findings: Callable[[Sequence[Finding]], None],
         *,
         token_works: bool,
+        redacted: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`token_works`: Replicate has said so."""
+        """`token_works`: Replicate has said so. `redacted`: the log names nobody."""
         self._questions = questions
         self._on_findings = on_findings
+        self._redacted = redacted
         self._sleep = sleep
         self._breaker = CircuitBreaker(token_works=token_works)
         self._closed = asyncio.Event()  # the breaker: requests may be made
@@ -83,7 +86,7 @@ class Auditor(Generic[_Q, _A]):
             if question is None:
                 return
             answer = await self._questions.ask(question)
-            self._record(question, answer)
+            await self._record(question, answer)
             failure = self._questions.failure(answer)
             match self._breaker.record(failure):
                 case "refused":
@@ -114,25 +117,28 @@ class Auditor(Generic[_Q, _A]):
             failure = self._questions.failure(answer)
             if not is_service_failure(failure):
                 log.warning("Replicate is answering again")
-                self._record(question, answer)
+                await self._record(question, answer)
                 return
             cause = _detail(failure)
         stop.request("stopped", f"Replicate did not answer for {sum(HALF_OPEN_DELAYS):.0f} s: {cause}")
 
-    def _record(self, question: _Q, answer: _A) -> None:
-        users = self._questions.record(question, answer)
-        self._on_findings([user.finding for user in users])
-        if log.isEnabledFor(logging.INFO):
-            for user in users:
-                log_finding(user)
+    async def _record(self, question: _Q, answer: _A) -> None:
+        for number, users in enumerate(self._questions.record(question, answer)):
+            if number:  # of a million who share a model; the other answers must not time out meanwhile
+                await asyncio.sleep(0)
+            self._on_findings([user.finding for user in users])
+            if log.isEnabledFor(logging.INFO):
+                for user in users:
+                    log_finding(user, redacted=self._redacted)
 
 
 def _detail(failure: Failed | None) -> str:
     return failure.detail if failure else ""
 
 
-def log_finding(user: AuditedUser) -> None:
+def log_finding(user: AuditedUser, *, redacted: bool) -> None:
     """Log what was found about `user`, as the product's own log would: recorded -> latest, or the full cause."""
+    user = redacted_user(user) if redacted else user
     finding, record = user.finding, user.record
     details = {
         "user_id": record.user_id,

@@ -72,6 +72,7 @@ def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
 
     with app.open_to_resume(path) as run_file:
         settings = resume_settings(ctx, run_file.info, run_file.choices)
+        settings = replace(settings, redact=settings.redact or run_file.info.redacted)
         if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
         return _conduct(
@@ -97,7 +98,8 @@ def _conduct(
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
-    formatter = logs.Formatter(secrets, tokens=(settings.token,), as_json=given["log_format"] == "json")
+    as_json, redact = given["log_format"] == "json", settings.redact
+    formatter = logs.Formatter(secrets, tokens=(settings.token,), as_json=as_json, redact=redact)
     shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 

@@ -42,8 +42,8 @@ class PendingModels(Protocol):
     def pending(self) -> Iterator[str]:
         """Models to ask for, each once."""
 
-    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        """The records that wait for the reply about `model`, by their ids."""
+    def records_sharing(self, model: str) -> Iterator[Sequence[tuple[int, ModelRecord]]]:
+        """The records that wait for the reply about `model`, by their ids, in batches."""
 
     def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         """Record what the reply, which came `at` seconds since 1970, means for each of them."""
@@ -123,16 +123,14 @@ class ModelQuestions:
         said = of_model(answer)
         return said if isinstance(said, Failed) else None
 
-    def record(self, question: str, answer: Reply) -> Sequence[AuditedUser]:
+    def record(self, question: str, answer: Reply) -> Iterator[Sequence[AuditedUser]]:
         """See `Questions`."""
-        verdicts = [
-            (row_id, record, self._verdict(row_id, record, answer))
-            for row_id, record in self._models.records_sharing(question)
-        ]
         failed = self.failure(answer)
         failure = failed.reason if failed else None
-        self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
-        return [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
+        for batch in self._models.records_sharing(question):
+            verdicts = [(row_id, record, self._verdict(row_id, record, answer)) for row_id, record in batch]
+            self._models.record_findings(((row_id, each) for row_id, _, each in verdicts), failure, int(time.time()))
+            yield [AuditedUser.of(record, each) for _, record, each in verdicts if isinstance(each, Finding)]
 
     def _verdict(self, row_id: int, record: ModelRecord, answer: Reply) -> Verdict:
         """What `answer` about the model means for a record, with all that is known besides."""
@@ -181,8 +179,8 @@ class RowQuestions:
         """See `Questions`."""
         return answer.failed
 
-    def record(self, question: Unfinished, answer: Heard) -> Sequence[AuditedUser]:
+    def record(self, question: Unfinished, answer: Heard) -> Iterator[Sequence[AuditedUser]]:
         """See `Questions`."""
         verdict = self._classifier.judged(question.record, question.base, answer)
         self._rows.record_heard(question.row_id, answer, verdict, int(time.time()))
-        return [AuditedUser.of(question.record, verdict)] if isinstance(verdict, Finding) else []
+        yield [AuditedUser.of(question.record, verdict)] if isinstance(verdict, Finding) else []

@@ -331,5 +331,7 @@ def _name(user: AuditedUser, view: RunView) -> str:
 
 def _handle(user: AuditedUser, view: RunView) -> str:
     """What a command finds the user by: the e-mail as far as it may be shown and can be pasted, else the id."""
+    if view.run.redacted and redacted_user(user).record.user_id != user.record.user_id:
+        return "USER_ID"
     name = email_or_id(user.record, redacted=view.run.redacted)
     return name if escape_controls(name) == name else escape_controls(user.record.user_id)

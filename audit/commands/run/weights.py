@@ -75,7 +75,7 @@ def judge(run_file: RunFile) -> None:
         run_file.replace_findings((row_id, user.finding) for row_id, user in some)
         for _, user in some:
             if user.finding.reason is Reason.WEIGHTS_GONE:
-                log_finding(user)
+                log_finding(user, redacted=run_file.info.redacted)
 
 
 def _changed(run_file: RunFile) -> Iterator[tuple[int, AuditedUser]]:

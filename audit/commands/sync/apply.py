@@ -80,7 +80,7 @@ class Repair:
                 counting=Counting(info.order_by, info.filters.include_tests),
             ) as table:
                 try:
-                    await settle_begun(table, self._run_file, result)
+                    await settle_begun(table, self._run_file, result, redacted=self._plan.redacted)
                     result.total = sum(1 for _ in self._plan.changes())
                     await self._all_batches(table, replicate, stop)
                 finally:
@@ -203,7 +203,7 @@ class Repair:
 
     def _row_report(self, entry: JournalEntry, why: str | None) -> RowReport:
         user = email_or_id(entry.change, redacted=self._plan.redacted)
-        return RowReport(entry.change.model_row_id, user, entry.state, why)
+        return RowReport(entry.change.model_row_id, user, entry.state, why, self._plan.redacted)
 
     async def _audit_again(self, replicate: Replicate, stop: Stop) -> None:
         result = self._result
@@ -243,12 +243,12 @@ class Repair:
         return [_current_status(entry, records.get(each), replies, context) for entry, each in found]
 
 
-async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult) -> None:
+async def settle_begun(table: Repairer, run_file: RunFile, result: RepairResult, *, redacted: bool) -> None:
     """Find out what became of changes that were begun by a process that did not learn it, and journal that.
 
     What cannot be found out yet stays begun, and is counted so.
     """
-    journal, redacted = run_file.journal, run_file.info.redacted
+    journal = run_file.journal
     for batch in batches(journal.entries(ChangeState.BEGUN)):
         deeds = {entry.change.model_row_id: entry.outcome.deed for entry in batch}
         fates = await table.fates({row_id: deed for row_id, deed in deeds.items() if deed})

@@ -126,8 +126,9 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
 
         if given["run"] is not None or given["apply"]:
             raise SettingsError("--undo takes a file and nothing else: neither RUN nor --apply")
-        refuse(ctx, (*OF_THE_PLAN, *OF_ASKING), "with --undo")
-        check(ctx, unused=(*OF_THE_PLAN, *OF_ASKING))
+        others = (*(each for each in OF_THE_PLAN if each is not options.redact), *OF_ASKING)
+        refuse(ctx, others, "with --undo")
+        check(ctx, unused=others)
         return confirm.undo(Path(given["undo"]), ctx)
     if given["run"] is None:
         raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")

@@ -115,7 +115,7 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
             return refused
 
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
-            return Undo(file, database, timeout, listener).undo(stop, moved_from)
+            return Undo(file, database, timeout, listener, redact=ctx.params["redact"]).undo(stop, moved_from)
 
         result, signal = _run(work, (database.password or "",))
         command = shlex.join(["sync-audit", "sync", "--undo", str(path), *_words(moved_from)])

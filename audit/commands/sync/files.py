@@ -17,6 +17,8 @@ from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
 from audit.errors import DatabaseError, ReportError, SettingsError
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
+from audit.model.findings import AuditedUser
+from audit.model.personal import without_addresses
 from audit.model.place import Place
 from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
 from audit.model.run import RunInfo
@@ -28,7 +30,7 @@ from audit.postgres.rights import fixed_column_error
 from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
 from audit.postgres.update import Counting, update_json
 from audit.report import writer
-from audit.report.redaction import redacted_text
+from audit.report.redaction import names_somebody
 from audit.runfile.journal import Journal
 
 Purpose = Literal["apply", "undo"]
@@ -76,6 +78,8 @@ class WrittenPlan(NamedTuple):
     options: tuple[str, ...]
     """Those that make this very plan again, as arguments."""
     redacted: bool
+    named: int = 0
+    """Changes that no SQL is written for, as it would name somebody, and the plan is redacted."""
     problem: DatabaseError | None = None
     """Why nothing of it can be written; then there is no SQL."""
 
@@ -95,18 +99,29 @@ def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> Written
     apply_path, undo_path = sql_file(run_file, "apply"), sql_file(run_file, "undo")
     _check(output, (run_file, apply_path, undo_path))
     counts = PlanCounts.of(plan)
-    problem, apply_file, undo_file = _problem(plan, counts), None, None
+    problem, apply_file, undo_file, named = _problem(plan, counts), None, None, 0
     if problem is None:
         undo_file = write_undo(plan, run_file)  # first: nothing is ever there to be applied that cannot be undone
-        lines = (_apply_line(plan.info, update) for update in plan.updates())
-        to_be_asked = counts.weights.total() - counts.kinds.total()
+        there = sum(1 for _ in _apply_lines(plan)) if plan.redacted else counts.kinds.total()
+        named = counts.kinds.total() - there
         apply_file = _write_sql(
-            plan, apply_path, SqlFile("apply", lines, counts.kinds.total(), counts.kinds.keys(), to_be_asked)
+            plan,
+            apply_path,
+            SqlFile(
+                "apply",
+                _apply_lines(plan),
+                there,
+                counts.kinds.keys(),
+                to_be_asked=counts.weights.total() - counts.kinds.total(),
+                named=named,
+            ),
         )
     if output is not None:
         _put("the plan", output, partial(plan_json.render, plan, counts.summary))
-    options = tuple(map(redacted_text, plan.settings.options)) if plan.redacted else plan.settings.options
-    return WrittenPlan(plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted, problem)
+    options = tuple(map(without_addresses, plan.settings.options)) if plan.redacted else plan.settings.options
+    return WrittenPlan(
+        plan.info, run_file, counts, apply_file, undo_file, output, options, plan.redacted, named, problem
+    )
 
 
 def _problem(plan: Plan, counts: PlanCounts) -> DatabaseError | None:
@@ -160,13 +175,22 @@ def write_undo(plan: Plan, run_file: Path) -> Path | None:
 
 
 def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
-    yield from _done_lines(plan.journal) if plan.journal else ()
+    for email, line in _done_lines(plan.journal) if plan.journal else ():
+        yield _bare(line) if plan.redacted and names_somebody(repr(line), email) else line
     for planned in plan.planned_changes():
         change = plan.unasked(planned.user, planned.change) or planned.change
-        yield UndoLine(change.model_row_id, None, change.old)
+        line = UndoLine(change.model_row_id, None, change.old)
+        named = plan.redacted and _names_user(planned.user, planned._replace(change=change).update())
+        yield _bare(line) if named else line
 
 
-def _done_lines(journal: Journal) -> Iterator[UndoLine]:
+def _bare(line: UndoLine) -> UndoLine:
+    """The row alone: what to put back `--undo` knows from the journal, and psql from what it has noted itself."""
+    return line._replace(guards=None, sets={})
+
+
+def _done_lines(journal: Journal) -> Iterator[tuple[str | None, UndoLine]]:
+    """With the e-mails of their users."""
     for state in (ChangeState.DONE, ChangeState.BEGUN):
         for entry in journal.entries(state):
             update, deed = undo_for(entry.change, entry.outcome), entry.outcome.deed
@@ -174,9 +198,9 @@ def _done_lines(journal: Journal) -> Iterator[UndoLine]:
             if update and (deed or certain):
                 txid = deed.txid if deed else None
                 begun, done = (None, txid) if certain else (txid, None)
-                yield UndoLine(update.model_row_id, update.guards, update.sets, begun, done)
+                yield entry.change.email, UndoLine(update.model_row_id, update.guards, update.sets, begun, done)
             elif update:  # begun by an older version: once more is known, the journal says what stands there
-                yield UndoLine(update.model_row_id, None, update.sets)
+                yield entry.change.email, UndoLine(update.model_row_id, None, update.sets)
 
 
 def with_earlier_lines(path: Path, lines: Callable[[], Iterable[UndoLine]]) -> Iterator[UndoLine]:
@@ -354,8 +378,16 @@ def _set_aside(path: Path, run_id: str) -> None:
             path.replace(path.with_name(f"{path.stem}-{header.run_id[:8]}{path.suffix}"))
 
 
-def _apply_line(info: RunInfo, update: RowUpdate) -> str:
-    return data_line(info.id, update_json(update))
+def _apply_lines(plan: Plan) -> Iterator[str]:
+    """The lines for psql. A guard can't be masked: where nobody is to be named, rows that would are left out."""
+    for user, update in plan.updates():
+        if not (plan.redacted and _names_user(user, update)):
+            yield data_line(plan.info.id, update_json(update))
+
+
+def _names_user(user: AuditedUser, update: RowUpdate) -> bool:
+    text = msgspec.json.encode(update_json(update)).decode()
+    return names_somebody(text, user.record.email, user.record.display_name)
 
 
 def _undo_text(info: RunInfo, line: UndoLine) -> str:
@@ -380,6 +412,8 @@ class SqlFile(NamedTuple):
     """The columns that the lines set."""
     to_be_asked: int = 0
     """Rows of the plan that are not in it, as their weights are to be looked up."""
+    named: int = 0
+    """Rows that are not in it, as their ids or URLs have an e-mail or name in them, and the plan is redacted."""
 
 
 def _write_sql(plan: Plan, path: Path, file: SqlFile) -> Path | None:
@@ -443,6 +477,9 @@ def _comments(plan: Plan, script: Script, path: Path, file: SqlFile) -> Iterator
     if file.to_be_asked:
         yield f"-- Of {file.to_be_asked:,} more the weights are to be looked up, as only sync-audit sync --apply does:"
         yield "-- no version is parted from its weights here."
+    if file.named:
+        yield f"-- {file.named:,} more are not in it, as an e-mail or name is in their ids or URLs: --redact was given."
+        yield "-- sync-audit sync --apply changes them all the same."
     yield f"-- Run {info.id} of {escape_controls(info.database)}, begun {info.started_at};"
     yield f"-- planned {utc_text(plan.now)}, good until {script.until}, at {escape_controls(script.place.full)}"
     yield f"-- Run file: {escape_controls(path.name.removesuffix(f'-{file.purpose}.sql'))}.sqlite"
@@ -456,8 +493,13 @@ def _comments(plan: Plan, script: Script, path: Path, file: SqlFile) -> Iterator
     else:
         yield "-- Only what was done is put back: what the file of DEEDS_FILE below notes, and lines that tell"
         yield "-- what stands in their row. A row that is not as that has left it is left as it is."
-    yield "-- It may be attached to a ticket: ids of rows, users, models, trainings and versions, URLs and times, but"
-    yield "-- no e-mail or name of a user. Lines of rows may be deleted, but not changed."
+    yield "-- It holds ids of rows, users, models, trainings and versions, URLs and times. Lines may be deleted,"
+    if plan.redacted:
+        of_earlier = "" if file.purpose == "apply" else ", but for lines of an earlier plan"
+        yield f"-- but not changed. No e-mail or name of a user is in it{of_earlier}."
+    else:
+        yield "-- but not changed. Ids and URLs with an e-mail or name in them are here as they are; a plan made with"
+        yield "-- --redact leaves such rows out."
 
 
 def _check(output: str | None, others: Iterable[Path]) -> None:

@@ -568,12 +568,12 @@ class Plan:
             else:
                 yield user, outcome
 
-    def updates(self) -> Iterator[RowUpdate]:
+    def updates(self) -> Iterator[tuple[AuditedUser, RowUpdate]]:
         """The UPDATEs that need nobody to be asked, in report order: those for psql."""
         for planned in self.planned_changes():
             change = self.unasked(planned.user, planned.change)
             if change is not None:
-                yield planned._replace(change=change).update()
+                yield planned.user, planned._replace(change=change).update()
 
     def unasked(self, user: AuditedUser, change: RowChange) -> RowChange | None:
         """What of `change` can be made without asking for the weights: none of it, unless the version alone will do."""

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from audit.errors import AuditError
 from audit.model.codes import Status
 from audit.model.exit_status import INCOMPLETE, OK, REPAIR, ExitStatus
+from audit.model.personal import without_addresses
 from audit.model.repair import ChangeState
 from audit.model.text import escape_controls
 
@@ -28,12 +29,14 @@ class RowReport(NamedTuple):
     state: ChangeState
     why: str | None
     """Why it was not changed, or is not up to date now."""
+    redacted: bool
 
     def line(self) -> str:
         """For a terminal: what became of it, which row of whose, and why."""
         row = f"row {escape_controls(self.model_row_id)}"
         who = f"{escape_controls(self.user)}, {row}" if self.user else row
-        return f"{self.state.value:<8} {who}: {self.why}"
+        text = f"{self.state.value:<8} {who}: {self.why}"
+        return without_addresses(text) if self.redacted else text
 
 
 @dataclass(slots=True)

@@ -157,7 +157,12 @@ def _next(plan: WrittenPlan, page: Page) -> None:
     if any(path for _, path in files):
         page.heading("Files")
         page.facts((what, path or "") for what, path in files)
-    if not plan.apply_file and plan.counts.kinds:
+    if plan.named:
+        page.paragraph(
+            f"The SQL for psql lacks {rows(plan.named)} with e-mails or names in ids or URLs: --redact was given. "
+            "--apply changes them all the same."
+        )
+    elif not plan.apply_file and plan.counts.kinds:
         page.paragraph(
             "There is no SQL for psql: an older version has made this run, and kept too little of its tables."
         )

@@ -164,6 +164,8 @@ class Undo:
         database: Database,
         statement_timeout: float,
         listener: ProgressListener,
+        *,
+        redact: bool = False,
     ) -> None:
         """The run file of `file` has to be locked, or open for reading alone, and is told what it has room for."""
         self._file = file
@@ -171,6 +173,7 @@ class Undo:
         self._database = database
         self._timeout = statement_timeout
         self._listener = listener
+        self._redacted = redact or bool(file.run_file and file.run_file.info.redacted)
         self._moved_from: str | None = None
         self._result = RepairResult(total=file.rows, never_done=file.never_done)
         self._last: dict[str, str] = {}
@@ -194,7 +197,7 @@ class Undo:
             moved_from=moved_from,
         ) as table:
             if run_file and run_file.storage.locked:
-                await settle_begun(table, run_file, result)
+                await settle_begun(table, run_file, result, redacted=self._redacted)
             result.total = result.never_done = 0
             for batch in batches(self._file.lines()):
                 if stop.requested:
@@ -264,7 +267,7 @@ class Undo:
             result.states[state] += 1
             if state is not ChangeState.DONE:
                 name = self._name(self._file.entry(row_id))
-                self._listener.line(RowReport(row_id, name, state, outcome.why).line())
+                self._listener.line(RowReport(row_id, name, state, outcome.why, self._redacted).line())
         self._journal(undone)
 
     def _journal(self, undone: Mapping[str, str | None]) -> None:
@@ -283,9 +286,7 @@ class Undo:
             self._result.not_journalled = None
 
     def _name(self, entry: JournalEntry | None) -> str | None:
-        if entry is None or self._run_file is None:
-            return None
-        return email_or_id(entry.change, redacted=self._run_file.info.redacted)
+        return email_or_id(entry.change, redacted=self._redacted) if entry else None
 
 
 def _asked(note: Note) -> Deed:

@@ -1,6 +1,7 @@
 """One user on the terminal, the verdict first; or those among whom one has to be chosen."""
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audit.cli.terminal import BOLD, DIM, Page
@@ -23,6 +24,8 @@ IN_FULL = 5
 """Lines of a user that are shown in full, where not all are up to date."""
 LISTED = 20
 """Of several who match, so many are listed."""
+FIRST_ROWS, LAST_ROWS = 15, 5
+"""Of more rows than these, the latest and the oldest are listed, and the one that counts."""
 _COLOURS = {
     Status.UP_TO_DATE: "bold green",
     Status.NEEDS_SYNC: "bold yellow",
@@ -197,9 +200,27 @@ def _rows(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
 
 
 def _rows_listed(rows: Sequence[ClassifiedRow], model: str | None, page: Page) -> None:
-    width = max((len(_shown(each.row.model_row_id)) for each in rows), default=0)
-    for each in rows:
+    few = len(rows) <= FIRST_ROWS + LAST_ROWS + 1
+    first, between, last = (
+        (rows, (), ()) if few else (rows[:FIRST_ROWS], rows[FIRST_ROWS:-LAST_ROWS], rows[-LAST_ROWS:])
+    )
+    first = (*first, *(each for each in between if each.verdict is RowClass.COUNTS))
+    hidden = [each for each in between if each.verdict is not RowClass.COUNTS]
+    width = max((len(_shown(each.row.model_row_id)) for each in (*first, *last)), default=0)
+    for each in first:
         _row(each, page, width, other_model=each.row.replicate_model_id != model)
+    if hidden:
+        page.paragraph(f"{len(hidden):,} rows between are not shown: {_counted(hidden)}", indent=2, style=DIM)
+    for each in last:
+        _row(each, page, width, other_model=each.row.replicate_model_id != model)
+
+
+def _counted(rows: Sequence[ClassifiedRow]) -> str:
+    """How many of `rows` have each status, the most frequent ones first: "30 completed, 12 failed"."""
+    counts = Counter(each.row.training_status or "(null)" for each in rows).most_common()
+    told = [f"{number:,} {_shown(status, 20)}" for status, number in counts[:FIRST_ROWS]]
+    others = sum(number for _, number in counts[FIRST_ROWS:])
+    return ", ".join(told + ([f"{others:,} others"] if others else []))
 
 
 def _row(classified: ClassifiedRow, page: Page, width: int, *, other_model: bool) -> None:

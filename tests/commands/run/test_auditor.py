@@ -1,7 +1,7 @@
 """The concurrent part, with a client and pending models made of plain Python."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -33,8 +33,10 @@ class FakePendingModels:
     def pending(self) -> Iterator[str]:
         yield from dict.fromkeys(str(each.replicate_model_id) for each in self.records)
 
-    def records_sharing(self, model: str) -> list[tuple[int, ModelRecord]]:
-        return [(i, each) for i, each in enumerate(self.records) if each.replicate_model_id == model]
+    def records_sharing(self, model: str) -> Iterator[Sequence[tuple[int, ModelRecord]]]:
+        sharing = [(i, each) for i, each in enumerate(self.records) if each.replicate_model_id == model]
+        for begin in range(0, len(sharing), 2):
+            yield sharing[begin : begin + 2]
 
     def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         if self.fails:

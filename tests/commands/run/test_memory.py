@@ -1,76 +1,55 @@
-"""Memory does not grow with the number of users: the peak of whole commands, at two sizes of run file."""
+"""How much memory commands take: it does not depend on how many users share a model."""
 
-from collections.abc import Iterator
+import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from audit.commands.diff.compare import FORMATS
-from audit.model.codes import Reason
-from audit.model.findings import AuditedUser
-from audit.report import writer as formats
-from benchmarks.child import Child
-from tests.support.report_samples import failed, outdated, up_to_date
-from tests.support.run_files import run_file_of
+from audit.demo.database import load
+from audit.demo.fake_replicate.server import in_thread
+from tests import ROOT
+from tests.support.audits import Servers, new_database
+from tests.support.database_rows import execute
+from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.synthetic_users import SyntheticUsers
 
-pytestmark = pytest.mark.slow
-SMALL, LARGE = 2_000, 40_000
-GROWTH = 1.25
-"""The large one at most so many times the small one; what grows with users would be several times as much."""
-
-
-class Runs(NamedTuple):
-    """An earlier and a later run of as many users."""
-
-    old: Path
-    new: Path
+SHARED = "UPDATE user_models SET replicate_model_id = (SELECT min(replicate_model_id) FROM user_models)"
+MEASURE = """
+import os, sys
+pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "audit", *sys.argv[1:]], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+"""In a small process of its own: the kernel's peak of a new process begins with that of the one that made it."""
 
 
-def users(count: int, *, behind: int) -> Iterator[AuditedUser]:
-    """In report order; so many in a hundred are behind, and five could not be checked."""
-    for number in range(count):
-        place = number * 100 // count
-        if place < behind:
-            yield outdated(number)
-        elif place < behind + 5:
-            yield failed(number, Reason.TIMEOUT)
-        else:
-            yield up_to_date(number)
+def peak(servers: Servers, *arguments: str) -> int:
+    """The most memory that a command has resident, in the system's unit."""
+    environ = {**os.environ, **servers.environ, "SYNC_AUDIT_TIMEOUT": "30", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-S", "-c", MEASURE, *arguments]
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    code, most = map(int, done.stdout.splitlines()[-1].split())
+    assert code in {0, 3}
+    return most
 
 
-@pytest.fixture(scope="module")
-def sizes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, Runs]:
-    """A small and a large pair."""
-    folder = tmp_path_factory.mktemp("runs")
-    small, large = (
-        Runs(
-            run_file_of(folder / f"old-{size}.sqlite", users(size, behind=30), id="a" * 32),
-            run_file_of(folder / f"new-{size}.sqlite", users(size, behind=35), id="b" * 32),
-        )
-        for size in (SMALL, LARGE)
-    )
-    return small, large
-
-
-def peak(folder: Path, *arguments: object) -> float:
-    """Megabytes that the command takes at most."""
-    return Child.python(["-m", "audit", *map(str, arguments)], {}, folder).wait().peak
-
-
-@pytest.mark.parametrize("format_", formats.FORMATS)
-def test_render_takes_no_more_memory_for_more_users(sizes: tuple[Runs, Runs], tmp_path: Path, format_: str) -> None:
-    small, large = (peak(tmp_path, "render", runs.new, "-o", f"{format_}={tmp_path / 'report'}") for runs in sizes)
-    assert large < GROWTH * small
-
-
-def test_diff_takes_no_more_memory_for_more_users(sizes: tuple[Runs, Runs], tmp_path: Path) -> None:
-    outputs = [f"--output={name}={tmp_path / name}" for name in FORMATS]
-    small, large = (peak(tmp_path, "diff", *runs, *outputs) for runs in sizes)
-    assert large < GROWTH * small
-
-
-def test_a_plan_takes_no_more_memory_for_more_users(sizes: tuple[Runs, Runs], tmp_path: Path) -> None:
-    plan = ("--max-age", "9999d", "-o", tmp_path / "plan.json")
-    small, large = (peak(tmp_path, "sync", runs.new, *plan) for runs in sizes)
-    assert large < GROWTH * small
+@pytest.mark.slow
+def test_peak_memory_does_not_depend_on_how_many_share_a_model(postgres_server: str, tmp_path: Path) -> None:
+    peaks: dict[str, list[int]] = {"run": [], "plan": [], "user": []}
+    for users in (2_000, 40_000):
+        world = SyntheticUsers(users)
+        dsn = asyncio.run(new_database(postgres_server, "sharing"))
+        asyncio.run(load(dsn, world))
+        asyncio.run(execute(dsn, SHARED))
+        run = str(tmp_path / f"{users}.sqlite")
+        with in_thread(InstrumentedReplicate(world)) as fake:
+            servers = Servers(dsn, fake)
+            outputs = [f"-o{kind}={tmp_path / kind}" for kind in ("html", "csv", "json", "md", "junit")]
+            peaks["run"].append(peak(servers, "run", "--quiet", "--run-file", run, *outputs))
+            peaks["plan"].append(peak(servers, "sync", run))
+            peaks["user"].append(peak(servers, "user", "user100@example.com"))
+    for command, (few, many) in peaks.items():
+        assert many < 1.2 * few, f"{command}: {few}, {many}"

@@ -467,7 +467,7 @@ async def test_psql_syncs_the_users_of_the_plan_touches_no_other_row_and_undoes_
     with await audit_run.audit(settings, ProgressListener(), Stop()) as run_file:
         every = Plan(run_file, PlanSettings(include=frozenset(INCLUDABLE)), utc_now())
         planned = write_plan(every, settings.run_file)
-        changed = {update.model_row_id for update in every.updates()}
+        changed = {update.model_row_id for _, update in every.updates()}
     assert planned.apply_file
     assert planned.undo_file
     assert len(changed) >= 13

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from audit.commands.user.last_training import TrainingOutcome
+from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowClass
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
+from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -83,6 +85,29 @@ def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell)
     ):
         assert words in " ".join(ended.out.split())
     assert "If the pictures are poor" not in ended.out
+
+
+def test_of_very_many_rows_the_first_and_the_last_are_listed_with_the_one_that_counts(
+    shell: Shell, postgres_server: str, synthetic_servers: Servers
+) -> None:
+    dsn = asyncio.run(new_database(postgres_server, "many_rows"))
+    rows = f"""
+        INSERT INTO user_models (user_id, training_status, replicate_model_id, replicate_version_id, updated_at)
+        SELECT '{ANNA["id"]}', CASE WHEN n > 20000 THEN 'failed' ELSE 'completed' END, 'synthetic-photos/user-1',
+            md5(n::text) || md5(n::text), '2026-01-01'::timestamptz + n * interval '1 minute'
+        FROM generate_series(1, 50000) AS n"""
+    asyncio.run(execute(dsn, USERS, MODELS))
+    asyncio.run(insert(dsn, "users", [ANNA]))
+    asyncio.run(execute(dsn, rows))
+    shell.environ = synthetic_servers.environ | {"DATABASE_URL": dsn}
+    ended = shell("user", ANNA["email"])
+    assert "Traceback" not in ended.err
+    assert len(ended.out.splitlines()) < 200
+    words = " ".join(ended.out.split())
+    assert "Training rows (50,000," in words
+    assert "49,979 rows between are not shown: 29,985 failed, 19,994 completed" in words
+    assert words.count("does not count:") == FIRST_ROWS + LAST_ROWS
+    assert words.count(" counts: the latest completed row") == 1
 
 
 @pytest.mark.parametrize("columns", ["80", "50"])

@@ -194,7 +194,18 @@ def hostile_users(text: str, number: int) -> list[AuditedUser]:
     return [trained(user, later, id=other, weights=other, trigger_word=other, error=other) for user in users]
 
 
-TEXTS = [*HTML, *FORMULAS, *CONTROLS, *PLANES, *QUOTES, "x" * 100_000, "\U0001f600" * 40_000, "<b>" * 30_000]
+TEXTS = [
+    "Anna;=1+41",
+    'a| "@x',
+    *HTML,
+    *FORMULAS,
+    *CONTROLS,
+    *PLANES,
+    *QUOTES,
+    "x" * 100_000,
+    "\U0001f600" * 40_000,
+    "<b>" * 30_000,
+]
 
 
 @pytest.fixture(scope="module")
