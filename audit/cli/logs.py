@@ -3,57 +3,11 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from audit.model.secrecy import Secrecy
 from audit.model.text import escape_controls, escape_in_json
-
-CUT = "(secret)"
-_SHORT = 6
-"""Characters. A secret shorter than that is a part of many harmless words, and is cut out as a whole word only."""
-# What gives itself away, also before any setting has been read.
-_BY_FORM = (
-    (re.compile(r"\br8_[A-Za-z0-9]{8,}"), CUT),
-    (re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}"), rf"\1 {CUT}"),
-    (re.compile(r"(://[^\s:/@]*):\S+@"), rf"\1:{CUT}@"),
-)
-
-
-class Secrecy:
-    """Knows some secrets."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be a part of another.
-        known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(_pattern, known))) if known else None
-
-    def clean(self, text: str) -> str:
-        """`text` without them, however they are written: as they are, percent-encoded, or escaped as in a repr."""
-        if self._known:
-            text = self._known.sub(CUT, text)
-        for pattern, replacement in _BY_FORM:
-            text = pattern.sub(replacement, text)
-        return text
-
-
-def _pattern(secret: str) -> str:
-    pattern = "".join(map(_spellings, secret))
-    return rf"(?<![^\W_]){pattern}(?![^\W_])" if len(secret) < _SHORT else pattern
-
-
-def _spellings(char: str) -> str:
-    """All ways in which URLs, JSON and Python write one character; any mixture of them is found."""
-    percent = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-    code = ord(char)
-    ways = [re.escape(char), f"(?i:{percent})", rf"(?i:\\+u{code:04x})"]
-    if code < 0x100:
-        ways.append(rf"(?i:\\+x{code:02x})")
-    if char == " ":
-        ways.append(r"\+")
-    if char in "\\'\"/":
-        ways.insert(0, r"\\+" + re.escape(char))  # escaped once or, in a text within a text, more often
-    return f"(?:{'|'.join(ways)})"
-
 
 _REQUESTED = re.compile(r"((?:^GET |^)(?:https?://[^/\s]+)?/)\S+")
 """What was asked for: the path of a URL, or of a request."""
@@ -62,13 +16,18 @@ KEYS = ("user_id", "model", "status", "reason", "path", "attempt", "duration_ms"
 
 
 class Formatter(logging.Formatter):
-    """One line a record, as text with the traceback below it. `secrets` are cut out of whatever anybody says."""
+    """One line a record, as text with the traceback below it.
 
-    def __init__(self, secrets: Sequence[str], *, as_json: bool, redact: bool = False) -> None:
+    `secrets`, and pieces of `tokens`, are cut out of whatever anybody says.
+    """
+
+    def __init__(
+        self, secrets: Sequence[str], *, tokens: Sequence[str] = (), as_json: bool, redact: bool = False
+    ) -> None:
         """`redact`: paths of requests, which have ids of models in them, are left out."""
         super().__init__()
         self._redact = redact
-        self._secrecy = Secrecy(secrets)
+        self._secrecy = Secrecy(secrets, tokens)
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:

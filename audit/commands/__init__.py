@@ -115,7 +115,7 @@ def _run(prog_name: str) -> int | ExitStatus:
     except Exception as error:
         if isinstance(error, OSError) and (why := _folder_gone()):
             return failure(why)
-        from audit.cli.logs import Secrecy
+        from audit.model.secrecy import Secrecy
 
         click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
         return RUN[BUG]

@@ -36,7 +36,7 @@ class Session(Protocol):
         """Those it has made."""
 
     def waiting(self) -> float:
-        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
+        """Seconds for which the server wants no request; 0 where it has said no such thing."""
 
 
 class ProgressListener:

@@ -22,11 +22,19 @@ from audit.model.replies import (
     Training,
     Version,
 )
+from audit.model.secrecy import CUT, CUT_TOKEN
 from audit.replicate import responses, transport, weights
-from audit.replicate.responses import TrainingsPage
+from audit.replicate.responses import LONGEST_URL, TrainingsPage
 from audit.replicate.transport import Response, ResponseMetadata, Target, Timing, Transport
 
 MOST_PAGES = 200
+"""Of one model's versions."""
+MOST_VERSIONS = 100_000
+"""Of one model: a page without end in sight is as bad as pages without end."""
+MOST_TRAININGS_PAGES = 10_000
+"""That anybody reads of an account's list: the newest million of trainings, a hundred a page."""
+TOO_LONG = Failed(Reason.BAD_RESPONSE, f"the list of trainings goes on after {MOST_TRAININGS_PAGES:,} pages")
+LOOP = Failed(Reason.BAD_RESPONSE, "`next` loops: it leads to a page that was read before")
 LARGEST_TRAININGS = 64 * 1024 * 1024
 """Bytes of a page of trainings: each of the hundred brings its whole log."""
 
@@ -43,6 +51,7 @@ class Replicate:
 
     def __init__(self, connection: Transport, base_url: str) -> None:
         self._transport = connection
+        self._secrecy = connection.secrecy
         self._base = base_url
         self._origin = URL(base_url).origin()
 
@@ -62,7 +71,7 @@ class Replicate:
         return self._transport.last_response
 
     def waiting(self) -> float:
-        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
+        """Seconds for which the server wants no request; 0 where it has said no such thing."""
         return self._transport.waiting()
 
     async def account(self) -> Account | Failed:
@@ -70,7 +79,11 @@ class Replicate:
         answer = await self._transport.get(URL(f"{self._base}/account"))
         if isinstance(answer, Failed):
             return answer
-        return responses.parse_account(answer.body) if answer.status == 200 else self._transport.failure(answer)
+        return (
+            responses.parse_account(answer.body, self._secrecy)
+            if answer.status == 200
+            else self._transport.failure(answer)
+        )
 
     async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
         """One training of the account, for an `askable_training`; `once` asks without retries."""
@@ -79,14 +92,14 @@ class Replicate:
             return answer
         if answer.status == 404:
             return Missing()
-        training = responses.parse_training(answer.body)
+        training = responses.parse_training(answer.body, self._secrecy)
         if isinstance(training, Training) and training.id != training_id:
             return Failed(Reason.BAD_RESPONSE, "the answer is about another training than the one asked for")
         return training
 
     async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
         """A page of the account's trainings: the first, or the one that `next` of the page before names."""
-        url = self._on_origin(following or f"{self._base}/trainings")
+        url = self._on_origin(following) if following else URL(f"{self._base}/trainings")
         if isinstance(url, Failed):
             return url
         answer = await self._transport.get(url, largest=LARGEST_TRAININGS)
@@ -94,7 +107,7 @@ class Replicate:
             return answer
         if answer.status == 404:
             return Failed(Reason.BAD_RESPONSE, "a page of the trainings answered 404")
-        return responses.parse_trainings(answer.body)
+        return responses.parse_trainings(answer.body, self._secrecy)
 
     def delivery_hosts(self) -> AbstractAsyncContextManager[weights.DeliveryHosts]:
         """The hosts where weights lie, for as long as the block lasts: asked by the same way, but without the token."""
@@ -131,17 +144,19 @@ class Replicate:
         answer = await self._transport.get(url)
         if isinstance(answer, Failed):
             return answer
-        return Missing() if answer.status == 404 else responses.parse_model(answer.body)
+        return Missing() if answer.status == 404 else responses.parse_model(answer.body, self._secrecy)
 
     async def _pages(self, url: URL, answer: Response) -> Reply:
         versions: dict[str, Version] = {}  # by id: a list that changes while it is read names some twice
         read = {url}
         while True:
-            page = responses.parse_versions(answer.body)
+            page = responses.parse_versions(answer.body, self._secrecy)
             if isinstance(page, Failed):
                 return page
             for version in page.versions:
                 versions.setdefault(version.id, version)
+            if len(versions) > MOST_VERSIONS:
+                return Failed(Reason.BAD_RESPONSE, f"more than {MOST_VERSIONS:,} versions")
             if page.next is None:
                 return Found(tuple(versions.values())) if versions else NoVersions()
             following = self._next_page(page.next, read)
@@ -166,11 +181,18 @@ class Replicate:
         return url
 
     def _on_origin(self, link: str) -> URL | Failed:
+        # Visible ASCII alone, which is what a URL is made of: what else there may be yarl takes in many ways.
+        if len(link) > LONGEST_URL or not link.isascii() or not link.isprintable() or " " in link:
+            return Failed(Reason.BAD_RESPONSE, "`next` is no absolute http or https URL")
+        if CUT in link or CUT_TOKEN in link:
+            return Failed(Reason.BAD_RESPONSE, "`next` holds the token or the proxy's password, and was not followed")
         try:
             url = URL(link, encoded=True)
-            origin = url.origin()
+            origin, place = url.origin(), str(url.origin())
+            followed = origin == self._origin and url.user is None and url.password is None
         except ValueError:
             return Failed(Reason.BAD_RESPONSE, "`next` is no absolute http or https URL")
-        if origin != self._origin or url.user is not None:
-            return Failed(Reason.BAD_RESPONSE, f"`next` leads to another place, {origin}, and was not followed")
+        if not followed:
+            place = responses.shown(place, self._secrecy)
+            return Failed(Reason.BAD_RESPONSE, f"`next` leads to another place, {place}, and was not followed")
         return url

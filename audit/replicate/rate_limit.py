@@ -3,7 +3,11 @@
 Written here because none of the well-kept limiters does what a guest on somebody's rate limit needs: aiolimiter is
 a leaky bucket that starts full and so begins with a burst of a whole minute's requests, and neither it nor its kin
 knows a pause that all workers share or a rate that follows the server's `ratelimit-remaining`.
+
+Nothing that a server says makes anybody wait for more than `LONGEST_WAIT` at a time.
 """
+
+from audit.replicate.retry import LONGEST_WAIT
 
 CATCH_UP = 0.1
 """Seconds of lost time that may be made up for at once. Timers wake late by a millisecond or so each time; without
@@ -30,13 +34,14 @@ class RateLimit:
         self._factor = 1.0
         self._good_answers = 0
         self._largest_remaining = 0
+        self._used_up_until = now
         self._spread = 0.0
         self._spread_until = now
 
     def reserve(self, now: float) -> float:
         """Take the next turn; returns the seconds until it, 0 or less where it is already due."""
         turn = max(self._next, now - CATCH_UP, self._paused_until)
-        self._next = turn + self._spacing(now)
+        self._next = self._following(turn, now)
         return turn - now
 
     def paused(self, now: float) -> float:
@@ -46,12 +51,16 @@ class RateLimit:
         """
         return max(0.0, self._paused_until - now)
 
+    def waiting(self, now: float) -> float:
+        """Seconds for which the server wants no request: because of a 429, or because it has said that none is left."""
+        return max(self.paused(now), self._used_up_until - now)
+
     def throttled(self, now: float, wait: float) -> None:
         """Record a 429: nobody sends for `wait` seconds."""
         if now >= self._paused_until:  # the others of the same moment say nothing new
             self._factor = min(SLOWEST, self._factor * SLOWDOWN)
         self._good_answers = 0
-        self._paused_until = max(self._paused_until, now + max(wait, SHORTEST_PAUSE))
+        self._paused_until = max(self._paused_until, now + min(max(wait, SHORTEST_PAUSE), LONGEST_WAIT))
 
     def answered(self, now: float, remaining: int | None, reset: float | None) -> None:
         """An answer other than 429 came, with `ratelimit-remaining` and `ratelimit-reset` (seconds) if it had them."""
@@ -62,12 +71,17 @@ class RateLimit:
         if remaining is None or reset is None:
             return
         self._largest_remaining = max(self._largest_remaining, remaining)
-        if remaining < self._largest_remaining / 5:
+        reset = min(reset, LONGEST_WAIT)
+        if remaining < self._largest_remaining / 5 or remaining == 0:
             self._spread = reset / max(remaining, 1)
             self._spread_until = now + reset
         else:
             self._spread = 0.0
+        self._used_up_until = now if remaining else now + reset
 
-    def _spacing(self, now: float) -> float:
-        spread = self._spread if now < self._spread_until else 0.0
-        return max(self._interval * self._factor, spread)
+    def _following(self, turn: float, now: float) -> float:
+        """The turn after `turn`: at the usual distance, or, until the limit is reset, at that of what is left of it."""
+        usual = turn + max(self._interval, min(self._interval * self._factor, LONGEST_WAIT))
+        if max(turn, now) >= self._spread_until:
+            return usual
+        return max(usual, min(turn + self._spread, self._spread_until))

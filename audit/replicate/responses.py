@@ -2,6 +2,10 @@
 
 Shapes are those of the public API description (1.0.0-a1), in which every field is optional. What this program does not
 need, above all the 9 KB of `openapi_schema` in each version, is skipped by the decoder, not built.
+
+This is the border at which foreign texts come in: each is cleaned of what `secrecy` knows, once, and before anything is
+cut off it. What is meant for a person is then escaped and shortened too; what is data, such as a training's weights, is
+not, as reports escape what they show.
 """
 
 import re
@@ -16,10 +20,19 @@ import msgspec
 from audit.model.codes import FailureReason, Reason
 from audit.model.ids import askable_model
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
+from audit.model.secrecy import Secrecy
 from audit.model.text import escape_controls, shortened
 from audit.model.times import parse_utc, utc_text
 
 T = TypeVar("T")
+LONGEST_URL = 4000
+"""Characters of a `next`; Replicate's have some 200."""
+_LONGEST = 100_000
+"""Characters of any other text that is kept."""
+_SHOWN = 200
+_PAGE = 4000
+"""Bytes of a page that are searched for its title."""
+_NOTHING_SECRET = Secrecy()
 _HASH = re.compile("[0-9a-f]{64}")
 _AS_HERE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(?!000000)\d{6})?Z", re.ASCII)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -87,53 +100,55 @@ _TRAININGS = msgspec.json.Decoder(_JsonTrainings)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def parse_versions(body: bytes) -> VersionsPage | Failed:
+def parse_versions(body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> VersionsPage | Failed:
     """The body of `GET /models/{owner}/{name}/versions`."""
-    page = _decode(_VERSIONS, body)
+    page = _decode(_VERSIONS, body, secrecy)
     if isinstance(page, Failed):
         return page
     versions = []
     for each in page.results:
-        version = _version(each)
+        version = _version(each, secrecy)
         if isinstance(version, Failed):
             return version
         versions.append(version)
-    return VersionsPage(tuple(versions), page.next or None)
+    return VersionsPage(tuple(versions), _next(page.next, secrecy))
 
 
-def parse_model(body: bytes) -> Found | NoVersions | Failed:
+def parse_model(body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> Found | NoVersions | Failed:
     """The body of `GET /models/{owner}/{name}`, asked for where its versions answered 404: its latest version."""
-    model = _decode(_MODEL, body)
+    model = _decode(_MODEL, body, secrecy)
     if isinstance(model, Failed):
         return model
     if model.latest_version is None:
         return NoVersions()
-    version = _version(model.latest_version)
+    version = _version(model.latest_version, secrecy)
     return version if isinstance(version, Failed) else Found((version,), only_latest=True)
 
 
-def parse_account(body: bytes) -> Account | Failed:
+def parse_account(body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> Account | Failed:
     """The body of `GET /account`."""
-    account = _decode(_ACCOUNT, body)
-    return account if isinstance(account, Failed) else Account(type=account.type, username=account.username)
+    account = _decode(_ACCOUNT, body, secrecy)
+    if isinstance(account, Failed):
+        return account
+    return Account(type=_kept(account.type, secrecy), username=_kept(account.username, secrecy))
 
 
-def parse_training(body: bytes) -> Training | Failed:
+def parse_training(body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> Training | Failed:
     """The body of `GET /trainings/{id}`. Input and output are the trainer's own affair: read as far as they fit."""
-    training = _decode(_TRAINING, body)
-    return training if isinstance(training, Failed) else _training(training)
+    training = _decode(_TRAINING, body, secrecy)
+    return training if isinstance(training, Failed) else _training(training, secrecy)
 
 
-def parse_trainings(body: bytes) -> TrainingsPage | Failed:
+def parse_trainings(body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> TrainingsPage | Failed:
     """The body of `GET /trainings`. An entry that makes no sense is counted and does not spoil the others."""
-    page = _decode(_TRAININGS, body)
+    page = _decode(_TRAININGS, body, secrecy)
     if isinstance(page, Failed):
         return page
     trainings = []
     for entry in page.results:
         with suppress(*_UNDECODABLE):
-            trainings.append(_training(_TRAINING.decode(entry)))
-    return TrainingsPage(tuple(trainings), len(page.results) - len(trainings), page.next or None)
+            trainings.append(_training(_TRAINING.decode(entry), secrecy))
+    return TrainingsPage(tuple(trainings), len(page.results) - len(trainings), _next(page.next, secrecy))
 
 
 def is_foreign(status: int, body: bytes) -> bool:
@@ -141,12 +156,12 @@ def is_foreign(status: int, body: bytes) -> bool:
     return status in {403, 404} and _text(_object(body).get("detail")) is None
 
 
-def failure(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+def failure(status: int, headers: Mapping[str, str], body: bytes, secrecy: Secrecy = _NOTHING_SECRET) -> Failed:
     """What an HTTP status other than 200 means, with the server's own words as far as they are text."""
     if 300 <= status < 400:
-        target = _short(headers.get("Location", "nowhere"))
+        target = shown(headers.get("Location", "nowhere"), secrecy)
         return Failed(Reason.BAD_RESPONSE, f"HTTP {status}: a redirect to {target}, which is not followed")
-    words = _error_text(body)
+    words = _error_text(body, secrecy)
     if is_foreign(status, body):
         return Failed(Reason.BAD_RESPONSE, f"HTTP {status}, which is not Replicate's own: {words}".rstrip(": "))
     return Failed(_reason(status), f"HTTP {status}: {words}".rstrip(": "))
@@ -161,7 +176,7 @@ def retry_after(status: int, headers: Mapping[str, str], body: bytes, now: datet
     waits = [_header_wait(headers.get("Retry-After", ""), now)]
     if status == 429:
         fields = _object(body)
-        waits.append(_number(fields.get("retry_after")))
+        waits.append(seconds(fields.get("retry_after")))
         match = _RESETS_IN.search(str(fields.get("detail", "")))
         waits.append(float(match[1]) if match else None)
     return max((wait for wait in waits if wait is not None), default=None)
@@ -174,6 +189,17 @@ def http_date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def seconds(value: object) -> float | None:
+    """`value` as seconds: a finite number that is not negative, as a JSON number or as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < float("inf") else None
 
 
 def _reason(status: int) -> FailureReason:
@@ -194,28 +220,32 @@ def _reason(status: int) -> FailureReason:
             return Reason.BAD_RESPONSE
 
 
-def _training(decoded: _JsonTraining) -> Training:
+def _training(decoded: _JsonTraining, secrecy: Secrecy) -> Training:
     given, output = _object(decoded.input), _object(decoded.output)
-    model, _, version = (_text(output.get("version")) or "").rpartition(":")
+
+    def text(value: object) -> str | None:
+        return _kept(value, secrecy) if isinstance(value, str) and value.strip() else None
+
+    model, _, version = (text(output.get("version")) or "").rpartition(":")
     version = version.strip().lower()
     return Training(
-        id=decoded.id,
-        status=decoded.status,
+        id=_kept(decoded.id, secrecy),
+        status=_kept(decoded.status, secrecy),
         model=askable_model(model),
         version=version if _HASH.fullmatch(version) else None,
-        weights=_text(output.get("weights")),
-        trigger_word=_text(given.get("trigger_word")),
-        error=_text(_decoded(decoded.error)),
+        weights=text(output.get("weights")),
+        trigger_word=text(given.get("trigger_word")),
+        error=text(_decoded(decoded.error)),
         created_at=_utc(decoded.created_at),
         completed_at=_utc(decoded.completed_at),
-        trainer=askable_model(_text(_decoded(decoded.model))),
+        trainer=askable_model(text(_decoded(decoded.model))),
     )
 
 
-def _version(found: _JsonVersion) -> Version | Failed:
-    version_id = found.id.strip().lower()
+def _version(found: _JsonVersion, secrecy: Secrecy) -> Version | Failed:
+    version_id = _kept(found.id, secrecy).strip().lower()
     if not _HASH.fullmatch(version_id):
-        return Failed(Reason.BAD_RESPONSE, f"a version id is no 64-digit hash: {_short(found.id)}")
+        return Failed(Reason.BAD_RESPONSE, f"a version id is no 64-digit hash: {shown(found.id, secrecy)}")
     return Version(version_id, _utc(found.created_at))
 
 
@@ -232,37 +262,54 @@ def _utc(text: str | None) -> str | None:
         return None
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | Failed:
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes, secrecy: Secrecy) -> T | Failed:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        return Failed(Reason.BAD_RESPONSE, f"JSON of an unexpected shape: {_short(str(error))}")
+        return Failed(Reason.BAD_RESPONSE, f"JSON of an unexpected shape: {shown(str(error), secrecy)}")
     except _UNDECODABLE as error:
         if not body.strip():
             return Failed(Reason.BAD_RESPONSE, "the answer is empty")
         if isinstance(error, RecursionError):
             return Failed(Reason.BAD_RESPONSE, "JSON that is nested too deeply")
-        return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_beginning(body)}")
+        return Failed(Reason.BAD_RESPONSE, f"not JSON, it begins with: {_beginning(body, secrecy)}")
 
 
-def _error_text(body: bytes) -> str:
+def _error_text(body: bytes, secrecy: Secrecy) -> str:
     """What an error body says: the API's `detail` or `title`, else as `_beginning`."""
     fields = _object(body)
     for name in ("detail", "title"):
         if isinstance(fields.get(name), str) and fields[name].strip():
-            return _short(fields[name])
-    return _beginning(body)
+            return shown(fields[name], secrecy)
+    return _beginning(body, secrecy)
 
 
-def _beginning(body: bytes) -> str:
+def _beginning(body: bytes, secrecy: Secrecy) -> str:
     """A page's title, or how the text begins. Builds nothing of a large body, which `_object` would."""
-    text = body[:4000].decode("utf-8", "replace")
+    text = secrecy.cut(body[: 2 * _PAGE].decode("utf-8", "replace"))[:_PAGE]  # so no secret has lost its end before
     title = _TITLE.search(text)
-    return _short(_TAGS.sub(" ", title[1] if title else text))
+    return shown(_TAGS.sub(" ", title[1] if title else text), secrecy)
 
 
-def _short(text: str) -> str:
-    return shortened(escape_controls(" ".join(text.split())), 200)
+def shown(text: str, secrecy: Secrecy) -> str:
+    """A foreign text for a person: cleaned, escaped, shortened, in this order."""
+    words = " ".join(text.split())
+    return shortened(safe(words[:_LONGEST], secrecy) + words[_LONGEST:], _SHOWN)
+
+
+def safe(text: str, secrecy: Secrecy) -> str:
+    """A foreign text for a log: cleaned and escaped, and whole."""
+    return escape_controls(secrecy.cut(text))
+
+
+def _kept(text: str, secrecy: Secrecy) -> str:
+    """A foreign text as data: cleaned, and at most as long as anybody needs it."""
+    return secrecy.cut(text[:_LONGEST])
+
+
+def _next(link: str | None, secrecy: Secrecy) -> str | None:
+    """A URL of a page; one that is too long stays so, and will not be asked for."""
+    return secrecy.cut(link[: LONGEST_URL + 1]) if link else None
 
 
 def _object(body: bytes | msgspec.Raw) -> dict[str, Any]:
@@ -281,20 +328,9 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _number(value: object) -> float | None:
-    """`value` as seconds: a finite number that is not negative, as a JSON number or as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
-
-
 def _header_wait(value: str, now: datetime) -> float | None:
-    seconds = _number(value.strip() or None)
-    if seconds is not None or not value.strip():
-        return seconds
+    wait = seconds(value.strip() or None)
+    if wait is not None or not value.strip():
+        return wait
     until = http_date(value)
     return max(0.0, (until - now).total_seconds()) if until else None

@@ -5,8 +5,10 @@ The one place where the errors of aiohttp are translated; beside it only `weight
 
 import asyncio
 import logging
+import math
 import os
 import random
+import re
 import ssl
 import time
 import zlib
@@ -21,15 +23,17 @@ from yarl import URL
 
 from audit.model.codes import FailureReason, Reason
 from audit.model.replies import Failed, Requests
-from audit.replicate import responses
+from audit.model.secrecy import Secrecy
+from audit.replicate import responses, session
+from audit.replicate.body import read_body
 from audit.replicate.rate_limit import RateLimit
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
+from audit.replicate.session import MOST_HEADERS, ClosedBeforeError, Session
+from audit.replicate.url import credentials
 
 log = logging.getLogger(__name__)
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes after decompression. 1,000 versions with their schemas are about 10 MB; a page has far fewer."""
-LARGEST_ERROR_BODY = 64 * 1024
-"""Bytes of an error's body that are read; the rest is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Target:
 
     def __repr__(self) -> str:
         return f"Target({self.base_url!r})"
+
+    def secrecy(self) -> Secrecy:
+        """What must not be in anything that comes back: the token, and the proxy's password."""
+        return Secrecy(credentials(self.proxy), [self.token])
 
 
 class ResponseMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,31 +97,28 @@ class Response:
 @asynccontextmanager
 async def connect(target: Target, timing: Timing) -> AsyncIterator["Transport"]:
     """A session on `target` with at most `target.concurrency` sockets, closed at the end."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=target.concurrency),
+    async with session.connect(
+        sockets=target.concurrency,
+        seconds=target.timeout,
+        proxy=target.proxy,
         headers={
             "Authorization": f"Bearer {target.token}",
             "User-Agent": target.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         },
-        auto_decompress=False,  # decompressed here, where the size of the result is bounded
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=target.timeout),  # from the wait for a socket to the end of the body
-        trust_env=False,  # a .netrc or a proxy for http must not see the token; `target.proxy` is explicit
-    )
-    # aiohttp silently repeats a GET whose connection breaks: a request that no rate and no count would know of.
-    session._retry_connection = False  # noqa: SLF001 - there is no public way; a test notices when this one closes
-    async with session:
-        yield Transport(session, target, timing)
+    ) as connections:
+        yield Transport(connections, target, timing)
 
 
 class Transport:
     """One session, one token and one rate limit for all requests."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target, timing: Timing) -> None:
-        self._session = session
+    def __init__(self, connections: Session, target: Target, timing: Timing) -> None:
+        self._session = connections
         self._target = target
+        self.secrecy = target.secrecy()
+        """For whatever comes back."""
         self._timing = timing
         self._rate_limit = RateLimit(target.per_minute, timing.monotonic())
         self._policy = RetryPolicy(target.retries)
@@ -159,8 +164,8 @@ class Transport:
         return Requests(self._sent, self._retried, self._throttled)
 
     def waiting(self) -> float:
-        """Seconds for which no request may be made because of a 429; 0 where there is no such pause."""
-        return self._rate_limit.paused(self._timing.monotonic())
+        """Seconds for which the server wants no request; 0 where it has said no such thing."""
+        return max(0.0, self._rate_limit.waiting(self._timing.monotonic()))
 
     async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
@@ -192,11 +197,15 @@ class Transport:
             # All workers live on one limit, so all of them pause, also where this one gives up.
             pause = wait if wait is not None else min(server_wait or 0.0, LONGEST_WAIT)
             now = self._timing.monotonic()
-            before = self._rate_limit.paused(now)
+            before = self._rate_limit.waiting(now)
             self._rate_limit.throttled(now, pause)
-            if not before:
-                log.info("rate limit: nobody asks for %.0f s", self._rate_limit.paused(now))
+            self._say_pause(before, now)
         return wait
+
+    def _say_pause(self, before: float, now: float) -> None:
+        """Log a pause that has just begun; `before`, there were so many seconds of one left."""
+        if before <= 0 < (pause := self._rate_limit.waiting(now)):
+            log.info("rate limit: nobody asks for %.0f s", pause)
 
     async def _turn(self) -> None:
         while True:
@@ -211,48 +220,83 @@ class Transport:
         """One attempt, with what is learned from it: counts, rate limit, metadata, log."""
         self._sent += 1
         began, started = self._timing.now(), self._timing.monotonic()
-        answer = await self._attempt(url, largest)
+        answer: Response | Failed
+        try:
+            answer = await self._attempt(url, largest)
+        except ClosedBeforeError:
+            # No attempt, as nobody heard of it; but a request, with a turn of its own.
+            log.debug("a kept connection was closed before it answered: asking again by a fresh one")
+            await self._turn()
+            self._sent += 1
+            self._retried += 1
+            began, started = self._timing.now(), self._timing.monotonic()
+            answer = await self._attempt(url, largest, fresh=True)
         ended = self._timing.monotonic()
         if isinstance(answer, Response):
             self._last = (answer.status, answer.headers, began, ended - started)
             if answer.status == 429:
                 self._throttled += 1
             else:
+                before = self._rate_limit.waiting(ended)
                 self._rate_limit.answered(ended, *_allowance(answer.headers))
+                self._say_pause(before, ended)
         if log.isEnabledFor(logging.DEBUG):
             took = round((ended - started) * 1000)
             status = answer.status if isinstance(answer, Response) else answer.reason.value
-            details = {"path": url.raw_path_qs, "status": status, "attempt": attempt, "duration_ms": took}
-            log.debug("GET %s: %s in %d ms, attempt %d", url.raw_path_qs, status, took, attempt, extra=details)
+            path = responses.safe(url.raw_path_qs, self.secrecy)
+            details = {"path": path, "status": status, "attempt": attempt, "duration_ms": took}
+            log.debug("GET %s: %s in %d ms, attempt %d", path, status, took, attempt, extra=details)
         return answer
 
-    async def _attempt(self, url: URL, largest: int) -> Response | Failed:
+    async def _attempt(self, url: URL, largest: int, *, fresh: bool = False) -> Response | Failed:
         try:
-            async with self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response:
-                body = await _read(response, largest)
+            async with await self._session.get(url, fresh=fresh) as response:
+                body = await read_body(response, largest)
                 if isinstance(body, Failed):
                     response.close()  # the rest is not wanted, so the connection is of no use any more
                     return body
                 return Response(response.status, response.headers, body)
         except TRANSLATED as error:
-            return translated(error, self._target.timeout)
+            return translated(error, self._target)
 
     def failure(self, answer: Response) -> Failed:
-        """What an answer that is no 200 means; the token is cut out, should the server quote it."""
-        failed = responses.failure(answer.status, answer.headers, answer.body)
-        return Failed(failed.reason, failed.detail.replace(self._target.token, "(token)"))
+        """What an answer that is no 200 means."""
+        return responses.failure(answer.status, answer.headers, answer.body, self.secrecy)
 
 
 TRANSLATED = (TimeoutError, aiohttp.ClientError, OSError, ValueError, zlib.error)
 """What an attempt may raise."""
 
 
-def translated(error: Exception, timeout: float) -> Failed:
-    """`error`, raised by an attempt that had `timeout` seconds, by the first line of `_ERRORS` that fits."""
+def translated(error: Exception, target: Target) -> Failed:
+    """`error`, raised by an attempt to ask `target`, by the first line of `_ERRORS` that fits."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Failed(Reason.NETWORK_ERROR, _proxy_words(error.status, given="@" in (target.proxy or "")))
+    if isinstance(error, aiohttp.ClientResponseError):  # aiohttp has no types for these two
+        if most := re.match(r"Got more than (\d+) bytes", error.message):
+            return Failed(Reason.BAD_RESPONSE, f"a header of the answer has more than {int(most[1]):,} bytes")
+        if error.message.startswith("Too many headers"):
+            return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
     for kind, reason, words in _ERRORS:
         if isinstance(error, kind):
-            return Failed(reason, words.format(seconds=f"{timeout:g}", os=_os_words(error)))
+            return Failed(reason, words.format(seconds=f"{target.timeout:g}", os=_os_words(error)))
     return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
+
+
+def _proxy_words(status: int, *, given: bool) -> str:
+    """What it means that a proxy did not open a way to the host."""
+    match status:
+        case 407 if given:
+            return (
+                "the proxy refused the connection: it wants another user name and password (407) than HTTPS_PROXY has"
+            )
+        case 407:
+            return "the proxy wants a user name and password (407): put them into HTTPS_PROXY"
+        case 403:
+            return "the proxy refused the connection (403): it lets nobody there, or not this user"
+        case 502 | 503 | 504:
+            return f"the proxy refused the connection ({status}): it cannot reach the host itself"
+    return f"the proxy refused the connection ({status})"
 
 
 _ERRORS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
@@ -261,42 +305,18 @@ _ERRORS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
     (ssl.SSLCertVerificationError, Reason.NETWORK_ERROR, "the server's TLS certificate is not trusted"),
     (aiohttp.ClientSSLError, Reason.NETWORK_ERROR, "no TLS connection could be agreed on"),
     (aiohttp.ClientProxyConnectionError, Reason.NETWORK_ERROR, "the proxy cannot be reached: {os}"),
-    (aiohttp.ClientHttpProxyError, Reason.NETWORK_ERROR, "the proxy refused the connection"),
     (aiohttp.ClientConnectorDNSError, Reason.NETWORK_ERROR, "the host name cannot be resolved"),
     (aiohttp.ClientConnectorError, Reason.NETWORK_ERROR, "no connection: {os}"),
     (aiohttp.ServerDisconnectedError, Reason.NETWORK_ERROR, "the connection was closed before an answer came"),
     (aiohttp.ClientPayloadError, Reason.NETWORK_ERROR, "the connection broke in the middle of the answer"),
     (aiohttp.ClientOSError, Reason.NETWORK_ERROR, "the connection broke: {os}"),
     (aiohttp.ClientResponseError, Reason.BAD_RESPONSE, "the answer is not valid HTTP"),
-    (aiohttp.InvalidURL, Reason.BAD_RESPONSE, "`next` is no URL that can be asked for"),
+    (aiohttp.InvalidURL, Reason.BAD_RESPONSE, "the URL cannot be asked for"),
     (aiohttp.ClientError, Reason.NETWORK_ERROR, "the connection failed"),
     (zlib.error, Reason.BAD_RESPONSE, "the answer says gzip and is not"),
     (OSError, Reason.NETWORK_ERROR, "the connection broke: {os}"),
     (ValueError, Reason.BAD_RESPONSE, "the answer is not valid HTTP"),
 )
-
-
-async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes | Failed:
-    """The decoded body, at most `largest` bytes; an error's body is cut short instead."""
-    limit = largest if response.status == 200 else LARGEST_ERROR_BODY
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip", ""}:
-        return Failed(Reason.BAD_RESPONSE, "the answer is compressed in a way that was not asked for")
-    inflate = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
-    parts: list[bytes] = []
-    size = 0
-    while chunk := await response.content.readany():
-        data = inflate.decompress(chunk, limit + 1 - size) if inflate else chunk
-        parts.append(data)
-        size += len(data)
-        if size > limit:
-            if response.status == 200:
-                return Failed(Reason.BAD_RESPONSE, f"the answer is larger than {largest // 2**20} MB")
-            response.close()
-            break
-    if inflate and size and size <= limit and not inflate.eof:
-        return Failed(Reason.BAD_RESPONSE, "the compressed answer ends too early")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _after(failed: Failed, attempts: int) -> Failed:
@@ -309,7 +329,8 @@ def _allowance(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def _count(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+    number = responses.seconds(text)
+    return None if number is None else math.ceil(min(number, 1e9))
 
 
 def _os_words(error: Exception) -> str:

@@ -8,15 +8,15 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 from yarl import URL
 
 from audit.model.codes import FailureReason
 from audit.model.replies import WeightsAnswer
 from audit.model.users import TRIMMED
 from audit.model.weights import is_delivery_host
-from audit.replicate import responses
+from audit.replicate import responses, session
 from audit.replicate.retry import RetryPolicy
+from audit.replicate.session import ClosedBeforeError, Session
 from audit.replicate.transport import TRANSLATED, Target, Timing, translated
 from audit.replicate.url import is_loopback
 
@@ -50,26 +50,23 @@ def askable_weights(recorded: str | None, base_url: str) -> str | None:
 @asynccontextmanager
 async def connect(target: Target, timing: Timing) -> AsyncIterator["DeliveryHosts"]:
     """A session without the token; the sockets are closed at the end."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=AT_ONCE),
+    async with session.connect(
+        sockets=AT_ONCE,
+        seconds=target.timeout,
+        proxy=target.proxy,
         headers={"User-Agent": target.user_agent, "Range": "bytes=0-0", "Accept-Encoding": "identity"},
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=target.timeout),
         read_bufsize=1024,  # of a file that comes whole
-        trust_env=False,
-    )
-    session._retry_connection = False  # noqa: SLF001 - as in `transport`: every request is ours
-    async with session:
-        yield DeliveryHosts(session, target, timing)
+    ) as connections:
+        yield DeliveryHosts(connections, target, timing)
 
 
 class DeliveryHosts:
     """Where weights lie."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target, timing: Timing) -> None:
-        self._session = session
+    def __init__(self, connections: Session, target: Target, timing: Timing) -> None:
+        self._session = connections
         self._target = target
+        self._secrecy = target.secrecy()
         self._timing = timing
         self._policy = RetryPolicy(target.retries)
 
@@ -77,8 +74,11 @@ class DeliveryHosts:
         """Whether there is a file at `url`, after as many attempts as the policy allows where none told anything."""
         attempt = 1
         while True:
-            answer, reason, asked = await self._attempt(self._place(url))
-            log.debug("GET %s: %s, attempt %d", url, answer.detail, attempt)
+            try:
+                answer, reason, asked = await self._attempt(self._place(url))
+            except ClosedBeforeError:  # no attempt, as nobody heard of it
+                answer, reason, asked = await self._attempt(self._place(url), fresh=True)
+            log.debug("GET %s: %s, attempt %d", responses.safe(url, self._secrecy), answer.detail, attempt)
             wait = self._policy.wait(attempt, reason, asked, self._timing.jitter()) if reason else None
             if wait is None:
                 return answer
@@ -90,22 +90,24 @@ class DeliveryHosts:
         place = URL(url, encoded=True)
         return URL(f"{stand_in}/weights{place.raw_path}", encoded=True) if stand_in else place
 
-    async def _attempt(self, url: URL) -> tuple[WeightsAnswer, FailureReason | None, float | None]:
+    async def _attempt(
+        self, url: URL, *, fresh: bool = False
+    ) -> tuple[WeightsAnswer, FailureReason | None, float | None]:
         """What one request told, the reason where it told nothing, and for how many seconds the server wants peace."""
         try:
-            async with self._session.get(url, allow_redirects=False, proxy=self._target.proxy) as response:
+            async with await self._session.get(url, fresh=fresh) as response:
                 status, headers = response.status, response.headers
                 if status == 206 and (response.content_length or _LONGEST_URL) <= _FEW:
                     await response.content.read(_FEW)  # then the connection serves the next request
                 else:
                     response.close()
         except TRANSLATED as error:
-            failed = translated(error, self._target.timeout)
+            failed = translated(error, self._target)
             return WeightsAnswer("nothing", failed.detail), failed.reason, None
         if status in _THERE:
             return WeightsAnswer("there", f"HTTP {status}"), None, None
         if status in _GONE:
             return WeightsAnswer("gone", f"HTTP {status} for its first byte"), None, None
-        failed = responses.failure(status, headers, b"")
+        failed = responses.failure(status, headers, b"", self._secrecy)
         wait = responses.retry_after(status, headers, b"", self._timing.now())
         return WeightsAnswer("nothing", failed.detail), failed.reason, wait

@@ -8,9 +8,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from audit.cli.logs import KEYS, Formatter, Secrecy, set_up
+from audit.cli.logs import KEYS, Formatter, set_up
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model import exit_status
+from audit.model.secrecy import Secrecy
 from tests import ROOT
 from tests.support.audits import Servers, Shell
 

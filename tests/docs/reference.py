@@ -140,7 +140,8 @@ def _settings() -> Iterator[str]:
     yield "variable counts as unset. A wrong value ends the command before anything is asked.\n"
     yield "## Environment\n"
     yield from table(("variable", "option", "default", ""), _variables())
-    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. Where `DATABASE_URL` is silent, its service"
+    yield "`HTTPS_PROXY` and `NO_PROXY` are respected. As in Python their lower-case names win, also where they are"
+    yield "empty; what is special in a proxy's password is percent-encoded. Where `DATABASE_URL` is silent, its service"
     yield "(`PGSERVICE`), `PGUSER`, `PGPASSWORD`, `~/.pgpass` and `PGSSLMODE` help out."
     yield "`NO_COLOR` and `FORCE_COLOR` are heard too.\n"
     yield "## Config file\n"

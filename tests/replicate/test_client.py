@@ -49,6 +49,7 @@ from tests.support.faults import (
 )
 from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate
 from tests.support.odd_bodies import ODD_BODIES, ODD_VERSION
+from tests.support.raw_http import http_answer, raw_server
 from tests.support.samples import digest
 from tests.support.synthetic_users import SyntheticUsers
 from tests.support.truth import truth
@@ -321,6 +322,16 @@ async def test_a_page_of_trainings_on_another_host_is_not_asked_for() -> None:
         assert isinstance(page, Failed)
         assert "leads to another place, https://elsewhere.example" in page.detail
         assert fake.request_log.requests == 0
+
+
+async def test_versions_without_end_are_not_read_to_it() -> None:
+    def answer(nth: int, head: bytes) -> bytes:
+        ids = ",".join(f'{{"id": "{digest(f"{nth} {each}")}"}}' for each in range(30_000))
+        return http_answer(f'{{"results": [{ids}], "next": "http://127.0.0.1:{served.port}/v1/{nth}"}}'.encode())
+
+    async with raw_server(answer) as served, connect(target(served.base_url), ManualClock().timing) as replicate:
+        assert await replicate.ask("acme/m") == Failed(Reason.BAD_RESPONSE, "more than 100,000 versions")
+        assert len(served.heads) == 4
 
 
 async def test_a_success_that_is_not_200_is_a_bad_response() -> None:

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from audit.replicate.rate_limit import CATCH_UP, RateLimit
+from audit.replicate.retry import LONGEST_WAIT
 from tests.support.instrumented_replicate import Bucket, Rate
 
 
@@ -154,6 +155,51 @@ def test_a_limit_with_plenty_left_changes_nothing() -> None:
     rate_limit.answered(0.0, 20, 60.0)
     first, second = turns(rate_limit, 0.0, 2)
     assert second - first == pytest.approx(0.02)
+
+
+LONG = [61, 3600, 60_000, 86_400_000, 999_999_999, 1_772_366_400, 1_772_366_400_000, 1e300]
+
+
+@pytest.mark.parametrize("remaining", [0, 1, 5, 19])
+@pytest.mark.parametrize("reset", LONG)
+def test_nobody_waits_longer_than_a_minute_for_a_limit_to_be_reset(reset: float, remaining: int) -> None:
+    rate_limit = RateLimit(6000, 0.0)
+    rate_limit.answered(0.0, 100, 60.0)
+    rate_limit.answered(0.0, remaining, reset)
+    assert max(turns(rate_limit, 0.0, 30)) <= LONGEST_WAIT + 1
+    assert rate_limit.waiting(0.0) == (0 if remaining else LONGEST_WAIT)
+    first, second = turns(rate_limit, 70.0, 2)
+    assert second - first == pytest.approx(0.01)
+
+
+def test_a_limit_that_is_used_up_before_anything_else_was_said_is_waited_for_too() -> None:
+    rate_limit = RateLimit(6000, 0.0)
+    rate_limit.answered(0.0, 0, 30.0)
+    assert rate_limit.waiting(10.0) == 20.0
+    assert turns(rate_limit, 0.0, 3) == pytest.approx([0.0, 30.0, 30.01])
+
+
+def test_an_answer_with_something_left_ends_the_wait() -> None:
+    rate_limit = RateLimit(6000, 0.0)
+    rate_limit.answered(0.0, 0, 30.0)
+    rate_limit.answered(1.0, 100, 60.0)
+    assert rate_limit.waiting(1.0) <= 0
+
+
+@pytest.mark.parametrize("wait", LONG)
+def test_a_429_holds_up_nobody_for_longer_than_a_minute(wait: float) -> None:
+    rate_limit = RateLimit(6000, 0.0)
+    rate_limit.throttled(0.0, wait)
+    assert rate_limit.paused(0.0) == LONGEST_WAIT
+
+
+def test_slow_turns_are_no_further_apart_than_a_minute_or_as_far_as_was_asked_for() -> None:
+    for per_minute, apart in ((10, 60.0), (1, 60.0), (0.5, 120.0)):
+        rate_limit = RateLimit(per_minute, 0.0)
+        for hour in range(10):
+            rate_limit.throttled(3600.0 * hour, 1.0)
+        first, second = turns(rate_limit, 1e6, 2)
+        assert second - first == apart
 
 
 def simulated(per_minute: int, enforced: Rate, seconds: float, late: float) -> tuple[int, int]:

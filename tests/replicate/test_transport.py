@@ -10,13 +10,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote_to_bytes
 
 import pytest
 import trustme
 
 from audit.demo.fake_replicate.server import TOKEN
 from audit.model import exit_status
+from audit.model.codes import Reason
+from audit.model.replies import Failed, WeightsAnswer
+from audit.replicate import connect
+from tests.replicate.test_session import target
 from tests.support.audits import Servers, Shell
+from tests.support.clock import ManualClock
 
 T = TypeVar("T")
 HOST = "api.replicate.test"
@@ -242,6 +248,55 @@ def test_a_proxy_that_fails_is_said_to_fail_without_its_password(
     output = everything(run, done.err)
     assert PASSWORD.encode() not in output
     assert base64.b64encode(f"ci:{PASSWORD}".encode()) not in output
+
+
+REFUSALS = {
+    407: "the proxy wants a user name and password (407): put them into HTTPS_PROXY",
+    403: "the proxy refused the connection (403): it lets nobody there, or not this user",
+    502: "the proxy refused the connection (502): it cannot reach the host itself",
+    503: "the proxy refused the connection (503): it cannot reach the host itself",
+    504: "the proxy refused the connection (504): it cannot reach the host itself",
+    302: "the proxy refused the connection (302)",
+    429: "the proxy refused the connection (429)",
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+async def test_what_a_proxy_says_is_told_with_its_code_and_what_it_means(code: int) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Of its own\r\nContent-Length: 6\r\n\r\n%s" % (code, TOKEN[:6].encode()))
+        await writer.drain()
+
+    async with listening(refuse) as port:
+        for user, words in (("", REFUSALS[code]), ("me:hunter2@", _with_password(REFUSALS[code]))):
+            away = target(f"https://{HOST}/v1", proxy=f"http://{user}127.0.0.1:{port}")
+            async with connect(away, ManualClock().timing) as replicate, replicate.delivery_hosts() as hosts:
+                assert await replicate.ask("acme/m") == Failed(Reason.NETWORK_ERROR, words)
+                weights = await hosts.ask("https://replicate.delivery/w.tar")
+                assert weights == WeightsAnswer("nothing", words)
+
+
+def _with_password(words: str) -> str:
+    if "407" in words:
+        return "the proxy refused the connection: it wants another user name and password (407) than HTTPS_PROXY has"
+    return words
+
+
+@pytest.mark.parametrize("password", ["geheim%2Fwort", "%E2%82%AC", "50%25", "ä"])
+async def test_a_proxy_is_told_the_password_byte_by_byte(password: str) -> None:
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
+
+    async with listening(refuse) as port:
+        away = target(f"https://{HOST}/v1", proxy=f"http://me:{password}@127.0.0.1:{port}")
+        async with connect(away, ManualClock().timing) as replicate:
+            await replicate.ask("acme/m")
+    assert base64.b64encode(b"me:" + unquote_to_bytes(password)) in heads[0]
+    assert b"r8_" not in heads[0]
 
 
 @pytest.mark.parametrize("no_proxy", [HOST, ".replicate.test", "*"])

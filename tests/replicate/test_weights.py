@@ -192,7 +192,7 @@ async def test_delivery_hosts_are_asked_through_the_proxy_which_sees_no_token() 
         target = Target(API, TOKEN, "test", 1, 1, 5.0, 1, proxy=f"http://127.0.0.1:{port}")
         async with connect(target, ManualClock().timing) as replicate, replicate.delivery_hosts() as hosts:
             told = await hosts.ask(f"https://replicate.delivery/{FILE}")
-    assert told == WeightsAnswer("nothing", "the proxy refused the connection")
+    assert told == WeightsAnswer("nothing", "the proxy refused the connection (502): it cannot reach the host itself")
     assert [each.partition(b"\r\n")[0] for each in seen] == [b"CONNECT replicate.delivery:443 HTTP/1.1"] * 2
     assert not any(TOKEN.encode() in each for each in seen)
 

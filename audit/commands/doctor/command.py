@@ -40,7 +40,9 @@ def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus": 
     from audit.commands.replicate import ProgressListener
 
     settings = doctor_settings(ctx)
-    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, ProgressListener().line)
+    logs.set_up(
+        logs.Formatter(settings.secrets, tokens=(settings.token or "",), as_json=False), 0, ProgressListener().line
+    )
     with busy("looking at settings, database and Replicate"):
         diagnosis = asyncio.run(examine(settings))
     if as_json:

@@ -66,7 +66,7 @@ def replicate_checks(answers: ReplicateAnswers | None, inspection: Inspection) -
     """All checks of Replicate but the duration; `answers` is None where token or base URL cannot be used."""
     checks = (_REACHABLE, _TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
     if answers is None:
-        return [check.skip("not asked: the token or the base URL is missing or wrong") for check in checks]
+        return [check.skip("not asked: the token, the base URL or the proxy is missing or wrong") for check in checks]
     metadata = answers.metadata
     if metadata is None:
         detail = answers.account.detail if isinstance(answers.account, Failed) else "no answer"

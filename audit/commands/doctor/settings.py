@@ -33,7 +33,7 @@ from audit.model.sql import one_line, quoted
 from audit.model.tables import PLAIN, Tables, TrainingState, shown_words
 from audit.model.text import escape_controls
 from audit.postgres.url import Database
-from audit.replicate.url import proxy_for
+from audit.replicate.url import proxy_for, proxy_variable
 
 Origin = Literal["option", "environment", "config", "default", "nowhere"]
 _ORIGINS: dict[ParameterSource | None, Origin] = {
@@ -79,14 +79,15 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
         _setting(ctx, options.base_url, str),
     ]
     given = ctx.params
-    proxy = None
+    proxy: str | None = None
+    error: SettingsError | None = None
     try:
         proxy = proxy_for(given["base_url"] or "", os.environ)
-        value, error = _shown_proxy(proxy), None
+        value = _shown_proxy(proxy)
     except SettingsError as wrong:
         value, error = "", wrong
-    if given["base_url"] and any(name.lower() == "https_proxy" and os.environ[name] for name in os.environ):
-        shown.append(_shown("HTTPS_PROXY", value, error, "environment", "HTTPS_PROXY"))
+    if given["base_url"] and (variable := proxy_variable(os.environ)):
+        shown.append(_shown("HTTPS_PROXY", value, error, "environment", variable[0]))
     shown += [_setting(ctx, each, _shown_number) for each in _NUMBERS]
     shown += [_setting(ctx, each, partial(_shown_other, ctx, each)) for each in _others(ctx)]
     file = found(ctx).file
@@ -97,7 +98,7 @@ def doctor_settings(ctx: click.Context) -> DoctorSettings:
         found=tuple(shown),
         database=database_of(ctx) if given["database"] else None,
         token=given["token"],
-        base_url=given["base_url"],
+        base_url=None if error else given["base_url"],  # without the proxy nobody is asked
         proxy=proxy,
         per_minute=usable["per_minute"],
         concurrency=usable["concurrency"],

@@ -53,7 +53,9 @@ def settings_of(ctx: click.Context, given: dict[str, object]) -> InitSettings:
     token, base_url = given["token"], str(given["base_url"])
     target = init_target(base_url, str(token), proxy_for(base_url, os.environ)) if token else None
     secrets = tuple(each for each in (str(token or ""), database.password) if each)
-    logs.set_up(logs.Formatter(secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
+    logs.set_up(
+        logs.Formatter(secrets, tokens=(str(token or ""),), as_json=False), 0, lambda line: click.echo(line, err=True)
+    )
     path = Path(str(given["file"]))
     if path.name == config_file.PYPROJECT:
         raise SettingsError(

@@ -105,7 +105,8 @@ def _conduct(
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
-    formatter = logs.Formatter(secrets, as_json=given["log_format"] == "json", redact=settings.redact)
+    as_json, redact = given["log_format"] == "json", settings.redact
+    formatter = logs.Formatter(secrets, tokens=(settings.token,), as_json=as_json, redact=redact)
     shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 

@@ -3,7 +3,8 @@
 One page in memory and one request at a time, newest first, back to where it is wanted. Reading can be cancelled between
 two pages: what was read is kept, and a resumed run goes on after it. A list grows at its beginning while it is read,
 which shifts trainings to later pages, so some are met twice and none is missed; a resumed run first reads what came
-since. Whatever goes wrong with a page ends the reading, not the run: less is known then, and the run file says so.
+since. Whatever goes wrong with a page ends the reading, not the run, and so does a list without end: less is known
+then, and the run file says so.
 """
 
 import logging
@@ -15,10 +16,10 @@ from typing import Protocol
 import msgspec
 
 from audit.findings.trainings import LONGEST_TRAINING, Classifier, in_sample
-from audit.model.codes import Reason
 from audit.model.findings import Finding
 from audit.model.replies import Failed, TrainingsRead
 from audit.model.times import Clock, parse_utc, utc_text
+from audit.replicate.client import LOOP, MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile
 
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 MARGIN = timedelta(days=1)
 """How much further back than the oldest recorded training the list is read: rows are written some time after."""
 _AT_ONCE = 500
-_LOOP = Failed(Reason.BAD_RESPONSE, "`next` loops: it leads to a page that was read before")
 
 
 class TrainingsClient(Protocol):
@@ -96,9 +96,9 @@ class TrainingsReader:
         visited = set[str]()
         last = False
         while not last:
-            page = await self._client.trainings(following)
+            page = TOO_LONG if self._read.pages >= MOST_TRAININGS_PAGES else await self._client.trainings(following)
             if not isinstance(page, Failed) and page.next in visited:
-                page = _LOOP
+                page = LOOP
             if isinstance(page, Failed):
                 log.warning("the list of trainings could not be read to its end: %s", page.detail)
                 self._save(problem=page.detail)

@@ -89,7 +89,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
             return Repair(run_file, plan, settings, options, listener).apply(stop)
 
-        result, signal = _run(work, settings.secrets)
+        result, signal = _run(work, settings.secrets, settings.token)
         command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply"])
         undo_file = sql_file(path, "undo")
         show_result(result, page, applied=True, go_on=command)
@@ -171,10 +171,11 @@ def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitSt
         return REPAIR[INTERRUPTED]
 
 
-def _run(work: Work, secrets: tuple[str, ...]) -> tuple[RepairResult, int | None]:
+def _run(work: Work, secrets: tuple[str, ...], token: str = "") -> tuple[RepairResult, int | None]:
     """The result of `work`, and the code of the signal that has come meanwhile."""
     listener = TerminalListener(screen(stderr=True))
-    logs.set_up(logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), as_json=False), 0, listener.line)
+    formatter = logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), tokens=(token,), as_json=False)
+    logs.set_up(formatter, 0, listener.line)
     with signals() as caught:
 
         async def until_stopped() -> RepairResult:

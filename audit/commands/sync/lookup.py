@@ -11,14 +11,12 @@ from typing import NamedTuple, Protocol
 
 from audit.commands.sync.plan import PlannedChange
 from audit.findings.trainings import LONGEST_TRAINING
-from audit.model.codes import Reason
 from audit.model.ids import askable_training
 from audit.model.replies import Failed, Missing, Training
 from audit.model.times import parse_utc
+from audit.replicate.client import LOOP, MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile
-
-_LOOP = Failed(Reason.BAD_RESPONSE, "`next` loops: it leads to a page that was read before")
 
 
 class TrainingsClient(Protocol):
@@ -101,7 +99,9 @@ class TrainingLookUp:
             return None
         until = min(dates) - LONGEST_TRAINING
         while not self._whole and (self._back_to is None or self._back_to >= until):
-            page = _LOOP if self._next in self._read else await self._client.trainings(self._next)
+            if len(self._read) >= MOST_TRAININGS_PAGES:
+                return TOO_LONG
+            page = LOOP if self._next in self._read else await self._client.trainings(self._next)
             if isinstance(page, Failed):
                 return page
             self._keep(page.trainings)

@@ -58,7 +58,11 @@ def _live(who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
     from audit.model.times import utc_now
 
     settings = run_settings(ctx, utc_now())
-    logs.set_up(logs.Formatter(settings.secrets, as_json=False), 0, lambda line: click.echo(line, err=True))
+    logs.set_up(
+        logs.Formatter(settings.secrets, tokens=(settings.token,), as_json=False),
+        0,
+        lambda line: click.echo(line, err=True),
+    )
     with busy("asking the database and Replicate"):
         return asyncio.run(look_up(settings, who))
 

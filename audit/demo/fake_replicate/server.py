@@ -22,7 +22,7 @@ from audit.demo.fake_replicate.faults import Endpoint, Fault, ResponseVariant, e
 from audit.demo.fake_replicate.world import World, visible_model
 from audit.model.times import Clock, utc_now
 
-TOKEN = "r8_" + "FakeReplicate".ljust(37, "0")
+TOKEN = "r8_" + "OnlyInDemos".ljust(37, "x")
 START_SECONDS = 30.0
 """How long a server may take to start in a thread or process of its own."""
 

@@ -13,7 +13,7 @@ from audit.cli.signals import Stop
 from audit.commands import outputs
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
-from audit.demo.fake_replicate.server import in_thread
+from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
 from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
@@ -198,4 +198,4 @@ def test_no_secret_is_in_the_run_file(servers: Servers, tmp_path: Path) -> None:
     audit(servers.settings(tmp_path)).close()
     content = (tmp_path / "run.sqlite").read_bytes()
     assert b"r8_" not in content
-    assert subprocess.run(["grep", "-c", "r8_Fake", tmp_path / "run.sqlite"], check=False).returncode == 1
+    assert subprocess.run(["grep", "-c", TOKEN[:8], tmp_path / "run.sqlite"], check=False).returncode == 1

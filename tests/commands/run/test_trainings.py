@@ -19,6 +19,7 @@ from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, NotAsked, Training, TrainingsRead
 from audit.model.times import utc_text
 from audit.model.users import Population
+from audit.replicate.client import MOST_TRAININGS_PAGES
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile
 from tests.support.samples import digest, record, run_info
@@ -163,6 +164,43 @@ def test_a_next_that_loops_ends_the_reading(run_file: RunFile) -> None:
     asyncio.run(asyncio.wait_for(TrainingsReader(Loop(), run_file, lambda: NOW).read(), 5))
     assert run_file.info.trainings
     assert "loops" in str(run_file.info.trainings.problem)
+
+
+class Endless:
+    """A list in which there is always one page more; `size` trainings on each, and none twice."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.size = size
+        self.asked = 0
+
+    async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+        self.asked += 1
+        page = [Training(id=f"e{self.asked}-{each}", status="succeeded") for each in range(self.size)]
+        return TrainingsPage(tuple(page), 0, f"page {self.asked}")
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_list_without_end_ends_the_reading_and_is_not_begun_again(run_file: RunFile, size: int) -> None:
+    endless = Endless(size)
+    for _ in range(2):
+        asyncio.run(asyncio.wait_for(TrainingsReader(endless, run_file, lambda: NOW).read(), 300))
+        read = run_file.info.trainings
+        assert read
+        assert endless.asked == read.pages == MOST_TRAININGS_PAGES
+        assert read.problem == "the list of trainings goes on after 10,000 pages"
+        assert not read.complete
+
+
+def test_a_list_that_is_too_long_is_not_read_on(run_file: RunFile) -> None:
+    read = run_file.info.trainings
+    assert read
+    read = msgspec.structs.replace(read, pages=MOST_TRAININGS_PAGES - 2, next="on", began_at=utc_text(NOW))
+    run_file.save_info(msgspec.structs.replace(run_file.info, trainings=read))
+    endless = Endless()
+    asyncio.run(asyncio.wait_for(TrainingsReader(endless, run_file, lambda: NOW).read(), 60))
+    assert endless.asked == 2
+    assert run_file.info.trainings
+    assert "goes on after 10,000 pages" in str(run_file.info.trainings.problem)
 
 
 @given(

@@ -11,6 +11,7 @@ from audit.commands.sync.plan import PlannedChange
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Failed, Missing, Training
+from audit.replicate.client import MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile
 from tests.support.repairs import change
@@ -143,3 +144,17 @@ async def test_a_list_that_leads_back_to_itself_is_read_once(run_file: RunFile) 
 async def test_what_the_list_tells_counts_although_the_training_could_not_be_asked_for(run_file: RunFile) -> None:
     client = Client({None: page(training("a", 10))}, a=DOWN)
     assert await TrainingLookUp(client, run_file, 4).trainings_for([wanted("a", training_id="a")]) == {"a": found("a")}
+
+
+async def test_a_list_without_end_is_read_for_so_many_pages_and_no_more(run_file: RunFile) -> None:
+    class Endless(Client):
+        async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
+            self.asked.append(following or "first")
+            return TrainingsPage((), 0, f"page {len(self.asked)}")
+
+    client = Endless({})
+    look_up = TrainingLookUp(client, run_file, 4)
+    for _ in range(2):
+        looked_up = await look_up.trainings_for([wanted("a")])
+        assert looked_up["a"].failure == TOO_LONG
+        assert len(client.asked) == MOST_TRAININGS_PAGES

@@ -1,0 +1,88 @@
+"""Sessions of aiohttp as this program wants them: no redirects, no cookies, nothing repeated that nobody counts.
+
+A kept connection may be closed by the other side at any moment, also while a request is on its way. Such a request was
+never answered, which says nothing about the service: `get` raises `ClosedBeforeError`, and whoever asks again says
+`fresh`, which no kept connection is used for.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from audit.replicate.url import proxy_url
+
+LONGEST_HEADER = 64 * 1024
+"""Bytes of a header of an answer, and of its first line."""
+MOST_HEADERS = 256
+_NO_ANSWER = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+
+
+class ClosedBeforeError(Exception):
+    """A kept connection was closed before a single byte of an answer came."""
+
+
+@dataclass
+class _Way:
+    """Of one request."""
+
+    kept: bool = False
+    """By a connection that has served another request before."""
+
+
+@asynccontextmanager
+async def connect(
+    *, sockets: int, seconds: float, headers: Mapping[str, str], proxy: str | None, read_bufsize: int = 2**16
+) -> AsyncIterator["Session"]:
+    """A session with at most `sockets` of them, closed at the end. A request has `seconds`, whole."""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_kept)
+
+    def session(*, kept: bool) -> aiohttp.ClientSession:
+        made = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=sockets, force_close=not kept),
+            headers=headers,
+            auto_decompress=False,  # decompressed where the size of the result is bounded
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=seconds),  # from the wait for a socket to the end of the body
+            trust_env=False,  # a .netrc or a proxy for http must not see the token; `proxy` is explicit
+            trace_configs=[tracing] if kept else [],
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
+            read_bufsize=read_bufsize,
+        )
+        # aiohttp silently repeats a GET whose connection breaks: a request that no rate and no count would know of.
+        made._retry_connection = False  # noqa: SLF001 - there is no public way; a test notices when this one closes
+        return made
+
+    async with session(kept=True) as pool, session(kept=False) as fresh:
+        yield Session(pool, fresh, proxy)
+
+
+class Session:
+    """Asks by kept connections, or by fresh ones. Each that is fresh takes the place of one that was closed."""
+
+    def __init__(self, pool: aiohttp.ClientSession, fresh: aiohttp.ClientSession, proxy: str | None) -> None:
+        self._pool = pool
+        self._fresh = fresh
+        self._proxy = proxy_url(proxy) if proxy else None
+
+    async def get(self, url: URL, *, fresh: bool = False) -> aiohttp.ClientResponse:
+        """The answer, to be closed, of which nothing but the head is read. Raises as aiohttp, or ClosedBeforeError."""
+        way = _Way()
+        session = self._fresh if fresh else self._pool
+        try:
+            return await session.get(url, allow_redirects=False, proxy=self._proxy, trace_request_ctx=way)
+        except _NO_ANSWER as error:
+            begun = not isinstance(getattr(error, "message", ""), str)  # then it is what came of an answer
+            if way.kept and not begun:
+                raise ClosedBeforeError from error
+            raise
+
+
+async def _kept(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams) -> None:
+    context.trace_request_ctx.kept = True

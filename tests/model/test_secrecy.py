@@ -1,0 +1,91 @@
+"""Pieces of tokens in foreign texts; whole secrets are in `tests/cli/test_logs.py`."""
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.model.secrecy import SHORTEST_PIECE, Secrecy
+
+TOKEN = "r8_Q7hZk2WmPx9LbT4vNc6RyJ1dGs8FaUe3oKi5"
+SECRECY = Secrecy(tokens=[TOKEN])
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(char):04x}" for char in text)
+
+
+def percent(text: str) -> str:
+    return "".join(f"%{ord(char):02X}" for char in text)
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": percent,
+    "percent, lower case": lambda text: percent(text).lower(),
+    "percent twice": lambda text: quote(percent(text)),
+    "every other character": lambda text: "".join(percent(c) if i % 2 else c for i, c in enumerate(text)),
+    "as in JSON": escaped,
+    "as in JSON in JSON": lambda text: json.dumps(escaped(text))[1:-1],
+    "hexadecimal": lambda text: "".join(f"\\x{ord(char):02x}" for char in text),
+    "as a host": str.lower,
+    "upper case": str.upper,
+}
+
+
+@pytest.mark.parametrize("length", [8, 9, 13, len(TOKEN)])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_piece_of_eight_characters_and_more_is_cut_out_however_it_is_written(way: str, length: int) -> None:
+    for begin in range(len(TOKEN) - length + 1):
+        piece = WAYS[way](TOKEN[begin : begin + length])
+        assert SECRECY.cut(f"<{piece}> 100%\\x, é {piece}") == "<(token)> 100%\\x, é (token)"
+
+
+def test_fewer_characters_are_left() -> None:
+    pieces = [TOKEN[begin : begin + SHORTEST_PIECE - 1] for begin in range(len(TOKEN))]
+    assert all(SECRECY.cut(f"<{piece}>") == f"<{piece}>" for piece in pieces)
+
+
+@given(st.lists(st.integers(0, len(TOKEN)) | st.sampled_from(["%", "\\u00", "x", "0", "%25", " "]), max_size=12))
+def test_whatever_is_left_of_a_text_holds_no_piece(parts: list[int | str]) -> None:
+    text = "".join(part if isinstance(part, str) else TOKEN[part : part + 11] for part in parts)
+    assert not pieces_in(SECRECY.cut(text))
+
+
+def pieces_in(text: str) -> list[str]:
+    """Pieces of the token, also such as are written in another way."""
+    plain = re.sub(r"\\u00([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), text)
+    shown = "\n".join([text, unquote(text), plain, unquote(plain)]).lower()
+    windows = [TOKEN[begin : begin + SHORTEST_PIECE].lower() for begin in range(len(TOKEN) - SHORTEST_PIECE + 1)]
+    return [window for window in windows if window in shown]
+
+
+@given(st.text())
+def test_a_text_without_the_token_is_left_as_it_is(text: str) -> None:
+    assert SECRECY.cut(text) == text
+
+
+def test_zeros_tell_nothing_of_a_token_that_ends_in_them() -> None:
+    secrecy = Secrecy(tokens=["r8_abc" + "0" * 34])
+    assert secrecy.cut("0" * 64) == "0" * 64
+    assert secrecy.cut("8_abc000 c" + "0" * 20) == "(token) (token)"
+
+
+def test_a_token_with_a_public_word_in_it_does_not_tear_every_url_apart() -> None:
+    secrecy = Secrecy(tokens=["my-replicate-token"])
+    assert secrecy.cut("https://replicate.delivery/a.tar") == "https://replicate.delivery/a.tar"
+    assert secrecy.cut("it is my-replicate-to...") == "it is (token)..."
+
+
+@pytest.mark.parametrize("token", ["x", "short", "tökén-tökén", "abc%41defgh%zzijkl"])
+def test_a_token_of_another_kind_is_cut_out_whole(token: str) -> None:
+    assert Secrecy(tokens=[token]).cut(f"my {token} is") == "my (secret) is"
+
+
+@pytest.mark.parametrize("text", ["\\" * 200_000, "%25" * 100_000, "://a:" * 50_000, "\\u00" * 50_000])
+def test_a_hostile_text_takes_no_time(text: str) -> None:
+    assert Secrecy(["s3cret/wörd"], [TOKEN]).cut(text) == text
