@@ -381,7 +381,7 @@ resume = Setting(
     refused="it is about one run: write --resume RUN on the command line",
     help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
-_NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.STOPPED}
+_NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.UNREADABLE_ROW, Reason.STOPPED}
 """Reasons of users for whom nobody can be asked, or who are asked for anyway."""
 ask_again = Setting(
     "--ask-again",

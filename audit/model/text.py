@@ -8,6 +8,9 @@ from collections.abc import Iterable
 # U+200E/F, U+061C) reorder what stands around them (CVE-2021-42574); U+2028/9 end lines in some readers;
 # lone surrogates cannot be encoded.
 _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+BYTES = "(no text) "
+"""What stands before bytes that are no text, which are spelled as PostgreSQL spells them: `(no text) Ren\\351`."""
+_BYTES = re.compile(re.escape(BYTES) + r".*\\[23][0-7]{2}", re.DOTALL)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -15,6 +18,11 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def escape_controls(text: str) -> str:
     r"""`text` with control, bidirectional and line-separating characters spelled out: "\n", "\x1b", "\u202e"."""
     return text if text.isprintable() else _ACTS.sub(_spell, text)  # most texts are, and the check is ten times faster
+
+
+def are_bytes(text: str | None) -> bool:
+    """Whether the database has bytes that are no text in the place of `text`, which spells them out."""
+    return text is not None and _BYTES.match(text) is not None
 
 
 def lower_ascii(text: str) -> str:

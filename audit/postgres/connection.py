@@ -6,18 +6,20 @@ transaction mode (PgBouncer) may stand in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from audit.errors import SettingsError
-from audit.postgres.errors import URL_SETTING, database_error
+from audit.errors import DatabaseError, SettingsError
+from audit.postgres.errors import URL_SETTING, database_error, is_about_bytes
 from audit.postgres.url import Database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_T = TypeVar("_T")
 _LOCK_TIMEOUT = 10.0
 """Seconds to wait for a table that somebody changes; less where half the statement timeout is less."""
 _GRACE = 5.0
@@ -56,6 +58,16 @@ async def read_transaction(
         yield connection, version
     finally:
         await close(connection)
+
+
+async def despite_bytes(database: Database, read: Callable[[Database], Awaitable[_T]]) -> _T:
+    """What `read` returns, which is called once more where it meets bytes in a database of UTF8 that are no text."""
+    try:
+        return await read(database)
+    except DatabaseError as error:
+        if database.has_bytes or not is_about_bytes(error.__cause__):
+            raise
+    return await read(replace(database, has_bytes=True))
 
 
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:

@@ -231,6 +231,11 @@ def is_about_a_row(error: BaseException | None) -> bool:
     return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23", "P0")
 
 
+def is_about_bytes(error: BaseException | None) -> bool:
+    """Whether there are bytes that are no text where the server, or the driver, has looked for one."""
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlstate", None) == "22021"
+
+
 def row_security_error(label: str, table: str) -> DatabaseError:
     """The error for a table whose row-level security would hide rows from this role."""
     return DatabaseError(f"database {label} {_ROW_SECURITY.what} for table {table}", _ROW_SECURITY.next_step)

@@ -115,6 +115,8 @@ class Database:
     """Seconds; null where the URL says none."""
     tables: Tables = PLAIN
     """How tables and columns are called there. No URL says it."""
+    has_bytes: bool = False
+    """Somebody has met bytes there that are no text; see `audit.postgres.encoding`. No URL says that either."""
 
     @property
     def label(self) -> str:
