@@ -15,7 +15,8 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 
 from audit.errors import DatabaseError, SettingsError
-from audit.postgres.errors import URL_SETTING, database_error, is_about_bytes
+from audit.postgres.errors import database_error, is_about_bytes
+from audit.postgres.messages import URL_SETTING, Doing
 from audit.postgres.url import Database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -73,7 +74,7 @@ async def despite_bytes(database: Database, read: Callable[[Database], Awaitable
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
     """A connection without a transaction, which ends with `close`. Raises as `read_transaction` does."""
     _check_files(database)
-    with translate_errors(database):
+    with translate_errors(database, "connecting"):
         return await asyncpg.connect(
             **database.arguments,
             timeout=database.connect_timeout or connect_timeout,
@@ -117,12 +118,12 @@ def _check_files(database: Database) -> None:
 
 
 @contextmanager
-def translate_errors(database: Database) -> Iterator[None]:
+def translate_errors(database: Database, doing: Doing = "reading") -> Iterator[None]:
     """Translate errors of asyncpg and the system into DatabaseError; nowhere else does."""
     try:
         yield
     except _FOREIGN as error:
-        raise database_error(error, database.label, database.tables) from error
+        raise database_error(error, database.label, database.tables, doing) from error
 
 
 async def close(connection: Connection) -> None:

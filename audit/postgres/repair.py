@@ -291,7 +291,7 @@ class Repairer:
             self._connection = await connect(self._database, statement_timeout=self._timeout)
         connection = self._connection
         try:
-            with translate_errors(self._database):
+            with translate_errors(self._database, "writing"):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 await set_for_transaction(connection, transaction_settings(self._database, self._timeout))
                 if is_new:

@@ -29,7 +29,8 @@ from audit.model.tables import (
 from audit.model.text import escape_controls, shortened, toml_text
 from audit.postgres.columns import DATE_TYPES, NUMBER_TYPES, Columns, users_columns
 from audit.postgres.encoding import CHECKED_UTF8
-from audit.postgres.errors import OWN_SQL_STEP, URL_SETTING, own_sql_error, row_security_error
+from audit.postgres.errors import OWN_SQL_STEP, own_sql_error, row_security_error
+from audit.postgres.messages import URL_SETTING
 from audit.postgres.url import Database
 
 if TYPE_CHECKING:
