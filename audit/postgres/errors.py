@@ -11,7 +11,7 @@ from audit.errors import DatabaseError
 from audit.model.sql import place_in
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
-from audit.postgres.messages import ROW_SECURITY, Doing, is_unclear, message_for
+from audit.postgres.messages import PASSWORD, ROW_SECURITY, Doing, is_unclear, message_for
 
 
 def database_error(error: BaseException, label: str, tables: Tables, doing: Doing = "reading") -> DatabaseError:
@@ -65,6 +65,11 @@ def is_about_a_row(error: BaseException | None) -> bool:
 def is_about_bytes(error: BaseException | None) -> bool:
     """Whether there are bytes that are no text where the server, or the driver, has looked for one."""
     return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlstate", None) == "22021"
+
+
+def is_about_password(error: BaseException | None) -> bool:
+    """Whether server or pooler has refused the password, while connecting."""
+    return error is not None and message_for(error, _text(error), "connecting") == PASSWORD
 
 
 def row_security_error(label: str, table: str) -> DatabaseError:

@@ -33,7 +33,7 @@ _TIMEOUT = Message(
     "Check that host and port are right and no firewall drops the packets; then try again, or raise "
     "--statement-timeout or the URL's connect_timeout.",
 )
-_PASSWORD = Message(
+PASSWORD = Message(
     "refuses user or password",
     f"Check user and password in {URL_SETTING}; special characters in them have to be percent-encoded.",
 )
@@ -190,7 +190,7 @@ _BY_STATE = {
     "25P04": _GONE,
     "26": _TORN,
     "28": _NOT_LET_IN,
-    "28P01": _PASSWORD,
+    "28P01": PASSWORD,
     "2F": _FAILS,
     "34": _TORN,
     "38": _FAILS,
@@ -241,7 +241,7 @@ _BY_WORDS = tuple(
         ("(unsupported|unknown|unrecognized) .*parameter", _PARAMETER),
         ("ssl required|tls required|connection is insecure", _NEEDS_TLS),
         ("no such database|database .* does not exist", _NO_DATABASE),
-        ("auth.* failed|no such user|wrong password|tenant or user not found|password", _PASSWORD),
+        ("auth.* failed|no such user|wrong password|tenant or user not found|password", PASSWORD),
         ("no more connections|max.?client|too many|remaining connection slots|pool.* full", _FULL),
         ("shutting down|server login|cannot connect to server|server conn|query_wait_timeout", _POOLER),
         ("pgbouncer|pooler|client_login_timeout|endpoint", _POOLER),

@@ -38,6 +38,13 @@ _SSL_WORDS = {
     "0": "disable",
 }
 _SSL_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_OWN_FILES = {
+    "sslcert": "postgresql.crt",
+    "sslkey": "postgresql.key",
+    "sslrootcert": "root.crt",
+    "sslcrl": "root.crl",
+}
+_AT_LEAST_REQUIRED = ("require", "verify-ca", "verify-full")
 _SSL_OTHER = ("sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version")
 _SSL_FOREIGN = ("ssl", "sslpool")
 """What other drivers write, and no part of what is asked of TLS but in `_SSL_WORDS`."""
@@ -140,6 +147,20 @@ class Database:
         return tuple((name, path) for name, path in self.tls if name in _SSL_FILES and not self._system_roots)
 
     @property
+    def own_files(self) -> tuple[str, ...]:
+        """Files of ~/.postgresql that asyncpg looks for besides."""
+        said = dict(self.tls)
+        if self._system_roots or said.get("sslmode") == "disable" or not (said or self._by_network):
+            return ()
+        verified = said.get("sslmode") in _AT_LEAST_REQUIRED
+        wanted = {"sslcert": True, "sslkey": True, "sslrootcert": verified, "sslcrl": verified}
+        return tuple(_OWN_FILES[name] for name, is_wanted in wanted.items() if is_wanted and name not in said)
+
+    @property
+    def _by_network(self) -> bool:
+        return not all(host.startswith("/") for host in self.hosts)
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `asyncpg.connect`. They hold the password."""
         # asyncpg takes files of certificates in a DSN only; that DSN holds nothing else but them.
@@ -152,7 +173,7 @@ class Database:
             "user": self.user,
             "password": self.password,
             "server_settings": {"options": self.proxy_options} if self.proxy_options else None,
-            **dict(self.others),
+            **{name: value for name, value in self.others if name != "passfile"},
         }
 
     @property
