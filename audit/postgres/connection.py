@@ -129,7 +129,7 @@ def _check_files(database: Database) -> None:
         if error := _read_error(Path(path)):
             raise SettingsError(
                 f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {_cause(error)}",
-                f"Name a readable file in {name}, or remove it from the URL.",
+                f"Name a readable file in {name}, or remove it from URL, service or environment.",
             ) from error
     home = home_directory()
     for own in database.own_files if home else ():
