@@ -1,5 +1,6 @@
 """What URLs of many clients ask of TLS."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -173,9 +174,9 @@ async def test_a_file_of_the_environment_that_is_not_there_is_named(
 
 
 @pytest.fixture(scope="module")
-def secure(postgres_server: str) -> Bouncer:
+def secure(postgres_server: str) -> Iterator[Bouncer]:
     with pgbouncer(postgres_server, tls="require") as bouncer:
-        yield bouncer  # type: ignore[misc] # a fixture
+        yield bouncer
 
 
 @pytest.mark.parametrize(
