@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from click.core import ParameterSource
 
+from audit.cli.env_values import alone, why_no_token
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
+from audit.model.text import escape_controls
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -65,20 +67,24 @@ class Token(FilePath):
         if ctx and name and ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
             text, what = str(value), "the variable"
         else:
-            text, what = _read(str(value)), str(value)
+            what = escape_controls(str(value))
+            if what.strip().startswith("r8_"):
+                raise SettingsError("is the name of a file, and looks like the token itself", _TOKEN_STEP)
+            text = _read(str(value))
         if not text.strip():
             raise SettingsError(f"no API token: {what} is empty", _TOKEN_STEP)
-        if not re.fullmatch(r"[\x21-\x7e]+", text.strip()):
-            raise SettingsError(
-                f"{what} is no API token: it contains blanks, line breaks or characters outside ASCII",
-                "Copy the token again, alone: it begins with r8_.",
-            )
-        return text.strip()
+        try:
+            text = alone(text)
+        except SettingsError as error:
+            raise SettingsError(f"{what} {error}", error.next_step) from None
+        if why := why_no_token(text):
+            raise SettingsError(f"{what} is no API token: {why}", "Copy the token again, alone: it begins with r8_.")
+        return text
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text("utf-8")
+        return Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeError, ValueError) as error:
         cause = getattr(error, "strerror", None) or "it is not text"
         raise SettingsError(f"{path} cannot be read: {cause.lower()}", "Check the path.") from error
@@ -123,7 +129,7 @@ class Output(FilePath):
 def _database(url: str) -> "Database":
     from audit.postgres.url import parse_database_url
 
-    return parse_database_url(url)
+    return parse_database_url(alone(url))
 
 
 def _moved_from(text: str) -> str:
@@ -137,7 +143,7 @@ def _moved_from(text: str) -> str:
 def _base_url(url: str) -> str:
     from audit.replicate.url import checked_base_url
 
-    return checked_base_url(url)
+    return checked_base_url(alone(url))
 
 
 def _shard(text: str) -> "Shard":
