@@ -7,7 +7,7 @@ transaction mode (PgBouncer) may stand in between.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +80,7 @@ async def connect(database: Database, *, statement_timeout: float, connect_timeo
     _check_files(database)
     login = find_login(database)
     passwords = iter(login.passwords)
-    with _with_source_of_password(login), translate_errors(database, "connecting"):
+    with _with_source_of_password(login), translate_errors(database, "connecting", login.passwords):
         return await asyncpg.connect(
             **database.arguments | {"user": login.user, "password": lambda: next(passwords, "")},  # host after host
             timeout=database.connect_timeout or connect_timeout,
@@ -156,12 +156,13 @@ def _cause(error: OSError | ValueError) -> str:
 
 
 @contextmanager
-def translate_errors(database: Database, doing: Doing = "reading") -> Iterator[None]:
+def translate_errors(database: Database, doing: Doing = "reading", passwords: Sequence[str] = ()) -> Iterator[None]:
     """Translate errors of asyncpg and the system into DatabaseError; nowhere else does."""
     try:
         yield
     except _FOREIGN as error:
-        raise database_error(error, database.label, database.tables, doing) from error
+        secrets = (database.password or "", dict(database.tls).get("sslpassword", ""), *passwords)
+        raise database_error(error, database.label, database.tables, doing, secrets) from error
 
 
 async def close(connection: Connection) -> None:

@@ -5,7 +5,10 @@ English); what they mean is said by `audit.postgres.messages`.
 """
 
 import os
+import re
 import ssl
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from audit.errors import DatabaseError
 from audit.model.sql import place_in
@@ -14,9 +17,11 @@ from audit.model.text import escape_controls, shortened
 from audit.postgres.messages import PASSWORD, ROW_SECURITY, Doing, is_unclear, message_for
 
 
-def database_error(error: BaseException, label: str, tables: Tables, doing: Doing = "reading") -> DatabaseError:
-    """`error`, met while `doing` that, in words for a person, to be raised `from` it."""
-    quoted = _first_line(error)
+def database_error(
+    error: BaseException, label: str, tables: Tables, doing: Doing = "reading", secrets: Iterable[str] = ()
+) -> DatabaseError:
+    """`error`, met while `doing` that, in words for a person, to be raised `from` it; without any of the `secrets`."""
+    quoted = _first_line(error, secrets)
     if doing == "reading" and (keys := tables.own_sql_keys) and _is_about_values(error):
         named = keys[0] if len(keys) == 1 else f"one of {', '.join(keys)}"
         return DatabaseError(f"database {label}: {named} fails for a row: {quoted}", OWN_SQL_STEP)
@@ -77,14 +82,25 @@ def row_security_error(label: str, table: str) -> DatabaseError:
     return DatabaseError(f"database {label} {ROW_SECURITY.what} for table {table}", ROW_SECURITY.next_step)
 
 
-def _first_line(error: BaseException) -> str:
-    """The first line of the error's own text, without anything that acts on a terminal."""
+def _first_line(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """The first line of the error's own text, without anything that acts on a terminal, and without secrets."""
     if isinstance(error, UnicodeError):
         return error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else ""
     if isinstance(error, OSError) and (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno or 0).lower()  # `strerror` is a text of asyncio's, with the address once more
     text = getattr(error, "strerror", None) or _text(error)
-    return shortened(escape_controls(str(text).strip().partition("\n")[0]), 300)
+    line = str(text).strip().partition("\n")[0]
+    for secret in filter(None, secrets):
+        for spelled in {secret, quote(secret, safe=""), quote(secret), quote(secret, safe="").lower()}:
+            line = re.sub(
+                rf"(?<!\w){re.escape(spelled)}(?!\w)" if len(spelled) < _SHORT else re.escape(spelled), CUT, line
+            )
+    return shortened(escape_controls(line), 300)
+
+
+CUT = "(secret)"
+_SHORT = 6
+"""Characters. A secret shorter than that is a part of many harmless words, and is cut out as a whole word only."""
 
 
 def _text(error: BaseException) -> str:

@@ -389,3 +389,20 @@ def test_error_of_this_kind_while_writing_is_said_in_these_words(
 def test_poolers_are_understood_by_their_words(said: str, words: str) -> None:
     error = asyncpg.ProtocolViolationError(said)
     assert words in str(source_errors.database_error(error, "db/shop", PLAIN))
+
+
+@pytest.mark.parametrize("password", ["s3cr3t/pa:ss@w%rd", "pw", "ein Wört", "."])
+@pytest.mark.parametrize("doing", DOING)
+def test_what_the_server_quotes_is_escaped_and_never_the_password(password: str, doing: Doing) -> None:
+    database = parse_database_url(f"postgresql://app:{quote(password, safe='')}@db/shop", {})
+    spelled = {password, quote(password, safe=""), quote(password), quote(password, safe="").lower()}
+    for each in spelled:
+        with pytest.raises(DatabaseError) as caught, source.translate_errors(database, doing):
+            raise asyncpg.RaiseError(f"no '{each}' \x1b[31m\u202e here\nmore")
+        assert "(secret)" in str(caught.value)
+        assert f"'{each}'" not in str(caught.value)
+        assert str(caught.value).endswith(r"\x1b[31m\u202e here")
+    with pytest.raises(DatabaseError) as caught, source.translate_errors(database, doing, ["from a file"]):
+        raise asyncpg.RaiseError("x" * 296 + " from a file")
+    assert "from a file" not in str(caught.value)
+    assert "from" not in str(caught.value).partition("x" * 296)[2]
