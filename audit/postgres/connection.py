@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -126,15 +126,20 @@ def _with_source_of_password(login: Login) -> Iterator[None]:
 def _check_files(database: Database) -> None:
     """See that each file of the URL can be read: asyncpg's error would name neither the file nor the parameter."""
     for name, path in database.files:
-        if error := _read_error(Path(path)):
+        if error := _error_of_opening(Path(path)):
             raise SettingsError(
                 f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {_cause(error)}",
                 f"Name a readable file in {name}, or remove it from URL, service or environment.",
             ) from error
+    keys = os.environ.get("SSLKEYLOGFILE")
+    if keys and database.may_use_tls and (error := _error_of_opening(Path(keys), "ab")):  # Python's own, for debugging
+        raise SettingsError(
+            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {_cause(error)}", "Correct or unset it."
+        ) from error
     home = home_directory()
     for own in database.own_files if home else ():
         file = Path(home or "", ".postgresql", own)
-        error = _read_error(file)
+        error = _error_of_opening(file)
         # As in libpq, what is not there is not needed, and what is there and cannot be read is not passed over.
         if error and not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise SettingsError(
@@ -143,9 +148,9 @@ def _check_files(database: Database) -> None:
             ) from error
 
 
-def _read_error(path: Path) -> OSError | ValueError | None:
+def _error_of_opening(path: Path, mode: Literal["rb", "ab"] = "rb") -> OSError | ValueError | None:
     try:
-        path.open("rb").close()
+        path.open(mode).close()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return error
     return None

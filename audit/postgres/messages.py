@@ -130,6 +130,11 @@ _FAILS = Message(
 _SYSTEM = Message(
     "has trouble with its own files or system", "Tell who runs the server: disk, file system, or a fault in the data."
 )
+_INTERNAL = Message("has an error of its own", "Try again; if it stays, tell who runs the server, with the text above.")
+_NO_EQUIVALENT = Message(
+    "holds a character that UTF-8 lacks, or was asked for one that its encoding lacks",
+    "The text above names the two encodings. A database in UTF8 has all characters.",
+)
 _FOREIGN_TABLE = Message(
     "cannot get at a foreign table", "Ask who looks after the foreign server that the table stands for."
 )
@@ -181,7 +186,7 @@ _BY_STATE = {
     "21": _FAILS,
     "22": _FAILS,
     "22021": _NOT_TEXT,
-    "22P05": _NOT_TEXT,
+    "22P05": _NO_EQUIVALENT,
     "23": _FAILS,
     "24": _TORN,
     "25": _TORN,
@@ -197,7 +202,7 @@ _BY_STATE = {
     "39": _FAILS,
     "3D000": _NO_DATABASE,
     "3F000": _NO_TABLE,
-    "40": _REPLICA,
+    "40001": _REPLICA,
     "40P01": _DEADLOCK_READ,
     "42": _NOT_UNDERSTOOD,
     "42501": _DENIED,
@@ -215,7 +220,9 @@ _BY_STATE = {
     "72": _OLD_SNAPSHOT,
     "HV": _FOREIGN_TABLE,
     "P0": _FAILS,
-    "XX": _SYSTEM,
+    "XX": _INTERNAL,
+    "XX001": _SYSTEM,
+    "XX002": _SYSTEM,
 }
 """SQLSTATE, or how it begins (the longest counts) -> message."""
 _BY_STATE_TOO: dict[Doing, dict[str, Message]] = {
@@ -226,6 +233,7 @@ _BY_STATE_TOO: dict[Doing, dict[str, Message]] = {
         **dict.fromkeys(("3F000", "42703", "42P01"), _REFUSED),  # a trigger's: what the audit needs was there
         "25006": _READ_ONLY,
         "40": _CONFLICT,
+        "40001": _CONFLICT,
         "40P01": _DEADLOCK,
         "42501": _DENIED_TO_WRITE,
         "55P03": _LOCKED,
@@ -286,7 +294,7 @@ def message_for(error: BaseException, text: str, doing: Doing) -> Message:
 def is_unclear(error: BaseException) -> bool:
     """Whether the server may have committed what it was doing: it did not say, or its end came in between."""
     state = getattr(error, "sqlstate", None)
-    if not isinstance(state, str) or state in ("25P03", "25P04"):
+    if not isinstance(state, str) or state in ("25P03", "25P04", "40003"):
         return True
     return state[:2] in ("08", "57") and state != "57014"
 

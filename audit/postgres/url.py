@@ -119,7 +119,7 @@ class Database:
     tls: tuple[tuple[str, str], ...] = ()
     """libpq's parameters `sslmode`, `sslrootcert`, ..."""
     others: tuple[tuple[str, str], ...] = ()
-    """Further keywords of `asyncpg.connect`: `passfile`, `target_session_attrs`, `krbsrvname`, `gsslib`."""
+    """Further keywords of `asyncpg.connect`: `target_session_attrs`, `krbsrvname`, `gsslib`. And `passfile`."""
     proxy_options: str | None = None
     """For a proxy that finds the server by them; they go out as the start-up parameter `options`."""
     search_path: str | None = None
@@ -156,15 +156,17 @@ class Database:
     def own_files(self) -> tuple[str, ...]:
         """Files of ~/.postgresql that asyncpg looks for besides."""
         said = dict(self.tls)
-        if self._system_roots or said.get("sslmode") == "disable" or not (said or self._by_network):
+        if self._system_roots or not self.may_use_tls:
             return ()
         verified = said.get("sslmode") in AT_LEAST_REQUIRED
         wanted = {"sslcert": True, "sslkey": True, "sslrootcert": verified, "sslcrl": verified}
         return tuple(_OWN_FILES[name] for name, is_wanted in wanted.items() if is_wanted and name not in said)
 
     @property
-    def _by_network(self) -> bool:
-        return not all(host.startswith("/") for host in self.hosts)
+    def may_use_tls(self) -> bool:
+        """Whether anything is asked of TLS, or a host is not of this machine's sockets."""
+        by_network = not all(host.startswith("/") for host in self.hosts)
+        return dict(self.tls).get("sslmode") != "disable" and (by_network or bool(self.tls))
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -279,7 +279,7 @@ def test_each_class_of_states_has_words_of_its_own() -> None:
         if messages.message_for(asyncpg.PostgresError.new({"C": state}), "", "reading").what == general["reading"]
     }
     # No errors, of no statement that the audit ever makes, or of the server's own start.
-    assert untold <= {*"00 01 02 03 09 0B 0F 0L 0P 0Z 10 27 2B 2D 3B 44 F0 55".split()}  # noqa: SIM905 - a table
+    assert untold <= {*"00 01 02 03 09 0B 0F 0L 0P 0Z 10 27 2B 2D 3B 40 44 F0 55".split()}  # noqa: SIM905 - a table
 
 
 @pytest.mark.parametrize(
@@ -298,6 +298,8 @@ def test_each_class_of_states_has_words_of_its_own() -> None:
         (asyncpg.DiskFullError, "has run out of"),
         (asyncpg.PostgresIOError, "trouble with its own files"),
         (asyncpg.DataCorruptedError, "trouble with its own files"),
+        (asyncpg.InternalServerError, "has an error of its own"),
+        (asyncpg.UntranslatableCharacterError, "a character that"),
         (asyncpg.DivisionByZeroError, "cannot work out a row"),
         (asyncpg.RaiseError, "cannot work out a row"),
         (asyncpg.UniqueViolationError, "cannot work out a row"),

@@ -222,3 +222,48 @@ def test_a_certificate_in_a_home_that_cannot_be_looked_into_is_named(folder: Pat
     assert "Traceback" not in done.stderr
     assert f"cannot read {home}/.postgresql/postgresql.crt" in done.stderr
     assert f"its id is {NOBODY}" in " ".join(done.stderr.split())
+
+
+ODD = {
+    "PGPORT": "many,more",
+    "PGHOST": "[::",
+    "PGHOSTADDR": "x",
+    "PGDATABASE": "\x1b[31m",
+    "PGOPTIONS": "--nonsense",
+    "PGCONNECT_TIMEOUT": "soon",
+    "PGAPPNAME": "x" * 1000,
+    "PGCLIENTENCODING": "EBCDIC",
+    "PGPASSFILE": "/nowhere/pass",
+    "PGSERVICEFILE": "/nowhere/services",
+    "PGSYSCONFDIR": "/nowhere",
+    "PGTZ": "Mars",
+    "PGDATESTYLE": "odd",
+    "PGLOADBALANCEHOSTS": "maybe",
+    "PGSSLMODE": "disable",
+    "SSLKEYLOGFILE": "/nowhere/keys",
+    "HOME": "/etc/passwd",
+    "USER": "",
+}
+
+
+@pytest.mark.parametrize("variable", [*ODD, "all"])
+async def test_odd_values_in_the_environment_keep_nobody_out(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name, value in ODD.items():
+        if variable in (name, "all"):
+            monkeypatch.setenv(name, value)
+    connection = await connect(parse_database_url(postgres_server), statement_timeout=5)
+    assert await connection.fetchval("SELECT current_user") == "postgres"
+    await connection.close()
+
+
+@pytest.mark.parametrize("content", [b"[x]\nhost=\xff", b"[x]\nhost", b"", b"\0"])
+def test_a_service_that_cannot_be_read_is_told(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "services"
+    file.write_bytes(content)
+    for given in (str(file), str(tmp_path), "/nowhere", "/root\0"):
+        with pytest.raises(SettingsError) as caught:
+            parse_database_url(URL, {"PGSERVICE": "x", "PGSERVICEFILE": given})
+        assert "x" in str(caught.value)
+        assert caught.value.next_step

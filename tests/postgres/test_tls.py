@@ -173,6 +173,14 @@ async def test_a_file_of_the_environment_that_is_not_there_is_named(
                 )
 
 
+async def test_a_file_for_keys_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    with pytest.raises(SettingsError, match="SSLKEYLOGFILE: cannot write to /nowhere/keys"):
+        await connect(parse_database_url("postgresql://u@127.0.0.1:9/x"), statement_timeout=1)
+    with pytest.raises(DatabaseError, match="connection refused"):
+        await connect(parse_database_url("postgresql://u@127.0.0.1:9/x?sslmode=disable"), statement_timeout=1)
+
+
 @pytest.fixture(scope="module")
 def secure(postgres_server: str) -> Iterator[Bouncer]:
     with pgbouncer(postgres_server, tls="require") as bouncer:
