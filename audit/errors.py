@@ -26,7 +26,7 @@ class SettingsError(AuditError):
 
 
 class DatabaseError(AuditError):
-    """The database could not be read."""
+    """The database could not be read, or not be changed."""
 
 
 class ReplicateError(AuditError):

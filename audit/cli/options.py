@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from click.core import ParameterSource
 
+from audit.cli.env_values import alone, why_no_token
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
 from audit.files import open_foreign
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
-from audit.model.text import os_cause
+from audit.model.text import escape_controls, os_cause
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -67,15 +68,19 @@ class Token(FilePath):
         if ctx and name and ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
             text, what = str(value), "the variable"
         else:
-            text, what = _read(str(value)), str(value)
+            what = escape_controls(str(value))
+            if what.strip().startswith("r8_"):
+                raise SettingsError("is the name of a file, and looks like the token itself", _TOKEN_STEP)
+            text = _read(str(value))
         if not text.strip():
             raise SettingsError(f"no API token: {what} is empty", _TOKEN_STEP)
-        if not re.fullmatch(r"[\x21-\x7e]+", text.strip()):
-            raise SettingsError(
-                f"{what} is no API token: it contains blanks, line breaks or characters outside ASCII",
-                "Copy the token again, alone: it begins with r8_.",
-            )
-        return text.strip()
+        try:
+            text = alone(text)
+        except SettingsError as error:
+            raise SettingsError(f"{what} {error}", error.next_step) from None
+        if why := why_no_token(text):
+            raise SettingsError(f"{what} is no API token: {why}", "Copy the token again, alone: it begins with r8_.")
+        return text
 
 
 _LARGEST_TOKEN_FILE = 100_000
@@ -132,7 +137,7 @@ class Output(FilePath):
 def _database(url: str) -> "Database":
     from audit.postgres.url import parse_database_url
 
-    return parse_database_url(url)
+    return parse_database_url(alone(url))
 
 
 def _moved_from(text: str) -> str:
@@ -146,7 +151,7 @@ def _moved_from(text: str) -> str:
 def _base_url(url: str) -> str:
     from audit.replicate.url import checked_base_url
 
-    return checked_base_url(url)
+    return checked_base_url(alone(url))
 
 
 def _shard(text: str) -> "Shard":
@@ -392,7 +397,7 @@ resume = Setting(
     refused="it is about one run: write --resume RUN on the command line",
     help="Finish the stopped run of this run file, or ask again for what failed in passing.",
 )
-_NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.STOPPED}
+_NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.UNREADABLE_ROW, Reason.STOPPED}
 """Reasons of users for whom nobody can be asked, or who are asked for anyway."""
 ask_again = Setting(
     "--ask-again",

@@ -62,15 +62,17 @@ def context_of(info: RunInfo, population: Population | None, trainers: frozenset
     )
 
 
-def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:  # noqa: PLR0911 - one for each kind of reply
+def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:  # noqa: C901, PLR0911 - one for each kind of reply
     """The verdict on `record`, given what Replicate said about its model.
 
-    Where several reasons apply the first of these wins: a trainer in the model's place, an id that cannot be asked,
-    what Replicate said for certain, nothing recorded, the failure, the comparison.
+    Where several reasons apply the first of these wins: bytes that are no text, a trainer in the model's place, an id
+    that cannot be asked, what Replicate said for certain, nothing recorded, the failure, the comparison.
     """
     model = askable_model(record.replicate_model_id)
     prefix, bare = _unqualified(record.replicate_version_id)
     notes = _notes(record, context, model, prefix)
+    if record.unreadable:
+        return unreadable(record, context)
     if context.is_trainer(record.replicate_model_id):
         left = tuple(note for note in notes if note not in NOTES_OF_THE_MODEL)
         return Finding(reason=Reason.TRAINER_RECORDED, detail="the recorded model is a trainer", notes=left)
@@ -97,6 +99,23 @@ def classify(record: ModelRecord, reply: Reply, context: RunContext) -> Finding:
             return Finding(reason=Reason.NO_VERSION_RECORDED if blank else Reason.STOPPED, notes=notes)
         case _:
             assert_never(reply)
+
+
+def unreadable(record: ModelRecord, context: RunContext) -> Finding:
+    """The verdict on a row that holds bytes that are no text, or whose user does."""
+    of_user, of_row = context.tables.users, context.tables.user_models
+    named = (
+        of_user.called(Column.ID)
+        if name == "user_id"
+        else (of_user if name in {Column.EMAIL, Column.DISPLAY_NAME} else of_row).called(_COLUMNS.get(name, name))
+        for name in record.unreadable
+    )
+    columns = ", ".join(named)
+    row = shortened(escape_controls(record.model_row_id), 60)
+    return Finding(reason=Reason.UNREADABLE_ROW, detail=f"row {row}: no text in the database's encoding: {columns}")
+
+
+_COLUMNS = {"model_row_id": Column.ID, "row_user_id": Column.USER_ID}
 
 
 def _through(record: ModelRecord, through: Through, context: RunContext) -> Finding:
@@ -175,6 +194,7 @@ _WITHOUT_REPLICATE = frozenset(
         Reason.TRAINER_RECORDED,
         Reason.MISSING_MODEL_ID,
         Reason.INVALID_MODEL_ID,
+        Reason.UNREADABLE_ROW,
     }
 )
 """Reasons that need no answer of Replicate."""

@@ -120,6 +120,8 @@ def settled(
     unfinished = record.unfinished or record.newer is not None
     if newest is None or recorded is None or model is None or newest.version != recorded or unfinished:
         return None
+    if record.unreadable:
+        return None
     if newest.model is None or model_key(newest.model) != model_key(model) or not _inside(newest, read):
         return None
     if odd.may_concern(model, newest) or context.is_trainer(model):

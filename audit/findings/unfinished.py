@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from audit.findings.classify import RunContext, owner_differs
+from audit.findings.classify import RunContext, owner_differs, unreadable
 from audit.model.codes import FailureReason, NoLine, Note, Reason, Status
 from audit.model.findings import VERSIONS_SHOWN, Finding
 from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_named
@@ -134,7 +134,8 @@ def judge(record: ModelRecord, base: Finding | None, heard: Heard | None, contex
     """
     row = unfinished_row(record)
     assert row is not None  # noqa: S101 - else nobody asks
-    verdict = _Row(row, None if record.unfinished else record, base, context).verdict(heard)
+    it = _Row(row, None if record.unfinished else record, base, context)
+    verdict = unreadable(row, context) if row.unreadable else it.verdict(heard)
     if isinstance(verdict, Finding):
         also = base if base and base.status is not Status.UP_TO_DATE and base.reason is not Reason.STOPPED else None
         return msgspec.structs.replace(verdict, unfinished=True, also=also)

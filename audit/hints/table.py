@@ -177,6 +177,17 @@ HINTS: Mapping[Reason | Note, Hint] = {
             "Correct it to owner/name. A URL holds it after replicate.com/; a bare name lacks the account in front.",
         ),
     ),
+    Reason.UNREADABLE_ROW: Hint(
+        "Unreadable row",
+        "A column of the row, or of its user, holds bytes that are no text in the database's encoding, so nothing that "
+        "the row says is relied on. Bytes are spelled \\351 in the report.",
+        (
+            "Cause: {detail}",
+            _SHOW_ROWS,
+            "Write the text into that column anew, in UTF-8; then audit again.",
+            "Find out what writes bytes there: usually a program of another encoding, where the database checks none.",
+        ),
+    ),
     Reason.MODEL_NOT_FOUND: Hint(
         "Model not found",
         "Replicate knows no such model for this token. It was deleted or renamed, the id has a slip, or it is private "
@@ -427,6 +438,7 @@ ONE_LINE: Mapping[Reason, str] = {
     Reason.WEIGHTS_GONE: "The weights URL leads nowhere; record the one that the training put out.",
     Reason.MISSING_MODEL_ID: "Completed without a model id; find the training on Replicate and fill it in.",
     Reason.INVALID_MODEL_ID: "Correct {model_column} to owner/name.",
+    Reason.UNREADABLE_ROW: "Write it anew as UTF-8: {detail}",
     Reason.MODEL_NOT_FOUND: "Deleted, renamed, or private to another account: open {page} and check whose token it is.",
     Reason.NO_VERSIONS: "No training has put a version into the model; look at its trainings.",
     Reason.TRAINING_NOT_FOUND: "Replicate does not know training {training}; check whose token it is.",

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     WEIGHTS_GONE = "weights_gone"
     MISSING_MODEL_ID = "missing_model_id"
     INVALID_MODEL_ID = "invalid_model_id"
+    UNREADABLE_ROW = "unreadable_row"
     MODEL_NOT_FOUND = "model_not_found"
     NO_VERSIONS = "no_versions"
     TRAINING_NOT_FOUND = "training_not_found"

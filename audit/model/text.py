@@ -11,6 +11,9 @@ _IGNORABLE = f"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0{_SE
 _UNSEEN = re.compile(f"[{_IGNORABLE}]")
 # The form of an emoji or of a Chinese character is chosen by one selector behind it, that of a keycap within it.
 _SUSPECT = re.compile(f"(?<=[^\x00-\x7f{_IGNORABLE}])[{_SELECTORS}]|(?<=[0-9#*])\ufe0f(?=\u20e3)|([^ -~])")
+BYTES = "(no text) "
+"""What stands before bytes that are no text, which are spelled as PostgreSQL spells them: `(no text) Ren\\351`."""
+_BYTES = re.compile(re.escape(BYTES) + r".*\\[23][0-7]{2}", re.DOTALL)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 RUNNER_COMMAND = "##[A-Za-z]*\\["
@@ -69,6 +72,11 @@ def _seen(char: str) -> bool:
 def _json_escape(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def are_bytes(text: str | None) -> bool:
+    """Whether the database has bytes that are no text in the place of `text`, which spells them out."""
+    return text is not None and _BYTES.match(text) is not None
 
 
 def lower_ascii(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from audit.model.personal import without_addresses
+from audit.model.text import are_bytes
 
 TRIMMED = " \t\n\r\f\v"
 """What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
@@ -64,6 +65,30 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """User ids of others whose row that counts names the same model: the first `SHARED_SHOWN`, sorted."""
     shared_with_count: int = 0
     """How many others there are in all, also those that `--user` and `--limit` leave out."""
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Fields of the row and of its user in whose place the database has bytes that are no text."""
+        return tuple(name for name in _OF_ONE_ROW if are_bytes(getattr(self, name)))
+
+
+_OF_ONE_ROW = (
+    "user_id",
+    "email",
+    "display_name",
+    "model_row_id",
+    "row_user_id",
+    "training_status",
+    "replicate_model_id",
+    "replicate_version_id",
+    "training_id",
+    "trigger_word",
+    "lora_scale",
+    "lora_weights_url",
+    "model_name",
+    "failure_reason",
+)
+"""Fields of `ModelRecord` that are texts as one row and its user have them."""
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):

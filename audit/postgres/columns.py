@@ -13,10 +13,13 @@ from audit.model.ids import PART, TRAINING_ID
 from audit.model.sql import enclosed, folded, literal
 from audit.model.tables import COLUMNS, DATES, TIMES, Column, ColumnTypes, Table, TableName, Tables, TrainingState
 from audit.model.users import TRIMMED
+from audit.postgres.encoding import as_sent
 
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "citext", "name"})
 NUMBER_TYPES = frozenset({"int2", "int4", "int8", "numeric"})
 DATE_TYPES = frozenset({"timestamptz", "timestamp", "date"})
+_ASCII_TYPES = NUMBER_TYPES | DATE_TYPES | {"uuid", "bool", "float4", "float8"}
+"""As texts they are ASCII."""
 _TEXTS = tuple(
     column
     for column in COLUMNS["user_models"]
@@ -28,13 +31,16 @@ _TEXTS = tuple(
 class Columns(dict[str, str]):
     """Column of a table, by the audit's name -> name of its type as in pg_type, of domains the type beneath."""
 
-    def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str]) -> None:
+    def __init__(self, tables: Tables, name: TableName, types: Mapping[str, str], encoding: str = "UTF8") -> None:
         """`types` has the database's names for keys, or where an expression stands for a column, the audit's.
+
+        `encoding` is the database's: see `audit.postgres.encoding`.
 
         Columns that the audit does not read are left out. So is a `started_at` that is no date, unless somebody has
         said that it is one, and the weights URL where nobody wants to know of it.
         """
         self.tables = tables
+        self.encoding = encoding
         self.table: Table = tables[name]
         own = {column: self.table.called(column) for column in COLUMNS[name]}
         super().__init__(
@@ -74,6 +80,11 @@ class Columns(dict[str, str]):
             return of + self.table.column(column)
         return f"(SELECT {enclosed(made)} FROM (SELECT {of}*) AS {self.table.name})"  # noqa: S608 - the same
 
+    def text(self, column: str, of: str = "") -> str:
+        """The same as a text that the server can send."""
+        plain = f"{self.sql(column, of)}::text"
+        return plain if self[column] in _ASCII_TYPES else as_sent(plain, self.encoding)
+
 
 def users_columns(tables: Tables, types: Mapping[str, str] | None, models: Columns) -> Columns:
     """Columns of `users`, of these types by the database's names; where there is no such table (None), of its stand-in.
@@ -81,14 +92,14 @@ def users_columns(tables: Tables, types: Mapping[str, str] | None, models: Colum
     That has everybody whom a row of `user_models` names.
     """
     if types is not None:
-        return Columns(tables, "users", types)
+        return Columns(tables, "users", types, models.encoding)
     everybody = Table(
         "users",
         query=f"SELECT DISTINCT {models.sql(Column.USER_ID)} AS id FROM {models.source}"  # noqa: S608 - the same
         f" WHERE {models.sql(Column.USER_ID)} IS NOT NULL",
     )
     stand_in = msgspec.structs.replace(tables, users=everybody)
-    return Columns(stand_in, "users", {"id": models[Column.USER_ID]})
+    return Columns(stand_in, "users", {"id": models[Column.USER_ID]}, models.encoding)
 
 
 def kept_columns(tables: Tables, kept: ColumnTypes) -> tuple[Columns, Columns]:
@@ -135,11 +146,10 @@ def key_of_model(column: str, trimmed: str = "$1::text") -> str:
 
 def users_as_read(users: Columns, models: Columns, persons: str | None = None) -> str:
     """`users` with ids and texts as text; where `persons` names a parameter, only the users whom it lists."""
-    name, email = (f"{users.sql(each)}::text" if each in users else "NULL::text" for each in ("display_name", "email"))
+    name, email = (users.text(each) if each in users else "NULL::text" for each in ("display_name", "email"))
     person = person_of_user(users, models)
     only = f" WHERE {is_among(person, users['id'], models['user_id'], persons)}" if persons else ""
-    user_id = users.sql("id")
-    listed = f"{person} AS person, {user_id}::text AS user_id, {email} AS email, {name} AS display_name"
+    listed = f"{person} AS person, {users.text('id')} AS user_id, {email} AS email, {name} AS display_name"
     return f"(SELECT {listed} FROM {users.source}{only})"  # noqa: S608 - see above
 
 
@@ -156,7 +166,7 @@ def text_as_read(models: Columns, column: Column, of: str = "") -> str:
     if column is Column.TRAINING_STATUS:
         kind = models.get(column, "")
         is_text = kind in TEXT_TYPES - {"bpchar"}  # which as text has no blanks at its end
-        return models.sql(column, of) if is_text else _plain(models, column, of)
+        return as_sent(models.sql(column, of), models.encoding) if is_text else _plain(models, column, of)
     return _plain(models, column, of)
 
 
@@ -168,7 +178,7 @@ def is_completed(models: Columns, of: str = "") -> str:
 
 
 def _plain(models: Columns, column: Column, of: str) -> str:
-    return f"{models.sql(column, of)}::text" if column in models else "NULL::text"
+    return models.text(column, of) if column in models else "NULL::text"
 
 
 def _is_qualified(text: str) -> str:
@@ -220,12 +230,12 @@ def models_as_read(users: Columns, models: Columns, *, include_tests: bool, pers
     texts: dict[str, str] = {name: text_as_read(models, name) for name in _TEXTS}
     columns: dict[str, str] = {
         "person": person,
-        "id": _ordered(models.sql("id"), models["id"]),
+        "id": _ordered(models, "id"),
         "status": status,
         "completed": is_completed(models),
         "in_progress": models.tables.is_in(TrainingState.IN_PROGRESS, status),
         "failed": models.tables.is_in(TrainingState.FAILED, status),
-        "owner": f"{models.sql('user_id')}::text",
+        "owner": models.text("user_id"),
         "is_test": (is_test := truth(models.sql("is_test"), models.get("is_test"))),
         "test": "false" if include_tests else is_test,
         **dates,
@@ -251,19 +261,19 @@ def _part(models: Columns, texts: Mapping[str, str]) -> dict[str, str]:
         case "model":
             return {"part": f"coalesce({key_of_model(texts[Column.MODEL_ID], literal(TRIMMED))}, '')"}
         case "row":
-            return {"part": f"{models.sql('id')}::text"}
+            return {"part": models.text("id")}
         case _:
             return {}
 
 
 def person_of_user(users: Columns, models: Columns) -> str:
     """What joins a row of `users` to rows of `user_models`."""
-    return _person(users.sql("id"), users["id"], models["user_id"])
+    return _person(users, "id", models["user_id"])
 
 
 def person_of_model(users: Columns, models: Columns, of: str = "") -> str:
     """What joins a row of `user_models`, whose columns are written with `of` in front, to one of `users`."""
-    return _person(models.sql("user_id", of), models["user_id"], users["id"])
+    return _person(models, "user_id", users["id"], of)
 
 
 def is_among(person: str, kind: str, other: str, persons: str) -> str:
@@ -280,15 +290,17 @@ def _comparable(kind: str, other: str) -> bool:
     return kind == other or {kind, other} <= TEXT_TYPES or {kind, other} <= NUMBER_TYPES
 
 
-def _person(column: str, kind: str, other: str) -> str:
+def _person(columns: Columns, column: str, other: str, of: str = "") -> str:
     """Raw where the two types compare, so that an index can serve; else as text, and a uuid's text is lower case."""
-    if _comparable(kind, other):
-        return column
-    return f"lower({column}::text)" if "uuid" in (kind, other) else f"{column}::text"
+    text, raw = columns.text(column, of), columns.sql(column, of)
+    if _comparable(columns[column], other):
+        return raw if text == f"{raw}::text" else f"{text}::citext" if columns[column] == "citext" else text
+    return f"lower({text})" if "uuid" in (columns[column], other) else text
 
 
-def _ordered(column: str, kind: str) -> str:
-    return column if kind == "uuid" or kind in NUMBER_TYPES else f'({column}::text COLLATE "C")'
+def _ordered(columns: Columns, column: str) -> str:
+    kind = columns[column]
+    return columns.sql(column) if kind == "uuid" or kind in NUMBER_TYPES else f'({columns.text(column)} COLLATE "C")'
 
 
 def truth(column: str, kind: str | None) -> str:

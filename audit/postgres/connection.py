@@ -6,18 +6,25 @@ transaction mode (PgBouncer) may stand in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 
-from audit.errors import SettingsError
-from audit.postgres.errors import URL_SETTING, database_error
+from audit.errors import DatabaseError, SettingsError
+from audit.model.text import escape_controls, os_cause
+from audit.postgres.errors import database_error, is_about_bytes, is_about_password
+from audit.postgres.home import home_directory
+from audit.postgres.login import Login, find_login
+from audit.postgres.messages import URL_SETTING, Doing
 from audit.postgres.url import Database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_T = TypeVar("_T")
 _LOCK_TIMEOUT = 10.0
 """Seconds to wait for a table that somebody changes; less where half the statement timeout is less."""
 _GRACE = 5.0
@@ -58,12 +65,24 @@ async def read_transaction(
         await close(connection)
 
 
+async def despite_bytes(database: Database, read: Callable[[Database], Awaitable[_T]]) -> _T:
+    """What `read` returns, which is called once more where it meets bytes in a database of UTF8 that are no text."""
+    try:
+        return await read(database)
+    except DatabaseError as error:
+        if database.has_bytes or not is_about_bytes(error.__cause__):
+            raise
+    return await read(replace(database, has_bytes=True))
+
+
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
     """A connection without a transaction, which ends with `close`. Raises as `read_transaction` does."""
     _check_files(database)
-    with translate_errors(database):
+    login = find_login(database)
+    passwords = iter(login.passwords)
+    with _with_source_of_password(login), translate_errors(database, "connecting", login.passwords):
         return await asyncpg.connect(
-            **database.arguments,
+            **database.arguments | {"user": login.user, "password": lambda: next(passwords, "")},  # host after host
             timeout=database.connect_timeout or connect_timeout,
             command_timeout=statement_timeout + _GRACE,
             statement_cache_size=0,
@@ -92,25 +111,63 @@ async def set_for_transaction(connection: Connection, settings: dict[str, str]) 
     return str(row["current_setting"])
 
 
+@contextmanager
+def _with_source_of_password(login: Login) -> Iterator[None]:
+    """Say of a password that is refused from which file it was: nobody thinks of that file."""
+    try:
+        yield
+    except DatabaseError as error:
+        if login.file is None or not is_about_password(error.__cause__):
+            raise
+        said = f"{error} (the password is from the file {login.file})"
+        raise DatabaseError(said, f"Correct the password in {login.file}. {error.next_step}") from error.__cause__
+
+
 def _check_files(database: Database) -> None:
     """See that each file of the URL can be read: asyncpg's error would name neither the file nor the parameter."""
     for name, path in database.files:
-        try:
-            Path(path).open("rb").close()
-        except OSError as error:
+        if error := _error_of_opening(Path(path)):
             raise SettingsError(
-                f"{URL_SETTING}: cannot read {name}={path}: {error.strerror}",
-                f"Name a readable file in {name}, or remove it from the URL.",
+                f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {_cause(error)}",
+                f"Name a readable file in {name}, or remove it from URL, service or environment.",
+            ) from error
+    keys = os.environ.get("SSLKEYLOGFILE")
+    if keys and database.may_use_tls and (error := _error_of_opening(Path(keys), "ab")):  # Python's own, for debugging
+        raise SettingsError(
+            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {_cause(error)}", "Correct or unset it."
+        ) from error
+    home = home_directory()
+    for own in database.own_files if home else ():
+        file = Path(home or "", ".postgresql", own)
+        error = _error_of_opening(file)
+        # As in libpq, what is not there is not needed, and what is there and cannot be read is not passed over.
+        if error and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise SettingsError(
+                f"cannot read {escape_controls(str(file))}, which a connection with TLS uses: {_cause(error)}",
+                f"Make it readable, or set HOME to a directory of this user's own (its id is {os.geteuid()}).",
             ) from error
 
 
+def _error_of_opening(path: Path, mode: Literal["rb", "ab"] = "rb") -> OSError | ValueError | None:
+    try:
+        path.open(mode).close()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return error
+    return None
+
+
+def _cause(error: OSError | ValueError) -> str:
+    return os_cause(error) if isinstance(error, OSError) else "it is no name of a file"
+
+
 @contextmanager
-def translate_errors(database: Database) -> Iterator[None]:
+def translate_errors(database: Database, doing: Doing = "reading", passwords: Sequence[str] = ()) -> Iterator[None]:
     """Translate errors of asyncpg and the system into DatabaseError; nowhere else does."""
     try:
         yield
     except _FOREIGN as error:
-        raise database_error(error, database.label, database.tables) from error
+        secrets = (database.password or "", dict(database.tls).get("sslpassword", ""), *passwords)
+        raise database_error(error, database.label, database.tables, doing, secrets) from error
 
 
 async def close(connection: Connection) -> None:

@@ -10,6 +10,7 @@ The transaction's id is handed out before the UPDATE: whoever does not learn whe
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from enum import StrEnum
 from itertools import groupby
 
@@ -28,7 +29,7 @@ from audit.postgres.connection import (
     transaction_settings,
     translate_errors,
 )
-from audit.postgres.errors import is_about_a_row
+from audit.postgres.errors import is_about_a_row, is_about_bytes
 from audit.postgres.place import read_place
 from audit.postgres.rights import check_rights, read_rights, read_writing
 from audit.postgres.shape import read_columns
@@ -124,6 +125,9 @@ class Repairer:
         except _ChangedOtherwiseError as error:
             why = str(error)
         except DatabaseError as error:
+            if is_about_bytes(error.__cause__) and not self._database.has_bytes:
+                self._database = replace(self._database, has_bytes=True)  # another row's, say: this one may be right
+                return await self.write(updates, announce)
             if not is_about_a_row(error.__cause__):
                 raise
             why = str(error)
@@ -287,7 +291,7 @@ class Repairer:
             self._connection = await connect(self._database, statement_timeout=self._timeout)
         connection = self._connection
         try:
-            with translate_errors(self._database):
+            with translate_errors(self._database, "writing"):
                 await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 await set_for_transaction(connection, transaction_settings(self._database, self._timeout))
                 if is_new:

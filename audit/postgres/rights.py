@@ -8,7 +8,7 @@ from audit.model.sql import json_path
 from audit.model.tables import Column, ColumnTypes, Tables, WrittenTable
 from audit.model.text import toml_text
 from audit.postgres.columns import Columns
-from audit.postgres.errors import URL_SETTING
+from audit.postgres.messages import URL_SETTING
 from audit.postgres.writing import Writing, is_plain, table_to_write, writing_of
 
 if TYPE_CHECKING:

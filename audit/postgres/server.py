@@ -3,9 +3,9 @@
 Read in one read-only transaction, as far as the database allows.
 """
 
+import dataclasses
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
@@ -27,6 +27,7 @@ from audit.postgres.columns import (
     users_as_read,
 )
 from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.errors import is_about_bytes
 from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot import check_versions, population
 from audit.postgres.snapshot_sql import snapshot_statements
@@ -38,6 +39,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     version: str
+    encoding: str
+    """The database's, as PostgreSQL calls it: "UTF8"."""
     latency: float
     """One round trip, the best of a few."""
     clock_ahead: float
@@ -154,7 +157,7 @@ FROM {models} AS m WHERE m.completed AND NOT m.test ORDER BY {order} LIMIT {rows
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Inspection:
     """What could be read, and the error that kept the rest from being read."""
 
@@ -173,6 +176,15 @@ async def inspect_database(
 
     `account` is the name of the token's account on Replicate; `statement_timeout` is seconds; `now` is our clock.
     """
+    found = await _inspect(database, account, statement_timeout, now)
+    if database.has_bytes or not found.error or not is_about_bytes(found.error.__cause__):
+        return found
+    return await _inspect(dataclasses.replace(database, has_bytes=True), account, statement_timeout, now)
+
+
+async def _inspect(
+    database: Database, account: str | None, statement_timeout: float, now: Callable[[], datetime]
+) -> Inspection:
     server = tables = seen = None
     try:
         async with read_transaction(database, statement_timeout=statement_timeout) as (connection, version):
@@ -208,6 +220,7 @@ async def _server(connection: Connection, database: Database, version: str, now:
     return Server(
         label=database.label,
         version=version,
+        encoding=connection.get_settings().server_encoding,
         latency=latency,
         clock_ahead=ahead,
         tls=tls.version() if tls else None,
@@ -288,9 +301,9 @@ def _record(row: Mapping[str, str | None]) -> ModelRecord:
 
 
 def _to_try(records: list[ModelRecord]) -> tuple[ModelRecord, ...]:
-    """The first few of `records`, each user's first alone, and of those each model's first alone."""
+    """The first few of `records` that are text, each user's first alone, and of those each model's first alone."""
     of_users: dict[str, ModelRecord] = {}
-    for record in records:
+    for record in (each for each in records if not each.unreadable):
         of_users.setdefault(record.user_id, record)
     of_models: dict[str, ModelRecord] = {}
     for record in of_users.values():

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from audit.errors import SettingsError
 from audit.model.text import escape_controls, os_cause
+from audit.postgres.home import home_directory
 
 _SYSTEM = ("/etc/postgresql-common", "/etc/sysconfig/pgsql", "/usr/local/pgsql/etc")
 """Where the libpq of Debian, of Red Hat and of PostgreSQL's own sources looks without PGSYSCONFDIR."""
@@ -29,7 +30,7 @@ def service_parameters(
         return {}
     files = list(_files(explicit.get("servicefile") or environ.get("PGSERVICEFILE"), environ))
     for path, is_needed in files:
-        if not is_needed and not path.exists():
+        if not is_needed and not _is_there(path):
             continue
         try:
             text = path.read_text("utf-8")
@@ -49,6 +50,15 @@ def service_parameters(
     )
 
 
+def _is_there(path: Path) -> bool:
+    """As far as can be seen: in a home directory of somebody else's nothing can."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _shown(text: str) -> str:
     return escape_controls(text)
 
@@ -57,9 +67,8 @@ def _files(given: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Path
     """Where services are looked for, and whether the file has to be there."""
     if given:
         yield Path(given), True
-    else:
-        home = environ.get("HOME")
-        yield Path(home or Path.home(), ".pg_service.conf"), False
+    elif home := home_directory(environ):
+        yield home / ".pg_service.conf", False
     system = environ.get("PGSYSCONFDIR")
     for folder in (system,) if system else _SYSTEM:
         yield Path(folder, "pg_service.conf"), False

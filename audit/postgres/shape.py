@@ -28,7 +28,9 @@ from audit.model.tables import (
 )
 from audit.model.text import escape_controls, shortened, toml_text
 from audit.postgres.columns import DATE_TYPES, NUMBER_TYPES, Columns, users_columns
-from audit.postgres.errors import OWN_SQL_STEP, URL_SETTING, own_sql_error, row_security_error
+from audit.postgres.encoding import CHECKED_UTF8
+from audit.postgres.errors import OWN_SQL_STEP, own_sql_error, row_security_error
+from audit.postgres.messages import URL_SETTING
 from audit.postgres.url import Database
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ async def read_columns(connection: "Connection", database: Database) -> tuple[Co
     ]
     if problems:
         raise await _shape_error(connection, database, problems)
-    models = Columns(tables, "user_models", types["user_models"] or {})
+    models = Columns(tables, "user_models", types["user_models"] or {}, _encoding(connection, database))
     users = users_columns(tables, types["users"], models)
     for name, row in found.items():
         if row["row_security"]:
@@ -93,6 +95,11 @@ async def read_columns(connection: "Connection", database: Database) -> tuple[Co
     )
     models.tables = users.tables = seen
     return users, models
+
+
+def _encoding(connection: "Connection", database: Database) -> str:
+    encoding: str = connection.get_settings().server_encoding
+    return CHECKED_UTF8 if encoding == "UTF8" and database.has_bytes else encoding
 
 
 async def check_ids(connection: "Connection", database: Database, users: Columns, models: Columns) -> None:
@@ -109,7 +116,7 @@ async def check_ids(connection: "Connection", database: Database, users: Columns
             continue
         made = columns.sql(Column.ID)
         query = (
-            f"SELECT {made}::text AS id, count(*) AS times FROM {columns.source} WHERE {made} IS NOT NULL"  # noqa: S608 - names and SQL of the config file
+            f"SELECT {columns.text(Column.ID)} AS id, count(*) AS times FROM {columns.source} WHERE {made} IS NOT NULL"  # noqa: S608 - names and SQL of the config file
             " GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
         )
         if row := await connection.fetchrow(query):

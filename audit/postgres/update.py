@@ -146,7 +146,7 @@ def guard_expressions(models: Columns) -> dict[Column, str]:
         elif column in TIMES:
             found[column] = as_iso(models.sql(column, "m."), models[column])
         elif column is Column.USER_ID:
-            found[column] = f"{models.sql(column, 'm.')}::text"
+            found[column] = models.text(column, "m.")
         else:
             found[column] = text_as_read(models, column, "m.")
     return found

@@ -22,29 +22,22 @@ from audit.errors import SettingsError
 from audit.model.place import SOCKETS, Address, label, lower
 from audit.model.tables import PLAIN, Tables
 from audit.postgres.service import service_parameters
+from audit.postgres.tls import AT_LEAST_REQUIRED, SSL_FILES, SSL_OTHER, folded, tls_parameters
 
 _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=require"
 _ESCAPE = "In user names and passwords write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
 _SCHEME = re.compile(r"\s*(?:postgres|postgresql)(?:\+[a-z0-9_]+)?://(.*?)\s*", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"(?:\[(?P<v6>[^]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?")
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# `ssl=` is what SQLAlchemy with asyncpg, node-postgres and JDBC write.
-_SSL_WORDS = {
-    "true": "require",
-    "1": "require",
-    "on": "require",
-    "no-verify": "require",
-    "false": "disable",
-    "0": "disable",
+_OWN_FILES = {
+    "sslcert": "postgresql.crt",
+    "sslkey": "postgresql.key",
+    "sslrootcert": "root.crt",
+    "sslcrl": "root.crl",
 }
-_SSL_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-_SSL_OTHER = ("sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version")
-_SSL_FOREIGN = ("ssl", "sslpool")
-"""What other drivers write, and no part of what is asked of TLS but in `_SSL_WORDS`."""
 HONOURED = frozenset((
     *("service", "servicefile", "host", "hostaddr", "port", "dbname", "user", "password", "passfile"),
     *("connect_timeout", "options", "target_session_attrs", "krbsrvname", "gsslib"),
-    *("sslmode", *_SSL_FILES, *_SSL_OTHER),
+    *("sslmode", *SSL_FILES, *SSL_OTHER),
 ))  # fmt: skip
 _NO_DIFFERENCE = "TCP's own clocks: the audit has a timeout for each statement, so a dead connection is noticed"
 HARMLESS: Mapping[str, str] = {
@@ -85,6 +78,26 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "oauth_scope": ("", "logging in by OAuth is not supported"),
 }
 """Parameters of libpq's that cannot be honoured: the values that are nevertheless as good as none, and why."""
+ENVIRONMENT: Mapping[str, str] = {
+    "PGSSLMODE": "sslmode",
+    "PGSSLROOTCERT": "sslrootcert",
+    "PGSSLCERT": "sslcert",
+    "PGSSLKEY": "sslkey",
+    "PGSSLCRL": "sslcrl",
+    "PGSSLCRLDIR": "sslcrldir",
+    "PGSSLCERTMODE": "sslcertmode",
+    "PGSSLNEGOTIATION": "sslnegotiation",
+    "PGSSLMINPROTOCOLVERSION": "ssl_min_protocol_version",
+    "PGSSLMAXPROTOCOLVERSION": "ssl_max_protocol_version",
+    "PGMINPROTOCOLVERSION": "min_protocol_version",
+    "PGREQUIREAUTH": "require_auth",
+    "PGREQUIREPEER": "requirepeer",
+    "PGGSSENCMODE": "gssencmode",
+    "PGTARGETSESSIONATTRS": "target_session_attrs",
+    "PGKRBSRVNAME": "krbsrvname",
+    "PGGSSLIB": "gsslib",
+}
+"""libpq's variables that say how to get in -> parameter; user and password are `audit.postgres.login`'s."""
 LIBPQ = HONOURED | HARMLESS.keys() | REFUSED.keys()
 """Every parameter of libpq's up to PostgreSQL 18, `servicefile` of 19 and a few that are gone."""
 _ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
@@ -106,7 +119,7 @@ class Database:
     tls: tuple[tuple[str, str], ...] = ()
     """libpq's parameters `sslmode`, `sslrootcert`, ..."""
     others: tuple[tuple[str, str], ...] = ()
-    """Further keywords of `asyncpg.connect`: `passfile`, `target_session_attrs`, `krbsrvname`, `gsslib`."""
+    """Further keywords of `asyncpg.connect`: `target_session_attrs`, `krbsrvname`, `gsslib`. And `passfile`."""
     proxy_options: str | None = None
     """For a proxy that finds the server by them; they go out as the start-up parameter `options`."""
     search_path: str | None = None
@@ -115,6 +128,8 @@ class Database:
     """Seconds; null where the URL says none."""
     tables: Tables = PLAIN
     """How tables and columns are called there. No URL says it."""
+    has_bytes: bool = False
+    """Somebody has met bytes there that are no text; see `audit.postgres.encoding`. No URL says that either."""
 
     @property
     def label(self) -> str:
@@ -135,7 +150,23 @@ class Database:
     @property
     def files(self) -> tuple[tuple[str, str], ...]:
         """TLS parameters that name a file, with the file."""
-        return tuple((name, path) for name, path in self.tls if name in _SSL_FILES and not self._system_roots)
+        return tuple((name, path) for name, path in self.tls if name in SSL_FILES and not self._system_roots)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Files of ~/.postgresql that asyncpg looks for besides."""
+        said = dict(self.tls)
+        if self._system_roots or not self.may_use_tls:
+            return ()
+        verified = said.get("sslmode") in AT_LEAST_REQUIRED
+        wanted = {"sslcert": True, "sslkey": True, "sslrootcert": verified, "sslcrl": verified}
+        return tuple(_OWN_FILES[name] for name, is_wanted in wanted.items() if is_wanted and name not in said)
+
+    @property
+    def may_use_tls(self) -> bool:
+        """Whether anything is asked of TLS, or a host is not of this machine's sockets."""
+        by_network = not all(host.startswith("/") for host in self.hosts)
+        return dict(self.tls).get("sslmode") != "disable" and (by_network or bool(self.tls))
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -150,7 +181,7 @@ class Database:
             "user": self.user,
             "password": self.password,
             "server_settings": {"options": self.proxy_options} if self.proxy_options else None,
-            **dict(self.others),
+            **{name: value for name, value in self.others if name != "passfile"},
         }
 
     @property
@@ -166,8 +197,31 @@ def parse_database_url(url: str, environ: Mapping[str, str] = os.environ) -> Dat
 
     What the URL says wins over the service. Raises `SettingsError`, which says what is wrong and never quotes either.
     """
-    explicit = _explicit(url)
+    explicit = folded(_explicit(url), LIBPQ)
     parameters = _given(service_parameters(explicit, environ, LIBPQ) | explicit)
+    from_environment = _from_environment(parameters, environ)
+    try:
+        return _database(parameters | from_environment)
+    except SettingsError as error:
+        if not from_environment:
+            raise
+        _database(parameters)  # raises where the URL itself is wrong
+        variables = ", ".join(variable for variable, name in ENVIRONMENT.items() if name in from_environment)
+        raise SettingsError(
+            f"is silent on what the environment says, which {error} (set there: {variables})",
+            f"Correct or unset the variable. {error.next_step}",
+        ) from None
+
+
+def _from_environment(parameters: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What libpq's variables say of how to get in, where URL and service are silent."""
+    said = {name: environ[variable] for variable, name in ENVIRONMENT.items() if environ.get(variable)}
+    if parameters.keys() & {"ssl", "sslaccept", "sslrequire", "sslfactory"}:
+        said.pop("sslmode", None)
+    return {name: value for name, value in said.items() if name not in parameters}
+
+
+def _database(parameters: dict[str, str]) -> Database:
     for refused, (as_good_as_none, why) in REFUSED.items():
         if refused in parameters and parameters[refused] not in as_good_as_none.split():
             _refuse(f"or its service has {refused}, which the audit cannot honour: {why}", f"Leave {refused} out.")
@@ -183,7 +237,7 @@ def parse_database_url(url: str, environ: Mapping[str, str] = os.environ) -> Dat
         name=name,
         user=user,
         password=parameters.get("password"),
-        tls=_tls(parameters),
+        tls=tls_parameters(parameters),
         others=_others(parameters),
         proxy_options=proxy_options,
         search_path=search_path,
@@ -279,28 +333,6 @@ def _port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         _refuse("has a port that is not a number from 1 to 65535, or an unescaped character in the password", _ESCAPE)
     return int(text)
-
-
-def _tls(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    ssl = parameters.get("ssl", "").lower()
-    mode = parameters.get("sslmode") or _SSL_WORDS.get(ssl, ssl)
-    mode = "require" if mode == "no-verify" else mode
-    roots = parameters.get("sslrootcert")
-    if mode and mode not in _SSL_MODES:
-        _refuse(f"has an unknown sslmode; there are {', '.join(_SSL_MODES)}", "Correct sslmode in the URL.")
-    if roots == "system" and (mode or "verify-full") != "verify-full":
-        _refuse("has sslrootcert=system, which means sslmode=verify-full, and another sslmode", "Drop one of the two.")
-    if roots == "system" and "sslcert" in parameters:
-        _refuse("has sslrootcert=system and sslcert together, which is not supported", "Name a file in sslrootcert.")
-    for name in parameters:
-        # A misspelt or foreign one must not quietly lower the security that somebody asked for.
-        if name.lower().startswith("ssl") and name not in (*_SSL_FOREIGN, *LIBPQ):
-            _refuse(
-                "has a parameter that begins with ssl and is not libpq's",
-                f"Known are sslmode, {', '.join((*_SSL_FILES, *_SSL_OTHER))}.",
-            )
-    given = {"sslmode": mode} | {name: parameters.get(name, "") for name in (*_SSL_FILES, *_SSL_OTHER)}
-    return tuple((name, value) for name, value in given.items() if value)
 
 
 def _others(parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:

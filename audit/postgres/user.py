@@ -26,7 +26,7 @@ from audit.postgres.columns import (
     text_as_read,
     users_as_read,
 )
-from audit.postgres.connection import Connection, read_transaction, translate_errors
+from audit.postgres.connection import Connection, despite_bytes, read_transaction, translate_errors
 from audit.postgres.shape import check_ids, read_columns
 from audit.postgres.snapshot import as_record
 from audit.postgres.snapshot_sql import snapshot_statements, usual_statement
@@ -206,6 +206,24 @@ async def find_user(  # noqa: PLR0913 - whom, and how an audit would read it
 
     Raises DatabaseError and SettingsError as `snapshot` does.
     """
+
+    async def find(database: Database) -> OneUser | Candidates:
+        return await _find_user(
+            database, who, order_by, statement_timeout, stuck_after=stuck_after, include_tests=include_tests
+        )
+
+    return await despite_bytes(database, find)
+
+
+async def _find_user(  # noqa: PLR0913 - as `find_user`
+    database: Database,
+    who: str,
+    order_by: OrderBy,
+    statement_timeout: float,
+    *,
+    stuck_after: float,
+    include_tests: bool,
+) -> OneUser | Candidates:
     async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
         with translate_errors(database):
             users, models = await read_columns(connection, database)
@@ -254,6 +272,16 @@ async def records_of(
 
     Only among these users is a model found to be shared. Raises DatabaseError.
     """
+
+    async def read(database: Database) -> dict[Line, ModelRecord]:
+        return await _records_of(database, user_ids, order_by, statement_timeout, include_tests=include_tests)
+
+    return await despite_bytes(database, read)
+
+
+async def _records_of(
+    database: Database, user_ids: Sequence[str], order_by: OrderBy, statement_timeout: float, *, include_tests: bool
+) -> dict[Line, ModelRecord]:
     async with read_transaction(database, statement_timeout=statement_timeout) as (connection, _):
         with translate_errors(database):
             users, models = await read_columns(connection, database)

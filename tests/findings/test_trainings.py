@@ -195,6 +195,7 @@ ASKED: dict[str, tuple[Training | None, dict[str, Any], TrainingsRead, RunContex
     "entries of the list could not be read": (
         training(), {}, TrainingsRead(mode="trainings", complete=True, unreadable=1), MINE,
     ),
+    "the row has bytes that are no text": (training(), {"trigger_word": r"(no text) T\351K"}, READ, MINE),
     "the output is another model's": (training(model="bob/ann"), {}, READ, MINE),
 }  # fmt: skip
 

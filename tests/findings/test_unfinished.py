@@ -402,3 +402,12 @@ def test_the_words_of_states_are_those_of_the_tables() -> None:
     found = judge(row(training_status=" Baking"), None, heard, context)
     assert isinstance(found, Finding)
     assert found.reason is Reason.FAILURE_NOT_RECORDED
+
+
+def test_a_row_with_bytes_that_are_no_text_is_named_whatever_replicate_says_of_it() -> None:
+    bad = row(trigger_word=r"(no text) T\351K", email=r"(no text) ren\351e@example.com")
+    for heard in (None, Heard(training=training()), Heard(versions=versions(BEFORE))):
+        verdict = judge(bad, None, heard, CONTEXT)
+        assert isinstance(verdict, Finding)
+        assert (verdict.reason, verdict.unfinished) == (Reason.UNREADABLE_ROW, True)
+        assert (verdict.detail or "").endswith(": email, trigger_word")

@@ -67,7 +67,7 @@ settings, setting_concurrency, concurrency: value origin where
 settings, setting_timeout, timeout: value origin where
 settings, setting_retries, retries: value origin where
 settings, setting_statement_timeout, statement timeout: value origin where
-database, database_reachable, database: label version latency_ms
+database, database_reachable, database: label version encoding latency_ms
 database, database_tls, encryption: tls local
 database, database_role, role: role superuser writable read_only
 database, database_pooler, pooler: pooled

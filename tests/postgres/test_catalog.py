@@ -112,6 +112,6 @@ async def test_values_are_looked_up_in_a_key_of_another_table(database: str) -> 
 
 
 async def test_nothing_can_be_written_while_looking(database: str) -> None:
-    with pytest.raises(DatabaseError, match="takes no changes"):
+    with pytest.raises(DatabaseError, match="runs something that writes"):
         async with looking(parse_database_url(database), SECONDS) as look:
             await look.connection.execute("CREATE TABLE t ()")

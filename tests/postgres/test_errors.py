@@ -1,6 +1,7 @@
 """Every way in which PostgreSQL can fail us, on real servers, and the table of errors."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ from audit.model.run import Filters
 from audit.model.tables import PLAIN
 from audit.postgres import connection as source
 from audit.postgres import errors as source_errors
+from audit.postgres import messages
+from audit.postgres.messages import Doing
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
 from tests.support.database_rows import execute, failure, insert, model, read
@@ -239,18 +242,79 @@ def made(kind: type[BaseException]) -> BaseException:
     return error
 
 
-def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -> None:
+DOING: tuple[Doing, ...] = ("connecting", "reading", "writing")
+CLAIMS: dict[Doing, str] = {
+    "connecting": "could not be read|could not be changed|refuses a change|GRANT SELECT|of this batch",
+    "reading": "could not be changed|refuses a change|takes no changes|of this batch|could not be connected",
+    "writing": "could not be read|GRANT SELECT|an audit only reads|could not be connected|grant SELECT",
+}
+"""Words that are false whatever went wrong while that was done."""
+
+
+@pytest.mark.parametrize("doing", DOING)
+def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step(doing: Doing) -> None:
     assert len(FOREIGN) > 250
     database = parse_database_url("postgresql://u:p@db/shop")
     for kind in FOREIGN:
         error = made(kind)
-        with pytest.raises(DatabaseError) as caught, source.translate_errors(database):
+        with pytest.raises(DatabaseError) as caught, source.translate_errors(database, doing):
             raise error
         assert caught.value.__cause__ is error, kind
-        assert str(caught.value).startswith("database db/shop "), kind
-        assert "\x1b" not in str(caught.value), kind
+        said = f"{caught.value}\n{caught.value.next_step}"
+        assert said.startswith("database db/shop "), kind
+        assert "\x1b" not in said, kind
         assert "\n" not in str(caught.value), kind
         assert caught.value.next_step, kind
+        assert not re.search(CLAIMS[doing], said), (kind, said)
+        assert ("batch was changed" in said) is (doing == "writing"), (kind, said)
+
+
+def test_each_class_of_states_has_words_of_its_own() -> None:
+    general = {doing: messages.message_for(Exception(), "", doing).what for doing in DOING}
+    states = {state for kind in FOREIGN if isinstance(state := getattr(kind, "sqlstate", None), str)}
+    assert len({state[:2] for state in states}) > 35
+    untold = {
+        state[:2]
+        for state in states
+        if messages.message_for(asyncpg.PostgresError.new({"C": state}), "", "reading").what == general["reading"]
+    }
+    # No errors, of no statement that the audit ever makes, or of the server's own start.
+    assert untold <= {*"00 01 02 03 09 0B 0F 0L 0P 0Z 10 27 2B 2D 3B 40 44 F0 55".split()}  # noqa: SIM905 - a table
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (asyncpg.InsufficientPrivilegeError, "does not let this role read"),
+        (asyncpg.QueryCanceledError, "ended a query"),
+        (asyncpg.LockNotAvailableError, "locked a table"),
+        (asyncpg.UndefinedTableError, "has not the tables"),
+        (asyncpg.UndefinedColumnError, "has not the tables"),
+        (asyncpg.UndefinedFunctionError, "does not understand a query"),
+        (asyncpg.AdminShutdownError, "closed the connection"),
+        (asyncpg.ConnectionDoesNotExistError, "closed the connection"),
+        (asyncpg.SerializationError, "in favour of replication"),
+        (asyncpg.DeadlockDetectedError, "ended a deadlock"),
+        (asyncpg.DiskFullError, "has run out of"),
+        (asyncpg.PostgresIOError, "trouble with its own files"),
+        (asyncpg.DataCorruptedError, "trouble with its own files"),
+        (asyncpg.InternalServerError, "has an error of its own"),
+        (asyncpg.UntranslatableCharacterError, "a character that"),
+        (asyncpg.DivisionByZeroError, "cannot work out a row"),
+        (asyncpg.RaiseError, "cannot work out a row"),
+        (asyncpg.UniqueViolationError, "cannot work out a row"),
+        (asyncpg.ReadOnlySQLTransactionError, "runs something that writes"),
+        (asyncpg.InvalidCursorNameError, "has lost the audit's transaction"),
+        (asyncpg.ProtocolError, "does not speak as PostgreSQL does"),
+        (asyncpg.InterfaceError, "could not be read"),
+        (OSError, "closed the connection"),
+        (ConnectionResetError, "closed the connection"),
+        (TimeoutError, "did not answer a query in time"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], words: str) -> None:
+    assert words in str(source_errors.database_error(made(kind), "db/shop", PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -259,20 +323,9 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
         (asyncpg.InvalidPasswordError, "refuses user or password"),
         (asyncpg.InvalidAuthorizationSpecificationError, "does not let this user in"),
         (asyncpg.InvalidCatalogNameError, "does not exist"),
+        (asyncpg.InsufficientPrivilegeError, "does not let this role connect"),
         (asyncpg.TooManyConnectionsError, "has no connection left"),
-        (asyncpg.InsufficientPrivilegeError, "does not let this role read"),
-        (asyncpg.QueryCanceledError, "ended a query"),
-        (asyncpg.LockNotAvailableError, "locked a table"),
-        (asyncpg.UndefinedTableError, "has not the tables"),
-        (asyncpg.UndefinedColumnError, "has not the tables"),
-        (asyncpg.AdminShutdownError, "closed the connection"),
-        (asyncpg.ConnectionDoesNotExistError, "closed the connection"),
         (asyncpg.CannotConnectNowError, "does not take connections at the moment"),
-        (asyncpg.SerializationError, "in favour of replication"),
-        (asyncpg.DiskFullError, "has run out of"),
-        (asyncpg.DivisionByZeroError, "could not be read"),
-        (asyncpg.ProtocolError, "does not speak as PostgreSQL does"),
-        (asyncpg.InterfaceError, "could not be read"),
         (ConnectionRefusedError, "cannot be reached"),
         (OSError, "cannot be reached"),
         (TimeoutError, "did not answer in time"),
@@ -283,8 +336,42 @@ def test_every_foreign_error_becomes_a_source_error_with_cause_and_next_step() -
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], words: str) -> None:
-    assert words in str(source_errors.database_error(made(kind), "db/shop", PLAIN))
+def test_error_of_this_kind_while_connecting_is_said_in_these_words(kind: type[BaseException], words: str) -> None:
+    assert words in str(source_errors.database_error(made(kind), "db/shop", PLAIN, "connecting"))
+
+
+UNCHANGED, UNCLEAR = "Nothing of this batch was changed", "Whether this batch was changed is not known"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "step"),
+    [
+        (asyncpg.DeadlockDetectedError, "ended a deadlock between this change", UNCHANGED),
+        (asyncpg.SerializationError, "could not make the change beside somebody else's", UNCHANGED),
+        (asyncpg.InsufficientPrivilegeError, "does not let this role do what the change needs", "SECURITY DEFINER"),
+        (asyncpg.RaiseError, "refuses a change", "trigger"),
+        (asyncpg.UndefinedColumnError, "refuses a change", "trigger"),
+        (asyncpg.UniqueViolationError, "refuses a change", UNCHANGED),
+        (asyncpg.CheckViolationError, "refuses a change", UNCHANGED),
+        (asyncpg.ForeignKeyViolationError, "refuses a change", UNCHANGED),
+        (asyncpg.LockNotAvailableError, "has locked a table", UNCHANGED),
+        (asyncpg.QueryCanceledError, "ended a change", UNCHANGED),
+        (asyncpg.ReadOnlySQLTransactionError, "takes no changes: it is read-only", UNCHANGED),
+        (asyncpg.DiskFullError, "has run out of", UNCHANGED),
+        (asyncpg.AdminShutdownError, "closed the connection", UNCLEAR),
+        (asyncpg.ConnectionDoesNotExistError, "closed the connection", UNCLEAR),
+        (ConnectionResetError, "closed the connection", UNCLEAR),
+        (TimeoutError, "did not answer a query in time", UNCLEAR),
+        (asyncpg.InterfaceError, "could not be changed", UNCLEAR),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_error_of_this_kind_while_writing_is_said_in_these_words(
+    kind: type[BaseException], words: str, step: str
+) -> None:
+    error = source_errors.database_error(made(kind), "db/shop", PLAIN, "writing")
+    assert words in str(error)
+    assert step in error.next_step
 
 
 @pytest.mark.parametrize(
@@ -304,3 +391,20 @@ def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], wo
 def test_poolers_are_understood_by_their_words(said: str, words: str) -> None:
     error = asyncpg.ProtocolViolationError(said)
     assert words in str(source_errors.database_error(error, "db/shop", PLAIN))
+
+
+@pytest.mark.parametrize("password", ["s3cr3t/pa:ss@w%rd", "pw", "ein Wört", "."])
+@pytest.mark.parametrize("doing", DOING)
+def test_what_the_server_quotes_is_escaped_and_never_the_password(password: str, doing: Doing) -> None:
+    database = parse_database_url(f"postgresql://app:{quote(password, safe='')}@db/shop", {})
+    spelled = {password, quote(password, safe=""), quote(password), quote(password, safe="").lower()}
+    for each in spelled:
+        with pytest.raises(DatabaseError) as caught, source.translate_errors(database, doing):
+            raise asyncpg.RaiseError(f"no '{each}' \x1b[31m\u202e here\nmore")
+        assert "(secret)" in str(caught.value)
+        assert f"'{each}'" not in str(caught.value)
+        assert str(caught.value).endswith(r"\x1b[31m\u202e here")
+    with pytest.raises(DatabaseError) as caught, source.translate_errors(database, doing, ["from a file"]):
+        raise asyncpg.RaiseError("x" * 296 + " from a file")
+    assert "from a file" not in str(caught.value)
+    assert "from" not in str(caught.value).partition("x" * 296)[2]

@@ -565,3 +565,36 @@ async def test_a_role_that_may_read_only_columns_repairs_and_knows_less_of_lost_
             assert await table.fates({"1": elsewhere(done)}) == {"1": Fate.UNKNOWN}
     finally:
         await execute(anna, "DROP OWNED BY narrow; DROP ROLE narrow")
+
+
+STATES = {
+    "40P01": ("ended a deadlock", "Nothing of this batch was changed"),
+    "40001": ("beside somebody else's", "Nothing of this batch was changed"),
+    "42501": ("does not let this role do what the change needs", "SECURITY DEFINER"),
+    "42703": ("refuses a change", "trigger"),
+    "53100": ("has run out of", "Nothing of this batch was changed"),
+    "55P03": ("has locked", "Nothing of this batch was changed"),
+    "57014": ("ended a change", "Nothing of this batch was changed"),
+    "25006": ("takes no changes", "Nothing of this batch was changed"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_what_ends_a_batch_is_said_of_a_change_and_with_what_became_of_it(anna: str, state: str) -> None:
+    await execute(anna, MEDDLING.format(does=rf"RAISE EXCEPTION E'not \x1b[31mnow' USING ERRCODE = '{state}';"))
+    with pytest.raises(DatabaseError) as caught:
+        await write(anna, edit())
+    words, step = STATES[state]
+    assert words in str(caught.value)
+    assert r"not \x1b[31mnow" in str(caught.value)
+    assert step in caught.value.next_step
+    assert "GRANT SELECT" not in caught.value.next_step
+    assert (await rows(anna))[0]["replicate_version_id"] != NEW
+
+
+@pytest.mark.parametrize("state", ["23505", "23503", "23514", "23502", "22001", "P0001", "44000"])
+async def test_what_stands_against_one_row_fails_that_row_in_words_of_a_change(anna: str, state: str) -> None:
+    await execute(anna, MEDDLING.format(does=f"RAISE EXCEPTION 'not this' USING ERRCODE = '{state}';"))
+    became = await write(anna, edit())
+    assert became["1"][0] is ChangeState.FAILED
+    assert "refuses a change: not this" in (became["1"][1].why or "")

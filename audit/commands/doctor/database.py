@@ -77,11 +77,13 @@ def _both(tables: Tables) -> str:
 def _reachable(server: Server) -> CheckResult:
     slow = server.latency > SLOW_ROUND_TRIP
     answers = f"answers in {milliseconds(server.latency)}, PostgreSQL {escape_controls(server.version)}"
+    answers += "" if server.encoding == "UTF8" else f", encoding {escape_controls(server.encoding)}"
     return _REACHABLE.warn_if(
         "Run the audit nearer to the database: each 1,000 users cost a round trip." if slow else "",
         f"{escape_controls(server.label)} {answers}",
         label=server.label,
         version=server.version,
+        encoding=server.encoding,
         latency_ms=round(server.latency * 1000, 3),
     )
 

@@ -9,7 +9,7 @@ from audit.errors import AuditError, DatabaseError, SettingsError
 from audit.model.run import Filters
 from audit.model.tables import Tables
 from audit.model.users import Population
-from audit.postgres.connection import read_transaction, translate_errors
+from audit.postgres.connection import despite_bytes, read_transaction, translate_errors
 from audit.postgres.shape import read_columns
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import Database
@@ -39,8 +39,7 @@ async def coverage(database: Database, tables: Tables, reading: Reading) -> Cove
     users = reading.users.view.table.rows if reading.users else None
     if max(rows or 0, users or 0) <= COUNTED:
         try:
-            async with snapshot(wanted, order_by="updated_at", filters=Filters(), statement_timeout=_SECONDS) as taken:
-                return _counted(taken.population, tables)
+            return await despite_bytes(wanted, _count)
         except SettingsError as error:
             return Coverage(0, problem=error)
         except DatabaseError as error:
@@ -53,6 +52,11 @@ async def coverage(database: Database, tables: Tables, reading: Reading) -> Cove
     except (DatabaseError, SettingsError) as error:
         return Coverage(0, problem=error)
     return Coverage(estimate(reading), "statistics and the sample")
+
+
+async def _count(database: Database) -> Coverage:
+    async with snapshot(database, order_by="updated_at", filters=Filters(), statement_timeout=_SECONDS) as taken:
+        return _counted(taken.population, database.tables)
 
 
 def _counted(population: Population, tables: Tables) -> Coverage:

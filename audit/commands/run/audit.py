@@ -32,7 +32,9 @@ from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
 from audit.model.users import ModelRecord
+from audit.postgres.connection import despite_bytes
 from audit.postgres.snapshot import snapshot
+from audit.postgres.url import Database
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
@@ -288,9 +290,19 @@ async def _replicate(
 
 async def _load(settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener) -> None:
     """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered."""
+
+    async def load(database: Database) -> None:
+        await _load_from(database, settings, run_file, account, listener)
+
+    await despite_bytes(settings.database, load)
+
+
+async def _load_from(
+    database: Database, settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
+) -> None:
     listener.users_read(0)
     async with snapshot(
-        settings.database,
+        database,
         order_by=settings.order_by,
         filters=settings.filters,
         statement_timeout=settings.statement_timeout,

@@ -25,6 +25,7 @@ from audit.model.replies import Failed, Found, NotAsked, Reply, newest_first
 from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.users import ModelRecord, email_or_id
+from audit.postgres.errors import may_have_changed
 from audit.postgres.repair import Fate, Repairer, repairer
 from audit.postgres.update import LEFT_AS_IT_WAS, Counting
 from audit.postgres.user import records_of
@@ -189,8 +190,9 @@ class Repair:
 
         try:
             outcomes = await table.write([planned.update(self._options.touch) for planned in several], announce)
-        except DatabaseError:
-            self._result.states[ChangeState.BEGUN] += len(noted)
+        except DatabaseError as error:
+            if may_have_changed(error):
+                self._result.states[ChangeState.BEGUN] += len(noted)
             raise
         self._record([JournalEntry(by_row[row_id], *outcome) for row_id, outcome in outcomes.items()])
 

@@ -21,6 +21,7 @@ from audit.replicate.transport import ResponseMetadata
 SERVER = Server(
     label="db.example.com/shop",
     version="16.2",
+    encoding="UTF8",
     latency=0.012,
     clock_ahead=0.1,
     tls="TLSv1.3",

@@ -751,3 +751,34 @@ def test_an_audit_that_fails_afterwards_is_no_success_and_what_was_done_can_be_u
     assert f"{CHANGES} rows changed" in done.err
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
+
+
+ENDING = TRIGGER.format(
+    does="IF current_setting('application_name') = 'sync-audit' AND OLD.id = {row} THEN "
+    "RAISE EXCEPTION 'as the server says' USING ERRCODE = '{state}'; END IF"
+)
+
+
+@pytest.mark.parametrize("state", ["40P01", pytest.param("42501", marks=pytest.mark.slow)])
+def test_a_batch_that_the_server_takes_back_is_told_apart_from_one_of_which_nothing_is_known(
+    product: Product, state: str
+) -> None:
+    before = product.digest
+    product.sql(ENDING.format(row=product.rows[-1], state=state))
+    ended = product(*APPLY)
+    words = " ".join(ended.err.split())
+    assert "It ended early: database" in words
+    assert ": as the server says" in words
+    assert "Nothing of this batch was changed" in words
+    assert "could not be read" not in words
+    assert not re.search(r"\d not known", words)
+    product.sql("DROP FUNCTION on_update CASCADE;")
+    ends(product(*APPLY), REPAIR[OK])
+    product.sql(ENDING.format(row=product.rows[-1], state=state))
+    ended = product(*UNDO)
+    words = " ".join(ended.err.split())
+    assert "It ended early: database" in words
+    assert "Nothing of this batch was changed" in words
+    product.sql("DROP FUNCTION on_update CASCADE;")
+    ends(product(*UNDO), REPAIR[OK])
+    assert product.digest == before
