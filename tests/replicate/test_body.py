@@ -83,7 +83,9 @@ async def test_what_cannot_be_decompressed_is_called_what_it_is(packed: bytes, n
 
 
 @pytest.mark.parametrize(
-    ("body", "name"), [(b"plain", b"gzip"), (gzip.compress(b"x" * 99)[:20], b"gzip"), (b"plain", b"br")]
+    ("body", "name"),
+    [(b"plain", b"gzip"), (gzip.compress(b"x" * 99)[:20], b"gzip"), (b"plain", b"br")],
+    ids=["no gzip", "half of it", "another compression"],
 )
 async def test_an_error_is_known_by_its_status_whatever_its_body_is(body: bytes, name: bytes) -> None:
     reply = await reply_to(http_answer(body, b"Content-Encoding: " + name, status=b"502 Bad Gateway"))
