@@ -154,7 +154,7 @@ async def test_where_the_table_fails_the_static_part_stays_and_a_line_says_so(
 
 async def test_an_older_browser_decodes_the_data_by_itself(opened: Open) -> None:
     tab = await (await opened(EVERYTHING, init="delete Uint8Array.fromBase64")).ready()
-    assert await tab.found() == "76 users"
+    assert await tab.found() == "77 users"
 
 
 async def test_paper_has_the_static_tables_and_nothing_to_press(opened: Open) -> None:
