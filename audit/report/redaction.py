@@ -14,7 +14,7 @@ from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.personal import Personal, masked_address, without_addresses
 from audit.model.repair import LeftOut, RowChange
 from audit.model.replies import Lineage, Training
-from audit.model.run import Filters, RunInfo
+from audit.model.run import RunInfo
 from audit.model.users import ModelRecord
 
 MASKED_NAME = "***"
@@ -142,22 +142,18 @@ def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
 
 
 def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> RunInfo:
-    """The run with addresses masked in its texts, and in its filters the e-mails and names of its `users` as well."""
-    trainings, acceptances = info.trainings, info.acceptances
+    """The run with addresses masked in its texts, and where somebody has typed e-mails and names of its `users`."""
+    trainings, acceptances, baseline = info.trainings, info.acceptances, info.baseline
+    shown = _redacted_words({*info.filters.users, *([baseline.path] if baseline else [])}, users)
     return replace(
         info,
         redacted=True,
         stop_reason=info.stop_reason and without_addresses(info.stop_reason),
-        baseline=info.baseline and replace(info.baseline, path=_redacted_path(info.baseline.path)),
-        filters=_redacted_filters(info.filters, users),
+        baseline=baseline and replace(baseline, path=shown[baseline.path]),
+        filters=replace(info.filters, users=tuple(shown[who] for who in info.filters.users)),
         trainings=trainings and replace(trainings, problem=trainings.problem and without_addresses(trainings.problem)),
         acceptances=acceptances and replace(acceptances, entries=tuple(map(redacted_entry, acceptances.entries))),
     )
-
-
-def _redacted_path(path: str) -> str:
-    """Only what kind of file it is: whose name may be in it, nobody but all users of the run could tell."""
-    return f"{MASKED_NAME}.json" if path.lower().endswith(".json") else MASKED_NAME
 
 
 def redacted_accepted(accepted: Accepted) -> Accepted:
@@ -166,17 +162,17 @@ def redacted_accepted(accepted: Accepted) -> Accepted:
     return replace(accepted, expired=expired, unmatched=unmatched)
 
 
-def _redacted_filters(filters: Filters, users: Callable[[], Iterator[AuditedUser]]) -> Filters:
-    """Masked is every value that is an address, or has the e-mail or name of a user of the run in it."""
-    if not filters.users:
-        return filters
-    people, shown = set[str](), dict(zip(filters.users, filters.users, strict=True))
-    for user in users():
+def _redacted_words(words: set[str], users: Callable[[], Iterator[AuditedUser]]) -> dict[str, str]:
+    """What somebody has typed, masked where it is an address, or has the e-mail or name of a user of the run in it."""
+    people, shown = set[str](), {each: each for each in words}
+    for user in users() if words else ():
         personal = _personal(user.record)
-        people.update(map(_folded, personal))
-        shown = {who: _cleaner(personal)(text) for who, text in shown.items()}
-    values = (masked_address(who.strip()) if _folded(who) in people else shown[who] for who in filters.users)
-    return replace(filters, users=tuple(map(without_addresses, values)))
+        people.update(_folded(text) for text in personal if _folded(text) in map(_folded, words))
+        shown = {each: _cleaner(personal)(text) for each, text in shown.items()}
+    return {
+        each: without_addresses(masked_address(each.strip()) if _folded(each) in people else text)
+        for each, text in shown.items()
+    }
 
 
 def _folded(text: str) -> str:
