@@ -15,6 +15,7 @@ from audit.postgres.connection import connect
 from audit.postgres.login import find_login
 from audit.postgres.url import parse_database_url
 from tests import ROOT
+from tests.support.ordinary_users import AS_NOBODY, NOBODY
 from tests.support.postgres_servers import PASSWORD, Bouncer, pgbouncer
 
 URL = "postgresql://app@db.example.com:6432/shop"
@@ -139,22 +140,6 @@ async def test_a_refused_password_says_which_file_it_is_from(
         await connect(parse_database_url(url), statement_timeout=5)
     assert f"(the password is from the file {tmp_path}/pass)" in str(caught.value)
     assert "secret" not in str(caught.value) + caught.value.next_step
-
-
-NOBODY = 54321
-"""An id that no user has."""
-AS_NOBODY = f"""
-import concurrent.futures.thread, encodings.idna, os, pkgutil, audit, asyncpg, aiohttp
-for module in pkgutil.walk_packages(audit.__path__, "audit."):
-    if not module.name.endswith("__main__"):
-        __import__(module.name)
-from audit.commands import main
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-main(prog_name="sync-audit")
-"""
-"""Everything is imported before: Python itself may be where only root can read."""
 
 
 @pytest.fixture

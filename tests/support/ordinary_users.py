@@ -15,6 +15,21 @@ import pytest
 from tests import ROOT
 from tests.support.audits import Shell
 
+NOBODY = 54321
+"""An id that no user has."""
+AS_NOBODY = f"""
+import concurrent.futures.thread, encodings.idna, encodings.utf_16_be, encodings.utf_16_le, os, pkgutil, audit, asyncpg, aiohttp
+for module in pkgutil.walk_packages(audit.__path__, "audit."):
+    if not module.name.endswith("__main__"):
+        __import__(module.name)
+from audit.commands import main
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+main(prog_name="sync-audit")
+"""
+"""Everything is imported before: Python itself may be where only root can read."""
+
 
 @contextmanager
 def as_nobody(shell: Shell) -> Iterator[None]:

@@ -26,7 +26,7 @@ from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
 from audit.model.run import RunInfo
 from audit.model.sql import LITERAL, literal_value
 from audit.model.tables import Column
-from audit.model.text import escape_controls, os_cause, shortened
+from audit.model.text import escape_controls, is_text, os_cause, shortened
 from audit.model.times import utc_text
 from audit.postgres.rights import fixed_column_error
 from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
@@ -475,6 +475,12 @@ def _script(plan: Plan, path: Path) -> Script | None:
     if info.place is None or info.columns is None:
         return None
     run_file = path.with_name(re.sub(r"-(apply|undo)\.sql$", ".sqlite", path.name))
+    deeds = str(deeds_file(run_file).absolute())
+    if not is_text(deeds):
+        raise ReportError(
+            f"no SQL can be written beside {escape_controls(str(run_file))}, as its path is no text in UTF-8",
+            "Copy the run file to a folder with another name.",
+        )
     return Script(
         run_id=info.id,
         place=info.place,
@@ -482,7 +488,7 @@ def _script(plan: Plan, path: Path) -> Script | None:
         columns=info.columns,
         counting=Counting(info.order_by, info.filters.include_tests),
         until=utc_text(plan.now + plan.settings.max_age),
-        deeds=str(deeds_file(run_file).absolute()),
+        deeds=deeds,
         moved_from=plan.settings.moved_from,
     )
 
