@@ -117,7 +117,8 @@ def _run(prog_name: str) -> int | ExitStatus:
             return failure(why)
         from audit.model.secrecy import Secrecy
 
-        click.echo(Secrecy(_secrets()).clean(traceback.format_exc()), err=True, nl=False)
+        secrecy = Secrecy(_passwords(), [os.environ.get("REPLICATE_API_TOKEN", "").strip()])
+        click.echo(secrecy.clean(traceback.format_exc()), err=True, nl=False)
         return RUN[BUG]
     # Commands return a status, or nothing; a plain int comes from click itself, after --help and the like.
     return result if isinstance(result, ExitStatus) else 0
@@ -134,10 +135,11 @@ def _folder_gone() -> AuditError | None:
     return None
 
 
-def _secrets() -> list[str]:
-    """The secrets in the environment, read without the settings' code, as that may be what failed."""
-    said = [os.environ.get(name, "") for name in ("REPLICATE_API_TOKEN", "PGPASSWORD")]
-    with suppress(ValueError):
-        password = urlsplit(os.environ.get("DATABASE_URL", "")).password or ""
-        said += [password, unquote(password)]
+def _passwords() -> list[str]:
+    """Those in the environment, read without the settings' code, as that may be what failed."""
+    said = [os.environ.get("PGPASSWORD", "")]
+    for name in ("DATABASE_URL", "HTTPS_PROXY", "https_proxy"):
+        with suppress(ValueError):
+            password = urlsplit(os.environ.get(name, "")).password or ""
+            said += [password, unquote(password)]
     return [secret.strip() for secret in said]

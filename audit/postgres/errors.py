@@ -5,12 +5,11 @@ English); what they mean is said by `audit.postgres.messages`.
 """
 
 import os
-import re
 import ssl
 from collections.abc import Iterable
-from urllib.parse import quote
 
 from audit.errors import DatabaseError
+from audit.model.secrecy import Secrecy
 from audit.model.sql import place_in
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
@@ -90,17 +89,7 @@ def _first_line(error: BaseException, secrets: Iterable[str] = ()) -> str:
         return os.strerror(error.errno or 0).lower()  # `strerror` is a text of asyncio's, with the address once more
     text = getattr(error, "strerror", None) or _text(error)
     line = str(text).strip().partition("\n")[0]
-    for secret in filter(None, secrets):
-        for spelled in {secret, quote(secret, safe=""), quote(secret), quote(secret, safe="").lower()}:
-            line = re.sub(
-                rf"(?<!\w){re.escape(spelled)}(?!\w)" if len(spelled) < _SHORT else re.escape(spelled), CUT, line
-            )
-    return shortened(escape_controls(line), 300)
-
-
-CUT = "(secret)"
-_SHORT = 6
-"""Characters. A secret shorter than that is a part of many harmless words, and is cut out as a whole word only."""
+    return shortened(escape_controls(Secrecy(secrets).cut(line)), 300)
 
 
 def _text(error: BaseException) -> str:

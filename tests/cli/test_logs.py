@@ -157,5 +157,5 @@ def test_a_bug_shows_its_traceback_without_secrets(shell: Shell, servers: Server
     shell.environ = servers.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1/x"}
     ended = shell("run", PYTHONPATH=f"{shell.folder}:{ROOT}")
     assert ended.code == exit_status.BUG
-    assert "RuntimeError: (secret) (secret) (secret)" in ended.err
+    assert "RuntimeError: (token) (secret) (secret)" in ended.err
     assert ended.last_line == str(exit_status.RUN[exit_status.BUG])

@@ -160,9 +160,9 @@ def wanted(case: Case, usual: int) -> set[int]:
     """The codes that are documented for what is odd in `case`."""
     if case["path"] == "no UTF-8" and case["command"].startswith("run"):
         return {2, 5}  # what a run keeps of paths has to be text
-    if case["stream"] == "no stderr" and case["command"] in {"explain", "help"}:
-        return {usual}  # where nothing is to be said
-    if case["stream"] in {"full", "no stderr", "none"}:
+    if case["stream"] == "no stderr":
+        return {usual, 5}  # where something is to be said
+    if case["stream"] in {"full", "none"}:
         return {5}
     if case["locale"] == "C" and case["command"] == "accept":
         return {2}  # Python can't tell what its argument means

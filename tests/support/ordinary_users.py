@@ -18,7 +18,8 @@ from tests.support.audits import Shell
 NOBODY = 54321
 """An id that no user has."""
 AS_NOBODY = f"""
-import concurrent.futures.thread, encodings.idna, encodings.utf_16_be, encodings.utf_16_le, os, pkgutil, audit, asyncpg, aiohttp
+import concurrent.futures.thread, encodings.idna, encodings.utf_16_be, encodings.utf_16_le
+import os, pkgutil, audit, asyncpg, aiohttp
 for module in pkgutil.walk_packages(audit.__path__, "audit."):
     if not module.name.endswith("__main__"):
         __import__(module.name)
