@@ -6,6 +6,7 @@ import os
 import select
 import stat
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,6 +40,13 @@ def text_lines(file: BinaryIO) -> Iterator[str]:
         if len(line) > LONGEST_LINE:
             raise OSError(errno.EFBIG, f"it has a line of more than {LONGEST_LINE:,} bytes")
         yield line.decode()
+
+
+def make_directory(path: Path) -> None:
+    """See that there is a directory `path`, also where that is thousands deep, which `Path.mkdir` is not made for."""
+    missing = list(takewhile(lambda each: not each.is_dir(), (path, *path.parents)))
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
 
 
 def real(path: str | Path) -> Path:

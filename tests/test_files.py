@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit import files
-from audit.files import open_foreign, text_lines
+from audit.files import make_directory, open_foreign, text_lines
 
 
 def test_a_file_is_read_and_so_is_what_a_link_leads_to(tmp_path: Path) -> None:
@@ -74,3 +74,20 @@ def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path) -> None:
     ):
         next(text_lines(file))
     assert files.LONGEST_LINE == 16_777_216
+
+
+def test_directories_are_made_however_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    deep = Path("d/" * 1900)
+    make_directory(deep)
+    make_directory(deep)
+    assert deep.is_dir()
+    for each in (deep, *deep.parents[:-1]):  # what tidies up after the tests is not made for that either
+        each.rmdir()
+
+
+@pytest.mark.parametrize("name", ["file/below", "x" * 300, "d/" * 2500])
+def test_a_directory_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory|File name too long"):
+        make_directory(tmp_path / name)

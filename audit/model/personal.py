@@ -4,9 +4,10 @@ Addresses turn up percent-encoded in URLs. Names turn up in ids and trigger word
 another Unicode form, without accents, in lower case, joined, or with other characters between the words.
 """
 
+import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,7 +17,14 @@ _APART = r"\s@\uff20\ufe6b,;:<>()\[\]\"'/?&=`|\\"
 _PART = rf"(?:(?!%(?:25)*40|&#)[^{_APART}])++"
 _ADDRESS = re.compile(f"(?<![^{_APART}]){_PART}{_AT}{_PART}", re.IGNORECASE)
 _MAY_HOLD_ADDRESS = re.compile(_AT, re.IGNORECASE)
-_ENCODED = re.compile(r"(?:%(?:25)*[0-9A-Fa-f]{2})+")
+_ENCODED = re.compile(
+    r"(?:%(?:25)*[0-9A-Fa-f]{2})+|\\+(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|&(?:#\w{1,8}|[A-Za-z]{2,31});"
+)
+"""Characters as URLs, JSON and HTML write them."""
+_CUT = re.compile(r"… \([\d,]+ more characters\)")
+"""As `shortened` marks it."""
+_SHORTEST_CUT = 3
+"""Letters of a name that are masked where the rest is cut off."""
 _WIDEST_GAP = 3
 """Characters that may stand between two words of a name; a percent-encoded one counts as what it stands for."""
 _SHORT = 6
@@ -59,18 +67,33 @@ class Personal:
         """`text` with `mask` in the place of each of the person's texts."""
         if not self._names:
             return text
-        if text.isascii() and "%" not in text:  # nearly every text: whole words are then whole in it
+        plain = text.isascii() and not ("%" in text or "\\" in text or "&" in text)
+        if plain:  # as nearly every text is: whole words are then whole in it
             lower = text.lower()
             if not any(all(word in lower for word in name) for name in self._names):
                 return text
         letters = _letters(text)
         spans = [span for name in self._names for span in _found(name, letters)]
+        for cut in _CUT.finditer(text):
+            before = [each for each in letters if each.end <= cut.start()]
+            spans += (span for name in self._names for span in _begun(name, before, cut.start()))
         for begin, end in reversed(_apart(spans)):
             text = f"{text[:begin]}{mask}{text[end:]}"
         return text
 
 
 def _forms(text: str) -> Iterator[tuple[str, ...]]:
+    """What may stand for `text`, as words: all of it, the last word first, and of an address what is before the @."""
+    before, at, _ = text.partition("@")
+    for words in _words(text):
+        yield words
+        if not at:
+            yield (*words[-1:], *words[:-1])
+    if at:
+        yield from (words for words in _words(before) if _is_specific(words))
+
+
+def _words(text: str) -> Iterator[tuple[str, ...]]:
     """The words of `text` in the letters that are compared, without accents and as they are spelled out."""
     if text.isascii():
         yield tuple(re.findall("[a-z0-9]+", text.lower()))
@@ -89,15 +112,22 @@ def _folded(char: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """What percent-encoded text stands for, also where it is encoded twice."""
-    once = re.sub("%(?:25)+", "%", text)
-    return bytes.fromhex(once.replace("%", "")).decode("utf-8", "replace")
+    """What encoded characters stand for, also where they are percent-encoded twice."""
+    if text[0] == "&":
+        return html.unescape(text)
+    if text[0] == "\\":
+        return chr(int(text.lstrip("\\")[1:], 16))
+    encoded = bytes.fromhex(re.sub("%(?:25)*", "", text))
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        return encoded.decode("latin-1")
 
 
 def _letters(text: str) -> list[_Letter]:
     letters: list[_Letter] = []
     place = 0
-    encoded = {match.start(): match for match in _ENCODED.finditer(text)} if "%" in text else {}
+    encoded = {match.start(): match for match in _ENCODED.finditer(text)}
     position = 0
     while position < len(text):
         match = encoded.get(position)
@@ -127,11 +157,21 @@ def _found(name: tuple[str, ...], letters: list[_Letter]) -> Iterator[tuple[int,
         at = text.find(wanted, at + 1)
 
 
+def _begun(name: tuple[str, ...], letters: Sequence[_Letter], cut: int) -> Iterator[tuple[int, int]]:
+    """Where a `name` begins that is cut off at `cut`, behind `letters`."""
+    wanted, end = "".join(name), "".join(each.letter for each in letters)
+    for length in range(min(len(wanted) - 1, len(letters)), _SHORTEST_CUT - 1, -1):
+        first = letters[len(letters) - length] if end.endswith(wanted[:length]) else None
+        if first and _stands_alone(letters, len(letters) - length, length):
+            yield first.begin, cut
+            return
+
+
 def _is_specific(name: tuple[str, ...]) -> bool:
     return len(name) > 1 and sum(map(len, name)) >= _SHORT
 
 
-def _stands_alone(letters: list[_Letter], at: int, length: int) -> bool:
+def _stands_alone(letters: Sequence[_Letter], at: int, length: int) -> bool:
     """Whether no letter goes on with the word on either side; after a number no digit does."""
     first, last = letters[at], letters[at + length - 1]
     before = letters[at - 1] if at and letters[at - 1].place >= first.place - 1 else None

@@ -209,7 +209,7 @@ class _Window:
                 value, end = self._parse(self._text, self._at)
             except (ValueError, RecursionError) as error:
                 if self._ended or len(self._text) - self._at > LARGEST or isinstance(error, RecursionError):
-                    self._fail(getattr(error, "msg", str(error)), getattr(error, "pos", self._at), error)
+                    self._fail(_why(error), getattr(error, "pos", self._at), error)
             else:
                 if end < len(self._text) or self._ended:  # else a number may go on
                     self._at = end
@@ -265,3 +265,13 @@ class _Window:
 
 def _refused(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    """In words about the file, and not about Python's settings."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "a text in it is none"
+    words = getattr(error, "msg", str(error))
+    return "a number in it is too long" if "int_max_str_digits" in words else words

@@ -130,9 +130,10 @@ def redacted_change(change: RowChange, user: AuditedUser) -> RowChange:
     )
 
 
-def names_somebody(text: str, email: str | None, name: str | None = None) -> bool:
-    """Whether `text`, of which nothing can be masked, holds an address, or the e-mail or name of its user."""
-    return _cleaner(filter(None, (email, name)))(text) != text
+def names_somebody(texts: Iterable[str | None], email: str | None, name: str | None = None) -> bool:
+    """Whether one of `texts`, of which nothing can be masked, holds an address, or the e-mail or name of its user."""
+    clean = _cleaner(filter(None, (email, name)))
+    return any(clean(text) != text for text in texts if text)
 
 
 def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
@@ -144,7 +145,8 @@ def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:
 def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> RunInfo:
     """The run with addresses masked in its texts, and where somebody has typed e-mails and names of its `users`."""
     trainings, acceptances, baseline = info.trainings, info.acceptances, info.baseline
-    shown = _redacted_words({*info.filters.users, *([baseline.path] if baseline else [])}, users)
+    paths = (baseline.path if baseline else "", acceptances.file if acceptances else "")
+    shown = _redacted_words({*info.filters.users, *filter(None, paths)}, users)
     return replace(
         info,
         redacted=True,
@@ -152,7 +154,12 @@ def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> R
         baseline=baseline and replace(baseline, path=shown[baseline.path]),
         filters=replace(info.filters, users=tuple(shown[who] for who in info.filters.users)),
         trainings=trainings and replace(trainings, problem=trainings.problem and without_addresses(trainings.problem)),
-        acceptances=acceptances and replace(acceptances, entries=tuple(map(redacted_entry, acceptances.entries))),
+        acceptances=acceptances
+        and replace(
+            acceptances,
+            file=shown.get(acceptances.file, ""),
+            entries=tuple(map(redacted_entry, acceptances.entries)),
+        ),
     )
 
 

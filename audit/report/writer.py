@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from audit.errors import ReportError, SettingsError
+from audit.files import make_directory
 from audit.model.text import escape_controls, os_cause
 from audit.report.view import RunView
 
@@ -145,7 +146,7 @@ def check_path(path: str) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.is_dir():
         raise IsADirectoryError("a directory is in its place")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(target.parent)
     fd, name = _temporary(target)
     os.close(fd)
     Path(name).unlink()

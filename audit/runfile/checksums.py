@@ -17,7 +17,7 @@ SCHEMA = "".join(f"ALTER TABLE {name} ADD COLUMN sum INTEGER;" for name in TABLE
 
 class _Table(NamedTuple):
     name: str
-    key: str
+    key: tuple[str, ...]
     columns: tuple[str, ...]
     """All but the checksum."""
 
@@ -39,7 +39,8 @@ def _checksum(*values: object) -> int:
 def keep(connection: sqlite3.Connection) -> None:
     """From now on have every row that is written over `connection` get its checksum."""
     for table in _tables(connection):
-        update = f"UPDATE {table.name} SET sum = {table.sum} WHERE {table.key} = NEW.{table.key}"  # noqa: S608 - names of ours
+        row = " AND ".join(f"{each} = NEW.{each}" for each in table.key)
+        update = f"UPDATE {table.name} SET sum = {table.sum} WHERE {row}"  # noqa: S608 - names of ours
         for when in ("INSERT", f"UPDATE OF {', '.join(table.columns)}"):
             name = f"sum_of_{table.name}_{when[:6]}"
             connection.execute(
@@ -66,7 +67,7 @@ def _tables(connection: sqlite3.Connection, names: Sequence[str] = TABLES) -> It
         described = connection.execute(f"PRAGMA main.table_info({name})").fetchall()
         columns = [row[1] for row in described]
         if "sum" in columns:
-            key = next((row[1] for row in described if row[5] == 1), None)
-            if key is None:
+            key = tuple(row[1] for row in described if row[5])
+            if not key:
                 raise sqlite3.DatabaseError(f"its table {name} has no key")
             yield _Table(name, key, tuple(column for column in columns if column != "sum"))

@@ -108,6 +108,11 @@ def names_nobody(ended: Ended, folder: Path, *allowed: str) -> None:
             assert at < 0, f"{where}: {each}: {bare[max(0, at - 60) : at + 60]}"
 
 
+PLAIN = """
+    ALTER TABLE user_models DROP COLUMN lora_weights_url, DROP COLUMN training_id;
+    UPDATE users SET id = md5(id);
+    UPDATE user_models SET user_id = md5(user_id)
+"""
 DIFFS = ("html", "csv", "json", "md")
 REPORTS = tuple(f"-o{kind}=report.{kind}" for kind in ("html", "csv", "json", "md", "junit"))
 
@@ -169,3 +174,22 @@ def test_what_a_redacted_plan_has_changed_is_put_back(redacting: Shell) -> None:
     undone = redacting("sync", "--undo", "run-undo.sql", "--yes")
     assert undone.code == 0, undone.err
     assert asyncio.run(recorded(dsn)) == before
+
+
+def test_names_in_the_paths_of_other_files_are_masked(redacting: Shell) -> None:
+    accepted = redacting.folder / "José García, anna.schmidt@example.com.toml"
+    accepted.write_text(
+        f'[[accept]]\nuser = "{next(iter(PEOPLE))}"\nreason = "outdated_version"\nbecause = "x"\nuntil = 2099-01-01\n'
+    )
+    ended = redacting("run", "--redact", "--run-file", "run.sqlite", "--accept", str(accepted), *REPORTS)
+    assert ended.code == 3, ended.err
+    names_nobody(ended, redacting.folder, accepted.name)
+
+
+def test_a_name_that_is_a_word_of_the_sql_leaves_nobody_out(redacting: Shell) -> None:
+    dsn = redacting.environ["DATABASE_URL"]
+    asyncio.run(execute(dsn, "UPDATE users SET display_name = 'Set', email = NULL", PLAIN))
+    assert redacting("run", "--run-file", "run.sqlite", "--redact", "-ocsv=report.csv").code == 3
+    planned = redacting("sync", "run.sqlite", "--redact", "--version-only")
+    assert "--redact was given" not in planned.out
+    assert (redacting.folder / "run-apply.sql").exists()

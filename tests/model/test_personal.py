@@ -62,6 +62,13 @@ def test_many_at_signs_take_no_time() -> None:
         ("Ｋｉｍ Ｌｅｅ", "kim lee"),
         ("Dr. Anna Schmidt", "dr-anna-schmidt"),
         ("O'Brien Kate", "obrien-kate"),
+        ("José García", r"Jos\u00e9 Garc\u00eda"),
+        ("José García", r"jos\xe9_garc\xeda"),
+        ("José García", "Jos&eacute; Garc&#237;a"),
+        ("José García", "jos%E9-garc%EDa"),
+        ("José García", "garcia-jose"),
+        ("José García", "García, José"),
+        ("anna.schmidt@example.com", "anna-schmidt"),
         ("王伟", "王伟的照片"),
         ("Kim", "kim"),
         ("Kim", "KIM_TOK"),
@@ -97,8 +104,19 @@ def test_what_only_looks_like_it_stays(name: str, text: str) -> None:
     assert masked(text, name) == text
 
 
+@pytest.mark.parametrize("end", ["José Ga", "jos", "Jose G", "anna.sch", "anna.schmidt@ex"])
+def test_a_name_that_is_cut_off_is_masked_as_far_as_it_is_there(end: str) -> None:
+    text = f"no face of {end}… (12 more characters)"
+    assert masked(text, "José García", "anna.schmidt@example.com") == "no face of ***… (12 more characters)"
+
+
+@pytest.mark.parametrize("end", ["jo", "banjos", "Josh", ""])
+def test_what_is_cut_off_and_begins_otherwise_stays(end: str) -> None:
+    assert masked(f"no face of {end}… (12 more characters)", "José García") == f"no face of {end}… (12 more characters)"
+
+
 def test_all_of_a_persons_texts_are_masked_and_those_within_one_another_once() -> None:
-    assert masked("anna schmidt, Anna, anna@x.org", "Anna Schmidt", "Anna", "anna@x.org") == "***, ***, ***"
+    assert masked("anna schmidt, too Anna, anna@x.org", "Anna Schmidt", "Anna", "anna@x.org") == "***, too ***, ***"
 
 
 def test_the_first_letter_of_an_address_stays() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def test_every_way_of_writing_a_row_leaves_the_file_whole(full: Path) -> None:
         run_file.finish(run_info(state="complete"))
     with RunFile.open(full) as run_file:
         run_file.check_integrity()
+
+
+def test_many_lines_of_one_user_in_a_baseline_cost_no_more_each_than_few(tmp_path: Path) -> None:
+    took = {}
+    for lines in (500, 4000):
+        with filled(tmp_path / f"{lines}.sqlite", people("a/1")) as run_file:
+            began = time.process_time()
+            with run_file.loading_baseline() as add:
+                for number in range(lines):
+                    add(UserSnapshot(user_id="u0", part=str(number), status=Status.ERROR, reason="timeout"))
+            took[lines] = time.process_time() - began
+    assert took[4000] < 25 * took[500]  # as many times as there are lines would be 64
 
 
 def test_a_file_without_checksums_is_read_as_it_was(full: Path) -> None:

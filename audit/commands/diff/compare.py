@@ -29,7 +29,7 @@ from audit.findings.comparison import (
 from audit.model.codes import Status
 from audit.model.personal import without_addresses
 from audit.report import writer
-from audit.report.redaction import redacted_snapshot
+from audit.report.redaction import MASKED_NAME, redacted_snapshot
 from audit.runfile.run_join import RunJoin, Transition
 
 _MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}
@@ -100,7 +100,9 @@ def _masked(user: UserSnapshot | None) -> UserSnapshot | None:
 
 def _masked_run(run: ComparedRun) -> ComparedRun:
     return msgspec.structs.replace(
-        run, path=without_addresses(run.path), stop_reason=run.stop_reason and without_addresses(run.stop_reason)
+        run,
+        path=f"{MASKED_NAME}{Path(run.path).suffix}",  # whose name is in it, both runs together would have to tell
+        stop_reason=run.stop_reason and without_addresses(run.stop_reason),
     )
 
 

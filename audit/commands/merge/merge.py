@@ -22,7 +22,7 @@ from audit.commands.merge.shards import (
 )
 from audit.commands.outputs import to_keep
 from audit.errors import SettingsError
-from audit.files import real
+from audit.files import make_directory, real
 from audit.model.codes import Format
 from audit.model.findings import Acceptances
 from audit.model.run import permanent_gaps
@@ -89,7 +89,7 @@ def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mappin
     if settings.replaces_acceptances:
         info = msgspec.structs.replace(info, acceptances=settings.acceptances)
     with suppress(OSError):  # creating the run file says it better
-        settings.run_file.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(settings.run_file.parent)
     run_file = RunFile.create(settings.run_file, info)
     try:
         with run_file.loading():

@@ -20,6 +20,7 @@ from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, w
 from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
+from audit.files import make_directory
 from audit.findings.classify import RunContext, classify, context_of
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
@@ -214,7 +215,7 @@ def _close_or_discard(run_file: RunFile, error: BaseException) -> None:
 def _prepare(settings: RunSettings) -> None:
     check_outputs([writer.Output(*each) for each in settings.choices.outputs], settings.run_file)
     try:
-        settings.run_file.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(settings.run_file.parent)
     except OSError:
         return  # creating the run file says it better
 

@@ -194,7 +194,8 @@ def write_undo(plan: Plan, run_file: Path) -> Path | None:
 
 def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
     for email, line in _done_lines(plan.journal) if plan.journal else ():
-        yield _bare(line) if plan.redacted and names_somebody(repr(line), email) else line
+        texts = (line.model_row_id, *(line.guards or {}).values(), *line.sets.values())
+        yield _bare(line) if plan.redacted and names_somebody(texts, email) else line
     for planned in plan.planned_changes():
         change = plan.unasked(planned.user, planned.change) or planned.change
         line = UndoLine(change.model_row_id, None, change.old)
@@ -419,8 +420,8 @@ def _apply_lines(plan: Plan) -> Iterator[str]:
 
 
 def _names_user(user: AuditedUser, update: RowUpdate) -> bool:
-    text = msgspec.json.encode(update_json(update)).decode()
-    return names_somebody(text, user.record.email, user.record.display_name)
+    texts = (update.model_row_id, *update.guards.values(), *update.sets.values(), *(update.over or {}).values())
+    return names_somebody(texts, user.record.email, user.record.display_name)
 
 
 def _undo_text(info: RunInfo, line: UndoLine) -> str:
