@@ -44,7 +44,7 @@ def text_lines(file: BinaryIO) -> Iterator[str]:
 
 def make_directory(path: Path) -> None:
     """See that there is a directory `path`, also where that is thousands deep, which `Path.mkdir` is not made for."""
-    missing = list(takewhile(lambda each: not each.is_dir(), (path, *path.parents)))
+    missing = list(takewhile(lambda each: not each.exists(), (path, *path.parents)))
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
 
