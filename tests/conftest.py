@@ -1,6 +1,7 @@
 """Real servers for the tests."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests.support.audits import demo_users, faulty_servers, forks, servers, she
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
 
 __all__ = ["demo_users", "faulty_servers", "forks", "servers", "shell", "synthetic_servers", "synthetic_users"]
+# Whoever runs the tests in the background, or with nohup, has signals ignored, and so would have all that they start.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 hypothesis.settings.register_profile("unhurried", deadline=None)  # no test says how fast anything is
 hypothesis.settings.load_profile("unhurried")
 _numbers = count(1)

@@ -18,11 +18,13 @@ from tests.support.audits import Shell
 NOBODY = 54321
 """An id that no user has."""
 AS_NOBODY = f"""
-import concurrent.futures.thread, encodings.idna, encodings.utf_16_be, encodings.utf_16_le
-import os, pkgutil, audit, asyncpg, aiohttp
-for module in pkgutil.walk_packages(audit.__path__, "audit."):
-    if not module.name.endswith("__main__"):
-        __import__(module.name)
+import contextlib, importlib, os, pkgutil
+import aiohttp, asyncpg, audit, click, concurrent.futures.thread, encodings, rich
+for package in (audit, click, encodings, rich):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(Exception):  # some are for other systems
+                importlib.import_module(module.name)
 from audit.commands import main
 os.setgroups([])
 os.setgid({NOBODY})
