@@ -6,6 +6,7 @@ import os
 import select
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,12 @@ def open_foreign(path: Path, *, pipes: bool = False) -> io.BufferedReader:
     except BaseException:
         os.close(fd)
         raise
+
+
+def check_plain(path: Path) -> None:
+    """Raises OSError, in words that can follow a colon, for what is there and no file to write to."""
+    with suppress(FileNotFoundError):
+        _check_kind(path.stat(), pipes=False)
 
 
 def text_lines(file: BinaryIO) -> Iterator[str]:

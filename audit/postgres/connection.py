@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
 from audit.errors import DatabaseError, SettingsError
+from audit.files import check_plain, open_foreign
 from audit.model.text import escape_controls, os_cause
 from audit.postgres.errors import database_error, is_about_bytes, is_about_password
 from audit.postgres.home import home_directory
@@ -126,38 +127,43 @@ def _with_source_of_password(login: Login) -> Iterator[None]:
 def _check_files(database: Database) -> None:
     """See that each file of the URL can be read: asyncpg's error would name neither the file nor the parameter."""
     for name, path in database.files:
-        if error := _error_of_opening(Path(path)):
+        if error := _error_of_reading(Path(path)):
             raise SettingsError(
-                f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {_cause(error)}",
+                f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {os_cause(error)}",
                 f"Name a readable file in {name}, or remove it from URL, service or environment.",
             ) from error
     keys = os.environ.get("SSLKEYLOGFILE")
-    if keys and database.may_use_tls and (error := _error_of_opening(Path(keys), "ab")):  # Python's own, for debugging
+    if keys and database.may_use_tls and (error := _error_of_writing(Path(keys))):  # Python's own, for debugging
         raise SettingsError(
-            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {_cause(error)}", "Correct or unset it."
+            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {os_cause(error)}", "Correct or unset it."
         ) from error
     home = home_directory()
     for own in database.own_files if home else ():
         file = Path(home or "", ".postgresql", own)
-        error = _error_of_opening(file)
+        error = _error_of_reading(file)
         # As in libpq, what is not there is not needed, and what is there and cannot be read is not passed over.
         if error and not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise SettingsError(
-                f"cannot read {escape_controls(str(file))}, which a connection with TLS uses: {_cause(error)}",
+                f"cannot read {escape_controls(str(file))}, which a connection with TLS uses: {os_cause(error)}",
                 f"Make it readable, or set HOME to a directory of this user's own (its id is {os.geteuid()}).",
             ) from error
 
 
-def _error_of_opening(path: Path, mode: Literal["rb", "ab"] = "rb") -> OSError | ValueError | None:
+def _error_of_reading(path: Path) -> OSError | None:
     try:
-        path.open(mode).close()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        open_foreign(path).close()
+    except OSError as error:
         return error
     return None
 
 
-def _cause(error: OSError | ValueError) -> str:
-    return os_cause(error) if isinstance(error, OSError) else "it is no name of a file"
+def _error_of_writing(path: Path) -> OSError | None:
+    try:
+        check_plain(path)  # OpenSSL would wait for ever for a reader of a pipe
+        path.open("ab").close()
+    except OSError as error:
+        return error
+    return None
 
 
 @contextmanager
