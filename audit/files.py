@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from audit.errors import SettingsError
+from audit.model.text import escape_controls, os_cause
+
 LONGEST_LINE = 1 << 24
 """Bytes. A longer line is none of ours."""
 
@@ -34,10 +37,22 @@ def open_foreign(path: Path, *, pipes: bool = False) -> io.BufferedReader:
         raise
 
 
-def check_plain(path: Path) -> None:
-    """Raises OSError, in words that can follow a colon, for what is there and no file to write to."""
-    with suppress(FileNotFoundError):
-        _check_kind(path.stat(), pipes=False)
+def check_key_log() -> None:
+    """Raises SettingsError where Python could not write keys to SSLKEYLOGFILE, or would wait there for ever.
+
+    Every context for TLS opens that file, one already where aiohttp is imported.
+    """
+    keys = os.environ.get("SSLKEYLOGFILE")
+    if not keys:
+        return
+    try:
+        with suppress(FileNotFoundError):
+            _check_kind(Path(keys).stat(), pipes=False)
+        Path(keys).open("ab").close()
+    except OSError as error:
+        raise SettingsError(
+            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {os_cause(error)}", "Correct or unset it."
+        ) from error
 
 
 def text_lines(file: BinaryIO) -> Iterator[str]:

@@ -153,14 +153,14 @@ class Database:
         return tuple((name, path) for name, path in self.tls if name in SSL_FILES and not self._system_roots)
 
     @property
-    def own_files(self) -> tuple[str, ...]:
-        """Files of ~/.postgresql that asyncpg looks for besides."""
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        """Files of ~/.postgresql that asyncpg looks for besides, each with the parameter that would name it."""
         said = dict(self.tls)
         if self._system_roots or not self.may_use_tls:
             return ()
         verified = said.get("sslmode") in AT_LEAST_REQUIRED
         wanted = {"sslcert": True, "sslkey": True, "sslrootcert": verified, "sslcrl": verified}
-        return tuple(_OWN_FILES[name] for name, is_wanted in wanted.items() if is_wanted and name not in said)
+        return tuple((name, _OWN_FILES[name]) for name, is_wanted in wanted.items() if is_wanted and name not in said)
 
     @property
     def may_use_tls(self) -> bool:
