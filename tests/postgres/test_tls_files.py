@@ -1,5 +1,8 @@
 """Files of a connection with TLS that do not hold what they are there for."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from audit.errors import DatabaseError, SettingsError
 from audit.model.times import utc_now
 from audit.postgres.connection import connect
 from audit.postgres.url import parse_database_url
+from tests import ROOT
 
 OWN = {"sslrootcert": "root.crt", "sslcert": "postgresql.crt", "sslkey": "postgresql.key", "sslcrl": "root.crl"}
 NO_CERTIFICATE = "it holds no certificate in PEM form"
@@ -119,3 +123,16 @@ async def test_good_files_lead_to_the_server(made: Path, home: Path, given: dict
 @pytest.mark.parametrize(("given", "mode"), [({"sslrootcert": "text"}, "prefer"), ({"sslcert": "text"}, "disable")])
 async def test_what_is_not_used_need_not_be_right(made: Path, home: Path, given: dict[str, str], mode: str) -> None:
     assert "connection refused" in str(await outcome(made, given, home, own=False, mode=mode))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "nowhere"])
+@pytest.mark.parametrize("command", ["run", "doctor", "init", "user anna", "sync x", "merge x y", "render x", "demo"])
+def test_no_command_waits_or_fails_at_a_file_for_keys_that_is_none(tmp_path: Path, kind: str, command: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    keys = tmp_path / kind / ("" if kind == "pipe" else "keys")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SSLKEYLOGFILE": str(keys), "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, "-m", "audit", *command.split()]
+    done = subprocess.run(program, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert f"SSLKEYLOGFILE: cannot write to {keys}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
