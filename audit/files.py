@@ -6,9 +6,13 @@ import os
 import select
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from audit.errors import SettingsError
+from audit.model.text import escape_controls, os_cause
 
 LONGEST_LINE = 1 << 24
 """Bytes. A longer line is none of ours."""
@@ -32,6 +36,24 @@ def open_foreign(path: Path, *, pipes: bool = False) -> io.BufferedReader:
     except BaseException:
         os.close(fd)
         raise
+
+
+def check_key_log() -> None:
+    """Raises SettingsError where Python could not write keys to SSLKEYLOGFILE, or would wait there for ever.
+
+    Every context for TLS opens that file, one already where aiohttp is imported.
+    """
+    keys = os.environ.get("SSLKEYLOGFILE")
+    if not keys:
+        return
+    try:
+        with suppress(FileNotFoundError):
+            _check_kind(Path(keys).stat(), pipes=False)
+        Path(keys).open("ab").close()
+    except OSError as error:
+        raise SettingsError(
+            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {os_cause(error)}", "Correct or unset it."
+        ) from error
 
 
 def text_lines(file: BinaryIO) -> Iterator[str]:

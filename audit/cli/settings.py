@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from audit.errors import SettingsError
+from audit.files import check_key_log
 
 if TYPE_CHECKING:
     from audit.cli.config_file import ConfigFile
@@ -266,6 +267,12 @@ class Command(click.Command):
     def keys(self) -> dict[str, Setting]:
         """What the config file may hold for it."""
         return {each.key: each for each in self.settings if each.key}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises SettingsError for SSLKEYLOGFILE before any value is looked at: what checks one may import aiohttp."""
+        if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
+            check_key_log()
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do it. Raises SettingsError before, for the first setting that is wrong."""

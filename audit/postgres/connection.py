@@ -6,21 +6,18 @@ transaction mode (PgBouncer) may stand in between.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from audit.errors import DatabaseError, SettingsError
-from audit.model.text import escape_controls, os_cause
+from audit.errors import DatabaseError
 from audit.postgres.errors import database_error, is_about_bytes, is_about_password
-from audit.postgres.home import home_directory
 from audit.postgres.login import Login, find_login
-from audit.postgres.messages import URL_SETTING, Doing
+from audit.postgres.messages import Doing
+from audit.postgres.tls_files import check_files
 from audit.postgres.url import Database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -77,7 +74,7 @@ async def despite_bytes(database: Database, read: Callable[[Database], Awaitable
 
 async def connect(database: Database, *, statement_timeout: float, connect_timeout: float = 10.0) -> Connection:
     """A connection without a transaction, which ends with `close`. Raises as `read_transaction` does."""
-    _check_files(database)
+    check_files(database)
     login = find_login(database)
     passwords = iter(login.passwords)
     with _with_source_of_password(login), translate_errors(database, "connecting", login.passwords):
@@ -121,43 +118,6 @@ def _with_source_of_password(login: Login) -> Iterator[None]:
             raise
         said = f"{error} (the password is from the file {login.file})"
         raise DatabaseError(said, f"Correct the password in {login.file}. {error.next_step}") from error.__cause__
-
-
-def _check_files(database: Database) -> None:
-    """See that each file of the URL can be read: asyncpg's error would name neither the file nor the parameter."""
-    for name, path in database.files:
-        if error := _error_of_opening(Path(path)):
-            raise SettingsError(
-                f"{URL_SETTING}: cannot read {name}={escape_controls(path)}: {_cause(error)}",
-                f"Name a readable file in {name}, or remove it from URL, service or environment.",
-            ) from error
-    keys = os.environ.get("SSLKEYLOGFILE")
-    if keys and database.may_use_tls and (error := _error_of_opening(Path(keys), "ab")):  # Python's own, for debugging
-        raise SettingsError(
-            f"SSLKEYLOGFILE: cannot write to {escape_controls(keys)}: {_cause(error)}", "Correct or unset it."
-        ) from error
-    home = home_directory()
-    for own in database.own_files if home else ():
-        file = Path(home or "", ".postgresql", own)
-        error = _error_of_opening(file)
-        # As in libpq, what is not there is not needed, and what is there and cannot be read is not passed over.
-        if error and not isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise SettingsError(
-                f"cannot read {escape_controls(str(file))}, which a connection with TLS uses: {_cause(error)}",
-                f"Make it readable, or set HOME to a directory of this user's own (its id is {os.geteuid()}).",
-            ) from error
-
-
-def _error_of_opening(path: Path, mode: Literal["rb", "ab"] = "rb") -> OSError | ValueError | None:
-    try:
-        path.open(mode).close()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        return error
-    return None
-
-
-def _cause(error: OSError | ValueError) -> str:
-    return os_cause(error) if isinstance(error, OSError) else "it is no name of a file"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit.errors import SettingsError
+from audit.model.place import SOCKETS
 from audit.model.text import escape_controls
 from audit.postgres.home import home_directory
 from audit.postgres.messages import URL_SETTING
@@ -90,7 +91,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _password(lines: Sequence[bytes], wanted: tuple[str, str, str, str]) -> bytes | None:
     host, *rest = (text.encode("utf-8", "surrogateescape") for text in wanted)
-    hosts = {host, b"localhost"} if host.startswith((b"/", b"@")) else {host}
+    hosts = {host, b"localhost"} if wanted[0] in SOCKETS else {host}  # as in libpq, for no other directory
     for line in lines:
         if line.startswith(b"#"):
             continue

@@ -5,16 +5,21 @@ what was said before wins over what the file says, and of a name twice in a serv
 https://www.postgresql.org/docs/18/libpq-pgservice.html
 """
 
+import errno
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from audit.errors import SettingsError
+from audit.files import open_foreign
 from audit.model.text import escape_controls, os_cause
 from audit.postgres.home import home_directory
 
 _SYSTEM = ("/etc/postgresql-common", "/etc/sysconfig/pgsql", "/usr/local/pgsql/etc")
 """Where the libpq of Debian, of Red Hat and of PostgreSQL's own sources looks without PGSYSCONFDIR."""
+
+_LONGEST = 1 << 20
+"""Bytes. A longer file holds no services."""
 
 
 def service_parameters(
@@ -33,7 +38,7 @@ def service_parameters(
         if not is_needed and not _is_there(path):
             continue
         try:
-            text = path.read_text("utf-8")
+            text = _text(path, may_be_pipe=is_needed)
         except (OSError, ValueError) as error:
             cause = os_cause(error).lower() if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SettingsError(
@@ -48,6 +53,14 @@ def service_parameters(
         f"service {_shown(name)} is in none of the files that were looked at: {looked}",
         "Check the name in PGSERVICE or in service= of the URL; PGSERVICEFILE names another file.",
     )
+
+
+def _text(path: Path, *, may_be_pipe: bool) -> str:
+    with open_foreign(path, pipes=may_be_pipe) as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise OSError(errno.EFBIG, f"it has more than {_LONGEST:,} bytes")
+    return content.decode()
 
 
 def _is_there(path: Path) -> bool:

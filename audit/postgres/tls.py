@@ -31,6 +31,7 @@ _OF_NO_CONSEQUENCE = ("sslpool", "sslresponsetimeout", "sslhandshaketimeout")
 """Pools and clocks of other clients."""
 _TAKEN = ("ssl", "sslaccept", "sslfactory", "sslrequire", "sslinline")
 """Other clients' words that are understood here, at least with some values."""
+_FLAGS = ("ssl", "sslrequire", "usessl", "tls", "encrypt")
 _CODE = "it names code of the client that it is written for, and what that checks is not known"
 _REFUSED = {
     "sslidentity": "the client's certificate is in a PKCS12 file, which cannot be read: `openssl pkcs12` makes two "
@@ -71,6 +72,11 @@ def folded(parameters: Mapping[str, str], libpq: Collection[str]) -> dict[str, s
     return found
 
 
+def with_flags(parameters: Mapping[str, str]) -> dict[str, str]:
+    """`parameters` with "true" for those that ask for TLS by their name alone, as `?ssl` does to JDBC."""
+    return {name: value or ("true" if _plain(name) in _FLAGS else "") for name, value in parameters.items()}
+
+
 def _plain(name: str) -> str:
     return re.sub("[-_]", "", name).lower()
 
@@ -94,10 +100,11 @@ def tls_parameters(parameters: Mapping[str, str]) -> tuple[tuple[str, str], ...]
 
 def _understand(said: dict[str, str]) -> None:
     """Put libpq's words in the place of other clients'."""
-    ssl = said.pop("ssl", "").lower()
-    mode = said.get("sslmode") or _SSL_WORDS.get(ssl, ssl)
-    mode = "require" if mode == "no-verify" else mode
-    if said.pop("sslrequire", "").lower() in ("true", "1", "on") and mode not in AT_LEAST_REQUIRED:
+    mode = _with_ssl(said.pop("ssl", "").lower(), said.get("sslmode", ""))
+    required = _SSL_WORDS.get(said.pop("sslrequire", "false").lower())
+    if required is None:
+        _refuse("has an unknown sslrequire; there are true, false", "Correct sslrequire in the URL.")
+    if required == "require" and mode not in AT_LEAST_REQUIRED:
         mode = "require"
     if said.pop("sslinline", "").lower() in ("true", "1", "on"):
         _refuse(
@@ -112,6 +119,19 @@ def _understand(said: dict[str, str]) -> None:
     if "sslaccept" in said:
         mode = _prisma(said, mode)
     said["sslmode"] = mode
+
+
+def _with_ssl(ssl: str, mode: str) -> str:
+    """The mode with what `ssl` asks for, which is never less than that."""
+    mode = "require" if mode == "no-verify" else mode
+    asked = _SSL_WORDS.get(ssl, ssl)
+    if asked and asked not in SSL_MODES:
+        _refuse(f"has an unknown ssl; there are true, false, {', '.join(SSL_MODES)}", "Correct ssl in the URL.")
+    if asked not in AT_LEAST_REQUIRED or (mode and mode not in SSL_MODES):
+        return mode or asked
+    if mode == "disable":
+        _refuse("has ssl, which asks for TLS, and sslmode=disable", "Drop one of the two.")
+    return max(mode or asked, asked, key=SSL_MODES.index)
 
 
 def _prisma(said: dict[str, str], mode: str) -> str:

@@ -22,7 +22,7 @@ from audit.errors import SettingsError
 from audit.model.place import SOCKETS, Address, label, lower
 from audit.model.tables import PLAIN, Tables
 from audit.postgres.service import service_parameters
-from audit.postgres.tls import AT_LEAST_REQUIRED, SSL_FILES, SSL_OTHER, folded, tls_parameters
+from audit.postgres.tls import AT_LEAST_REQUIRED, SSL_FILES, SSL_OTHER, folded, tls_parameters, with_flags
 
 _EXAMPLE = "It looks like postgresql://user:password@host:5432/name?sslmode=require"
 _ESCAPE = "In user names and passwords write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for # and %25 for %."
@@ -153,14 +153,14 @@ class Database:
         return tuple((name, path) for name, path in self.tls if name in SSL_FILES and not self._system_roots)
 
     @property
-    def own_files(self) -> tuple[str, ...]:
-        """Files of ~/.postgresql that asyncpg looks for besides."""
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        """Files of ~/.postgresql that asyncpg looks for besides, each with the parameter that would name it."""
         said = dict(self.tls)
         if self._system_roots or not self.may_use_tls:
             return ()
         verified = said.get("sslmode") in AT_LEAST_REQUIRED
         wanted = {"sslcert": True, "sslkey": True, "sslrootcert": verified, "sslcrl": verified}
-        return tuple(_OWN_FILES[name] for name, is_wanted in wanted.items() if is_wanted and name not in said)
+        return tuple((name, _OWN_FILES[name]) for name, is_wanted in wanted.items() if is_wanted and name not in said)
 
     @property
     def may_use_tls(self) -> bool:
@@ -270,7 +270,7 @@ def _explicit(url: str) -> dict[str, str]:
         "port": ",".join(ports) if any(ports) else "",
         "dbname": parameters.pop("database", "") or _decoded(name),
     }
-    return _given(said | _given(parameters))
+    return _given(said | _given(with_flags(parameters)))
 
 
 def _given(parameters: dict[str, str]) -> dict[str, str]:

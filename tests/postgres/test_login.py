@@ -80,10 +80,25 @@ def test_each_of_several_hosts_has_its_own_password(tmp_path: Path) -> None:
     environ = passfile(tmp_path, b"one:1:*:*:first\ntwo:2:*:*:second\nlocalhost:*:*:*:local\n/run/pg:5:*:*:socket\n")
     login = find_login(parse_database_url("postgresql://app@one:1,two:2,three:3/shop", {}), environ)
     assert login.passwords == ("first", "second", "")
-    for host, password in (("/run/other", "local"), ("localhost", "local"), ("/run/pg", "socket")):
-        url = f"postgresql://app@/shop?host={host}&port=5"
-        reversed_file = passfile(tmp_path, b"/run/pg:5:*:*:socket\nlocalhost:*:*:*:local\n")
-        assert find_login(parse_database_url(url, {}), reversed_file).passwords == (password,)
+
+
+@pytest.mark.parametrize(
+    ("host", "password"),
+    [
+        *((host, "local") for host in ("localhost", "/run/postgresql", "/var/run/postgresql", "/tmp")),
+        *((host, "") for host in ("/run/other", "/tmp/", "/tmp/x", "@abstract", "127.0.0.1")),
+        ("/run/pg", "socket"),
+    ],
+)
+def test_localhost_is_the_default_directory_of_sockets_and_no_other(tmp_path: Path, host: str, password: str) -> None:
+    database = parse_database_url(f"postgresql://app@/shop?host={host}&port=5", {})
+    for lines in (b"/run/pg:5:*:*:socket\nlocalhost:*:*:*:local\n", b"localhost:*:*:*:local\n/run/pg:5:*:*:socket\n"):
+        assert find_login(database, passfile(tmp_path, lines)).passwords == (password,)
+
+
+def test_every_place_of_a_url_without_a_host_is_localhost(tmp_path: Path) -> None:
+    login = find_login(parse_database_url("postgresql://app@/shop", {}), passfile(tmp_path, b"localhost:*:*:*:local\n"))
+    assert set(login.passwords) == {"local"}
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])

@@ -115,6 +115,36 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("pipe", "it is a pipe"), ("/dev/zero", "it is a device"), ("huge", "it has more than 1,048,576")],
+)
+@pytest.mark.parametrize("place", ["PGSERVICEFILE", "servicefile", "HOME", "PGSYSCONFDIR"])
+def test_what_is_no_file_of_services_is_named_and_never_waited_for(
+    tmp_path: Path, kind: str, words: str, place: str
+) -> None:
+    file = tmp_path / (".pg_service.conf" if place == "HOME" else "pg_service.conf")
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "huge":
+        file.touch()
+        os.truncate(file, 1 << 40)
+    else:
+        file.symlink_to(kind)
+    url = "postgresql:///shop?service=prod" + (f"&servicefile={file}" if place == "servicefile" else "")
+    where = {"PGSERVICEFILE": str(file), "HOME": str(tmp_path), "PGSYSCONFDIR": str(tmp_path)}
+    with pytest.raises(SettingsError, match=f"service prod: cannot read {file}: {words}"):
+        parse_database_url(url, {"HOME": str(tmp_path / "none")} | {place: where.get(place, "")})
+
+
+def test_services_may_come_through_a_pipe_of_the_shells() -> None:
+    read, write = os.pipe()
+    os.write(write, PROD.encode())
+    os.close(write)
+    assert parse_database_url("postgresql:///shop?service=prod", {"PGSERVICEFILE": f"/dev/fd/{read}"}) == FOUND
+    os.close(read)
+
+
 def test_refused_parameter_of_a_service_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "services").write_text("[prod]\nrequire_auth=scram-sha-256\n")
     with pytest.raises(SettingsError, match="require_auth, which the audit cannot honour"):

@@ -1,5 +1,6 @@
 """What URLs of many clients ask of TLS."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from audit.postgres.connection import connect
 from audit.postgres.url import ENVIRONMENT, LIBPQ, parse_database_url
 from tests.postgres.test_url import libpq_parameters
 from tests.support.postgres_servers import Bouncer, pgbouncer
+
+OWN = ("root.crt", "root.crl", "postgresql.crt", "postgresql.key")
 
 
 def tls(query: str, **environ: str) -> dict[str, str]:
@@ -30,6 +33,18 @@ MEANT = {
     "sslmode=no-verify&uselibpqcompat=true": {"sslmode": "require"},
     "ssl=1": {"sslmode": "require"},
     "ssl=off": {"sslmode": "disable"},
+    "ssl=off&sslmode=require": {"sslmode": "require"},
+    "ssl": {"sslmode": "require"},
+    "SSL&connect_timeout=5": {"sslmode": "require"},
+    "ssl=": {"sslmode": "require"},
+    "ssl=false&ssl": {"sslmode": "require"},
+    "ssl&sslmode=prefer": {"sslmode": "require"},
+    "ssl=true&sslmode=allow": {"sslmode": "require"},
+    "ssl&sslmode=verify-ca": {"sslmode": "verify-ca"},
+    "ssl=verify-full&sslmode=require": {"sslmode": "verify-full"},
+    "sslrequire": {"sslmode": "require"},
+    "ssl_require&sslmode=prefer": {"sslmode": "require"},
+    "sslmode": {},
     "prepared_statement_cache_size=0&prepared_statements=false&pool=5&encoding=unicode&timeout=5000": {},
     "ssl_require=True&conn_max_age=600": {"sslmode": "require"},
     "ssl_require=false": {},
@@ -70,7 +85,17 @@ REFUSED = {
     "trustServerCertificate=false": "whether certificates are verified",
     "useSSL=true": "another client's word for TLS",
     "tls=true": "another client's word for TLS",
-    "ssl=yes-please": "unknown sslmode",
+    "ssl=yes-please": "unknown ssl;",
+    "ssl=no": "unknown ssl;",
+    "ssl=no&sslmode=require": "unknown ssl;",
+    "sslrequire=yes-please": "unknown sslrequire;",
+    "ssl&sslmode=disable": "asks for TLS",
+    "ssl=1&sslmode=disable": "asks for TLS",
+    "ssl=no-verify&sslmode=disable": "asks for TLS",
+    "ssl=verify-full&sslMode=disable": "asks for TLS",
+    "useSSL": "another client's word for TLS",
+    "tls": "another client's word for TLS",
+    "encrypt": "another client's word for TLS",
     "sslmode=tunnel": "unknown sslmode",
     "SSLMODE=": None,
     "SSLMODE=requre": "unknown sslmode",
@@ -179,6 +204,22 @@ async def test_a_file_for_keys_that_cannot_be_written_is_named(monkeypatch: pyte
         await connect(parse_database_url("postgresql://u@127.0.0.1:9/x"), statement_timeout=1)
     with pytest.raises(DatabaseError, match="connection refused"):
         await connect(parse_database_url("postgresql://u@127.0.0.1:9/x?sslmode=disable"), statement_timeout=1)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl", "SSLKEYLOGFILE", *OWN])
+async def test_what_is_no_file_is_named_and_never_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, name: str
+) -> None:
+    file = tmp_path / ".postgresql" / name
+    file.parent.mkdir()
+    os.mkfifo(file) if kind == "a pipe" else file.symlink_to("/dev/zero")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file) if name == "SSLKEYLOGFILE" else "")
+    query = "sslmode=require" + (f"&{name}={file}" if name.startswith("ssl") else "")
+    with pytest.raises(SettingsError, match=f"{file}.*: it is {kind} and no file") as caught:
+        await connect(parse_database_url(f"postgresql://u@127.0.0.1:9/x?{query}"), statement_timeout=1)
+    assert name in str(caught.value)
 
 
 @pytest.fixture(scope="module")
