@@ -165,7 +165,7 @@ class Transport:
 
     def waiting(self) -> float:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
-        return max(0.0, self._rate_limit.waiting(self._timing.monotonic()))
+        return self._rate_limit.waiting(self._timing.monotonic())
 
     async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
@@ -212,8 +212,8 @@ class Transport:
             wait = self._rate_limit.reserve(self._timing.monotonic())
             if wait > 0:
                 await self._timing.sleep(wait)
-                if self._rate_limit.paused(self._timing.monotonic()) > 0:
-                    continue  # a 429 came meanwhile: this turn is void
+                if self._rate_limit.waiting(self._timing.monotonic()) > 0:
+                    continue  # meanwhile the server has said that it wants none: this turn is void
             return
 
     async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
