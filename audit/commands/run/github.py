@@ -19,6 +19,7 @@ import click
 
 from audit.cli.streams import obeyed
 from audit.errors import AuditError
+from audit.files import open_to_append
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import OK
@@ -145,9 +146,8 @@ def _append(path: Path, view: RunView) -> None:
     """Add the Markdown to what this step has put into its summary already; all of it has to fit GitHub's limit."""
     from audit.report.markdown import LEAST, LIMIT, render_within
 
-    path.touch(0o600)
-    with path.open("ab") as file:
-        size = file.tell()
+    with open_to_append(path) as file:
+        size = file.tell() if file.seekable() else 0
         between = b"\n\n" if size else b""
         room = LIMIT - size - len(between)
         if room < LEAST:

@@ -1,5 +1,6 @@
 """What `run` does inside GitHub Actions, read as the runner reads it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -128,6 +129,14 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     tell({"GITHUB_STEP_SUMMARY": place})
     assert ("the step summary could not be written: " in caplog.text) is bool(place)
     assert levels(heard(capsys.readouterr().err)) == ["error", "warning"]
+
+
+def test_a_summary_that_is_a_pipe_without_a_reader_is_waited_for_by_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    tell({"GITHUB_STEP_SUMMARY": str(tmp_path / "pipe")})
+    assert "the step summary could not be written: it is a pipe that nobody reads" in caplog.text.lower()
 
 
 @pytest.mark.parametrize("left", [LEAST, LEAST + 3], ids=["too little", "enough"])
