@@ -277,10 +277,15 @@ def translated(error: Exception, target: Target) -> Failed:
             return Failed(Reason.BAD_RESPONSE, f"a header of the answer has more than {int(most[1]):,} bytes")
         if error.message.startswith("Too many headers"):
             return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and target.proxy:  # which looks up the host itself
+        return Failed(Reason.NETWORK_ERROR, "the proxy's host name cannot be resolved")
     for kind, reason, words in _ERRORS:
         if isinstance(error, kind):
             return Failed(reason, words.format(seconds=f"{target.timeout:g}", os=_os_words(error)))
     return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
+
+
+_PROXY_VARIABLE = "HTTPS_PROXY or https_proxy"
 
 
 def _proxy_words(status: int, *, given: bool) -> str:
@@ -288,10 +293,11 @@ def _proxy_words(status: int, *, given: bool) -> str:
     match status:
         case 407 if given:
             return (
-                "the proxy refused the connection: it wants another user name and password (407) than HTTPS_PROXY has"
+                "the proxy refused the connection: "
+                f"it wants another user name and password (407) than {_PROXY_VARIABLE} has"
             )
         case 407:
-            return "the proxy wants a user name and password (407): put them into HTTPS_PROXY"
+            return f"the proxy wants a user name and password (407): put them into {_PROXY_VARIABLE}"
         case 403:
             return "the proxy refused the connection (403): it lets nobody there, or not this user"
         case 502 | 503 | 504:
