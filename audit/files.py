@@ -56,6 +56,22 @@ def check_key_log() -> None:
         ) from error
 
 
+def open_to_append(path: Path) -> io.BufferedWriter:
+    """Open a file, device or pipe for writing; a file is made with mode 0600 where there is none. Raises OSError.
+
+    The reader of a pipe is not waited for, which no signal would end.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        fd = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ENXIO and path.is_fifo():
+            raise OSError(errno.ENXIO, "it is a pipe that nobody reads") from error
+        raise
+    os.set_blocking(fd, True)
+    return io.BufferedWriter(io.FileIO(fd, "ab"))
+
+
 def text_lines(file: BinaryIO) -> Iterator[str]:
     """The lines of a text in UTF-8, with their ends. Raises OSError and UnicodeError."""
     while line := file.readline(LONGEST_LINE + 1):

@@ -1,13 +1,14 @@
 """Files that others have made, opened without a surprise."""
 
 import os
+import select
 import threading
 from pathlib import Path
 
 import pytest
 
 from audit import files
-from audit.files import make_directory, open_foreign, text_lines
+from audit.files import make_directory, open_foreign, open_to_append, text_lines
 
 
 def test_a_file_is_read_and_so_is_what_a_link_leads_to(tmp_path: Path) -> None:
@@ -42,6 +43,33 @@ def test_a_pipe_is_waited_for_and_read_to_its_end(tmp_path: Path, parts: list[by
     finally:
         sender.join()
         os.close(read)
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for_and_one_with_a_reader_takes_everything(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="it is a pipe that nobody reads"):
+        open_to_append(pipe)
+    much = b"x" * 1_000_000  # more than a pipe holds
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:  # noqa: PTH123 - not by its name
+        os.set_blocking(reader.fileno(), True)
+        writing = threading.Thread(target=write_all, args=(pipe, much), daemon=True)
+        writing.start()
+        assert select.select([reader], [], [], 60)[0]
+        assert reader.read() == much
+        writing.join()
+
+
+def write_all(path: Path, data: bytes) -> None:
+    with open_to_append(path) as file:
+        file.write(data)
+
+
+def test_what_is_appended_to_comes_first_and_what_is_made_is_private(tmp_path: Path) -> None:
+    for part in (b"a", b"b"):
+        write_all(tmp_path / "new", part)
+    assert (tmp_path / "new").read_bytes() == b"ab"
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_pipe_is_no_file_for_whoever_reads_twice(tmp_path: Path) -> None:

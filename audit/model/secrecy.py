@@ -1,5 +1,7 @@
 """Cuts secrets out of texts that somebody else has a say in: log lines, tracebacks, answers of a server."""
 
+import base64
+import html
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +12,8 @@ CUT = "(secret)"
 CUT_TOKEN = "(token)"  # noqa: S105 - what stands in its place
 SHORTEST_PIECE = 8
 """Characters of a token in a row that are cut out; fewer tell next to nothing, and are found in harmless words."""
+_SHORTEST_BASE64 = 12
+"""Characters of a token's base64 in a row that are cut out: nine of the token."""
 _SHORT = 6
 """Characters. A secret shorter than that is a part of many harmless words, and is cut out as a whole word only."""
 # What gives itself away, also before any setting has been read.
@@ -22,8 +26,12 @@ _PUBLIC = "https://api.replicate.com/v1 https://replicate.delivery"
 """What stands in everything that is shown: a token of somebody's own making may have a word of it."""
 # A token that is cut out in pieces: of what all tokens are made of.
 _PIECES = re.compile(rf"[\w.~+/=-]{{{SHORTEST_PIECE},}}", re.ASCII)
-# A character as URLs write it, also encoded twice, or as JSON and Python do, also in a text within a text.
-_ESCAPED = re.compile(r"%(?:25){0,8}(?P<percent>[0-9a-f]{2})|\\{1,8}(?:u00|x)(?P<code>[0-9a-f]{2})", re.IGNORECASE)
+# A character as URLs write it, also encoded twice, or as JSON, Python and HTML do, also in a text within a text.
+_ESCAPED = re.compile(
+    r"%(?:25){0,8}(?P<percent>[0-9a-f]{2})|\\{1,8}(?:u00|x)(?P<code>[0-9a-f]{2})"
+    r"|&(?:amp;){0,8}(?P<html>#0{0,99}[0-9]{1,7};?|#x0{0,99}[0-9a-f]{1,6};?|[a-z]{2,31};)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 class Secrecy:
@@ -39,10 +47,15 @@ class Secrecy:
         # The longest first: one may be a part of another.
         known = sorted({secret for secret in secrets if secret} | (several - long), key=len, reverse=True)
         self._known = re.compile("|".join(map(_pattern, known))) if known else None
-        self._tokens = [_Token(token) for token in sorted(long, key=len, reverse=True)]
+        self._tokens = [_Token(token, SHORTEST_PIECE) for token in sorted(long, key=len, reverse=True)]
+        encoded = {each for token in several if len(token) >= SHORTEST_PIECE for each in _base64(token)}
+        self._tokens += [_Token(each, _SHORTEST_BASE64) for each in sorted(encoded)]
 
     def cut(self, text: str) -> str:
-        """`text` without those that are known, however they are written: as they are, percent-encoded, or escaped."""
+        """`text` without those that are known, however they are written: as they are, percent-encoded, or escaped.
+
+        Tokens also in base64, whatever stands there before and after them.
+        """
         for token in self._tokens:
             text = token.cut(text)
         return self._known.sub(CUT, text) if self._known else text
@@ -58,22 +71,22 @@ class Secrecy:
 class _Token:
     """One token, found in any piece of it, in upper and lower case: host names come back in lower case."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, shortest: int) -> None:
         self._token = lower_ascii(token)
-        half = SHORTEST_PIECE // 2
+        self._shortest = min(shortest, len(token))
+        half = self._shortest // 2
         places = range(0, len(self._token) - half + 1, half)
         self._anchors = [(self._token[at : at + half], at) for at in places]  # every piece holds one of them whole
         self._needles = [anchor for anchor, _ in self._anchors]
 
     def cut(self, text: str) -> str:
         """`text` without its pieces."""
+        if "%" in text or "\\" in text or "&" in text:  # first: what is plain may be the rest of what is escaped
+            text = self._cut(text, *_unescaped(text))
         lower = lower_ascii(text)
         for anchor in self._needles:  # a plain loop: this is all that happens to nearly every text
             if anchor in lower:
-                text = self._cut(text, lower, int)
-                break
-        if "%" in text or "\\" in text:
-            text = self._cut(text, *_unescaped(lower_ascii(text)))
+                return self._cut(text, lower, int)
         return text
 
     def _cut(self, text: str, plain: str, place: Callable[[int], int]) -> str:
@@ -90,12 +103,12 @@ class _Token:
         for hit, at in sorted((hit, at) for anchor, at in self._anchors for hit in _finds(anchor, plain)):
             if hit < end:
                 continue
-            before = _common(plain[end:hit][::-1], self._token[:at][::-1])
+            before = _common(plain[max(end, hit - at) : hit][::-1], self._token[:at][::-1])
             first = hit - before
             length = before + _common(plain[hit : hit + len(self._token)], self._token[at:])
             piece = plain[first : first + length]
             # One character again and again, such as the zeros of a number, tells nothing of a token.
-            if length >= SHORTEST_PIECE and len(set(piece)) > 1 and piece not in _PUBLIC:
+            if length >= self._shortest and len(set(piece)) > 1 and piece not in _PUBLIC:
                 end = first + length
                 yield first, end
 
@@ -112,12 +125,25 @@ def _common(one: str, other: str) -> int:
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
+def _base64(token: str) -> Iterator[str]:
+    """What base64 makes of `token` behind 0, 1 and 2 bytes of others, without what others have a part in."""
+    data = token.encode()
+    for before in range(3):
+        bits = 8 * (before + len(data))
+        certain = slice(-(-8 * before // 6), bits // 6)
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + data).decode()[certain]
+
+
 def _unescaped(text: str) -> tuple[str, Callable[[int], int]]:
-    """`text` with its escaped characters as they are, and where each place of that is in `text`."""
+    """`text` in lower case with its escaped characters as they are, and where each place of that is in `text`."""
     plain, starts, places = [""], [0], [0]
     length = end = 0
     for match in _ESCAPED.finditer(text):
-        plain += [text[end : match.start()], lower_ascii(chr(int(match["percent"] or match["code"], 16)))]
+        char = html.unescape(f"&{match['html']}") if match["html"] else chr(int(match["percent"] or match["code"], 16))
+        if len(char) != 1:
+            continue
+        plain += [text[end : match.start()], char]
         length += match.start() - end + 1
         end = match.end()
         starts.append(length)
@@ -128,7 +154,7 @@ def _unescaped(text: str) -> tuple[str, Callable[[int], int]]:
         part = bisect_right(starts, at) - 1
         return places[part] + at - starts[part]
 
-    return "".join(plain), place
+    return lower_ascii("".join(plain)), place
 
 
 def _pattern(secret: str) -> str:
@@ -140,7 +166,8 @@ def _spellings(char: str) -> str:
     """All ways in which URLs, JSON and Python write one character; any mixture of them is found."""
     percent = "".join(f"%(?:25){{0,8}}{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
     code = ord(char)
-    ways = [re.escape(char), f"(?i:{percent})", rf"(?i:\\{{1,8}}u{code:04x})"]
+    entity = rf"(?i:&(?:amp;){{0,8}}#(?:0{{0,9}}{code}|x0{{0,9}}{code:x})(?![0-9a-f]);?)"
+    ways = [re.escape(char), f"(?i:{percent})", rf"(?i:\\{{1,8}}u{code:04x})", entity]
     if code < 0x100:
         ways.append(rf"(?i:\\{{1,8}}x{code:02x})")
     if char == " ":

@@ -40,20 +40,16 @@ class RateLimit:
 
     def reserve(self, now: float) -> float:
         """Take the next turn; returns the seconds until it, 0 or less where it is already due."""
-        turn = max(self._next, now - CATCH_UP, self._paused_until)
+        turn = max(self._next, now - CATCH_UP, self._paused_until, self._used_up_until)
         self._next = self._following(turn, now)
         return turn - now
 
-    def paused(self, now: float) -> float:
-        """Seconds that all workers have to wait because of a 429; 0 where there is none.
+    def waiting(self, now: float) -> float:
+        """Seconds for which the server wants no request: because of a 429, or because it has said that none is left.
 
         A worker whose turn came while it slept must look here, and take a new turn if it is more than 0.
         """
-        return max(0.0, self._paused_until - now)
-
-    def waiting(self, now: float) -> float:
-        """Seconds for which the server wants no request: because of a 429, or because it has said that none is left."""
-        return max(self.paused(now), self._used_up_until - now)
+        return max(0.0, self._paused_until - now, self._used_up_until - now)
 
     def throttled(self, now: float, wait: float) -> None:
         """Record a 429: nobody sends for `wait` seconds."""
@@ -77,7 +73,7 @@ class RateLimit:
             self._spread_until = now + reset
         else:
             self._spread = 0.0
-        self._used_up_until = now if remaining else now + reset
+        self._used_up_until = min(self._used_up_until, now) if remaining else now + reset
 
     def _following(self, turn: float, now: float) -> float:
         """The turn after `turn`: at the usual distance, or, until the limit is reset, at that of what is left of it."""

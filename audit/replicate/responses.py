@@ -286,15 +286,14 @@ def _error_text(body: bytes, secrecy: Secrecy) -> str:
 
 def _beginning(body: bytes, secrecy: Secrecy) -> str:
     """A page's title, or how the text begins. Builds nothing of a large body, which `_object` would."""
-    text = secrecy.cut(body[: 2 * _PAGE].decode("utf-8", "replace"))[:_PAGE]  # so no secret has lost its end before
+    text = _cut(body[: 2 * _PAGE].decode("utf-8", "replace"), _PAGE, secrecy)
     title = _TITLE.search(text)
     return shown(_TAGS.sub(" ", title[1] if title else text), secrecy)
 
 
 def shown(text: str, secrecy: Secrecy) -> str:
     """A foreign text for a person: cleaned, escaped, shortened, in this order."""
-    words = " ".join(text.split())
-    return shortened(safe(words[:_LONGEST], secrecy) + words[_LONGEST:], _SHOWN)
+    return shortened(escape_controls(_cut(" ".join(text.split()), _LONGEST, secrecy)), _SHOWN)
 
 
 def safe(text: str, secrecy: Secrecy) -> str:
@@ -304,12 +303,17 @@ def safe(text: str, secrecy: Secrecy) -> str:
 
 def _kept(text: str, secrecy: Secrecy) -> str:
     """A foreign text as data: cleaned, and at most as long as anybody needs it."""
-    return secrecy.cut(text[:_LONGEST])
+    return _cut(text, _LONGEST, secrecy)
 
 
 def _next(link: str | None, secrecy: Secrecy) -> str | None:
     """A URL of a page; one that is too long stays so, and will not be asked for."""
-    return secrecy.cut(link[: LONGEST_URL + 1]) if link else None
+    return _cut(link, LONGEST_URL + 1, secrecy) if link else None
+
+
+def _cut(text: str, most: int, secrecy: Secrecy) -> str:
+    """The beginning of `text`, cleaned first: twice as much as is kept, so that no secret there has lost its end."""
+    return secrecy.cut(text[: 2 * most])[:most]
 
 
 def _object(body: bytes | msgspec.Raw) -> dict[str, Any]:

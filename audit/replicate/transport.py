@@ -165,7 +165,7 @@ class Transport:
 
     def waiting(self) -> float:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
-        return max(0.0, self._rate_limit.waiting(self._timing.monotonic()))
+        return self._rate_limit.waiting(self._timing.monotonic())
 
     async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
@@ -212,8 +212,8 @@ class Transport:
             wait = self._rate_limit.reserve(self._timing.monotonic())
             if wait > 0:
                 await self._timing.sleep(wait)
-                if self._rate_limit.paused(self._timing.monotonic()) > 0:
-                    continue  # a 429 came meanwhile: this turn is void
+                if self._rate_limit.waiting(self._timing.monotonic()) > 0:
+                    continue  # meanwhile the server has said that it wants none: this turn is void
             return
 
     async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
@@ -277,10 +277,15 @@ def translated(error: Exception, target: Target) -> Failed:
             return Failed(Reason.BAD_RESPONSE, f"a header of the answer has more than {int(most[1]):,} bytes")
         if error.message.startswith("Too many headers"):
             return Failed(Reason.BAD_RESPONSE, f"the answer has more than {MOST_HEADERS} headers")
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and target.proxy:  # which looks up the host itself
+        return Failed(Reason.NETWORK_ERROR, "the proxy's host name cannot be resolved")
     for kind, reason, words in _ERRORS:
         if isinstance(error, kind):
             return Failed(reason, words.format(seconds=f"{target.timeout:g}", os=_os_words(error)))
     return Failed(Reason.NETWORK_ERROR, f"{type(error).__name__} while asking")
+
+
+_PROXY_VARIABLE = "HTTPS_PROXY or https_proxy"
 
 
 def _proxy_words(status: int, *, given: bool) -> str:
@@ -288,10 +293,11 @@ def _proxy_words(status: int, *, given: bool) -> str:
     match status:
         case 407 if given:
             return (
-                "the proxy refused the connection: it wants another user name and password (407) than HTTPS_PROXY has"
+                "the proxy refused the connection: "
+                f"it wants another user name and password (407) than {_PROXY_VARIABLE} has"
             )
         case 407:
-            return "the proxy wants a user name and password (407): put them into HTTPS_PROXY"
+            return f"the proxy wants a user name and password (407): put them into {_PROXY_VARIABLE}"
         case 403:
             return "the proxy refused the connection (403): it lets nobody there, or not this user"
         case 502 | 503 | 504:

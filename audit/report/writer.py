@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from audit.errors import ReportError, SettingsError
-from audit.files import make_directory
+from audit.files import make_directory, open_to_append
 from audit.model.text import escape_controls, os_cause
 from audit.report.view import RunView
 
@@ -164,7 +164,7 @@ def put(path: str, render: Callable[[BinaryIO], None], stdout: BinaryIO | None =
         return
     target = _target(path)
     if _is_special(target):
-        with contextlib.suppress(BrokenPipeError), target.open("wb") as file:
+        with contextlib.suppress(BrokenPipeError), open_to_append(target) as file:
             render(file)
         return
     with replacing(target) as file:

@@ -1,5 +1,6 @@
 """Pieces of tokens in foreign texts; whole secrets are in `tests/cli/test_logs.py`."""
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -32,6 +33,11 @@ WAYS: dict[str, Callable[[str], str]] = {
     "as in JSON": escaped,
     "as in JSON in JSON": lambda text: json.dumps(escaped(text))[1:-1],
     "hexadecimal": lambda text: "".join(f"\\x{ord(char):02x}" for char in text),
+    "HTML": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(char):04X};" for char in text),
+    "HTML, by name": lambda text: "".join({"_": "&lowbar;"}.get(char, char) for char in text),
+    "HTML, by another name": lambda text: "".join({"_": "&UnderBar;"}.get(char, f"&#{ord(char)};") for char in text),
+    "HTML in HTML": lambda text: "".join(f"&amp;#{ord(char)};" for char in text),
     "as a host": str.lower,
     "upper case": str.upper,
 }
@@ -43,6 +49,51 @@ def test_every_piece_of_eight_characters_and_more_is_cut_out_however_it_is_writt
     for begin in range(len(TOKEN) - length + 1):
         piece = WAYS[way](TOKEN[begin : begin + length])
         assert SECRECY.cut(f"<{piece}> 100%\\x, é {piece}") == "<(token)> 100%\\x, é (token)"
+
+
+ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "standard": base64.b64encode,
+    "URL-safe": base64.urlsafe_b64encode,
+    "within a URL": lambda data: quote(base64.b64encode(data), safe="").encode(),
+}
+TOKENS = [TOKEN, "r8_~~~o?>abK~~~xyzQ>>>?wEr~T9", "abcdefgh"]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("before", ["", "Bearer ", "me", "x:"])
+@pytest.mark.parametrize("after", ["", "\n", ":x", " and more"])
+def test_a_token_in_base64_is_cut_out_whatever_stands_around_it(
+    token: str, encoder: str, before: str, after: str
+) -> None:
+    said = ENCODERS[encoder](f"{before}{token}{after}".encode()).decode()
+    left = Secrecy(tokens=[token]).cut(f"invalid: {said}!")
+    assert "(token)" in left
+    rests = re.sub(r"^invalid: |!$", "", unquote(left)).split("(token)")
+    assert all(len(rest) <= len(said) - len(token) for rest in rests)
+    assert not any(token[at : at + 3] in decoded(rest) for rest in rests for at in range(len(token) - 2))
+
+
+def decoded(rest: str) -> str:
+    """What of the token may be in `rest`, which begins or ends anywhere."""
+    found = []
+    for skipped in range(4):
+        text = rest[skipped:].rstrip("=").replace("-", "+").replace("_", "/")
+        found.append(base64.b64decode(text[: len(text) // 4 * 4]).decode("latin-1"))
+    return "\n".join(found)
+
+
+def test_twelve_characters_of_base64_are_cut_out_and_eleven_are_left() -> None:
+    said = base64.b64encode(TOKEN.encode()).decode().rstrip("=")
+    for begin in range(len(said) - 13):
+        assert SECRECY.cut(f"<{said[begin : begin + 12]}>") == "<(token)>"
+        assert SECRECY.cut(f"<{said[begin : begin + 11]}>") == f"<{said[begin : begin + 11]}>"
+
+
+@pytest.mark.parametrize("secret", ["s3cret/w\u00f6rd", "a&b<c>d"])
+def test_a_password_in_html_is_cut_out(secret: str) -> None:
+    said = "".join(f"&#{ord(char)};" for char in secret)
+    assert Secrecy([secret]).cut(f"no: {said}.") == "no: (secret)."
 
 
 def test_fewer_characters_are_left() -> None:
@@ -86,6 +137,9 @@ def test_a_token_of_another_kind_is_cut_out_whole(token: str) -> None:
     assert Secrecy(tokens=[token]).cut(f"my {token} is") == "my (secret) is"
 
 
-@pytest.mark.parametrize("text", ["\\" * 200_000, "%25" * 100_000, "://a:" * 50_000, "\\u00" * 50_000])
+REPEATED = ["&" * 200_000, "&amp;" * 50_000, "&#0" * 70_000, "&#" + "0" * 200_000, "&lowbar" * 30_000, "Q7hZ " * 40_000]
+
+
+@pytest.mark.parametrize("text", ["\\" * 200_000, "%25" * 100_000, "://a:" * 50_000, "\\u00" * 50_000, *REPEATED])
 def test_a_hostile_text_takes_no_time(text: str) -> None:
     assert Secrecy(["s3cret/wörd"], [TOKEN]).cut(text) == text

@@ -35,15 +35,15 @@ def test_a_worker_that_woke_late_does_not_lower_the_rate() -> None:
 def test_a_429_holds_up_everybody_for_as_long_as_it_says() -> None:
     rate_limit = RateLimit(60_000, 0.0)
     rate_limit.throttled(0.0, 5.0)
-    assert rate_limit.paused(1.0) == 4.0
+    assert rate_limit.waiting(1.0) == 4.0
     assert min(turns(rate_limit, 1.0, 3)) == 5.0
-    assert rate_limit.paused(5.0) == 0.0
+    assert rate_limit.waiting(5.0) == 0.0
 
 
 def test_a_pause_lasts_a_second_at_least() -> None:
     rate_limit = RateLimit(60, 0.0)
     rate_limit.throttled(0.0, 0.0)
-    assert rate_limit.paused(0.0) == 1.0
+    assert rate_limit.waiting(0.0) == 1.0
 
 
 def test_429s_of_one_moment_slow_down_once_and_later_ones_again() -> None:
@@ -133,8 +133,7 @@ def test_a_limit_that_is_used_up_is_waited_for() -> None:
     rate_limit = RateLimit(3000, 0.0)
     rate_limit.answered(0.0, 100, 60.0)
     rate_limit.answered(0.0, 0, 12.0)
-    first, second = turns(rate_limit, 0.0, 2)
-    assert second - first == 12.0
+    assert turns(rate_limit, 0.0, 2) == pytest.approx([12.0, 12.02])
 
 
 def test_once_the_limit_is_reset_the_pace_is_the_usual_one() -> None:
@@ -176,7 +175,15 @@ def test_a_limit_that_is_used_up_before_anything_else_was_said_is_waited_for_too
     rate_limit = RateLimit(6000, 0.0)
     rate_limit.answered(0.0, 0, 30.0)
     assert rate_limit.waiting(10.0) == 20.0
-    assert turns(rate_limit, 0.0, 3) == pytest.approx([0.0, 30.0, 30.01])
+    assert turns(rate_limit, 0.0, 3) == pytest.approx([30.0, 30.01, 30.02])
+
+
+def test_a_turn_that_was_free_when_the_limit_was_used_up_is_waited_for_too() -> None:
+    rate_limit = RateLimit(6000, 0.0)
+    taken = turns(rate_limit, 0.0, 3)
+    rate_limit.answered(0.02, 0, 1e9)
+    assert turns(rate_limit, 0.02, 2) == pytest.approx([LONGEST_WAIT + 0.02, LONGEST_WAIT + 0.03])
+    assert max(taken) == 0.02
 
 
 def test_an_answer_with_something_left_ends_the_wait() -> None:
@@ -190,7 +197,7 @@ def test_an_answer_with_something_left_ends_the_wait() -> None:
 def test_a_429_holds_up_nobody_for_longer_than_a_minute(wait: float) -> None:
     rate_limit = RateLimit(6000, 0.0)
     rate_limit.throttled(0.0, wait)
-    assert rate_limit.paused(0.0) == LONGEST_WAIT
+    assert rate_limit.waiting(0.0) == LONGEST_WAIT
 
 
 def test_slow_turns_are_no_further_apart_than_a_minute_or_as_far_as_was_asked_for() -> None:

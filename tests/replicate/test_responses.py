@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from audit.model.codes import Reason
 from audit.model.replies import Account, Failed, Found, NoVersions, Training, Version
+from audit.model.secrecy import Secrecy
 from audit.replicate import responses
 from tests.support.samples import NEW, OLD
 
@@ -403,3 +404,15 @@ def test_what_is_no_page_of_trainings_is_a_bad_response(body: bytes) -> None:
     page = responses.parse_trainings(body)
     assert isinstance(page, Failed)
     assert page.reason is Reason.BAD_RESPONSE
+
+
+@pytest.mark.parametrize("within", [1, 5, 12])
+@pytest.mark.parametrize(("most", "field"), [(responses.LONGEST_URL + 1, "next"), (100_000, "id")])
+def test_a_secret_where_a_text_is_cut_off_is_cut_out_first(most: int, field: str, within: int) -> None:
+    secret = "p4ssw0rd/wort"
+    before = "x" * (most - within)
+    said = {field: f"{before}{secret}yyy"}
+    found = responses.parse_trainings(page({"id": "", **said}, **said), Secrecy([secret]))
+    assert isinstance(found, responses.TrainingsPage)
+    kept = found.next if field == "next" else found.trainings[0].id
+    assert kept == f"{before}(secret)yyy"[:most]

@@ -251,7 +251,7 @@ def test_a_proxy_that_fails_is_said_to_fail_without_its_password(
 
 
 REFUSALS = {
-    407: "the proxy wants a user name and password (407): put them into HTTPS_PROXY",
+    407: "the proxy wants a user name and password (407): put them into HTTPS_PROXY or https_proxy",
     403: "the proxy refused the connection (403): it lets nobody there, or not this user",
     502: "the proxy refused the connection (502): it cannot reach the host itself",
     503: "the proxy refused the connection (503): it cannot reach the host itself",
@@ -279,8 +279,25 @@ async def test_what_a_proxy_says_is_told_with_its_code_and_what_it_means(code: i
 
 def _with_password(words: str) -> str:
     if "407" in words:
-        return "the proxy refused the connection: it wants another user name and password (407) than HTTPS_PROXY has"
+        return (
+            "the proxy refused the connection: "
+            "it wants another user name and password (407) than HTTPS_PROXY or https_proxy has"
+        )
     return words
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("http://proxy.invalid:3128", "the proxy's host name cannot be resolved"),
+        (None, "the host name cannot be resolved"),
+    ],
+    ids=["of the proxy", "of the server"],
+)
+async def test_a_host_name_that_cannot_be_resolved_is_said_to_be_whose_it_is(proxy: str | None, words: str) -> None:
+    away = target("https://replicate.invalid/v1", proxy=proxy)
+    async with connect(away, ManualClock().timing) as replicate:
+        assert await replicate.ask("acme/m") == Failed(Reason.NETWORK_ERROR, words)
 
 
 @pytest.mark.parametrize("password", ["geheim%2Fwort", "%E2%82%AC", "50%25", "ä"])

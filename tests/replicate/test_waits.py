@@ -27,7 +27,9 @@ async def test_a_used_up_limit_holds_up_a_run_for_a_minute_at_most_and_that_is_s
     clock = ManualClock()
     async with raw_server(answer) as server, connect(target(server.base_url), clock.timing) as replicate:
         assert await replicate.ask("acme/first") == FOUND
-        held = replicate.waiting()
+        held, began = replicate.waiting(), clock.seconds
+        assert await replicate.ask("acme/second") == FOUND
+        assert clock.seconds >= began + held  # nobody, and so not the very next one either
         for each in range(9):
             assert await replicate.ask(f"acme/m{each}") == FOUND
     assert clock.seconds <= LONGEST_WAIT + 1

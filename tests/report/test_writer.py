@@ -71,6 +71,16 @@ def test_devices_are_written_to_and_stay(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
+def test_a_pipe_that_nobody_reads_is_named_and_keeps_no_other_report_from_being_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    outputs = [Output("json", str(tmp_path / "pipe")), Output("csv", str(tmp_path / "r.csv"))]
+    check(outputs)
+    with pytest.raises(ReportError, match=r"pipe: it is a pipe that nobody reads$"):
+        write(outputs, VIEW)
+    assert (tmp_path / "r.csv").read_bytes() == expected("csv")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
 def test_check_creates_parents_and_leaves_nothing_else(tmp_path: Path) -> None:
     check([Output("csv", str(tmp_path / "a" / "b" / "r.csv")), Output("json", "-")])
     assert list((tmp_path / "a" / "b").iterdir()) == []

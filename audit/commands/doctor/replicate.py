@@ -30,7 +30,8 @@ _OWNERS = Check(Group.REPLICATE, "owners", "owners")
 _MODEL = Check(Group.REPLICATE, "model", "one model")
 _DURATION = Check(Group.REPLICATE, "duration", "an audit")
 _UNREACHABLE_STEP = (
-    "Check --base-url, this machine's network, and HTTPS_PROXY; https://www.replicatestatus.com says if it is down."
+    "Check --base-url, this machine's network, and HTTPS_PROXY or https_proxy; "
+    "https://www.replicatestatus.com says if it is down."
 )
 _TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file."  # noqa: S105
 

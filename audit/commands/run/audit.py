@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from audit import __version__
-from audit.cli.signals import Stop
+from audit.cli.signals import Stop, leaving
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
 from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
@@ -247,7 +247,8 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Address:
     """
     with run_file.loading_baseline() as add:
         try:
-            run = past_run.read(path, add)
+            with leaving():  # it may be a pipe whose writer is silent, and there is nothing yet to report
+                run = past_run.read(path, add)
         except (RunFileError, ReportError) as error:
             raise ReportError(f"--baseline: {error}", error.next_step) from error
         here = run_file.info.latest_per

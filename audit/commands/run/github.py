@@ -1,14 +1,15 @@
 """What `run` does inside GitHub Actions: Markdown for the step's summary, annotations for the log.
 
-The runner obeys what it finds in a log: lines that begin with `::`, and `##[` anywhere. So as long as a run talks, the
-runner is told not to listen; annotations are kept back until it listens again. They go to stderr, as stdout
-carries nothing but reports. On stdout, and in all other commands, `cli.streams` sees to it.
+The runner obeys what it finds in a log: lines that begin with `::`, and `##[` anywhere. `cli.streams` spells out what
+would make a command of a text, on both streams and in all commands. As long as a run talks, the runner is told
+not to listen besides; annotations are kept back until it listens again. They go to stderr, as stdout carries nothing
+but reports.
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,11 @@ import click
 
 from audit.cli.streams import obeyed
 from audit.errors import AuditError
+from audit.files import open_to_append
 from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import OK
-from audit.model.text import escape_controls, os_cause, shortened
+from audit.model.text import RUNNER_COMMAND, escape_controls, os_cause, shortened
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import exit_meaning, headline, lines, named, not_in_baseline, stale
 
@@ -80,7 +82,8 @@ def command(level: Level, title: str, message: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return shortened(escape_controls(text), _ROOM).replace("##[", "##\\x5b").replace("%", "%25")
+    harmless = re.sub(RUNNER_COMMAND, lambda match: f"{match[0][:-1]}\\x5b", escape_controls(text))
+    return shortened(harmless, _ROOM).replace("%", "%25")
 
 
 def _gravity(reason: Reason) -> int:
@@ -102,23 +105,18 @@ class Workflow:
         self._here = wanted and environ.get("GITHUB_ACTIONS") == "true"
         self._summary = environ.get("GITHUB_STEP_SUMMARY") or None
         self._silence = secrets.token_hex(16)
-        self._obeyed = ExitStack()
         self._annotations: list[str] = []
 
     def __enter__(self) -> "Workflow":
         if self._here:
-            self._obeyed.enter_context(obeyed())
-            click.echo(f"::stop-commands::{self._silence}", err=True)
+            _tell(f"::stop-commands::{self._silence}")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._here:
-            click.echo(f"::{self._silence}::", err=True)
-            for line in self._annotations:
-                click.echo(line, err=True)
-            self._obeyed.close()
+            _tell(f"::{self._silence}::", *self._annotations)
 
     def add_run(self, view: RunView, code: int) -> None:
         """Add a run, which ends in `code`, to the annotations and the step's summary; failing that, log a warning."""
@@ -138,13 +136,18 @@ class Workflow:
         self._annotations.append(failure(error))
 
 
+def _tell(*commands: str) -> None:
+    with obeyed():
+        for each in commands:
+            click.echo(each, err=True)
+
+
 def _append(path: Path, view: RunView) -> None:
     """Add the Markdown to what this step has put into its summary already; all of it has to fit GitHub's limit."""
     from audit.report.markdown import LEAST, LIMIT, render_within
 
-    path.touch(0o600)
-    with path.open("ab") as file:
-        size = file.tell()
+    with open_to_append(path) as file:
+        size = file.tell() if file.seekable() else 0
         between = b"\n\n" if size else b""
         room = LIMIT - size - len(between)
         if room < LEAST:

@@ -4,6 +4,9 @@ import asyncio
 import csv
 import io
 import json
+import os
+import select
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +17,7 @@ import msgspec
 import pytest
 from playwright.async_api import expect
 
-from audit.cli.signals import Stop
+from audit.cli.signals import CODES, Stop
 from audit.commands import past_run
 from audit.commands.outputs import report
 from audit.commands.replicate import ProgressListener
@@ -28,6 +31,7 @@ from audit.model.run import Baseline, Choices
 from audit.model.times import utc_now
 from audit.report.writer import Output
 from audit.runfile import RunFile, open_salvaged
+from tests.commands.run.test_kill_matrix import ended, wait_until
 from tests.report.test_json_report import SCHEMA
 from tests.support.audits import Servers, Shell, audit
 from tests.support.command_lines import begun, resumed
@@ -149,6 +153,24 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(
     ended = shell("run", "--baseline", "old.json", "--run-file", "run.sqlite")
     assert ended.code == 5
     assert "Error: --baseline: old.json is damaged: it ends in the middle" in ended.err
+    assert not (shell.folder / "run.sqlite").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_the_wait_for_a_baseline_that_does_not_come(
+    synthetic_servers: Servers, shell: Shell, number: signal.Signals
+) -> None:
+    os.mkfifo(shell.folder / "pipe")
+    writer = os.open(shell.folder / "pipe", os.O_RDWR)
+    try:
+        shell.environ = synthetic_servers.environ
+        os.write(writer, b"{")
+        process = shell.start("run", "--baseline", "pipe", "--run-file", "run.sqlite")
+        wait_until(lambda: not select.select([writer], [], [], 0)[0], process)  # so it has been read
+        process.send_signal(number)
+        assert ended(process).code == CODES[number]
+    finally:
+        os.close(writer)
     assert not (shell.folder / "run.sqlite").exists()
 
 

@@ -1,5 +1,6 @@
 """What `run` does inside GitHub Actions, read as the runner reads it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from audit.commands.run.github import MOST, Workflow, annotations, command, fail
 from audit.errors import SettingsError
 from audit.model import exit_status
 from audit.model.codes import Reason
+from audit.model.text import RUNNER_COMMAND
 from audit.report.markdown import LEAST, LIMIT
 from audit.report.view import RunView
 from tests.support.audits import Servers, Shell
-from tests.support.ci_runner import OLD_SYNTAX, TRICKS, Heard, heard
+from tests.support.ci_runner import TRICKS, Heard, heard, obeyed
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import SampleRun, anna, compared, everything, failed, narrowed, outdated, up_to_date
 
@@ -32,11 +34,11 @@ def levels(found: list[Heard]) -> list[str]:
 
 @pytest.mark.parametrize("text", [*HOSTILE, *TRICKS], ids=ids([*HOSTILE, *TRICKS]))
 def test_a_command_is_one_line_and_carries_its_texts_unchanged(text: str) -> None:
-    plain = text.isprintable() and len(text) < 1000 and "##[" not in text
+    plain = text.isprintable() and len(text) < 1000 and not re.search(RUNNER_COMMAND, text)
     said = command("warning", text, text)
     (only,) = heard(said)
     assert (only.name, set(only.properties) <= {"title"}) == ("warning", True)
-    assert not OLD_SYNTAX.search(said)
+    assert not re.search(RUNNER_COMMAND, said)
     if plain:
         assert (only.properties.get("title", ""), only.data) == (text, text)
 
@@ -129,6 +131,14 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     assert levels(heard(capsys.readouterr().err)) == ["error", "warning"]
 
 
+def test_a_summary_that_is_a_pipe_without_a_reader_is_waited_for_by_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    tell({"GITHUB_STEP_SUMMARY": str(tmp_path / "pipe")})
+    assert "the step summary could not be written: it is a pipe that nobody reads" in caplog.text.lower()
+
+
 @pytest.mark.parametrize("left", [LEAST, LEAST + 3], ids=["too little", "enough"])
 def test_the_summary_of_a_step_never_grows_beyond_what_github_takes(
     left: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -199,12 +209,19 @@ def test_a_run_that_cannot_start_is_an_annotation_and_ends_as_it_would(step: She
     assert summary(step) == ""
 
 
+@pytest.mark.parametrize("trick", ["##[error]x", "##vso[task.setvariable variable=x]y", "##teamcity[x]"])
 @pytest.mark.parametrize(
     ("options", "names"),
-    [(["--user", BEHIND, "-o", "##[error]x.csv"], ["error", "warning"]), (["--user", "##[add-mask]x"], ["error"])],
+    [(["--user", BEHIND, "-o", "{}.csv"], ["error", "warning"]), (["--user", "{}"], ["error"])],
     ids=["the ending", "an error"],
 )
-def test_what_the_run_prints_is_shown_and_not_obeyed(step: Shell, options: list[str], names: list[str]) -> None:
-    ended = step("run", *options)
-    assert options[-1] in ended.err
+def test_what_the_run_prints_is_shown_and_obeyed_by_no_runner(
+    step: Shell, trick: str, options: list[str], names: list[str]
+) -> None:
+    ended = step("run", *(each.format(trick) for each in options))
+    assert trick.replace("[", "\\x5b") in ended.err
+    assert trick not in ended.err
     assert levels(heard(ended.err)) == names
+    told = re.sub(r"(?m)^::stop-commands::.*\n", "", ended.err)  # to who knows no such command
+    assert [each for each in obeyed(told) if not isinstance(each, Heard)] == []
+    assert levels(heard(told)) == names
