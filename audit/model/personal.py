@@ -61,7 +61,8 @@ class Personal:
 
     def __init__(self, texts: Iterable[str]) -> None:
         names = {form for text in texts if "***" not in text for form in _forms(text)}  # and not what is masked
-        self._names = sorted((name for name in names if any(name)), key=lambda name: -len("".join(name)))
+        self._names = [name for name in names if any(name)]
+        self._last_word_first = {(*name[-1:], *name[:-1]) for name in self._names if len(name) > 1}
 
     def masked(self, text: str, mask: str) -> str:
         """`text` with `mask` in the place of each of the person's texts."""
@@ -74,6 +75,9 @@ class Personal:
                 return text
         letters = _letters(text)
         spans = [span for name in self._names for span in _found(name, letters)]
+        for begin, end in [span for name in self._last_word_first for span in _found(name, letters)]:
+            if all(end <= first or last <= begin for first, last in spans):  # "Anna Schmidt <anna@..." has both orders
+                spans.append((begin, end))
         for cut in _CUT.finditer(text):
             before = [each for each in letters if each.end <= cut.start()]
             spans += (span for name in self._names for span in _begun(name, before, cut.start()))
@@ -83,12 +87,9 @@ class Personal:
 
 
 def _forms(text: str) -> Iterator[tuple[str, ...]]:
-    """What may stand for `text`, as words: all of it, the last word first, and of an address what is before the @."""
+    """What may stand for `text`, as words: all of it, and of an address what is before the @."""
+    yield from _words(text)
     before, at, _ = text.partition("@")
-    for words in _words(text):
-        yield words
-        if not at:
-            yield (*words[-1:], *words[:-1])
     if at:
         yield from (words for words in _words(before) if _is_specific(words))
 
