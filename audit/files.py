@@ -38,6 +38,13 @@ def open_foreign(path: Path, *, pipes: bool = False) -> io.BufferedReader:
         raise
 
 
+def foreign_text(path: Path, largest: int, *, pipes: bool = False, encoding: str = "utf-8") -> str | None:
+    """The text of a file; None where that has more than `largest` bytes. Raises OSError and UnicodeError."""
+    with open_foreign(path, pipes=pipes) as file:
+        raw = file.read(largest + 1)
+    return raw.decode(encoding) if len(raw) <= largest else None
+
+
 def check_key_log() -> None:
     """Raises SettingsError where Python could not write keys to SSLKEYLOGFILE, or would wait there for ever.
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit.errors import SettingsError
-from audit.files import open_foreign
+from audit.files import foreign_text
 from audit.model.ids import PART
 from audit.model.sql import SqlFaultError, checked, first_word, json_path, place_in
 from audit.model.tables import (
@@ -91,15 +91,14 @@ def parsed(path: Path, kind: Kind) -> Mapping[str, object]:
 def content(path: Path, kind: Kind) -> str:
     """The text of the file. Raises SettingsError."""
     try:
-        with open_foreign(path, pipes=True) as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
-        return raw.decode("utf-8-sig")  # some editors begin a text so
+        text = foreign_text(path, LARGEST, pipes=True, encoding="utf-8-sig")  # some editors begin a text so
     except OSError as error:
         raise SettingsError(f"{kind.what} {path} cannot be read: {os_cause(error).lower()}", kind.step) from error
     except UnicodeError as error:
         raise SettingsError(f"{kind.what} {path} is no text in UTF-8", kind.step) from error
+    if text is None:
+        raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
+    return text
 
 
 def parsed_text(text: str, path: Path, kind: Kind) -> Mapping[str, object]:

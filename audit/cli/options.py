@@ -12,9 +12,9 @@ from click.core import ParameterSource
 from audit.cli.env_values import alone, why_no_token
 from audit.cli.settings import FilePath, Setting
 from audit.errors import SettingsError
-from audit.files import open_foreign
+from audit.files import foreign_text
 from audit.model.codes import FailOn, Format, LatestPer, Mode, OrderBy, Reason
-from audit.model.text import escape_controls, os_cause
+from audit.model.text import escape_controls, is_text, os_cause
 from audit.model.times import parse_utc
 
 if TYPE_CHECKING:
@@ -89,13 +89,12 @@ _LARGEST_TOKEN_FILE = 100_000
 
 def _read(path: str) -> str:
     try:
-        with open_foreign(Path(path), pipes=True) as file:
-            raw = file.read(_LARGEST_TOKEN_FILE + 1)
-        if len(raw) > _LARGEST_TOKEN_FILE:
-            raise SettingsError(f"{path} is no file with a token: it is too large", _TOKEN_STEP)
-        return raw.decode("utf-8-sig")
+        text = foreign_text(Path(path), _LARGEST_TOKEN_FILE, pipes=True, encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{path} cannot be read: {os_cause(error).lower()}", "Check the path.") from error
+    if text is None:
+        raise SettingsError(f"{path} is no file with a token: it is too large", _TOKEN_STEP)
+    return text
 
 
 _BY_SUFFIX = {"htm": "html", "xml": "junit", "txt": "text"}
@@ -163,7 +162,7 @@ def _shard(text: str) -> "Shard":
 def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):  # so Python has bytes of no text
+    if not is_text(text):
         raise SettingsError("is no text in UTF-8", "Give an e-mail, a user id, or a part of the model id.")
     return text.strip()
 

@@ -72,12 +72,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return tuple(name for name in _OF_ONE_ROW if are_bytes(getattr(self, name)))
 
 
-_OF_ONE_ROW = (
-    "user_id",
-    "email",
-    "display_name",
-    "model_row_id",
-    "row_user_id",
+ROW_TEXTS = (
     "training_status",
     "replicate_model_id",
     "replicate_version_id",
@@ -88,6 +83,8 @@ _OF_ONE_ROW = (
     "model_name",
     "failure_reason",
 )
+"""Fields of `ModelRecord` that are columns of the row, and texts."""
+_OF_ONE_ROW = ("user_id", "email", "display_name", "model_row_id", "row_user_id", *ROW_TEXTS)
 """Fields of `ModelRecord` that are texts as one row and its user have them."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from audit.errors import SettingsError
-from audit.files import open_foreign
+from audit.files import foreign_text
 from audit.model.text import escape_controls, os_cause
 from audit.postgres.home import home_directory
 
@@ -56,11 +56,10 @@ def service_parameters(
 
 
 def _text(path: Path, *, may_be_pipe: bool) -> str:
-    with open_foreign(path, pipes=may_be_pipe) as file:
-        content = file.read(_LONGEST + 1)
-    if len(content) > _LONGEST:
+    text = foreign_text(path, _LONGEST, pipes=may_be_pipe)
+    if text is None:
         raise OSError(errno.EFBIG, f"it has more than {_LONGEST:,} bytes")
-    return content.decode()
+    return text
 
 
 def _is_there(path: Path) -> bool:

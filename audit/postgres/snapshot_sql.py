@@ -11,7 +11,7 @@ from audit.model.ids import PART
 from audit.model.shard import HASHED
 from audit.model.sql import literal
 from audit.model.tables import NULL
-from audit.model.users import SHARED_SHOWN, TRIMMED
+from audit.model.users import ROW_TEXTS, SHARED_SHOWN, TRIMMED
 from audit.postgres.columns import (
     Columns,
     as_text,
@@ -100,18 +100,7 @@ _SHARING = """
     FROM owners AS w WHERE w.model <> '' GROUP BY w.model HAVING count(*) > 1
 )
 """
-_ROW = (
-    "training_status",
-    "is_test",
-    "replicate_model_id",
-    "replicate_version_id",
-    "training_id",
-    "trigger_word",
-    "lora_scale",
-    "lora_weights_url",
-    "model_name",
-    "failure_reason",
-)
+_ROW = (*ROW_TEXTS, "is_test")
 """Fields of `ModelRecord` that are columns of the row, texts and truth values."""
 
 

@@ -15,7 +15,7 @@ from audit.model.personal import Personal, masked_address, without_addresses
 from audit.model.repair import LeftOut, RowChange
 from audit.model.replies import Lineage, Training
 from audit.model.run import RunInfo
-from audit.model.users import ModelRecord
+from audit.model.users import ROW_TEXTS, ModelRecord
 
 MASKED_NAME = "***"
 _IDENTIFIERS = (
@@ -23,17 +23,7 @@ _IDENTIFIERS = (
     "training_status",
 )
 """Of these only addresses are masked: a display name "42" must not blot out every id that is 42."""
-_RECORD_TEXTS = (
-    "replicate_model_id",
-    "replicate_version_id",
-    "training_id",
-    "trigger_word",
-    "lora_scale",
-    "lora_weights_url",
-    "model_name",
-    "later_failure_reason",
-    "failure_reason",
-)
+_RECORD_TEXTS = (*(name for name in ROW_TEXTS if name not in _IDENTIFIERS), "later_failure_reason")
 _TRAINING_TEXTS = ("id", "model", "weights", "trigger_word", "error")
 """What a person or a trainer may have put a name into; of a status only addresses are masked."""
 
@@ -171,11 +161,12 @@ def redacted_accepted(accepted: Accepted) -> Accepted:
 
 def _redacted_words(words: set[str], users: Callable[[], Iterator[AuditedUser]]) -> dict[str, str]:
     """What somebody has typed, masked where it is an address, or has the e-mail or name of a user of the run in it."""
-    people, shown = set[str](), {each: each for each in words}
+    people, shown, folded = set[str](), {each: each for each in words}, set(map(_folded, words))
     for user in users() if words else ():
         personal = _personal(user.record)
-        people.update(_folded(text) for text in personal if _folded(text) in map(_folded, words))
-        shown = {each: _cleaner(personal)(text) for each, text in shown.items()}
+        people |= folded.intersection(map(_folded, personal))
+        clean = _cleaner(personal)
+        shown = {each: clean(text) for each, text in shown.items()}
     return {
         each: without_addresses(masked_address(each.strip()) if _folded(each) in people else text)
         for each, text in shown.items()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from audit.errors import ReportError, SettingsError
-from audit.files import make_directory, open_to_append
+from audit.files import make_directory, open_to_append, real
 from audit.model.text import escape_controls, os_cause
 from audit.report.view import RunView
 
@@ -215,7 +215,7 @@ def _target(path: str) -> Path:
     Not for devices and pipes: what /dev/stdout leads to may have no name in the file system.
     """
     given = Path(path)
-    return given.absolute() if _is_special(given) else Path(os.path.realpath(path))
+    return given.absolute() if _is_special(given) else real(path)
 
 
 def _is_special(target: Path) -> bool:
