@@ -16,7 +16,7 @@ from audit.model.findings import AuditedUser
 from audit.model.shard import Shard
 from tests.support.audits import Servers, Shell, audit
 from tests.support.run_files import run_file_of
-from tests.support.samples import NEW, OLD, finding, planned_run, record
+from tests.support.samples import NEW, OLD, finding, outdated_users, planned_run, record
 
 IN_ONE_SECOND = """
 from datetime import UTC, datetime
@@ -97,13 +97,7 @@ def test_a_name_that_somebody_has_given_is_not_replaced_by_another(shell: Shell,
 
 
 def test_of_plans_at_once_the_files_of_one_are_left_and_all_of_them_can_be_undone(shell: Shell) -> None:
-    users = [
-        AuditedUser(
-            record(user_id=f"u{n}", model_row_id=f"{n}", replicate_version_id=OLD, lora_weights_url=None),
-            finding(Reason.OUTDATED_VERSION, latest_version=NEW),
-        )
-        for n in range(8)
-    ]
+    users = outdated_users(8)
     info = planned_run()
     run_file_of(shell.folder / "run.sqlite", users, place=info.place, columns=info.columns)
     plans = [("sync", "run.sqlite", "--version-only", "--user", f"u{n}") for n in range(8)]

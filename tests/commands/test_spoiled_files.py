@@ -15,14 +15,12 @@ from audit.commands import cli
 from audit.commands.sync.files import UndoLine, read_notes, read_undo_file, undo_header, write_plan, write_undone
 from audit.commands.sync.plan import Plan, PlanSettings
 from audit.errors import AuditError, SettingsError
-from audit.model.codes import Reason
-from audit.model.findings import AuditedUser
 from audit.model.times import parse_utc
 from audit.runfile import RunFile
 from tests.report.test_json_reader import DOCUMENT
 from tests.support.mutations import as_json, spoiled, with_odd_fields
 from tests.support.run_files import edited, finished_run_file, run_file_of
-from tests.support.samples import NEW, OLD, finding, planned_run, record
+from tests.support.samples import outdated_users, planned_run
 
 REPORT = copy.deepcopy(DOCUMENT)
 REPORT["users"] = REPORT["users"][:3]
@@ -140,13 +138,7 @@ def test_the_mark_of_utf8_that_editors_begin_a_file_with_means_nothing(here: Pat
 @pytest.fixture
 def undo_file(tmp_path: Path) -> Path:
     """The undo file of a plan for 20 users."""
-    users = [
-        AuditedUser(
-            record(user_id=f"u{n}", model_row_id=f"{n}", replicate_version_id=OLD, lora_weights_url=None),
-            finding(Reason.OUTDATED_VERSION, latest_version=NEW),
-        )
-        for n in range(20)
-    ]
+    users = outdated_users(20)
     path = tmp_path / "run.sqlite"
     info = planned_run()
     run_file_of(path, users, place=info.place, columns=info.columns)

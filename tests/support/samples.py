@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from audit.model.codes import Reason
-from audit.model.findings import Finding
+from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Place
 from audit.model.replies import Found, Version
 from audit.model.run import RunInfo
@@ -65,6 +65,17 @@ def place(**changes: str | None) -> Place:
         system="7",
     )
     return msgspec.structs.replace(known, **changes)
+
+
+def outdated_users(count: int) -> list[AuditedUser]:
+    """Users, each with a row and no weights, whose model has a newer version."""
+    return [
+        AuditedUser(
+            record(user_id=f"u{n}", model_row_id=f"{n}", replicate_version_id=OLD, lora_weights_url=None),
+            finding(Reason.OUTDATED_VERSION, latest_version=NEW),
+        )
+        for n in range(count)
+    ]
 
 
 def planned_run(**changes: Any) -> RunInfo:
