@@ -106,6 +106,7 @@ async def replies_to(replicate: Replicate, models: Iterable[str], at_once: int) 
             return await replicate.ask(model)
 
     ids = list(dict.fromkeys(models))
+    replicate.expect(len(ids))
     return dict(zip(ids, await asyncio.gather(*map(ask, ids)), strict=True))
 
 

@@ -74,6 +74,17 @@ class Replicate:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
         return self._transport.waiting()
 
+    def last_minute(self) -> int:
+        """Requests within the last minute; never more than `per_minute`."""
+        return self._transport.last_minute()
+
+    def expect(self, questions: int) -> None:
+        """So many models, trainings and pages of them are still to be asked for.
+
+        Where they fit into what the account has left of this minute they go at once; unsaid, they are evenly spaced.
+        """
+        self._transport.expect(questions)
+
     async def account(self) -> Account | Failed:
         """Whose token it is."""
         answer = await self._transport.get(URL(f"{self._base}/account"))
@@ -87,6 +98,7 @@ class Replicate:
 
     async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
         """One training of the account, for an `askable_training`; `once` asks without retries."""
+        self._transport.begun()
         answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True), once=once)
         if isinstance(answer, Failed):
             return answer
@@ -99,6 +111,7 @@ class Replicate:
 
     async def trainings(self, following: str | None = None) -> TrainingsPage | Failed:
         """A page of the account's trainings: the first, or the one that `next` of the page before names."""
+        self._transport.begun()
         url = self._on_origin(following) if following else URL(f"{self._base}/trainings")
         if isinstance(url, Failed):
             return url
@@ -120,6 +133,7 @@ class Replicate:
         """
         if "/" not in model:
             return await self._through(model, once=once)
+        self._transport.begun()
         url = f"{self._base}/models/{model}"
         first = URL(f"{url}/versions", encoded=True)
         answer = await self._transport.get(first, once=once)

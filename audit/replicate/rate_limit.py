@@ -1,11 +1,20 @@
 """The rate limit that all workers share: when the next request may be sent. Given the time; never waits itself.
 
+What is still to be asked goes at once where it fits into what the account has left of this minute, with what its
+product needs until the next one kept for it (`Allowance`). Else turns are evenly spaced at the rate that was chosen, or
+at what the server leaves of it. In no minute are there more turns than that rate.
+
 Written here because none of the well-kept limiters does what a guest on somebody's rate limit needs: aiolimiter is
 a leaky bucket that starts full and so begins with a burst of a whole minute's requests, and neither it nor its kin
 knows a pause that all workers share or a rate that follows the server's `ratelimit-remaining`.
 
 Nothing that a server says makes anybody wait for more than `LONGEST_WAIT` at a time.
 """
+
+import math
+from collections import deque
+from statistics import median_low
+from typing import NamedTuple
 
 from audit.replicate.retry import LONGEST_WAIT
 
@@ -19,65 +28,288 @@ SLOWEST = 32.0
 RECOVERY = 0.9
 ANSWERS_PER_STEP = 20
 """Each 429 outside a pause doubles the spacing, up to 32 times; every 20 good answers take a tenth off again."""
+MINUTE = 60.0
+LIMIT = 3000
+"""Requests a minute that an account has, as https://replicate.com/docs/topics/predictions/rate-limits says."""
+PRODUCT = 0.2
+"""Share of the limit that is left to the account's product, which polls its predictions on the same limit."""
+LONGEST_RESET, LARGEST_REMAINING = 3600.0, 1_000_000
+"""Seconds and requests. Headers that say more are not about this limit, and are as good as none."""
+CAUTION = 1.05
+"""Times what the others are reckoned to take."""
+SHORT = 5.0
+"""Seconds. Windows that are over sooner are buckets that are full again by then."""
+SLOWEST_OF_SOME = 1.0
+"""Seconds between two turns, where the others seem to need all that is left: whether they do only answers can tell."""
+
+
+class Sent(NamedTuple):
+    """A request that was sent: its number, from 1, and when."""
+
+    number: int
+    at: float
 
 
 class RateLimit:
-    """Evenly spaced turns at `per_minute`, slower while the server is short of allowance or says 429.
+    """Turns at `per_minute`, all at once where they fit into the account's allowance; slower after a 429.
 
     All times are seconds of one monotonic clock.
     """
 
     def __init__(self, per_minute: float, now: float) -> None:
-        self._interval = 60.0 / per_minute
+        self._interval = MINUTE / per_minute
         self._next = now
         self._paused_until = now
         self._factor = 1.0
+        self._refused = False
         self._good_answers = 0
-        self._largest_remaining = 0
-        self._used_up_until = now
-        self._spread = 0.0
-        self._spread_until = now
+        self._minute = _LastMinute(max(1, math.floor(per_minute)))
+        self._allowance = Allowance(per_minute)
+        self._sent = 0
 
-    def reserve(self, now: float) -> float:
-        """Take the next turn; returns the seconds until it, 0 or less where it is already due."""
-        turn = max(self._next, now - CATCH_UP, self._paused_until, self._used_up_until)
-        self._next = self._following(turn, now)
+    def reserve(self, now: float, left: int | None = None) -> float:
+        """Take the next turn; returns the seconds until it, 0 or less where it is already due.
+
+        Who takes one `send`s in it before anybody takes the next one: what is heard meanwhile counts for that.
+        `left` is how many questions there will be after this one, where that is known.
+        """
+        self._allowance.roll(now, self._sent)
+        earliest = max(self._paused_until, self._allowance.used_up_until, self._minute.free_at(now))
+        if self._at_once(now, left):
+            turn = max(now, earliest)
+            self._next = turn + self._interval
+        else:
+            turn = max(self._next, now - CATCH_UP, earliest)
+            self._next = self._following(turn, now)
         return turn - now
 
-    def waiting(self, now: float) -> float:
-        """Seconds for which the server wants no request: because of a 429, or because it has said that none is left.
+    def send(self, now: float) -> Sent:
+        """The request of the turn that was taken is sent."""
+        self._sent += 1
+        self._minute.add(now)
+        return Sent(self._sent, now)
 
-        A worker whose turn came while it slept must look here, and take a new turn if it is more than 0.
+    def waiting(self, now: float) -> float:
+        """Seconds for which the server wants no request: because of a 429, or because it leaves none for us.
+
+        A worker whose turn came while it slept must look here, and take a new one where it is more than 0.
         """
-        return max(0.0, self._paused_until - now, self._used_up_until - now)
+        return max(0.0, self._paused_until - now, self._allowance.used_up_until - now)
+
+    def last_minute(self, now: float) -> int:
+        """Requests within the last minute; never more than there may be."""
+        return self._minute.count(now)
 
     def throttled(self, now: float, wait: float) -> None:
-        """Record a 429: nobody sends for `wait` seconds."""
+        """Record a 429: nobody sends for `wait` seconds. What the headers promise counts for nothing any more."""
         if now >= self._paused_until:  # the others of the same moment say nothing new
             self._factor = min(SLOWEST, self._factor * SLOWDOWN)
+        self._refused = True
         self._good_answers = 0
         self._paused_until = max(self._paused_until, now + min(max(wait, SHORTEST_PAUSE), LONGEST_WAIT))
 
-    def answered(self, now: float, remaining: int | None, reset: float | None) -> None:
-        """An answer other than 429 came, with `ratelimit-remaining` and `ratelimit-reset` (seconds) if it had them."""
+    def answered(self, now: float, remaining: int | None, reset: float | None, request: Sent | None = None) -> None:
+        """An answer other than 429 came, with `ratelimit-remaining` and `ratelimit-reset` (seconds) if it had them.
+
+        `request` is what it answers; None is the last one, sent just now.
+        """
         self._good_answers += 1
         if self._good_answers >= ANSWERS_PER_STEP:
             self._good_answers = 0
             self._factor = max(1.0, self._factor * RECOVERY)
-        if remaining is None or reset is None:
+        if remaining is None or reset is None or reset > LONGEST_RESET or remaining > LARGEST_REMAINING:
             return
-        self._largest_remaining = max(self._largest_remaining, remaining)
-        reset = min(reset, LONGEST_WAIT)
-        if remaining < self._largest_remaining / 5 or remaining == 0:
-            self._spread = reset / max(remaining, 1)
-            self._spread_until = now + reset
-        else:
-            self._spread = 0.0
-        self._used_up_until = min(self._used_up_until, now) if remaining else now + reset
+        request = request or Sent(self._sent, now)
+        self._allowance.heard(now, remaining, reset, request, self._sent)
+
+    def _at_once(self, now: float, left: int | None) -> bool:
+        if left is None or self._refused:
+            return False
+        return left < self._minute.left(now) and left < self._allowance.for_a_burst(now, self._sent)
 
     def _following(self, turn: float, now: float) -> float:
-        """The turn after `turn`: at the usual distance, or, until the limit is reset, at that of what is left of it."""
+        """The turn after `turn`: at the usual distance, or further away where the allowance wants it."""
         usual = turn + max(self._interval, min(self._interval * self._factor, LONGEST_WAIT))
-        if max(turn, now) >= self._spread_until:
-            return usual
-        return max(usual, min(turn + self._spread, self._spread_until))
+        return max(usual, self._allowance.following(turn, now, self._sent + 1))
+
+
+class Allowance:
+    """What an account has left, as the headers of answers tell, and how much of that is not ours.
+
+    Replicate counts by fixed windows of a minute: `remaining` falls with each request of anybody, and is back at the
+    limit when `reset` seconds are over. What is gone of it although we did not take it the others of the account took,
+    and they are reckoned to go on as they did; what they need until the reset is theirs, and at least their share.
+    Where `remaining` is too small to be that limit's, the limit is another one, and nothing is known of others.
+
+    What fills up again all the time, as a bucket does, has no end that could be waited for: what is left of it is
+    spread over the time until the reset once it is little.
+    """
+
+    def __init__(self, per_minute: float) -> None:
+        self._per_minute = per_minute
+        self.used_up_until = -math.inf
+        """When there will be something for us again."""
+        self._limit = 0
+        self._is_known = False
+        """The limit is Replicate's usual one, or a larger one."""
+        self._longest = 0.0
+        """Seconds that were left of a window, at most."""
+        self._goes_back = False
+        """`reset` has grown in the middle of a window, which therefore is none."""
+        self._distrusted = False
+        self._remaining = 0
+        self._heard = 0
+        """The number of the request whose answer said so."""
+        self._ends = -math.inf
+        """When the window is over at the latest."""
+        self._before = 0
+        """Requests that were sent before this window."""
+        self._others = self._others_before = 0.0
+        self._seconds = self._seconds_before = 0.0
+        """What the others took in this window and in the one before, and of how many seconds of each we know that."""
+        self._least = 0
+        self._recent = deque[int](maxlen=15)
+        self._marks = deque([(0.0, 0.0)], maxlen=8)
+        """Seconds into this window and what the others had taken by then, at most once a second."""
+
+    def heard(self, now: float, remaining: int, reset: float, request: Sent, sent: int) -> None:
+        """The answer to `request`, since which `sent` in all were sent, told so much."""
+        self.roll(now, sent)
+        if self._distrusted or request.number < self._before:
+            return
+        if -math.inf < self.used_up_until <= request.at and remaining <= self._reserve:
+            # It was waited for in vain: this is another limit than was thought, or none at all.
+            self._is_known, self._limit = False, 0
+            if remaining == 0:
+                self._distrusted, self.used_up_until, self._ends = True, -math.inf, -math.inf
+                return
+        seconds = min(reset, MINUTE)
+        if request.at + seconds - 1 > self._ends:  # `reset` is rounded up
+            self._goes_back = self._goes_back or now < self._ends - SHORT
+            self._begin(self._heard)
+            self._ends = now + seconds
+        self._ends = min(self._ends, now + seconds)
+        self._is_known = reset <= MINUTE and (self._is_known or remaining > LIMIT * PRODUCT)
+        self._limit = max(self._limit, remaining + 1, LIMIT if self._is_known else 0)
+        self._longest = max(self._longest, seconds)
+        if not self._goes_back:
+            self._reckon_others(now, remaining, request, sent)
+        if request.number < self._heard:
+            return  # this answer was overtaken by one that knows better what is left
+        self._remaining, self._heard = remaining, request.number
+        self.used_up_until = self._ends if remaining <= self._reserve else -math.inf
+
+    def roll(self, now: float, sent: int) -> None:
+        """Begin the next window where this one is over by now: of one that was known nobody needs to be told."""
+        if now < self._ends:
+            return
+        if self._is_known and not self._goes_back and now < self._ends + MINUTE:
+            self._begin(sent)
+            self._remaining, self._heard = self._limit, sent
+            self._ends += MINUTE
+        else:
+            self._ends = -math.inf
+
+    def for_a_burst(self, now: float, sent: int) -> float:
+        """Requests that may be made at once, and leave everybody else what they need; 0 where that is not known."""
+        if not self._is_known or now >= self._ends:
+            return 0
+        return self._spare(now, sent, self._limit * PRODUCT)
+
+    def following(self, turn: float, now: float, sent: int) -> float:
+        """The earliest time of the turn that comes after `turn`."""
+        seconds = self._ends - turn
+        if self._fills_up:
+            little = seconds > 0 and self._remaining < self._limit * PRODUCT
+            return turn + seconds / max(self._remaining - (sent - 1 - self._heard), 1) if little else turn
+        if seconds > 0:
+            return min(turn + _apart(seconds, self._spare(now, sent, self._reserve)), self._ends)
+        if not self._is_known or self._ends == -math.inf:
+            return turn
+        return turn + _apart(MINUTE, self._limit - max(self._others_a_second * MINUTE, self._reserve))
+
+    @property
+    def _fills_up(self) -> bool:
+        return self._goes_back or (not self._is_known and self._longest < SHORT)
+
+    @property
+    def _reserve(self) -> float:
+        """What an even pace leaves of the limit: who wants a rate beyond the limit less this share has said so."""
+        if self._fills_up:
+            return 0.0
+        return min(self._limit * PRODUCT, max(0.0, max(self._limit, LIMIT) - self._per_minute))
+
+    def _spare(self, now: float, sent: int, share: float) -> float:
+        return self._remaining - (sent - self._heard) - max(self._others_a_second * (self._ends - now), share)
+
+    @property
+    def _others_a_second(self) -> float:
+        """As in this window, as of late, or as in this and the one before: the most, as who paused may go on."""
+        long = self._others + self._others_before
+        now, all_known = max(self._seconds, 5.0 if self._seconds_before else 1.0), self._seconds + self._seconds_before
+        of_late, seconds = self._others - self._marks[0][1], self._seconds - self._marks[0][0]
+        most = max(self._others / now, long / max(all_known, 1.0), of_late / seconds if seconds > 2 else 0.0)
+        return most * CAUTION if self._is_known else 0.0
+
+    def _begin(self, before: int) -> None:
+        """Another window begins, `before` which so many requests were sent."""
+        self._others_before, self._seconds_before = self._others, self._seconds
+        self._others = self._seconds = 0.0
+        self._before, self._least = before, 0
+        self._recent.clear()
+        self._marks = deque([(0.0, 0.0)], maxlen=8)
+
+    def _reckon_others(self, now: float, remaining: int, request: Sent, sent: int) -> None:
+        """What the others have taken of this window.
+
+        Requests overtake each other on their way, so one answer may tell too much or too little. What is more than all
+        that we have sent is theirs for certain.
+        """
+        gone = max(self._limit, LIMIT) - remaining
+        self._least = max(self._least, gone - (sent - self._before))
+        self._recent.append(gone - (request.number - self._before))
+        self._others = float(max(0, self._least, median_low(self._recent)))
+        self._seconds = max(0.0, MINUTE - (self._ends - (request.at + now) / 2))
+        if self._seconds - self._marks[-1][0] >= 1:
+            self._marks.append((self._seconds, self._others))
+
+
+def _apart(seconds: float, requests: float) -> float:
+    """Seconds between two of so many requests in so much time; some are made in any case, to hear what is left."""
+    return min(seconds / requests, SLOWEST_OF_SOME) if requests > 0 else SLOWEST_OF_SOME
+
+
+class _LastMinute:
+    """The requests of the last minute, by tenths of a second; a tenth counts until a minute after its end."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._tenths = deque[list[int]]()
+        """Each with its requests; in order."""
+
+    def add(self, now: float) -> None:
+        """A request is sent."""
+        tenth = math.floor(now * 10)
+        if not self._tenths or self._tenths[-1][0] < tenth:
+            self._tenths.append([tenth, 0])
+        self._tenths[-1][1] += 1
+        self._count += 1
+
+    def left(self, now: float) -> int:
+        """How many more there may be."""
+        while self._tenths and self._over <= now:
+            self._count -= self._tenths.popleft()[1]
+        return self._most - self._count
+
+    def count(self, now: float) -> int:
+        """How many there are."""
+        return self._most - self.left(now)
+
+    def free_at(self, now: float) -> float:
+        """When there may be one more."""
+        return -math.inf if self.left(now) > 0 else self._over
+
+    @property
+    def _over(self) -> float:
+        return (self._tenths[0][0] + 1) / 10 + MINUTE

@@ -26,7 +26,7 @@ from audit.model.replies import Failed, Requests
 from audit.model.secrecy import Secrecy
 from audit.replicate import responses, session
 from audit.replicate.body import read_body
-from audit.replicate.rate_limit import RateLimit
+from audit.replicate.rate_limit import RateLimit, Sent
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
 from audit.replicate.session import MOST_HEADERS, ClosedBeforeError, Session
 from audit.replicate.url import credentials
@@ -122,6 +122,10 @@ class Transport:
         self._timing = timing
         self._rate_limit = RateLimit(target.per_minute, timing.monotonic())
         self._policy = RetryPolicy(target.retries)
+        self._turns = asyncio.Lock()
+        """One waits for its turn; the others, in order, until they may take the next."""
+        self._waiting = 0
+        self._left: int | None = None
         self._sent = self._retried = self._throttled = 0
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
@@ -167,6 +171,19 @@ class Transport:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
         return self._rate_limit.waiting(self._timing.monotonic())
 
+    def last_minute(self) -> int:
+        """Requests within the last minute; never more than `per_minute`."""
+        return self._rate_limit.last_minute(self._timing.monotonic())
+
+    def expect(self, questions: int) -> None:
+        """So many are still to be asked: few enough go at once. Until this is said turns are evenly spaced."""
+        self._left = questions
+
+    def begun(self) -> None:
+        """One of those that were expected is being asked."""
+        if self._left:
+            self._left -= 1
+
     async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
 
@@ -174,7 +191,6 @@ class Transport:
         """
         attempt = 1
         while True:
-            await self._turn()
             answer = await self._measured(url, attempt, largest)
             foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
             if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
@@ -207,41 +223,50 @@ class Transport:
         if before <= 0 < (pause := self._rate_limit.waiting(now)):
             log.info("rate limit: nobody asks for %.0f s", pause)
 
-    async def _turn(self) -> None:
-        while True:
-            wait = self._rate_limit.reserve(self._timing.monotonic())
-            if wait > 0:
-                await self._timing.sleep(wait)
-                if self._rate_limit.waiting(self._timing.monotonic()) > 0:
-                    continue  # meanwhile the server has said that it wants none: this turn is void
-            return
+    async def _turn(self) -> Sent:
+        """Wait for a turn, and count the request that it is for."""
+        self._waiting += 1
+        try:
+            async with self._turns:
+                while (wait := self._rate_limit.reserve(self._timing.monotonic(), self._unsent)) > 0:
+                    await self._timing.sleep(wait)
+                    if self._rate_limit.waiting(self._timing.monotonic()) <= 0:
+                        break  # else the server has said meanwhile that it wants none
+                self._sent += 1
+                return self._rate_limit.send(self._timing.monotonic())
+        finally:
+            self._waiting -= 1
+
+    @property
+    def _unsent(self) -> int | None:
+        """Requests that will follow the one whose turn it is."""
+        return None if self._left is None else self._left + self._waiting - 1
 
     async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
         """One attempt, with what is learned from it: counts, rate limit, metadata, log."""
-        self._sent += 1
-        began, started = self._timing.now(), self._timing.monotonic()
+        sent = await self._turn()
+        began = self._timing.now()
         answer: Response | Failed
         try:
             answer = await self._attempt(url, largest)
         except ClosedBeforeError:
             # No attempt, as nobody heard of it; but a request, with a turn of its own.
             log.debug("a kept connection was closed before it answered: asking again by a fresh one")
-            await self._turn()
-            self._sent += 1
+            sent = await self._turn()
             self._retried += 1
-            began, started = self._timing.now(), self._timing.monotonic()
+            began = self._timing.now()
             answer = await self._attempt(url, largest, fresh=True)
         ended = self._timing.monotonic()
         if isinstance(answer, Response):
-            self._last = (answer.status, answer.headers, began, ended - started)
+            self._last = (answer.status, answer.headers, began, ended - sent.at)
             if answer.status == 429:
                 self._throttled += 1
             else:
                 before = self._rate_limit.waiting(ended)
-                self._rate_limit.answered(ended, *_allowance(answer.headers))
+                self._rate_limit.answered(ended, *_allowance(answer.headers), sent)
                 self._say_pause(before, ended)
         if log.isEnabledFor(logging.DEBUG):
-            took = round((ended - started) * 1000)
+            took = round((ended - sent.at) * 1000)
             status = answer.status if isinstance(answer, Response) else answer.reason.value
             path = responses.safe(url.raw_path_qs, self.secrecy)
             details = {"path": path, "status": status, "attempt": attempt, "duration_ms": took}

@@ -62,7 +62,7 @@ from tests.support.faults import (
     bomb,
     reason_of,
 )
-from tests.support.instrumented_replicate import Behaviour, Bucket, InstrumentedReplicate, Rate
+from tests.support.instrumented_replicate import Behaviour, Bucket, FixedWindow, InstrumentedReplicate, Rate, Window
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.process import in_process
 from tests.support.synthetic_users import SyntheticUsers
@@ -379,23 +379,47 @@ def test_the_wait_is_what_it_takes() -> None:
     assert bucket.take() == 0
 
 
-def test_the_headers_tell_what_is_left_of_the_minute_and_of_the_others_on_the_account() -> None:
+def test_the_headers_tell_what_is_left_of_a_bucket_and_when_it_is_full_whoever_took_it() -> None:
     clock = ManualClock()
     bucket = Bucket(Rate(per_minute=600, burst=50), lambda: clock.seconds)
     bucket.take()
-    clock.advance(10)
+    bucket.spend(20)
+    assert bucket.remaining() == (29, 3)
     bucket.spend(100)
-    assert bucket.remaining() == (499, 50)
+    assert bucket.remaining() == (0, 5)
     assert bucket.take() > 0
     clock.advance(51)
-    assert bucket.remaining() == (600, 59)
+    assert bucket.remaining() == (50, 0)
+
+
+def test_a_window_lets_all_pass_at_once_then_none_until_it_ends_and_tells_so() -> None:
+    clock = ManualClock()
+    window = FixedWindow(Window(per_minute=50, gone=20.0), lambda: clock.seconds)
+    window.spend(10)
+    assert window.remaining() == (40, 40)
+    assert [window.take() for _ in range(42)] == [0] * 40 + [40, 40]
+    clock.advance(39.5)
+    assert (window.take(), window.remaining()) == (1, (0, 1))
+    clock.advance(0.5)
+    assert (window.take(), window.remaining()) == (0, (49, 60))
+    clock.advance(150)
+    assert window.remaining() == (50, 30)
+
+
+async def test_a_neighbour_takes_from_the_same_limit_and_its_429_are_counted_apart(
+    serve: Serve, session: Session
+) -> None:
+    fake = await serve(model(), behaviour=Behaviour(rate=Window(per_minute=5), neighbour=6000))
+    await until(lambda: fake.request_log.neighbour_refused > 3)
+    got = await get(session, fake, LISTED)
+    assert (got.status, fake.request_log.refused, fake.request_log.requests) == (429, 1, 1)
 
 
 async def test_past_the_rate_the_answer_is_429_and_says_how_long(
     serve: Serve, session: Session, clock: ManualClock
 ) -> None:
     fake = await serve(model(), behaviour=Behaviour(rate=Rate(per_minute=2, burst=1)), time=clock.server_time)
-    assert (await get(session, fake, LISTED)).headers["ratelimit-remaining"] == "1"
+    assert (await get(session, fake, LISTED)).headers["ratelimit-remaining"] == "0"
     got = await get(session, fake, LISTED)
     assert (got.status, got.headers["retry-after"]) == (429, "30")
     assert got.json == {

@@ -1,6 +1,7 @@
 """The fake Replicate with a request log, fault injection, an enforced rate limit and a clock of the test's."""
 
 import asyncio
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import msgspec
 from aiohttp import web
@@ -41,6 +42,10 @@ class RequestLog:
     """Requests for weights that bore a token or a cookie."""
     refused: int = 0
     """429 from the enforced rate; those from faults are in `faults`."""
+    neighbour_refused: int = 0
+    """429 that the account's product got."""
+    least_left: int | None = None
+    """The least `ratelimit-remaining` that an answer bore."""
     faults: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Per path, how often each fault struck."""
     causes: dict[str, set[FailureReason]] = field(default_factory=lambda: defaultdict(set))
@@ -91,6 +96,13 @@ class Rate(msgspec.Struct, frozen=True):
     burst: int
 
 
+class Window(msgspec.Struct, frozen=True):
+    """`per_minute` requests in each minute, at any moment of it; `gone` seconds of the first one are over."""
+
+    per_minute: int
+    gone: float = 0.0
+
+
 class Bucket:
     """Enforces a rate exactly: over any span of t seconds it lets at most burst + t * per_minute / 60 requests pass.
 
@@ -100,9 +112,8 @@ class Bucket:
     def __init__(self, rate: Rate, clock: Callable[[], float]) -> None:
         self._rate = rate
         self._clock = clock
-        self._filled_at = self._window_from = self._now()
+        self._filled_at = self._now()
         self._level = rate.burst * _MINUTE
-        self._used = 0
 
     def take(self) -> int:
         """0 where the request may pass, else the whole seconds, rounded up, until the next one may."""
@@ -111,39 +122,71 @@ class Bucket:
             lacking = _MINUTE - self._level
             return max(1, -(-lacking // (self._rate.per_minute * 1_000_000_000)))
         self._level -= _MINUTE
-        self._used += 1
         return 0
 
     def spend(self, requests: int) -> None:
         """Somebody else of the same account sends this many: the product that lives on the same limit."""
         self._refill()
         self._level = max(0, self._level - requests * _MINUTE)
-        self._used += requests
 
     def remaining(self) -> tuple[int, int]:
-        """What is left of this minute's requests, and the seconds until the next minute: `ratelimit-*`."""
+        """What may pass at once, and the seconds until that is the whole burst again: `ratelimit-*`."""
         self._refill()
-        left = max(0, self._rate.per_minute - self._used)
-        return left, -(-(self._window_from + _MINUTE - self._filled_at) // 1_000_000_000)
+        lacking = self._rate.burst * _MINUTE - self._level
+        return self._level // _MINUTE, -(-lacking // (self._rate.per_minute * 1_000_000_000))
 
     def _refill(self) -> None:
         now = self._now()
         self._level = min(self._rate.burst * _MINUTE, self._level + (now - self._filled_at) * self._rate.per_minute)
         self._filled_at = now
-        minutes = (now - self._window_from) // _MINUTE
-        if minutes:
-            self._window_from += minutes * _MINUTE
-            self._used = 0
 
     def _now(self) -> int:
         return round(self._clock() * 1e9)
+
+
+class FixedWindow:
+    """Lets so many requests of each minute pass, as early in it as they come; the way that Replicate counts."""
+
+    def __init__(self, window: Window, clock: Callable[[], float]) -> None:
+        self._window = window
+        self._clock = clock
+        self._from = clock() - window.gone
+        self._used = 0
+
+    def take(self) -> int:
+        """0 where the request may pass, else the whole seconds, rounded up, until the next window."""
+        left, reset = self.remaining()
+        self._used += left > 0
+        return 0 if left else reset
+
+    def spend(self, requests: int) -> None:
+        """Somebody else of the same account sends this many."""
+        left, _ = self.remaining()
+        self._used += min(requests, left)
+
+    def remaining(self) -> tuple[int, int]:
+        """What is left of this window, and the seconds until the next one: `ratelimit-*`."""
+        since = self._clock() - self._from
+        if since >= 60:
+            self._from += since // 60 * 60
+            since %= 60
+            self._used = 0
+        return self._window.per_minute - self._used, math.ceil(60 - since)
+
+
+def _limiter(rate: Rate | Window | None, clock: Callable[[], float]) -> Bucket | FixedWindow | None:
+    if isinstance(rate, Window):
+        return FixedWindow(rate, clock)
+    return Bucket(rate, clock) if rate else None
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """How the server behaves to everybody; what a single model does wrong stands in its data."""
 
     sizes: PageSizes = PageSizes()
-    rate: Rate | None = None
+    rate: Rate | Window | None = None
+    neighbour: int = 0
+    """Requests a minute that the account's product sends, evenly, against the same limit."""
     faults: tuple[Fault, ...] = ()
     """Meet every model alike, and come before the model's own; their `times` counts over all requests together."""
     chaos: Chaos | None = None
@@ -182,7 +225,8 @@ class InstrumentedReplicate(FakeReplicate):
         self.behaviour = behaviour or Behaviour()
         self.page_sizes = self.behaviour.sizes
         self.request_log = RequestLog()
-        self._bucket = Bucket(self.behaviour.rate, self.time.clock) if self.behaviour.rate else None
+        self._bucket = _limiter(self.behaviour.rate, self.time.clock)
+        self._neighbour: asyncio.Task[None] | None = None
         self._server_faults = self.behaviour.faults
         self._accepted = 0
 
@@ -196,11 +240,28 @@ class InstrumentedReplicate(FakeReplicate):
         if self._bucket:
             self._bucket.spend(requests)
 
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        if self.behaviour.neighbour:
+            self._neighbour = asyncio.create_task(self._live_beside(self.behaviour.neighbour / 60))
+        return self
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._neighbour:
+            self._neighbour.cancel()
         await super().__aexit__(kind, error, trace)
         assert not self.request_log.leaked, "the token went to where the weights lie"
+
+    async def _live_beside(self, per_second: float) -> None:
+        assert self._bucket
+        began, sent = self.time.clock(), 0
+        while True:
+            for _ in range(sent, int((self.time.clock() - began) * per_second)):
+                sent += 1
+                self.request_log.neighbour_refused += self._bucket.take() > 0
+            await self.time.sleep(1 / per_second)
 
     def _make_server(self) -> web.Server:
         return _CountingServer(self._handle, self.request_log)
@@ -274,6 +335,8 @@ class InstrumentedReplicate(FakeReplicate):
     def _common_headers(self) -> str:
         if self._bucket:
             self.rate_limit = self._bucket.remaining()
+            least = self.request_log.least_left
+            self.request_log.least_left = min(self.rate_limit[0], self.rate_limit[0] if least is None else least)
         return super()._common_headers()
 
 

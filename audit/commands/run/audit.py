@@ -166,7 +166,9 @@ class _Run:
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
-        self._listener.asking(run_file.count_pending(), replicate)
+        pending = run_file.count_pending()
+        replicate.expect(pending)
+        self._listener.asking(pending, replicate)
         models = ModelQuestions(replicate, run_file, classifier)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
         await self._answer(models, context, concurrency)
