@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import bodies, cost, forecast, formats, rate, scale, start, trainings
+from benchmarks import bodies, cost, forecast, formats, rate, scale, start, trainings, wait
 from benchmarks.contenders import CONCURRENCY
 from benchmarks.results import Figure, Results, conditions, save, table
 from benchmarks.workload import Workload, prepare
@@ -25,6 +25,7 @@ PARTS: Mapping[str, tuple[type[SyntheticUsers], _Measure]] = {
         lambda workload, rounds: chain(cost.measure(workload, rounds), formats.measure(workload, rounds)),
     ),
     "start": (SyntheticUsers, start.measure),
+    "wait": (SyntheticUsers, wait.measure),
     "rate": (SyntheticUsers, lambda workload, _: rate.measure(workload)),
     "memory": (SyntheticUsers, lambda workload, _: bodies.measure(workload)),
     "forecast": (SyntheticUsers, lambda workload, _: forecast.measure(workload)),

@@ -41,7 +41,7 @@ def audit(workload: Workload, fake: RemoteFakeReplicate, options: Iterable[str] 
 
 
 def client(name: str, workload: Workload, fake: RemoteFakeReplicate, limit: int | None = None) -> Used:
-    """`bare`, `fetch`, `classify` or `official`, over the models of all users or the first `limit` of them."""
+    """`bare`, `fetch`, `classify`, `official` or `loop`, over the models of all users or the first `limit` of them."""
     asked = workload.recorded(limit) if name == "classify" else workload.models(limit)
     arguments = ["-m", f"benchmarks.{name}", fake.base_url, str(CONCURRENCY), str(asked)]
     return Child.python(arguments, workload.environ(fake), workload.folder).wait()

@@ -15,11 +15,12 @@ from typing import NamedTuple
 from audit.commands.doctor.forecast import TRAININGS_PER_PAGE, Assumed, forecast
 from audit.demo.fake_replicate.faults import Refused
 from audit.model.codes import Reason
+from audit.replicate.rate_limit import LIMIT, PRODUCT
 from benchmarks.child import Child
 from benchmarks.results import Figure
 from benchmarks.workload import Workload
 from tests.support.faults import Chaos, Slow
-from tests.support.instrumented_replicate import Behaviour
+from tests.support.instrumented_replicate import Behaviour, Rate, Window
 from tests.support.process import RemoteFakeReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
@@ -84,6 +85,7 @@ def _cases(synthetic_users: SyntheticUsers) -> Iterator[Case]:
     reasons, everybody = Counter(map(synthetic_users.reason, first)), Counter(synthetic_users.reasons)
     some, few = _asked_for(reasons), ("--limit", str(USERS))
     yield Case("at the rate", some, few)
+    yield Case("all at once", replace(some, per_minute=2400, at_once=LIMIT * (1 - PRODUCT)), few)
     yield Case("8 at once", replace(some, concurrency=8), few)
     yield Case("one in ten fails", replace(some, failing=0.1), few)
     per_minute = min(12_000, max(3000, 3 * synthetic_users.n))  # 20 seconds for up to 4000
@@ -112,7 +114,7 @@ def _made(workload: Workload, case: Case) -> Came:
     pages = Slow(low=assumed.page_latency or assumed.latency, on=("trainings",))
     failures = Chaos(share=assumed.failing, faults=(Refused(status=503, on=("versions", "model")),))
     folders = [workload.folder / f"{case.words} {number}" for number in range(1, assumed.shards + 1)]
-    with workload.replicate(Behaviour(faults=(answers, pages), chaos=failures)) as fake:
+    with workload.replicate(Behaviour(rate=_limit(assumed), faults=(answers, pages), chaos=failures)) as fake:
         runs = [_begun(workload, fake, case, folder) for folder in folders]
         for run in runs:
             run.wait()
@@ -128,6 +130,11 @@ def _made(workload: Workload, case: Case) -> Came:
         mean(each.took for each in asking),
         mean(each.took for each in listing) if listing else None,
     )
+
+
+def _limit(assumed: Assumed) -> Rate | Window:
+    """A window where there is something that may be made at once, else a bucket, at which the pace is even."""
+    return Window(LIMIT) if assumed.at_once else Rate(round(max(LIMIT, 1.25 * assumed.per_minute)), burst=200)
 
 
 def _begun(workload: Workload, fake: RemoteFakeReplicate, case: Case, folder: Path) -> Child:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from audit.cli import options
 from audit.commands.doctor.forecast import Assumed, Bound, forecast
-from audit.commands.doctor.replicate import LIMIT
+from audit.replicate.rate_limit import LIMIT
 from audit.report.html import data as html_listed
 from tests import ROOT
 from tests.docs.reference import table

@@ -226,6 +226,8 @@ class InstrumentedReplicate(FakeReplicate):
         self.page_sizes = self.behaviour.sizes
         self.request_log = RequestLog()
         self._bucket = _limiter(self.behaviour.rate, self.time.clock)
+        if isinstance(self.behaviour.rate, Window):  # the neighbour was there before us
+            self.spend(int(self.behaviour.rate.gone * self.behaviour.neighbour / 60))
         self._neighbour: asyncio.Task[None] | None = None
         self._server_faults = self.behaviour.faults
         self._accepted = 0

@@ -1,14 +1,16 @@
 """How many requests an audit makes and how long it takes, reckoned from what is assumed of it. Pure.
 
-Turns come at an even pace, and at most `concurrency` questions are under way; one that waits for its next attempt keeps
-its place among them. With f the share of attempts that fail in passing, and wait(k) the mean wait before retry k,
+Where all requests of one run fit into what the account has left of this minute they are made at once. Else, and where
+shards see each other's requests, turns come at an even pace. At most `concurrency` questions are under way; one that
+waits for its next attempt keeps its place among them. With f the share of attempts that fail in passing, and wait(k)
+the mean wait before retry k,
 
     attempts = 1 + f + f**2 + ... + f**retries        of one question
     busy     = attempts * latency + f * wait(1) + f**2 * wait(2) + ...        seconds that it keeps its place
 
 asking takes the longest of
 
-    questions * attempts * 60 / per_minute    (bound "rate"; "limit" where the account lets less through)
+    questions * attempts * 60 / per_minute    (bound "rate"; "limit" where the account lets less through), not at once
     questions * busy / concurrency            ("concurrency")
     questions * attempts * processor          ("processor")
 
@@ -54,6 +56,8 @@ class Assumed:
     retries: int = 4
     allowed: float = math.inf
     """Requests a minute that the account has left for this."""
+    at_once: float = 0.0
+    """Requests that the account has left of this minute, but for what its product needs."""
     trainings: int = 0
     """Length of the list, where it is read; every shard reads it."""
     page_latency: float | None = None
@@ -86,10 +90,12 @@ def forecast(assumed: Assumed) -> Forecast:
     attempts = _attempts(assumed)
     sent = 1 + (pages + questions) * attempts
     per_second = min(assumed.per_minute, assumed.allowed) / 60 / assumed.shards
+    at_once = assumed.shards == 1 and sent <= min(assumed.at_once, assumed.per_minute, assumed.allowed)
+    turn = 0.0 if at_once else 1 / per_second
     page_latency = assumed.latency if assumed.page_latency is None else assumed.page_latency
-    listing = pages * max(_busy(assumed, page_latency), attempts / per_second)
+    listing = pages * max(_busy(assumed, page_latency), attempts * turn)
     bounds: dict[Bound, float] = {
-        "limit" if assumed.allowed < assumed.per_minute else "rate": questions * attempts / per_second,
+        "limit" if assumed.allowed < assumed.per_minute else "rate": questions * attempts * turn,
         "concurrency": questions * _busy(assumed, assumed.latency) / assumed.concurrency,
         "processor": questions * attempts * assumed.processor,
     }

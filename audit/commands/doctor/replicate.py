@@ -14,12 +14,9 @@ from audit.model.text import escape_controls, shortened
 from audit.model.times import duration, milliseconds
 from audit.model.users import ModelRecord
 from audit.postgres.server import AuditableUsers, Inspection, Server
+from audit.replicate.rate_limit import LIMIT, PRODUCT
 from audit.replicate.transport import ResponseMetadata
 
-LIMIT = 3000
-"""Requests a minute that Replicate gives an account, unless it is low on credit."""
-LOW = 0.2
-"""Share of the limit below which the audit slows down, so as not to take what is left from the product."""
 NOT_SHORT, LONG = 300.0, 3600.0
 """Seconds."""
 _REACHABLE = Check(Group.REPLICATE, "replicate_reachable", "Replicate")
@@ -127,8 +124,8 @@ def _rate(metadata: ResponseMetadata) -> CheckResult:
     if left is None:
         return _RATE.ok("not said", **data)
     when = "" if reset is None else f" in the next {reset} s"
-    step = f"Below {LIMIT * LOW:,.0f} an audit slows down; run it when the product is quieter, or lower --rate."
-    return _RATE.warn_if(step if left < LIMIT * LOW else "", f"{left:,} requests{when}", **data)
+    step = f"Below {LIMIT * PRODUCT:,.0f} an audit slows down; run it when the product is quieter, or lower --rate."
+    return _RATE.warn_if(step if left < LIMIT * PRODUCT else "", f"{left:,} requests{when}", **data)
 
 
 def _owners(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckResult:
@@ -195,6 +192,7 @@ def duration_check(answers: ReplicateAnswers | None, users: AuditableUsers | Non
         concurrency=speed.concurrency,
         latency=_latency(answers) or 0.0,
         allowed=LIMIT,
+        at_once=_at_once(answers),
     )
     expected = forecast(known)
     figure = (
@@ -228,6 +226,12 @@ def _held_up(bound: Bound, by: Assumed) -> str:
     if bound == "limit":
         return f"Replicate allows {LIMIT:,} requests a minute"
     return f"no more than {by.per_minute:,.0f} requests a minute (--rate)"
+
+
+def _at_once(answers: ReplicateAnswers | None) -> float:
+    """Requests that fit into what is left of this minute, with the share of the account's product kept for it."""
+    left = answers.metadata.remaining if answers and answers.metadata else None
+    return max(0.0, (left or 0) - LIMIT * PRODUCT)
 
 
 def _latency(answers: ReplicateAnswers | None) -> float | None:

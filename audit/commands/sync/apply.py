@@ -130,6 +130,7 @@ class Repair:
     ) -> list[PlannedChange]:
         """Those that may be made, with their weights; the others are written down."""
         unknown = [planned for planned in batch if planned.change.weights == "to_be_looked_up"]
+        replicate.expect(len(unknown))
         found = await look_up.trainings_for(unknown)
         entries, known = list[JournalEntry](), list[PlannedChange]()
         for planned in batch:

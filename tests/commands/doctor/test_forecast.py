@@ -31,7 +31,7 @@ from audit.replicate import Target, Timing, connect
 from audit.runfile import RunFile
 from tests.support import quick_time
 from tests.support.faults import Chaos, Slow
-from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate, ServerTime
+from tests.support.instrumented_replicate import Behaviour, InstrumentedReplicate, Rate, ServerTime, Window
 from tests.support.run_files import population
 from tests.support.samples import record, run_info
 from tests.support.synthetic_users import SyntheticUsers
@@ -44,6 +44,22 @@ def test_at_the_rate_a_run_takes_as_long_as_its_requests() -> None:
     told = forecast(USUAL)
     assert (told.requests, told.bound) == (100_001, "rate")
     assert told.seconds == pytest.approx(2500.6)  # and the account before, the last answer after
+
+
+def test_what_fits_into_the_rest_of_the_minute_goes_as_fast_as_concurrency_lets_it() -> None:
+    few = replace(USUAL, models=800, at_once=2400)
+    told = forecast(few)
+    assert (told.requests, told.bound) == (801, "concurrency")
+    assert told.seconds == pytest.approx(800 * 0.3 / 32 + 0.6)
+    for harder in (
+        {"models": 2400},
+        {"at_once": 800},
+        {"per_minute": 800},
+        {"allowed": 800},
+        {"missing": 1.0, "models": 1200},
+    ):
+        assert forecast(replace(few, **harder)).bound in {"rate", "limit"}
+    assert forecast(replace(few, shards=2)).bound == "rate"  # what one takes the other sees as somebody else's
 
 
 def test_slow_answers_are_the_bound_where_few_questions_are_under_way() -> None:
@@ -179,6 +195,7 @@ async def audited(run_file: RunFile, base_url: str, assumed: Assumed, seed: int)
             await TrainingsReader(replicate, run_file, lambda: datetime.now(UTC)).read()
             judge = Classifier(RunContext(account), run_file.info.trainings, run_file.trainings)
             settled = settle_by_trainings(run_file, judge, read.sample, 0)
+        replicate.expect(run_file.count_pending())
         models = ModelQuestions(replicate, run_file, judge)
         await Auditor(models, lambda _: None, token_works=True).run(assumed.concurrency, Stop())
         assert not run_file.count_pending()
@@ -234,6 +251,8 @@ def slow(latency: float) -> Slow:
 
 
 USERS = SyntheticUsers(500, oddities=0.2)
+EVEN = Rate(3000, burst=60)
+"""A limit that lets nothing go at once."""
 CORNERS: list[tuple[str, dict[str, Any], Bound]] = [
     ("at the rate", {"latency": 0.3}, "rate"),
     ("slow answers", {"latency": 2.0}, "concurrency"),
@@ -258,15 +277,27 @@ def test_a_run_takes_as_many_requests_and_as_long_as_forecast(
 ) -> None:
     assumed = known(USERS, **changes)
     chaos = Chaos(share=assumed.failing, faults=(Refused(status=503, on=ASKED),))
-    behaviour = Behaviour(faults=(slow(assumed.latency),), chaos=chaos)
+    behaviour = Behaviour(rate=EVEN, faults=(slow(assumed.latency),), chaos=chaos)
     assert_kept(measured(USERS, behaviour, assumed, tmp_path), assumed, bound)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"latency": 0.3}, {"latency": 0.3, "failing": 0.1}, {"latency": 1.0, "concurrency": 64}]
+)
+def test_a_run_that_fits_into_the_rest_of_the_minute_takes_as_long_as_forecast(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    assumed = known(USERS, at_once=2400, **changes)
+    chaos = Chaos(share=assumed.failing, faults=(Refused(status=503, on=ASKED),))
+    behaviour = Behaviour(rate=Window(3000), faults=(slow(assumed.latency),), chaos=chaos)
+    assert_kept(measured(USERS, behaviour, assumed, tmp_path), assumed, "concurrency")
 
 
 def test_versions_on_several_pages_take_as_long_as_forecast(tmp_path: Path) -> None:
     synthetic_users = SyntheticUsers(300, oddities=0)
     pages = sum(len(synthetic_users.versions(i)) for i in range(synthetic_users.n)) / synthetic_users.n
     assumed = known(synthetic_users, pages=pages)
-    behaviour = Behaviour(sizes=PageSizes(versions=1), faults=(slow(0.3),))
+    behaviour = Behaviour(rate=EVEN, sizes=PageSizes(versions=1), faults=(slow(0.3),))
     assert_kept(measured(synthetic_users, behaviour, assumed, tmp_path), assumed, "rate")
 
 
@@ -276,7 +307,7 @@ def test_a_run_by_trainings_takes_as_long_as_forecast(page_latency: float, bound
     faults = Slow(low=0.3, on=("account", *ASKED)), Slow(low=page_latency, on=("trainings",))
     read = TrainingsRead(mode="trainings", since="2020-01-01T00:00:00Z", sample=1.0)
     assumed = known(synthetic_users, trainings=len(synthetic_users.trainings), page_latency=page_latency, sample=0.01)
-    came = measured(synthetic_users, Behaviour(faults=faults), assumed, tmp_path, read)
+    came = measured(synthetic_users, Behaviour(rate=EVEN, faults=faults), assumed, tmp_path, read)
     settled = came.settled / assumed.models / (1 - assumed.sample)
     assert settled > 0.8
     assert_kept(came, replace(assumed, settled=settled), bound)
