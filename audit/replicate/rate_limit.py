@@ -35,6 +35,8 @@ PRODUCT = 0.2
 """Share of the limit that is left to the account's product, which polls its predictions on the same limit."""
 LONGEST_RESET, LARGEST_REMAINING = 3600.0, 1_000_000
 """Seconds and requests. Headers that say more are not about this limit, and are as good as none."""
+BELIEVED = 3.0
+"""Seconds of watching the others after which what is seen counts as much as what was expected of them."""
 CAUTION = 1.05
 """Times what the others are reckoned to take."""
 SHORT = 5.0
@@ -160,17 +162,11 @@ class Allowance:
         self._remaining = 0
         self._heard = 0
         """The number of the request whose answer said so."""
+        self._before = 0
+        """The number of the last request that was sent before this window."""
         self._ends = -math.inf
         """When the window is over at the latest."""
-        self._before = 0
-        """Requests that were sent before this window."""
-        self._others = self._others_before = 0.0
-        self._seconds = self._seconds_before = 0.0
-        """What the others took in this window and in the one before, and of how many seconds of each we know that."""
-        self._least = 0
-        self._recent = deque[int](maxlen=15)
-        self._marks = deque([(0.0, 0.0)], maxlen=8)
-        """Seconds into this window and what the others had taken by then, at most once a second."""
+        self._others = _Others()
 
     def heard(self, now: float, remaining: int, reset: float, request: Sent, sent: int) -> None:
         """The answer to `request`, since which `sent` in all were sent, told so much."""
@@ -193,7 +189,8 @@ class Allowance:
         self._limit = max(self._limit, remaining + 1, LIMIT if self._is_known else 0)
         self._longest = max(self._longest, seconds)
         if not self._goes_back:
-            self._reckon_others(now, remaining, request, sent)
+            second = max(0.0, MINUTE - (self._ends - (request.at + now) / 2))
+            self._others.saw(second, max(self._limit, LIMIT), remaining, request.number, sent)
         if request.number < self._heard:
             return  # this answer was overtaken by one that knows better what is left
         self._remaining, self._heard = remaining, request.number
@@ -244,34 +241,77 @@ class Allowance:
 
     @property
     def _others_a_second(self) -> float:
-        """As in this window, as of late, or as in this and the one before: the most, as who paused may go on."""
-        long = self._others + self._others_before
-        now, all_known = max(self._seconds, 5.0 if self._seconds_before else 1.0), self._seconds + self._seconds_before
-        of_late, seconds = self._others - self._marks[0][1], self._seconds - self._marks[0][0]
-        most = max(self._others / now, long / max(all_known, 1.0), of_late / seconds if seconds > 2 else 0.0)
-        return most * CAUTION if self._is_known else 0.0
+        return self._others.a_second * CAUTION if self._is_known else 0.0
 
     def _begin(self, before: int) -> None:
-        """Another window begins, `before` which so many requests were sent."""
-        self._others_before, self._seconds_before = self._others, self._seconds
-        self._others = self._seconds = 0.0
-        self._before, self._least = before, 0
-        self._recent.clear()
-        self._marks = deque([(0.0, 0.0)], maxlen=8)
+        self._before = before
+        self._others.begin(before)
 
-    def _reckon_others(self, now: float, remaining: int, request: Sent, sent: int) -> None:
-        """What the others have taken of this window.
+
+class _Others:
+    """How many requests a second the others of the account make, by what is gone of its windows.
+
+    Before anything was seen of a window they are reckoned to do as they did in the one before, or, in the first one, as
+    they must have done until then. What is seen counts more with every second.
+    """
+
+    def __init__(self) -> None:
+        self._usual: float | None = None
+        """A second."""
+        self._weight = 0.0
+        """Seconds of watching after which what is seen counts as much."""
+        self._before = 0
+        self._marks = deque[_Mark]()
+        self._begin()
+
+    def begin(self, before: int) -> None:
+        """Another window begins; `before`, we had sent so many requests."""
+        if self._now.second > 1:
+            self._usual, self._weight = self._now.taken / self._now.second, BELIEVED
+        self._before = before
+        self._begin()
+
+    def _begin(self) -> None:
+        self._first = self._now = _Mark(0.0, 0.0)
+        self._marks = deque([self._now], maxlen=8)
+        self._least = 0
+        self._recent = deque[int](maxlen=15)
+
+    def saw(self, second: float, limit: int, remaining: int, number: int, sent: int) -> None:
+        """When our request of this `number` was counted, and we had sent no more than `sent`, so much was left.
 
         Requests overtake each other on their way, so one answer may tell too much or too little. What is more than all
         that we have sent is theirs for certain.
         """
-        gone = max(self._limit, LIMIT) - remaining
-        self._least = max(self._least, gone - (sent - self._before))
-        self._recent.append(gone - (request.number - self._before))
-        self._others = float(max(0, self._least, median_low(self._recent)))
-        self._seconds = max(0.0, MINUTE - (self._ends - (request.at + now) / 2))
-        if self._seconds - self._marks[-1][0] >= 1:
-            self._marks.append((self._seconds, self._others))
+        gone = limit - remaining + self._before
+        self._least = max(self._least, gone - sent)
+        self._recent.append(gone - number)
+        self._now = _Mark(second, float(max(0, self._least, median_low(self._recent))))
+        if self._usual is None:
+            self._usual = min(self._now.taken / max(second, 1.0), limit / MINUTE)
+            self._weight = min(second, BELIEVED)
+            self._first = self._now
+            self._marks = deque([self._now], maxlen=8)
+        elif second - self._marks[-1].second >= 1:
+            self._marks.append(self._now)
+
+    @property
+    def a_second(self) -> float:
+        """In this window as a whole, or of late: whichever is more."""
+        steady, late = self._now.since(self._first), self._now.since(self._marks[0])
+        expected = (self._usual or 0.0) * self._weight
+        of_late = late.taken / late.second if late.second > 2 else 0.0
+        return max((expected + steady.taken) / max(self._weight + steady.second, 1.0), of_late)
+
+
+class _Mark(NamedTuple):
+    """So many seconds into a window the others had taken so much of it."""
+
+    second: float
+    taken: float
+
+    def since(self, earlier: "_Mark") -> "_Mark":
+        return _Mark(self.second - earlier.second, self.taken - earlier.taken)
 
 
 def _apart(seconds: float, requests: float) -> float:
