@@ -36,12 +36,13 @@ def run(shell: Shell, servers: Servers, users: SyntheticUsers, behaviour: Behavi
     ],
 )
 def test_what_fits_goes_at_once_and_nobody_is_ever_refused(
-    behaviour: Behaviour,
-    limit: int,
-    at_once: bool,
     shell: Shell,
     synthetic_servers: Servers,
     synthetic_users: SyntheticUsers,
+    *,
+    behaviour: Behaviour,
+    limit: int,
+    at_once: bool,
 ) -> None:
     log = run(shell, synthetic_servers, synthetic_users, behaviour, "--limit", str(limit))
     assert (log.refused, log.neighbour_refused) == (0, 0)
