@@ -8,11 +8,11 @@ that is a trainer, versions prove nothing.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 
-from audit.findings.classify import RunContext, owner_differs, unreadable
+from audit.findings.classify import RunContext, classify, owner_differs, unreadable
 from audit.model.codes import FailureReason, NoLine, Note, Reason, Status
 from audit.model.findings import VERSIONS_SHOWN, Finding
 from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_named
@@ -86,6 +86,29 @@ def asked_model(record: ModelRecord, context: RunContext) -> str | None:
         return question_of(record.replicate_model_id)
     question = row_question(record, context)
     return None if question.training else question.model
+
+
+class FirstVerdict(NamedTuple):
+    """What is true of a record as long as nobody was asked, and what is to be asked."""
+
+    verdict: Finding | NoLine
+    model: str | None
+    """See `asked_model`."""
+    question: bool
+    """Whether the unfinished row has an `open_question`."""
+    base: Finding | None
+    """The finding on the completed row, where there is one."""
+
+
+def first_verdict(record: ModelRecord, context: RunContext) -> FirstVerdict:
+    """Of the account that it is for, only notes depend, and those only where something is to be asked."""
+    model, question = asked_model(record, context), open_question(record, context) is not None
+    base = None if record.unfinished else classify(record, NotAsked(), context)
+    verdict: Finding | NoLine | None = base
+    if unfinished_row(record):
+        verdict = judge(record, base, None if model or question else Heard(), context)
+    assert verdict is not None  # noqa: S101 - a record is of one kind or the other
+    return FirstVerdict(verdict, model, question, base)
 
 
 def needs_versions(heard: Heard, *, counting: bool) -> bool:

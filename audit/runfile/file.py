@@ -244,19 +244,25 @@ class RunFile:
         Who waits for the same answer follows from the model's key; asked for is what the first of them records. With
         `question` the unfinished row has one of its own; `base` is then the finding on the completed row.
         """
-        text = _encoded(first)
         added = self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                model and model_key(model),
-                *columns(first),
-                _ENCODER.encode(record).decode(),
-                text.ljust(_ROOM) if model else text,
-            ),
+            (model and model_key(model), *columns(first), _ENCODER.encode(record).decode(), _roomy(first, model)),
         )
         if question:
             values = (added.lastrowid, _ENCODER.encode(base).decode() if base else None)
             self._db.execute("INSERT INTO unfinished (id, base) VALUES (?, ?)", values)
+
+    def records(self) -> Iterator[tuple[int, ModelRecord]]:
+        """All records, by their ids, in the order in which they were added; safe to write meanwhile."""
+        query = "SELECT id, record FROM audited WHERE id > ? ORDER BY id LIMIT ?"
+        return self.storage.paged(query, (), _sharing)
+
+    def replace_first(self, row_id: int, model: str | None, first: Verdict, base: Finding | None) -> None:
+        """Within `loading`: another first verdict for a record that was added with this `model`."""
+        query = "UPDATE audited SET rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?"
+        self._db.execute(query, (*columns(first), _roomy(first, model), row_id))
+        text = _ENCODER.encode(base).decode() if base else None
+        self._db.execute("UPDATE unfinished SET base = ? WHERE id = ?", (text, row_id))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -360,6 +366,17 @@ class RunFile:
             if not shared:
                 self._prefetched[model] = (row_id, record)
             yield model
+
+    def pending_among(self, keys: Iterable[str]) -> Iterator[tuple[str, ModelRecord, bool]]:
+        """Of the models with these keys, those that `pending` yields, each with its first record and if it has more."""
+        query = (
+            "SELECT record, EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"  # noqa: S608 - a constant
+            f" FROM audited AS a WHERE model IN (SELECT value FROM json_each(?)) AND {_PENDING} ORDER BY id"
+        )
+        with self.storage.reading():
+            found = self._db.execute(query, (_ENCODER.encode(list(keys)).decode(),)).fetchall()
+            records = [(_RECORD.decode(text), bool(shared)) for text, shared in found]
+        return ((str(each.replicate_model_id).strip(TRIMMED), each, shared) for each, shared in records)
 
     def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
         """Row id, key of the model and record of all who were never asked for and share their model with nobody."""
@@ -579,6 +596,11 @@ def _encoded(verdict: Verdict) -> str:
     """As JSON; a user who is in no line has a finding that nobody reads."""
     finding = Finding(reason=Reason.STOPPED) if isinstance(verdict, NoLine) else verdict
     return _ENCODER.encode(finding).decode()
+
+
+def _roomy(first: Verdict, model: str | None) -> str:
+    """As JSON, with room for the answer where there will be one."""
+    return _encoded(first).ljust(_ROOM if model else 0)
 
 
 def _largest_first(counts: dict[_Code, int]) -> dict[_Code, int]:

@@ -1,9 +1,11 @@
 """The steps of a run, the first time and when it is resumed; opens what they need and hands plain values down."""
 
+import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,22 +15,32 @@ from audit import __version__
 from audit.cli.signals import Stop, leaving
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
-from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
+from audit.commands.replicate import (
+    TOKEN_STEP,
+    ProgressListener,
+    StoppedError,
+    account_of,
+    cancel_on_stop,
+    first_failure,
+    meanwhile,
+    target,
+)
+from audit.commands.run.ahead import AskedAhead
 from audit.commands.run.auditor import Auditor, Questions, log_finding
 from audit.commands.run.questions import ModelQuestions, RowQuestions
-from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
+from audit.commands.run.trainings import FirstPage, TrainingsReader, settle_by_trainings, with_since
 from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.files import make_directory
-from audit.findings.classify import RunContext, classify, context_of
+from audit.findings.classify import RunContext, context_of, owner_differs
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.findings.unfinished import asked_model, judge, open_question, unfinished_row
+from audit.findings.unfinished import first_verdict
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
-from audit.model.replies import Account, Heard, NotAsked
+from audit.model.replies import Account, Training, TrainingsRead
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
@@ -40,7 +52,6 @@ from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
-from audit.runfile.file import Verdict
 
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
@@ -66,12 +77,14 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     try:
         run_file.save_choices(choices)
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
-        async with _replicate(settings, run_file, listener) as replicate:
-            account = await cancel_on_stop(stop, account_of(replicate))
-            await cancel_on_stop(stop, _load(settings, run_file, account, listener))
+        async with (
+            _replicate(settings, run_file, listener) as replicate,
+            _first_page(replicate, settings.trainings, clock) as first,
+        ):
+            await cancel_on_stop(stop, _load(settings, run_file, replicate, listener))
             if earlier:
                 _compare_places(run_file, earlier)
-            await run.ask(replicate, settings.choices.concurrency)
+            await run.ask(replicate, settings.choices.concurrency, first)
         run.finish()
     except BaseException as error:
         _close_or_discard(run_file, error)
@@ -147,19 +160,40 @@ class _Run:
         self._weights_left = False
         """Weights were wanted, and are not all asked for."""
 
-    async def ask(self, replicate: Replicate, concurrency: int) -> None:
-        """Read the list of trainings where it is wanted, then ask for every model and row that is still pending."""
+    async def ask(self, replicate: Replicate, concurrency: int, first: FirstPage | None = None) -> None:
+        """Read the list of trainings where it is wanted, and ask for every model and row that is still pending.
+
+        `first` is the list's beginning where that was asked for before.
+        """
         run_file = self._run_file
-        wanted = run_file.info.trainings
-        if wanted and run_file.count_pending():
-            if not wanted.pages:
-                begun = with_since(wanted, run_file.oldest_completed())
-                run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
-            self._listener.trainings_read(0)
-            reader = TrainingsReader(replicate, run_file, self._clock, self._listener.trainings_read)
-            with suppress(StoppedError):  # every page is stored as it comes
-                await cancel_on_stop(self._stop, reader.read())
-        read = run_file.info.trainings
+        context = context_of(run_file.info, run_file.population)
+        # Reading the list takes one request at a time of as many as there may be.
+        async with AskedAhead(replicate, run_file, context, concurrency - 1) as ahead:
+            if run_file.info.trainings and run_file.count_pending():
+                await self._read_trainings(replicate, run_file.info.trainings, ahead, first)
+            await self._ask_all(replicate, concurrency, ahead)
+
+    async def _read_trainings(
+        self, replicate: Replicate, wanted: TrainingsRead, ahead: AskedAhead, first: FirstPage | None
+    ) -> None:
+        run_file, listener = self._run_file, self._listener
+        if not wanted.pages:
+            begun = with_since(wanted, run_file.oldest_completed())
+            run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
+
+        def on_page(trainings: Sequence[Training], read: TrainingsRead) -> None:
+            ahead.read(trainings, read)
+            listener.trainings_read(read.read, ahead.count)
+
+        listener.trainings_read(0)
+        reader = TrainingsReader(replicate, run_file, self._clock, on_page, first)
+        with suppress(StoppedError):  # every page is stored as it comes
+            await cancel_on_stop(self._stop, reader.read())
+        ahead.close()
+
+    async def _ask_all(self, replicate: Replicate, concurrency: int, ahead: AskedAhead) -> None:
+        run_file = self._run_file
+        wanted = read = run_file.info.trainings
         trainings = run_file.trainings
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
@@ -167,7 +201,7 @@ class _Run:
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         self._listener.asking(run_file.count_pending(), replicate)
-        models = ModelQuestions(replicate, run_file, classifier)
+        models = ModelQuestions(replicate, run_file, classifier, ahead)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
         await self._answer(models, context, concurrency)
         if not self._stop.requested:
@@ -290,40 +324,71 @@ async def _replicate(
             run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 
-async def _load(settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener) -> None:
-    """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered."""
+@asynccontextmanager
+async def _first_page(
+    replicate: Replicate, wanted: TrainingsRead | None, clock: Clock
+) -> AsyncIterator[FirstPage | None]:
+    """The beginning of the list of trainings, where one is wanted: it is asked for while the database is read."""
+    if wanted is None:
+        yield None
+        return
+    began_at = utc_text(clock())
+    async with meanwhile(replicate.trainings()) as page:
+        yield FirstPage(began_at, page)
 
-    async def load(database: Database) -> None:
-        await _load_from(database, settings, run_file, account, listener)
 
-    await despite_bytes(settings.database, load)
+async def _load(settings: RunSettings, run_file: RunFile, replicate: Replicate, listener: ProgressListener) -> None:
+    """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered.
+
+    Whose token it is, is asked meanwhile. Whatever fails first ends the run, and where both have failed, the token.
+    """
+    async with meanwhile(account_of(replicate)) as asking:
+
+        async def load(database: Database) -> None:
+            await _load_from(database, settings, run_file, asking, listener)
+
+        async with meanwhile(despite_bytes(settings.database, load)) as loading:
+            await first_failure(asking, loading)
 
 
 async def _load_from(
-    database: Database, settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
+    database: Database,
+    settings: RunSettings,
+    run_file: RunFile,
+    asking: asyncio.Task[Account | None],
+    listener: ProgressListener,
 ) -> None:
+    """One transaction of the run file: the records are in it with the account whose token it is, or not at all.
+
+    The snapshot has ended before anybody waits for Replicate: an old transaction is a burden to a database.
+    """
     listener.users_read(0)
-    async with snapshot(
-        database,
-        order_by=settings.order_by,
-        filters=settings.filters,
-        statement_timeout=settings.statement_timeout,
-        stuck_after=settings.stuck_after,
-    ) as taken:
-        known = msgspec.structs.replace(
-            run_file.info,
-            account=account,
-            tables=taken.tables,
-            order_by=taken.order_by,
-            missing_columns=tuple(taken.missing_columns),
-            by_model_key=True,
-        )
-        if taken.order_by != settings.order_by:
-            log.warning("the tables have no %s: %s decides which row is the latest", settings.order_by, taken.order_by)
-        context = context_of(known, taken.population)
-        count = 0
-        with run_file.loading():
+    with run_file.loading():
+        async with snapshot(
+            database,
+            order_by=settings.order_by,
+            filters=settings.filters,
+            statement_timeout=settings.statement_timeout,
+            stuck_after=settings.stuck_after,
+        ) as taken:
+            known = msgspec.structs.replace(
+                run_file.info,
+                tables=taken.tables,
+                order_by=taken.order_by,
+                missing_columns=tuple(taken.missing_columns),
+                place=taken.place,
+                columns=taken.columns,
+                by_model_key=True,
+            )
+            if taken.order_by != settings.order_by:
+                log.warning(
+                    "the tables have no %s: %s decides which row is the latest", settings.order_by, taken.order_by
+                )
+            context = context_of(known, taken.population)
+            count, early = 0, None
             async for record in taken.records(settings.shard):
+                if early is None and asking.done():
+                    early, context = count, msgspec.structs.replace(context, account=asking.result())
                 _add(run_file, record, context, redacted=settings.redact)
                 count += 1
                 if count % 1000 == 0:
@@ -332,20 +397,25 @@ async def _load_from(
             trainings = settings.trainings
             if settings.shard and trainings:  # all shards read the list as far back as one run would
                 trainings = with_since(trainings, await taken.oldest_completed())
-            run_file.save_info(
-                msgspec.structs.replace(known, trainings=trainings, place=taken.place, columns=taken.columns)
-            )
+        account = await asking
+        run_file.save_info(msgspec.structs.replace(known, account=account, trainings=trainings))
+        if account:
+            context = msgspec.structs.replace(context, account=account)
+            _judge_again(run_file, count if early is None else early, context)
     log.info("%d users with a training that counts found", count)
 
 
 def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
     """Append a record, with what is true of it as long as nobody was asked."""
-    model, question = asked_model(record, context), open_question(record, context)
-    base = None if record.unfinished else classify(record, NotAsked(), context)
-    first: Verdict | None = base
-    if unfinished_row(record):
-        first = judge(record, base, None if model or question else Heard(), context)
-    assert first is not None  # noqa: S101 - a record is of one kind or the other
-    run_file.add(record, model, first, question=question is not None, base=base)
-    if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
-        log_finding(AuditedUser.of(record, first), redacted=redacted)
+    first = first_verdict(record, context)
+    run_file.add(record, first.model, first.verdict, question=first.question, base=first.base)
+    if first.model is None and not first.question and isinstance(first.verdict, Finding):  # nobody will be asked
+        log_finding(AuditedUser.of(record, first.verdict), redacted=redacted)
+
+
+def _judge_again(run_file: RunFile, count: int, context: RunContext) -> None:
+    """Judge the first `count` records anew, now that it is known whose token it is: to few of them that matters."""
+    for row_id, record in islice(run_file.records(), count):
+        if owner_differs(record, context) or (record.newer and owner_differs(record.newer, context)):
+            first = first_verdict(record, context)
+            run_file.replace_first(row_id, first.model, first.verdict, first.base)

@@ -1,0 +1,114 @@
+"""Models that are asked for while the list of trainings is still being read: those that no older page makes needless.
+
+A model into which a training has put a version is no trainer, whatever else is in the list, so it may be asked for. The
+replies wait in memory until the list has ended, as findings rest on all of it; whatever ends the run before loses them,
+and their models are still pending then.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from audit.findings.classify import RunContext
+from audit.findings.trainings import in_sample, settled_by_none
+from audit.model.ids import model_key
+from audit.model.replies import Failed, Found, Reply, Training, TrainingsRead, of_model
+from audit.model.users import ModelRecord
+from audit.runfile import RunFile
+
+MOST_REPLIES = 1_000
+MOST_VERSIONS = 20_000
+"""In the replies that wait. Whoever has no room is asked for when the list has ended."""
+
+
+class Client(Protocol):
+    """Replicate, as far as models are concerned."""
+
+    def ask(self, model: str) -> Coroutine[Any, Any, Reply]:
+        """What it has of `model`. Never raises for what a server or the network did."""
+
+
+class AskedAhead:
+    """Replies that have come or are on their way, until they are taken; what nobody takes is dropped at the end."""
+
+    def __init__(self, client: Client, run_file: RunFile, context: RunContext, at_once: int) -> None:
+        self._client = client
+        self._run_file = run_file
+        self._context = context
+        self._at_once = at_once
+        self._waiting = deque[str]()
+        self._replies: dict[str, asyncio.Task[Reply]] = {}
+        self._in_flight = self._versions = 0
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        for each in self._replies.values():
+            each.cancel()
+        await asyncio.gather(*self._replies.values(), return_exceptions=True)
+
+    @property
+    def count(self) -> int:
+        """Replies that have come and were not taken."""
+        return len(self._replies) - self._in_flight
+
+    def read(self, trainings: Iterable[Training], read: TrainingsRead) -> None:
+        """A page was read, and is in the run file: ask for its models, as far as they are asked for in any case."""
+        if self._closed or self._at_once < 1:
+            return
+        made = {model_key(each.model) for each in trainings if each.model and each.succeeded}
+        room = MOST_REPLIES - len(self._replies) - len(self._waiting)
+        questions = (each for each in self._certain(made, read) if each not in self._replies)
+        self._waiting.extend(each for each, _ in zip(questions, range(room), strict=False))
+        self._begin()
+
+    def _certain(self, keys: Iterable[str], read: TrainingsRead) -> Iterator[str]:
+        for model, record, shared in self._run_file.pending_among(keys):
+            if not self._context.is_trainer(model) and (shared or self._is_asked(model_key(model), record, read)):
+                yield model
+
+    def _is_asked(self, key: str, record: ModelRecord, read: TrainingsRead) -> bool:
+        """Whether the model is asked for, whatever else is in the list; `record` is the only one that has it."""
+        if read.mode == "versions" or in_sample(self._run_file.info.id, key, read.sample):
+            return True
+        return settled_by_none(record, self._run_file.trainings.newest(key), self._context)
+
+    def close(self) -> None:
+        """Begin with nothing new; what is on its way goes on."""
+        self._closed = True
+        self._waiting.clear()
+
+    def _begin(self) -> None:
+        while self._waiting and self._in_flight < self._at_once and self._versions < MOST_VERSIONS:
+            model = self._waiting.popleft()
+            self._replies[model] = task = asyncio.create_task(self._client.ask(model))
+            self._in_flight += 1
+            task.add_done_callback(self._came)
+
+    def _came(self, task: asyncio.Task[Reply]) -> None:
+        self._in_flight -= 1
+        if task.cancelled() or task.exception():
+            return
+        match of_model(task.result()):
+            case Failed():  # the auditor decides what that means, when it has the replies
+                self.close()
+            case Found() as found:
+                self._versions += len(found.versions)
+        self._begin()
+
+    def pending(self) -> list[str]:
+        """Models whose reply has not been taken and is still wanted, those first for whom there is none yet."""
+        wanted = {model for model, _, _ in self._run_file.pending_among(map(model_key, self._replies))}
+        asked = [each for each in self._replies if each in wanted]
+        return sorted(asked, key=lambda each: self._replies[each].done())
+
+    def take(self, model: str) -> asyncio.Task[Reply] | None:
+        """The reply about `model`, where it was asked for."""
+        return self._replies.pop(model, None)
