@@ -117,35 +117,21 @@ def settled(
     """
     recorded = recorded_hash(record.replicate_version_id)
     model = askable_model(record.replicate_model_id)
-    if newest is None or recorded is None or model is None or newest.version != recorded:
+    unfinished = record.unfinished or record.newer is not None
+    if newest is None or recorded is None or model is None or newest.version != recorded or unfinished:
+        return None
+    if record.unreadable:
         return None
     if newest.model is None or model_key(newest.model) != model_key(model) or not _inside(newest, read):
         return None
-    if odd.may_concern(model, newest) or read.unreadable or (notes := _notes_if_plain(record, context)) is None:
+    if odd.may_concern(model, newest) or context.is_trainer(model):
+        return None
+    notes = classify(record, NotAsked(), context).notes
+    if context.account is None or read.unreadable or DOUBTFUL & set(notes):
         return None
     return Finding(
         reason=Reason.LATEST_VERSION, latest_version=recorded, versions_behind=0, notes=notes, evidence="training"
     )
-
-
-def settled_by_none(record: ModelRecord, newest: Training | None, context: RunContext) -> bool:
-    """Whether `settled` is None whatever else is in the list, of which `newest` is the model's last training so far.
-
-    But for one that began before `newest` and ended after it, which is rare: its model is then asked for in vain.
-    """
-    recorded = recorded_hash(record.replicate_version_id)
-    other = newest is not None and newest.version != recorded
-    return other or recorded is None or _notes_if_plain(record, context) is None
-
-
-def _notes_if_plain(record: ModelRecord, context: RunContext) -> tuple[Note, ...] | None:
-    """The notes on a record that a training may settle; None where something is odd about it."""
-    if record.unfinished or record.newer is not None or record.unreadable or context.account is None:
-        return None
-    if context.is_trainer(record.replicate_model_id):
-        return None
-    notes = classify(record, NotAsked(), context).notes
-    return None if DOUBTFUL & set(notes) else notes
 
 
 def disagreeing(finding: Finding, by_training: Finding) -> Finding:

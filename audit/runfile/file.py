@@ -369,13 +369,13 @@ class RunFile:
 
     def pending_among(self, keys: Iterable[str]) -> Iterator[tuple[str, ModelRecord, bool]]:
         """Of the models with these keys, those that `pending` yields, each with its first record and if it has more."""
-        query = (
-            "SELECT record, EXISTS (SELECT 1 FROM audited AS c WHERE c.model = a.model AND c.id > a.id)"  # noqa: S608 - a constant
-            f" FROM audited AS a WHERE model IN (SELECT value FROM json_each(?)) AND {_PENDING} ORDER BY id"
+        query = (  # `min` picks the row that the other columns are of
+            "SELECT record, count(*) > 1, min(id) FROM audited WHERE model IN (SELECT value FROM json_each(?))"
+            " GROUP BY model HAVING outcome IS NULL ORDER BY min(id)"
         )
         with self.storage.reading():
             found = self._db.execute(query, (_ENCODER.encode(list(keys)).decode(),)).fetchall()
-            records = [(_RECORD.decode(text), bool(shared)) for text, shared in found]
+            records = [(_RECORD.decode(text), bool(shared)) for text, shared, _ in found]
         return ((str(each.replicate_model_id).strip(TRIMMED), each, shared) for each, shared in records)
 
     def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:

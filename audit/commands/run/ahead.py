@@ -7,15 +7,14 @@ and their models are still pending then.
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from audit.findings.classify import RunContext
-from audit.findings.trainings import in_sample, settled_by_none
-from audit.model.ids import model_key
+from audit.findings.trainings import in_sample
+from audit.model.ids import model_key, recorded_hash
 from audit.model.replies import Failed, Found, Reply, Training, TrainingsRead, of_model
-from audit.model.users import ModelRecord
 from audit.runfile import RunFile
 
 MOST_REPLIES = 1_000
@@ -61,24 +60,29 @@ class AskedAhead:
 
     def read(self, trainings: Iterable[Training], read: TrainingsRead) -> None:
         """A page was read, and is in the run file: ask for its models, as far as they are asked for in any case."""
-        if self._closed or self._at_once < 1:
-            return
-        made = {model_key(each.model) for each in trainings if each.model and each.succeeded}
         room = MOST_REPLIES - len(self._replies) - len(self._waiting)
+        if self._closed or room < 1 or self._at_once < 1:
+            return
+        made = {model_key(each.model): each.version for each in trainings if each.model and each.succeeded}
         questions = (each for each in self._certain(made, read) if each not in self._replies)
         self._waiting.extend(each for each, _ in zip(questions, range(room), strict=False))
         self._begin()
 
-    def _certain(self, keys: Iterable[str], read: TrainingsRead) -> Iterator[str]:
-        for model, record, shared in self._run_file.pending_among(keys):
-            if not self._context.is_trainer(model) and (shared or self._is_asked(model_key(model), record, read)):
+    def _certain(self, made: Mapping[str, str | None], read: TrainingsRead) -> Iterator[str]:
+        """Of the models with these keys, into which these versions were put, those that are asked for in any case."""
+        run_id = self._run_file.info.id
+        for model, record, shared in self._run_file.pending_among(made):
+            key = model_key(model)
+            if self._context.is_trainer(model):
+                continue
+            if read.mode == "versions" or shared or in_sample(run_id, key, read.sample):
                 yield model
-
-    def _is_asked(self, key: str, record: ModelRecord, read: TrainingsRead) -> bool:
-        """Whether the model is asked for, whatever else is in the list; `record` is the only one that has it."""
-        if read.mode == "versions" or in_sample(self._run_file.info.id, key, read.sample):
-            return True
-        return settled_by_none(record, self._run_file.trainings.newest(key), self._context)
+            elif (recorded := recorded_hash(record.replicate_version_id)) != made[key]:
+                # Older pages settle nobody, but where a training has ended after one that began later: that is rare,
+                # and its model asked for in vain.
+                newest = self._run_file.trainings.newest(key)
+                if newest and newest.version != recorded:
+                    yield model
 
     def close(self) -> None:
         """Begin with nothing new; what is on its way goes on."""
