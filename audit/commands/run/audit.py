@@ -79,7 +79,7 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with (
             _replicate(settings, run_file, listener) as replicate,
-            _first_page(replicate, settings.trainings, clock) as first,
+            _first_page(replicate, settings, clock) as first,
         ):
             await cancel_on_stop(stop, _load(settings, run_file, replicate, listener))
             if earlier:
@@ -325,11 +325,9 @@ async def _replicate(
 
 
 @asynccontextmanager
-async def _first_page(
-    replicate: Replicate, wanted: TrainingsRead | None, clock: Clock
-) -> AsyncIterator[FirstPage | None]:
-    """The beginning of the list of trainings, where one is wanted: it is asked for while the database is read."""
-    if wanted is None:
+async def _first_page(replicate: Replicate, settings: RunSettings, clock: Clock) -> AsyncIterator[FirstPage | None]:
+    """The beginning of the list of trainings, where one is wanted: asked for beside the account and the database."""
+    if settings.trainings is None or settings.choices.concurrency < 2:
         yield None
         return
     began_at = utc_text(clock())
