@@ -41,7 +41,7 @@ from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
 from audit.model.replies import Account, Training, TrainingsRead
-from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
+from audit.model.run import Baseline, Choices, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
 from audit.model.users import ModelRecord
@@ -84,7 +84,7 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
             await cancel_on_stop(stop, _load(settings, run_file, replicate, listener))
             if earlier:
                 _compare_places(run_file, earlier)
-            await run.ask(replicate, settings.choices.concurrency, first)
+            await run.ask(replicate, settings.choices, first)
         run.finish()
     except BaseException as error:
         _close_or_discard(run_file, error)
@@ -132,7 +132,7 @@ async def resume(
         if choices := run_file.choices:
             now = settings.choices
             run_file.save_choices(msgspec.structs.replace(choices, fail_on=now.fail_on, allow_empty=now.allow_empty))
-        await run.ask(replicate, settings.choices.concurrency)
+        await run.ask(replicate, settings.choices)
     run.finish()
     return run_file
 
@@ -160,18 +160,22 @@ class _Run:
         self._weights_left = False
         """Weights were wanted, and are not all asked for."""
 
-    async def ask(self, replicate: Replicate, concurrency: int, first: FirstPage | None = None) -> None:
+    async def ask(self, replicate: Replicate, choices: Choices, first: FirstPage | None = None) -> None:
         """Read the list of trainings where it is wanted, and ask for every model and row that is still pending.
 
         `first` is the list's beginning where that was asked for before.
         """
         run_file = self._run_file
         context = context_of(run_file.info, run_file.population)
-        # Reading the list takes one request at a time of as many as there may be.
-        async with AskedAhead(replicate, run_file, context, concurrency - 1) as ahead:
+        formats = [name for name, _ in choices.outputs]
+        async with (
+            meanwhile(asyncio.to_thread(writer.prepare, formats)),
+            # Reading the list takes one request at a time of as many as there may be.
+            AskedAhead(replicate, run_file, context, choices.concurrency - 1) as ahead,
+        ):
             if run_file.info.trainings and run_file.count_pending():
                 await self._read_trainings(replicate, run_file.info.trainings, ahead, first)
-            await self._ask_all(replicate, concurrency, ahead)
+            await self._ask_all(replicate, choices.concurrency, ahead)
 
     async def _read_trainings(
         self, replicate: Replicate, wanted: TrainingsRead, ahead: AskedAhead, first: FirstPage | None
