@@ -8,7 +8,7 @@ that is a trainer, versions prove nothing.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 
@@ -88,29 +88,6 @@ def asked_model(record: ModelRecord, context: RunContext) -> str | None:
     return None if question.training else question.model
 
 
-class FirstVerdict(NamedTuple):
-    """What is true of a record as long as nobody was asked, and what is to be asked."""
-
-    verdict: Finding | NoLine
-    model: str | None
-    """See `asked_model`."""
-    question: bool
-    """Whether the unfinished row has an `open_question`."""
-    base: Finding | None
-    """The finding on the completed row, where there is one."""
-
-
-def first_verdict(record: ModelRecord, context: RunContext) -> FirstVerdict:
-    """Of the account that it is for, only notes depend, and those only where something is to be asked."""
-    model, question = asked_model(record, context), open_question(record, context) is not None
-    base = None if record.unfinished else classify(record, NotAsked(), context)
-    verdict: Finding | NoLine | None = base
-    if unfinished_row(record):
-        verdict = judge(record, base, None if model or question else Heard(), context)
-    assert verdict is not None  # noqa: S101 - a record is of one kind or the other
-    return FirstVerdict(verdict, model, question, base)
-
-
 def needs_versions(heard: Heard, *, counting: bool) -> bool:
     """Whether the model's versions have to be known besides; `counting` is whether the user has a completed row."""
     if heard.training:
@@ -172,6 +149,15 @@ def judge(record: ModelRecord, base: Finding | None, heard: Heard | None, contex
         left = tuple(note for note in base.notes if note is not Note.RETRAINING_IN_PROGRESS)
         return msgspec.structs.replace(base, notes=left)
     return base
+
+
+def unasked(record: ModelRecord, context: RunContext) -> tuple[Finding | None, Finding | NoLine]:
+    """What is true as long as nobody was asked: of the completed row, None where there is none, and of the user."""
+    base = None if record.unfinished else classify(record, NotAsked(), context)
+    if base and record.newer is None:
+        return base, base
+    waits = asked_model(record, context) or open_question(record, context)
+    return base, judge(record, base, None if waits else Heard(), context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,9 +244,15 @@ class RunFile:
         Who waits for the same answer follows from the model's key; asked for is what the first of them records. With
         `question` the unfinished row has one of its own; `base` is then the finding on the completed row.
         """
+        text = _encoded(first)
         added = self._db.execute(
             "INSERT INTO audited (model, rank, reason, notes, record, finding) VALUES (?, ?, ?, ?, ?, ?)",
-            (model and model_key(model), *columns(first), _ENCODER.encode(record).decode(), _roomy(first, model)),
+            (
+                model and model_key(model),
+                *columns(first),
+                _ENCODER.encode(record).decode(),
+                text.ljust(_ROOM) if model else text,
+            ),
         )
         if question:
             values = (added.lastrowid, _ENCODER.encode(base).decode() if base else None)
@@ -256,13 +262,6 @@ class RunFile:
         """All records, by their ids, in the order in which they were added; safe to write meanwhile."""
         query = "SELECT id, record FROM audited WHERE id > ? ORDER BY id LIMIT ?"
         return self.storage.paged(query, (), _sharing)
-
-    def replace_first(self, row_id: int, model: str | None, first: Verdict, base: Finding | None) -> None:
-        """Within `loading`: another first verdict for a record that was added with this `model`."""
-        query = "UPDATE audited SET rank = ?, reason = ?, notes = ?, finding = ? WHERE id = ?"
-        self._db.execute(query, (*columns(first), _roomy(first, model), row_id))
-        text = _ENCODER.encode(base).decode() if base else None
-        self._db.execute("UPDATE unfinished SET base = ? WHERE id = ?", (text, row_id))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -350,6 +349,19 @@ class RunFile:
             )
             lists = (_ENCODER.encode(list(each)).decode() for each in (failures, reasons))
             self._db.execute(query, tuple(lists))
+
+    def put_back(self, row_id: int, base: Finding | None, first: Verdict) -> None:
+        """Make a record what `add` made it: nobody was asked. To be called within `transaction`."""
+        with self.storage.translate_errors():
+            query = (
+                "UPDATE audited SET outcome = NULL, checked_at = NULL, rank = ?, reason = ?, notes = ?,"
+                " finding = iif(model IS NULL, ?, ?) WHERE id = ?"
+            )
+            text = _encoded(first)
+            self._db.execute(query, (*columns(first), text, text.ljust(_ROOM), row_id))
+            if self.asks_about_rows:
+                query = "UPDATE unfinished SET outcome = NULL, heard = NULL, base = ? WHERE id = ?"
+                self._db.execute(query, (_ENCODER.encode(base).decode() if base else None, row_id))
 
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
@@ -596,11 +608,6 @@ def _encoded(verdict: Verdict) -> str:
     """As JSON; a user who is in no line has a finding that nobody reads."""
     finding = Finding(reason=Reason.STOPPED) if isinstance(verdict, NoLine) else verdict
     return _ENCODER.encode(finding).decode()
-
-
-def _roomy(first: Verdict, model: str | None) -> str:
-    """As JSON, with room for the answer where there will be one."""
-    return _encoded(first).ljust(_ROOM if model else 0)
 
 
 def _largest_first(counts: dict[_Code, int]) -> dict[_Code, int]:

@@ -36,7 +36,7 @@ from audit.files import make_directory
 from audit.findings.classify import RunContext, context_of, owner_differs
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.findings.unfinished import first_verdict
+from audit.findings.unfinished import asked_model, open_question, unasked
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
@@ -409,15 +409,15 @@ async def _load_from(
 
 def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
     """Append a record, with what is true of it as long as nobody was asked."""
-    first = first_verdict(record, context)
-    run_file.add(record, first.model, first.verdict, question=first.question, base=first.base)
-    if first.model is None and not first.question and isinstance(first.verdict, Finding):  # nobody will be asked
-        log_finding(AuditedUser.of(record, first.verdict), redacted=redacted)
+    model, question = asked_model(record, context), open_question(record, context)
+    base, first = unasked(record, context)
+    run_file.add(record, model, first, question=question is not None, base=base)
+    if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
+        log_finding(AuditedUser.of(record, first), redacted=redacted)
 
 
 def _judge_again(run_file: RunFile, count: int, context: RunContext) -> None:
-    """Judge the first `count` records anew, now that it is known whose token it is: to few of them that matters."""
+    """Judge the first `count` records anew, now that it is known whose token it is: notes of few depend on that."""
     for row_id, record in islice(run_file.records(), count):
         if owner_differs(record, context) or (record.newer and owner_differs(record.newer, context)):
-            first = first_verdict(record, context)
-            run_file.replace_first(row_id, first.model, first.verdict, first.base)
+            run_file.put_back(row_id, *unasked(record, context))
