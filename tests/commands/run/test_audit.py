@@ -4,8 +4,6 @@ import asyncio
 import json
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from audit.postgres.connection import Connection
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
-from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.database_rows import MODELS, USERS, execute, insert, locked, model
 from tests.support.expected_findings import expected_findings
 from tests.support.instrumented_replicate import InstrumentedReplicate
 from tests.support.ordered_replicate import OrderedReplicate
@@ -162,18 +160,6 @@ def test_a_database_that_is_down_leaves_no_run_file(servers: Servers, tmp_path: 
     assert "127.0.0.1/shop" in str(caught.value)
     assert "hunter2" not in f"{caught.value}{caught.value.next_step}"
     assert list(tmp_path.iterdir()) == []
-
-
-@asynccontextmanager
-async def locked(dsn: str) -> AsyncIterator[Connection]:
-    """Nobody can read the rows as long as the block lasts."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE user_models")
-            yield connection
-    finally:
-        await connection.close()
 
 
 async def readers(connection: Connection) -> int:
