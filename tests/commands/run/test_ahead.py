@@ -89,6 +89,24 @@ def test_models_of_the_first_pages_are_asked_for_before_the_last_page_has_come(
     assert len(found) == users.n
 
 
+def test_progress_says_how_many_models_have_answered_while_the_list_is_read(
+    users: OddlyTrainedUsers, dsn: str, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Told(ProgressListener):
+        def trainings_read(self, count: int, answered: int = 0) -> None:
+            told.append((count, answered))
+
+    with in_thread(OrderedReplicate(users, PAGES, keeps=kept_until(5, 50))) as fake:
+        settings = Servers(dsn, fake).settings(tmp_path, trainings=wanted("versions"), timeout=20, concurrency=8)
+        asyncio.run(audit_run.audit(settings, Told(), Stop())).close()
+    assert told[0] == (0, 0)
+    assert told == sorted(told)
+    assert told[-1][0] == len(users.trainings)
+    assert told[-1][1] >= 40
+
+
 def test_whoever_trainings_settle_is_not_asked_for_while_they_are_read(
     users: OddlyTrainedUsers, dsn: str, tmp_path: Path
 ) -> None:
