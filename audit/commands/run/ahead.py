@@ -6,8 +6,8 @@ and their models are still pending then.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -32,12 +32,16 @@ class Client(Protocol):
 class AskedAhead:
     """Replies that have come or are on their way, until they are taken; what nobody takes is dropped at the end."""
 
-    def __init__(self, client: Client, run_file: RunFile, context: RunContext, at_once: int) -> None:
+    def __init__(
+        self, client: Client, run_file: RunFile, wanted: TrainingsRead | None, context: RunContext, at_once: int
+    ) -> None:
+        """`wanted`: what the list is read for, None where it is not read. `at_once`: so many requests there may be."""
         self._client = client
         self._run_file = run_file
+        self._wanted = wanted
         self._context = context
         self._at_once = at_once
-        self._waiting = deque[str]()
+        self._waiting: dict[str, None] = {}  # an ordered set: a model may be on many pages
         self._replies: dict[str, asyncio.Task[Reply]] = {}
         self._in_flight = self._versions = 0
         self._closed = False
@@ -58,24 +62,24 @@ class AskedAhead:
         """Replies that have come and were not taken."""
         return len(self._replies) - self._in_flight
 
-    def read(self, trainings: Iterable[Training], read: TrainingsRead) -> None:
-        """A page was read, and is in the run file: ask for its models, as far as they are asked for in any case."""
+    def offer(self, page: Iterable[Training]) -> None:
+        """Ask for the models of these trainings, which are in the run file, if they are asked for in any case."""
         room = MOST_REPLIES - len(self._replies) - len(self._waiting)
-        if self._closed or room < 1 or self._at_once < 1:
+        if self._closed or self._wanted is None or room < 1 or self._at_once < 1:
             return
-        made = {model_key(each.model): each.version for each in trainings if each.model and each.succeeded}
-        questions = (each for each in self._certain(made, read) if each not in self._replies)
-        self._waiting.extend(each for each, _ in zip(questions, range(room), strict=False))
+        made = {model_key(each.model): each.version for each in page if each.model and each.succeeded}
+        questions = (each for each in self._certain(made, self._wanted) if each not in self._replies)
+        self._waiting.update(dict.fromkeys(islice(questions, room)))
         self._begin()
 
-    def _certain(self, made: Mapping[str, str | None], read: TrainingsRead) -> Iterator[str]:
+    def _certain(self, made: Mapping[str, str | None], wanted: TrainingsRead) -> Iterator[str]:
         """Of the models with these keys, into which these versions were put, those that are asked for in any case."""
         run_id = self._run_file.info.id
         for model, record, shared in self._run_file.pending_among(made):
             key = model_key(model)
             if self._context.is_trainer(model):
                 continue
-            if read.mode == "versions" or shared or in_sample(run_id, key, read.sample):
+            if wanted.mode == "versions" or shared or in_sample(run_id, key, wanted.sample):
                 yield model
             elif (recorded := recorded_hash(record.replicate_version_id)) != made[key]:
                 # Older pages settle nobody, but where a training has ended after one that began later: that is rare,
@@ -91,7 +95,8 @@ class AskedAhead:
 
     def _begin(self) -> None:
         while self._waiting and self._in_flight < self._at_once and self._versions < MOST_VERSIONS:
-            model = self._waiting.popleft()
+            model = next(iter(self._waiting))
+            del self._waiting[model]
             self._replies[model] = task = asyncio.create_task(self._client.ask(model))
             self._in_flight += 1
             task.add_done_callback(self._came)

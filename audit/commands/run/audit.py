@@ -5,7 +5,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,33 +20,27 @@ from audit.commands.replicate import (
     StoppedError,
     account_of,
     cancel_on_stop,
-    first_failure,
     meanwhile,
     target,
 )
 from audit.commands.run.ahead import AskedAhead
-from audit.commands.run.auditor import Auditor, Questions, log_finding
+from audit.commands.run.auditor import Auditor, Questions
+from audit.commands.run.loading import load
 from audit.commands.run.questions import ModelQuestions, RowQuestions
 from audit.commands.run.trainings import FirstPage, TrainingsReader, settle_by_trainings, with_since
 from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.files import make_directory
-from audit.findings.classify import RunContext, context_of, owner_differs
+from audit.findings.classify import RunContext, context_of
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.findings.unfinished import asked_model, open_question, unasked
 from audit.model.codes import Reason
-from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
-from audit.model.replies import Account, Training, TrainingsRead
+from audit.model.replies import Training, TrainingsRead
 from audit.model.run import Baseline, Choices, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
-from audit.model.users import ModelRecord
-from audit.postgres.connection import despite_bytes
-from audit.postgres.snapshot import snapshot
-from audit.postgres.url import Database
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
@@ -81,7 +74,7 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
             _replicate(settings, run_file, listener) as replicate,
             _first_page(replicate, settings, clock) as first,
         ):
-            await cancel_on_stop(stop, _load(settings, run_file, replicate, listener))
+            await cancel_on_stop(stop, load(settings, run_file, replicate, listener))
             if earlier:
                 _compare_places(run_file, earlier)
             await run.ask(replicate, settings.choices, first)
@@ -165,16 +158,16 @@ class _Run:
 
         `first` is the list's beginning where that was asked for before.
         """
-        run_file = self._run_file
+        run_file, wanted = self._run_file, self._run_file.info.trainings
         context = context_of(run_file.info, run_file.population)
         formats = [name for name, _ in choices.outputs]
         async with (
             meanwhile(asyncio.to_thread(writer.prepare, formats)),
             # Reading the list takes one request at a time of as many as there may be.
-            AskedAhead(replicate, run_file, context, choices.concurrency - 1) as ahead,
+            AskedAhead(replicate, run_file, wanted, context, choices.concurrency - 1) as ahead,
         ):
-            if run_file.info.trainings and run_file.count_pending():
-                await self._read_trainings(replicate, run_file.info.trainings, ahead, first)
+            if wanted and run_file.count_pending():
+                await self._read_trainings(replicate, wanted, ahead, first)
             await self._ask_all(replicate, choices.concurrency, ahead)
 
     async def _read_trainings(
@@ -185,9 +178,9 @@ class _Run:
             begun = with_since(wanted, run_file.oldest_completed())
             run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
 
-        def on_page(trainings: Sequence[Training], read: TrainingsRead) -> None:
-            ahead.read(trainings, read)
-            listener.trainings_read(read.read, ahead.count)
+        def on_page(page: Sequence[Training], count: int) -> None:
+            ahead.offer(page)
+            listener.trainings_read(count, ahead.count)
 
         listener.trainings_read(0)
         reader = TrainingsReader(replicate, run_file, self._clock, on_page, first)
@@ -337,87 +330,3 @@ async def _first_page(replicate: Replicate, settings: RunSettings, clock: Clock)
     began_at = utc_text(clock())
     async with meanwhile(replicate.trainings()) as page:
         yield FirstPage(began_at, page)
-
-
-async def _load(settings: RunSettings, run_file: RunFile, replicate: Replicate, listener: ProgressListener) -> None:
-    """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered.
-
-    Whose token it is, is asked meanwhile. Whatever fails first ends the run, and where both have failed, the token.
-    """
-    async with meanwhile(account_of(replicate)) as asking:
-
-        async def load(database: Database) -> None:
-            await _load_from(database, settings, run_file, asking, listener)
-
-        async with meanwhile(despite_bytes(settings.database, load)) as loading:
-            await first_failure(asking, loading)
-
-
-async def _load_from(
-    database: Database,
-    settings: RunSettings,
-    run_file: RunFile,
-    asking: asyncio.Task[Account | None],
-    listener: ProgressListener,
-) -> None:
-    """One transaction of the run file: the records are in it with the account whose token it is, or not at all.
-
-    The snapshot has ended before anybody waits for Replicate: an old transaction is a burden to a database.
-    """
-    listener.users_read(0)
-    with run_file.loading():
-        async with snapshot(
-            database,
-            order_by=settings.order_by,
-            filters=settings.filters,
-            statement_timeout=settings.statement_timeout,
-            stuck_after=settings.stuck_after,
-        ) as taken:
-            known = msgspec.structs.replace(
-                run_file.info,
-                tables=taken.tables,
-                order_by=taken.order_by,
-                missing_columns=tuple(taken.missing_columns),
-                place=taken.place,
-                columns=taken.columns,
-                by_model_key=True,
-            )
-            if taken.order_by != settings.order_by:
-                log.warning(
-                    "the tables have no %s: %s decides which row is the latest", settings.order_by, taken.order_by
-                )
-            context = context_of(known, taken.population)
-            count, early = 0, None
-            async for record in taken.records(settings.shard):
-                if early is None and asking.done():
-                    early, context = count, msgspec.structs.replace(context, account=asking.result())
-                _add(run_file, record, context, redacted=settings.redact)
-                count += 1
-                if count % 1000 == 0:
-                    listener.users_read(count)
-            run_file.save_population(taken.population)
-            trainings = settings.trainings
-            if settings.shard and trainings:  # all shards read the list as far back as one run would
-                trainings = with_since(trainings, await taken.oldest_completed())
-        account = await asking
-        run_file.save_info(msgspec.structs.replace(known, account=account, trainings=trainings))
-        if account:
-            context = msgspec.structs.replace(context, account=account)
-            _judge_again(run_file, count if early is None else early, context)
-    log.info("%d users with a training that counts found", count)
-
-
-def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
-    """Append a record, with what is true of it as long as nobody was asked."""
-    model, question = asked_model(record, context), open_question(record, context)
-    base, first = unasked(record, context)
-    run_file.add(record, model, first, question=question is not None, base=base)
-    if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
-        log_finding(AuditedUser.of(record, first), redacted=redacted)
-
-
-def _judge_again(run_file: RunFile, count: int, context: RunContext) -> None:
-    """Judge the first `count` records anew, now that it is known whose token it is: notes of few depend on that."""
-    for row_id, record in islice(run_file.records(), count):
-        if owner_differs(record, context) or (record.newer and owner_differs(record.newer, context)):
-            run_file.put_back(row_id, *unasked(record, context))

@@ -54,14 +54,14 @@ def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsR
 
 
 class TrainingsReader:
-    """Reads what is missing of the list. `on_page` is called with each page, and how far the list is read with it."""
+    """Reads what is missing of the list. `on_page` is called with each page, and how many trainings were read by then."""
 
     def __init__(
         self,
         client: TrainingsClient,
         run_file: RunFile,
         clock: Clock,
-        on_page: Callable[[Sequence[Training], TrainingsRead], None] = lambda *_: None,
+        on_page: Callable[[Sequence[Training], int], None] = lambda *_: None,
         first: FirstPage | None = None,
     ) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class TrainingsReader:
             read = self._read
             counts = {"pages": read.pages + 1, "read": read.read + new, "unreadable": read.unreadable + page.unreadable}
             self._save(**counts, **progress)
-        self._on_page(page.trainings, self._read)
+        self._on_page(page.trainings, read.read + new)
 
     def _save(self, **changes: object) -> None:
         info = self._run_file.info

@@ -251,9 +251,9 @@ class Client:
 
 async def read_ahead(run_file: RunFile, client: Client, pages: int, at_once: int = 7) -> list[str]:
     """Read pages of a hundred trainings; what is then still to be judged."""
-    async with AskedAhead(client, run_file, MINE, at_once) as ahead:
+    async with AskedAhead(client, run_file, wanted("versions"), MINE, at_once) as ahead:
         for page in range(pages):
-            ahead.read([training(number) for number in range(100 * page, 100 * page + 100)], wanted("versions"))
+            ahead.offer(training(number) for number in range(100 * page, 100 * page + 100))
             for _ in range(100):
                 await asyncio.sleep(0)
         assert ahead.count == len(client.asked)
@@ -289,10 +289,29 @@ def test_a_model_that_is_settled_after_all_is_not_judged_by_the_reply(tmp_path: 
         filled(run_file, 1, 2)
 
         async def read() -> list[str]:
-            async with AskedAhead(Client(), run_file, MINE, 7) as ahead:
-                ahead.read([training(1), training(2)], wanted("versions"))
+            async with AskedAhead(Client(), run_file, wanted("versions"), MINE, 7) as ahead:
+                ahead.offer([training(1), training(2)])
                 [(row_id, _, _), _] = run_file.pending_unshared()
                 run_file.record_findings_by_training([(row_id, Finding(reason=Reason.LATEST_VERSION))], 5)
                 return ahead.pending()
 
         assert asyncio.run(read()) == ["acme/user-2"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_model_that_is_on_many_pages_is_asked_for_once(tmp_path: Path, at_once: int) -> None:
+    """Before it was asked for, while it is, and when it has been."""
+    client = Client()
+    with new_run_file(tmp_path) as run_file:
+        filled(run_file, *range(4))
+
+        async def read() -> None:
+            async with AskedAhead(client, run_file, wanted("versions"), MINE, at_once) as ahead:
+                for _ in range(6):
+                    ahead.offer(training(number) for number in range(4))
+                    await asyncio.sleep(0)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+        asyncio.run(read())
+    assert sorted(client.asked) == [f"acme/user-{number}" for number in range(4)]
