@@ -54,7 +54,7 @@ def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsR
 
 
 class TrainingsReader:
-    """Reads what is missing of the list. `on_page` is called with each page, and how many trainings were read by then."""
+    """Reads what is missing of the list. `on_page` is told each page, and how many trainings were read by then."""
 
     def __init__(
         self,
