@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
 from audit import __version__
 from audit.cli.signals import Stop
@@ -45,8 +46,8 @@ class ProgressListener:
     def users_read(self, count: int) -> None:
         """So many users have been read from the database."""
 
-    def trainings_read(self, count: int) -> None:
-        """So many trainings have been read from Replicate's list; 0 when it begins."""
+    def trainings_read(self, count: int, answered: int = 0) -> None:
+        """So many trainings have been read from Replicate's list, 0 when it begins; so many models answered by then."""
 
     def asking(self, models: int, session: Session) -> None:
         """So many models are about to be asked for; `session` tells at any time how that goes."""
@@ -122,6 +123,25 @@ async def cancel_on_stop(stop: Stop, work: Coroutine[None, None, T]) -> T:
         for each in (task, stopping):
             each.cancel()
         await asyncio.wait({task, stopping})
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[None, None, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Do `work` beside the block; it is cancelled where it goes on when the block ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def first_failure(*tasks: asyncio.Task[Any]) -> None:
+    """Return when all are done, or raise what one has failed with; the first of them where several have by then."""
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for each in tasks:
+        if each.done():
+            each.result()
 
 
 async def together(worker: Callable[[], Coroutine[None, None, None]], count: int) -> None:

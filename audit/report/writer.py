@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
@@ -51,6 +51,16 @@ def _junit() -> Renderer:
 
 FORMATS: dict[str, Callable[[], Renderer]] = {"html": _html, "csv": _csv, "json": _json, "md": _md, "junit": _junit}
 """Name -> what imports the renderer."""
+
+
+def prepare(formats: Iterable[str]) -> None:
+    """Import and compile what reports of these formats need; they can be written without. May run in a thread."""
+    for name in formats:
+        renderer(name)
+        if name == "html":
+            from audit.report.html import render  # noqa: PLC0415 - see `_html`
+
+            render.prepare()
 
 
 def renderer(name: str) -> Renderer:

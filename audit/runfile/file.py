@@ -258,6 +258,11 @@ class RunFile:
             values = (added.lastrowid, _ENCODER.encode(base).decode() if base else None)
             self._db.execute("INSERT INTO unfinished (id, base) VALUES (?, ?)", values)
 
+    def records(self) -> Iterator[tuple[int, ModelRecord]]:
+        """All records, by their ids, in the order in which they were added; safe to write meanwhile."""
+        query = "SELECT id, record FROM audited WHERE id > ? ORDER BY id LIMIT ?"
+        return self.storage.paged(query, (), _sharing)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing of what is done within."""
@@ -345,6 +350,19 @@ class RunFile:
             lists = (_ENCODER.encode(list(each)).decode() for each in (failures, reasons))
             self._db.execute(query, tuple(lists))
 
+    def put_back(self, row_id: int, base: Finding | None, first: Verdict) -> None:
+        """Make a record what `add` made it: nobody was asked. To be called within `transaction`."""
+        with self.storage.translate_errors():
+            query = (
+                "UPDATE audited SET outcome = NULL, checked_at = NULL, rank = ?, reason = ?, notes = ?,"
+                " finding = iif(model IS NULL, ?, ?) WHERE id = ?"
+            )
+            text = _encoded(first)
+            self._db.execute(query, (*columns(first), text, text.ljust(_ROOM), row_id))
+            if self.asks_about_rows:
+                query = "UPDATE unfinished SET outcome = NULL, heard = NULL, base = ? WHERE id = ?"
+                self._db.execute(query, (_ENCODER.encode(base).decode() if base else None, row_id))
+
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
 
@@ -360,6 +378,17 @@ class RunFile:
             if not shared:
                 self._prefetched[model] = (row_id, record)
             yield model
+
+    def pending_among(self, keys: Iterable[str]) -> Iterator[tuple[str, ModelRecord, bool]]:
+        """Of the models with these keys, those that `pending` yields, each with its first record and if it has more."""
+        query = (  # `min` picks the row that the other columns are of
+            "SELECT record, count(*) > 1, min(id) FROM audited WHERE model IN (SELECT value FROM json_each(?))"
+            " GROUP BY model HAVING outcome IS NULL ORDER BY min(id)"
+        )
+        with self.storage.reading():
+            found = self._db.execute(query, (_ENCODER.encode(list(keys)).decode(),)).fetchall()
+            records = [(_RECORD.decode(text), bool(shared)) for text, shared, _ in found]
+        return ((str(each.replicate_model_id).strip(TRIMMED), each, shared) for each, shared in records)
 
     def pending_unshared(self) -> Iterator[tuple[int, str, ModelRecord]]:
         """Row id, key of the model and record of all who were never asked for and share their model with nobody."""

@@ -14,7 +14,7 @@ import pytest
 
 from audit.errors import RunFileError
 from audit.model.codes import Note, Reason, Status
-from audit.model.ids import askable_model
+from audit.model.ids import askable_model, model_key
 from audit.model.users import ModelRecord, Population
 from audit.runfile import RunFile
 from audit.runfile.file import BATCH
@@ -75,6 +75,19 @@ def test_each_model_is_pending_once_in_the_order_of_the_source(tmp_path: Path) -
     with filled(tmp_path / "run.sqlite", people("b/1", None, "a/1", "b/1", "c/1")) as run_file:
         assert list(run_file.pending()) == ["b/1", "a/1", "c/1"]
         assert run_file.count_pending() == 3
+
+
+def test_of_some_models_those_come_that_are_pending_as_they_are_asked_for(tmp_path: Path) -> None:
+    """With their first record, and whether others have the model too."""
+    with filled(tmp_path / "run.sqlite", people(" B/1", None, "a/1", "b/1", "c/1", "d/1", "D/1")) as run_file:
+        run_file.record_findings([(5, finding())], None, 5)
+        last_first = sharing(run_file, "d/1")[::-1]
+        run_file.record_findings([(last_first[0][0], finding())], None, 5)
+        found = [(model, each.user_id, shared) for model, each, shared in run_file.pending_among(["b/1", "c/1", "d/1"])]
+        assert found == [("B/1", "u0", True), ("d/1", "u5", True)]
+        assert list(run_file.pending()) == ["B/1", "a/1", "d/1"]
+        everybody = [record.replicate_model_id for _, record in run_file.records()]
+        assert [model for model, _, _ in run_file.pending_among(map(model_key, everybody))] == list(run_file.pending())
 
 
 def test_a_model_that_many_share_comes_in_batches_and_waits_until_the_last_one(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ from audit.model.codes import LatestPer, OrderBy
 from audit.model.run import Filters
 from audit.model.tables import Tables
 from audit.model.users import ModelRecord, Population
+from audit.postgres.connection import Connection
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
 from tests.support.postgres_servers import PASSWORD
@@ -72,6 +75,18 @@ async def insert(dsn: str, table: str, rows: list[Row]) -> None:
             f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, $1::text::json)",
             json.dumps(rows),
         )
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def locked(dsn: str) -> AsyncIterator[Connection]:
+    """Nobody can read the rows as long as the block lasts."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE user_models")
+            yield connection
     finally:
         await connection.close()
 

@@ -1,8 +1,9 @@
 """The steps of a run, the first time and when it is resumed; opens what they need and hands plain values down."""
 
+import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -13,34 +14,37 @@ from audit import __version__
 from audit.cli.signals import Stop, leaving
 from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
-from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
-from audit.commands.run.auditor import Auditor, Questions, log_finding
+from audit.commands.replicate import (
+    TOKEN_STEP,
+    ProgressListener,
+    StoppedError,
+    account_of,
+    cancel_on_stop,
+    meanwhile,
+    target,
+)
+from audit.commands.run.ahead import AskedAhead
+from audit.commands.run.auditor import Auditor, Questions
+from audit.commands.run.loading import load
 from audit.commands.run.questions import ModelQuestions, RowQuestions
-from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
+from audit.commands.run.trainings import FirstPage, TrainingsReader, settle_by_trainings, with_since
 from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.files import make_directory
-from audit.findings.classify import RunContext, classify, context_of
+from audit.findings.classify import RunContext, context_of
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.findings.unfinished import asked_model, judge, open_question, unfinished_row
 from audit.model.codes import Reason
-from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
-from audit.model.replies import Account, Heard, NotAsked
-from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
+from audit.model.replies import Training, TrainingsRead
+from audit.model.run import Baseline, Choices, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
-from audit.model.users import ModelRecord
-from audit.postgres.connection import despite_bytes
-from audit.postgres.snapshot import snapshot
-from audit.postgres.url import Database
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
-from audit.runfile.file import Verdict
 
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
@@ -66,12 +70,14 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     try:
         run_file.save_choices(choices)
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
-        async with _replicate(settings, run_file, listener) as replicate:
-            account = await cancel_on_stop(stop, account_of(replicate))
-            await cancel_on_stop(stop, _load(settings, run_file, account, listener))
+        async with (
+            _replicate(settings, run_file, listener) as replicate,
+            _first_page(replicate, settings, clock) as first,
+        ):
+            await cancel_on_stop(stop, load(settings, run_file, replicate, listener))
             if earlier:
                 _compare_places(run_file, earlier)
-            await run.ask(replicate, settings.choices.concurrency)
+            await run.ask(replicate, settings.choices, first)
         run.finish()
     except BaseException as error:
         _close_or_discard(run_file, error)
@@ -119,7 +125,7 @@ async def resume(
         if choices := run_file.choices:
             now = settings.choices
             run_file.save_choices(msgspec.structs.replace(choices, fail_on=now.fail_on, allow_empty=now.allow_empty))
-        await run.ask(replicate, settings.choices.concurrency)
+        await run.ask(replicate, settings.choices)
     run.finish()
     return run_file
 
@@ -147,19 +153,45 @@ class _Run:
         self._weights_left = False
         """Weights were wanted, and are not all asked for."""
 
-    async def ask(self, replicate: Replicate, concurrency: int) -> None:
-        """Read the list of trainings where it is wanted, then ask for every model and row that is still pending."""
+    async def ask(self, replicate: Replicate, choices: Choices, first: FirstPage | None = None) -> None:
+        """Read the list of trainings where it is wanted, and ask for every model and row that is still pending.
+
+        `first` is the list's beginning where that was asked for before.
+        """
+        run_file, wanted = self._run_file, self._run_file.info.trainings
+        context = context_of(run_file.info, run_file.population)
+        formats = [name for name, _ in choices.outputs]
+        async with (
+            meanwhile(asyncio.to_thread(writer.prepare, formats)),
+            # Reading the list takes one request at a time of as many as there may be.
+            AskedAhead(replicate, run_file, wanted, context, choices.concurrency - 1) as ahead,
+        ):
+            if wanted and run_file.count_pending():
+                await self._read_trainings(replicate, wanted, ahead, first)
+            await self._ask_all(replicate, choices.concurrency, ahead)
+
+    async def _read_trainings(
+        self, replicate: Replicate, wanted: TrainingsRead, ahead: AskedAhead, first: FirstPage | None
+    ) -> None:
+        run_file, listener = self._run_file, self._listener
+        replicate.expect(run_file.count_pending())
+        if not wanted.pages:
+            begun = with_since(wanted, run_file.oldest_completed())
+            run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
+
+        def on_page(page: Sequence[Training], count: int) -> None:
+            ahead.offer(page)
+            listener.trainings_read(count, ahead.count)
+
+        listener.trainings_read(0)
+        reader = TrainingsReader(replicate, run_file, self._clock, on_page, first)
+        with suppress(StoppedError):  # every page is stored as it comes
+            await cancel_on_stop(self._stop, reader.read())
+        ahead.close()
+
+    async def _ask_all(self, replicate: Replicate, concurrency: int, ahead: AskedAhead) -> None:
         run_file = self._run_file
-        wanted = run_file.info.trainings
-        if wanted and run_file.count_pending():
-            if not wanted.pages:
-                begun = with_since(wanted, run_file.oldest_completed())
-                run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
-            self._listener.trainings_read(0)
-            reader = TrainingsReader(replicate, run_file, self._clock, self._listener.trainings_read)
-            with suppress(StoppedError):  # every page is stored as it comes
-                await cancel_on_stop(self._stop, reader.read())
-        read = run_file.info.trainings
+        wanted = read = run_file.info.trainings
         trainings = run_file.trainings
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
@@ -167,9 +199,9 @@ class _Run:
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         pending = run_file.count_pending()
-        replicate.expect(pending)
+        replicate.expect(pending - ahead.count)
         self._listener.asking(pending, replicate)
-        models = ModelQuestions(replicate, run_file, classifier)
+        models = ModelQuestions(replicate, run_file, classifier, ahead)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
         await self._answer(models, context, concurrency)
         if not self._stop.requested:
@@ -292,62 +324,12 @@ async def _replicate(
             run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 
-async def _load(settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener) -> None:
-    """Copy the records out of PostgreSQL, each with the verdict that holds until Replicate has answered."""
-
-    async def load(database: Database) -> None:
-        await _load_from(database, settings, run_file, account, listener)
-
-    await despite_bytes(settings.database, load)
-
-
-async def _load_from(
-    database: Database, settings: RunSettings, run_file: RunFile, account: Account | None, listener: ProgressListener
-) -> None:
-    listener.users_read(0)
-    async with snapshot(
-        database,
-        order_by=settings.order_by,
-        filters=settings.filters,
-        statement_timeout=settings.statement_timeout,
-        stuck_after=settings.stuck_after,
-    ) as taken:
-        known = msgspec.structs.replace(
-            run_file.info,
-            account=account,
-            tables=taken.tables,
-            order_by=taken.order_by,
-            missing_columns=tuple(taken.missing_columns),
-            by_model_key=True,
-        )
-        if taken.order_by != settings.order_by:
-            log.warning("the tables have no %s: %s decides which row is the latest", settings.order_by, taken.order_by)
-        context = context_of(known, taken.population)
-        count = 0
-        with run_file.loading():
-            async for record in taken.records(settings.shard):
-                _add(run_file, record, context, redacted=settings.redact)
-                count += 1
-                if count % 1000 == 0:
-                    listener.users_read(count)
-            run_file.save_population(taken.population)
-            trainings = settings.trainings
-            if settings.shard and trainings:  # all shards read the list as far back as one run would
-                trainings = with_since(trainings, await taken.oldest_completed())
-            run_file.save_info(
-                msgspec.structs.replace(known, trainings=trainings, place=taken.place, columns=taken.columns)
-            )
-    log.info("%d users with a training that counts found", count)
-
-
-def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
-    """Append a record, with what is true of it as long as nobody was asked."""
-    model, question = asked_model(record, context), open_question(record, context)
-    base = None if record.unfinished else classify(record, NotAsked(), context)
-    first: Verdict | None = base
-    if unfinished_row(record):
-        first = judge(record, base, None if model or question else Heard(), context)
-    assert first is not None  # noqa: S101 - a record is of one kind or the other
-    run_file.add(record, model, first, question=question is not None, base=base)
-    if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
-        log_finding(AuditedUser.of(record, first), redacted=redacted)
+@asynccontextmanager
+async def _first_page(replicate: Replicate, settings: RunSettings, clock: Clock) -> AsyncIterator[FirstPage | None]:
+    """The beginning of the list of trainings, where one is wanted: asked for beside the account and the database."""
+    if settings.trainings is None or settings.choices.concurrency < 2:
+        yield None
+        return
+    began_at = utc_text(clock())
+    async with meanwhile(replicate.trainings()) as page:
+        yield FirstPage(began_at, page)

@@ -14,6 +14,7 @@ from audit.commands.replicate import ProgressListener, Session
 from audit.model.codes import Status
 from audit.model.findings import Finding
 from audit.model.times import duration
+from audit.report.words import counted
 
 BARS = (("━", "─"), ("#", "."))
 """Characters of the bar, done and to do; the second pair for encodings that lack the first."""
@@ -132,6 +133,10 @@ def listener(*, wanted: bool, worded: Callable[[str], str] = str) -> ProgressLis
     return LiveProgress(console) if can_animate(console) else LoggedProgress(worded)
 
 
+def _beside(answered: int) -> str:
+    return f", {counted(answered, 'model')} answered meanwhile" if answered else ""
+
+
 class ProgressCounter:
     """Counts what a listener is told; rates are those of the last `RECENT` seconds."""
 
@@ -192,11 +197,12 @@ class LoggedProgress(ProgressListener):
         self._logged_at = clock()
         self._logged_count = 0
 
-    def trainings_read(self, count: int) -> None:
+    def trainings_read(self, count: int, answered: int = 0) -> None:
         """Log the count at the beginning, and every ten seconds."""
         if not count or self._clock() - self._logged_at >= EVERY_SECONDS:
             self._logged_at = self._clock()
-            self._log(f"reading the list of trainings: {count:,} so far" if count else "reading the list of trainings")
+            so_far = f": {count:,} so far{_beside(answered)}" if count else ""
+            self._log(f"reading the list of trainings{so_far}")
 
     def weights_asked(self, done: int, total: int) -> None:
         """Log the count at the beginning, and every ten seconds."""
@@ -255,9 +261,9 @@ class LiveProgress(ProgressListener):
         """Show the count."""
         self._show(f"reading the database: {count:,} users" if count else "reading the database")
 
-    def trainings_read(self, count: int) -> None:
+    def trainings_read(self, count: int, answered: int = 0) -> None:
         """Show the count."""
-        self._show(f"reading the list of trainings: {count:,}" if count else "reading the list of trainings")
+        self._show(f"reading the list of trainings{f': {count:,}' if count else ''}{_beside(answered)}")
 
     def weights_asked(self, done: int, total: int) -> None:
         """Show the count."""

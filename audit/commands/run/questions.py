@@ -36,6 +36,16 @@ class Client(Protocol):
         """What it says of one training."""
 
 
+class Ahead(Protocol):
+    """Models that were asked for before their turn."""
+
+    def pending(self) -> Sequence[str]:
+        """Those of them that are still to be judged."""
+
+    def take(self, model: str) -> Awaitable[Reply] | None:
+        """What came of asking for `model`; None where that was not done, or was taken before."""
+
+
 class PendingModels(Protocol):
     """Models to ask for, and where the findings go: the run file."""
 
@@ -103,19 +113,27 @@ async def hear(
 class ModelQuestions:
     """Which versions does this model have?"""
 
-    def __init__(self, client: Client, models: PendingModels, classifier: Classifier) -> None:
+    def __init__(
+        self, client: Client, models: PendingModels, classifier: Classifier, ahead: Ahead | None = None
+    ) -> None:
         self._client = client
         self._models = models
         self._classifier = classifier
+        self._ahead = ahead
 
     def pending(self) -> Iterator[str]:
-        """Models, each once."""
-        return self._models.pending()
+        """Models, each once; first those that were asked for ahead."""
+        ahead = self._ahead.pending() if self._ahead else []
+        yield from ahead
+        asked = set(ahead)
+        yield from (each for each in self._models.pending() if each not in asked)
 
     async def ask(self, question: str, *, once: bool = False) -> Reply:
         """What Replicate has. Of a trainer, which the list of trainings may show to be one, nobody needs to know."""
         if self._classifier.context.is_trainer(question):
             return Missing()
+        if self._ahead and (reply := self._ahead.take(question)):
+            return await reply
         return await self._client.ask(question, once=once)
 
     def failure(self, answer: Reply) -> Failed | None:

@@ -8,16 +8,16 @@ then, and the run file says so.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from audit.findings.trainings import LONGEST_TRAINING, Classifier, in_sample
 from audit.model.findings import Finding
-from audit.model.replies import Failed, TrainingsRead
+from audit.model.replies import Failed, Training, TrainingsRead
 from audit.model.times import Clock, parse_utc, utc_text
 from audit.replicate.client import LOOP, MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
@@ -36,6 +36,14 @@ class TrainingsClient(Protocol):
         """The first page, or the one that `next` of the page before named; never raises."""
 
 
+class FirstPage(NamedTuple):
+    """The beginning of the list, asked for before it is known how much of it is wanted."""
+
+    began_at: str
+    """When it was asked for."""
+    page: Awaitable[TrainingsPage | Failed]
+
+
 def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsRead:
     """`wanted`, where it does not say how far back to read, with a margin beyond the oldest recorded training."""
     oldest = parse_utc(oldest_recorded)
@@ -46,24 +54,26 @@ def with_since(wanted: TrainingsRead, oldest_recorded: str | None) -> TrainingsR
 
 
 class TrainingsReader:
-    """Reads what is missing of the list. `on_progress` is called with how many trainings have been read."""
+    """Reads what is missing of the list. `on_page` is told each page, and how many trainings were read by then."""
 
     def __init__(
         self,
         client: TrainingsClient,
         run_file: RunFile,
         clock: Clock,
-        on_progress: Callable[[int], None] = lambda _: None,
+        on_page: Callable[[Sequence[Training], int], None] = lambda *_: None,
+        first: FirstPage | None = None,
     ) -> None:
         self._client = client
         self._run_file = run_file
         self._clock = clock
-        self._on_progress = on_progress
+        self._on_page = on_page
+        self._first = first
 
     async def read(self) -> None:
         """Read to the end of what is wanted. Raises what the run file raises."""
         read = self._read
-        began = utc_text(self._clock())
+        began = self._first.began_at if self._first else utc_text(self._clock())
         if read.pages and not await self._catch_up(read):
             return
         self._save(began_at=began, problem=None)
@@ -96,7 +106,7 @@ class TrainingsReader:
         visited = set[str]()
         last = False
         while not last:
-            page = TOO_LONG if self._read.pages >= MOST_TRAININGS_PAGES else await self._client.trainings(following)
+            page = TOO_LONG if self._read.pages >= MOST_TRAININGS_PAGES else await self._page(following)
             if not isinstance(page, Failed) and page.next in visited:
                 page = LOOP
             if isinstance(page, Failed):
@@ -108,13 +118,17 @@ class TrainingsReader:
             last = following is None or bool(until and oldest and oldest < until)
             yield page, last
 
+    async def _page(self, following: str | None) -> TrainingsPage | Failed:
+        first, self._first = self._first, None
+        return await (first.page if first else self._client.trainings(following))
+
     def _store(self, page: TrainingsPage, **progress: object) -> None:
         with self._run_file.transaction():
             new = self._run_file.trainings.add(page.trainings)
             read = self._read
             counts = {"pages": read.pages + 1, "read": read.read + new, "unreadable": read.unreadable + page.unreadable}
             self._save(**counts, **progress)
-        self._on_progress(read.read + new)
+        self._on_page(page.trainings, read.read + new)
 
     def _save(self, **changes: object) -> None:
         info = self._run_file.info

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from audit.commands.replicate import account_of, target
+from audit.commands.replicate import account_of, meanwhile, target
 from audit.commands.run.questions import hear
 from audit.commands.settings import RunSettings
 from audit.commands.user.case import TrainingReply, UserCase, UserLines
@@ -44,21 +44,21 @@ async def look_up(settings: RunSettings, who: str) -> UserCase | UserLines | Can
     Raises DatabaseError and SettingsError as `find_user` does, ReplicateError where the token is refused.
     """
     filters = settings.filters
-    found = await find_user(
-        settings.database,
-        who,
-        order_by=settings.order_by,
-        include_tests=filters.include_tests,
-        statement_timeout=settings.statement_timeout,
-        stuck_after=settings.stuck_after,
-    )
-    if isinstance(found, Candidates):
-        return found
-    several = lines_named(found.records, who, found.tables.latest_per)
-    asked = several[:LINES_ASKED]
-    by_line = _rows_by_line(found)
-    async with connect(target(settings)) as replicate:
-        account = await account_of(replicate)
+    async with connect(target(settings)) as replicate, meanwhile(account_of(replicate)) as asking:
+        found = await find_user(
+            settings.database,
+            who,
+            order_by=settings.order_by,
+            include_tests=filters.include_tests,
+            statement_timeout=settings.statement_timeout,
+            stuck_after=settings.stuck_after,
+        )
+        if isinstance(found, Candidates):
+            return found
+        several = lines_named(found.records, who, found.tables.latest_per)
+        asked = several[:LINES_ASKED]
+        by_line = _rows_by_line(found)
+        account = await asking
         free = asyncio.Semaphore(_AT_ONCE)
 
         async def judged(record: ModelRecord | None) -> UserCase:

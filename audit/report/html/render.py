@@ -43,6 +43,12 @@ def render(view: RunView, out: BinaryIO, most: int = MOST) -> None:
     out.writelines(piece.encode() for piece in pieces)
 
 
+def prepare() -> None:
+    """Compile the report's templates, which takes longer than to render a page of few users."""
+    for name in environment().list_templates(filter_func=lambda name: name.endswith(".html") and name != "diff.html"):
+        environment().get_template(name)
+
+
 def policy(style: str, script: str = "") -> str:
     """A page's own Content-Security-Policy: nothing but this style, this script, if any, and images within."""
     scripts = f"script-src '{_digest(script)}'; " if script else ""

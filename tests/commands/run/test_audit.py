@@ -7,11 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from audit.cli.signals import Stop
 from audit.commands import outputs
-from audit.commands.replicate import ProgressListener
+from audit.commands.replicate import ProgressListener, Session, StoppedError
 from audit.commands.run import audit as audit_run
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
@@ -19,14 +20,17 @@ from audit.demo.users import DemoUsers
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.model import exit_status
 from audit.model.codes import Note, Reason, Status
-from audit.model.replies import Account
+from audit.model.findings import AuditedUser
+from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Filters
+from audit.postgres.connection import Connection
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
-from tests.support.database_rows import MODELS, USERS, execute, insert, model
+from tests.support.database_rows import MODELS, USERS, execute, insert, locked, model
 from tests.support.expected_findings import expected_findings
 from tests.support.instrumented_replicate import InstrumentedReplicate
+from tests.support.ordered_replicate import OrderedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 
@@ -143,7 +147,7 @@ def test_a_user_whom_nobody_knows_is_an_error_and_leaves_no_run_file(servers: Se
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refused_token_ends_the_run_before_the_database_is_read(servers: Servers, tmp_path: Path) -> None:
+def test_a_refused_token_leaves_no_run_file(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(ReplicateError, match="refuses the API token"):
         audit(servers.settings(tmp_path, token="r8_wrong"))
     assert list(tmp_path.iterdir()) == []
@@ -156,6 +160,140 @@ def test_a_database_that_is_down_leaves_no_run_file(servers: Servers, tmp_path: 
     assert "127.0.0.1/shop" in str(caught.value)
     assert "hunter2" not in f"{caught.value}{caught.value.next_step}"
     assert list(tmp_path.iterdir()) == []
+
+
+async def readers(connection: Connection) -> int:
+    """Connections of the audit to this database, whatever they do."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return int(await connection.fetchval(query))
+
+
+ACME = SmallWorld(Account("user", "acme"), [])
+OTHERS = ("acme/m0", "Other/m1", "other/m2", "acme/m3")
+"""Models of four users; to a stranger two of them belong."""
+
+
+async def four_users(database: str) -> None:
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", [{"id": f"u{i}", "email": f"u{i}@example.com"} for i in range(4)])
+    completed = [model(user_id=f"u{i}", replicate_model_id=each) for i, each in enumerate(OTHERS)]
+    stuck = model(user_id="u1", training_status="training", replicate_model_id="other/m9", updated_at="2026-04-01Z")
+    await insert(database, "user_models", [*completed, stuck | {"completed_at": None, "replicate_version_id": None}])
+
+
+@pytest.mark.parametrize("wanted", [None, TrainingsRead(mode="versions")], ids=["", "trainings"])
+async def test_account_and_list_are_asked_for_while_the_database_is_being_read(
+    database: str, tmp_path: Path, wanted: TrainingsRead | None
+) -> None:
+    await four_users(database)
+    expected = ["/v1/account", "/v1/trainings"][: 2 if wanted else 1]
+    async with OrderedReplicate(ACME) as fake:
+        settings = Servers(database, fake).settings(tmp_path, timeout=20, trainings=wanted)
+        async with locked(database):
+            running = asyncio.create_task(audit_run.audit(settings, ProgressListener(), Stop()))
+            await fake.until(lambda: len(fake.order) == len(expected))
+            assert sorted(fake.order) == expected
+        with await running as run_file:
+            assert run_file.info.account == Account("user", "acme")
+            assert run_file.summary().total == 4
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["at once", "after the database was read"])
+async def test_records_are_judged_alike_whenever_it_is_known_whose_token_it_is(
+    database: str, tmp_path: Path, *, known: bool
+) -> None:
+    """Here nobody is asked for, so that what was judged first stays."""
+    await four_users(database)
+    async with OrderedReplicate(ACME, keeps=lambda path, _: not known and path == "/v1/account") as fake:
+        settings = Servers(database, fake).settings(tmp_path, timeout=20, trainings=None)
+        stop = Stop()
+
+        class Stopped(ProgressListener):
+            def asking(self, models: int, session: Session) -> None:
+                stop.request("interrupted", "stopped by SIGINT")
+
+        running = asyncio.create_task(audit_run.audit(settings, Stopped(), stop))
+        if not known:
+            await fake.until(lambda: fake.order == ["/v1/account"])
+            await read_and_gone(database)
+            await fake.release()
+        with await running as run_file:
+            foreign = {
+                user.record.user_id for user in run_file.users() if Note.OWNER_DIFFERS_FROM_ACCOUNT in notes(user)
+            }
+            bases = {each.row_id: each.base and each.base.notes for each in run_file.pending_unfinished()}
+            assert run_file.summary().notes[Note.OWNER_DIFFERS_FROM_ACCOUNT] == 2
+            assert run_file.info.account == Account("user", "acme")
+    assert foreign == {"u1", "u2"}
+    assert [Note.OWNER_DIFFERS_FROM_ACCOUNT in (each or ()) for each in bases.values()] == [True]
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def notes(user: AuditedUser) -> tuple[Note, ...]:
+    return user.finding.notes
+
+
+async def read_and_gone(database: str) -> None:
+    """Wait until somebody has read the rows, and holds no connection any more."""
+    connection = await asyncpg.connect(database)
+    try:
+        query = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'user_models'"
+        while not await connection.fetchval(query) or await readers(connection):  # noqa: ASYNC110 - another server's state
+            await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def test_a_refused_token_ends_a_run_whose_database_is_still_being_read(database: str, tmp_path: Path) -> None:
+    await four_users(database)
+    async with OrderedReplicate(ACME) as fake, locked(database) as connection:
+        with pytest.raises(ReplicateError, match="refuses the API token"):
+            await audit_run.audit(
+                Servers(database, fake).settings(tmp_path, token="r8_wrong", timeout=20), ProgressListener(), Stop()
+            )
+        assert await readers(connection) == 0
+    assert left_in(tmp_path) == []
+
+
+async def test_a_token_that_is_refused_after_the_database_was_read_leaves_no_run_file(
+    database: str, tmp_path: Path
+) -> None:
+    await four_users(database)
+    async with OrderedReplicate(ACME, keeps=lambda path, _: path == "/v1/account") as fake:
+        settings = Servers(database, fake).settings(tmp_path, token="r8_wrong", timeout=20)
+        running = asyncio.create_task(audit_run.audit(settings, ProgressListener(), Stop()))
+        await fake.until(lambda: "/v1/account" in fake.order)
+        await read_and_gone(database)
+        await fake.release()
+        with pytest.raises(ReplicateError, match="refuses the API token"):
+            await running
+    assert left_in(tmp_path) == []
+
+
+async def test_a_database_that_is_down_ends_a_run_that_waits_for_the_account(tmp_path: Path) -> None:
+    nowhere = "postgresql://u@127.0.0.1:9/shop"
+    async with OrderedReplicate(ACME, keeps=lambda *_: True) as fake:
+        settings = Servers(nowhere, fake).settings(tmp_path, timeout=300)
+        with pytest.raises(DatabaseError, match=r"127\.0\.0\.1/shop"):
+            await asyncio.wait_for(audit_run.audit(settings, ProgressListener(), Stop()), 60)
+    assert left_in(tmp_path) == []
+
+
+async def test_a_stop_ends_a_run_that_waits_for_account_and_database(database: str, tmp_path: Path) -> None:
+    await four_users(database)
+    stop = Stop()
+    async with OrderedReplicate(ACME, keeps=lambda *_: True) as fake, locked(database) as connection:
+        settings = Servers(database, fake).settings(tmp_path, timeout=300)
+        running = asyncio.create_task(audit_run.audit(settings, ProgressListener(), stop))
+        await fake.until(lambda: len(fake.order) == 2)
+        stop.request("interrupted", "stopped by SIGINT")
+        with pytest.raises(StoppedError, match="stopped by SIGINT before anything was asked"):
+            await asyncio.wait_for(running, 60)
+        assert await readers(connection) == 0
+    assert left_in(tmp_path) == []
 
 
 def test_the_run_file_may_not_be_one_of_the_reports(servers: Servers, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -33,6 +33,24 @@ MODES = pytest.mark.parametrize(
 SIGNALS = pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda number: number.name
 )
+
+
+LIST = "/v1/trainings"
+
+
+class Requests(NamedTuple):
+    """How many requests a run has made, for the list of trainings and in all."""
+
+    pages: int
+    all: int
+
+
+MOMENTS = pytest.mark.parametrize(
+    "moment",
+    [Requests(2, 0), Requests(9, 20), pytest.param(Requests(18, 40), marks=pytest.mark.slow)],
+    ids=["list begun", "amid list and models", "list read"],
+)
+"""The list has 18 pages."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +91,27 @@ def outcome(folder: Path) -> dict[str, Any]:
     return report
 
 
-def killed(shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int) -> int:
-    """End a run after so many requests."""
-    before = arena.fake.request_log.requests
+def killed(shell: Shell, arena: Arena, command: tuple[str, ...], moment: Requests, number: int) -> int:
+    """End a run at that moment."""
+    log = arena.fake.request_log
+    before = Requests(log.paths[LIST], log.requests)
     process = shell.start(*command)
-    wait_until(lambda: arena.fake.request_log.requests >= before + requests, process)
+    wait_until(
+        lambda: log.paths[LIST] >= before.pages + moment.pages and log.requests >= before.all + moment.all, process
+    )
     process.send_signal(number)
     process.communicate(timeout=30)
     return process.returncode
 
 
 @MODES
-@pytest.mark.parametrize("requests", [3, 12, pytest.param(30, marks=pytest.mark.slow)])
+@MOMENTS
 @SIGNALS
 def test_a_run_that_was_stopped_at_any_moment_comes_to_the_same(
-    shell: Shell, arena: Arena, command: tuple[str, ...], requests: int, number: int
+    shell: Shell, arena: Arena, command: tuple[str, ...], moment: Requests, number: int
 ) -> None:
-    """The list has 18 pages: 3 and 12 requests are within it, 30 are beyond."""
     shell.environ = arena.environ()
-    assert killed(shell, arena, command, requests, number) != 0
+    assert killed(shell, arena, command, moment, number) != 0
     done = shell(*RESUME, "-oreport.json")
     assert done.code == exit_status.INCOMPLETE, done.err
     assert outcome(shell.folder) == arena.whole[command]
@@ -99,7 +119,7 @@ def test_a_run_that_was_stopped_at_any_moment_comes_to_the_same(
 
 def test_pages_that_were_read_are_not_read_again_but_for_the_last_day(shell: Shell, arena: Arena) -> None:
     shell.environ = arena.environ()
-    killed(shell, arena, FAST, 10, signal.SIGKILL)
+    killed(shell, arena, FAST, Requests(9, 0), signal.SIGKILL)
     with RunFile.open(shell.folder / "run.sqlite") as run_file:
         read = run_file.info.trainings
     assert read

@@ -10,6 +10,7 @@ from audit.commands.user.case import UserCase, UserLines, next_steps
 from audit.commands.user.checklist import Item, checklist
 from audit.commands.user.last_training import TrainingOutcome, last_training
 from audit.commands.user.lookup import look_up, look_up_in_run
+from audit.demo.fake_replicate.world import SmallWorld
 from audit.demo.users import DemoUsers
 from audit.errors import ReplicateError
 from audit.findings.rows import RowClass
@@ -17,12 +18,14 @@ from audit.hints.trainings import shown_trainings
 from audit.model.codes import Note, Reason
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER
 from audit.model.findings import AuditedUser
-from audit.model.replies import TrainingsRead
+from audit.model.replies import Account, TrainingsRead
 from audit.model.users import email_or_id
 from audit.postgres.user import Candidates
 from audit.runfile import RunFile
 from tests.support.audits import Servers, audit
+from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert, locked, model
 from tests.support.expected_findings import expected_findings
+from tests.support.ordered_replicate import OrderedReplicate
 from tests.support.synthetic_users import SyntheticUsers
 
 
@@ -264,6 +267,20 @@ def test_a_redacted_run_stays_redacted(servers: Servers, tmp_path: Path) -> None
 def test_a_refused_token_ends_the_look(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(ReplicateError, match="refuses the API token"):
         asyncio.run(look_up(servers.settings(tmp_path, token="r8_wrong"), "mara"))
+
+
+async def test_whose_token_it_is_is_asked_while_the_database_is_being_read(database: str, tmp_path: Path) -> None:
+    await execute(database, USERS, MODELS)
+    await insert(database, "users", [ANNA])
+    await insert(database, "user_models", [model()])
+    async with OrderedReplicate(SmallWorld(Account("user", "acme"), [])) as fake:
+        async with locked(database):
+            looking = asyncio.create_task(look_up(Servers(database, fake).settings(tmp_path, timeout=20), "u1"))
+            await fake.until(lambda: fake.order == ["/v1/account"])
+        case = await looking
+    assert isinstance(case, UserCase)
+    assert case.account == Account("user", "acme")
+    assert audited(case).finding.reason is Reason.MODEL_NOT_FOUND
 
 
 def test_verdicts_on_synthetic_users_are_the_right_ones(

@@ -19,6 +19,7 @@ from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
 from audit.model.times import to_second
 from audit.model.users import Population
+from audit.report import writer
 from audit.report.html import render as html_report
 from audit.report.html.charts import lag_charts, reasons_chart, split
 from audit.report.html.data import MOST
@@ -674,3 +675,13 @@ def test_a_narrow_page_names_each_column_as_its_heading_does() -> None:
     }
     assert sorted(shown) == [2, 3, 4, 5, 6]
     assert all(heads[number - 1].startswith(label) for number, label in shown.items()), shown
+
+
+def test_what_was_made_ready_is_all_that_a_page_needs() -> None:
+    html_report.environment.cache_clear()
+    writer.prepare(["html"])
+    cache = html_report.environment().cache
+    assert cache is not None
+    ready = set(cache.keys())
+    rendered(SampleRun(everything()))
+    assert set(cache.keys()) == ready
