@@ -79,7 +79,7 @@ screens: .venv/.test ## draw the pictures of terminals again
 	$(PY) -m tests.docs.screens docs/pictures
 
 # All but the forecast, which takes long because it waits.
-QUICK := cost start rate memory trainings
+QUICK := cost start wait rate memory trainings
 
 .PHONY: bench
 bench: .venv/.test ## measure CPU, memory, rate and more, in some 3 minutes
