@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from audit.findings.classify import RunContext, owner_differs, unreadable
+from audit.findings.classify import RunContext, classify, owner_differs, unreadable
 from audit.model.codes import FailureReason, NoLine, Note, Reason, Status
 from audit.model.findings import VERSIONS_SHOWN, Finding
 from audit.model.ids import askable_model, askable_training, model_key, question_of, recorded_hash, training_named
@@ -149,6 +149,15 @@ def judge(record: ModelRecord, base: Finding | None, heard: Heard | None, contex
         left = tuple(note for note in base.notes if note is not Note.RETRAINING_IN_PROGRESS)
         return msgspec.structs.replace(base, notes=left)
     return base
+
+
+def unasked(record: ModelRecord, context: RunContext) -> tuple[Finding | None, Finding | NoLine]:
+    """What is true as long as nobody was asked: of the completed row, None where there is none, and of the user."""
+    base = None if record.unfinished else classify(record, NotAsked(), context)
+    if base and record.newer is None:
+        return base, base
+    waits = asked_model(record, context) or open_question(record, context)
+    return base, judge(record, base, None if waits else Heard(), context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,6 +345,18 @@ class RunFile:
             lists = (_ENCODER.encode(list(each)).decode() for each in (failures, reasons))
             self._db.execute(query, tuple(lists))
 
+    def put_back(self, row_id: int, base: Finding | None, first: Verdict) -> None:
+        """Make a record what `add` made it: nobody was asked. To be called within `transaction`."""
+        with self.storage.translate_errors():
+            query = (
+                "UPDATE audited SET outcome = NULL, checked_at = NULL, rank = ?, reason = ?, notes = ?, finding = ?"
+                " WHERE id = ?"
+            )
+            self._db.execute(query, (*columns(first), _encoded(first).ljust(_ROOM), row_id))
+            if self.asks_about_rows:
+                query = "UPDATE unfinished SET outcome = NULL, heard = NULL, base = ? WHERE id = ?"
+                self._db.execute(query, (_ENCODER.encode(base).decode() if base else None, row_id))
+
     def pending(self) -> Iterator[str]:
         """Models that have yet to be asked for, each once, in the order of the file; safe to record meanwhile.
 

@@ -15,20 +15,21 @@ from audit.commands import past_run
 from audit.commands.outputs import check_outputs, check_read, to_keep
 from audit.commands.replicate import TOKEN_STEP, ProgressListener, StoppedError, account_of, cancel_on_stop, target
 from audit.commands.run.auditor import Auditor, Questions, log_finding
+from audit.commands.run.hopeless import Asking, begin_anew
 from audit.commands.run.questions import ModelQuestions, RowQuestions
 from audit.commands.run.trainings import TrainingsReader, settle_by_trainings, with_since
 from audit.commands.run.weights import ask_again, check_weights
 from audit.commands.settings import ResumeSettings, RunSettings
 from audit.errors import ReplicateError, ReportError, RunFileError, SettingsError
 from audit.files import make_directory
-from audit.findings.classify import RunContext, classify, context_of
+from audit.findings.classify import RunContext, context_of
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.findings.unfinished import asked_model, judge, open_question, unfinished_row
+from audit.findings.unfinished import asked_model, open_question, unasked
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser, Finding
 from audit.model.place import Address, move
-from audit.model.replies import Account, Heard, NotAsked
+from audit.model.replies import Account
 from audit.model.run import Baseline, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
@@ -40,7 +41,7 @@ from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
-from audit.runfile.file import Verdict
+from audit.runfile.accounts import Accounts
 
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
@@ -96,11 +97,13 @@ async def resume(
     async with _replicate(settings, run_file, listener) as replicate:
         account = await cancel_on_stop(stop, account_of(replicate))
         if account and before.account and account != before.account:
-            raise SettingsError(
-                f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
-                "be resumed: two audits do not mix",
-                "Use the token of the same account, or start a new run without --resume.",
-            )
+            if before.state == "complete" or Accounts(run_file).anything_found():
+                raise SettingsError(
+                    f"the token belongs to {account.username} now, and belonged to {before.account.username} in the "
+                    "run to be resumed: two audits do not mix",
+                    "Use the token of the same account, or start a new run without --resume.",
+                )
+            before = begin_anew(run_file, account)
         failures = sorted(RETRYABLE) if before.state in {"complete", "stopped"} else []
         run_file.make_pending(failures, settings.ask_again)
         ask_again(run_file, failed=bool(failures), gone=Reason.WEIGHTS_GONE in settings.ask_again)
@@ -110,6 +113,7 @@ async def resume(
             state="running",
             finished_at=None,
             stop_reason=None,
+            none_found=None,
             redacted=redacted,
             account=before.account or account,
         )
@@ -161,6 +165,7 @@ class _Run:
                 await cancel_on_stop(self._stop, reader.read())
         read = run_file.info.trainings
         trainings = run_file.trainings
+        asking = Asking(run_file, self._stop)
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
@@ -169,19 +174,23 @@ class _Run:
         self._listener.asking(run_file.count_pending(), replicate)
         models = ModelQuestions(replicate, run_file, classifier)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
-        await self._answer(models, context, concurrency)
+        await self._answer(asking, models, context, concurrency)
         if not self._stop.requested:
-            await self._answer(rows, context, concurrency)
+            await self._answer(asking, rows, context, concurrency)
         if run_file.info.check_weights:
             told = self._listener.weights_asked
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
-    async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
+    async def _answer(
+        self, asking: Asking, questions: Questions[_Q, _A], context: RunContext, concurrency: int
+    ) -> None:
         token_works = context.account is not None
         redacted = self._run_file.info.redacted
-        auditor = Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
-        await auditor.run(concurrency, self._stop)
-        self._token_refused = auditor.token_refused
+
+        def auditor(questions: Questions[_Q, _A]) -> Auditor[_Q, _A]:
+            return Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
+
+        self._token_refused = await asking.run(questions, auditor, concurrency)
 
     def finish(self) -> None:
         """Record how the run ended. Raises ReplicateError where the token was refused before anything was known."""
@@ -341,11 +350,7 @@ async def _load_from(
 def _add(run_file: RunFile, record: ModelRecord, context: RunContext, *, redacted: bool) -> None:
     """Append a record, with what is true of it as long as nobody was asked."""
     model, question = asked_model(record, context), open_question(record, context)
-    base = None if record.unfinished else classify(record, NotAsked(), context)
-    first: Verdict | None = base
-    if unfinished_row(record):
-        first = judge(record, base, None if model or question else Heard(), context)
-    assert first is not None  # noqa: S101 - a record is of one kind or the other
+    base, first = unasked(record, context)
     run_file.add(record, model, first, question=question is not None, base=base)
     if model is None and question is None and isinstance(first, Finding):  # nobody will be asked
         log_finding(AuditedUser.of(record, first), redacted=redacted)
