@@ -349,10 +349,11 @@ class RunFile:
         """Make a record what `add` made it: nobody was asked. To be called within `transaction`."""
         with self.storage.translate_errors():
             query = (
-                "UPDATE audited SET outcome = NULL, checked_at = NULL, rank = ?, reason = ?, notes = ?, finding = ?"
-                " WHERE id = ?"
+                "UPDATE audited SET outcome = NULL, checked_at = NULL, rank = ?, reason = ?, notes = ?,"
+                " finding = iif(model IS NULL, ?, ?) WHERE id = ?"
             )
-            self._db.execute(query, (*columns(first), _encoded(first).ljust(_ROOM), row_id))
+            text = _encoded(first)
+            self._db.execute(query, (*columns(first), text, text.ljust(_ROOM), row_id))
             if self.asks_about_rows:
                 query = "UPDATE unfinished SET outcome = NULL, heard = NULL, base = ? WHERE id = ?"
                 self._db.execute(query, (_ENCODER.encode(base).decode() if base else None, row_id))
