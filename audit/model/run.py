@@ -111,8 +111,12 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState = "running"
     """A file that says "running" belongs to a live run or to one that was killed."""
     stop_reason: str | None = None
-    none_found: NoneFound | None = None
-    """There where the run was ended as its token is of another account than the models. Only as a text in reports."""
+    none_found: NoneFound | msgspec.UnsetType = msgspec.UNSET
+    """Set where the run was ended as its token is of another account than the models. Only as a text in reports.
+
+    Else left out of the run file: what is said of a small run then fits into one page, so that more can be read of a
+    damaged file.
+    """
     database: str
     """Host and database name, "db.example.com/shop"; never a user or a password."""
     place: Place | None = None

@@ -70,9 +70,9 @@ class Accounts:
     def none_found(self, not_found: int) -> NoneFound:
         """Whose all models are, where the first `not_found` questions were answered with 404."""
         models = "SELECT DISTINCT model FROM audited WHERE model IS NOT NULL"
-        if self._rows:
+        if rows := self._rows and bool(self._first("SELECT 1 FROM unfinished")):
             models = f"{models} UNION SELECT {_ROW_MODEL} FROM {_ROWS}"  # noqa: S608 - constants
-        values = [TRIMMED] * self._rows
+        values = [TRIMMED] * rows
         query = f"{_OWNERS.format(models)} ORDER BY models DESC, owner"
         with self._run_file.storage.reading():
             owners = self._run_file.storage.connection.execute(query, values).fetchall()

@@ -113,7 +113,7 @@ async def resume(
             state="running",
             finished_at=None,
             stop_reason=None,
-            none_found=None,
+            none_found=msgspec.UNSET,
             redacted=redacted,
             account=before.account or account,
         )

@@ -161,7 +161,7 @@ def test_where_the_last_is_found_all_are_asked_and_nobody_is_put_back(tmp_path: 
         stop = ask(run_file, FakeClient({"beta/public": reply}, late={"beta/public": 25}))
         assert not stop.requested
         assert run_file.count_pending() == 0
-        assert run_file.info.none_found is None
+        assert not run_file.info.none_found
 
 
 def test_an_answer_on_its_way_that_finds_something_takes_the_end_back_and_each_is_asked_once(tmp_path: Path) -> None:
