@@ -174,7 +174,15 @@ def as_users(run: Shell, name: str = "report.json") -> dict[str, Any]:
     return {user["user_id"]: user for user in json.loads((run.folder / name).read_text())["users"]}
 
 
-@pytest.mark.parametrize("options", [(), ("--trainings",), ("--mode", "trainings"), ("--check-weights",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--mode", "trainings"),
+        *(pytest.param((each,), marks=pytest.mark.slow) for each in ("--trainings", "--check-weights")),
+    ],
+    ids=["plain", "--mode trainings", "--trainings", "--check-weights"],
+)
 def test_the_token_of_another_account_ends_the_run_in_4_and_the_right_one_finishes_it(
     run: Shell, synthetic_users: SyntheticUsers, options: tuple[str, ...]
 ) -> None:
