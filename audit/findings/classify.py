@@ -160,7 +160,7 @@ def wrong_account(account: Account | None, summary: Summary) -> bool:
     another account's.
     """
     not_found = summary.reasons.get(Reason.MODEL_NOT_FOUND, 0)
-    found = any(summary.reasons.get(reason) for reason in _ON_REPLICATE)
+    found = any(summary.reasons.get(reason) for reason in ON_REPLICATE)
     return bool(account and not_found and not found) and (
         summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0) >= not_found
     )
@@ -171,7 +171,7 @@ def wrong_base_url(account: Account | None, summary: Summary) -> bool:
     return account is None and Reason.BAD_RESPONSE in summary.reasons and summary.reasons.keys() <= _WITHOUT_REPLICATE
 
 
-_ON_REPLICATE = (
+ON_REPLICATE = (
     Reason.LATEST_VERSION,
     Reason.OUTDATED_VERSION,
     Reason.UNKNOWN_VERSION,

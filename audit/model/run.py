@@ -70,6 +70,31 @@ class ShardRun(msgspec.Struct, frozen=True, kw_only=True):
     account: Account | None = None
 
 
+class NoneFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run was ended whose token is of another account than the models: the first were all answered with 404."""
+
+    not_found: int
+    """So many of them."""
+    owners: tuple[tuple[str, int], ...]
+    """The accounts with the most models of the run, at most three, and how many models each has."""
+    more_owners: int = 0
+
+    def told(self, account: Account) -> str:
+        """In one clause for a person; `account` is the token's."""
+        return f"none of the first {self.not_found:,} models was found: {self.whose(account)}"
+
+    def whose(self, account: Account, data: Callable[[str], str] = str) -> str:
+        """Whose the token is, and whose the models are, as a clause; `data` makes of a name what a format shows."""
+        models = [f"{data(owner)} ({number:,} model{'s' * (number != 1)})" for owner, number in self.owners]
+        if self.more_owners:
+            models.append(f"{self.more_owners:,} more")
+        token = f"the token belongs to account {data(account.username)}"
+        if not models:
+            return f"{token}, which knows none of the recorded trainings"
+        last = f" and {models.pop()}" if len(models) > 1 else ""
+        return f"{token}, the models belong to {', '.join(models)}{last}"
+
+
 LookedFor = Literal["unfinished", "weights", "weights_requests", "trainers"]
 """Kinds of findings that not every run looks for: see `KIND_OF` in `audit.findings.comparison`."""
 
@@ -86,6 +111,12 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState = "running"
     """A file that says "running" belongs to a live run or to one that was killed."""
     stop_reason: str | None = None
+    none_found: NoneFound | msgspec.UnsetType = msgspec.UNSET
+    """Set where the run was ended as its token is of another account than the models. Only as a text in reports.
+
+    Else left out of the run file: what is said of a small run then fits into one page, so that more can be read of a
+    damaged file.
+    """
     database: str
     """Host and database name, "db.example.com/shop"; never a user or a password."""
     place: Place | None = None

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from audit.findings.classify import wrong_account
 from audit.hints.explain import Explanation, of_tables
 from audit.hints.table import HINTS
 from audit.hints.unfinished import NOT_KNOWN, brief, brief_also
@@ -81,11 +80,8 @@ def _warnings(view: RunView) -> Iterator[str]:
     if run.state != "complete":
         why = f": {code_in_text(run.stop_reason, LONG)}" if run.stop_reason else "."
         yield f"> [!CAUTION]\n> **Incomplete run.** It was {run.state} before its end{why}\n\n"
-    if run.account and wrong_account(run.account, summary):
-        name = code_in_text(run.account.username)
-        yield f"> [!CAUTION]\n> **Probably the wrong token.** No model was found, and the token belongs to {name}.\n\n"
     for doubt in words.suspicions(view, code_in_text):
-        yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text}\n\n"
+        yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text} {doubt.step}".rstrip() + "\n\n"
     if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
         yield f"{words.lines(view, wrong)} had other versions. Audit everybody by versions.\n\n"

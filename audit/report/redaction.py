@@ -136,11 +136,17 @@ def redacted_run(info: RunInfo, users: Callable[[], Iterator[AuditedUser]]) -> R
     """The run with addresses masked in its texts, and where somebody has typed e-mails and names of its `users`."""
     trainings, acceptances, baseline = info.trainings, info.acceptances, info.baseline
     paths = (baseline.path if baseline else "", acceptances.file if acceptances else "")
-    shown = _redacted_words({*info.filters.users, *filter(None, paths)}, users)
+    owners = [owner for owner, _ in info.none_found.owners] if info.none_found else []
+    shown = _redacted_words({*info.filters.users, *filter(None, paths), *owners}, users)
+    none_found, stop_reason = info.none_found, info.stop_reason
+    if none_found and info.account:
+        none_found = replace(none_found, owners=tuple((shown[owner], count) for owner, count in none_found.owners))
+        stop_reason = stop_reason and none_found.told(info.account)
     return replace(
         info,
         redacted=True,
-        stop_reason=info.stop_reason and without_addresses(info.stop_reason),
+        stop_reason=stop_reason and without_addresses(stop_reason),
+        none_found=none_found,
         baseline=baseline and replace(baseline, path=shown[baseline.path]),
         filters=replace(info.filters, users=tuple(shown[who] for who in info.filters.users)),
         trainings=trainings and replace(trainings, problem=trainings.problem and without_addresses(trainings.problem)),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from audit.findings.acceptance import Accepted
-from audit.findings.classify import wrong_base_url
+from audit.findings.classify import wrong_account, wrong_base_url
 from audit.findings.comparison import ComparedRun, not_looked_for
 from audit.hints import filled as hints
 from audit.hints.table import HINTS, PER_MODEL
@@ -355,10 +355,37 @@ class Suspicion(NamedTuple):
     title: str
     text: str
     """Sentences."""
+    step: str = ""
+    """The next one, where the run can still be finished."""
+
+
+SET_TOKEN = "Set REPLICATE_API_TOKEN to a token of the models' account, then:"  # noqa: S105 - no token
+_WRONG_TOKEN = "Probably the wrong token"  # noqa: S105 - a title
+
+
+def _wrong_token(view: RunView, data: Dressing) -> Suspicion | None:
+    """Whose token it is, whose models, and how to go on, where not one of them was found."""
+    run = view.run
+    if run.account is None:
+        return None
+    strangers = "To strangers Replicate says that a private model does not exist"
+    if run.none_found:
+        whose = run.none_found.whose(run.account, lambda text: data(text, SHORT))
+        text = f"T{whose[1:]}. {strangers}, so the others were not asked for."
+        return Suspicion(_WRONG_TOKEN, text, f"{SET_TOKEN} sync-audit run --resume RUN")
+    if not wrong_account(run.account, view.summary):
+        return None
+    return Suspicion(
+        _WRONG_TOKEN,
+        f"No model was found, and the token belongs to {data(run.account.username, SHORT)}. All models are another "
+        f"account's. {strangers}. Use the token of the account that owns the models, and run again.",
+    )
 
 
 def suspicions(view: RunView, data: Dressing = bare) -> Iterator[Suspicion]:
-    """What was wrong with the way to Replicate, as far as the findings show it."""
+    """What was wrong with the token or the way to Replicate, as far as the findings show it."""
+    if wrong_token := _wrong_token(view, data):
+        yield wrong_token
     if wrong_base_url(view.run.account, view.summary):
         yield Suspicion(
             "Probably the wrong base URL",

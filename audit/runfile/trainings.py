@@ -37,6 +37,11 @@ class TrainingTable:
             self._db.executemany(_INSERT, rows.values())
             return len(rows) - int(known)
 
+    def clear(self) -> None:
+        """Forget all of them: they are another account's."""
+        with self._storage.translate_errors():
+            self._db.execute("DELETE FROM training")
+
     def about(self, record: ModelRecord, latest_version: str | None) -> tuple[Training, ...]:
         """All that made the recorded or the latest version, put out the recorded weights URL, or are named in a row.
 

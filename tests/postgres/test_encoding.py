@@ -76,7 +76,14 @@ async def test_a_status_that_is_no_text_is_counted_and_is_not_completed(postgres
     assert [record.user_id for record in records if not record.unfinished] == ["u1"]
 
 
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", *WITHOUT_CHARACTER])
+# A thousand queries each: one of all texts, and one encoding of those that lack characters, are enough for every day.
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "SQL_ASCII",
+        *(pytest.param(each, marks=[pytest.mark.slow] * (n > 0)) for n, each in enumerate(WITHOUT_CHARACTER)),
+    ],
+)
 async def test_exactly_those_texts_that_the_server_would_not_send_are_told_apart(
     postgres_server: str, encoding: str
 ) -> None:

@@ -169,8 +169,12 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("home", "command"),
     [
-        *(pytest.param(home, ["run"]) for home in (None, "/", "/root", "/etc/passwd", "/nowhere", "")),
-        *(pytest.param(None, command) for command in (["doctor"], ["user", "anna"], ["init"])),
+        (None, ["run"]),
+        ("/root", ["run"]),
+        (None, ["doctor"]),
+        # Each takes three processes that begin anew.
+        *(pytest.param(home, ["run"], marks=pytest.mark.slow) for home in ("/", "/etc/passwd", "/nowhere", "")),
+        *(pytest.param(None, command, marks=pytest.mark.slow) for command in (["user", "anna"], ["init"])),
     ],
 )
 def test_a_process_whose_id_no_user_has_says_so_and_works_with_a_user_in_the_url(

@@ -213,6 +213,7 @@ def merged_info(shards: Sequence[ShardInput], run_id: str, moved_from: str | Non
         requests=sum((each.info.requests for each in shards), Requests()),
         trainings=_trainings_read(shards),
         shard=None,
+        none_found=msgspec.UNSET,  # in one of the shards, which the reason for the end says
         shards=tuple(runs.get(number) or ShardRun(number=number, state="missing") for number in numbers),
     )
 

@@ -25,6 +25,7 @@ from audit.commands.replicate import (
 )
 from audit.commands.run.ahead import AskedAhead
 from audit.commands.run.auditor import Auditor, Questions
+from audit.commands.run.hopeless import Asking, begin_anew
 from audit.commands.run.loading import load
 from audit.commands.run.questions import ModelQuestions, RowQuestions
 from audit.commands.run.trainings import FirstPage, TrainingsReader, settle_by_trainings, with_since
@@ -45,6 +46,7 @@ from audit.replicate import Replicate, connect
 from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
+from audit.runfile.accounts import Accounts
 
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
@@ -102,11 +104,13 @@ async def resume(
     async with _replicate(settings, run_file, listener) as replicate:
         account = await cancel_on_stop(stop, account_of(replicate))
         if account and before.account and account != before.account:
-            raise SettingsError(
-                f"the token belongs to {account.username} now, and belonged to {before.account.username} in the run to "
-                "be resumed: two audits do not mix",
-                "Use the token of the same account, or start a new run without --resume.",
-            )
+            if before.state == "complete" or Accounts(run_file).anything_found():
+                raise SettingsError(
+                    f"the token belongs to {account.username} now, and belonged to {before.account.username} in the "
+                    "run to be resumed: two audits do not mix",
+                    "Use the token of the same account, or start a new run without --resume.",
+                )
+            before = begin_anew(run_file, account)
         failures = sorted(RETRYABLE) if before.state in {"complete", "stopped"} else []
         run_file.make_pending(failures, settings.ask_again)
         ask_again(run_file, failed=bool(failures), gone=Reason.WEIGHTS_GONE in settings.ask_again)
@@ -116,6 +120,7 @@ async def resume(
             state="running",
             finished_at=None,
             stop_reason=None,
+            none_found=msgspec.UNSET,
             redacted=redacted,
             account=before.account or account,
         )
@@ -193,6 +198,7 @@ class _Run:
         run_file = self._run_file
         wanted = read = run_file.info.trainings
         trainings = run_file.trainings
+        asking = Asking(run_file, self._stop)
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
@@ -203,19 +209,23 @@ class _Run:
         self._listener.asking(pending, replicate)
         models = ModelQuestions(replicate, run_file, classifier, ahead)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
-        await self._answer(models, context, concurrency)
+        await self._answer(asking, models, context, concurrency)
         if not self._stop.requested:
-            await self._answer(rows, context, concurrency)
+            await self._answer(asking, rows, context, concurrency)
         if run_file.info.check_weights:
             told = self._listener.weights_asked
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
-    async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
+    async def _answer(
+        self, asking: Asking, questions: Questions[_Q, _A], context: RunContext, concurrency: int
+    ) -> None:
         token_works = context.account is not None
         redacted = self._run_file.info.redacted
-        auditor = Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
-        await auditor.run(concurrency, self._stop)
-        self._token_refused = auditor.token_refused
+
+        def auditor(questions: Questions[_Q, _A]) -> Auditor[_Q, _A]:
+            return Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
+
+        self._token_refused = await asking.run(questions, auditor, concurrency)
 
     def finish(self) -> None:
         """Record how the run ended. Raises ReplicateError where the token was refused before anything was known."""

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from audit.cli.signals import Stop
 from audit.commands.replicate import end_on_stop, together
+from audit.commands.run.questions import Shown
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
@@ -41,6 +42,9 @@ class Questions(Protocol[_Q, _A]):
 
     def failure(self, answer: _A) -> Failed | None:
         """Why there is nothing in `answer` that can be judged, where there is not."""
+
+    def shown(self, question: _Q, answer: _A) -> Shown:
+        """Whether the account of the token was shown anything of what was asked about."""
 
     def record(self, question: _Q, answer: _A) -> Iterator[Sequence[AuditedUser]]:
         """Write down what `answer` means, a batch at a time, and yield the lines that follow from it."""

@@ -6,9 +6,10 @@ The models come first, as what a model's versions say of the completed row is pa
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from audit.findings.classify import RunContext
+from audit.findings.hopeless import Key, shown_of_model, shown_of_row
 from audit.findings.trainings import Classifier
 from audit.findings.unfinished import (
     heard_of,
@@ -24,6 +25,15 @@ from audit.model.ids import model_key
 from audit.model.replies import Failed, Heard, Missing, Reply, Training, of_model
 from audit.model.users import ModelRecord
 from audit.runfile.file import Unfinished, Verdict
+
+
+class Shown(NamedTuple):
+    """What the answer to a question has shown of the model that it is about; see `audit.findings.hopeless`."""
+
+    question: Key
+    model: str | None
+    """As recorded."""
+    shown: bool | None
 
 
 class Client(Protocol):
@@ -141,6 +151,11 @@ class ModelQuestions:
         said = of_model(answer)
         return said if isinstance(said, Failed) else None
 
+    def shown(self, question: str, answer: Reply) -> Shown:
+        """See `Questions`. Of a trainer nobody was asked."""
+        trainer = self._classifier.context.is_trainer(question)
+        return Shown(model_key(question), question, None if trainer else shown_of_model(answer))
+
     def record(self, question: str, answer: Reply) -> Iterator[Sequence[AuditedUser]]:
         """See `Questions`."""
         failed = self.failure(answer)
@@ -196,6 +211,11 @@ class RowQuestions:
     def failure(self, answer: Heard) -> Failed | None:
         """See `Questions`."""
         return answer.failed
+
+    def shown(self, question: Unfinished, answer: Heard) -> Shown:
+        """See `Questions`."""
+        row = unfinished_row(question.record)
+        return Shown(question.row_id, row.replicate_model_id if row else None, shown_of_row(answer))
 
     def record(self, question: Unfinished, answer: Heard) -> Iterator[Sequence[AuditedUser]]:
         """See `Questions`."""

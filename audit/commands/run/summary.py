@@ -11,7 +11,6 @@ from rich.text import Text
 from audit.cli.terminal import fitted, screen
 from audit.commands.outputs import ReportedRun
 from audit.commands.run.audit import RETRYABLE
-from audit.findings.classify import wrong_account
 from audit.hints.table import HINTS
 from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import Reason, Status
@@ -71,7 +70,7 @@ def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, cavea
         *(line for caveat in caveats for line in _wrapped(escape_controls(caveat), width, "bold yellow")),
         *_since_baseline(view, width),
         *_accepted(view),
-        *_warnings(view, info, width),
+        *_warnings(view, width),
         *_trainings(view, width),
         *_weights(view, width),
         Text(),
@@ -169,14 +168,11 @@ def _accepted(view: RunView) -> Iterator[Text]:
         yield from (Text(f"  {escape_controls(line)}") for line in (*each.entries, each.more) if line)
 
 
-def _warnings(view: RunView, info: RunInfo, width: int) -> Iterator[Text]:
-    if wrong_account(info.account, view.summary) and info.account:
-        name = escape_controls(info.account.username)
-        yield Text(f"No model was found, and the token belongs to {name}: probably the wrong account's.", "bold red")
+def _warnings(view: RunView, width: int) -> Iterator[Text]:
     for doubt in suspicions(view):
         yield from _wrapped(escape_controls(f"{doubt.title}. {doubt.text}"), width, "bold red")
-    if info.stop_reason:
-        yield Text(f"The run ended early: {escape_controls(info.stop_reason)}", "bold")
+    if view.run.stop_reason:
+        yield Text(f"The run ended early: {escape_controls(view.run.stop_reason)}", "bold")
 
 
 def _trainings(view: RunView, width: int) -> Iterator[Text]:
@@ -305,7 +301,8 @@ def _advice(view: RunView, run_file: RunFile, width: int) -> Iterator[Text]:
         shard = str(absent[0])
         yield from _step("To audit what is missing, and merge again:", f"run --shard {shard}", "", width)
     if info.state != "complete" and (run_file.count_pending() or not info.shards):
-        yield from _step("To finish it:", "run", f"--resume {path}", width)
+        how = words.SET_TOKEN if info.none_found else "To finish it:"
+        yield from _step(how, "run", f"--resume {path}", width)
     elif failed:
         what = f"To ask again for the {failed:,} that failed in passing:"
         yield from _step(what, "run", f"--resume {path}", width)

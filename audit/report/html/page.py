@@ -132,17 +132,11 @@ def _about_replicate(view: RunView) -> Iterator[Banner]:
     """Whether the way there, or the token, makes all answers doubtful."""
     run, summary = view.run, view.summary
     for doubt in words.suspicions(view):
-        yield Banner("error", doubt.title, doubt.text)
+        yield Banner("error", doubt.title, f"{doubt.text} {doubt.step}".rstrip())
     foreign = summary.notes.get(Note.OWNER_DIFFERS_FROM_ACCOUNT, 0)
-    if run.account and wrong_account(run.account, summary):
-        yield Banner(
-            "error",
-            "Probably the wrong token",
-            f"It belongs to {run.account.username}, none of the models was found, and all of them are another "
-            "account's. To strangers Replicate says that a private model does not exist. Use the token of the account "
-            "that owns the models, and run again.",
-        )
-    elif run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
+    if run.none_found or wrong_account(run.account, summary):
+        return  # it is said already
+    if run.account and 2 * foreign >= summary.total > 0:  # a few are a note, most of them are a wrong token
         yield Banner(
             "needs_sync",
             "Another account's models",

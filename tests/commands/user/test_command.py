@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -235,11 +236,13 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize("encoding", [pytest.param("cp1252", marks=SLOW), pytest.param("utf-8", marks=SLOW), "ascii"])
 def test_hostile_names_do_no_harm_in_any_encoding(user: Shell, encoding: str) -> None:
-    for who in ("mallory.ansi", "mallory.bidi", "mallory.html", "Mallory"):
-        for more in ((), ("--json",)):
-            ended = user("user", who, *more, PYTHONIOENCODING=encoding)
-            assert ended.code == (2 if who == "Mallory" else 0), ended.err
-            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ended.out + ended.err)
+    names, formats = ("mallory.ansi", "mallory.bidi", "mallory.html", "Mallory"), ((), ("--json",))
+    # Each is a process: of the encoding that is tested each time, every name and every format once.
+    pairs = zip(names, formats * 2, strict=True) if encoding == "ascii" else product(names, formats)
+    for who, more in pairs:
+        ended = user("user", who, *more, PYTHONIOENCODING=encoding)
+        assert ended.code == (2 if who == "Mallory" else 0), ended.err
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ended.out + ended.err)
 
 
 @pytest.mark.parametrize(
