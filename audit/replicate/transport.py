@@ -12,6 +12,7 @@ import re
 import ssl
 import time
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from audit.replicate.body import read_body
 from audit.replicate.rate_limit import RateLimit
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
 from audit.replicate.session import MOST_HEADERS, ClosedBeforeError, Session
+from audit.replicate.under_way import Asked, UnderWay
 from audit.replicate.url import credentials
 
 log = logging.getLogger(__name__)
@@ -123,6 +125,9 @@ class Transport:
         self._rate_limit = RateLimit(target.per_minute, timing.monotonic())
         self._policy = RetryPolicy(target.retries)
         self._sent = self._retried = self._throttled = 0
+        self._turns = deque[float](maxlen=target.per_minute)
+        self.under_way = UnderWay(timing.monotonic, self.secrecy)
+        """The questions without an answer."""
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
     @property
@@ -167,26 +172,38 @@ class Transport:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
         return self._rate_limit.waiting(self._timing.monotonic())
 
-    async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
+    def last_minute(self) -> int:
+        """Requests within the last 60 s, never more than `per_minute`."""
+        before = self._timing.monotonic() - 60.0
+        return sum(turn > before for turn in list(self._turns))  # in one step, as another thread may send meanwhile
+
+    async def get(
+        self, url: URL, asked: Asked, *, once: bool = False, largest: int = LARGEST_BODY
+    ) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
 
         A body of more than `largest` bytes is not read to its end.
         """
-        attempt = 1
-        while True:
-            await self._turn()
-            answer = await self._measured(url, attempt, largest)
-            foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
-            if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
-                return answer
-            failed = answer if isinstance(answer, Failed) else self.failure(answer)
-            # A gateway's page passes as a 502 does, whatever its status.
-            wait = self._wait_before_retry(attempt, Reason.SERVER_ERROR if foreign else failed.reason, answer)
-            if wait is None or once:
-                return _after(failed, attempt)
-            attempt += 1
-            self._retried += 1
-            await self._timing.sleep(wait)
+        await self._turn()
+        question = self.under_way.begin(asked, 1 if once else self._policy.retries + 1)
+        try:
+            while True:
+                answer = await self._measured(url, question.attempt, largest)
+                foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
+                if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
+                    return answer
+                failed = answer if isinstance(answer, Failed) else self.failure(answer)
+                # A gateway's page passes as a 502 does, whatever its status.
+                reason = Reason.SERVER_ERROR if foreign else failed.reason
+                wait = self._wait_before_retry(question.attempt, reason, answer)
+                if wait is None or once:
+                    return _after(failed, question.attempt)
+                question.attempt += 1
+                self._retried += 1
+                await self._timing.sleep(wait)
+                await self._turn()
+        finally:
+            self.under_way.end(question)
 
     def _wait_before_retry(self, attempt: int, reason: FailureReason, answer: Response | Failed) -> float | None:
         server_wait = None
@@ -214,6 +231,7 @@ class Transport:
                 await self._timing.sleep(wait)
                 if self._rate_limit.waiting(self._timing.monotonic()) > 0:
                     continue  # meanwhile the server has said that it wants none: this turn is void
+            self._turns.append(self._timing.monotonic())
             return
 
     async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
