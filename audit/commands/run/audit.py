@@ -1,5 +1,6 @@
 """The steps of a run, the first time and when it is resumed; opens what they need and hands plain values down."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -65,6 +66,8 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     run = _Run(run_file, listener, stop, clock)
     try:
         run_file.save_choices(choices)
+        if settings.baseline:
+            listener.doing("reading the baseline")
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with _replicate(settings, run_file, listener) as replicate:
             account = await cancel_on_stop(stop, account_of(replicate))
@@ -164,6 +167,7 @@ class _Run:
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
+            self._listener.doing("settling users by their trainings")
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         self._listener.asking(run_file.count_pending(), replicate)
@@ -174,12 +178,20 @@ class _Run:
             await self._answer(rows, context, concurrency)
         if run_file.info.check_weights:
             told = self._listener.weights_asked
+            if not self._stop.requested:
+                self._listener.doing("looking for weights to be asked for")
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
     async def _answer(self, questions: Questions[_Q, _A], context: RunContext, concurrency: int) -> None:
         token_works = context.account is not None
         redacted = self._run_file.info.redacted
-        auditor = Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
+
+        async def pause(seconds: float) -> None:
+            self._listener.pausing(seconds)
+            await asyncio.sleep(seconds)
+
+        heard = self._listener.answered
+        auditor = Auditor(questions, heard, token_works=token_works, redacted=redacted, sleep=pause)
         await auditor.run(concurrency, self._stop)
         self._token_refused = auditor.token_refused
 
@@ -283,10 +295,10 @@ async def _replicate(
     """The API for as long as the block lasts; the requests made are added to those of the run file."""
     before = run_file.info.requests
     async with connect(target(settings)) as replicate:
+        listener.connected(replicate)
         try:
             yield replicate
         finally:
-            listener.done()
             run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 
