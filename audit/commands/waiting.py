@@ -81,8 +81,9 @@ class Doing:
         yield self.sentence()
         if self.held:
             yield from self.held.forms(width)
-        else:
-            yield self.words
+        elif self.seconds >= STILL:
+            yield f"{self.words}; {duration(self.seconds)}"
+        yield self.words
 
     @property
     def _tail(self) -> str:

@@ -1,6 +1,7 @@
 """What a person sees of a run while it goes on."""
 
 import asyncio
+import dataclasses
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from audit.cli.signals import Stop
 from audit.commands.run import audit as audit_run
-from audit.commands.run.progress import STOPPING, LoggedProgress, ProgressCounter, reading_trainings
+from audit.commands.run.progress import STOPPING, LoggedProgress, ProgressCounter, reading_trainings, reading_users
 from audit.commands.run.progress_line import RunProgress, progress_line
 from audit.commands.waiting import Doing, HeldUp
 from audit.demo.fake_replicate.faults import Endpoint, Hang
@@ -159,6 +160,44 @@ def test_what_is_waited_for_stands_in_the_place_of_the_time_left_on_any_width(
     assert got.endswith(line)
     assert len(got) <= width
     assert "left" not in got
+
+
+@pytest.mark.parametrize(
+    ("step", "width", "line"),
+    [
+        (reading_users(0), 79, "reading the database"),
+        (
+            dataclasses.replace(reading_users(0), seconds=45),
+            79,
+            "reading the database; waiting 45 s for the first user",
+        ),
+        (dataclasses.replace(reading_users(0), seconds=45), 39, "reading the database; 45 s"),
+        (
+            dataclasses.replace(reading_users(71_000), seconds=45),
+            79,
+            "reading the database: 71,000 users; waiting 45 s for more",
+        ),
+        (dataclasses.replace(reading_users(1), seconds=4), 79, "reading the database: 1 user"),
+        (Doing("writing the reports", 200), 39, "writing the reports; 3 min so far"),
+        (
+            dataclasses.replace(reading_trainings(300), held=HeldUp.by(by(45), redacted=False)),
+            90,
+            "reading the list of trainings: 300 so far; waiting 45 s for acme/portrait, attempt 2 of 5",
+        ),
+        (
+            dataclasses.replace(reading_trainings(300), held=HeldUp.by(by(45), redacted=False)),
+            79,
+            "waiting 45 s for acme/portrait, attempt 2 of 5",
+        ),
+        (
+            dataclasses.replace(reading_trainings(300), held=HeldUp.by(by(45), redacted=False)),
+            39,
+            "waiting 45 s for acme/portrait",
+        ),
+    ],
+)
+def test_a_step_says_how_long_nothing_has_come_of_it_on_any_width(step: Doing, width: int, line: str) -> None:
+    assert shown(step, width) == line
 
 
 HELD = [
