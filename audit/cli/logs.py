@@ -50,9 +50,9 @@ class Formatter(logging.Formatter):
         return _REQUESTED.sub(r"\1***", text) if self._redact else text
 
     def worded(self, text: str) -> str:
-        """`text`, which is no log record but stands among them: as it is, or as the event of a JSON line."""
+        """`text`, which is no log record but stands among them: without secrets, or as the event of a JSON line."""
         if not self._as_json:
-            return text
+            return self._secrecy.clean(text)
         return self.format(logging.LogRecord("audit.commands", logging.INFO, "", 0, text, None, None))
 
 

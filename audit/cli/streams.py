@@ -148,6 +148,16 @@ def lost(stream: TextIO) -> OSError | None:
     return outlet.lost if outlet else None
 
 
+def takes_more(stream: TextIO) -> bool:
+    """Whether a line may be written to `stream` without a wait for its reader, as far as the system tells."""
+    import select
+
+    try:
+        return bool(select.select([], [stream.fileno()], [], 0)[1])
+    except (OSError, ValueError):  # it is in memory, or closed, or no system can tell
+        return True
+
+
 @contextmanager
 def obeyed() -> Iterator[None]:
     """Within the block the runner of a CI job obeys what is written to stderr."""

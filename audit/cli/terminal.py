@@ -3,11 +3,15 @@
 import os
 import re
 import textwrap
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
+
+from audit.cli.heartbeat import PERIOD, Heartbeat
+from audit.model.times import duration
 
 WIDEST = 100
 """Columns. Longer lines are hard to read."""
@@ -81,10 +85,16 @@ def can_animate(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
 
 
-def busy(words: str) -> AbstractContextManager[object]:
-    """Show `words` on a terminal's stderr while the block lasts, as a server that is not there may take seconds."""
-    console = screen(stderr=True)
-    return console.status(words, spinner="line") if can_animate(console) else nullcontext()
+@contextmanager
+def busy(words: str, *, period: float = PERIOD) -> Iterator[None]:
+    """Say `words` on stderr while the block lasts, as a server that is not there may take seconds.
+
+    A terminal shows them at once; a log gets a line after each `period` seconds.
+    """
+    console, began = screen(stderr=True), time.monotonic()
+    moving = console.status(words, spinner="line") if can_animate(console) else None
+    with moving or Heartbeat(lambda: f"{words}; {duration(time.monotonic() - began)} so far", period=period):
+        yield
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """From a finished run file to its reports and its exit code; what `run` and `render` share."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from audit.model.text import escape_controls, is_text
 from audit.report import writer
 from audit.report.view import RunView
 from audit.runfile import RunFile
+
+WRITING = "writing the reports"
 
 
 class ReportedRun(NamedTuple):
@@ -62,6 +65,18 @@ def report(
         allow_empty=allow_empty or bool(choices and choices.allow_empty),
     )
     return ReportedRun(view, exit_status, tuple(outputs))
+
+
+def writing(outputs: Sequence[writer.Output]) -> AbstractContextManager[object]:
+    """Show on stderr that reports are written, for as long as the block lasts; not where one of them is printed."""
+    from audit.cli.terminal import busy
+
+    return nullcontext() if prints(outputs) else busy(WRITING)
+
+
+def prints(outputs: Sequence[writer.Output]) -> bool:
+    """Whether a report goes to a place where a line of progress would stand in the middle of it."""
+    return any(output.printed for output in outputs)
 
 
 def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:

@@ -49,16 +49,18 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     with leaving():
         try:
             with RunFile.open(path) as opened:
-                opened.check_integrity()
-                if anew:
-                    opened.use_acceptances(acceptances)
-                reported = reporting.report(opened, wanted, **said)
+                with reporting.writing(wanted):
+                    opened.check_integrity()
+                    if anew:
+                        opened.use_acceptances(acceptances)
+                    reported = reporting.report(opened, wanted, **said)
                 ending.show(reported, opened)
         except DamagedError as error:
             show_error(error)
             with open_salvaged(path) as rest:
                 if anew:
                     rest.use_acceptances(acceptances)
-                reported = reporting.report(rest, wanted, **said)
+                with reporting.writing(wanted):
+                    reported = reporting.report(rest, wanted, **said)
                 ending.show(reported, rest, advise=False)  # nothing else goes on from a damaged file
     return reported.exit_status

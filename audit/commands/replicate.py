@@ -10,10 +10,11 @@ from typing import Any, Protocol, TypeVar
 from audit import __version__
 from audit.cli.signals import Stop
 from audit.commands.settings import ResumeSettings
+from audit.commands.waiting import Waits
 from audit.errors import AuditError, ReplicateError
 from audit.model.codes import Reason
 from audit.model.findings import Finding
-from audit.model.replies import Account, Failed, Reply, Requests
+from audit.model.replies import Account, Failed, Reply
 from audit.replicate import Replicate, Target
 
 log = logging.getLogger(__name__)
@@ -25,26 +26,25 @@ class StoppedError(AuditError):
     """A signal came before anything was asked: there is nothing to report."""
 
 
-class Session(Protocol):
+class Session(Waits, Protocol):
     """A connection to Replicate, as far as its requests are concerned."""
 
     @property
     def per_minute(self) -> int:
         """Requests a minute that it may make."""
 
-    @property
-    def requests(self) -> Requests:
-        """Those it has made."""
-
-    def waiting(self) -> float:
-        """Seconds for which the server wants no request; 0 where it has said no such thing."""
+    def last_minute(self) -> int:
+        """Requests within the last 60 s, never more than `per_minute`."""
 
 
 class ProgressListener:
     """Is told how a command is getting on. This one only writes lines; override what is to be heard."""
 
+    def connected(self, session: Session) -> None:
+        """Replicate is asked from now on; `session` tells at any time how that goes."""
+
     def users_read(self, count: int) -> None:
-        """So many users have been read from the database."""
+        """So many users have been read from the database; 0 when it begins."""
 
     def trainings_read(self, count: int, answered: int = 0) -> None:
         """So many trainings have been read from Replicate's list, 0 when it begins; so many models answered by then."""
@@ -56,7 +56,10 @@ class ProgressListener:
         """One model has been answered, and with it these users."""
 
     def doing(self, what: str) -> None:
-        """A command that has no such steps does this from now on."""
+        """A step that is none of the others begins; no more models are asked for."""
+
+    def pausing(self, seconds: float) -> None:
+        """Replicate seems to be down, and is tried again in so many seconds."""
 
     def stopping(self) -> None:
         """The command was asked to end, and waits for the answers in flight."""
@@ -65,7 +68,7 @@ class ProgressListener:
         """So many of so many weights URLs have been asked for; 0 when that begins."""
 
     def done(self) -> None:
-        """There will be no more progress."""
+        """There will be no more progress, unless something else is begun with `doing`."""
 
     def line(self, text: str) -> None:
         """Write a whole line to stderr, without tearing what is shown there."""

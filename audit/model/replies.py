@@ -6,6 +6,7 @@ from typing import Literal, cast
 import msgspec
 
 from audit.model.codes import FailureReason, Mode, Reason
+from audit.model.text import escape_controls
 from audit.model.times import parse_utc
 
 Evidence = Literal["versions", "training"]
@@ -206,6 +207,37 @@ class Requests(msgspec.Struct, frozen=True):
 
     def __add__(self, other: "Requests") -> "Requests":
         return Requests(self.sent + other.sent, self.retried + other.retried, self.throttled + other.throttled)
+
+
+AwaitedKind = Literal["model", "training", "trainings", "account", "weights"]
+
+
+class Awaited(msgspec.Struct, frozen=True):
+    """A question that Replicate has not answered yet."""
+
+    kind: AwaitedKind
+    id: str
+    """Of the model or the training; of weights the host; empty for what there is but one of."""
+    seconds: float
+    attempt: int
+    attempts: int
+    """At most."""
+    in_flight: int = 1
+    """Questions without an answer, this one included."""
+
+    def what(self, *, redacted: bool = False) -> str:
+        """For a person. `redacted` leaves out an id, which may have been made of a user's name."""
+        match self.kind:
+            case "model":
+                return "a model" if redacted else escape_controls(self.id)
+            case "training":
+                return "a training" if redacted else f"training {escape_controls(self.id)}"
+            case "trainings":
+                return "the list of trainings"
+            case "account":
+                return "the account"
+            case "weights":
+                return f"weights at {escape_controls(self.id)}"
 
 
 _FULL = (len("2026-03-01T12:00:00.000000Z"), "Z")

@@ -11,6 +11,7 @@ from yarl import URL
 from audit.model.codes import Reason
 from audit.model.replies import (
     Account,
+    Awaited,
     Failed,
     Found,
     Missing,
@@ -26,6 +27,7 @@ from audit.model.secrecy import CUT, CUT_TOKEN
 from audit.replicate import responses, transport, weights
 from audit.replicate.responses import LONGEST_URL, TrainingsPage
 from audit.replicate.transport import Response, ResponseMetadata, Target, Timing, Transport
+from audit.replicate.under_way import Asked
 
 MOST_PAGES = 200
 """Of one model's versions."""
@@ -75,8 +77,12 @@ class Replicate:
         return self._transport.waiting()
 
     def last_minute(self) -> int:
-        """Requests within the last minute; never more than `per_minute`."""
+        """Requests within the last 60 s, never more than `per_minute`."""
         return self._transport.last_minute()
+
+    def longest_wait(self) -> Awaited | None:
+        """Of all that is asked and not answered yet what was asked first; None where there is nothing."""
+        return self._transport.under_way.longest_wait()
 
     def expect(self, questions: int) -> None:
         """So many models, trainings and pages of them are still to be asked for.
@@ -87,7 +93,7 @@ class Replicate:
 
     async def account(self) -> Account | Failed:
         """Whose token it is."""
-        answer = await self._transport.get(URL(f"{self._base}/account"))
+        answer = await self._transport.get(URL(f"{self._base}/account"), Asked("account"))
         if isinstance(answer, Failed):
             return answer
         return (
@@ -99,7 +105,8 @@ class Replicate:
     async def training(self, training_id: str, *, once: bool = False) -> Training | Missing | Failed:
         """One training of the account, for an `askable_training`; `once` asks without retries."""
         self._transport.begun()
-        answer = await self._transport.get(URL(f"{self._base}/trainings/{training_id}", encoded=True), once=once)
+        url = URL(f"{self._base}/trainings/{training_id}", encoded=True)
+        answer = await self._transport.get(url, Asked("training", training_id), once=once)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:
@@ -115,7 +122,7 @@ class Replicate:
         url = self._on_origin(following) if following else URL(f"{self._base}/trainings")
         if isinstance(url, Failed):
             return url
-        answer = await self._transport.get(url, largest=LARGEST_TRAININGS)
+        answer = await self._transport.get(url, Asked("trainings"), largest=LARGEST_TRAININGS)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:
@@ -124,7 +131,7 @@ class Replicate:
 
     def delivery_hosts(self) -> AbstractAsyncContextManager[weights.DeliveryHosts]:
         """The hosts where weights lie, for as long as the block lasts: asked by the same way, but without the token."""
-        return weights.connect(self._transport.target, self._transport.timing)
+        return weights.connect(self._transport.target, self._transport.timing, self._transport.under_way)
 
     async def ask(self, model: str, *, once: bool = False) -> Reply:
         """Every version of `model`, for a `question_of`; `once` asks without retries.
@@ -134,14 +141,14 @@ class Replicate:
         if "/" not in model:
             return await self._through(model, once=once)
         self._transport.begun()
-        url = f"{self._base}/models/{model}"
+        url, asked = f"{self._base}/models/{model}", Asked("model", model)
         first = URL(f"{url}/versions", encoded=True)
-        answer = await self._transport.get(first, once=once)
+        answer = await self._transport.get(first, asked, once=once)
         if isinstance(answer, Failed):
             return answer
         if answer.status == 404:
-            return await self._latest_version(URL(url, encoded=True))
-        return await self._pages(first, answer)
+            return await self._latest_version(URL(url, encoded=True), asked)
+        return await self._pages(first, asked, answer)
 
     async def _through(self, training_id: str, *, once: bool) -> Reply:
         training = await self.training(training_id, once=once)
@@ -153,14 +160,14 @@ class Replicate:
         assert not isinstance(reply, NotAsked | Through)  # noqa: S101 - it was asked, and has a slash
         return Through(training, reply)
 
-    async def _latest_version(self, url: URL) -> Reply:
+    async def _latest_version(self, url: URL, asked: Asked) -> Reply:
         """A 404 for the versions says little: the model may be gone, an official one, or without any."""
-        answer = await self._transport.get(url)
+        answer = await self._transport.get(url, asked)
         if isinstance(answer, Failed):
             return answer
         return Missing() if answer.status == 404 else responses.parse_model(answer.body, self._secrecy)
 
-    async def _pages(self, url: URL, answer: Response) -> Reply:
+    async def _pages(self, url: URL, asked: Asked, answer: Response) -> Reply:
         versions: dict[str, Version] = {}  # by id: a list that changes while it is read names some twice
         read = {url}
         while True:
@@ -177,7 +184,7 @@ class Replicate:
             if isinstance(following, Failed):
                 return following
             read.add(following)
-            got = await self._transport.get(following)
+            got = await self._transport.get(following, asked)
             if isinstance(got, Failed):
                 return got
             if got.status == 404:

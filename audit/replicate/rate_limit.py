@@ -99,7 +99,7 @@ class RateLimit:
         return max(0.0, self._paused_until - now, self._allowance.used_up_until - now)
 
     def last_minute(self, now: float) -> int:
-        """Requests within the last minute; never more than there may be."""
+        """Requests within the last minute; never more than there may be. Another thread may ask."""
         return self._minute.count(now)
 
     def throttled(self, now: float, wait: float) -> None:
@@ -338,18 +338,18 @@ class _LastMinute:
 
     def left(self, now: float) -> int:
         """How many more there may be."""
-        while self._tenths and self._over <= now:
+        while self._tenths and _over(self._tenths[0][0]) <= now:
             self._count -= self._tenths.popleft()[1]
         return self._most - self._count
 
     def count(self, now: float) -> int:
-        """How many there are."""
-        return self._most - self.left(now)
+        """How many there are. Changes nothing, and looks at a copy, as another thread may ask."""
+        return sum(requests for tenth, requests in tuple(self._tenths) if _over(tenth) > now)
 
     def free_at(self, now: float) -> float:
         """When there may be one more."""
-        return -math.inf if self.left(now) > 0 else self._over
+        return -math.inf if self.left(now) > 0 else _over(self._tenths[0][0])
 
-    @property
-    def _over(self) -> float:
-        return (self._tenths[0][0] + 1) / 10 + MINUTE
+
+def _over(tenth: int) -> float:
+    return (tenth + 1) / 10 + MINUTE

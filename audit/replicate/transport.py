@@ -29,6 +29,7 @@ from audit.replicate.body import read_body
 from audit.replicate.rate_limit import RateLimit, Sent
 from audit.replicate.retry import LONGEST_WAIT, RetryPolicy
 from audit.replicate.session import MOST_HEADERS, ClosedBeforeError, Session
+from audit.replicate.under_way import Asked, UnderWay
 from audit.replicate.url import credentials
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class Transport:
         self._waiting = 0
         self._left: int | None = None
         self._sent = self._retried = self._throttled = 0
+        self.under_way = UnderWay(timing.monotonic, self.secrecy)
+        """The questions without an answer."""
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
 
     @property
@@ -172,7 +175,7 @@ class Transport:
         return self._rate_limit.waiting(self._timing.monotonic())
 
     def last_minute(self) -> int:
-        """Requests within the last minute; never more than `per_minute`."""
+        """Requests within the last 60 s, never more than `per_minute`. Another thread may ask."""
         return self._rate_limit.last_minute(self._timing.monotonic())
 
     def expect(self, questions: int) -> None:
@@ -184,25 +187,33 @@ class Transport:
         if self._left:
             self._left -= 1
 
-    async def get(self, url: URL, *, once: bool = False, largest: int = LARGEST_BODY) -> Response | Failed:
+    async def get(
+        self, url: URL, asked: Asked, *, once: bool = False, largest: int = LARGEST_BODY
+    ) -> Response | Failed:
         """A 200 or Replicate's own 404, or why there is none, after as many attempts as allowed, or after one.
 
         A body of more than `largest` bytes is not read to its end.
         """
-        attempt = 1
-        while True:
-            answer = await self._measured(url, attempt, largest)
-            foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
-            if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
-                return answer
-            failed = answer if isinstance(answer, Failed) else self.failure(answer)
-            # A gateway's page passes as a 502 does, whatever its status.
-            wait = self._wait_before_retry(attempt, Reason.SERVER_ERROR if foreign else failed.reason, answer)
-            if wait is None or once:
-                return _after(failed, attempt)
-            attempt += 1
-            self._retried += 1
-            await self._timing.sleep(wait)
+        sent = await self._turn()
+        question = self.under_way.begin(asked, 1 if once else self._policy.retries + 1)
+        try:
+            while True:
+                answer = await self._measured(sent, url, question.attempt, largest)
+                foreign = isinstance(answer, Response) and responses.is_foreign(answer.status, answer.body)
+                if isinstance(answer, Response) and answer.status in {200, 404} and not foreign:
+                    return answer
+                failed = answer if isinstance(answer, Failed) else self.failure(answer)
+                # A gateway's page passes as a 502 does, whatever its status.
+                reason = Reason.SERVER_ERROR if foreign else failed.reason
+                wait = self._wait_before_retry(question.attempt, reason, answer)
+                if wait is None or once:
+                    return _after(failed, question.attempt)
+                question.attempt += 1
+                self._retried += 1
+                await self._timing.sleep(wait)
+                sent = await self._turn()
+        finally:
+            self.under_way.end(question)
 
     def _wait_before_retry(self, attempt: int, reason: FailureReason, answer: Response | Failed) -> float | None:
         server_wait = None
@@ -242,9 +253,8 @@ class Transport:
         """Requests that will follow the one whose turn it is."""
         return None if self._left is None else self._left + self._waiting - 1
 
-    async def _measured(self, url: URL, attempt: int, largest: int) -> Response | Failed:
-        """One attempt, with what is learned from it: counts, rate limit, metadata, log."""
-        sent = await self._turn()
+    async def _measured(self, sent: Sent, url: URL, attempt: int, largest: int) -> Response | Failed:
+        """One attempt, in its turn, with what is learned from it: counts, rate limit, metadata, log."""
         began = self._timing.now()
         answer: Response | Failed
         try:

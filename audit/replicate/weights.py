@@ -18,6 +18,7 @@ from audit.replicate import responses, session
 from audit.replicate.retry import RetryPolicy
 from audit.replicate.session import ClosedBeforeError, Session
 from audit.replicate.transport import TRANSLATED, Target, Timing, translated
+from audit.replicate.under_way import Asked, UnderWay
 from audit.replicate.url import is_loopback
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ def askable_weights(recorded: str | None, base_url: str) -> str | None:
 
 
 @asynccontextmanager
-async def connect(target: Target, timing: Timing) -> AsyncIterator["DeliveryHosts"]:
-    """A session without the token; the sockets are closed at the end."""
+async def connect(target: Target, timing: Timing, under_way: UnderWay) -> AsyncIterator["DeliveryHosts"]:
+    """A session without the token, which adds its questions to `under_way`; the sockets are closed at the end."""
     async with session.connect(
         sockets=AT_ONCE,
         seconds=target.timeout,
@@ -57,33 +58,39 @@ async def connect(target: Target, timing: Timing) -> AsyncIterator["DeliveryHost
         headers={"User-Agent": target.user_agent, "Range": "bytes=0-0", "Accept-Encoding": "identity"},
         read_bufsize=1024,  # of a file that comes whole
     ) as connections:
-        yield DeliveryHosts(connections, target, timing)
+        yield DeliveryHosts(connections, target, timing, under_way)
 
 
 class DeliveryHosts:
     """Where weights lie."""
 
-    def __init__(self, connections: Session, target: Target, timing: Timing) -> None:
+    def __init__(self, connections: Session, target: Target, timing: Timing, under_way: UnderWay) -> None:
         self._session = connections
         self._target = target
         self._secrecy = target.secrecy()
         self._timing = timing
+        self._under_way = under_way
         self._policy = RetryPolicy(target.retries)
 
     async def ask(self, url: str) -> WeightsAnswer:
         """Whether there is a file at `url`, after as many attempts as the policy allows where none told anything."""
-        attempt = 1
-        while True:
-            try:
-                answer, reason, asked = await self._attempt(self._place(url))
-            except ClosedBeforeError:  # no attempt, as nobody heard of it
-                answer, reason, asked = await self._attempt(self._place(url), fresh=True)
-            log.debug("GET %s: %s, attempt %d", responses.safe(url, self._secrecy), answer.detail, attempt)
-            wait = self._policy.wait(attempt, reason, asked, self._timing.jitter()) if reason else None
-            if wait is None:
-                return answer
-            attempt += 1
-            await self._timing.sleep(wait)
+        place = self._place(url)
+        question = self._under_way.begin(Asked("weights", place.host or ""), self._policy.retries + 1)
+        try:
+            while True:
+                try:
+                    answer, reason, asked = await self._attempt(place)
+                except ClosedBeforeError:  # no attempt, as nobody heard of it
+                    answer, reason, asked = await self._attempt(place, fresh=True)
+                attempt = question.attempt
+                log.debug("GET %s: %s, attempt %d", responses.safe(url, self._secrecy), answer.detail, attempt)
+                wait = self._policy.wait(attempt, reason, asked, self._timing.jitter()) if reason else None
+                if wait is None:
+                    return answer
+                question.attempt += 1
+                await self._timing.sleep(wait)
+        finally:
+            self._under_way.end(question)
 
     def _place(self, url: str) -> URL:
         stand_in = self._target.delivery_stand_in

@@ -87,6 +87,11 @@ class Output(NamedTuple):
     format: str
     path: str
 
+    @property
+    def printed(self) -> bool:
+        """Whether it goes to standard output or a device, such as a terminal, and into no file."""
+        return self.path == STDOUT or _is_special(Path(self.path))
+
 
 def check(outputs: Sequence[Output]) -> None:
     """See that every output can be written, without touching a report that is there; parents are created.

@@ -58,6 +58,11 @@ def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == expected("csv")
 
 
+@pytest.mark.parametrize(("path", "printed"), [("-", True), ("/dev/null", True), ("new.csv", False), (".", False)])
+def test_what_goes_into_no_file_is_printed(path: str, *, printed: bool) -> None:
+    assert Output("csv", path).printed == printed
+
+
 def test_standard_output_gets_the_very_bytes() -> None:
     out = io.BytesIO()
     write([Output("json", "-")], VIEW, stdout=out)

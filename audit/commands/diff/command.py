@@ -42,6 +42,7 @@ def command(old: str, new: str, **given: Any) -> "ExitStatus":
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
     from audit.commands.diff import compare
+    from audit.commands.outputs import writing
     from audit.report.writer import Output
 
     wanted = [Output(*each) for each in given["outputs"]]
@@ -51,7 +52,8 @@ def command(old: str, new: str, **given: Any) -> "ExitStatus":
         with busy("comparing the two runs"):
             view = stack.enter_context(compare.comparison(old_path, new_path, redact=given["redact"]))
         if wanted:
-            compare.write(wanted, view)
+            with writing(wanted):
+                compare.write(wanted, view)
         else:
             _show(view)
     return view.exit_status

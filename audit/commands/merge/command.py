@@ -74,7 +74,8 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
                 if given["run_file"] is not None:
                     raise
         with merged.run_file as run_file:
-            reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
+            with reporting.writing(wanted):
+                reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
             ending.show(reported, run_file, caveats=merged.caveats)
     return reported.exit_status
 

@@ -71,6 +71,8 @@ async def audit(settings: RunSettings, listener: ProgressListener, stop: Stop, c
     run = _Run(run_file, listener, stop, clock)
     try:
         run_file.save_choices(choices)
+        if settings.baseline:
+            listener.doing("reading the baseline")
         earlier = _copy_baseline(run_file, settings.baseline) if settings.baseline else None
         async with (
             _replicate(settings, run_file, listener) as replicate,
@@ -202,6 +204,7 @@ class _Run:
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if wanted and wanted.mode == "trainings" and not self._stop.requested:
+            self._listener.doing("settling users by their trainings")
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         pending = run_file.count_pending()
@@ -214,6 +217,8 @@ class _Run:
             await self._answer(asking, rows, context, concurrency)
         if run_file.info.check_weights:
             told = self._listener.weights_asked
+            if not self._stop.requested:
+                self._listener.doing("looking for weights to be asked for")
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
     async def _answer(
@@ -222,8 +227,13 @@ class _Run:
         token_works = context.account is not None
         redacted = self._run_file.info.redacted
 
+        async def pause(seconds: float) -> None:
+            self._listener.pausing(seconds)
+            await asyncio.sleep(seconds)
+
         def auditor(questions: Questions[_Q, _A]) -> Auditor[_Q, _A]:
-            return Auditor(questions, self._listener.answered, token_works=token_works, redacted=redacted)
+            heard = self._listener.answered
+            return Auditor(questions, heard, token_works=token_works, redacted=redacted, sleep=pause)
 
         self._token_refused = await asking.run(questions, auditor, concurrency)
 
@@ -327,10 +337,10 @@ async def _replicate(
     """The API for as long as the block lasts; the requests made are added to those of the run file."""
     before = run_file.info.requests
     async with connect(target(settings)) as replicate:
+        listener.connected(replicate)
         try:
             yield replicate
         finally:
-            listener.done()
             run_file.save_info(msgspec.structs.replace(run_file.info, requests=before + replicate.requests))
 
 

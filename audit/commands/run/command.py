@@ -107,7 +107,7 @@ def _conduct(
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
     as_json, redact = given["log_format"] == "json", settings.redact
     formatter = logs.Formatter(secrets, tokens=(settings.token,), as_json=as_json, redact=redact)
-    shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded)
+    shown = listener(wanted=not quiet and not given["no_progress"], worded=formatter.worded, redacted=redact)
     logs.set_up(formatter, -1 if quiet else given["verbose"], shown.line)
 
     with signals() as caught:
@@ -120,6 +120,7 @@ def _conduct(
                 return await work(shown, stop)
             finally:
                 announcing.cancel()
+                shown.done()
 
         try:
             run_file = asyncio.run(conducted())
@@ -128,7 +129,12 @@ def _conduct(
             raise SystemExit(caught.code or INCOMPLETE) from None  # there is no report to be announced
         with run_file:
             outputs = [Output(*each) for each in settings.choices.outputs]
-            reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
+            if not reporting.prints(outputs):
+                shown.doing(reporting.WRITING)
+            try:
+                reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
+            finally:
+                shown.done()
             ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
             interrupted = reported.view.run.state == "interrupted"
             status = RUN[caught.code] if interrupted and caught.code else reported.exit_status

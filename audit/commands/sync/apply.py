@@ -70,6 +70,7 @@ class Repair:
         """
         settings, result = self._settings, self._result
         async with connect(target(settings)) as replicate:
+            self._listener.connected(replicate)
             await self._check_account(replicate, stop)
             info = self._run_file.info
             async with repairer(

@@ -1,6 +1,7 @@
 """`sync-audit sync`: the repair."""
 
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,7 @@ def _plan_settings(ctx: click.Context) -> "PlanSettings":
 
 def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus":
     from audit.cli.signals import leaving
-    from audit.cli.terminal import Page, screen
+    from audit.cli.terminal import Page, busy, screen
     from audit.commands.sync.files import write_plan
     from audit.commands.sync.plan import Plan
     from audit.commands.sync.screen import show_plan
@@ -167,7 +168,7 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus
     from audit.model.times import utc_now
     from audit.runfile import RunFile
 
-    with leaving(), RunFile.open(path) as run_file:
+    with leaving(), nullcontext() if output == "-" else busy("planning"), RunFile.open(path) as run_file:
         run_file.check_integrity()
         if wanted.moved_from is not None:  # to be kept in the SQL, which then looks for its tables only
             check_place(run_file.info.address, run_file.info.address, wanted.moved_from)

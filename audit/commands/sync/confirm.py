@@ -4,7 +4,10 @@ import asyncio
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,9 +17,10 @@ from rich.status import Status as Spinner
 
 from audit.cli import logs
 from audit.cli.errors import show_error
+from audit.cli.heartbeat import PERIOD, Heartbeat
 from audit.cli.signals import Stop, signals
-from audit.cli.terminal import BOLD, Page, can_animate, screen
-from audit.commands.replicate import ProgressListener, StoppedError
+from audit.cli.terminal import BOLD, Page, busy, can_animate, screen
+from audit.commands.replicate import ProgressListener, Session, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import ApplyOptions, Repair
 from audit.commands.sync.files import sql_file, write_plan
@@ -24,6 +28,7 @@ from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.result import RepairResult
 from audit.commands.sync.screen import rows, show_plan, show_result
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
+from audit.commands.waiting import Doing, held_up
 from audit.errors import SettingsError
 from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
 from audit.model.place import move
@@ -39,26 +44,52 @@ Work: TypeAlias = Callable[["TerminalListener", Stop], Coroutine[None, None, Rep
 
 
 class TerminalListener(ProgressListener):
-    """Shows on stderr what is being done, in one line that changes, and rows that were not changed, each in a line."""
+    """Shows on stderr what is being done, and rows that were not changed, each in a line.
 
-    def __init__(self, console: Console) -> None:
+    What is being done is one line that changes, on a terminal; a log gets a line where it takes long.
+    """
+
+    def __init__(self, console: Console, *, redacted: bool, period: float = PERIOD) -> None:
         self._console = console
+        self._redacted = redacted
         self._spinner = Spinner("", console=console, spinner="line") if can_animate(console) else None
+        self._session: Session | None = None
+        self._step, self._since = Doing("connecting"), time.monotonic()
+        self._heart = Heartbeat(self._words, self._print, period=period)
+
+    def connected(self, session: Session) -> None:
+        """A question without an answer is named from now on."""
+        self._session = session
+        self._begin(self._step)
 
     def doing(self, what: str) -> None:
         """Replaces the line that changes."""
-        if self._spinner:
-            self._spinner.update(what)
-            self._spinner.start()
+        self._begin(Doing(what))
 
     def line(self, text: str) -> None:
         """Print `text` above the line that changes."""
-        self._console.print(text, soft_wrap=True)
+        self._heart.line(text)
 
     def done(self) -> None:
         """End the line that changes."""
+        self._heart.stop()
         if self._spinner:
             self._spinner.stop()
+
+    def _begin(self, step: Doing) -> None:
+        self._step, self._since = step, time.monotonic()
+        if self._spinner:
+            self._spinner.update(step.words)
+            self._spinner.start()
+        else:
+            self._heart.start()
+
+    def _words(self) -> str:
+        held = held_up(self._session, redacted=self._redacted)
+        return replace(self._step, seconds=time.monotonic() - self._since, held=held).sentence()
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
 
 def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Context) -> ExitStatus:
@@ -70,7 +101,8 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
             _check_touch(run_file.info)
         now = utc_now()
         plan = Plan(run_file, wanted, now)
-        written = write_plan(plan, path, output)
+        with nullcontext() if output == "-" else busy("planning"):
+            written = write_plan(plan, path, output)
         page = Page(screen(stderr=True))
         show_plan(written, page, advise=False)
         if written.problem:
@@ -89,7 +121,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
             return Repair(run_file, plan, settings, options, listener).apply(stop)
 
-        result, signal = _run(work, settings.secrets, settings.token)
+        result, signal = _run(work, settings.secrets, settings.token, redacted=plan.redacted)
         command = shlex.join(["sync-audit", "sync", str(path), *written.options, "--apply"])
         undo_file = sql_file(path, "undo")
         show_result(result, page, applied=True, go_on=command)
@@ -117,7 +149,7 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:
             return Undo(file, database, timeout, listener, redact=ctx.params["redact"]).undo(stop, moved_from)
 
-        result, signal = _run(work, (database.password or "",))
+        result, signal = _run(work, (database.password or "",), redacted=ctx.params["redact"])
         command = shlex.join(["sync-audit", "sync", "--undo", str(path), *_words(moved_from)])
         show_result(result, page, applied=False, go_on=command)
     return _exit_status(result, signal)
@@ -171,9 +203,9 @@ def _refused(question: str, ctx: click.Context, otherwise: ExitStatus) -> ExitSt
         return REPAIR[INTERRUPTED]
 
 
-def _run(work: Work, secrets: tuple[str, ...], token: str = "") -> tuple[RepairResult, int | None]:
+def _run(work: Work, secrets: tuple[str, ...], token: str = "", *, redacted: bool) -> tuple[RepairResult, int | None]:
     """The result of `work`, and the code of the signal that has come meanwhile."""
-    listener = TerminalListener(screen(stderr=True))
+    listener = TerminalListener(screen(stderr=True), redacted=redacted)
     formatter = logs.Formatter((*secrets, os.environ.get("PGPASSWORD", "")), tokens=(token,), as_json=False)
     logs.set_up(formatter, 0, listener.line)
     with signals() as caught:
@@ -181,6 +213,7 @@ def _run(work: Work, secrets: tuple[str, ...], token: str = "") -> tuple[RepairR
         async def until_stopped() -> RepairResult:
             stop = Stop()
             caught.stops(stop)
+            listener.doing("connecting")
             try:
                 return await work(listener, stop)
             finally:

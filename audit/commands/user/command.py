@@ -68,12 +68,13 @@ def _live(who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
 
 
 def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
+    from audit.cli.terminal import busy
     from audit.commands.user.lookup import look_up_in_run
     from audit.runfile import RunFile
 
     refuse(ctx, OF_LOOKING, "with --run: the run file says how the run was made")
     check(ctx, unused=OF_LOOKING)
-    with RunFile.open(path) as run_file:
+    with RunFile.open(path) as run_file, busy("looking into the run file"):
         run_file.check_integrity()
         return look_up_in_run(run_file, who)
 
