@@ -590,7 +590,7 @@ def locked(dsn: str, seconds: float) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("account", "starting"),
+        ("account", "asking whose token it is"),
         ("database", "reading the database"),
         ("trainings", "reading the list of trainings"),
         ("versions", r"0 of \d+ models? asked"),
