@@ -69,6 +69,7 @@ def cli() -> None:
 def main(prog_name: str = "sync-audit") -> NoReturn:
     """Run the command line and end the process; the last line on stderr says what the exit code means."""
     # Modules are no garbage: to look through them while they are imported takes a tenth of a short command's time.
+    # Whoever asks servers sets it back.
     gc.set_threshold(100_000)
     streams.set_up()
     try:

@@ -5,6 +5,7 @@ never answered, which says nothing about the service: `get` raises `ClosedBefore
 `fresh`, which no kept connection is used for.
 """
 
+import gc
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from audit.replicate.url import proxy_url
 LONGEST_HEADER = 64 * 1024
 """Bytes of a header of an answer, and of its first line."""
 MOST_HEADERS = 256
+OBJECTS = 700
+"""After so many new ones garbage is looked for while servers are asked; Python's own number for many years."""
 _NO_ANSWER = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
 
@@ -35,6 +38,8 @@ async def connect(
     *, sockets: int, seconds: float, headers: Mapping[str, str], proxy: str | None, read_bufsize: int = 2**16
 ) -> AsyncIterator["Session"]:
     """A session with at most `sockets` of them, closed at the end. A request has `seconds`, whole."""
+    # The start of a command looks for none; but an error that breaks off a body stands in a circle with all of it.
+    gc.set_threshold(OBJECTS)
 
     def session(*, kept: bool) -> aiohttp.ClientSession:
         made = aiohttp.ClientSession(
