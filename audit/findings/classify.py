@@ -23,7 +23,7 @@ from audit.model.replies import (
 from audit.model.run import RunInfo
 from audit.model.tables import PLAIN, Column, Tables
 from audit.model.text import escape_controls, shortened
-from audit.model.trainers import is_published_trainer
+from audit.model.trainers import PUBLISHED
 from audit.model.users import ModelRecord, Population
 from audit.model.weights import is_made_up
 
@@ -46,7 +46,7 @@ class RunContext(msgspec.Struct, frozen=True):
 
     def is_trainer(self, model_id: str | None) -> bool:
         """Whether `model_id`, as recorded, is that of a model which trains others."""
-        return model_key(model_id) in self.trainers or is_published_trainer(model_id)
+        return (key := model_key(model_id)) in self.trainers or key in PUBLISHED
 
 
 def context_of(info: RunInfo, population: Population | None, trainers: frozenset[str] = frozenset()) -> RunContext:

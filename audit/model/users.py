@@ -1,11 +1,12 @@
 """What the database says of a user and of the population."""
 
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
 
 from audit.model.personal import without_addresses
-from audit.model.text import are_bytes
+from audit.model.text import BYTES, are_bytes
 
 TRIMMED = " \t\n\r\f\v"
 """What is trimmed from model ids and versions: ASCII white space, so that SQL and Python agree."""
@@ -69,6 +70,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     @property
     def unreadable(self) -> tuple[str, ...]:
         """Fields of the row and of its user in whose place the database has bytes that are no text."""
+        if BYTES not in "\n".join(filter(None, _texts_of_one_row(self))):
+            return ()  # at once, as in nearly every row
         return tuple(name for name in _OF_ONE_ROW if are_bytes(getattr(self, name)))
 
 
@@ -86,6 +89,7 @@ ROW_TEXTS = (
 """Fields of `ModelRecord` that are columns of the row, and texts."""
 _OF_ONE_ROW = ("user_id", "email", "display_name", "model_row_id", "row_user_id", *ROW_TEXTS)
 """Fields of `ModelRecord` that are texts as one row and its user have them."""
+_texts_of_one_row = attrgetter(*_OF_ONE_ROW)
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from audit.model.users import TRIMMED
 
 _HASH = "(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])"
 _HASH_IN_PATH = re.compile(_HASH)
+_DIGITS = re.compile("[0-9a-f]{64}")
 
 
 def is_delivery_host(host: str) -> bool:
@@ -30,6 +31,7 @@ def is_made_up(url: str | None) -> bool:
 
     Nothing in the real ones follows from the hash. Elsewhere a hash may well stand in the path.
     """
-    if not url or not is_delivery_url(url):
+    # Nearly every URL has no hash anywhere, which is found out sooner than what is host in it and what is path.
+    if not url or not _DIGITS.search("".join(url.split()).casefold()) or not is_delivery_url(url):
         return False
     return _HASH_IN_PATH.search(urlsplit(url.strip(TRIMMED)).path.casefold()) is not None

@@ -3,6 +3,7 @@
 `weights` asks the delivery hosts, which are no part of it, and never get the token.
 """
 
+from audit.replicate import certificates as _first  # noqa: F401 - before anything else imports aiohttp
 from audit.replicate.client import Replicate, connect
 from audit.replicate.transport import Target, Timing
 

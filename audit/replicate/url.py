@@ -30,7 +30,7 @@ def checked_base_url(url: str) -> str:
         raise wrong("must not hold a user name or password")
     if parts.query or parts.fragment:
         raise wrong("must not hold a query or fragment")
-    if not host or not usable or port == 0 or re.search(r"[\x00-\x20\x7f-\U0010ffff]", url):
+    if not host or not usable or port == 0 or re.search(r"[^!-~]", url):
         raise wrong("is no URL of a host")
     if parts.scheme not in {"https", "http"}:
         raise wrong("must begin with https://")

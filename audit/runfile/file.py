@@ -441,27 +441,30 @@ class RunFile:
     def record_heard(self, row_id: int, heard: Heard, verdict: Verdict, at: int) -> None:
         """Record what was said of an unfinished row, and what it means for the user; on disk as `record_findings`."""
         outcome = heard.failed.reason.value if heard.failed else _ANSWERED
-        with self._recording():
+        with self.storage.translate_errors():
+            self._begin()
             query = "UPDATE unfinished SET outcome = ?, heard = ? WHERE id = ?"
             self._db.execute(query, (outcome, _ENCODER.encode(heard).decode(), row_id))
             query = "UPDATE audited SET rank = ?, reason = ?, notes = ?, finding = ?, checked_at = ? WHERE id = ?"
             self._db.execute(query, (*columns(verdict), _encoded(verdict), at, row_id))
+            self._recorded()
 
     def record_base(self, row_id: int, base: Finding) -> None:
         """Keep the finding on the completed row of a user who has a question of their own; within the next record."""
-        with self._recording(counts=False):
+        with self.storage.translate_errors():
+            self._begin()
             query = "UPDATE unfinished SET base = ? WHERE id = ?"
             self._db.execute(query, (_ENCODER.encode(base).decode(), row_id))
 
-    @contextmanager
-    def _recording(self, *, counts: bool = True) -> Iterator[None]:
-        with self.storage.translate_errors():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN")
-            yield
-            self._uncommitted += counts
-            if counts and (self._uncommitted >= _COMMIT_ANSWERS or time.monotonic() >= self._commit_at):
-                self._commit()
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+
+    def _recorded(self) -> None:
+        """Commit, if it is time."""
+        self._uncommitted += 1
+        if self._uncommitted >= _COMMIT_ANSWERS or time.monotonic() >= self._commit_at:
+            self._commit()
 
     def record_findings(self, findings: Iterable[tuple[int, Verdict]], failure: Reason | None, at: int) -> None:
         """Record what one answer means for each record that waited for it; `at` is when it came, seconds since 1970.
@@ -470,9 +473,11 @@ class RunFile:
         case, and when the run ends.
         """
         outcome = failure.value if failure else _ANSWERED
-        with self._recording():
+        with self.storage.translate_errors():
+            self._begin()
             for row_id, finding in findings:
                 self._db.execute(_UPDATE, _update(outcome, row_id, finding, at))
+            self._recorded()
 
     def record_findings_by_training(self, findings: Iterable[tuple[int, Finding]], at: int) -> None:
         """Record findings for which no versions have to be asked, in one transaction."""

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -78,6 +78,8 @@ NOTHING_KEPT = (
 
 SENSELESS = (ValueError, TypeError, OverflowError, RecursionError)
 """What decoding raises: a damaged page gives values of any type."""
+_OF_SQLITE = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError)
+"""What SQLite and msgspec raise; the last in SQLite's own message."""
 
 
 class DamagedError(RunFileError):
@@ -122,6 +124,8 @@ class Storage:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self._translating = _Translation(self._translated, *_OF_SQLITE)
+        self._reading = _Translation(self._translated, *_OF_SQLITE, *SENSELESS)
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -282,36 +286,40 @@ class Storage:
             yield from page
             after = rows[-1][0]
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """`translate_errors` around decoding of what the file holds."""
-        with self.translate_errors():
-            try:
-                yield
-            except SENSELESS as error:
-                raise sqlite3.DatabaseError("a value in it makes no sense") from error
+        return self._reading
 
-    @contextmanager
-    def translate_errors(self) -> Iterator[None]:
+    def translate_errors(self) -> AbstractContextManager[None]:
         """Raises `RunFileError`, which names the file, for every error of SQLite and msgspec within."""
-        try:
-            yield
-        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError) as error:  # the last in SQLite's own message
-            path = self.path
-            if not path.exists():
-                raise RunFileError(
-                    f"the run file {path} is gone: it, or its directory, was removed while it was in use",
-                    "Start a new run, in a place that stays.",
-                ) from error
-            text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
-            for sign, words, step in _ERRORS:
-                if sign in text:
-                    kind = DiskFullError if sign in {"disk is full", "disk i/o"} else RunFileError
-                    raise kind(f"the run file {path} {words}", step.replace("RUN", str(path))) from error
-            raise DamagedError(
-                f"the run file {path} is damaged ({escape_controls(str(error))})",
-                self._salvage,
-            ) from error
+        return self._translating
+
+    def _translated(self, error: Exception) -> RunFileError:
+        path = self.path
+        if not path.exists():
+            return RunFileError(
+                f"the run file {path} is gone: it, or its directory, was removed while it was in use",
+                "Start a new run, in a place that stays.",
+            )
+        text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
+        for sign, words, step in _ERRORS:
+            if sign in text and isinstance(error, sqlite3.Error):
+                kind = DiskFullError if sign in {"disk is full", "disk i/o"} else RunFileError
+                return kind(f"the run file {path} {words}", step.replace("RUN", str(path)))
+        why = "a value in it makes no sense" if isinstance(error, SENSELESS) else escape_controls(str(error))
+        return DamagedError(f"the run file {path} is damaged ({why})", self._salvage)
+
+
+class _Translation(AbstractContextManager[None]):
+    """Of errors of these kinds. Made once: an answer passes through several, and generators take five times as long."""
+
+    def __init__(self, translated: Callable[[Exception], RunFileError], *kinds: type[Exception]) -> None:
+        self._translated = translated
+        self._kinds = kinds
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, self._kinds):
+            raise self._translated(error) from error
 
 
 def is_run_file(path: Path) -> bool:

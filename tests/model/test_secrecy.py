@@ -143,3 +143,25 @@ REPEATED = ["&" * 200_000, "&amp;" * 50_000, "&#0" * 70_000, "&#" + "0" * 200_00
 @pytest.mark.parametrize("text", ["\\" * 200_000, "%25" * 100_000, "://a:" * 50_000, "\\u00" * 50_000, *REPEATED])
 def test_a_hostile_text_takes_no_time(text: str) -> None:
     assert Secrecy(["s3cret/wörd"], [TOKEN]).cut(text) == text
+
+
+HASH = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    "secrecy",
+    [
+        Secrecy(tokens=["r8_zzzzzzzz56789abc"]),
+        Secrecy(tokens=["56789ABC"]),
+        Secrecy(tokens=["qqqqqqqqqqqq", "wwww56789abcwwww"]),
+        Secrecy(["56789abc"]),
+    ],
+)
+def test_what_stands_in_a_hash_is_cut_out_of_it_as_of_any_text(secrecy: Secrecy) -> None:
+    for text in (HASH, f"id {HASH}"):
+        assert "56789abc" not in secrecy.cut(text)
+
+
+def test_a_hash_without_anything_is_left_as_it_is() -> None:
+    assert SECRECY.cut(HASH) == HASH
+    assert Secrecy(["another"], [TOKEN]).cut(HASH) == HASH

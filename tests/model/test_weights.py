@@ -18,6 +18,8 @@ MADE_UP = f"https://replicate.delivery/pbxt/{NEW}/flux-lora.tar"
         (f"https://replicate.delivery.evil.com/{NEW}", False, False),
         (f"https://notreplicate.delivery/{NEW}", False, False),
         (f"https://replicate.delivery/x?{NEW}", True, False),
+        (f" https://replicate.delivery/x/{NEW[:30]}\n{NEW[30:]}/y.tar ", True, True),
+        (f"https://replicate.delivery/0 {NEW}/y.tar", True, True),
         (f"https://replicate.delivery/{NEW}0/x", True, False),
         (f"ftp://replicate.delivery/{NEW}", False, False),
         ("https://[", False, False),

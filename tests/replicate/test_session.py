@@ -1,6 +1,7 @@
 """Kept connections that the other side closes, and heads that are larger than usual."""
 
 import asyncio
+import gc
 import socket
 import struct
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from audit.model.codes import Reason
 from audit.model.replies import Failed, Found, Version, WeightsAnswer
 from audit.replicate import Target, connect
-from audit.replicate.session import LONGEST_HEADER, MOST_HEADERS
+from audit.replicate.session import LONGEST_HEADER, MOST_HEADERS, OBJECTS
 from tests.support.clock import ManualClock
 from tests.support.raw_http import http_answer, raw_server
 from tests.support.samples import NEW
@@ -196,3 +197,14 @@ async def test_a_head_beyond_that_is_called_what_it_is(headers: list[bytes], wor
     ):
         assert await replicate.ask("acme/m") == Failed(Reason.BAD_RESPONSE, words)
         assert await hosts.ask(f"http://127.0.0.1:{server.port}/w.tar") == WeightsAnswer("nothing", words)
+
+
+async def test_bodies_of_broken_answers_do_not_pile_up() -> None:
+    """Each is held by the error that broke it off, in a circle, until garbage is looked for."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000)
+    try:
+        async with connect(target("http://127.0.0.1:1/v1"), ManualClock().timing):
+            assert gc.get_threshold()[0] == OBJECTS
+    finally:
+        gc.set_threshold(*before)

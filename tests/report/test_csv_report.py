@@ -5,10 +5,12 @@ import io
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit.model.codes import Note, Status
 from audit.model.text import escape_controls
-from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render
+from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render, write_table
 from audit.report.view import RunView
 from tests.support.report_hostile import FORMULAS, HOSTILE, ids
 from tests.support.report_samples import SampleRun, anna, everything, outdated, up_to_date
@@ -137,3 +139,14 @@ def test_more_users_than_a_batch_come_out_once_each() -> None:
     rows = parsed(rendered(SampleRun([up_to_date(n) for n in range(401)])))
     assert [row["user_id"] for row in rows] == [f"user-{n:05}" for n in range(401)]
     assert tuple(rows[0]) == COLUMNS
+
+
+TEXTS = st.text() | st.text('",;\n\r =a')
+
+
+@given(st.lists(st.none() | st.integers() | TEXTS.map(cell), min_size=2))
+def test_lines_are_those_of_pythons_own_csv(values: list[str | int | None]) -> None:
+    ours, pythons = io.BytesIO(), io.StringIO(newline="")
+    write_table(("first", "second"), iter([values]), ours)
+    csv.writer(pythons, lineterminator="\r\n").writerows([("first", "second"), values])
+    assert ours.getvalue() == pythons.getvalue().encode()

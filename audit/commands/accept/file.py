@@ -3,10 +3,9 @@
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import tomlkit
-from tomlkit.items import AoT
 
 from audit.cli import options
 from audit.cli.config_file import Kind, above, check_owner, content, is_there, nearest, parsed_text, working_directory
@@ -18,6 +17,9 @@ from audit.model.codes import Reason
 from audit.model.findings import Acceptance, Acceptances
 from audit.model.ids import model_key
 from audit.model.text import escape_controls, os_cause, shortened
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 NAME = "sync-audit-accept.toml"
 KIND = Kind("file of acceptances", "--accept", "--no-accept")
@@ -222,6 +224,8 @@ def edited(
 
     `text` is None for a new file, `listed` are its entries so far; `names` are all by which the user may be meant.
     """
+    import tomlkit
+
     document = tomlkit.parse(HEAD if text is None else text)
     for place, old in enumerate(listed):
         same = model_key(old.model) == model_key(entry.model) and set(old.reasons) == set(entry.reasons)
@@ -233,10 +237,15 @@ def edited(
 
 def block(entry: Acceptance) -> str:
     """The entry as it stands in a file."""
+    import tomlkit
+
     return _appended(tomlkit.document(), entry).strip()
 
 
-def _appended(document: tomlkit.TOMLDocument, entry: Acceptance) -> str:
+def _appended(document: "TOMLDocument", entry: Acceptance) -> str:
+    import tomlkit
+    from tomlkit.items import AoT
+
     listed = document.get(TABLE)
     if listed is not None and not isinstance(listed, AoT):  # a list in brackets: accept = [{...}]
         inline = tomlkit.inline_table()

@@ -142,6 +142,8 @@ def _detail(failure: Failed | None) -> str:
 
 def log_finding(user: AuditedUser, *, redacted: bool) -> None:
     """Log what was found about `user`, as the product's own log would: recorded -> latest, or the full cause."""
+    if not log.isEnabledFor(logging.INFO):
+        return  # masking a user costs as much as judging one
     user = redacted_user(user) if redacted else user
     finding, record = user.finding, user.record
     details = {

@@ -362,7 +362,9 @@ def _same(value: str, others: list[str], shown: str) -> str:
 
 
 def _same_date(date: str | None, others: list[str | None]) -> str:
-    return chr(0x80 + others.index(date)) if date and date in others else _dates((date,))[0]
+    if not date:
+        return "-"  # as most have none
+    return chr(0x80 + others.index(date)) if date in others else _dates((date,))[0]
 
 
 def _dates(dates: Iterable[str | None]) -> list[str]:

@@ -3,11 +3,15 @@
 import base64
 import hashlib
 import re
+import sys
+from contextlib import suppress
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import BinaryIO
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from audit.model.text import escape_controls, runner_safe_markup, shortened
@@ -92,6 +96,28 @@ def ticked(text: str) -> Markup:
     return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Compiled templates, where Python keeps this module compiled, by the same rules: else each page waits 80 ms."""
+
+    def __init__(self) -> None:
+        super().__init__(str(Path(cache_from_source(__file__)).parent), "%s.template")
+
+    def get_source_checksum(self, source: str) -> str:
+        """Also of what compiles it."""
+        return super().get_source_checksum(f"{jinja2.__version__} {Path(__file__).stat().st_mtime_ns} {source}")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Read it, where it is there and can be read."""
+        with suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Write it, where that is wanted and can be done."""
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                super().dump_bytecode(bucket)
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Templates with autoescape, in which a name that is not there is an error."""
@@ -104,6 +130,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,
+        bytecode_cache=_Compiled(),
     )
     made.filters |= {"number": "{:,}".format, "ticks": ticked, "time": time_element, **FILTERS}
     made.globals |= FUNCTIONS
