@@ -16,8 +16,9 @@ asking takes the longest of
 
 and then what is still under way when the last question is asked: its answer, and retries. Somebody waits for retry k
 with the probability 1 - exp(-n), n being the mean number who do (questions a second * f**k * wait(k)), and adds
-wait(k) + latency. The account and the list of trainings ("trainings", where that takes longer than asking) come before,
-one request after the other.
+wait(k) + latency. The account comes before, and the list of trainings ("trainings", where that takes longer than
+asking), one page after the other. While it is read models are asked for that no page can settle any more, as many as
+may wait for the list's end.
 
 Runs of 500 models of which one attempt in ten fails end within a tenth of this, longer ones nearer to it. Where the
 account lets less through than `per_minute`, the pauses after each 429 make it up to an eighth more or less.
@@ -27,6 +28,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from audit.commands.run.ahead import MOST_REPLIES
 from audit.model.codes import Reason
 from audit.replicate.retry import RetryPolicy
 
@@ -103,8 +105,9 @@ def forecast(assumed: Assumed) -> Forecast:
     asking = bounds[bound]
     if listing > asking:
         bound = "trainings"
+    beside = min(listing, asking * min(1.0, MOST_REPLIES / questions)) if questions else 0.0
     tail = _tail(assumed, questions / asking) if questions else 0.0
-    return Forecast(round(sent * assumed.shards), assumed.latency + listing + asking + tail, bound)
+    return Forecast(round(sent * assumed.shards), assumed.latency + listing + asking - beside + tail, bound)
 
 
 def _attempts(assumed: Assumed) -> float:
