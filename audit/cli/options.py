@@ -343,7 +343,7 @@ rate = Setting(
     type=Whole(1, 1_000_000),
     default=2400,
     resumed="kept",
-    help="Requests a minute; the account's limit is 3,000 and the product lives on it too.",
+    help="The most requests in any minute; the account's limit is 3,000 and the product lives on it too.",
 )
 timeout = Setting(
     "--timeout",
