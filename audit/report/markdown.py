@@ -56,7 +56,7 @@ def render_within(view: RunView, out: BinaryIO, limit: int) -> None:
 
 
 def _head(view: RunView) -> Iterator[str]:
-    _, sentence = words.headline(view)
+    _, sentence = words.headline(view, code_in_text)
     counts = view.summary.statuses
     yield f"## sync-audit: {sentence}\n\n"
     yield from _warnings(view)

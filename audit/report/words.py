@@ -74,14 +74,28 @@ def model_page(record: ModelRecord, named: str | None = None) -> str | None:
     return url if url and url.startswith(_REPLICATE) else None
 
 
-def headline(view: RunView) -> tuple[str, str]:
+Dressing = Callable[[str, int], str]
+"""How a format shows a text from data, of which it takes so many characters at the most."""
+LONG, SHORT = 500, 100
+"""Characters of a text from data, for formats that have a limit."""
+
+
+def bare(text: str, _room: int) -> str:
+    """The text as it is, for a format that makes it safe, and cuts it, where it puts it."""
+    return text
+
+
+def headline(view: RunView, data: Dressing = bare) -> tuple[str, str]:
     """The verdict (`ok`, `trial`, `needs_sync`, `error`, `empty`) and the sentence that says it.
 
-    `trial` is all well, as far as a narrowed run can tell.
+    `trial` is all well, as far as a narrowed run can tell. `data` makes of a name what a format shows.
     """
-    total = view.summary.total
+    total, run = view.summary.total, view.run
     if total == 0:
         return _nobody(view)
+    if run.none_found and run.account:
+        whose = run.none_found.whose(run.account, lambda name: data(name, SHORT))
+        return "error", f"No model was found: {whose}; {view.open[Status.NOT_CHECKED]:,} of {total:,} were not reached"
     part = part_checked(view)
     need, accepted = view.open[Status.NEEDS_SYNC], view.accepted.total
     failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
@@ -163,17 +177,6 @@ def _noted(view: RunView) -> str:
     if not view.noted:
         return ""
     return f" {lines(view, view.noted)} {'has' if view.noted == 1 else 'have'} notes, which change no status."
-
-
-Dressing = Callable[[str, int], str]
-"""How a format shows a text from data, of which it takes so many characters at the most."""
-LONG, SHORT = 500, 100
-"""Characters of a text from data, for formats that have a limit."""
-
-
-def bare(text: str, _room: int) -> str:
-    """The text as it is, for a format that makes it safe, and cuts it, where it puts it."""
-    return text
 
 
 def state(run: RunInfo | ComparedRun, data: Dressing = bare) -> str:
