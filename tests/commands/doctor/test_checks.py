@@ -171,7 +171,7 @@ def test_of_a_long_audit_it_is_told_that_it_can_be_resumed_and_how_long_training
     check = duration_check(answers, users, Speed(per_minute=1200, concurrency=32))
     assert check.figure == (
         "about 83 min for 100,000 models: no more than 1,200 requests a minute (--rate); "
-        "with --mode trainings 7 min at best"
+        "with --mode trainings 6 min at best"
     )
     assert check.data["trainings_requests"] == 1 + 1200 + 1000
     assert "--resume" in check.next_step

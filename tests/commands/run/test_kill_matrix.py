@@ -38,7 +38,7 @@ POLITE = pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
 )
 FILES = ("report.json", "report.csv")
-MANY = 25_000
+MANY = 40_000
 """Users whose reports take longer to write than a busy machine takes to deliver a second signal."""
 RUN = ("run", "--run-file", "run.sqlite", *(f"-o{name}" for name in FILES))
 RESUME = ("run", "--resume", "run.sqlite")
