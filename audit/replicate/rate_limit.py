@@ -13,7 +13,6 @@ Nothing that a server says makes anybody wait for more than `LONGEST_WAIT` at a 
 
 import math
 from collections import deque
-from statistics import median_low
 from typing import NamedTuple
 
 from audit.replicate.retry import LONGEST_WAIT
@@ -190,7 +189,8 @@ class Allowance:
         self._longest = max(self._longest, seconds)
         if not self._goes_back:
             second = max(0.0, MINUTE - (self._ends - (request.at + now) / 2))
-            self._others.saw(second, max(self._limit, LIMIT), remaining, request.number, sent)
+            limit = max(self._limit, LIMIT)
+            self._others.saw(second, limit - remaining, sent, limit)
         if request.number < self._heard:
             return  # this answer was overtaken by one that knows better what is left
         self._remaining, self._heard = remaining, request.number
@@ -274,19 +274,14 @@ class _Others:
     def _begin(self) -> None:
         self._first = self._now = _Mark(0.0, 0.0)
         self._marks = deque([self._now], maxlen=8)
-        self._least = 0
-        self._recent = deque[int](maxlen=15)
 
-    def saw(self, second: float, limit: int, remaining: int, number: int, sent: int) -> None:
-        """When our request of this `number` was counted, and we had sent no more than `sent`, so much was left.
+    def saw(self, second: float, gone: int, sent: int, limit: int) -> None:
+        """So much of a window was `gone`, which has room for `limit` requests, when we had sent `sent` in all.
 
-        Requests overtake each other on their way, so one answer may tell too much or too little. What is more than all
-        that we have sent is theirs for certain.
+        What is more than that is theirs for certain. Some more may be: what of ours is on its way is counted as ours,
+        as some servers reckon when a request comes, and some when they answer.
         """
-        gone = limit - remaining + self._before
-        self._least = max(self._least, gone - sent)
-        self._recent.append(gone - number)
-        self._now = _Mark(second, float(max(0, self._least, median_low(self._recent))))
+        self._now = _Mark(second, max(self._now.taken, float(gone - (sent - self._before))))
         if self._usual is None:
             self._usual = min(self._now.taken / max(second, 1.0), limit / MINUTE)
             self._weight = min(second, BELIEVED)
@@ -300,7 +295,7 @@ class _Others:
         """In this window as a whole, or of late: whichever is more."""
         steady, late = self._now.since(self._first), self._now.since(self._marks[0])
         expected = (self._usual or 0.0) * self._weight
-        of_late = late.taken / late.second if late.second > 2 else 0.0
+        of_late = late.taken / late.second if late.second > BELIEVED else 0.0
         return max((expected + steady.taken) / max(self._weight + steady.second, 1.0), of_late)
 
 

@@ -56,9 +56,13 @@ class World:
         latency: tuple[float, float] = (0.1, 0.5),
         neighbour: float = 0.0,
         headers: Headers = lambda told: told,
+        late: bool = False,
         seed: int = 0,
     ) -> None:
-        """`neighbour` requests a second come from somebody else; `headers` makes of what is left what is told."""
+        """`neighbour` requests a second come from somebody else; `headers` makes of what is left what is told.
+
+        `late`: the server looks at what is left when it answers, and not when a request comes.
+        """
         self.now = 0.0
         self.asked = Asked()
         self._dice, self._order = random.Random(seed), count()
@@ -69,7 +73,7 @@ class World:
         self._open = self._waiting = 0
         if isinstance(enforced, Window):
             self._server.spend(int(neighbour * enforced.gone))
-        self._latency, self._neighbour, self._headers = latency, neighbour, headers
+        self._latency, self._neighbour, self._headers, self._late = latency, neighbour, headers, late
         self._events: list[tuple[float, int, Callable[[], None]]] = []
 
     def run(self) -> Asked:
@@ -103,7 +107,9 @@ class World:
             return
         request, way = self._limit.send(self.now), self._dice.uniform(*self._latency)
         self.asked.sent.append(self.now)
-        self._later(way / 2, lambda: self._serve(request, way / 2))
+        self._later(
+            0.02 if self._late else way / 2, lambda: self._serve(request, way - 0.02 if self._late else way / 2)
+        )
         self._waiting -= 1
         if self._waiting:
             self._take_turn()
@@ -116,7 +122,7 @@ class World:
             self.asked.refused += 1
         else:
             self.asked.least_left = min(self.asked.least_left, told[0])
-        self._later(back, lambda: self._hear(request, wait, told))
+        self._later(back, lambda: self._hear(request, wait, self._server.remaining() if self._late else told))
 
     def _hear(self, request: Sent, wait: int, told: tuple[int, int]) -> None:
         if wait:
