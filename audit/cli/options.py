@@ -332,7 +332,7 @@ concurrency = Setting(
     "--concurrency",
     envvar="SYNC_AUDIT_CONCURRENCY",
     type=Whole(1, 256),
-    default=64,
+    default=128,
     resumed="kept",
     help="Requests in flight.",
 )

@@ -128,7 +128,7 @@ def test_doctor_shows_each_value_and_its_source(shell: Shell) -> None:
     assert found["timeout"] == ("1", "--timeout")
     assert found["retries"] == ("2", "SYNC_AUDIT_RETRIES")
     assert found["rate"] == ("3", "config sync-audit.toml")
-    assert found["concurrency"] == ("64", "default")
+    assert found["concurrency"] == ("128", "default")
     assert found["order by"] == ("created_at", "config sync-audit.toml")
     assert found["tables called"] == ('users = "App"."people"', "config sync-audit.toml")
     assert found["completed called"] == ("'ready'", "config sync-audit.toml")

@@ -101,7 +101,7 @@ def test_a_mistake_names_option_and_variable_and_the_config_file_where_it_is_fro
         check(ctx)
     words = "--concurrency (SYNC_AUDIT_CONCURRENCY): 0 is not in the range 1<=x<=256"
     assert str(caught.value) == blamed.format(path) + words
-    assert caught.value.next_step == "Without it, 64 is used."
+    assert caught.value.next_step == "Without it, 128 is used."
 
 
 def test_all_values_are_looked_at_whatever_is_wrong_with_one() -> None:

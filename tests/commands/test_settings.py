@@ -41,7 +41,7 @@ def test_database_and_token_are_all_that_is_needed() -> None:
     assert plain.run_file == Path("reports/sync-audit-20260301T120005Z.sqlite")
     assert plain.choices == default_choices(outputs=plain.choices.outputs)
     made = plain.choices
-    assert (made.concurrency, made.per_minute, made.timeout, made.retries, made.fail_on) == (64, 2400, 30, 4, "any")
+    assert (made.concurrency, made.per_minute, made.timeout, made.retries, made.fail_on) == (128, 2400, 30, 4, "any")
     assert isinstance(default_choices().timeout, float)
     assert plain.order_by == "updated_at"
     assert plain.filters == Filters()
@@ -71,7 +71,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None
     environ = {"SYNC_AUDIT_RATE": "100", "SYNC_AUDIT_RETRIES": "1", "SYNC_AUDIT_CONCURRENCY": ""}
     chosen = settings(environ, rate="200")
     made = chosen.choices
-    assert (made.per_minute, made.retries, made.concurrency) == (200, 1, 64)
+    assert (made.per_minute, made.retries, made.concurrency) == (200, 1, 128)
 
 
 @pytest.mark.parametrize(
