@@ -40,6 +40,8 @@ CAUTION = 1.05
 """Times what the others are reckoned to take."""
 SHORT = 5.0
 """Seconds. Windows that are over sooner are buckets that are full again by then."""
+MOST_IN_VAIN = 2
+"""Waits for a window's end after which headers that go on to contradict themselves are as good as none."""
 SLOWEST_OF_SOME = 1.0
 """Seconds between two turns, where the others seem to need all that is left: whether they do only answers can tell."""
 
@@ -158,6 +160,8 @@ class Allowance:
         self._goes_back = False
         """`reset` has grown in the middle of a window, which therefore is none."""
         self._distrusted = False
+        """Nothing that the headers say counts any more."""
+        self._waits_in_vain = 0
         self._remaining = 0
         self._heard = 0
         """The number of the request whose answer said so."""
@@ -172,10 +176,11 @@ class Allowance:
         self.roll(now, sent)
         if self._distrusted or request.number < self._before:
             return
-        if -math.inf < self.used_up_until <= request.at and remaining <= self._reserve:
-            # It was waited for in vain: this is another limit than was thought, or none at all.
+        if self._in_vain(now, remaining, request):
+            # This is another limit than was thought, or none at all.
             self._is_known, self._limit = False, 0
-            if remaining == 0:
+            self._waits_in_vain += 1
+            if remaining == 0 or self._waits_in_vain >= MOST_IN_VAIN:
                 self._distrusted, self.used_up_until, self._ends = True, -math.inf, -math.inf
                 return
         seconds = min(reset, MINUTE)
@@ -195,6 +200,13 @@ class Allowance:
             return  # this answer was overtaken by one that knows better what is left
         self._remaining, self._heard = remaining, request.number
         self.used_up_until = self._ends if remaining <= self._reserve else -math.inf
+
+    def _in_vain(self, now: float, remaining: int, request: Sent) -> bool:
+        """Whether nothing came of a wait, or an answer tells in the middle of one that much is left."""
+        if self.used_up_until <= request.at:
+            return self.used_up_until > -math.inf and remaining <= max(self._reserve, 1)
+        # Requests overtake each other, so a little more proves nothing.
+        return now < self.used_up_until - SHORT and remaining > self._remaining + LIMIT * PRODUCT
 
     def roll(self, now: float, sent: int) -> None:
         """Begin the next window where this one is over by now: of one that was known nobody needs to be told."""

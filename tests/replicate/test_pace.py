@@ -88,6 +88,20 @@ def test_a_limit_that_is_said_to_be_used_up_for_ever_holds_up_a_run_once() -> No
     assert 60 < asked.seconds < 85
 
 
+@pytest.mark.parametrize("lies", [[(0, 60)], [(1_000_000, 60)], [(0, 60), (1, 60)], [(1_000_000, 30), (0, 60)]])
+@pytest.mark.parametrize("share", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_headers_that_lie_at_times_hold_up_a_run_for_some_minutes_at_most(
+    lies: list[tuple[int, int]], share: float, seed: int
+) -> None:
+    dice = random.Random(seed)
+    asked = ask(
+        2000, Window(LIMIT), seed=seed, headers=lambda told: dice.choice(lies) if dice.random() < share else told
+    )
+    assert asked.seconds < 300
+    assert asked.refused == 0
+
+
 def test_an_account_whose_limit_was_cut_meanwhile_is_asked_within_the_new_one() -> None:
     class Cut(World):
         def _live(self) -> None:

@@ -50,7 +50,8 @@ class ProgressCounter:
         self._next_try_at = self._answered_at = self._step_at = clock()
         self._step = Doing("starting")
         self._in_step = True
-        self._stopping = False
+        self.stopping = False
+        """Nothing new is begun, and nothing else is to be said."""
 
     def connected(self, session: Session) -> None:
         """What is asked is asked by this one."""
@@ -58,7 +59,7 @@ class ProgressCounter:
 
     def begin(self, step: Doing) -> None:
         """A step is being done, or has come further. While models are asked for their counts are shown instead."""
-        if not self._stopping:
+        if not self.stopping:
             self._step, self._step_at = step, self._clock()
             self._in_step = self.answered >= self.models
 
@@ -66,7 +67,7 @@ class ProgressCounter:
         """So many models are about to be asked for."""
         self.models, self._session, self._answered_at = models, session, self._clock()
         self._samples.append((self._answered_at, self.answered))
-        self._in_step = self._stopping
+        self._in_step = self.stopping
 
     def add(self, findings: Sequence[Finding]) -> None:
         """One model more has been answered."""
@@ -87,11 +88,11 @@ class ProgressCounter:
     def stop(self) -> None:
         """Nothing new is begun."""
         self.end(STOPPING)
-        self._stopping = True
+        self.stopping = True
 
     def end(self, following: Doing) -> None:
         """No more models are asked for, whether or not all are answered."""
-        self.models, self._stopping = self.answered, False
+        self.models, self.stopping = self.answered, False
         self.begin(following)
 
     def progress(self) -> RunProgress | Doing:
@@ -210,10 +211,11 @@ class LoggedProgress(ProgressListener):
         self.heart.start()
 
     def asking(self, models: int, session: Session) -> None:
-        """Log how many there are."""
+        """Log how many there are, unless the run was asked to stop before."""
         self._counter.start(models, session)
         self.heart.start()
-        self._log(f"asking Replicate for {counted(models, 'model')}")
+        if not self._counter.stopping:
+            self._log(f"asking Replicate for {counted(models, 'model')}")
 
     def answered(self, findings: Sequence[Finding]) -> None:
         """Count, and log the counts now and then."""

@@ -367,6 +367,15 @@ def test_a_log_counts_what_is_read_every_ten_seconds(
     assert capsys.readouterr().err.splitlines() == lines
 
 
+def test_a_log_does_not_say_that_models_are_asked_for_after_it_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    session = FakeSession()
+    with closing(LoggedProgress(clock=session.clock)) as listener:
+        listener.trainings_read(0)
+        listener.stopping()
+        listener.asking(300, session)
+    assert capsys.readouterr().err.splitlines() == ["reading the list of trainings", STOPPING.words]
+
+
 Told = Callable[[LoggedProgress, FakeSession], None]
 SILENT: dict[str, tuple[Told, str]] = {
     "whose token": (lambda listener, session: listener.connected(session), "starting; waiting {} s for the account"),
