@@ -176,3 +176,11 @@ def test_a_neighbour_who_begins_in_the_middle_is_noticed_before_its_minute_is_ov
 
     asked = Late(5000, Window(LIMIT, gone=3), neighbour=30).run()
     assert (asked.refused, asked.neighbour_refused) == (0, 0)
+
+
+@pytest.mark.parametrize("limit", [100, 300, 600])
+@pytest.mark.parametrize("gone", [0, 1, 30, 50])
+def test_an_account_with_a_smaller_limit_is_asked_within_it(limit: int, gone: float) -> None:
+    asked = ask(150, Window(limit, gone=gone))
+    assert asked.refused == 0
+    assert asked.seconds < 60 + (150 / (limit * (1 - PRODUCT)) + 1) * 60

@@ -58,6 +58,11 @@ class AskedAhead:
         await asyncio.gather(*self._replies.values(), return_exceptions=True)
 
     @property
+    def asked(self) -> int:
+        """Models that were asked for, and whose replies were not taken."""
+        return len(self._replies)
+
+    @property
     def count(self) -> int:
         """Replies that have come and were not taken."""
         return len(self._replies) - self._in_flight

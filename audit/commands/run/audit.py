@@ -208,7 +208,7 @@ class _Run:
             count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         pending = run_file.count_pending()
-        replicate.expect(pending - ahead.count)
+        replicate.expect(pending - ahead.asked)
         self._listener.asking(pending, replicate)
         models = ModelQuestions(replicate, run_file, classifier, ahead)
         rows = RowQuestions(replicate, run_file, classifier, trainings)
