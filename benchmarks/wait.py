@@ -32,9 +32,11 @@ WINDOW = Behaviour(rate=Window(LIMIT), faults=_SLOW)
 
 def measure(workload: Workload, rounds: int) -> Iterator[Figure]:
     """In turns; the shortest of each counts, as whoever else uses the machine can only make it longer."""
-    most = max(LOOP)
+    sizes: dict[int, float | None] = {users: limit for users, limit in LOOP.items() if users <= workload.users}
+    sizes = sizes or {workload.users: None}
+    most = max(sizes)
     with tempfile.TemporaryDirectory() as folder, prepare(SyntheticUsers(most), Path(folder)) as few:
-        for users, limit in LOOP.items():
+        for users, limit in sizes.items():
             turns = [_turn(few, users) for _ in range(rounds)]
             mine, loop = min(mine.used.wall for mine, _ in turns), min(loop.used.wall for _, loop in turns)
             yield Figure(_PART, f"{users} users: whole run / loop of the official client", mine / loop, "x", limit)
@@ -63,7 +65,7 @@ def _by_trainings(workload: Workload, rounds: int, loop: float) -> Iterator[Figu
     """The list is read page by page, each of which takes as long as any answer."""
     fastest = min(_run(workload, WINDOW, "--mode", "trainings").used.wall for _ in range(rounds))
     words = f"{workload.users} users: --mode trainings / loop of the official client"
-    yield Figure(_PART, words, fastest / loop, "x", TRAININGS)
+    yield Figure(_PART, words, fastest / loop, "x", TRAININGS if workload.users in LOOP else None)
 
 
 def _others(workload: Workload) -> Iterator[Figure]:

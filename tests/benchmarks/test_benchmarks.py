@@ -18,7 +18,7 @@ def test_fifty_users_give_a_complete_table_and_both_files(tmp_path: Path) -> Non
     done = benchmark("benchmarks", "--users", "50", "--rounds", "1", "--save", str(tmp_path), timeout=300)
     saved = json.loads((tmp_path / "benchmarks.json").read_text())
     assert {figure["part"] for figure in saved["figures"]} == {
-        "cost", "html", "csv", "json", "run file", "start", "rate", "memory", "forecast", "trainings"
+        "cost", "html", "csv", "json", "run file", "start", "wait", "rate", "memory", "forecast", "trainings"
     }  # fmt: skip
     assert done.stdout.strip() in (tmp_path / "benchmarks.md").read_text()
     counts = {figure["what"]: figure["value"] for figure in saved["figures"]}
