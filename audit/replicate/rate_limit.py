@@ -68,7 +68,8 @@ class RateLimit:
         self._good_answers = 0
         self._minute = _LastMinute(max(1, math.floor(per_minute)))
         self._allowance = Allowance(per_minute)
-        self._sent = 0
+        self.sent = 0
+        """Requests so far."""
 
     def reserve(self, now: float, left: int | None = None) -> float:
         """Take the next turn; returns the seconds until it, 0 or less where it is already due.
@@ -76,7 +77,7 @@ class RateLimit:
         Who takes one `send`s in it before anybody takes the next one: what is heard meanwhile counts for that.
         `left` is how many questions there will be after this one, where that is known.
         """
-        self._allowance.roll(now, self._sent)
+        self._allowance.roll(now, self.sent)
         earliest = max(self._paused_until, self._allowance.used_up_until, self._minute.free_at(now))
         if self._at_once(now, left):
             turn = max(now, earliest)
@@ -88,9 +89,9 @@ class RateLimit:
 
     def send(self, now: float) -> Sent:
         """The request of the turn that was taken is sent."""
-        self._sent += 1
+        self.sent += 1
         self._minute.add(now)
-        return Sent(self._sent, now)
+        return Sent(self.sent, now)
 
     def waiting(self, now: float) -> float:
         """Seconds for which the server wants no request: because of a 429, or because it leaves none for us.
@@ -122,18 +123,18 @@ class RateLimit:
             self._factor = max(1.0, self._factor * RECOVERY)
         if remaining is None or reset is None or reset > LONGEST_RESET or remaining > LARGEST_REMAINING:
             return
-        request = request or Sent(self._sent, now)
-        self._allowance.heard(now, remaining, reset, request, self._sent)
+        request = request or Sent(self.sent, now)
+        self._allowance.heard(now, remaining, reset, request, self.sent)
 
     def _at_once(self, now: float, left: int | None) -> bool:
         if left is None or self._refused:
             return False
-        return left < self._minute.left(now) and left < self._allowance.for_a_burst(now, self._sent)
+        return left < self._minute.left(now) and left < self._allowance.for_a_burst(now, self.sent)
 
     def _following(self, turn: float, now: float) -> float:
         """The turn after `turn`: at the usual distance, or further away where the allowance wants it."""
         usual = turn + max(self._interval, min(self._interval * self._factor, LONGEST_WAIT))
-        return max(usual, self._allowance.following(turn, now, self._sent + 1))
+        return max(usual, self._allowance.following(turn, now, self.sent + 1))
 
 
 class Allowance:

@@ -127,7 +127,7 @@ class Transport:
         """One waits for its turn; the others, in order, until they may take the next."""
         self._waiting = 0
         self._left: int | None = None
-        self._sent = self._retried = self._throttled = 0
+        self._retried = self._throttled = 0
         self.under_way = UnderWay(timing.monotonic, self.secrecy)
         """The questions without an answer."""
         self._last: tuple[int, Mapping[str, str], datetime, float] | None = None  # no body, which may be large
@@ -168,7 +168,7 @@ class Transport:
     @property
     def requests(self) -> Requests:
         """Counts so far."""
-        return Requests(self._sent, self._retried, self._throttled)
+        return Requests(self._rate_limit.sent, self._retried, self._throttled)
 
     def waiting(self) -> float:
         """Seconds for which the server wants no request; 0 where it has said no such thing."""
@@ -243,7 +243,6 @@ class Transport:
                     await self._timing.sleep(wait)
                     if self._rate_limit.waiting(self._timing.monotonic()) <= 0:
                         break  # else the server has said meanwhile that it wants none
-                self._sent += 1
                 return self._rate_limit.send(self._timing.monotonic())
         finally:
             self._waiting -= 1

@@ -173,7 +173,8 @@ class _Run:
             # Reading the list takes one request at a time of as many as there may be.
             AskedAhead(replicate, run_file, wanted, context, choices.concurrency - 1) as ahead,
         ):
-            if wanted and run_file.count_pending():
+            if wanted and (pending := run_file.count_pending()):
+                replicate.expect(pending)
                 await self._read_trainings(replicate, wanted, ahead, first)
             await self._ask_all(replicate, choices.concurrency, ahead)
 
@@ -181,7 +182,6 @@ class _Run:
         self, replicate: Replicate, wanted: TrainingsRead, ahead: AskedAhead, first: FirstPage | None
     ) -> None:
         run_file, listener = self._run_file, self._listener
-        replicate.expect(run_file.count_pending())
         if not wanted.pages:
             begun = with_since(wanted, run_file.oldest_completed())
             run_file.save_info(msgspec.structs.replace(run_file.info, trainings=begun))
@@ -198,14 +198,14 @@ class _Run:
 
     async def _ask_all(self, replicate: Replicate, concurrency: int, ahead: AskedAhead) -> None:
         run_file = self._run_file
-        wanted = read = run_file.info.trainings
+        read = run_file.info.trainings
         trainings = run_file.trainings
         asking = Asking(run_file, self._stop)
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
-        if wanted and wanted.mode == "trainings" and not self._stop.requested:
+        if read and read.mode == "trainings" and not self._stop.requested:
             self._listener.doing("settling users by their trainings")
-            count = settle_by_trainings(run_file, classifier, wanted.sample, int(self._clock().timestamp()))
+            count = settle_by_trainings(run_file, classifier, read.sample, int(self._clock().timestamp()))
             log.info("%d users settled by their trainings", count)
         pending = run_file.count_pending()
         replicate.expect(pending - ahead.asked)
