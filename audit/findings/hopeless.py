@@ -58,7 +58,8 @@ class Hopeless:
         """`account` is the token's; where it is not known, no run is hopeless."""
         self._owner = model_key(account.username) if account else ""
         self._known = known
-        self._found = account is None
+        self.found = account is None
+        """Something was, or nobody can tell whose models are looked for: there is nothing more to see."""
         self._awaited: Key | None = None
         """A question about the account's own model, which has no answer; those before it have one."""
         self._looked = False
@@ -67,9 +68,9 @@ class Hopeless:
 
     def record(self, question: Key, model: str | None, *, shown: bool | None) -> None:
         """Take note of the answer to `question`, which is about `model`, as recorded."""
-        if self._found or shown is None:
+        if self.found or shown is None:
             return
-        self._found = shown
+        self.found = shown
         if shown:
             return
         own = model_key(model).startswith(f"{self._owner}/")
@@ -80,12 +81,12 @@ class Hopeless:
     @property
     def hopeless(self) -> bool:
         """Whether to end the run. An answer that was on its way may take that back."""
-        return self._looked and self._awaited is None and not self._found
+        return self._looked and self._awaited is None and not self.found
 
     def _look(self) -> None:
         """Once, and again whenever the awaited question is answered, from there on: all questions are passed once."""
         if not self._looked and self._known.anything_found():
-            self._found = True
+            self.found = True
             return
         self._looked = True
         self._awaited = self._known.unanswered(self._owner, self._awaited)

@@ -93,6 +93,8 @@ class _Watched(Generic[_Q, _A]):
     def record(self, question: _Q, answer: _A) -> Iterator[Sequence[AuditedUser]]:
         """See `Questions`."""
         yield from self._questions.record(question, answer)
+        if self._rule.found:
+            return
         shown = self._questions.shown(question, answer)
         self._rule.record(shown.question, shown.model, shown=shown.shown)
         if self._rule.hopeless:
