@@ -15,7 +15,7 @@ VERDICT_TITLES: dict[Verdict, str] = {
 }
 """What people read."""
 VERDICT_RULES: dict[Verdict, str] = {
-    "hold": "at least one user needs a sync, is not accepted, and counts by --fail-on; whoever else could not be checked",
+    "hold": "at least one user needs a sync, is not accepted, and counts by --fail-on",
     "unknown": "nobody who counts needs a sync, but somebody could not be checked, or nobody was audited",
     "trial": "only some of the users were checked, and they are all right",
     "ok": "every user was checked, and the exit code without --exit-zero is 0",
