@@ -25,6 +25,7 @@ class SyntheticRun:
     def __init__(self, users: int, *, trained: bool = False) -> None:
         self._users = SyntheticUsers(users)
         self._trained = trained
+        self.choices = None
         started = _text(NOW)
         self.info = RunInfo(
             id="0" * 32,

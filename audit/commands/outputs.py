@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.files import real
-from audit.findings.exit_codes import RunResult, run_exit_status
+from audit.findings.exit_codes import run_exit_status
 from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
 from audit.model.text import escape_controls, is_text
@@ -49,17 +49,9 @@ def report(
             error.next_step.replace("RUN", str(run_file.path)) if here else f"{run_file.path} is gone, too."
         )
         raise
-    result = RunResult(
-        summary=view.summary,
-        complete=view.run.state == "complete",
-        accepted=view.accepted,
-        since_baseline=view.since_baseline,
-        part=view.part,
-        empty_shard=view.empty_shard,
-    )
     choices = run_file.choices
     exit_status = run_exit_status(
-        result,
+        view.result,
         choices.fail_on if choices else "any",
         exit_zero=exit_zero,
         allow_empty=allow_empty or bool(choices and choices.allow_empty),

@@ -185,6 +185,7 @@ def _run(view: RunView) -> dict[str, object]:
 def _summary(view: RunView) -> dict[str, object]:
     summary = view.summary
     return {
+        "verdict": view.verdict,
         "total": summary.total,
         **{status: summary.statuses[status] for status in (Status.UP_TO_DATE, *ATTENTION)},
         "reasons": summary.reasons,

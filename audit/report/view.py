@@ -8,12 +8,13 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
-from audit.findings.exit_codes import since_baseline
+from audit.findings.exit_codes import RunResult, since_baseline
+from audit.findings.verdict import Verdict, verdict
 from audit.model.codes import LatestPer, NoLine, Reason, Status
 from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
 from audit.model.replies import WeightsAsked
-from audit.model.run import RunInfo, is_narrowed
+from audit.model.run import Choices, RunInfo, is_narrowed
 from audit.model.times import parse_utc
 from audit.model.users import Population
 from audit.report.redaction import redacted_accepted, redacted_run, redacted_user
@@ -28,6 +29,10 @@ class RunReader(Protocol):
     @property
     def info(self) -> RunInfo:
         """The run itself."""
+
+    @property
+    def choices(self) -> Choices | None:
+        """What the run was told; None where nobody wrote it down."""
 
     @property
     def population(self) -> Population | None:
@@ -115,6 +120,26 @@ class RunView:
     def whole(self) -> bool:
         """Whether it is about everybody, and came to its end."""
         return self.run.state == "complete" and not self.part
+
+    @property
+    def result(self) -> RunResult:
+        """What the exit code and the verdict follow from."""
+        return RunResult(
+            summary=self.summary,
+            complete=self.run.state == "complete",
+            accepted=self.accepted,
+            since_baseline=self.since_baseline,
+            part=self.part,
+            empty_shard=self.empty_shard,
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a release may go, by what the run was told counts."""
+        choices = self._reader.choices
+        if choices is None:
+            return verdict(self.result, "any")
+        return verdict(self.result, choices.fail_on, allow_empty=choices.allow_empty)
 
     @property
     def empty_shard(self) -> bool:

@@ -24,6 +24,7 @@ class LongRun:
     def __init__(self, number: int) -> None:
         self._number = number
         self.info: RunInfo = INFO
+        self.choices = None
         self.population: Population | None = POPULATION
 
     def summary(self) -> Summary:

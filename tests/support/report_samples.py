@@ -11,7 +11,7 @@ from audit.model.codes import NoLine, Note, Reason, Status
 from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineState, Finding, Summary
 from audit.model.ids import recorded_hash
 from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version, WeightsAsked
-from audit.model.run import Baseline, Filters, RunInfo
+from audit.model.run import Baseline, Choices, Filters, RunInfo
 from audit.model.users import ModelRecord, Population
 
 _ORDER = {status: number for number, status in enumerate(Status)}
@@ -50,6 +50,7 @@ class SampleRun:
     passes: list[str] = field(default_factory=list)
     """What was asked for, in order."""
     absent: Mapping[NoLine, int] = field(default_factory=dict)
+    choices: Choices | None = None
 
     def summary(self) -> Summary:
         reasons = Counter(user.finding.reason for user in self.audited)
