@@ -7,11 +7,11 @@ from typing import BinaryIO
 from audit.errors import ReportError, RunFileError
 from audit.files import open_foreign
 from audit.findings.comparison import ComparedRun, UserSnapshot, snapshot_of
+from audit.findings.redaction import MASKED_NAME
 from audit.model.coverage import eligible_lines
 from audit.model.run import is_narrowed
 from audit.model.text import escape_controls, os_cause
 from audit.report import json_reader
-from audit.report.redaction import MASKED_NAME
 from audit.runfile import RunFile
 
 _SQLITE = b"SQLite format 3\0"

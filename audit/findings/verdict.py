@@ -6,19 +6,19 @@ from audit.findings.exit_codes import RunResult, run_exit_status
 from audit.model.codes import FailOn, Status
 from audit.model.exit_status import INCOMPLETE
 
-Verdict = Literal["hold", "unknown", "trial", "ok"]
+Verdict = Literal["hold", "unknown", "trial", "release_ok"]
 VERDICT_TITLES: dict[Verdict, str] = {
     "hold": "Hold",
     "unknown": "Unknown",
     "trial": "Trial run",
-    "ok": "Release OK",
+    "release_ok": "Release OK",
 }
 """What people read."""
 VERDICT_RULES: dict[Verdict, str] = {
     "hold": "at least one user needs a sync, is not accepted, and counts by --fail-on",
     "unknown": "nobody who counts needs a sync, but somebody could not be checked, or nobody was audited",
     "trial": "only some of the users were checked, and they are all right",
-    "ok": "every user was checked, and the exit code without --exit-zero is 0",
+    "release_ok": "every user was checked, and the exit code without --exit-zero is 0",
 }
 """When it is said, as the end of a sentence."""
 
@@ -29,7 +29,7 @@ def verdict(result: RunResult, fail_on: FailOn, *, allow_empty: bool = False) ->
         return "hold"
     if run_exit_status(result, fail_on, allow_empty=allow_empty).code == INCOMPLETE:
         return "unknown"
-    return "trial" if result.part else "ok"
+    return "trial" if result.part else "release_ok"
 
 
 def _needs_sync(result: RunResult, fail_on: FailOn) -> int:

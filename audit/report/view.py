@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
 from audit.findings.exit_codes import RunResult, since_baseline
+from audit.findings.redaction import redacted_accepted, redacted_run, redacted_user
 from audit.findings.verdict import Verdict, verdict
 from audit.model.codes import LatestPer, NoLine, Reason, Status
 from audit.model.coverage import coverage
@@ -17,7 +18,6 @@ from audit.model.replies import WeightsAsked
 from audit.model.run import Choices, RunInfo, is_narrowed
 from audit.model.times import parse_utc
 from audit.model.users import Population
-from audit.report.redaction import redacted_accepted, redacted_run, redacted_user
 
 ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 """Statuses of users who are not up to date."""

@@ -13,9 +13,10 @@ import pytest
 from audit.cli import options
 from audit.commands import cli
 from audit.commands.sync.files import UndoLine, read_notes, read_undo_file, undo_header, write_plan, write_undone
-from audit.commands.sync.plan import Plan, PlanSettings
 from audit.errors import AuditError, SettingsError
 from audit.model.times import parse_utc
+from audit.repair.plan import Plan
+from audit.repair.rules import PlanSettings
 from audit.runfile import RunFile
 from tests.report.test_json_reader import DOCUMENT
 from tests.support.mutations import as_json, spoiled, with_odd_fields

@@ -34,20 +34,20 @@ def result(need: int = 0, failed: int = 0, missed: int = 0, *, fine: int = 5, ac
 @pytest.mark.parametrize(
     ("found", "fail_on", "expected"),
     [
-        pytest.param(result(), "any", "ok", id="all up to date"),
+        pytest.param(result(), "any", "release_ok", id="all up to date"),
         pytest.param(result(need=1), "any", "hold", id="one needs a sync"),
         pytest.param(result(need=1, failed=2), "any", "hold", id="one needs a sync, others failed"),
         pytest.param(result(need=1, missed=2), "any", "hold", id="one needs a sync, and it was stopped"),
         pytest.param(result(failed=1), "any", "unknown", id="one failed"),
         pytest.param(result(missed=1), "any", "unknown", id="one was not reached"),
         pytest.param(result(fine=0), "any", "unknown", id="nobody"),
-        pytest.param(result(need=2, accepted=2), "any", "ok", id="all who need one are accepted"),
+        pytest.param(result(need=2, accepted=2), "any", "release_ok", id="all who need one are accepted"),
         pytest.param(result(need=2, accepted=1), "any", "hold", id="one of two is accepted"),
         pytest.param(result(need=2, accepted=2, failed=1), "any", "unknown", id="all are accepted, one failed"),
-        pytest.param(result(need=1), "never", "ok", id="nobody counts"),
+        pytest.param(result(need=1), "never", "release_ok", id="nobody counts"),
         pytest.param(result(need=1, failed=1), "never", "unknown", id="nobody counts, one failed"),
         pytest.param(replace(result(need=3), since_baseline=NEW), "new", "hold", id="a new one"),
-        pytest.param(replace(result(need=3), since_baseline=KNOWN), "new", "ok", id="all were known"),
+        pytest.param(replace(result(need=3), since_baseline=KNOWN), "new", "release_ok", id="all were known"),
         pytest.param(result(need=3), "new", "hold", id="without a baseline all are new"),
         pytest.param(replace(result(), part=True), "any", "trial", id="some, all up to date"),
         pytest.param(replace(result(need=1), part=True), "any", "hold", id="some, one needs a sync"),
@@ -59,7 +59,7 @@ def test_each_case_has_its_word(found: RunResult, fail_on: FailOn, expected: Ver
 
 
 def test_nobody_is_no_failure_where_that_is_allowed() -> None:
-    assert verdict(result(fine=0), "any", allow_empty=True) == "ok"
+    assert verdict(result(fine=0), "any", allow_empty=True) == "release_ok"
 
 
 EVERYTHING = [
@@ -77,7 +77,7 @@ def test_a_release_is_ok_for_exactly_the_whole_runs_that_end_in_0(fail_on: FailO
     for found in EVERYTHING:
         code = run_exit_status(found, fail_on, allow_empty=allow_empty).code
         word = verdict(found, fail_on, allow_empty=allow_empty)
-        assert (word == "ok") == (code == OK and not found.part)
+        assert (word == "release_ok") == (code == OK and not found.part)
         assert word == "hold" or code != NEEDS_SYNC
         assert word in {"hold", "unknown"} or code != INCOMPLETE
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from audit.findings.redaction import redacted_user
 from audit.hints.unfinished import age, also_facts, brief, brief_also, row_facts
 from audit.model.codes import NoLine, Note, Reason
 from audit.model.replies import TrainingsRead
 from audit.model.run import Filters, RunInfo
 from audit.model.tables import Column, Tables
 from audit.report import words
-from audit.report.redaction import redacted_user
 from audit.report.view import RunView
 from audit.report.writer import FORMATS, renderer
 from tests.support.report_samples import (

@@ -26,10 +26,10 @@ from audit.findings.comparison import (
     may_be_worse,
     other_lines,
 )
+from audit.findings.redaction import MASKED_NAME, redacted_snapshot
 from audit.model.codes import Status
 from audit.model.personal import without_addresses
 from audit.report import writer
-from audit.report.redaction import MASKED_NAME, redacted_snapshot
 from audit.runfile.run_join import RunJoin, Transition
 
 _MODULES = {"text": "text", "json": "json_format", "md": "markdown", "html": "html_format", "csv": "csv_format"}

@@ -15,12 +15,12 @@ from typing import Generic, Protocol, TypeVar
 from audit.cli.signals import Stop
 from audit.commands.replicate import end_on_stop, together
 from audit.commands.run.questions import Shown
+from audit.findings.redaction import redacted_user
 from audit.model.codes import Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_model
 from audit.model.replies import Failed
 from audit.replicate.retry import CircuitBreaker, is_service_failure
-from audit.report.redaction import redacted_user
 
 log = logging.getLogger(__name__)
 GRACE = 5.0

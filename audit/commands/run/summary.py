@@ -11,6 +11,7 @@ from rich.text import Text
 from audit.cli.terminal import fitted, screen
 from audit.commands.outputs import ReportedRun
 from audit.commands.run.audit import RETRYABLE
+from audit.findings.redaction import redacted_user
 from audit.hints.table import HINTS
 from audit.hints.unfinished import brief, brief_also
 from audit.model.codes import Reason, Status
@@ -21,7 +22,6 @@ from audit.model.tables import Column, shown_counts
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report import words
-from audit.report.redaction import redacted_user
 from audit.report.view import RunView
 from audit.report.words import (
     beside,

@@ -13,7 +13,6 @@ from audit.commands.replicate import ProgressListener, StoppedError, account_of,
 from audit.commands.settings import RunSettings
 from audit.commands.sync.files import write_undo
 from audit.commands.sync.lookup import LookedUp, TrainingLookUp
-from audit.commands.sync.plan import WHY_LEFT_OUT, Plan, PlannedChange, looked_up
 from audit.commands.sync.result import SAMPLE, RepairResult, RowReport, batches
 from audit.errors import DatabaseError, ReplicateError, RunFileError, SettingsError
 from audit.findings.classify import RunContext, classify
@@ -29,6 +28,8 @@ from audit.postgres.errors import may_have_changed
 from audit.postgres.repair import Fate, Repairer, repairer
 from audit.postgres.update import LEFT_AS_IT_WAS, Counting
 from audit.postgres.user import records_of
+from audit.repair.plan import Plan, PlannedChange
+from audit.repair.rules import WHY_LEFT_OUT, looked_up
 from audit.replicate import Replicate, connect
 from audit.replicate.retry import is_service_failure
 from audit.runfile import JournalEntry, RunFile

@@ -14,8 +14,8 @@ from audit.errors import SettingsError
 from audit.model.codes import Reason
 
 if TYPE_CHECKING:
-    from audit.commands.sync.plan import PlanSettings
     from audit.model.exit_status import ExitStatus
+    from audit.repair.rules import PlanSettings
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -145,7 +145,7 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
 
 def _plan_settings(ctx: click.Context) -> "PlanSettings":
     from audit.commands.settings import filters_of
-    from audit.commands.sync.plan import MAX_AGE, PlanSettings
+    from audit.repair.rules import MAX_AGE, PlanSettings
 
     given = ctx.params
     return PlanSettings(
@@ -162,10 +162,10 @@ def _plan(path: Path, output: str | None, wanted: "PlanSettings") -> "ExitStatus
     from audit.cli.signals import leaving
     from audit.cli.terminal import Page, busy, screen
     from audit.commands.sync.files import write_plan
-    from audit.commands.sync.plan import Plan
     from audit.commands.sync.screen import show_plan
     from audit.model.place import check_place
     from audit.model.times import utc_now
+    from audit.repair.plan import Plan
     from audit.runfile import RunFile
 
     with leaving(), nullcontext() if output == "-" else busy("planning"), RunFile.open(path) as run_file:

@@ -24,7 +24,6 @@ from audit.commands.replicate import ProgressListener, Session, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import ApplyOptions, Repair
 from audit.commands.sync.files import sql_file, write_plan
-from audit.commands.sync.plan import Plan, PlanSettings
 from audit.commands.sync.result import RepairResult
 from audit.commands.sync.screen import rows, show_plan, show_result
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
@@ -38,6 +37,8 @@ from audit.model.tables import Column
 from audit.model.text import escape_controls
 from audit.model.times import utc_now, utc_text
 from audit.postgres.url import Database
+from audit.repair.plan import Plan
+from audit.repair.rules import PlanSettings
 from audit.runfile import RunFile
 
 Work: TypeAlias = Callable[["TerminalListener", Stop], Coroutine[None, None, RepairResult]]

@@ -14,10 +14,10 @@ import msgspec
 
 from audit.cli.edited_file import only_one
 from audit.commands.sync import plan_json
-from audit.commands.sync.plan import Plan, PlanCounts
 from audit.commands.sync.result import batches
 from audit.errors import DatabaseError, ReportError, SettingsError
 from audit.files import open_foreign, real, text_lines
+from audit.findings.redaction import names_somebody
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.findings import AuditedUser
 from audit.model.personal import without_addresses
@@ -31,8 +31,8 @@ from audit.model.times import utc_text
 from audit.postgres.rights import fixed_column_error
 from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
 from audit.postgres.update import Counting, update_json
+from audit.repair.plan import Plan, PlanCounts
 from audit.report import writer
-from audit.report.redaction import names_somebody
 from audit.runfile.journal import Journal
 
 Purpose = Literal["apply", "undo"]

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from audit.commands.sync.plan import PlannedChange
 from audit.findings.trainings import LONGEST_TRAINING
 from audit.model.ids import askable_training
 from audit.model.replies import Failed, Missing, Training
 from audit.model.times import parse_utc
+from audit.repair.plan import PlannedChange
 from audit.replicate.client import LOOP, MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile

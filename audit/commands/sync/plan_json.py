@@ -5,9 +5,9 @@ from typing import BinaryIO
 import msgspec
 
 from audit import __version__
-from audit.commands.sync.plan import Plan, PlanSummary
 from audit.model.repair import LeftOut, RowChange
 from audit.model.times import utc_text
+from audit.repair.plan import Plan, PlanSummary
 from audit.report.json_report import write_document
 
 SCHEMA_VERSION = 1

@@ -5,7 +5,6 @@ from itertools import islice
 
 from audit.cli.terminal import BOLD, DIM, Page, fitted
 from audit.commands.sync.files import WrittenPlan, pasted, psql_command
-from audit.commands.sync.plan import WHY_LEFT_OUT, Group, NotPlanned, group_of
 from audit.commands.sync.result import SAMPLE, RepairResult
 from audit.hints.table import HINTS
 from audit.model.codes import Status
@@ -17,6 +16,8 @@ from audit.model.times import to_minute
 from audit.model.users import email_or_id
 from audit.postgres.columns import kept_columns
 from audit.postgres.writing import writing_of
+from audit.repair.plan import Group, NotPlanned, group_of
+from audit.repair.rules import WHY_LEFT_OUT
 
 _SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
 _UNKNOWN = (

@@ -10,6 +10,7 @@ from audit.commands.run.questions import hear
 from audit.commands.settings import RunSettings
 from audit.commands.user.case import TrainingReply, UserCase, UserLines
 from audit.findings.classify import RunContext, classify, resolved
+from audit.findings.redaction import redacted_training, redacted_user
 from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
 from audit.findings.unfinished import judge, unfinished_row
@@ -25,7 +26,6 @@ from audit.model.users import ModelRecord, Person, TrainingRow
 from audit.model.who import KEPT, lines_named, matching_users
 from audit.postgres.user import Candidates, OneUser, find_user
 from audit.replicate import Replicate, connect
-from audit.report.redaction import redacted_training, redacted_user
 from audit.runfile import RunFile
 
 LINES_ASKED = 50

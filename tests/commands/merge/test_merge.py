@@ -23,7 +23,6 @@ from audit.commands.outputs import report
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
 from audit.commands.settings import default_choices
-from audit.commands.sync.plan import Plan, PlanSettings
 from audit.demo.database import load
 from audit.demo.fake_replicate.answers import PageSizes
 from audit.demo.fake_replicate.server import TOKEN, in_thread
@@ -37,6 +36,8 @@ from audit.model.findings import Acceptance, Acceptances, AuditedUser
 from audit.model.replies import Account, TrainingsRead
 from audit.model.shard import Shard, shard_number
 from audit.model.times import utc_now
+from audit.repair.plan import Plan
+from audit.repair.rules import PlanSettings
 from audit.report.writer import Output
 from audit.runfile import RunFile
 from tests.commands.run.test_kill_matrix import wait_until

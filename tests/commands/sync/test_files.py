@@ -14,7 +14,6 @@ import asyncpg
 import pytest
 
 from audit.commands.sync.files import UndoLine, read_notes, read_undo_file, write_plan
-from audit.commands.sync.plan import Plan, PlanSettings
 from audit.errors import SettingsError
 from audit.model.codes import Reason
 from audit.model.replies import Lineage, Training
@@ -23,6 +22,8 @@ from audit.model.tables import Column
 from audit.model.times import utc_now
 from audit.postgres.snapshot import snapshot
 from audit.postgres.url import parse_database_url
+from audit.repair.plan import Plan
+from audit.repair.rules import PlanSettings
 from audit.runfile import RunFile
 from tests.support import psql
 from tests.support.database_rows import MODELS, USERS, execute, insert, model

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from audit.commands.sync.lookup import LookedUp, TrainingLookUp
-from audit.commands.sync.plan import PlannedChange
 from audit.model.codes import Reason
 from audit.model.findings import AuditedUser
 from audit.model.replies import Failed, Missing, Training
+from audit.repair.plan import PlannedChange
 from audit.replicate.client import MOST_TRAININGS_PAGES, TOO_LONG
 from audit.replicate.responses import TrainingsPage
 from audit.runfile import RunFile

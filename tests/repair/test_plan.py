@@ -23,7 +23,6 @@ from audit.cli.signals import Stop
 from audit.commands.replicate import ProgressListener
 from audit.commands.run import audit as audit_run
 from audit.commands.sync.files import read_undo_file, write_plan
-from audit.commands.sync.plan import INCLUDABLE, Plan, PlanRules, PlanSettings
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import Model, SmallWorld
@@ -44,6 +43,8 @@ from audit.model.replies import Account, Version
 from audit.model.tables import PLAIN, Column, Table, Tables
 from audit.model.times import utc_now
 from audit.model.users import Population
+from audit.repair.plan import Plan
+from audit.repair.rules import INCLUDABLE, PlanRules, PlanSettings
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database

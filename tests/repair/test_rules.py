@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from audit.commands.sync.plan import INCLUDABLE, WHY_LEFT_OUT, PlanRules, PlanSettings, looked_up, plan_user
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import LeftOut, RowChange, WhyLeftOut
 from audit.model.replies import Lineage, Training
 from audit.model.tables import Column
 from audit.model.who import names_user
+from audit.repair.rules import INCLUDABLE, WHY_LEFT_OUT, PlanRules, PlanSettings, looked_up, plan_user
 from tests.support.samples import NEW, OLD, digest, finding, record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
