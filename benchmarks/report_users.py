@@ -14,9 +14,10 @@ from audit.model.replies import Account, Lineage, Training, TrainingsRead, Versi
 from audit.model.run import RunInfo
 from audit.model.users import ModelRecord, Population
 from tests.support.synthetic_users import NOW, SyntheticUsers
+from tests.support.unrepaired import Unrepaired
 
 
-class SyntheticRun:
+class SyntheticRun(Unrepaired):
     """The audit of synthetic users, as a run file would tell it; one in ten is not up to date.
 
     With `trained` the account's trainings were read as well, and are known of everybody.

@@ -82,6 +82,12 @@ FailureReason = Literal[
 
 
 _FAILURES = frozenset(get_args(FailureReason))
+TRANSIENT: frozenset[FailureReason] = frozenset(
+    (Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.NETWORK_ERROR)
+)
+"""Failures that may be gone at the next attempt. All others would only be repeated."""
+RETRYABLE: frozenset[FailureReason] = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
+"""What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
 
 
 class Note(StrEnum):

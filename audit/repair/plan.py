@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -18,6 +18,7 @@ from audit.model.findings import AuditedUser
 from audit.model.ids import askable_training
 from audit.model.repair import ChangeState, LeftOut, RowChange, RowUpdate, Weights, WhyLeftOut, in_order, update_for
 from audit.model.replies import Training
+from audit.model.run import RunInfo
 from audit.model.tables import COLUMNS, Column, VersionForm
 from audit.model.times import at_epoch, parse_utc
 from audit.model.users import ModelRecord, Population
@@ -25,7 +26,7 @@ from audit.model.who import names_user
 from audit.postgres.columns import kept_columns
 from audit.postgres.writing import names_alone, one_column_for_both, writing_of
 from audit.repair.rules import PlanRules, PlanSettings, guards_of, looked_up, plan_user, with_training
-from audit.runfile import RunFile
+from audit.runfile.journal import JournalEntry
 
 _T = TypeVar("_T")
 SAMPLE = 10
@@ -35,7 +36,7 @@ _OTHER_DATES = {
     Column.UPDATED_AT: (Column.CREATED_AT, Column.COMPLETED_AT),
 }
 """Dates that a repair may set, and those that it must not change by that."""
-_PLANNED = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
+PLANNED = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 """Whoever may need one: of a newer row that could not be judged, the completed one may be known to be wrong."""
 _IS_OVER = frozenset({Reason.TRAINING_NOT_FOUND})
 """Errors with which a newer row's training is not in progress, as Replicate knows of none."""
@@ -51,6 +52,62 @@ _OVER = (
     "started_at",
 )
 """What of a newer row has to stay as it is for its training to be over still."""
+
+
+class JournalReader(Protocol):
+    """What a plan needs of the journal of earlier repairs."""
+
+    @property
+    def exists(self) -> bool:
+        """False in a file of the first schema, until it is locked."""
+
+    def entry(self, model_row_id: str) -> JournalEntry | None:
+        """The change of that row; None where there is none."""
+
+    def entries(self, state: ChangeState | None = None) -> Iterator[JournalEntry]:
+        """All changes that have come so far, or all."""
+
+
+class TrainingsReader(Protocol):
+    """What a plan needs of the trainings that were read or looked up."""
+
+    def count(self) -> int:
+        """How many there are."""
+
+    def made(self, version: str) -> Training | None:
+        """The one that put out `version`."""
+
+    def by_id(self, training_id: str) -> Training | None:
+        """The one of that id."""
+
+
+class PlanSource(Protocol):
+    """What a plan needs of a run file."""
+
+    @property
+    def info(self) -> RunInfo:
+        """The run itself."""
+
+    @property
+    def population(self) -> Population | None:
+        """Who is in the database; None where the run ended before it was counted."""
+
+    @property
+    def journal(self) -> JournalReader:
+        """What earlier repairs did."""
+
+    @property
+    def trainings(self) -> TrainingsReader:
+        """Trainings that are known."""
+
+    def count_versions(self) -> tuple[int, int]:
+        """Of the users who are up to date, how many have a version, and how many of these with its model in front."""
+
+    def checked_users(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
+        """The users of `status` in report order, and when each was checked, in seconds since 1970 if that is known."""
+
+    def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
+        """The users in report order: `Status`, then e-mail with null last, then user id. May be called often."""
 
 
 class NotPlanned(StrEnum):
@@ -88,7 +145,7 @@ class PlannedChange(NamedTuple):
 class Plan:
     """The plan for a run file. Every call works it out anew, and gives the same until the journal changes."""
 
-    def __init__(self, run_file: RunFile, settings: PlanSettings, now: datetime) -> None:
+    def __init__(self, run_file: PlanSource, settings: PlanSettings, now: datetime) -> None:
         """Raises SettingsError where a `--user` means nobody of the run."""
         self.info = run_file.info
         self.now = now
@@ -98,7 +155,7 @@ class Plan:
         self._filters = settings.filters
         self.journal = run_file.journal if run_file.journal.exists else None
         """Null in a file of the first schema, until it is locked."""
-        self._knows_trainings = False
+        self._began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         self._check_users()
 
     @cached_property
@@ -121,6 +178,10 @@ class Plan:
             only_owner=tables.owner or "" if names_alone(tables, there) else None,
         )
 
+    @cached_property
+    def _knows_trainings(self) -> bool:
+        return bool(self.journal and self._run_file.trainings.count())
+
     def _not_set(self) -> frozenset[Column]:
         """What there is no column of its own for."""
         info, models = self.info, self.info.tables.user_models
@@ -139,20 +200,22 @@ class Plan:
 
         Of a user whose newer row is not repaired the completed row is planned as it would be alone.
         """
-        began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
         changes = 0
-        self._knows_trainings = bool(self.journal and self._run_file.trainings.count())
-        for user, checked_at in chain.from_iterable(map(self._run_file.checked_users, _PLANNED)):
+        for user, checked_at in chain.from_iterable(map(self._run_file.checked_users, PLANNED)):
             if not self._is_wanted(user):
                 continue
-            when = began if checked_at is None else at_epoch(checked_at) or began
-            for planned in self._outcomes(user, when):
+            for planned in self.outcomes_of(user, checked_at):
                 limited = planned
                 if isinstance(planned.outcome, RowChange):
                     if changes == self._filters.limit:
                         limited = planned._replace(outcome=NotPlanned.BEYOND_LIMIT)
                     changes += limited is planned
                 yield limited
+
+    def outcomes_of(self, user: AuditedUser, checked_at: int | None) -> Iterator[Planned]:
+        """What comes of one user, who was checked at `checked_at`, whatever `--user` and `--limit` say."""
+        when = self._began if checked_at is None else at_epoch(checked_at) or self._began
+        yield from self._outcomes(user, when)
 
     def _outcomes(self, user: AuditedUser, checked_at: datetime) -> Iterator[Planned]:
         """Of the row that the finding is about, and of the completed one where that one is left as it is."""
@@ -247,7 +310,7 @@ class Plan:
             )
 
 
-def _usual_form(run_file: RunFile, population: Population | None) -> VersionForm:
+def _usual_form(run_file: PlanSource, population: Population | None) -> VersionForm:
     """That of most rows that are up to date; where none is, that of most completed ones."""
     recorded, qualified = run_file.count_versions()
     if not recorded and population:

@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from audit.model.codes import FailureReason, Reason
+from audit.model.codes import TRANSIENT, FailureReason, Reason
 from audit.model.replies import Failed, Reply
 
 LONGEST_WAIT = 60.0
 """Seconds. A server that wants a longer wait is asked again after this one; the retries end that soon enough."""
-TRANSIENT: frozenset[FailureReason] = frozenset(
-    (Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.NETWORK_ERROR)
-)
-"""Failures that may be gone at the next attempt. All others would only be repeated."""
 
 
 @dataclass(frozen=True, slots=True)

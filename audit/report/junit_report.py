@@ -20,6 +20,7 @@ from audit.model.lines import told_apart
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls, runner_safe_markup, shortened
 from audit.report import words
+from audit.report.answer import answer
 from audit.report.view import RunView
 
 SUITE = "sync-audit"
@@ -161,7 +162,7 @@ def _facts(user: AuditedUser, run: RunInfo) -> Iterator[tuple[str, str]]:
 
 def _tail(view: RunView) -> Iterator[str]:
     run = view.run
-    _, sentence = words.headline(view)
+    sentence = answer(view).headline
     ended = "" if run.state == "complete" else f"Incomplete run, {run.state}: {run.stop_reason or 'no reason recorded'}"
     yield f"<system-out>{xml_text(sentence)}</system-out>\n<system-err>{xml_text(ended)}</system-err>\n"
     yield "</testsuite>\n</testsuites>\n"

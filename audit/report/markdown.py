@@ -19,6 +19,7 @@ from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
+from audit.report.answer import answer
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import BASELINE_TITLES, LONG, SHORT, STATUS_TITLES
 
@@ -56,11 +57,11 @@ def render_within(view: RunView, out: BinaryIO, limit: int) -> None:
 
 
 def _head(view: RunView) -> Iterator[str]:
-    _, sentence = words.headline(view, code_in_text)
+    said = answer(view, code_in_text)
     counts = view.summary.statuses
-    yield f"## sync-audit: {sentence}\n\n"
+    yield f"## {said.title}: {said.headline}\n\n"
     yield from _warnings(view)
-    yield f"{words.exit_meaning(view)}\n\n"
+    yield "".join(f"{sentence} " for sentence in said.below).rstrip() + "\n\n" if said.below else ""
     yield f"| {NOUNS[view.latest_per]}s | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"

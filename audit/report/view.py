@@ -1,42 +1,58 @@
 """The one frozen view of a run that every format renders, and what a run file must offer to make one."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from audit.findings.acceptance import AcceptanceMatcher, Accepted, day_of
+from audit.findings.affected import Affected, affected
 from audit.findings.exit_codes import RunResult, since_baseline
 from audit.findings.redaction import redacted_accepted, redacted_run, redacted_user
 from audit.findings.verdict import Verdict, verdict
-from audit.model.codes import LatestPer, NoLine, Reason, Status
+from audit.model.codes import RETRYABLE, LatestPer, NoLine, Reason, Status
 from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
+from audit.model.repair import RowChange
 from audit.model.replies import WeightsAsked
 from audit.model.run import Choices, RunInfo, is_narrowed
 from audit.model.times import parse_utc
-from audit.model.users import Population
+from audit.repair.plan import PLANNED, NotPlanned, Plan, PlanSource
+from audit.repair.rules import PlanSettings
 
 ATTENTION = (Status.NEEDS_SYNC, Status.ERROR, Status.NOT_CHECKED)
 """Statuses of users who are not up to date."""
 
 
-class RunReader(Protocol):
+Placed = tuple[int, AuditedUser]
+"""A user with the place in the report's order, counted from 1."""
+NAMED_BY_HAND = 5
+
+
+class Repairs(NamedTuple):
+    """What `sync` would do about a run, had it been called at its end, and what it would leave to people."""
+
+    changes: int
+    """Rows that it would change; of some it looks the weights up first."""
+    by_hand: int
+    """Lines that are not accepted, and that neither `sync` nor another try settles."""
+    first_by_hand: tuple[Placed, ...]
+    """The first of these."""
+
+
+class RunReader(PlanSource, Protocol):
     """What reports need of a run file."""
 
     @property
-    def info(self) -> RunInfo:
-        """The run itself."""
+    def path(self) -> Path:
+        """Where it is."""
 
     @property
     def choices(self) -> Choices | None:
         """What the run was told; None where nobody wrote it down."""
-
-    @property
-    def population(self) -> Population | None:
-        """Who is in the database; None where the run ended before it was counted."""
 
     def summary(self) -> Summary:
         """Counts over all findings."""
@@ -67,13 +83,26 @@ class RunView:
     """
 
     __slots__ = (
-        *("_reader", "accepted", "answered", "by_training", "coverage", "noted", "population", "run"),
+        *(
+            "_affected",
+            "_reader",
+            "_repairs",
+            "accepted",
+            "answered",
+            "by_training",
+            "coverage",
+            "noted",
+            "population",
+            "run",
+        ),
         *("since_baseline", "summary", "without_line", "weights"),
     )
 
     def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
         info = reader.info
         self._reader = reader
+        self._affected: Affected | None = None
+        self._repairs: Repairs | None = None
         self.population = reader.population
         self.summary = reader.summary()
         self.noted = reader.count_noted()
@@ -100,6 +129,11 @@ class RunView:
         if first is None or last is None:
             return None
         return max(0.0, round((last - first) / timedelta(seconds=1), 3))
+
+    @property
+    def file_name(self) -> str:
+        """Of the run file, without its folder: a report must not tell where it was made."""
+        return self._reader.path.name
 
     @property
     def latest_per(self) -> LatestPer:
@@ -157,6 +191,51 @@ class RunView:
         counts = self.accepted.reasons
         left = {reason: n - counts.get(reason, 0) for reason, n in self.summary.reasons.items()}
         return {reason: n for reason, n in sorted(left.items(), key=lambda item: (-item[1], item[0])) if n}
+
+    @property
+    def retryable(self) -> int:
+        """Lines that another try may settle: the failure may have been temporary."""
+        return sum(self.summary.reasons.get(reason, 0) for reason in RETRYABLE)
+
+    @property
+    def affected(self) -> Affected:
+        """Since when those who need a sync are affected, without the accepted; read once."""
+        if self._affected is None:
+            needing = self._reader.users(Status.NEEDS_SYNC) if self.open[Status.NEEDS_SYNC] else ()
+            self._affected = affected(needing)
+        return self._affected
+
+    @property
+    def repairs(self) -> Repairs:
+        """What `sync` would do; read once."""
+        if self._repairs is None:
+            self._repairs = self._planned()
+        return self._repairs
+
+    def _planned(self) -> Repairs:
+        changes = by_hand = place = 0
+        first: list[Placed] = []
+        ended = parse_utc(self.run.finished_at) or parse_utc(self.run.started_at) or datetime.min.replace(tzinfo=UTC)
+        plan = Plan(self._reader, PlanSettings(), ended)
+        for status in PLANNED:
+            for user, checked_at in self._reader.checked_users(status) if self.summary.statuses[status] else ():
+                place += 1
+                outcomes = [planned.outcome for planned in plan.outcomes_of(user, checked_at)]
+                changed = sum(isinstance(outcome, RowChange) for outcome in outcomes)
+                changes += changed
+                finding = user.finding
+                settled = changed or any(isinstance(outcome, NotPlanned) for outcome in outcomes)
+                if settled or user.accepted or finding.reason in RETRYABLE or status is Status.NOT_CHECKED:
+                    continue
+                by_hand += 1
+                if len(first) < NAMED_BY_HAND:
+                    first.append((place, redacted_user(user) if self.run.redacted else user))
+        return Repairs(changes, by_hand, tuple(first))
+
+    def placed(self, status: Status) -> Iterator[Placed]:
+        """The users of `status` with their places."""
+        counts = [self.summary.statuses[other] for other in Status]
+        return enumerate(self.users(status=status), sum(counts[: list(Status).index(status)]) + 1)
 
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:
         """The users in report order, streamed."""

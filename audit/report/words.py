@@ -11,7 +11,7 @@ from audit.hints import filled as hints
 from audit.hints.table import HINTS, PER_MODEL
 from audit.model.codes import LatestPer, Status
 from audit.model.findings import Acceptance, BaselineState
-from audit.model.lines import NOUNS, counted_lines, told_apart
+from audit.model.lines import counted_lines, told_apart
 from audit.model.replies import TrainingsRead
 from audit.model.run import RunInfo
 from audit.model.tables import Column, shown_counts
@@ -21,8 +21,8 @@ from audit.model.users import ModelRecord, email_or_id
 from audit.report.view import RunView
 
 STATUS_TITLES = {
-    Status.NEEDS_SYNC: "Needs a sync",
-    Status.ERROR: "Could not be checked",
+    Status.NEEDS_SYNC: "Needs sync",
+    Status.ERROR: "Check failed",
     Status.NOT_CHECKED: "Not reached",
     Status.UP_TO_DATE: "Up to date",
 }
@@ -63,6 +63,19 @@ def days(count: float) -> str:
     return "less than a day" if count < 1 else counted(math.floor(count), "day")
 
 
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+"""Whatever language the machine is set to."""
+
+
+def long_date(iso: str) -> str:
+    """`18 January 2026`: the day of a time in UTC, for a sentence."""
+    year, month, day = (int(part) for part in iso[:10].split("-"))
+    return f"{day} {_MONTHS[month - 1]} {year}"
+
+
 def short_hash(text: str) -> str:
     """Long texts without their middle; hashes differ at both ends."""
     return text if len(text) <= 20 else f"{text[:8]}…{text[-8:]}"
@@ -85,55 +98,16 @@ def bare(text: str, _room: int) -> str:
     return text
 
 
-def headline(view: RunView, data: Dressing = bare) -> tuple[str, str]:
-    """The verdict (`ok`, `trial`, `needs_sync`, `error`, `empty`) and the sentence that says it.
-
-    `trial` is all well, as far as a narrowed run can tell. `data` makes of a name what a format shows.
-    """
-    total, run = view.summary.total, view.run
-    if total == 0:
-        return _nobody(view)
-    if run.none_found and run.account:
-        whose = run.none_found.whose(run.account, lambda name: data(name, SHORT))
-        return "error", f"No model was found: {whose}; {view.open[Status.NOT_CHECKED]:,} of {total:,} were not reached"
-    part = part_checked(view)
-    need, accepted = view.open[Status.NEEDS_SYNC], view.accepted.total
-    failed, missed = view.open[Status.ERROR], view.open[Status.NOT_CHECKED]
-    users = f"{total:,}" if part else everybody(view)
-    if need or failed or missed:
-        verb = "needs" if 1 in {need, total} else "need"
-        parts = [f"{need:,} of {users} {verb} a sync"]
-        if failed:
-            parts.append(f"{failed:,} could not be checked")
-        if missed:
-            parts.append(f"{missed:,} {'was' if missed == 1 else 'were'} not reached")
-        if accepted:
-            parts.append(f"{accepted:,} accepted")
-        sentence = "; ".join(parts)
-    elif accepted:
-        needs = "needs attention, and is" if accepted == 1 else "need attention, and all are"
-        sentence = f"{accepted:,} of {users} {needs} accepted"
-    elif part:
-        sentence = "it is up to date" if total == 1 else f"all {total:,} are up to date"
-    else:
-        only = f"The only {NOUNS[view.latest_per]} is up to date"
-        sentence = only if total == 1 else f"All {everybody(view)} are up to date"
-    if failed or missed or view.run.state != "complete":
-        verdict = "error"
-    else:
-        verdict = "needs_sync" if need else "trial" if view.part else "ok"
-    return verdict, f"{part}; {sentence}" if part else sentence
-
-
-def _nobody(view: RunView) -> tuple[str, str]:
+def nobody(view: RunView) -> str:
+    """Why there is no line at all."""
     population = view.population
     if population is None:
-        return "error", "The run ended before any user was read"
+        return "The run ended before any user was read"
     if view.empty_shard and view.run.shard:
-        return "empty", f"No user is in {view.run.shard.label}"
+        return f"No user is in {view.run.shard.label}"
     if population.users_with_completed_model:
-        return "empty", "Nobody was audited: no user matches what the run was narrowed to"
-    return "empty", "Nobody was audited: no user has a completed model"
+        return "Nobody was audited: no user matches what the run was narrowed to"
+    return "Nobody was audited: no user has a completed model"
 
 
 def part_checked(view: RunView) -> str:
@@ -150,33 +124,6 @@ def part_checked(view: RunView) -> str:
     if view.part and run.state != "complete":
         what += ", incomplete"
     return f"{what}: {coverage.checked:,} of {lines(view, coverage.eligible)} checked"
-
-
-def exit_meaning(view: RunView) -> str:
-    """What the verdict means to somebody who has to decide."""
-    verdict, _ = headline(view)
-    in_need = "Those in need run an old version, or wrong weights, until their record is corrected."
-    noun = NOUNS[view.latest_per]
-    others = f"Only a part of the {noun}s was checked: of the others nothing is known."
-    if verdict == "error":
-        return "The picture is incomplete: what could not be checked is neither good nor bad."
-    if verdict == "empty":
-        if view.empty_shard:
-            return "There was nothing to check here: the other shards have them all."
-        return "There was nothing to check, which is no good news: the population says which rows there are."
-    if view.part:
-        return others if verdict == "trial" else f"{others} {in_need}"
-    if verdict == "needs_sync":
-        return in_need if view.accepted.total else f"Every {noun} was checked. {in_need}"
-    if view.accepted.total:
-        return "Nothing has to be done for now: what is accepted counts again when that expires."
-    return f"Every {noun} was checked. Nothing has to be done.{_noted(view)}"
-
-
-def _noted(view: RunView) -> str:
-    if not view.noted:
-        return ""
-    return f" {lines(view, view.noted)} {'has' if view.noted == 1 else 'have'} notes, which change no status."
 
 
 def state(run: RunInfo | ComparedRun, data: Dressing = bare) -> str:

@@ -11,12 +11,12 @@ from playwright.async_api import expect
 
 from audit.model import exit_status
 from audit.model.codes import Reason, Status
-from audit.model.findings import Acceptances, AuditedUser
+from audit.model.findings import Acceptances
 from audit.model.text import escape_controls, shortened
 from audit.report import csv_report, json_report
 from audit.report.markdown import LEAST, render_within
 from audit.report.view import RunView
-from audit.report.words import exit_meaning, headline, stale
+from audit.report.words import stale
 from tests.commands.run import test_github
 from tests.report import test_junit_report as test_report_junit
 from tests.report import test_markdown as test_report_md
@@ -73,29 +73,6 @@ def test_csv_says_until_when() -> None:
     assert [row[-6] for row in rows] == ["accepted", "", "2026-12-31", "", "2026-12-31", ""]
 
 
-@pytest.mark.parametrize(
-    ("users", "verdict", "sentence"),
-    [
-        ([accepting(outdated(1)), up_to_date(2)], "ok", "1 of 2 users needs attention, and is accepted"),
-        (
-            [accepting(outdated(1)), accepting(failed(2, Reason.NO_VERSIONS))],
-            "ok",
-            "2 of 2 users need attention, and all are accepted",
-        ),
-        ([accepting(outdated(1)), outdated(2), up_to_date(3)], "needs_sync", "1 of 3 users needs a sync; 1 accepted"),
-        (
-            [accepting(failed(1, Reason.NO_VERSIONS)), failed(2, Reason.STOPPED)],
-            "error",
-            "0 of 2 users need a sync; 1 was not reached; 1 accepted",
-        ),
-    ],
-)
-def test_the_headline_counts_what_is_open(users: list[AuditedUser], verdict: str, sentence: str) -> None:
-    view = RunView(SampleRun(users, ALL.info))
-    assert headline(view) == (verdict, sentence)
-    assert ("Every user was checked" in exit_meaning(view)) is False
-
-
 # HTML
 def cells(page: test_report_html.Parsed) -> str:
     """The words of the section of accepted findings."""
@@ -105,8 +82,8 @@ def cells(page: test_report_html.Parsed) -> str:
 def test_html_has_a_section_of_them_and_they_are_in_no_other() -> None:
     page = test_report_html.page(accepted(author="Bo"))
     words = page.words
-    assert "Needs a sync: 1 to 1 of 1" in words
-    assert "Could not be checked: 1 to 1 of 1" in words
+    assert "Needs sync: 1 to 1 of 1" in words
+    assert "Check failed: 1 to 1 of 1" in words
     assert "user00002@example.com acme/user-00002-selfie-lora Outdated version" in cells(page)
     assert "2026-12-31 leaves in May Bo" in cells(page)
     assert "1 acceptance expired, and what it accepted counts again. gone@example.com (timed out), until" in words
@@ -173,8 +150,8 @@ async def test_without_acceptances_there_is_no_filter_for_them(opened: Open) -> 
 def test_markdown_has_a_table_of_them_and_they_are_in_no_other() -> None:
     tree = test_report_md.html(test_report_md.raw(accepted(author="Bo")))
     found = test_report_md.tables(tree)
-    assert [row[0] for row in found["Needs a sync (1)"]] == ["user00001@example.com"]
-    assert [row[0] for row in found["Could not be checked (1)"]] == ["user00003@example.com"]
+    assert [row[0] for row in found["Needs sync (1)"]] == ["user00001@example.com"]
+    assert [row[0] for row in found["Check failed (1)"]] == ["user00003@example.com"]
     assert found["Accepted (2)"][0] == [
         "user00002@example.com",
         "acme/user-00002-selfie-lora",

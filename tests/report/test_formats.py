@@ -16,9 +16,10 @@ from audit.report.html import data as html_data
 from audit.report.view import RunView
 from audit.report.writer import FORMATS, renderer
 from tests.support.report_samples import INFO, POPULATION, SampleRun, everything, failed, outdated, up_to_date
+from tests.support.unrepaired import Unrepaired
 
 
-class LongRun:
+class LongRun(Unrepaired):
     """Many users, made one by one as a run file would read them."""
 
     def __init__(self, number: int) -> None:

@@ -130,7 +130,7 @@ def test_everybody_who_is_not_up_to_date_has_a_row(status: Status) -> None:
 
 def test_a_row_has_both_versions_short_and_how_far_they_are_apart() -> None:
     user = outdated(1, behind=2)
-    (row,) = tables(html(raw(SampleRun([user]))))["Needs a sync (1)"]
+    (row,) = tables(html(raw(SampleRun([user]))))["Needs sync (1)"]
     old, new = version_hash((1, 2)), version_hash((1, 0))
     assert row == [
         "user00001@example.com",
@@ -204,7 +204,7 @@ def test_with_a_baseline_each_row_says_whether_it_is_new() -> None:
     tree = html(raw(compared()))
     said = "Since the run of 2026-02-01 12:00:00 UTC (reports/last.sqlite): 1 new, 1 known, 1 resolved."
     assert said in [all_text(each) for each in tree.iter("p")]
-    rows = tables(tree)["Needs a sync (2)"]
+    rows = tables(tree)["Needs sync (2)"]
     assert [row[5] for row in rows] == ["New. Outdated version", "Known. Outdated version"]
 
 
@@ -304,7 +304,7 @@ def test_a_report_that_fits_is_not_cut() -> None:
 
 def test_one_user_with_an_endless_model_id_does_not_take_the_room_of_others() -> None:
     users = [outdated(1, replicate_model_id="a/" + "b" * 2_000_000), *(outdated(n) for n in range(2, 50))]
-    assert len(tables(html(raw(SampleRun(users))))["Needs a sync (49)"]) == 49
+    assert len(tables(html(raw(SampleRun(users))))["Needs sync (49)"]) == 49
 
 
 def test_what_trainings_came_to_is_told_where_they_were_read() -> None:

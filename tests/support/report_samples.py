@@ -13,6 +13,7 @@ from audit.model.ids import recorded_hash
 from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version, WeightsAsked
 from audit.model.run import Baseline, Choices, Filters, RunInfo
 from audit.model.users import ModelRecord, Population
+from tests.support.unrepaired import Unrepaired
 
 _ORDER = {status: number for number, status in enumerate(Status)}
 INFO = RunInfo(
@@ -40,7 +41,7 @@ POPULATION = Population(
 
 
 @dataclass(frozen=True)
-class SampleRun:
+class SampleRun(Unrepaired):
     """A run in memory that reads like a run file."""
 
     audited: Sequence[AuditedUser]

@@ -36,14 +36,13 @@ from audit.files import make_directory
 from audit.findings.classify import RunContext, context_of
 from audit.findings.comparison import other_lines, other_place
 from audit.findings.trainings import Classifier, OddTrainings
-from audit.model.codes import Reason
+from audit.model.codes import RETRYABLE, Reason
 from audit.model.place import Address, move
 from audit.model.replies import Training, TrainingsRead
 from audit.model.run import Baseline, Choices, RunInfo, RunState, permanent_gaps
 from audit.model.text import escape_controls
 from audit.model.times import Clock, utc_now, utc_text
 from audit.replicate import Replicate, connect
-from audit.replicate.retry import TRANSIENT
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
 from audit.runfile.accounts import Accounts
@@ -51,8 +50,6 @@ from audit.runfile.accounts import Accounts
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
-RETRYABLE = TRANSIENT | {Reason.BAD_RESPONSE, Reason.UNAUTHORIZED}
-"""What may have gone when a run is resumed; the last two with the proxy or the token that caused them."""
 _OF_AN_OLDER_VERSION = (
     "an older version has begun this run, and has read only completed rows: "
     "whose training was never recorded, a new run tells"

@@ -24,8 +24,9 @@ from audit.hints.explain import EXPLANATIONS
 from audit.model.codes import Reason, Status
 from audit.model.exit_status import OK
 from audit.model.text import RUNNER_COMMAND, escape_controls, os_cause, shortened
+from audit.report.answer import answer
 from audit.report.view import ATTENTION, RunView
-from audit.report.words import exit_meaning, headline, lines, named, not_in_baseline, stale
+from audit.report.words import lines, named, not_in_baseline, stale
 
 Level = Literal["error", "warning", "notice"]
 MOST = 10
@@ -40,10 +41,10 @@ _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
 def annotations(view: RunView, code: int) -> Iterator[str]:
     """The outcome, an error where `code` ends the step as failed; then the reasons, gravest first, as warnings."""
-    _, sentence = headline(view)
+    said = answer(view)
     needed = any(view.open[status] for status in ATTENTION)
     level: Level = "error" if code != OK else "warning" if needed else "notice"
-    yield command(level, f"sync-audit: {sentence}", " ".join(_outcome(view)))
+    yield command(level, f"sync-audit: {said.title}: {said.headline}", " ".join(_outcome(view)))
     counts = view.open_reasons
     reasons = sorted((each for each in counts if each is not Reason.LATEST_VERSION), key=_gravity)
     most = MOST - (level == "warning")
@@ -59,15 +60,13 @@ def annotations(view: RunView, code: int) -> Iterator[str]:
 
 
 def _outcome(view: RunView) -> Iterator[str]:
-    yield exit_meaning(view)
+    yield from answer(view).below
     if view.since_baseline:
         counts = view.since_baseline.states
         yield f"Since the baseline: {counts['new']:,} new, {counts['known']:,} known, {counts['resolved']:,} resolved."
     if unlooked := not_in_baseline(view.run):
         yield unlooked
     yield from (f"{each.sentence}: {each.text}." for each in stale(view.accepted))
-    if view.run.state != "complete":
-        yield f"The run was {view.run.state} before its end: {view.run.stop_reason or 'no reason recorded'}"
 
 
 def failure(error: AuditError) -> str:

@@ -10,11 +10,10 @@ from rich.text import Text
 
 from audit.cli.terminal import fitted, screen
 from audit.commands.outputs import ReportedRun
-from audit.commands.run.audit import RETRYABLE
 from audit.findings.redaction import redacted_user
 from audit.hints.table import HINTS
 from audit.hints.unfinished import brief, brief_also
-from audit.model.codes import Reason, Status
+from audit.model.codes import RETRYABLE, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.lines import NOUNS
 from audit.model.run import RunInfo
@@ -22,12 +21,12 @@ from audit.model.tables import Column, shown_counts
 from audit.model.text import escape_controls, shortened
 from audit.model.users import email_or_id
 from audit.report import words
-from audit.report.view import RunView
+from audit.report.answer import answer
+from audit.report.view import ATTENTION, RunView
 from audit.report.words import (
     beside,
     completed_line,
     counted,
-    headline,
     not_in_baseline,
     part_checked,
     short_hash,
@@ -53,7 +52,7 @@ _COLOURS = {
     Status.NOT_CHECKED: "magenta",
     Status.UP_TO_DATE: "green",
 }
-_HEADINGS = {Status.NEEDS_SYNC: "Needs a sync", Status.ERROR: "Errors", Status.NOT_CHECKED: "Not checked"}
+_HEADINGS = {status: words.STATUS_TITLES[status] for status in ATTENTION}
 
 
 def show(reported: ReportedRun, run_file: RunFile, *, advise: bool = True, caveats: Sequence[str] = ()) -> None:
@@ -112,8 +111,7 @@ def _headline(view: RunView, width: int) -> Iterator[Text]:
 
 def _nobody(view: RunView, width: int) -> Iterator[Text]:
     """That nobody was audited, and what the config file would have to say so that somebody is."""
-    _, sentence = headline(view)
-    yield Text(f"{sentence}.", "" if view.empty_shard else "bold red")
+    yield Text(f"{answer(view).headline}.", "" if view.empty_shard else "bold red")
     yield from _words_that_count(view, width)
 
 

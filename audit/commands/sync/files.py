@@ -31,9 +31,8 @@ from audit.model.times import utc_text
 from audit.postgres.rights import fixed_column_error
 from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
 from audit.postgres.update import Counting, update_json
-from audit.repair.plan import Plan, PlanCounts
+from audit.repair.plan import JournalReader, Plan, PlanCounts
 from audit.report import writer
-from audit.runfile.journal import Journal
 
 Purpose = Literal["apply", "undo"]
 _SAID = {
@@ -208,7 +207,7 @@ def _bare(line: UndoLine) -> UndoLine:
     return line._replace(guards=None, sets={})
 
 
-def _done_lines(journal: Journal) -> Iterator[tuple[str | None, UndoLine]]:
+def _done_lines(journal: JournalReader) -> Iterator[tuple[str | None, UndoLine]]:
     """With the e-mails of their users."""
     for state in (ChangeState.DONE, ChangeState.BEGUN):
         for entry in journal.entries(state):

@@ -11,7 +11,8 @@ from audit.model.codes import LatestPer, Reason, Status
 from audit.model.findings import Summary
 from audit.model.lines import NOUNS, counted_lines, told_apart
 from audit.model.users import email_or_id
-from audit.report.html.users import Placed, anchor, days_affected, head
+from audit.report.html.users import anchor, days_affected, head
+from audit.report.view import Placed
 from audit.report.words import STATUS_TITLES, days
 
 _DAY_STEPS = (1, 7, 30, 90, 180, 365)

@@ -1,6 +1,5 @@
 """What the HTML page says above and around its rows, for its templates to ask."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,21 +12,18 @@ from audit.hints.own_names import names, steps_of
 from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
-from audit.model.run import RunInfo
 from audit.model.tables import Tables
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
+from audit.report.answer import answer, facts
 from audit.report.html import charts
 from audit.report.html import users as html_users
 from audit.report.html.data import Listed, packed
-from audit.report.html.users import Placed
-from audit.report.view import ATTENTION, RunView
+from audit.report.steps import reproduce, steps
+from audit.report.view import ATTENTION, Placed, RunView
 from audit.report.words import BASELINE_TITLES, STATUS_TITLES
 
-_DEFAULT_BASE_URL = "https://api.replicate.com/v1"
-_STUCK_AFTER = 6 * 3600.0
-"""Seconds: the default of `run --stuck-after`."""
 _NAMED = 5
 """How many users a reason names."""
 _PLACEHOLDERS = {
@@ -69,7 +65,7 @@ def survey(view: RunView) -> Survey:
 
     def in_need() -> Iterator[Placed]:
         for status in ATTENTION:
-            for place, user in html_users.placed(view, status) if view.summary.statuses[status] else ():
+            for place, user in view.placed(status) if view.summary.statuses[status] else ():
                 reason = user.finding.reason
                 notes.update(user.finding.notes)
                 if len(named := first.setdefault(reason, ())) < _NAMED:
@@ -214,33 +210,6 @@ def generic(code: Reason | Note, tables: Tables) -> Hint:
     return Hint(hint.title, hint.meaning, tuple(step.format_map(known) for step in steps_of(code, tables)))
 
 
-def reproduce(run: RunInfo) -> str:
-    """The command that makes this run again; secrets and the database come from the environment."""
-    argv = ["sync-audit", "run"]
-    if run.base_url != _DEFAULT_BASE_URL:
-        argv += ["--base-url", run.base_url]
-    if run.order_by != "updated_at":
-        argv += ["--order-by", run.order_by]
-    if run.latest_per != "user":
-        argv += ["--latest-per", run.latest_per]
-    argv += [f"--user={who}" for who in run.filters.users]  # with "=", as it may begin with a dash
-    if run.filters.limit is not None:
-        argv += ["--limit", str(run.filters.limit)]
-    if run.shard:
-        argv += ["--shard", str(run.shard)]
-    if run.stuck_after is not None and run.stuck_after != _STUCK_AFTER:
-        argv += ["--stuck-after", f"{run.stuck_after / 3600:g}"]
-    if run.filters.include_tests:
-        argv.append("--include-tests")
-    if trainings := run.trainings:
-        by_trainings = ["--mode", "trainings", "--verify-sample", f"{trainings.sample:g}"]
-        argv += by_trainings if trainings.mode == "trainings" else ["--trainings"]
-        argv += ["--trainings-since", trainings.since] if trainings.since else []
-    flags = (("--check-weights", run.check_weights), ("--redact", run.redacted))
-    argv += [option for option, given in flags if given]
-    return shlex.join(argv)
-
-
 LEADS = {
     Status.NEEDS_SYNC: (
         "The product runs another version for these users than the newest one, wrong weights, or nothing, or does not "
@@ -263,6 +232,8 @@ FUNCTIONS: Mapping[str, object] = {
     "STATUSES": tuple(Status),
     "STATUS_TITLES": STATUS_TITLES,
     "accepted": html_users.accepted,
+    "answer": answer,
+    "answer_facts": facts,
     "anchor": html_users.anchor,
     "banners": banners,
     "chunks": html_users.chunks,
@@ -278,6 +249,7 @@ FUNCTIONS: Mapping[str, object] = {
     "population_answers": population_answers,
     "reproduce": reproduce,
     "sheet": html_users.Sheet,
+    "next_steps": steps,
     "shown": html_users.shown,
     "split": charts.split,
     "split_text": charts.split_text,

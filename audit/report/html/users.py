@@ -18,7 +18,7 @@ from audit.model.replies import WeightsEvidence
 from audit.model.tables import Tables
 from audit.model.times import to_second
 from audit.model.users import ModelRecord
-from audit.report.view import ATTENTION, RunView
+from audit.report.view import ATTENTION, Placed, RunView
 from audit.report.words import counted, days
 
 SHOWN = 5_000
@@ -35,8 +35,6 @@ _NOTABLE = 4
 """Equal digits at the start from which on two hashes look alike; chance gives one or two."""
 _HEAD_CELL = 120
 """Characters of a user's e-mail, name or model id in a table's main columns; the details have more."""
-Placed = tuple[int, AuditedUser]
-"""A user with the place in the report's order, counted from 1."""
 
 
 class Chunk(NamedTuple):
@@ -50,15 +48,9 @@ class Chunk(NamedTuple):
     """A full table further down: a browser may skip it until it is scrolled to."""
 
 
-def placed(view: RunView, status: Status) -> Iterator[Placed]:
-    """The users of `status`."""
-    counts = [view.summary.statuses[other] for other in Status]
-    return enumerate(view.users(status=status), sum(counts[: list(Status).index(status)]) + 1)
-
-
 def accepted(view: RunView) -> Iterator[Placed]:
     """The first users whose findings are accepted."""
-    users = chain.from_iterable(placed(view, status) for status in ATTENTION)
+    users = chain.from_iterable(view.placed(status) for status in ATTENTION)
     return islice(((place, user) for place, user in users if user.accepted), ACCEPTED_SHOWN)
 
 
@@ -79,7 +71,7 @@ def _before(view: RunView, status: Status) -> int:
 def chunks(view: RunView, status: Status) -> Iterator[Chunk]:
     """The static tables of a section, streamed."""
     number = shown(view, status)
-    users = islice(((place, user) for place, user in placed(view, status) if not user.accepted), number)
+    users = islice(((place, user) for place, user in view.placed(status) if not user.accepted), number)
     if status is Status.UP_TO_DATE:
         yield from _chunks("up_to_date.html", users)
         return

@@ -226,7 +226,7 @@ def test_run_reads_the_file_that_it_finds_and_the_exit_code_follows(servers: Ser
     )
     assert f"1 accepted by {NAME}: they do not count" in ended.err
     assert f"Accepted\n       1  Outdated version  {BEHIND}\n" in ended.err
-    assert "Needs a sync" not in ended.err
+    assert "Needs sync" not in ended.err
     document = reported(shell.folder)
     assert document["users"][0]["accepted"] == {"because": "leaves in May", "until": LATER, "author": None}
     assert (document["summary"]["needs_sync"], document["summary"]["accepted"]) == (1, 1)

@@ -22,7 +22,7 @@ from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.demo.fake_replicate.world import SmallWorld
 from audit.errors import AuditError, RunFileError, SettingsError
 from audit.model import exit_status
-from audit.model.codes import Reason
+from audit.model.codes import RETRYABLE, Reason
 from audit.model.replies import Account, TrainingsRead
 from audit.model.run import Choices, Filters, RunInfo
 from audit.report.view import RunView
@@ -315,7 +315,7 @@ def test_a_finished_run_asks_again_for_what_may_have_passed_and_for_nothing_else
     shell: Shell, synthetic_servers: Servers, synthetic_users: SyntheticUsers
 ) -> None:
     first, port = ailing_run(shell, synthetic_servers, synthetic_users)
-    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in audit_run.RETRYABLE}
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in RETRYABLE}
     kept = [who for who, user in first.items() if user["reason"] in {"forbidden", "rejected"}]
     # Where nothing is recorded that is the verdict, though Replicate has more to say.
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
@@ -340,7 +340,7 @@ def test_any_reason_is_asked_for_again_where_that_is_said(
 ) -> None:
     first, port = ailing_run(shell, synthetic_servers, synthetic_users)
     named = {"forbidden", "rejected", "model_not_found"}
-    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in named | audit_run.RETRYABLE}
+    again = {user["replicate_model_id"] for user in first.values() if user["reason"] in named | RETRYABLE}
     unsure = {user["replicate_model_id"] for user in first.values() if user["reason"] == "no_version_recorded"}
     assert named <= {user["reason"] for user in first.values()}
     with in_thread(InstrumentedReplicate(synthetic_users, port=port)) as well:

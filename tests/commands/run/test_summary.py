@@ -43,10 +43,10 @@ def test_the_summary_names_counts_users_files_and_what_to_do(run: Shell) -> None
     assert counts
     total, fine, need, errors = map(int, counts.groups())
     assert total == fine + need + errors
-    assert lines[3] == "Needs a sync"
+    assert lines[3] == "Needs sync"
     assert re.fullmatch(r" +\d+  Outdated version +beatriz.costa@example.com \+\d+", lines[4])
-    headings = [line for line in lines if line in {"Needs a sync", "Errors", "Not checked"}]
-    assert headings == ["Needs a sync", "Errors"]
+    headings = [line for line in lines if line in {"Needs sync", "Errors", "Not checked"}]
+    assert headings == ["Needs sync", "Errors"]
     assert sum(int(line.split()[0]) for line in lines if re.match(r" +\d+  [A-Z]", line)) == need + errors
     assert max(len(line) for line in lines if "https://" not in line) <= 80
     assert "Run file:     a.sqlite" in lines

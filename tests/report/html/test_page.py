@@ -23,8 +23,8 @@ from audit.report import writer
 from audit.report.html import render as html_report
 from audit.report.html.charts import lag_charts, reasons_chart, split
 from audit.report.html.data import MOST
-from audit.report.html.page import reproduce
 from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_affected
+from audit.report.steps import reproduce
 from audit.report.view import RunView
 from audit.report.words import short_hash
 from tests import ROOT
@@ -106,32 +106,35 @@ NOBODY = Population(
 
 
 @pytest.mark.parametrize(
-    ("run", "sentence", "mark"),
+    ("run", "verdict", "sentence", "mark"),
     [
-        (SampleRun([up_to_date(1), up_to_date(2)]), "All 2 users are up to date", "✓"),
-        (SampleRun([up_to_date(1)]), "The only user is up to date", "✓"),
-        (SampleRun([up_to_date(1), outdated(2)]), "1 of 2 users needs a sync", "▲"),
-        (SampleRun([up_to_date(1), outdated(2), outdated(3)]), "2 of 3 users need a sync", "▲"),
+        (SampleRun([up_to_date(1), up_to_date(2)]), "Release OK", "All 2 users are up to date", "✓"),
         (
-            SampleRun([outdated(2), failed(3, Reason.TIMEOUT), failed(4, Reason.STOPPED), up_to_date(5)]),
-            "1 of 4 users needs a sync; 1 could not be checked; 1 was not reached",
-            "✕",
+            SampleRun([up_to_date(1), outdated(2)]),
+            "Hold",
+            "1 of 2 users gets photos from an old version of their model",
+            "▲",
         ),
         (
             SampleRun([failed(3, Reason.TIMEOUT), up_to_date(4)]),
-            "0 of 2 users need a sync; 1 could not be checked",
+            "Unknown",
+            "1 of 2 users could not be checked; the other 1 is up to date",
             "✕",
         ),
-        (SampleRun([], population=NOBODY), "Nobody was audited: no user has a completed model", "○"),
-        (SampleRun([]), "Nobody was audited: no user matches what the run was narrowed to", "○"),
-        (SampleRun([], narrowed(state="running"), population=None), "The run ended before any user was read", "✕"),
+        (
+            SampleRun([up_to_date(1)], replace(INFO, filters=Filters(limit=1))),
+            "Trial run",
+            "The one user that this run checked is up to date",
+            "◐",
+        ),
+        (SampleRun([], population=NOBODY), "Unknown", "Nobody was audited: no user has a completed model", "✕"),
     ],
-    ids=["all", "only", "one", "two", "mixed", "failed", "nobody", "narrowed", "died"],
+    ids=["all", "one", "failed", "trial", "nobody"],
 )
-def test_the_headline_and_the_title_say_the_verdict(run: SampleRun, sentence: str, mark: str) -> None:
+def test_the_headline_and_the_title_say_the_verdict(run: SampleRun, verdict: str, sentence: str, mark: str) -> None:
     raw = rendered(run)
-    assert f"<h1>{sentence}</h1>" in raw
-    assert f"<title>{mark} {sentence} · db.example.com/shop</title>" in raw
+    assert re.search(f">{verdict}</span> {sentence}</h1>", raw)
+    assert f"<title>{mark} {verdict}: {sentence} · db.example.com/shop</title>" in raw
 
 
 def test_the_page_asks_nobody_for_anything() -> None:
@@ -317,7 +320,7 @@ def test_long_sections_are_cut_into_tables_with_heads(number: int) -> None:
     raw = rendered(SampleRun([failed(n, Reason.TIMEOUT) for n in range(number)]))
     assert raw.count('<table class="rows attention">') == IN_FULL // CHUNK
     assert raw.count('<table class="rows listed">') == -(-(number - IN_FULL) // CHUNK)
-    assert f"Could not be checked: 1 to {CHUNK} of {number}" in raw
+    assert f"Check failed: 1 to {CHUNK} of {number}" in raw
     assert raw.count('scope="row">user00000@example.com') == 1
 
 
@@ -327,7 +330,7 @@ def test_past_the_cap_a_line_says_how_many_more_there_are_and_where() -> None:
     raw = rendered(SampleRun(users))
     assert raw.count('<tr id="u-') == SHOWN
     words = Parsed(raw).words
-    assert "And 2 more. Could not be checked with all 3 rows: in the CSV and JSON reports" in words
+    assert "And 2 more. Check failed with all 3 rows: in the CSV and JSON reports" in words
     assert "These are 2 users. Not reached with all 2 rows: in the CSV and JSON reports" in words
 
 

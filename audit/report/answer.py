@@ -1,0 +1,163 @@
+"""The answer of a run, in the words of who reads it: what is wrong, since when, what is not known."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from audit.findings.classify import wrong_account
+from audit.findings.verdict import VERDICT_RULES, VERDICT_TITLES, Verdict
+from audit.hints.effects import EFFECT_OF, WHY_NOT_CHECKED, Effect, clause
+from audit.hints.unfinished import days_between
+from audit.model.codes import Status
+from audit.model.lines import NOUNS
+from audit.model.times import to_minute
+from audit.report import words
+from audit.report.view import RunView
+from audit.report.words import LONG, SHORT, Dressing, bare, counted, everybody, lines
+
+_REASONS_TOLD = 3
+"""How many reasons for not having checked somebody are told."""
+
+
+class Answer(NamedTuple):
+    """What every format says first. Sentences end in a full stop, the headline does not."""
+
+    verdict: Verdict
+    headline: str
+    since: str
+    """Since when the first and the latest are affected; "" where nobody is, or nobody knows."""
+    unknown: tuple[str, ...]
+    """Who was not checked, and why, a sentence each."""
+    accepted: str
+    """Who does not count, or ""."""
+
+    @property
+    def title(self) -> str:
+        """The verdict in a word or two: "Hold"."""
+        return VERDICT_TITLES[self.verdict]
+
+    @property
+    def rule(self) -> str:
+        """When that is said: "Hold: at least one user needs a sync ..."."""
+        return f"{self.title}: {VERDICT_RULES[self.verdict]}."
+
+    @property
+    def below(self) -> tuple[str, ...]:
+        """All that follows the headline."""
+        return tuple(filter(None, (self.since, *self.unknown, self.accepted)))
+
+
+def answer(view: RunView, data: Dressing = bare) -> Answer:
+    """Work it out; `data` makes of a text from data what a format shows."""
+    return Answer(
+        verdict=view.verdict,
+        headline=_headline(view, data),
+        since=_since(view),
+        unknown=tuple(_unknown(view, data)),
+        accepted=_accepted(view, data),
+    )
+
+
+def facts(view: RunView, data: Dressing = bare) -> Iterator[str]:
+    """When, where, whose token, how many, how long: for one muted line."""
+    run, coverage = view.run, view.coverage
+    yield f"{to_minute(run.started_at)} UTC"
+    yield data(run.database, SHORT)
+    if run.account:
+        yield f"Replicate: {data(run.account.username, SHORT)}"
+    if coverage:
+        yield f"{coverage.checked:,} of {lines(view, coverage.eligible)} checked"
+    yield words.took(view)
+
+
+def _headline(view: RunView, data: Dressing) -> str:
+    total, run = view.summary.total, view.run
+    if not total:
+        return words.nobody(view)
+    if run.none_found and run.account:
+        return f"No model was found: {run.none_found.whose(run.account, lambda name: data(name, SHORT))}"
+    if view.open[Status.NEEDS_SYNC]:
+        return _affected(view)
+    noun = NOUNS[view.latest_per]
+    unknown = view.open[Status.ERROR] + view.open[Status.NOT_CHECKED]
+    good = view.summary.statuses[Status.UP_TO_DATE]
+    if unknown:
+        rest = f"; the other {good:,} {_is(good)} up to date" if good and good + unknown == total else ""
+        whose = f"{unknown:,} of {everybody(view)}" if total > 1 else f"The only {noun}"
+        return f"{whose} could not be checked{rest}"
+    if accepted := view.accepted.total:
+        return f"No {noun} needs a sync but {accepted:,} of {everybody(view)}, which {_is(accepted)} accepted"
+    if not view.whole:
+        which = f"All {lines(view, total)}" if total > 1 else f"The one {noun}"
+        return f"{which} that this run checked {_is(total)} up to date"
+    return f"All {everybody(view)} are up to date" if total > 1 else f"The only {noun} is up to date"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _affected(view: RunView) -> str:
+    """What those in need suffer: "30 of 800 users get photos from an old version of their model; 3 more ..."."""
+    effects = dict.fromkeys(Effect, 0)
+    for reason, count in view.open_reasons.items():
+        if reason.status is Status.NEEDS_SYNC:
+            effects[EFFECT_OF[reason]] += count
+    told = [(count, clause(effect, count, view.latest_per)) for effect, count in effects.items() if count]
+    (first, suffers), *others = told
+    parts = [f"{first:,} of {everybody(view)} {suffers}"]
+    parts += [f"{count:,} more {what}" for count, what in others]
+    return "; ".join(parts)
+
+
+def _since(view: RunView) -> str:
+    affected, now = view.affected, view.run.started_at
+    if affected.first is None or affected.latest is None:
+        return ""
+    first, latest = words.long_date(affected.first), words.long_date(affected.latest)
+    age = words.days(days_between(affected.first, now) or 0)
+    need = sum(affected.by_hour.values())
+    if first == latest:
+        whose = "Affected" if need == 1 else "All affected" if not affected.undated else "Affected"
+        return f"{whose} since {first} ({age})."
+    return f"The first has been affected since {first} ({age}), the latest since {latest}."
+
+
+def _unknown(view: RunView, data: Dressing) -> Iterator[str]:
+    """Who was not checked: by why, then those whose turn did not come, then those whom the run was not about."""
+    failed, missed, run = view.open[Status.ERROR], view.open[Status.NOT_CHECKED], view.run
+    wrong_token = bool(run.none_found) or wrong_account(run.account, view.summary)
+    if failed and not wrong_token:
+        reasons = {reason: n for reason, n in view.open_reasons.items() if reason.status is Status.ERROR}
+        shown = dict(list(reasons.items())[:_REASONS_TOLD])
+        rest = failed - sum(shown.values())
+        if len(reasons) == 1:
+            why = WHY_NOT_CHECKED[next(iter(shown))]
+        else:
+            told = [f"{WHY_NOT_CHECKED[reason]} ({n:,})" for reason, n in shown.items()]
+            why = ", ".join(told) + (f", other reasons ({rest:,})" if rest else "")
+        more = " more" if view.open[Status.NEEDS_SYNC] else ""
+        real = "" if view.open[Status.NOT_CHECKED] else ". The real number may be higher" if more else ""
+        yield f"{lines(view, failed) if not more else f'{failed:,}{more}'} could not be checked: {why}{real}."
+    if run.state != "complete":
+        left = f"; {lines(view, missed)} {_was(missed)} not reached" if missed else ""
+        why = f": {data(run.stop_reason, LONG)}" if run.stop_reason else ""
+        yield f"The run ended early{why}{left}."
+    elif missed:
+        yield f"{lines(view, missed)} {_was(missed)} not reached."
+    if view.part and view.coverage:
+        yield (
+            f"This run checked only {view.summary.total:,} of {lines(view, view.coverage.eligible)}; "
+            "about the others it says nothing."
+        )
+
+
+def _accepted(view: RunView, data: Dressing) -> str:
+    accepted, file = view.accepted.total, view.run.acceptances
+    if not accepted or file is None:
+        return ""
+    does = "does" if accepted == 1 else "do"
+    return f"{counted(accepted, 'finding')} {_is(accepted)} accepted by {data(file.file, SHORT)} and {does} not count."
