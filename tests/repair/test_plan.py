@@ -27,7 +27,7 @@ from audit.demo.database import load
 from audit.demo.fake_replicate.server import in_thread
 from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.demo.users import DemoUsers
-from audit.model.codes import Note, Reason, Status
+from audit.model.codes import RETRYABLE, Note, Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
 from audit.model.findings import Finding
 from audit.model.repair import (
@@ -45,6 +45,7 @@ from audit.model.times import utc_now
 from audit.model.users import Population
 from audit.repair.plan import Plan
 from audit.repair.rules import INCLUDABLE, PlanRules, PlanSettings
+from audit.report.view import RunView
 from audit.runfile import JournalEntry, RunFile
 from tests.support import psql
 from tests.support.audits import Ended, Servers, Shell, new_database
@@ -127,6 +128,15 @@ def test_counts_are_those_of_the_lists(sync: Shell) -> None:
     assert summary["why_left_out"] == Counter(each["why"] for each in left_out)
     rest = summary["left_out"] + summary["done_already"] + summary["begun"] + summary["beyond_limit"]
     assert summary["needs_sync"] == 3 + rest
+
+
+def test_reports_count_as_many_changes_as_sync_plans_and_leave_the_rest_to_people(sync: Shell, run_file: Path) -> None:
+    found = plan(sync)
+    with RunFile.open(run_file, "ro") as run:
+        repairs = RunView(run).repairs
+        failed = [user for user in run.users(Status.ERROR) if user.finding.reason not in RETRYABLE]
+    assert repairs.changes == len(found["changes"]) > 0
+    assert repairs.by_hand == len(found["left_out"]) + len(failed) > 0
 
 
 def test_the_schema_names_exactly_what_there_is() -> None:
