@@ -11,7 +11,7 @@ TESTS := $(if $(SLOW),"slow or not slow","not slow")
 # A whole Debian runs tests of its own: beside others it would keep both cores busy, and tests with time-outs waiting.
 PLATFORMS := tests/docs/test_platforms.py
 APART := $(if $(SLOW),--ignore $(PLATFORMS))
-PROGRAMS := pgbouncer chromium zsh fish $(if $(SLOW),debootstrap)
+PROGRAMS := pgbouncer chromium zsh fish $(if $(SLOW),debootstrap firefox)
 
 .PHONY: help
 help: ## list the targets
@@ -105,6 +105,11 @@ pgbouncer:
 .PHONY: chromium zsh fish
 chromium zsh fish:
 	@command -v $@ >/dev/null || .ci/apt-install $@
+
+# Debian calls the one that it keeps for long "firefox-esr".
+.PHONY: firefox
+firefox:
+	@command -v firefox-esr >/dev/null || command -v firefox >/dev/null || .ci/apt-install firefox-esr
 
 # Only root can make a Debian, so nobody else needs it.
 .PHONY: debootstrap
