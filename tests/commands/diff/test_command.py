@@ -272,7 +272,7 @@ def test_text_fits_into_eighty_columns_and_names_everybody(days: Days) -> None:
     assert max(len(line) for line in lines if str(days.folder) not in line) <= 80
     assert "2 users newly need attention" in lines
     assert "New (2)" in lines
-    assert any("zoe@example.com" in line and "not there → No version recorded" in line for line in lines)
+    assert any("zoe@example.com" in line and "not there → No version stored" in line for line in lines)
 
 
 def test_long_lists_are_cut_where_a_person_reads_them_and_whole_elsewhere(tmp_path: Path) -> None:

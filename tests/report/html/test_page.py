@@ -550,9 +550,9 @@ def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -
         up_to_date(1), Training(id="tr-l", status="failed", error="no face"), id="tr-x", trigger_word="OTHER"
     )
     words = page(SampleRun([other, settled(2)], read(mode="trainings"))).words
-    assert "Made the recorded version, which is the latest tr-x, trigger word OTHER" in words
+    assert "Made the stored version, which is the latest tr-x, trigger word OTHER" in words
     assert "Later training, which failed tr-l, failed: no face" in words
-    assert "Verdict rests on its training Made the recorded version, which is the latest the recorded one" in words
+    assert "Verdict rests on its training Made the stored version, which is the latest the recorded one" in words
 
 
 @pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
