@@ -95,7 +95,7 @@ def content(path: Path, kind: Kind) -> str:
     except OSError as error:
         raise SettingsError(f"{kind.what} {path} cannot be read: {os_cause(error).lower()}", kind.step) from error
     except UnicodeError as error:
-        raise SettingsError(f"{kind.what} {path} is no text in UTF-8", kind.step) from error
+        raise SettingsError(f"{kind.what} {path} is not UTF-8 text", kind.step) from error
     if text is None:
         raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
     return text

@@ -81,7 +81,7 @@ def test_what_anybody_may_have_left_in_a_shared_directory_counts_only_if_it_is_n
     [
         (b"rate = 1\nrate = = 2\n", ", line 2, column 8: Invalid value"),
         (b"rate = '", "Expected"),
-        (b"a = '\xff'", "is no text in UTF-8"),
+        (b"a = '\xff'", "is not UTF-8 text"),
         (b"a = " + b"[" * 100_000, "is nested too deeply"),
         (b"a = " + b"9" * 5000, "digits"),
         (b"#" * (LARGEST + 1), "is larger than 1,000,000 bytes"),

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 _ONE_FILE = "it is about the file that init writes: write it on the command line"
 SETTINGS = (
-    options.database.but(help="PostgreSQL to look into."),
+    options.database.but(help="PostgreSQL to search."),
     options.token.but(missing=("", "")),
     options.base_url,
     Setting(
         "--owner",
         metavar="NAME",
         refused="it stands there as owner, below [database]",
-        help="The account on Replicate whose models are recorded by their names alone; without it, the token's.",
+        help="The account on Replicate that owns models stored by name only; default: the token's account.",
     ),
     options.latest_per.but(
         show_default=False,
-        help="Write into the file who is judged: the latest completed row of each user, that of each user and model, "
+        help="Write into the file what is checked: the latest completed row of each user, of each user and model, "
         "or every completed row.",
     ),
     Setting("--print", "to_stdout", is_flag=True, refused=_ONE_FILE, help="Write the file to standard output."),
@@ -31,7 +31,7 @@ SETTINGS = (
         "--force",
         is_flag=True,
         refused=_ONE_FILE,
-        help="Replace a file that is there; what it says of other things than the database stays.",
+        help="Replace an existing file; only its part about the database changes.",
     ),
 )
 

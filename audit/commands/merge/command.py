@@ -27,7 +27,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
             "--partial",
             is_flag=True,
             refused=ONE_MERGE,
-            help="Merge although shards are missing or unfinished; the run is then incomplete, and says so.",
+            help="Merge even if shards are missing or unfinished; the merged run is then incomplete, and says so.",
         ),
         Setting(
             "--any-account",
@@ -36,7 +36,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
             help="Merge shards that were run with tokens of different accounts.",
         ),
         options.moved_from.but(
-            help="Some shards were made there, and the database has moved since: to another server, port or name.",
+            help="Where some shards were made, if the database has since moved to another server, port or name.",
         ),
         options.output.but(show_default="HTML and CSV beside the merged run file"),
         options.accept.but(show_default="as in the shards"),

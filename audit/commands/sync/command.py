@@ -46,14 +46,14 @@ OF_THE_PLAN = (
     Setting(
         "--version-only",
         is_flag=True,
-        help="Change the version also where its weights are not known, or the row's are kept elsewhere.",
+        help="Change the version even if its weights are not known, or the row's weights are kept elsewhere.",
     ),
     Setting(
         "--max-age",
         metavar="TIME",
         type=_time_span,
         show_default="1h",
-        help="Leave users out who were checked longer ago: 90m, 2h, 1d or seconds.",
+        help="Leave out users who were checked longer ago: 90m, 2h, 1d or seconds.",
     ),
     options.users,
     options.limit.but(help="Change at most N rows: a trial."),
@@ -66,7 +66,7 @@ OF_THE_PLAN = (
     options.redact,
 )
 OF_ASKING = (
-    Setting("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set."),
+    Setting("--no-recheck", is_flag=True, help="Do not check each version on Replicate again just before it is set."),
     Setting("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone."),
     *(options.token, options.concurrency, options.rate, options.timeout, options.retries),
 )
@@ -74,7 +74,7 @@ OF_CHANGES = (
     Setting(
         "--yes",
         is_flag=True,
-        refused="it changes the database unasked: write --yes on the command line",
+        refused="it changes the database without asking: write --yes on the command line",
         help="Do not ask for a confirmation.",
     ),
     *(options.database, options.statement_timeout),
@@ -92,13 +92,13 @@ OF_CHANGES = (
                 "--apply",
                 is_flag=True,
                 refused=CHANGES.format("--apply"),
-                help="Make the changes of the plan, each row only if it is still what it was.",
+                help="Apply the plan: change each row, but only if it has not changed since the audit.",
             ),
             Setting(
                 "--undo",
                 type=FilePath("FILE"),
                 refused=CHANGES.format("--undo FILE"),
-                help="Put back what an ...-undo.sql says; no RUN then.",
+                help="Undo a fix, as its ...-undo.sql says; without RUN.",
             ),
         ),
         "The plan": OF_THE_PLAN,

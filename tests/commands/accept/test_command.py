@@ -104,7 +104,7 @@ def test_reason_and_version_are_taken_from_the_newest_run(at_home: Shell, run_fi
         f"  until = {LATER}\n"
         '  author = "Bo"\n\n'
         f"It holds up to and including {LATER} (UTC), as long as reason and recorded version stay the same.\n"
-        "What becomes of the run with it:\n"
+        "To see the run with it:\n"
         f"  sync-audit render {newest} \\\n    --accept {NAME}\n"
     )
 
@@ -152,7 +152,7 @@ def test_without_a_run_the_reason_is_what_is_said(shell: Shell) -> None:
         ("example", {}, "'example' matches 77 users of"),
         (" ", {}, "USER is empty"),
         (BEHIND, {"--because": " "}, "--because is empty"),
-        (BEHIND, {"--because": "\udcff"}, "--because is no text in UTF-8"),
+        (BEHIND, {"--because": "\udcff"}, "--because is not UTF-8 text"),
         (BEHIND, {"--author": ""}, "--author is empty"),
         (BEHIND, {"--until": OVER}, f"--until {OVER} is over: today is {TODAY} (UTC)"),
         (BEHIND, {"--until": "2027-02-31"}, "--until '2027-02-31' is no date"),

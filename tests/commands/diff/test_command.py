@@ -167,7 +167,7 @@ def test_a_run_compared_with_itself_has_no_change_and_the_counts_add_up(days: Da
     assert {user["change"] for user in document["users"]} <= {"not_compared"}
     assert sum(summary[change] for change in Change) == summary["total"] == document["old"]["users"]
     assert sum(summary["unchanged_by_status"].values()) == summary["unchanged"]
-    assert document["warnings"] == ["Both are the same run: only what was asked again since can differ."]
+    assert document["warnings"] == ["Both are the same run: only retried users can differ."]
 
 
 @pytest.mark.parametrize("path", [FIRST_JSON, FIRST_RUN], ids=["JSON", "run file"])

@@ -187,7 +187,7 @@ def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(produc
     before, old = product.digest, product.table()
     done = ends(product(*APPLY), REPAIR[OK])
     assert f"{CHANGES} rows changed\n" in done.err
-    assert f"Audited again: {CHANGES} of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: {CHANGES} of {CHANGES} users are up to date now" in done.err
     for row_id, row in product.table().items():
         changed = {name for name, value in row.items() if old[row_id][name] != value}
         assert changed <= {"replicate_version_id", "lora_weights_url"}
@@ -350,7 +350,7 @@ def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goe
     out, err = process.communicate(timeout=30)
     ended = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
     assert "closed the connection" in ended.err
-    assert "What is done stays done. To go on:\n  sync-audit sync run.sqlite" in ended.err
+    assert "What is done stays done. To continue:\n  sync-audit sync run.sqlite" in ended.err
     states = Counter(product.states().values())
     assert states[ChangeState.BEGUN] == 100
     assert f"{states[ChangeState.DONE]} rows changed, 100 not known" in ended.err
@@ -391,7 +391,7 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
     assert all(why.startswith("another version is the latest by now") for why in skipped.values())
     assert f"{CHANGES - 3} of {CHANGES - 3} users are up to date now" in done.err
     done = ends(product(*APPLY, "--no-recheck"), REPAIR[INCOMPLETE])
-    assert f"Audited again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
     assert "outdated_version: 1 newer version on Replicate" in done.err
 
 
@@ -748,7 +748,7 @@ def test_an_audit_that_fails_afterwards_is_no_success_and_what_was_done_can_be_u
     before = product.digest
     with injected(product.place.fake, Refused(status=500)):
         done = ends(product(*APPLY, "--no-recheck", "--retries", "0"), REPAIR[INCOMPLETE])
-    assert f"Audited again: 0 of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: 0 of {CHANGES} users are up to date now" in done.err
     assert f"{CHANGES} rows changed" in done.err
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before
