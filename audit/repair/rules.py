@@ -53,7 +53,7 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.OWNER_NOT_RECORDED: (
         "the table has names of models without their owner, and theirs belongs to another one than the config file's"
     ),
-    WhyLeftOut.WEIGHTS_GONE: "the URL that their training has put out is the one that is gone: train again",
+    WhyLeftOut.WEIGHTS_GONE: "the URL from their training's output is the one that is gone: train again",
 }
 INCLUDABLE: Mapping[Reason, WhyLeftOut] = {
     Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,

@@ -67,11 +67,11 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
 )
 @click.argument("user")
 def command(user: str, **given: object) -> None:
-    """Accept what was found about USER until a day, without hiding it.
+    """Accept a finding about USER until a date, without hiding it.
 
-    USER is found as `user --run RUN` finds one. Writes an entry into sync-audit-accept.toml, or changes the one for the
-    same user and reason; the rest of the file stays as it is. `run` reads the file: what is accepted has a section of
-    its own in every report, and does not count for the exit code.
+    USER is searched as in `user --run RUN`. Writes an entry into sync-audit-accept.toml, or changes the one for the
+    same user and reason; the rest of the file stays as it is. `run` reads the file: accepted findings have their own
+    section in every report, and do not count for the exit code.
     """
     from audit.cli.config_file import working_directory
     from audit.commands.accept.entry import Arguments, newest_run, write_entry

@@ -40,7 +40,7 @@ SETTINGS = (
 @click.argument("file", type=FilePath("FILE"), default="sync-audit.toml")
 @click.pass_context
 def command(ctx: click.Context, /, **given: object) -> "ExitStatus":
-    """Look into the database, and write FILE, by default sync-audit.toml.
+    """Find the tables in the database, and write FILE, by default sync-audit.toml.
 
     Reads the catalog and a sample of at most 1,000 rows a table, in one read-only transaction, and finds out which
     tables and columns keep fine-tunes: by names, by types and above all by values. Of rows, only words of states get

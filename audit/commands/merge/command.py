@@ -47,11 +47,11 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
 @click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
 @click.pass_context
 def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "ExitStatus":
-    """Make one run of the run files of all shards (run --shard K/N), and write its reports.
+    """Combine the run files of all shards (run --shard K/N) into one run, and write its reports.
 
     Needs neither database nor token, and changes no shard. The reports are those of a single run, but for what they say
     of the run itself. A shard that is missing, doubled or of another audit is refused. Ends as run does: in 0, 3, or 4
-    if somebody could not be checked; in 2 if the shards do not make one run, 5 if a file cannot be read or written.
+    if users could not be checked; in 2 if the shards do not fit together, 5 if a file cannot be read or written.
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy

@@ -109,14 +109,14 @@ OF_CHANGES = (
 @click.argument("run", metavar="[RUN]", required=False, type=FilePath())
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
-    """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
+    """Fix all users of the run file RUN who need a sync: preview the plan, or apply it with --apply.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
-    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts back what was done. Without --apply or --undo nothing is
-    changed and nobody asked; it ends in 3 if there is something to change, 0 if not.
+    RUN for psql: ...-apply.sql, and ...-undo.sql, which undoes it. Without --apply or --undo nothing is changed, and no
+    request is sent; it ends in 3 if there is something to change, 0 if not.
 
-    A version is never parted from its weights: where the run does not know where they lie, --apply looks the training
-    up, and a row of which nobody knows it is left as it is, unless --version-only is given.
+    A version never gets another version's weights: if the run does not know the weights URL, --apply looks up the
+    training. A row whose weights URL is not known then is left as it is, unless --version-only is given.
 
     With --apply, and with --undo, it ends in 0 if everything was done and all users are up to date, 4 if rows were
     skipped, failed or are not known, 5 if nothing could be begun. A row that is not what the audit saw, or to which a

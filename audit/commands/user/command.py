@@ -35,9 +35,9 @@ OF_LOOKING = (
 def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Show everything about one user: every row, every version, the verdict and why.
 
-    WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Of a user with
+    WHO is an e-mail, a user id or a model id, or a part of one. If several match, they are listed. For a user with
     several lines (--latest-per) all are shown, or the one that WHO names: its model, or its row. Ends in 0 if the user
-    is up to date, 3 if a sync is needed, 4 if that could not be found out, 2 if nobody or more than one matches.
+    is up to date, 3 if a sync is needed, 4 if that is not known, 2 if nobody or more than one matches.
     """
     from audit.errors import SettingsError
 
