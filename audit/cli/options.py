@@ -274,7 +274,7 @@ no_accept = Setting(
     help="Ignore all files of accepted findings.",
 )
 
-# How it is found out.
+# How it is checked.
 token = Setting(
     "--token-file",
     "token",

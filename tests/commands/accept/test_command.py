@@ -103,7 +103,7 @@ def test_reason_and_version_are_taken_from_the_newest_run(at_home: Shell, run_fi
         '  because = "leaves in May"\n'
         f"  until = {LATER}\n"
         '  author = "Bo"\n\n'
-        f"It holds up to and including {LATER} (UTC), as long as reason and recorded version stay the same.\n"
+        f"It holds up to and including {LATER} (UTC), as long as reason and stored version stay the same.\n"
         "To see the run with it:\n"
         f"  sync-audit render {newest} \\\n    --accept {NAME}\n"
     )
@@ -398,7 +398,7 @@ def test_both_reasons_the_version_that_runs_and_the_training_are_filled_in(shell
     (entry,) = tomllib.loads((shell.folder / NAME).read_text())["accept"]
     assert entry["reason"] == ["training_not_recorded", "outdated_version"]
     assert (entry["training"], entry["version"]) == ("trained-7", version_hash((7, 2)))
-    assert "as long as both reasons, recorded version and training stay the same" in ended.out
+    assert "as long as both reasons, stored version and training stay the same" in ended.out
     shell("render", "run.sqlite", "-o", "a.json", "--accept", NAME)
     users = {each["user_id"]: each["accepted"] for each in reported(shell.folder)["users"]}
     assert users["user-00007"]

@@ -192,7 +192,7 @@ def test_an_interrupted_run_says_that_it_resolves_nobody(tmp_path: Path) -> None
     new = run_of(tmp_path, "b", one(Reason.LATEST_VERSION), state="interrupted", stop_reason="stopped by SIGINT")
     document = compared(old, new)
     assert (document["summary"]["resolved"], document["summary"]["changed"], document["exit_code"]) == (0, 1, 0)
-    assert "it resolves nobody" in document["warnings"][0]
+    assert "users who are up to date now are changed, not resolved" in document["warnings"][0]
 
 
 def test_what_is_written_is_masked_if_either_run_is(tmp_path: Path) -> None:

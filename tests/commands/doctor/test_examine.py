@@ -94,7 +94,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
     assert check(diagnosis, "model").data["reason"] == "latest_version"
     assert check(diagnosis, "rate_left").data["remaining"] == 2999
     assert "TLS" not in check(diagnosis, "database_tls").figure
-    assert "may read and not write" in check(diagnosis, "database_role").figure
+    assert "can only read" in check(diagnosis, "database_role").figure
 
 
 async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
