@@ -334,7 +334,7 @@ concurrency = Setting(
     type=Whole(1, 256),
     default=128,
     resumed="kept",
-    help="Most requests at the same time.",
+    help="Maximum number of requests at the same time.",
 )
 rate = Setting(
     "--rate",
@@ -343,7 +343,7 @@ rate = Setting(
     type=Whole(1, 1_000_000),
     default=2400,
     resumed="kept",
-    help="Most requests in a minute; the account's limit is 3,000, and the product uses it too.",
+    help="Maximum number of requests a minute; the account's limit is 3,000, and the product uses it too.",
 )
 timeout = Setting(
     "--timeout",
@@ -359,7 +359,7 @@ retries = Setting(
     type=Whole(0, 20),
     default=4,
     resumed="kept",
-    help="Most retries of a request.",
+    help="Maximum number of retries of a request.",
 )
 statement_timeout = Setting(
     "--statement-timeout",
@@ -431,8 +431,8 @@ fail_on = Setting(
     type=click.Choice(get_args(FailOn)),
     default="any",
     resumed="kept",
-    help="Who makes the exit code 3 by needing a sync: any, new (since --baseline; known errors then don't count), or "
-    "never. An incomplete run still ends in 4.",
+    help="Which users make the exit code 3 if they need a sync: any, new (since --baseline; known errors then don't "
+    "count), or never. An incomplete run still ends in 4.",
 )
 exit_zero = Setting(
     "--exit-zero", is_flag=True, help="End in 0 instead of 3 when users need a sync; nothing else changes."

@@ -331,15 +331,15 @@ def _config_file(ctx: click.Context) -> "ConfigFile | None":
 
     named, left_out = (is_typed(ctx, each.id) for each in (CONFIG, NO_CONFIG))
     if named and left_out:
-        raise SettingsError("--config and --no-config exclude each other")
+        raise SettingsError("--config and --no-config can't be used together")
     here = None if left_out else config_file.working_directory()
     file = config_file.find(here) if here and not named else None
     if named:
         file = config_file.read(Path(ctx.params[CONFIG.id]))
     if file and file.unheard:
         click.echo(
-            f"config file {file.name}: {', '.join(file.unheard)} not heard, as another user may have put the file "
-            f"there; if you trust it: --config {file.name}",
+            f"config file {file.name}: {', '.join(file.unheard)} ignored, because another user may have written "
+            f"the file; if you trust it: --config {file.name}",
             err=True,
         )
     if file:

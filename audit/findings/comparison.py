@@ -75,7 +75,7 @@ def _of_the_later(new: ComparedRun) -> Iterator[str]:
     if not new.complete:
         yield f"NEW is incomplete ({new.state}), so users who are up to date now are changed, not resolved."
     if not new.whole:
-        yield f"NEW has only {new.users:,} of its {new.expected:,} users: who is missing is not said to have left."
+        yield f"NEW has only {new.users:,} of its {new.expected:,} users: missing users are not listed as gone."
 
 
 def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:

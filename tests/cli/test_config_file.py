@@ -153,7 +153,7 @@ def test_no_config_and_another_config(shell: Shell) -> None:
     other = settings(shell("doctor", "--json", "--config", "other.toml").out)
     assert other["rate"] == ("4", "config other.toml")
     assert other["config file"] == ("other.toml", "--config")
-    assert "exclude each other" in shell("run", "--no-config", "--config", "other.toml").err
+    assert "can't be used together" in shell("run", "--no-config", "--config", "other.toml").err
 
 
 @pytest.mark.parametrize("command", [["run"], ["user", "anna"], ["render", "x.sqlite"], ["demo"]])

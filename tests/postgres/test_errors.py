@@ -331,7 +331,7 @@ def test_error_of_this_kind_is_said_in_these_words(kind: type[BaseException], wo
         (TimeoutError, "did not answer in time"),
         (socket.gaierror, "host name is not known"),
         (ssl.SSLError, "agree on TLS"),
-        (ssl.SSLCertVerificationError, "cannot be trusted"),
+        (ssl.SSLCertVerificationError, "is not trusted"),
         (ConnectionResetError, "closed the connection"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
@@ -347,7 +347,7 @@ UNCHANGED, UNCLEAR = "Nothing of this batch was changed", "Whether this batch wa
     ("kind", "words", "step"),
     [
         (asyncpg.DeadlockDetectedError, "ended a deadlock between this change", UNCHANGED),
-        (asyncpg.SerializationError, "could not make the change, because somebody else's", UNCHANGED),
+        (asyncpg.SerializationError, "could not make the change, because somebody else", UNCHANGED),
         (asyncpg.InsufficientPrivilegeError, "does not let this role do what the change needs", "SECURITY DEFINER"),
         (asyncpg.RaiseError, "refuses a change", "trigger"),
         (asyncpg.UndefinedColumnError, "refuses a change", "trigger"),

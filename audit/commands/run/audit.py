@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 _OF_AN_OLDER_VERSION = (
-    "an older version has begun this run, and has read only completed rows: "
-    "whose training was never recorded, a new run tells"
+    "an older version started this run, and read only completed rows: "
+    "start a new run to find trainings that were never stored"
 )
 
 

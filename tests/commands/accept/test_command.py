@@ -318,7 +318,7 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
     ended = shell("run", "--accept", "none.toml", **environ)
     assert "Error: --accept: file of acceptances none.toml cannot be read: no such file or directory" in ended.err
     ended = shell("run", "--accept", NAME, "--no-accept", **environ)
-    assert "--accept and --no-accept exclude each other" in ended.err
+    assert "--accept and --no-accept can't be used together" in ended.err
 
 
 @pytest.mark.slow

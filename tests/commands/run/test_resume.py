@@ -280,7 +280,7 @@ def test_a_run_of_an_older_version_says_what_it_did_not_look_for(shell: Shell) -
     with in_thread(InstrumentedReplicate(world)) as fake:
         finished_run_file(shell.folder / "run.sqlite", 1, fake.base_url)
         ended = shell("run", "--resume", "run.sqlite", **ENVIRON)
-    assert "an older version has begun this run" in ended.err
+    assert "an older version started this run" in ended.err
 
 
 AILING = Chaos(
