@@ -206,5 +206,5 @@ def test_who_is_in_no_line_is_counted_in_the_population(name: str) -> None:
     people = replace(POPULATION, users_with_unfinished_training=40, users_with_unfinished_only=12)
     text = rendered(name, SampleRun([up_to_date(1)], INFO, people, absent={NoLine.REALLY_FAILED: 5}))
     assert (
-        '"without_line": {\n      "really_failed": 5\n    }' if name == "json" else "nothing to run on Replicate"
+        '"without_line": {\n      "really_failed": 5\n    }' if name == "json" else "no version on Replicate"
     ) in text
