@@ -95,7 +95,7 @@ def content(path: Path, kind: Kind) -> str:
     except OSError as error:
         raise SettingsError(f"{kind.what} {path} cannot be read: {os_cause(error).lower()}", kind.step) from error
     except UnicodeError as error:
-        raise SettingsError(f"{kind.what} {path} is no text in UTF-8", kind.step) from error
+        raise SettingsError(f"{kind.what} {path} is not UTF-8 text", kind.step) from error
     if text is None:
         raise SettingsError(f"{kind.what} {path} is larger than {LARGEST:,} bytes", kind.step)
     return text
@@ -236,7 +236,7 @@ LONGEST = 63
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _PATH = re.compile(rf"(?:({_PART})\.)?({_PART})")
 LONGEST_SQL = 20_000
-_SQL_STEP = "One SELECT, condition or expression, as PostgreSQL reads it, is what can stand there."
+_SQL_STEP = "Write one SELECT, condition or expression in PostgreSQL's SQL."
 SETTABLE_NAMES = (
     *("replicate_model_id", "replicate_owner", "replicate_name", "replicate_version_id", "lora_weights_url"),
     *("training_status", "completed_at", "updated_at"),
@@ -360,7 +360,8 @@ def _query(value: object, key: str) -> str:
 def _where(raw: Raw, models: Table) -> str:
     if models.query is not None:
         raise SettingsError(
-            "database.where and database.queries.user_models exclude each other", "Put the condition into the query."
+            "database.where and database.queries.user_models can't be used together",
+            "Put the condition into the query.",
         )
     return _sql(raw["where"], "database.where")
 

@@ -18,14 +18,14 @@ def alone(text: str) -> str:
     text = text.strip()
     if text.startswith(_QUOTES):
         raise SettingsError(
-            "has quotes around the value, which are taken to be part of it",
-            "Write it without them: docker's --env-file, Kubernetes and others take no quotes off.",
+            "has quotes around the value; they become part of it",
+            "Remove them: docker's --env-file, Kubernetes and others don't.",
         )
     if _LINE.match(text):
-        raise SettingsError("holds a whole line, NAME=value", "Write the value alone, what stands behind the =.")
+        raise SettingsError("holds a whole line, NAME=value", "Write only the value, what comes after the =.")
     if _UNFILLED.match(text):
         raise SettingsError(
-            "is the name of a variable that nothing has filled in", "Write the value itself: an env file fills in none."
+            "is the name of a variable that was not filled in", "Write the value itself: an env file fills in none."
         )
     return text
 

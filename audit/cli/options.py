@@ -163,7 +163,7 @@ def _user(text: str) -> str:
     if not text.strip():
         raise SettingsError("is empty", "Give an e-mail, a user id, or a part of the model id.")
     if not is_text(text):
-        raise SettingsError("is no text in UTF-8", "Give an e-mail, a user id, or a part of the model id.")
+        raise SettingsError("is not UTF-8 text", "Give an e-mail, a user id, or a part of the model id.")
     return text.strip()
 
 
@@ -178,7 +178,7 @@ def _holds_no_password(url: str) -> None:
 
     if holds_password(url):
         raise SettingsError(
-            "holds a password, which has no place in a config file",
+            "holds a password, which must not be in a config file",
             "Config files are shared and committed. Leave it out and set PGPASSWORD or a ~/.pgpass, or set the whole "
             "URL in DATABASE_URL.",
         )
@@ -204,7 +204,7 @@ moved_from = Setting(
     metavar="HOST:PORT/DATABASE",
     type=_moved_from,
     refused="it is about one run: write --moved-from on the command line",
-    help="The run was made there, and its database has moved since: to another server, port or name.",
+    help="Where the run was made, if its database has since moved to another server, port or name.",
 )
 users = Setting(
     "--user",
@@ -227,15 +227,15 @@ shard = Setting(
     metavar="K/N",
     type=_shard,
     resumed="same",
-    help="Only part K of N of the models, split by a hash of the model id; merge then makes one run of all parts. "
-    "Without --rate a shard makes the N-th part of the requests.",
+    help="Check only part K of N of the models, split by a hash of the model id; `merge` combines them into one run. "
+    "Without --rate, a shard makes 1/N of the requests a minute.",
 )
 order_by = Setting(
     "--order-by",
     type=click.Choice(get_args(OrderBy)),
     default="updated_at",
     resumed="same",
-    help="What makes a training the latest.",
+    help="Which date decides which training is the latest.",
 )
 latest_per = Setting(
     "--latest-per",
@@ -243,7 +243,7 @@ latest_per = Setting(
     refused="it is about the tables: write latest_per below [database]",
     show_default="latest_per in the config file; user",
     resumed="same",
-    help="Who is judged: the latest completed row of each user, that of each user and model, or every completed row.",
+    help="What is checked: the latest completed row of each user, of each user and model, or every completed row.",
 )
 stuck_after = Setting(
     "--stuck-after",
@@ -251,9 +251,9 @@ stuck_after = Setting(
     type=Number(0, 8760),
     default=6,
     resumed="never",
-    help="Ask about a training that the product has had in progress for longer; 0 asks about all.",
+    help="Check trainings that the product has had in progress for longer than this; 0 checks all.",
 )
-include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Take rows with is_test into account.")
+include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Check rows with is_test too.")
 baseline = Setting(
     "--baseline",
     type=FilePath("RUN"),
@@ -265,16 +265,16 @@ accept = Setting(
     type=FilePath("FILE"),
     show_default="sync-audit-accept.toml, here or above",
     resumed="kept",
-    help="Findings that need not be acted on until a day.",
+    help="File of accepted findings: they do not count until a date.",
 )
 no_accept = Setting(
     "--no-accept",
     is_flag=True,
     refused="it is about one run: write --no-accept on the command line",
-    help="Accept nothing, whatever files say.",
+    help="Ignore all files of accepted findings.",
 )
 
-# How it is found out.
+# How it is checked.
 token = Setting(
     "--token-file",
     "token",
@@ -297,7 +297,7 @@ mode = Setting(
     type=click.Choice(get_args(Mode)),
     default="versions",
     resumed="never",
-    help="versions: ask for every model. trainings: only where trainings do not settle it; does not see versions that "
+    help="versions: read those of every model. trainings: only where trainings are not enough; misses versions that "
     "were pushed or deleted by hand.",
 )
 verify_sample = Setting(
@@ -305,19 +305,19 @@ verify_sample = Setting(
     type=Number(0, 100),
     default=1,
     resumed="never",
-    help="With --mode trainings, ask for N percent of those whom trainings settle as well.",
+    help="With --mode trainings, also check the versions of N percent of the users that trainings were enough for.",
 )
 trainings = Setting(
     "--trainings",
     is_flag=True,
     resumed="never",
-    help="Read the account's trainings too: which of them made which version.",
+    help="Read the account's trainings too, to see which training made which version.",
 )
 trainings_since = Setting(
     "--trainings-since",
     metavar="DATE",
     type=_time,
-    show_default="a day before the oldest recorded one",
+    show_default="a day before the oldest stored one",
     resumed="never",
     help="Read trainings back to this date.",
 )
@@ -325,8 +325,8 @@ check_weights = Setting(
     "--check-weights",
     is_flag=True,
     resumed="never",
-    help="Ask Replicate's delivery hosts, without the token, for the first byte of the weights of everybody who is up "
-    "to date: gone ones need a sync.",
+    help="Read the first byte of the weights of each user who is up to date, from Replicate's delivery hosts, without "
+    "the token: if they are gone, the user needs a sync.",
 )
 concurrency = Setting(
     "--concurrency",
@@ -334,7 +334,7 @@ concurrency = Setting(
     type=Whole(1, 256),
     default=128,
     resumed="kept",
-    help="Requests in flight.",
+    help="Maximum number of requests at the same time.",
 )
 rate = Setting(
     "--rate",
@@ -343,7 +343,7 @@ rate = Setting(
     type=Whole(1, 1_000_000),
     default=2400,
     resumed="kept",
-    help="The most requests in any minute; the account's limit is 3,000 and the product lives on it too.",
+    help="Maximum number of requests a minute; the account's limit is 3,000, and the product uses it too.",
 )
 timeout = Setting(
     "--timeout",
@@ -351,7 +351,7 @@ timeout = Setting(
     type=Seconds(0.1, 3600),
     default=30,
     resumed="kept",
-    help="Seconds for one attempt, answer included.",
+    help="Seconds for one attempt, with its answer.",
 )
 retries = Setting(
     "--retries",
@@ -359,7 +359,7 @@ retries = Setting(
     type=Whole(0, 20),
     default=4,
     resumed="kept",
-    help="Attempts after the first.",
+    help="Maximum number of retries of a request.",
 )
 statement_timeout = Setting(
     "--statement-timeout",
@@ -387,14 +387,14 @@ run_file = Setting(
     type=FilePath(),
     show_default="reports/sync-audit-<UTC time>.sqlite",
     resumed="never",
-    help="Where the run itself is kept.",
+    help="Where to keep the run: all answers and findings.",
 )
 resume = Setting(
     "--resume",
     is_eager=True,
     type=FilePath("RUN"),
     refused="it is about one run: write --resume RUN on the command line",
-    help="Finish the stopped run of this run file, or ask again for what failed in passing.",
+    help="Finish the stopped run of this run file, or retry its temporary failures.",
 )
 _NOT_AGAIN = {Reason.MISSING_MODEL_ID, Reason.INVALID_MODEL_ID, Reason.UNREADABLE_ROW, Reason.STOPPED}
 """Reasons of users for whom nobody can be asked, or who are asked for anyway."""
@@ -404,7 +404,7 @@ ask_again = Setting(
     metavar="REASON",
     type=click.Choice([reason.value for reason in Reason if reason not in _NOT_AGAIN]),
     refused="it is about one run: write --ask-again on the command line",
-    help="With --resume: ask again for users with this reason, too; repeatable.",
+    help="With --resume: check users with this reason again, too; repeatable.",
 )
 run = Setting(
     "--run",
@@ -413,13 +413,15 @@ run = Setting(
     help="This run file.",
 )
 redact = Setting(
-    "--redact", is_flag=True, help="Mask e-mail and name in every output, so that a report may leave the team."
+    "--redact", is_flag=True, help="Mask e-mail and name in every output, to share a report outside the team."
 )
 as_json = Setting("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-verbose = Setting("-v", "--verbose", count=True, show_default=False, help="Log what was found; -vv each request too.")
+verbose = Setting("-v", "--verbose", count=True, show_default=False, help="Log each finding; -vv each request too.")
 quiet = Setting("-q", "--quiet", is_flag=True, help="Print nothing but the summary.")
-log_format = Setting("--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.")
-no_progress = Setting("--no-progress", is_flag=True, help="Do not show how the run is getting on.")
+log_format = Setting(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of what -v logs."
+)
+no_progress = Setting("--no-progress", is_flag=True, help="Show no progress.")
 talk = (verbose, quiet, log_format, no_progress)
 """About standard error."""
 
@@ -429,8 +431,8 @@ fail_on = Setting(
     type=click.Choice(get_args(FailOn)),
     default="any",
     resumed="kept",
-    help="Which users in need end the run in 3: any, new (since --baseline; known errors then count no more), or "
-    "never. An incomplete run ends in 4 all the same.",
+    help="Which users make the exit code 3 if they need a sync: any, new (since --baseline; known errors then don't "
+    "count), or never. An incomplete run still ends in 4.",
 )
 exit_zero = Setting(
     "--exit-zero", is_flag=True, help="End in 0 instead of 3 when users need a sync; nothing else changes."
@@ -445,16 +447,16 @@ github = Setting(
     "--github",
     type=click.Choice(["auto", "off"]),
     default="auto",
-    help="Inside GitHub Actions: add the Markdown report to the step's summary and print annotations, or do not.",
+    help="auto: inside GitHub Actions, add the Markdown report to the step's summary and print annotations.",
 )
 
 RUN = {
     "What is audited": (
         *(database, users, limit, shard, order_by, latest_per, include_tests, stuck_after),
         *(baseline, accept, no_accept, resume, ask_again),
-        moved_from.but(help="With --resume: the run was made there, and its database has moved since."),
+        moved_from.but(help="With --resume: where the run was made, if its database has since moved."),
     ),
-    "How it is found out": (
+    "How it is checked": (
         *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),

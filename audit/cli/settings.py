@@ -91,7 +91,7 @@ class Setting(click.Option):
     ) -> None:
         """`key`: what the config file calls it, where that is not the option's name.
 
-        `refused`: why the option's name has no place in a config file. `guard`: raises SettingsError for a text that
+        `refused`: why the option's name must not be in a config file. `guard`: raises SettingsError for a text that
         has none, as it holds a secret. `missing`: what to say, and the next step, where `needed` finds no value. The
         `type` may know the `metavar`.
         """
@@ -207,7 +207,7 @@ class Setting(click.Option):
         if not fits or (self.count and value not in range(3)):
             raise SettingsError(f"{key} must be {self.wanted}{_instead(value)}")
         if any(_TOKEN.search(str(each)) for each in listed):
-            raise SettingsError(f"{key} holds an API token, which has no place in a config file", SHARED)
+            raise SettingsError(f"{key} holds an API token, which must not be in a config file", SHARED)
         if self.guard:
             try:
                 self.guard(str(value))
@@ -331,15 +331,15 @@ def _config_file(ctx: click.Context) -> "ConfigFile | None":
 
     named, left_out = (is_typed(ctx, each.id) for each in (CONFIG, NO_CONFIG))
     if named and left_out:
-        raise SettingsError("--config and --no-config exclude each other")
+        raise SettingsError("--config and --no-config can't be used together")
     here = None if left_out else config_file.working_directory()
     file = config_file.find(here) if here and not named else None
     if named:
         file = config_file.read(Path(ctx.params[CONFIG.id]))
     if file and file.unheard:
         click.echo(
-            f"config file {file.name}: {', '.join(file.unheard)} not heard, as another user may have put the file "
-            f"there; if you trust it: --config {file.name}",
+            f"config file {file.name}: {', '.join(file.unheard)} ignored, because another user may have written "
+            f"the file; if you trust it: --config {file.name}",
             err=True,
         )
     if file:
@@ -400,7 +400,7 @@ def _unknown(key: str, within: str, refused: Mapping[str, str], known: Sequence[
 
     option = key.casefold().replace("_", "-")
     if option in refused:
-        return SettingsError(f"{within}{key} has no place in a config file: {refused[option]}")
+        return SettingsError(f"{within}{key} must not be in a config file: {refused[option]}")
     if _SECRET.search(option) and option not in known:
-        return SettingsError(f"{within}{key} has no place in a config file: it sounds like a secret", SHARED)
+        return SettingsError(f"{within}{key} must not be in a config file: it looks like a secret", SHARED)
     return SettingsError(f"unknown key {within}{key}", nearest(option, known))

@@ -22,7 +22,7 @@ def _codes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
 @click.command("explain")
 @click.argument("code", metavar="[REASON|NOTE|EXIT CODE]", required=False, shell_complete=_codes)
 def command(code: str | None) -> None:
-    """Say what a reason, a note or an exit code means, and what to do.
+    """Explain a reason, a note or an exit code, and what to do.
 
     Without one, list them all.
     """

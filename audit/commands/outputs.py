@@ -80,7 +80,7 @@ def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str]
     for kind, path in kept:
         if not is_text(path):
             raise SettingsError(
-                f"-o {kind}={escape_controls(path)} is no text in UTF-8, and the run file could not keep it",
+                f"-o {kind}={escape_controls(path)} is not UTF-8 text, and the run file could not keep it",
                 "Name another PATH.",
             )
     return kept

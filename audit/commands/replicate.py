@@ -97,7 +97,7 @@ async def account_of(replicate: Replicate) -> Account | None:
         return account
     if account.reason is Reason.UNAUTHORIZED:
         raise ReplicateError(f"Replicate refuses the API token ({account.detail})", TOKEN_STEP)
-    log.warning("whose token this is could not be found out: %s", account.detail)
+    log.warning("could not identify the token's account: %s", account.detail)
     return None
 
 
@@ -120,7 +120,7 @@ async def cancel_on_stop(stop: Stop, work: Coroutine[None, None, T]) -> T:
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise StoppedError(f"{stop.reason} before anything was asked", "Start again when it suits you.")
+            raise StoppedError(f"{stop.reason} before any request was sent", "Start it again at any time.")
         return task.result()
     finally:
         for each in (task, stopping):

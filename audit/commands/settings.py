@@ -124,7 +124,7 @@ def run_settings(ctx: click.Context, now: datetime) -> RunSettings:
     shard, baseline = given["shard"], given["baseline"]
     if shard and given["limit"] is not None:
         raise SettingsError(
-            f"{options.limit.named} and {options.shard.named} exclude each other: the first users of each "
+            f"{options.limit.named} and {options.shard.named} can't be used together: the first users of each "
             "shard are not the first users of all",
             "For a trial run leave the shard out; for a part of the users name them with --user.",
         )

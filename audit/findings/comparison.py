@@ -73,14 +73,14 @@ def caveats(old: ComparedRun, new: ComparedRun) -> tuple[str, ...]:
 
 def _of_the_later(new: ComparedRun) -> Iterator[str]:
     if not new.complete:
-        yield f"NEW is incomplete ({new.state}), so it resolves nobody: who is up to date in it is listed as changed."
+        yield f"NEW is incomplete ({new.state}), so users who are up to date now are changed, not resolved."
     if not new.whole:
-        yield f"NEW has only {new.users:,} of its {new.expected:,} users: who is missing is not said to have left."
+        yield f"NEW has only {new.users:,} of its {new.expected:,} users: missing users are not listed as gone."
 
 
 def _of_both(old: ComparedRun, new: ComparedRun) -> Iterator[str]:
     if old.id and old.id == new.id:
-        yield "Both are the same run: only what was asked again since can differ."
+        yield "Both are the same run: only retried users can differ."
     elif _moment(old.started_at) > _moment(new.started_at):
         yield f"OLD is newer than NEW ({old.started_at}, {new.started_at}): are they the wrong way round?"
     if other := other_place(old.address, new.address):

@@ -18,21 +18,21 @@ class Explanation(Hint, frozen=True):
 
 
 _GROUPS: Mapping[str, str] = {
-    Status.NEEDS_SYNC: "Reasons to sync (needs_sync)",
-    Status.ERROR: "Reasons why a user could not be checked (error)",
-    Status.NOT_CHECKED: "Reason why a user was not looked at (not_checked)",
-    Status.UP_TO_DATE: "Reason why all is well (up_to_date)",
+    Status.NEEDS_SYNC: "Needs sync (needs_sync)",
+    Status.ERROR: "Check failed (error)",
+    Status.NOT_CHECKED: "Not reached (not_checked)",
+    Status.UP_TO_DATE: "Up to date (up_to_date)",
 }
-_OF_NOTES = "Notes, which change no status"
+_OF_NOTES = "Notes (they change no status)"
 _ANYBODY = {
     "who": "<user>",
     "model": "<model id>",
-    "recorded": "<recorded version>",
+    "recorded": "<stored version>",
     "latest": "<latest version>",
-    "behind": "<some versions>",
+    "behind": "<number of versions>",
     "page": "https://replicate.com/<owner>/<name>",
     "sql": "sync-audit user <user>",
-    "detail": "<detail in the report>",
+    "detail": "<details in the report>",
     "trigger": "<trigger word>",
     "scale": "<LoRA scale>",
     "weights": "<weights URL>",
@@ -40,7 +40,7 @@ _ANYBODY = {
     "failure": "<failure_reason of that row>",
     "made_latest": "<training that made the latest version>",
     "real_weights": "<weights URL of that training>",
-    "current_weights": "<weights URL of the training that made the recorded version>",
+    "current_weights": "<weights URL of the training that made the stored version>",
     "row": "<row id>",
     "began": "<when it began>",
     "training": "<training id>",
@@ -49,61 +49,61 @@ _ANYBODY = {
 }
 """What stands in the place of a user's values in the steps."""
 _EXITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
-    exit_status.OK: ("All is well", ("Nothing to do. After `doctor`: all checks are ok.",)),
+    exit_status.OK: ("All users are up to date", ("Nothing to do. After `doctor`: all checks are ok.",)),
     exit_status.BUG: (
         "A bug in this program",
         (
-            "Report it with the traceback, in which there is no token and no password.",
-            "A run file that was begun can be finished: sync-audit run --resume RUN",
+            "Report it with the traceback; it contains no token and no password.",
+            "If there is a run file, finish the run: sync-audit run --resume RUN",
         ),
     ),
     exit_status.USAGE: (
         "Wrong usage",
         (
-            "The line above the last one names the option or variable and says what it takes.",
+            "The line above the last one names the option or variable, and the values it takes.",
             "All options of a command: sync-audit COMMAND --help",
         ),
     ),
     exit_status.NEEDS_SYNC: (
-        "Somebody needs a sync",
+        "At least one user needs a sync",
         (
-            "Open the report: it names the users, and for each the steps.",
-            "One user in full: sync-audit user USER_ID",
-            "A CI job that only reports ends in 0 with --exit-zero.",
-            "After `doctor` it means warnings: each stands there with its next step.",
+            "Open the report: it lists the users, and what to do for each.",
+            "Preview the fix: sync-audit sync RUN; one user in detail: sync-audit user USER_ID",
+            "For a CI job that only reports: --exit-zero makes it 0.",
+            "After `doctor` it means warnings: each has its next step.",
         ),
     ),
     exit_status.INCOMPLETE: (
-        "Not everybody could be checked",
+        "Some users could not be checked",
         (
-            "Look at the reasons of the users in error: sync-audit explain REASON",
-            "What had failed in passing, or was not reached, is asked again by: sync-audit run --resume RUN",
-            "If nobody was audited, the summary says what to call completed; --allow-empty makes it 0.",
+            "Look up the reason of each user whose check failed: sync-audit explain REASON",
+            "Retry temporary failures, and check who was not reached: sync-audit run --resume RUN",
+            "If nobody was audited, the summary says which word may mean completed; --allow-empty makes it 0.",
         ),
     ),
     exit_status.COULD_NOT_RUN: (
-        "Could not start or write",
+        "Could not start, or could not write",
         (
-            "The lines above the last one name the cause and the next step.",
-            "Find out what stands in the way: sync-audit doctor (where it means that a check failed)",
+            "The lines above the last one say why, and what to do next.",
+            "Find the cause: sync-audit doctor (after `doctor`, 5 means that a check failed)",
         ),
     ),
     exit_status.HUNG_UP: (
-        "Stopped as its terminal was closed",
+        "Stopped because its terminal was closed",
         (
-            "Start long runs in tmux or screen, or with nohup: then they go on without a terminal.",
-            "Finish the run, without asking again what is answered: sync-audit run --resume RUN",
+            "Start long runs in tmux or screen, or with nohup: they then keep running without a terminal.",
+            "Finish the run; no user is checked twice: sync-audit run --resume RUN",
         ),
     ),
     exit_status.INTERRUPTED: (
         "Stopped by Ctrl-C",
-        ("Finish the run, without asking again what is answered: sync-audit run --resume RUN",),
+        ("Finish the run; no user is checked twice: sync-audit run --resume RUN",),
     ),
     exit_status.TERMINATED: (
         "Stopped from outside",
         (
-            "Something sent SIGTERM: a time limit of the CI job, a container that was stopped, a machine shut down.",
-            "Finish the run, without asking again what is answered: sync-audit run --resume RUN",
+            "Something sent SIGTERM: the CI job's time limit, a stopped container, a machine that shut down.",
+            "Finish the run; no user is checked twice: sync-audit run --resume RUN",
         ),
     ),
 }

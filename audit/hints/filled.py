@@ -141,9 +141,9 @@ def _others(record: ModelRecord) -> str:
 
 
 NO_LINE_TITLES: Mapping[NoLine, str] = {
-    NoLine.REALLY_FAILED: "Users whose only training failed, with nothing to run on Replicate",
+    NoLine.REALLY_FAILED: "Users whose only training failed, with no version on Replicate",
     NoLine.STILL_RUNNING: "Users whose only training is still running on Replicate",
-    NoLine.NOTHING_KNOWN: "Users of whose only training Replicate has nothing to tell",
+    NoLine.NOTHING_KNOWN: "Users whose only training Replicate can't tell anything about",
 }
 """Who is in no line, for a person."""
 
@@ -152,9 +152,9 @@ def _hidden(other_models: int | None) -> str:
     if other_models is None:
         return HIDDEN
     if not other_models:
-        return "All of them are of this model."
+        return "All of them are for this model."
     models = "1 other model is" if other_models == 1 else f"{other_models:,} other models are"
-    return f"{models} among them, and not judged. If all are in use: {PER_MODEL}."
+    return f"{models} among them and not checked. If the product uses them all: {PER_MODEL}."
 
 
 def population_answers(
@@ -173,8 +173,8 @@ def population_answers(
     elif population.users_with_completed_model:
         first = Hint(
             "Nobody was audited",
-            "No user matches what the run was narrowed to.",
-            ("Check --user. A shard may well be empty.",),
+            "No user matches the run's filters.",
+            ("Check --user. A shard may be empty.",),
         )
     else:
         first = _nobody(population, tables)
@@ -206,22 +206,22 @@ def completed_line(population: Population, tables: Tables = PLAIN) -> str | None
 
 def _nobody(population: Population, tables: Tables) -> Hint:
     models = tables.user_models
-    no_rows = "No rows at all: check that DATABASE_URL names the product's own database, not an empty copy."
-    meaning = f"The database has {population.users:,} users, and none has a training row {counting_rows(tables)}."
+    no_rows = "If there are no rows at all: check that DATABASE_URL is the product's database, not an empty copy."
+    meaning = f"The database has {population.users:,} users, but none has a training row {counting_rows(tables)}."
     if not models.has(Column.TRAINING_STATUS):
-        steps = (f"Rows in all: {sum(population.training_status.values()):,}, none of them with a version.", no_rows)
+        steps = (f"Rows in total: {sum(population.training_status.values()):,}, none of them with a version.", no_rows)
         return Hint("Why nobody shows up", escape_controls(meaning), steps)
     status = escape_controls(column_item(models, Column.TRAINING_STATUS))
     near = [f"{count:,} {word}" for word, count in population.training_status.items()]
     line = completed_line(population, tables)
-    step = f"If these rows are completed, say so in the config file, below [database]: {line}" if line else ""
+    step = f"If these rows are completed, add this to the config file, below [database]: {line}" if line else ""
     return Hint(
         "Why nobody shows up",
         escape_controls(meaning),
         (
             f"Rows by {status}: " + (escape_controls(", ".join(near)) or "there are no rows at all") + ".",
             *([step] if step else []),
-            f"Only {backticked(tables.completed)} counts, exactly so: correct rows that say the same in other words.",
+            f"Only {backticked(tables.completed)} counts, exactly as written: fix rows that say it in another way.",
             no_rows,
         ),
     )
@@ -231,23 +231,29 @@ def _affected(summary: Summary, part: str, noun: str) -> Hint:
     need, total = summary.statuses[Status.NEEDS_SYNC], summary.total
     unknown = summary.statuses[Status.ERROR] + summary.statuses[Status.NOT_CHECKED]
     if need == 0:
-        title = "Why nobody of those checked needs a sync" if part else "Why nobody needs a sync"
-        why = "Every recorded version that could be compared is the newest one."
+        title = "Why none of the checked users needs a sync" if part else "Why nobody needs a sync"
+        why = "Every stored version that could be compared is the latest one."
     elif need == 1:
         title = f"Why only one {noun} is affected"
-        why = f"Only users who trained again after their version was recorded can fall behind; that is one {noun} here."
+        why = (
+            f"Only users who trained again after their version was stored can get out of date; here that is one {noun}."
+        )
     elif need == total:
-        title = "Why everybody of those checked is affected" if part else "Why everybody is affected"
-        why = "When all fall behind at once, recording itself is broken: look at what stores the versions."
+        title = "Why all checked users are affected" if part else "Why everybody is affected"
+        why = "If all are out of date, the code that stores the versions is broken: look there first."
     else:
         title = f"Why {need:,} of {total:,} are affected"
         why = (
-            "Only users who trained again after their version was recorded, whose training was not recorded, or whose "
-            "record is damaged, fall behind."
+            "These users trained again after their version was stored, or their training was not stored, or their "
+            "data is damaged."
         )
-    steps = [f"{unknown:,} {noun}s could not be judged, so the true number may be higher."] if unknown else []
+    steps = (
+        [f"{unknown:,} {noun}{'s' * (unknown != 1)} could not be checked, so the real number may be higher."]
+        if unknown
+        else []
+    )
     if part:
-        steps.append(f"{part}. Of the others this run says nothing.")
+        steps.append(f"{part}. The others were not checked.")
     return Hint(title, why, tuple(steps))
 
 
@@ -257,10 +263,10 @@ def _unknown(population: Population, tables: Tables) -> list[Hint]:
     status = escape_controls(column_item(tables.user_models, Column.TRAINING_STATUS))
     return [
         Hint(
-            "Words that the audit does not know",
-            f"Rows whose {status} says something that is in no list of words: {shown_counts(unknown)}. Such a training "
-            "counts neither as completed, nor as in progress, nor as failed.",
-            (f"Say in the config file what each means: {WHERE_WORDS_STAND}.",),
+            "Unknown status words",
+            f"{status} has words that are in no list: {shown_counts(unknown)}. Such a training does not count as "
+            "completed, in progress or failed.",
+            (f"Add each word to the config file: {WHERE_WORDS_STAND}.",),
         )
     ]
 
@@ -272,9 +278,9 @@ def _further(population: Population, tables: Tables) -> list[Hint]:
     have = "1 user has" if several == 1 else f"{several:,} users have"
     return [
         Hint(
-            "Further models that were not judged",
-            f"{have} completed rows of more than one model, and of each user only the latest row is judged.",
-            (f"If they are all in use: {PER_MODEL}.",),
+            "Other models that were not checked",
+            f"{have} completed rows of more than one model, but only the latest row of each user is checked.",
+            (f"If the product uses them all: {PER_MODEL}.",),
         )
     ]
 
@@ -292,11 +298,11 @@ def _left_out(population: Population, tables: Tables, without_line: Mapping[NoLi
             + (" and model" if tables.latest_per == "model" else ""),
             population.completed_models_hidden,
         ),
-        ("Completed test rows left out (--include-tests takes them in)", population.test_models_left_out),
+        ("Completed test rows left out (use --include-tests to check them)", population.test_models_left_out),
         (
             f"Completed rows whose user is not in the table {escape_controls(tables.users.sql)}",
             population.models_without_user,
         ),
     )
     steps = tuple(f"{what}: {count:,}." for what, count in facts if count)
-    return [Hint("Who is not in this report", "Rows of the database that do not show up here.", steps)] if steps else []
+    return [Hint("Who is not in this report", "Rows of the database that are not shown here.", steps)] if steps else []

@@ -34,9 +34,9 @@ def names(tables: Tables) -> dict[str, str]:
         "trigger_column": _named(tables, Column.TRIGGER_WORD),
         "set_failed": f"Set its {status} to failed, tell the user" if has(Column.TRAINING_STATUS) else "Tell the user",
         "or_set_status": f", or set {status} to what it really is" if has(Column.TRAINING_STATUS) else "",
-        "says_completed": f"{status} says completed for this row, which is wrong"
+        "says_completed": f"{status} says completed for this row; that is wrong"
         if has(Column.TRAINING_STATUS)
-        else "The row has a version, which cannot be",
+        else "The row has a version, which can't be right",
     }
     return {name: escape_controls(text) for name, text in own.items()}
 

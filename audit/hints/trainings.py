@@ -35,13 +35,13 @@ class ShownTrainings(NamedTuple):
 
 
 BASIS: Mapping[Evidence, str] = {
-    "versions": "The model's versions, which Replicate was asked for.",
-    "training": "A training: the last one that put a version into the model, or the one that the newest row names. The "
-    "model's versions had no say, so one that was pushed or deleted by hand does not show.",
+    "versions": "The model's versions on Replicate.",
+    "training": "A training: the last one that made a version of the model, or the one named by the newest row. The "
+    "model's versions were not read, so a version pushed or deleted by hand is not noticed.",
 }
 """What a verdict rests on."""
-MADE_BOTH = "Made the recorded version, which is the latest"
-MADE_CURRENT = "Made the recorded version"
+MADE_BOTH = "Made the stored version, which is the latest"
+MADE_CURRENT = "Made the stored version"
 MADE_LATEST = "Made the latest version"
 LATER = "Later training"
 WENT: Mapping[str, str] = {
@@ -52,7 +52,7 @@ WENT: Mapping[str, str] = {
 }
 """The later training, by its status; with any other one it has not ended."""
 GOING_ON = f"{LATER}, which had not ended"
-NONE_MADE = "Of the trainings that were read, none made the recorded or the latest version."
+NONE_MADE = "None of the trainings that were read made the stored or the latest version."
 
 
 def shown_trainings(user: AuditedUser) -> ShownTrainings:

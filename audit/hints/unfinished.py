@@ -39,7 +39,7 @@ def row_facts(user: AuditedUser, now: str) -> list[Fact]:
         ("Newest row", record.model_row_id),
         ("It says", record.training_status or "(null)"),
         ("Since", began or NOT_KNOWN),
-        ("Its training", record.training_id or "none recorded"),
+        ("Its training", record.training_id or "none stored"),
     ]
     if record.failure_reason:
         facts += [("It failed because", record.failure_reason)]
@@ -47,7 +47,7 @@ def row_facts(user: AuditedUser, now: str) -> list[Fact]:
         facts += [("Version that it made", finding.latest_version or NOT_KNOWN)]
         facts += [("Weights that it made", _weights(user) or NOT_KNOWN)]
     elif finding.latest_version:
-        facts += [("Newest version of its model", finding.latest_version)]
+        facts += [("Latest version of its model", finding.latest_version)]
     return facts
 
 
@@ -71,7 +71,7 @@ def _also(also: Finding, user: AuditedUser) -> Iterator[Fact]:
     if row and row.replicate_model_id:
         yield "Model id", row.replicate_model_id
     if row:
-        yield "Recorded version", row.replicate_version_id or "none recorded"
+        yield "Stored version", row.replicate_version_id or "none stored"
     if also.latest_version:
         yield "Latest version", also.latest_version
     if also.versions_behind:

@@ -38,7 +38,7 @@ PASSWORD = Message(
     f"Check user and password in {URL_SETTING}; special characters in them have to be percent-encoded.",
 )
 _NOT_LET_IN = Message(
-    "does not let this user in from here",
+    "does not let this user log in from this machine",
     f"Check the user in {URL_SETTING}; where the server speaks of encryption or SSL, add sslmode=require to the URL.",
 )
 _NO_DATABASE = Message("does not exist", f"Check the name after the last slash of {URL_SETTING}.")
@@ -50,12 +50,14 @@ _NEEDS_TLS = Message(
     "takes connections with TLS only", "Add sslmode=require, or better sslmode=verify-full, to the URL."
 )
 _CERTIFICATE = Message(
-    "shows a certificate that cannot be trusted",
+    "has a certificate that is not trusted",
     "Name the authority's certificate in the URL with sslrootcert=FILE (or sslrootcert=system for a public one), and "
     "use the very host name that the certificate is for.",
 )
 _TLS = Message("and this machine could not agree on TLS", "Check sslmode, sslrootcert, sslcert and sslkey in the URL.")
-_FULL = Message("has no connection left", "Try again later, or use the pooler's URL; the audit needs one connection.")
+_FULL = Message(
+    "has no free connection", "Try again later, or use the pooler's URL; the audit needs only one connection."
+)
 _NO_CONNECT = Message(
     "does not let this role connect to it", "Have an owner run: GRANT CONNECT ON DATABASE <name> TO <role>;"
 )
@@ -86,14 +88,14 @@ _DEADLOCK = Message(
 )
 _DEADLOCK_READ = Message("ended a deadlock, in which the audit's query was", "Try again.")
 _CONFLICT = Message(
-    "could not make the change beside somebody else's, of the same rows", "It is likely to be made the next time."
+    "could not make the change, because somebody else was changing the same rows", "It will probably work next time."
 )
 _LOCKED = Message(
     "has locked a table that the audit needs",
-    "Somebody changes the table right now (a migration?): try again when that is over.",
+    "Somebody is changing the table (a migration?): try again after that.",
 )
 _NO_TABLE = Message(
-    "has not the tables or columns that the audit needs",
+    "does not have the tables or columns that the audit needs",
     "Check that the URL names the right database; schema=NAME in the URL chooses another schema.",
 )
 _GONE = Message(
@@ -102,7 +104,7 @@ _GONE = Message(
 _NOT_NOW = Message(
     "does not take connections at the moment", "It is starting, stopping or failing over: try again soon."
 )
-_REPLICA = Message("dropped the query in favour of replication", "Try again, or use the primary server's URL.")
+_REPLICA = Message("cancelled the query because of replication", "Try again, or use the primary server's URL.")
 _POOLER = Message(
     "is behind a pooler that could not serve us",
     "Look at the pooler's log, or use the URL that leads to the server directly.",
@@ -116,30 +118,31 @@ _WRITES = Message(
     "A view or a function behind the tables writes: have the audit read something that does not.",
 )
 _READ_ONLY = Message(
-    "takes no changes: it is read-only",
+    "is read-only",
     f"Name the primary server in {URL_SETTING}, and a role whose default_transaction_read_only is off.",
 )
 _REFUSED = Message(
     "refuses a change",
-    "A constraint or trigger of the table, or the length of a column, stands against it: ask who looks after them.",
+    "A constraint or trigger of the table, or the length of a column, prevents it: ask its owner.",
 )
 _FAILS = Message(
-    "cannot work out a row that it is asked for",
-    "A view, a function or a cast behind the tables fails on what a row holds: ask who looks after them.",
+    "cannot read a row",
+    "A view, a function or a cast behind the tables fails for that row: ask its owner.",
 )
 _SYSTEM = Message(
-    "has trouble with its own files or system", "Tell who runs the server: disk, file system, or a fault in the data."
+    "has trouble with its own files or system", "Tell the server's administrator: disk, file system, or damaged data."
 )
-_INTERNAL = Message("has an error of its own", "Try again; if it stays, tell who runs the server, with the text above.")
+_INTERNAL = Message(
+    "has an error of its own", "Try again; if the error stays, tell the server's administrator, with the text above."
+)
 _NO_EQUIVALENT = Message(
     "holds a character that UTF-8 lacks, or was asked for one that its encoding lacks",
     "The text above names the two encodings. A database in UTF8 has all characters.",
 )
-_FOREIGN_TABLE = Message(
-    "cannot get at a foreign table", "Ask who looks after the foreign server that the table stands for."
-)
+_FOREIGN_TABLE = Message("cannot read a foreign table", "Ask the administrator of the foreign server behind the table.")
 _OLD_SNAPSHOT = Message(
-    "has thrown away what the audit was still reading", "Try again, or raise the server's old_snapshot_threshold."
+    "has removed old row versions that the audit was still reading",
+    "Try again, or raise the server's old_snapshot_threshold.",
 )
 _NOT_UNDERSTOOD = Message(
     "does not understand a query of the audit's, or cannot do what it asks for",
@@ -155,7 +158,7 @@ _SILENT = Message(
     "Try again when database and network are less busy, or raise --statement-timeout (SYNC_AUDIT_STATEMENT_TIMEOUT).",
 )
 _RESOURCES = Message(
-    "has run out of memory, disk space or another resource", "Try again later; tell who runs the server."
+    "has run out of memory, disk space or another resource", "Try again later; tell the server's administrator."
 )
 _SOCKET = Message(
     "cannot be reached through its socket",

@@ -212,7 +212,7 @@ class Repairer:
             raise DatabaseError(
                 f"database {self._database.label}: {self._writing.table} cannot be repaired, as "
                 "several rows have the same id",
-                "Nothing of this batch was changed. Ask who looks after the table.",
+                "Nothing of this batch was changed. Ask the table's owner.",
             )
 
     async def fates(self, deeds: Mapping[str, Deed]) -> dict[str, Fate]:

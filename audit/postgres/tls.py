@@ -86,7 +86,7 @@ def tls_parameters(parameters: Mapping[str, str]) -> tuple[tuple[str, str], ...]
     said = dict(parameters)
     for name, why in _REFUSED.items():
         if name in said:
-            _refuse(f"has {name}, which the audit cannot honour: {why}", _INSTEAD)
+            _refuse(f"has {name}, which the audit does not support: {why}", _INSTEAD)
     _understand(said)
     mode, roots = said.get("sslmode", ""), said.get("sslrootcert")
     if mode and mode not in SSL_MODES:
@@ -108,12 +108,12 @@ def _understand(said: dict[str, str]) -> None:
         mode = "require"
     if said.pop("sslinline", "").lower() in ("true", "1", "on"):
         _refuse(
-            "has sslinline, which the audit cannot honour: certificates are read from files, not from the URL",
+            "has sslinline, which the audit does not support: certificates are read from files, not from the URL",
             "Write them into files, and name those in sslrootcert, sslcert and sslkey.",
         )
     factory = said.pop("sslfactory", "").lower()
     if factory and factory not in (_NON_VALIDATING, *_LIKE_LIBPQ):
-        _refuse(f"has sslfactory, which the audit cannot honour: {_CODE}", _INSTEAD)
+        _refuse(f"has sslfactory, which the audit does not support: {_CODE}", _INSTEAD)
     if factory == _NON_VALIDATING:
         mode = mode or "require"
     if "sslaccept" in said:

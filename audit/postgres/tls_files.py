@@ -35,7 +35,7 @@ class _File(NamedTuple):
         if self.is_own:
             return SettingsError(
                 f"cannot read {path}, which a connection with TLS uses: {why}",
-                next_step or f"Mend it, or set HOME to a directory of this user's own (its id is {os.geteuid()}).",
+                next_step or f"Fix it, or set HOME to a directory of this user's own (its id is {os.geteuid()}).",
             )
         return SettingsError(
             f"{URL_SETTING}: cannot read {self.parameter}={path}: {why}",

@@ -45,17 +45,17 @@ GUARDED = (
     Column.STARTED_AT,
 )
 """What a decision rests on, of the row itself. The first that differs is the one that is named."""
-ALREADY = "it is what it was to be already"
+ALREADY = "it already has these values"
 """Why a row is skipped that somebody has changed to the very same."""
-LOCKED = "somebody holds the row locked"
+LOCKED = "the row is locked"
 LEFT_AS_IT_WAS = "the database left it as it was (a trigger or a rule?)"
 _SHOWN = 80
 """Characters of a value in a sentence."""
 _GONE, _OTHER_ROW, _NOT_NEWEST, _RETRAINING, _SHARED = "gone", "other_row", "not_newest", "retraining", "shared"
 _WHY = {
     _GONE: "the row is gone",
-    _OTHER_ROW: "it is not the row that counts for its user any more",
-    _NOT_NEWEST: "it is not the newest row of its user any more",
+    _OTHER_ROW: "it no longer is the row that counts for its user",
+    _NOT_NEWEST: "it no longer is the newest row of its user",
     _RETRAINING: "a newer training of its user is in progress",
     _SHARED: "another user has the same model now",
 }

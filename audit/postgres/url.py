@@ -224,7 +224,7 @@ def _from_environment(parameters: Mapping[str, str], environ: Mapping[str, str])
 def _database(parameters: dict[str, str]) -> Database:
     for refused, (as_good_as_none, why) in REFUSED.items():
         if refused in parameters and parameters[refused] not in as_good_as_none.split():
-            _refuse(f"or its service has {refused}, which the audit cannot honour: {why}", f"Leave {refused} out.")
+            _refuse(f"or its service has {refused}, which the audit does not support: {why}", f"Leave {refused} out.")
     hosts, ports = _places(parameters)
     user = parameters.get("user")
     name = parameters.get("dbname") or user
@@ -304,7 +304,7 @@ def _places(parameters: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, 
     host, address = parameters.get("host"), parameters.get("hostaddr")
     if host and address and host != address:
         _refuse(
-            "or its service has host and hostaddr, which the audit cannot honour: it connects to what it checks the "
+            "or its service has host and hostaddr, which the audit does not support: it connects to what it checks the "
             "server's certificate by",
             "Leave one of them out.",
         )

@@ -26,16 +26,14 @@ _CLOCKS = timedelta(minutes=1)
 """Clocks of two machines that differ by less are right."""
 WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.SHARED_MODEL: "other users have the same model, and its latest version may show one of them",
-    WhyLeftOut.RETRAINING_IN_PROGRESS: "a newer training is on its way; audit again when it has ended",
+    WhyLeftOut.RETRAINING_IN_PROGRESS: "a newer training is running; run the audit again when it has ended",
     WhyLeftOut.OWNER_DIFFERS_FROM_ACCOUNT: "the model belongs to another account than the token",
-    WhyLeftOut.RECORDED_MODEL_DIFFERS: "the recorded version names another model than the row",
-    WhyLeftOut.UNKNOWN_VERSION: "the model has no such version; --include unknown_version takes them in",
-    WhyLeftOut.MALFORMED_VERSION: "what is recorded is no version; --include malformed_version takes them in",
-    WhyLeftOut.TRAINING_NOT_RECORDED: (
-        "the row would become a completed one; --include training_not_recorded takes them in"
-    ),
-    WhyLeftOut.VERSION_LOST: "the row would become a completed one; --include version_lost takes them in",
-    WhyLeftOut.TRAINER_RECORDED: "the row would get another model; --include trainer_recorded takes them in",
+    WhyLeftOut.RECORDED_MODEL_DIFFERS: "the stored version names another model than the row",
+    WhyLeftOut.UNKNOWN_VERSION: "the model has no such version; add them with --include unknown_version",
+    WhyLeftOut.MALFORMED_VERSION: "what is stored is not a version; add them with --include malformed_version",
+    WhyLeftOut.TRAINING_NOT_RECORDED: ("the row would become completed; add them with --include training_not_recorded"),
+    WhyLeftOut.VERSION_LOST: "the row would become completed; add them with --include version_lost",
+    WhyLeftOut.TRAINER_RECORDED: "the row would get another model; add them with --include trainer_recorded",
     WhyLeftOut.FAILURE_NOT_RECORDED: (
         "the training is over and has made nothing: set the row to failed, as the product would, and start it again"
     ),
@@ -43,8 +41,8 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.TRAINING_NOT_KNOWN: (
         "which model is theirs is not known: their training is not, or names none; an audit with --trainings may tell"
     ),
-    WhyLeftOut.TOO_OLD: "checked too long ago; audit again, or allow more with --max-age",
-    WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time that is yet to come: set the clocks, then audit again",
+    WhyLeftOut.TOO_OLD: "checked too long ago; run the audit again, or allow more with --max-age",
+    WhyLeftOut.CHECKED_IN_FUTURE: "checked at a time in the future: set the clocks, then run the audit again",
     WhyLeftOut.WEIGHTS_ELSEWHERE: (
         "their weights lie in a place of the product's own, and what is there is never overwritten: put those of the "
         "version there; --version-only sets the version alone"
@@ -55,7 +53,7 @@ WHY_LEFT_OUT: Mapping[WhyLeftOut, str] = {
     WhyLeftOut.OWNER_NOT_RECORDED: (
         "the table has names of models without their owner, and theirs belongs to another one than the config file's"
     ),
-    WhyLeftOut.WEIGHTS_GONE: "the URL that their training has put out is the one that is gone: train again",
+    WhyLeftOut.WEIGHTS_GONE: "the URL from their training's output is the one that is gone: train again",
 }
 INCLUDABLE: Mapping[Reason, WhyLeftOut] = {
     Reason.UNKNOWN_VERSION: WhyLeftOut.UNKNOWN_VERSION,

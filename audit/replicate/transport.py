@@ -260,7 +260,7 @@ class Transport:
             answer = await self._attempt(url, largest)
         except ClosedBeforeError:
             # No attempt, as nobody heard of it; but a request, with a turn of its own.
-            log.debug("a kept connection was closed before it answered: asking again by a fresh one")
+            log.debug("a kept connection was closed before it answered: retrying with a new one")
             sent = await self._turn()
             self._retried += 1
             began = self._timing.now()

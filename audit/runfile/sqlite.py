@@ -95,12 +95,12 @@ class DiskFullError(RunFileError):
 
 
 _ERRORS = (
-    ("locked", "is in use by a run that is still going on", "Wait for that run to end, or stop it."),
+    ("locked", "is in use by a running audit", "Wait for that run to end, or stop it."),
     ("disk is full", "cannot grow: the disk is full", "Make room, then go on with: sync-audit run --resume RUN"),
     (
         "readonly_rollback",
-        "was left in the middle of a change, as its process was killed",
-        "Open it once, which takes that back: sync-audit render RUN",
+        "was left in the middle of a change: its process was killed",
+        "Open it once; that undoes the change: sync-audit render RUN",
     ),
     ("readonly", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),
     ("read-only", "cannot be written: it, or its directory, is read-only", "Copy it to a place that can be written."),

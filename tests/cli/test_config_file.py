@@ -81,7 +81,7 @@ def test_what_anybody_may_have_left_in_a_shared_directory_counts_only_if_it_is_n
     [
         (b"rate = 1\nrate = = 2\n", ", line 2, column 8: Invalid value"),
         (b"rate = '", "Expected"),
-        (b"a = '\xff'", "is no text in UTF-8"),
+        (b"a = '\xff'", "is not UTF-8 text"),
         (b"a = " + b"[" * 100_000, "is nested too deeply"),
         (b"a = " + b"9" * 5000, "digits"),
         (b"#" * (LARGEST + 1), "is larger than 1,000,000 bytes"),
@@ -153,7 +153,7 @@ def test_no_config_and_another_config(shell: Shell) -> None:
     other = settings(shell("doctor", "--json", "--config", "other.toml").out)
     assert other["rate"] == ("4", "config other.toml")
     assert other["config file"] == ("other.toml", "--config")
-    assert "exclude each other" in shell("run", "--no-config", "--config", "other.toml").err
+    assert "can't be used together" in shell("run", "--no-config", "--config", "other.toml").err
 
 
 @pytest.mark.parametrize("command", [["run"], ["user", "anna"], ["render", "x.sqlite"], ["demo"]])

@@ -21,8 +21,8 @@ AROUND = {
     "an opening quote": ('"{}', "has quotes around the value"),
     "a line": ("SOME_NAME={}", "a whole line, NAME=value"),
     "an exported line": ('export SOME_NAME="{}"', "a whole line, NAME=value"),
-    "a variable": ("${{SOME_NAME}}", "a variable that nothing has filled in"),
-    "a variable without braces": ("$SOME_NAME", "a variable that nothing has filled in"),
+    "a variable": ("${{SOME_NAME}}", "a variable that was not filled in"),
+    "a variable without braces": ("$SOME_NAME", "a variable that was not filled in"),
 }
 VARIABLES = {"DATABASE_URL": URL, "REPLICATE_API_TOKEN": TOKEN, "REPLICATE_BASE_URL": BASE}
 

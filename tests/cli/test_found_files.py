@@ -89,7 +89,7 @@ def test_root_and_the_owner_hear_all_of_it(theirs: Path, monkeypatch: pytest.Mon
         ("queries = {people = 'SELECT 1'}", "unknown key database.queries.people"),
         ("repair = {columns = {replicate_version_id = {sql = 'f(x)'}}}", "f(x) is no path into a column of JSON"),
         ("repair = {columns = {email = 'x'}}", "unknown key database.repair.columns.email"),
-        ("where = 'true'\nqueries = {user_models = 'SELECT 1'}", "exclude each other"),
+        ("where = 'true'\nqueries = {user_models = 'SELECT 1'}", "can't be used together"),
     ],
 )
 def test_what_can_be_seen_to_be_wrong_without_a_database_is_said_with_key_and_place(
@@ -110,7 +110,7 @@ def test_whoever_works_in_the_folder_of_another_user_is_told_what_was_not_heard(
         token = {"REPLICATE_API_TOKEN": f"r8_{'x' * 37}"}
         ended = shell("doctor", "--json", **token)
         keys = "base-url, token-file, database-url, database.where, database.queries, database.repair"
-        assert f"{keys} not heard" in ended.err
+        assert f"{keys} ignored" in ended.err
         assert "evil.example" not in ended.out
         named = shell("doctor", "--json", "--config", "sync-audit.toml", **token)
         assert "evil.example" in named.out

@@ -125,7 +125,7 @@ def test_the_help_of_run_is_grouped_and_lists_every_option_once() -> None:
     assert run
     text = run.get_help(click.Context(run))
     headings = re.findall(r"^([A-Z].*):$", text, re.MULTILINE)
-    assert headings == ["What is audited", "How it is found out", "Output", "CI", "Options"]
+    assert headings == ["What is audited", "How it is checked", "Output", "CI", "Options"]
     listed = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
     assert sorted(listed) == sorted([*(each.opts[-1] for each in run.params), "--help"])
 

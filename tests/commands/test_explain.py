@@ -21,9 +21,9 @@ def test_all_codes_are_listed_by_group_within_80_columns(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("code", "title", "step"),
     [
-        ("outdated_version", "Outdated version", "  5. Find out why the retraining was not recorded"),
-        ("shared_model", "Shared model", "  2. Give each user a model of their own"),
-        ("3", "Somebody needs a sync", "  1. Open the report"),
+        ("outdated_version", "Outdated version", "  5. Find out why the retraining was not stored"),
+        ("shared_model", "Shared model", "  2. Give each user their own model"),
+        ("3", "At least one user needs a sync", "  1. Open the report"),
         ("143", "Stopped from outside", "  2. Finish the run"),
     ],
 )

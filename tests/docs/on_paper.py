@@ -84,7 +84,7 @@ def _lines(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def _assumed() -> Iterator[tuple[str, ...]]:
     yield "users", f"{USERS:,}, each with a model of their own; {ACCOUNTS} accounts with {USERS // ACCOUNTS:,} each"
     yield "rate", f"{ONE.per_minute:,.0f} requests a minute and account, which leaves the product the rest of {LIMIT:,}"
-    yield "answers", f"{ONE.latency * 1000:.0f} ms on average; {ONE.failing:.0%} fail in passing"
+    yield "answers", f"{ONE.latency * 1000:.0f} ms on average; {ONE.failing:.0%} temporary failures"
     retrained = f"a user trains again every {RETRAINED_DAYS} days"
     yield "models", f"{ONE.missing:.0%} are gone, which takes a second question; versions fit one page"
     yield (

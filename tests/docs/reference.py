@@ -11,6 +11,7 @@ from audit.cli.config_file import CHOICES, SETTABLE_NAMES
 from audit.cli.settings import Resumed, Setting, all_commands, refusals, top_level
 from audit.commands import cli
 from audit.commands.demo import PG_BIN
+from audit.findings.verdict import VERDICT_RULES, VERDICT_TITLES
 from audit.hints.explain import EXPLANATIONS, Explanation
 from audit.model import exit_status
 from audit.model.tables import COLUMNS, PLAIN, REQUIRED, TABLES, Column, TrainingState
@@ -86,6 +87,13 @@ def _exit_codes() -> Iterator[str]:
     yield "An audit of nobody is 4, whatever the options but `--allow-empty`: an empty table, or a word for"
     yield "completed that no row has, looks like a product without trouble. A shard may be empty where others are"
     yield "not, and is 0; `merge` decides for all.\n"
+    yield "## Verdict\n"
+    yield "One word that says whether a release may go. Every report begins with it, and so does the summary on the"
+    yield "terminal; in JSON it is `summary.verdict`.\n"
+    rules = ((f"**{VERDICT_TITLES[each]}**", f"`{each}`", rule) for each, rule in VERDICT_RULES.items())
+    yield from table(("verdict", "in JSON", "when"), rules)
+    yield "The first rule that is true decides. `--exit-zero` changes the exit code, and never the verdict: Hold stays"
+    yield "Hold. A run that found users who need a sync and could not check others ends in 4, and is a Hold too.\n"
     yield "## What to do\n"
     yield from _explained(each for each in EXPLANATIONS if each.code.isdigit())
 

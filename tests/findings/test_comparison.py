@@ -234,7 +234,11 @@ def run(**changes: object) -> ComparedRun:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ({}, {"state": "stopped"}, "NEW is incomplete (stopped), so it resolves nobody"),
+        (
+            {},
+            {"state": "stopped"},
+            "NEW is incomplete (stopped), so users who are up to date now are changed, not resolved",
+        ),
         ({"state": "interrupted"}, {}, "OLD is incomplete"),
         ({}, {"users": 4}, "NEW has only 4 of its 5 users"),
         ({"users": 4}, {}, "OLD has only 4 of its 5 users"),

@@ -46,7 +46,7 @@ def test_a_kept_undo_file_puts_back_every_row_that_its_journal_tells(postgres_se
     moved_from = f"socket:5432/{golden_run.DATABASE}"  # the kept run says no more of its place
     refused = shell("sync", "--undo", "run-undo.sql", "--yes", DATABASE_URL=dsn)
     assert refused.code == 2
-    assert "without its run file nobody can tell what was really changed" in refused.err
+    assert "without its run file, it is not known what was really changed" in refused.err
     shutil.copy(golden.KEPT / "run.sqlite", shell.folder)
     ended = shell("sync", "--undo", "run-undo.sql", "--yes", "--moved-from", moved_from, DATABASE_URL=dsn)
     assert asyncio.run(golden_run.rows(dsn)) == undone
@@ -54,7 +54,7 @@ def test_a_kept_undo_file_puts_back_every_row_that_its_journal_tells(postgres_se
     assert (ended.code, ended.out) == (4, "")
     assert UNDONE in shown
     assert f"the run was made in {moved_from}" in move
-    assert "changed already" not in shell("sync", "run.sqlite", *golden_run.NOT_TOO_OLD).out
+    assert "already changed" not in shell("sync", "run.sqlite", *golden_run.NOT_TOO_OLD).out
 
 
 CHECKS = """\

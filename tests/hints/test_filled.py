@@ -59,7 +59,9 @@ def test_steps_are_filled_with_this_users_values() -> None:
 
 def test_who_shares_a_model_is_named_and_the_rest_counted() -> None:
     sharing = record(shared_with=("u2", "u3"), shared_with_count=9)
-    assert "The others: u2, u3 and 7 more." in filled(Note.SHARED_MODEL, AuditedUser(sharing, BEHIND.finding)).steps
+    assert (
+        "Other users of it: u2, u3 and 7 more." in filled(Note.SHARED_MODEL, AuditedUser(sharing, BEHIND.finding)).steps
+    )
 
 
 def test_why_a_later_training_failed_is_said() -> None:
@@ -74,11 +76,11 @@ def test_braces_in_data_are_text() -> None:
 
 def test_control_characters_in_data_are_spelled_out() -> None:
     user = AuditedUser(record(replicate_model_id="a\x1b[31m\n"), BEHIND.finding)
-    assert filled(Reason.INVALID_MODEL_ID, user).steps[0] == r"Recorded is: a\x1b[31m\n"
+    assert filled(Reason.INVALID_MODEL_ID, user).steps[0] == r"Stored: a\x1b[31m\n"
 
 
 def test_the_one_line_hint_says_what_to_record() -> None:
-    assert one_line(BEHIND) == f"Set replicate_version_id to {NEW}; recorded is 1 version behind."
+    assert one_line(BEHIND) == f"Set replicate_version_id to {NEW}; the stored version is 1 version behind."
 
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
@@ -120,7 +122,7 @@ def test_the_own_weights_are_never_those_of_another_version() -> None:
     lineage = Lineage(latest=Training(id="t9", status="succeeded", weights="https://of.the/latest"))
     user = AuditedUser(BEHIND.record, replace(BEHIND.finding, lineage=lineage))
     own = filled(Note.WEIGHTS_URL_OF_ANOTHER_VERSION, user).steps[1]
-    assert own == "The recorded version's own weights: (not known)"
+    assert own == "The weights URL of the stored version: (not known)"
 
 
 def population(**changes: object) -> Population:
@@ -204,8 +206,8 @@ def test_where_only_unfinished_trainings_are_told_of_the_words_are_named_too() -
 def test_of_a_part_no_answer_is_given_for_all() -> None:
     part = "Trial run: 10 of 800 users checked"
     answer = population_answers(population(), summary(up_to_date=10), part=part)[0]
-    assert answer.title == "Why nobody of those checked needs a sync"
-    assert answer.steps == (f"{part}. Of the others this run says nothing.",)
+    assert answer.title == "Why none of the checked users needs a sync"
+    assert answer.steps == (f"{part}. The others were not checked.",)
 
 
 def test_users_in_no_line_are_counted_by_why_and_not_twice() -> None:
@@ -214,7 +216,7 @@ def test_users_in_no_line_are_counted_by_why_and_not_twice() -> None:
     steps = population_answers(some, summary(up_to_date=10, needs_sync=2), without_line=without)[1].steps
     assert steps == (
         "Users without a completed model and without a training to look at: 4.",
-        "Users whose only training failed, with nothing to run on Replicate: 3.",
+        "Users whose only training failed, with no version on Replicate: 3.",
         "Users whose only training is still running on Replicate: 1.",
     )
 
@@ -223,7 +225,7 @@ def test_words_that_mean_nothing_are_named_with_the_place_to_say_what_they_mean(
     some = population(training_status={"completed": 7, "archived": 1200, "h\x1bidden": 2})
     unknown = population_answers(some, summary(up_to_date=10), Tables(failed=("gone",)))[1]
     assert "1,200 archived, 2 h\\x1bidden" in unknown.meaning
-    assert unknown.steps == ("Say in the config file what each means: [database] completed, in_progress or failed.",)
+    assert unknown.steps == ("Add each word to the config file: [database] completed, in_progress or failed.",)
     known = Tables(in_progress=("Archived",), failed=("h\x1bidden",))
     assert len(population_answers(some, summary(up_to_date=10), known)) == 1
 

@@ -158,7 +158,7 @@ def test_files_of_shards_that_begin_together_have_different_names() -> None:
 
 
 def test_limit_and_shard_exclude_each_other_wherever_they_are_said() -> None:
-    with pytest.raises(SettingsError, match=r"--limit and --shard \(SYNC_AUDIT_SHARD\) exclude each other"):
+    with pytest.raises(SettingsError, match=r"--limit and --shard \(SYNC_AUDIT_SHARD\) can't be used together"):
         begun({"limit": "5"}, ENVIRON | {"SYNC_AUDIT_SHARD": "1/2"}, NOW)
 
 

@@ -154,7 +154,7 @@ async def test_a_locked_row_is_skipped_and_the_others_are_done(anna: str) -> Non
         await other.execute("BEGIN; UPDATE user_models SET trigger_word = 'MINE' WHERE id = 1")
         async with asyncio.timeout(2):
             became = await write(anna, edit("1"), edit("2"))
-        assert became["1"] == (ChangeState.SKIPPED, ChangeOutcome(why="somebody holds the row locked"))
+        assert became["1"] == (ChangeState.SKIPPED, ChangeOutcome(why="the row is locked"))
         assert became["2"][0] is ChangeState.DONE
         await other.execute("COMMIT")
     finally:
@@ -468,7 +468,7 @@ async def test_a_row_of_which_the_decision_does_not_hold_any_more_is_left_alone(
 OTHER_ROWS = {
     "newer completed": (
         {"id": 2, "updated_at": "2026-02-02T00:00:00Z"},
-        "it is not the row that counts for its user any more",
+        "it no longer is the row that counts for its user",
     ),
     "retraining": (
         {"id": 2, "training_status": "processing", "created_at": "2026-04-01T00:00:00Z", "completed_at": None},
@@ -569,13 +569,13 @@ async def test_a_role_that_may_read_only_columns_repairs_and_knows_less_of_lost_
 
 STATES = {
     "40P01": ("ended a deadlock", "Nothing of this batch was changed"),
-    "40001": ("beside somebody else's", "Nothing of this batch was changed"),
+    "40001": ("because somebody else", "Nothing of this batch was changed"),
     "42501": ("does not let this role do what the change needs", "SECURITY DEFINER"),
     "42703": ("refuses a change", "trigger"),
     "53100": ("has run out of", "Nothing of this batch was changed"),
     "55P03": ("has locked", "Nothing of this batch was changed"),
     "57014": ("ended a change", "Nothing of this batch was changed"),
-    "25006": ("takes no changes", "Nothing of this batch was changed"),
+    "25006": ("is read-only", "Nothing of this batch was changed"),
 }
 
 

@@ -147,7 +147,7 @@ def test_services_may_come_through_a_pipe_of_the_shells() -> None:
 
 def test_refused_parameter_of_a_service_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "services").write_text("[prod]\nrequire_auth=scram-sha-256\n")
-    with pytest.raises(SettingsError, match="require_auth, which the audit cannot honour"):
+    with pytest.raises(SettingsError, match="require_auth, which the audit does not support"):
         parse_database_url("postgresql:///shop?service=prod", {"PGSERVICEFILE": str(tmp_path / "services")})
 
 

@@ -298,7 +298,7 @@ def test_an_unfinished_run_is_planned_from_and_the_plan_says_so(sync: Shell) -> 
     edited(sync.folder / "run.sqlite", stopped)
     ended = sync("sync", "run.sqlite")
     ends(ended, SOMETHING)
-    assert "The run is not complete: whoever was not checked is not in this plan." in ended.out
+    assert "The run is not complete: users who were not checked are not in this plan." in ended.out
 
 
 def test_a_plan_of_many_users_has_each_of_them_once(shell: Shell) -> None:
@@ -446,7 +446,7 @@ def test_a_plan_with_nothing_left_to_do_still_says_how_to_undo_it(sync: Shell, c
         run_file.journal.write(JournalEntry(each, ChangeState.DONE, ChangeOutcome()) for each in changes)
     ended = sync("sync", "run.sqlite")
     ends(ended, NOTHING)
-    assert f"{len(changes)} more changed already by an earlier --apply" in ended.out
+    assert f"{len(changes)} more already changed by an earlier --apply" in ended.out
     assert re.search(r"To undo it: +run-undo\.sql", ended.out)
     assert "To apply it" not in ended.out
     assert len(updates(sync.folder / "run-undo.sql")) == len(changes)

@@ -137,7 +137,7 @@ def test_hostile_text_stays_in_its_place_spelled_out(hostile: str) -> None:
     (result,) = case.result
     assert (case.name or "").endswith("(user-00001)")
     said = escape_controls(hostile).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
-    assert (result.message or "").startswith(f"Unusable answer: {said[:800]}".rstrip())
+    assert (result.message or "").startswith(f"Invalid response: {said[:800]}".rstrip())
 
 
 def test_text_is_the_same_again_after_parsing() -> None:

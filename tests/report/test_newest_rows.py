@@ -69,7 +69,7 @@ def test_of_what_is_not_known_it_is_said_that_it_is_not() -> None:
     assert row_facts(user, NOW)[1:] == [
         ("It says", "(null)"),
         ("Since", "not known"),
-        ("Its training", "none recorded"),
+        ("Its training", "none stored"),
     ]
     assert brief(user, NOW) == "row new-1 says (null), since when is not known"
 
@@ -82,7 +82,7 @@ def test_why_a_row_says_that_it_failed_is_told() -> None:
 def test_the_completed_row_beside_it_is_told_too() -> None:
     also = dict(also_facts(BOTH))
     assert also["Finding"] == "Outdated version (outdated_version)"
-    assert (also["Completed row"], also["Recorded version"]) == ("7", version_hash((7, 2)))
+    assert (also["Completed row"], also["Stored version"]) == ("7", version_hash((7, 2)))
     assert brief_also(BOTH) == "completed row: outdated version"
 
 
@@ -206,5 +206,5 @@ def test_who_is_in_no_line_is_counted_in_the_population(name: str) -> None:
     people = replace(POPULATION, users_with_unfinished_training=40, users_with_unfinished_only=12)
     text = rendered(name, SampleRun([up_to_date(1)], INFO, people, absent={NoLine.REALLY_FAILED: 5}))
     assert (
-        '"without_line": {\n      "really_failed": 5\n    }' if name == "json" else "nothing to run on Replicate"
+        '"without_line": {\n      "really_failed": 5\n    }' if name == "json" else "no version on Replicate"
     ) in text

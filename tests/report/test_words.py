@@ -26,7 +26,7 @@ def test_who_is_in_no_line_is_counted_by_why() -> None:
     assert facts == {
         "Checked": "20 of 805 users; 1,000 in the database",
         "Users with an unfinished training": "30, 9 of them without a completed model",
-        "Users whose only training failed, with nothing to run on Replicate": "4: they are in no line",
+        "Users whose only training failed, with no version on Replicate": "4: they are in no line",
     }
 
 

@@ -23,7 +23,7 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
     cls=Command,
     settings=(
         Setting(
-            "--because", required=True, metavar="TEXT", refused=ONE_ENTRY, help="Why, for those who read it later."
+            "--because", required=True, metavar="TEXT", refused=ONE_ENTRY, help="Why it is accepted, for later readers."
         ),
         Setting(
             "--until",
@@ -37,21 +37,21 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
             metavar="ID",
             refused=ONE_ENTRY,
             show_default="as in RUN, where each model has a line",
-            help="Of a user with several models the one it is about.",
+            help="Which model, if the user has several.",
         ),
         Setting(
             "--reason",
             metavar="CODE",
             refused=ONE_ENTRY,
             show_default="as in RUN",
-            help="The finding that is accepted; CODE,CODE where a newer training and the completed one need attention.",
+            help="Reason to accept; CODE,CODE if a newer training and the completed one both need attention.",
         ),
         Setting(
             "--version",
             metavar="HASH",
             refused=ONE_ENTRY,
             show_default="as in RUN",
-            help="The recorded version that it holds for, and no other.",
+            help="Accept it only for this stored version.",
         ),
         Setting("--author", metavar="NAME", refused=ONE_ENTRY, help="Who says so."),
         options.run.but(help="Look USER up in this run file.", show_default="the newest in reports/"),
@@ -67,11 +67,11 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
 )
 @click.argument("user")
 def command(user: str, **given: object) -> None:
-    """Accept what was found about USER until a day, without hiding it.
+    """Accept a finding about USER until a date, without hiding it.
 
-    USER is found as `user --run RUN` finds one. Writes an entry into sync-audit-accept.toml, or changes the one for the
-    same user and reason; the rest of the file stays as it is. `run` reads the file: what is accepted has a section of
-    its own in every report, and does not count for the exit code.
+    USER is searched as in `user --run RUN`. Writes an entry into sync-audit-accept.toml, or changes the one for the
+    same user and reason; the rest of the file stays as it is. `run` reads the file: accepted findings have their own
+    section in every report, and do not count for the exit code.
     """
     from audit.cli.config_file import working_directory
     from audit.commands.accept.entry import Arguments, newest_run, write_entry
@@ -107,7 +107,7 @@ def _text(name: str, value: object) -> str:
     if not text:
         raise SettingsError(f"{name} is empty")
     if not is_text(text):
-        raise SettingsError(f"{name} is no text in UTF-8")
+        raise SettingsError(f"{name} is not UTF-8 text")
     return text
 
 
@@ -151,11 +151,11 @@ def _show(written: "WrittenEntry", file: Path, run: Path | None) -> None:
     entry = written.entry
     what = ["both reasons" if entry.also else "reason"]
     what += ["model"] if entry.model else []
-    what += ["recorded version"] if entry.version else []
+    what += ["stored version"] if entry.version else []
     what += ["training"] if entry.training else []
     *most, last = what
     same = f"{', '.join(most)} and {last} stay" if most else f"{last} stay" if entry.also else "the reason stays"
     click.echo(f"It holds up to and including {entry.until} (UTC), as long as {same} the same.")
     if run:
-        click.echo("What becomes of the run with it:")
+        click.echo("To see the run with it:")
         click.echo(f"  sync-audit render {shlex.quote(escape_controls(str(run)))} \\\n    --accept {shlex.quote(name)}")

@@ -176,7 +176,7 @@ def _check(user: AuditedUser, reasons: tuple[Reason, ...], run: Path) -> None:
         raise SettingsError(f"{who} is up to date in {run}: there is nothing to accept")
     if not set(found) <= set(ACCEPTABLE):
         raise SettingsError(
-            f"{who} was not reached in {run}, so nobody knows what there is to accept",
+            f"{who} was not reached in {run}, so there is nothing to accept",
             f"Finish that run first: sync-audit run --resume {run}",
         )
     if reasons and set(reasons) != set(found):

@@ -40,7 +40,7 @@ def acceptances_for(ctx: click.Context) -> Acceptances | None:
     """
     if ctx.params["no_accept"]:
         if is_typed(ctx, "accept"):
-            raise SettingsError("--accept and --no-accept exclude each other")
+            raise SettingsError("--accept and --no-accept can't be used together")
         return None
     if is_given(ctx, "accept"):
         try:
@@ -105,13 +105,13 @@ def _entry(table: Mapping[str, object], number: int) -> Acceptance:
 
 _REQUIRED: Mapping[str, str] = {
     "reason": 'Name the finding that is accepted: reason = "outdated_version"; all reasons: sync-audit explain',
-    "because": 'Say for those who read it in a year: because = "leaves in May"',
-    "until": "Nothing is accepted for ever, so that somebody looks again: until = 2026-12-31",
+    "because": 'Say why, for later readers: because = "leaves in May"',
+    "until": "Nothing is accepted forever, so that somebody checks it again: until = 2026-12-31",
 }
 """Keys that every entry has, with the next step where one is missing."""
 _REFUSED: Mapping[str, str] = {
     Reason.LATEST_VERSION: "the user is up to date",
-    Reason.STOPPED: "the run ended before the user's turn, so nobody knows what there is to accept",
+    Reason.STOPPED: "the run did not reach the user, so there is nothing to accept",
 }
 
 
@@ -121,7 +121,7 @@ def _checked(table: Mapping[str, object]) -> Acceptance:
             raise SettingsError(f"unknown key {key}", nearest(key, KEYS))
     if not {"user", "model"} & table.keys():
         raise SettingsError(
-            "there is neither user nor model",
+            "it has neither user nor model",
             "An entry is about a user (id or e-mail), a model (its id), or a user's model: then name both.",
         )
     for key, step in _REQUIRED.items():

@@ -33,11 +33,11 @@ FORMATS = ("text", "json", "md", "html", "csv")
 @click.argument("old", type=FilePath())
 @click.argument("new", type=FilePath())
 def command(old: str, new: str, **given: Any) -> "ExitStatus":
-    """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
+    """Show what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
     Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
-    got worse, 3 if somebody needs attention who did not before, 4 if that cannot be told because of what NEW did not
-    find out, 5 if a file cannot be read or written. What is written is masked if either run is.
+    got worse, 3 if users need attention who did not before, 4 if that is not known because NEW did not check all users,
+    5 if a file cannot be read or written. The output is masked if either run is.
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy

@@ -20,15 +20,15 @@ CHANGES = tuple(change for change in Change if change is not Change.UNCHANGED)
 TITLES: Mapping[Change, tuple[str, str]] = {
     Change.NEW: (
         "New",
-        "Needs attention now, and did not before, or not for that; or needs a sync, where before there was an error.",
+        "Needs attention now, and did not before, or for another reason; or needs a sync, and was not checked before.",
     ),
-    Change.NOT_COMPARED: ("Not compared", "NEW did not find out: no answer from Replicate, or not this user's turn."),
+    Change.NOT_COMPARED: ("Not compared", "Not checked in NEW: the check failed, or the user was not reached."),
     Change.CHANGED: ("Changed", "Another reason, another version or another model, but neither new nor resolved."),
-    Change.RESOLVED: ("Resolved", "Needed attention, and is up to date now."),
+    Change.RESOLVED: ("Resolved", "Needed attention before, and is up to date now."),
     Change.APPEARED: ("Appeared", "Was not in OLD, and is up to date, or has what OLD did not look for."),
     Change.LEFT: (
         "Left",
-        "Is not in NEW: gone from the database, or without a completed model. That resolves nothing.",
+        "Is not in NEW: gone from the database, or without a completed model. This does not count as resolved.",
     ),
 }
 """Title of each list, and what it means."""
@@ -39,7 +39,7 @@ _STATUS_WORDS: Mapping[Status, tuple[str, str]] = {
     Status.UP_TO_DATE: ("up to date", "up to date"),
 }
 _FIELD_WORDS = {
-    "current_version": "recorded version",
+    "current_version": "stored version",
     "latest_version": "latest version",
     "replicate_model_id": "model",
 }

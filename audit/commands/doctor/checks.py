@@ -94,12 +94,12 @@ class Check:
     def error(self, error: AuditError | None, /, **data: object) -> CheckResult:
         """It ended in `error`."""
         step = escape_controls(error.next_step) if error else ""
-        return self.fail(escape_controls(str(error or "not looked at")), step, **data)
+        return self.fail(escape_controls(str(error or "not checked")), step, **data)
 
     def clock(self, ahead: float | None, next_step: str) -> CheckResult:
         """A clock that is `ahead` of ours by so many seconds; None where that is not known."""
         off = ahead is not None and abs(ahead) > CLOCK_TOLERANCE
-        figure = "not said"
+        figure = "not known"
         if ahead is not None:
             size = duration(abs(ahead)) if abs(ahead) >= 1 else "less than a second"
             apart = f"{size} {'ahead of' if ahead > 0 else 'behind'} this machine's"

@@ -33,17 +33,17 @@ def database_checks(inspection: Inspection, tables: Tables = PLAIN) -> list[Chec
     server, error = inspection.server, inspection.error
     table_shape = inspection.tables
     if server is None:
-        first = _REACHABLE.error(error) if error else _REACHABLE.skip("not looked at: the setting is missing or wrong")
-        why = "not looked at: no connection to the database"
+        first = _REACHABLE.error(error) if error else _REACHABLE.skip("not checked: the setting is missing or wrong")
+        why = "not checked: no connection to the database"
         rest = (_TLS, _ROLE, _POOLER, _CLOCK, _TABLES, _COLUMNS, _INDEX)
         return [first, *(check.skip(why) for check in rest)]
-    clock = _CLOCK.clock(server.clock_ahead, "Set the clock that is wrong, this machine's or the server's.")
+    clock = _CLOCK.clock(server.clock_ahead, "Set the wrong clock: this machine's or the server's.")
     results = [_reachable(server), _tls(server), _role(server, tables), _pooler(server), clock]
     if table_shape is None:
-        why = "not looked at: the tables are not as needed"
+        why = "not checked: the tables are not as needed"
         return [*results, _TABLES.error(error), _COLUMNS.skip(why), _INDEX.skip(why)]
-    there = "is there, and no table of users," if tables.users.is_absent else "are there"
-    figure = f"{_both(tables)} {there} with all needed columns, {table_shape.rows:,} training rows"
+    there = "found, without a table of users" if tables.users.is_absent else "found"
+    figure = f"{_both(tables)} {there}, with all required columns, {table_shape.rows:,} training rows"
     found = _TABLES.ok(figure, rows=table_shape.rows, is_view=table_shape.is_view)
     return [*results, found, _columns(table_shape, tables), _index(table_shape, tables)]
 
@@ -57,7 +57,7 @@ def user_checks(inspection: Inspection, tables: Tables = PLAIN, account: str | N
     if users is None:
         first, *rest = _POPULATION, _STATUSES, _MODEL_IDS, _TEST_ROWS
         if error is None or inspection.tables is None:
-            return [check.skip("not looked at: see the database") for check in (first, *rest)]
+            return [check.skip("not checked: see the database") for check in (first, *rest)]
         return [first.error(error), *(check.skip("not counted") for check in rest)]
     population = users.population
     return [
@@ -79,7 +79,7 @@ def _reachable(server: Server) -> CheckResult:
     answers = f"answers in {milliseconds(server.latency)}, PostgreSQL {escape_controls(server.version)}"
     answers += "" if server.encoding == "UTF8" else f", encoding {escape_controls(server.encoding)}"
     return _REACHABLE.warn_if(
-        "Run the audit nearer to the database: each 1,000 users cost a round trip." if slow else "",
+        "Run the audit closer to the database: every 1,000 users need a round trip." if slow else "",
         f"{escape_controls(server.label)} {answers}",
         label=server.label,
         version=server.version,
@@ -89,10 +89,10 @@ def _reachable(server: Server) -> CheckResult:
 
 
 def _tls(server: Server) -> CheckResult:
-    step = "Add sslmode=verify-full (at least sslmode=require) to the URL: password and e-mail addresses travel."
+    step = "Add sslmode=verify-full (at least sslmode=require) to the URL: the password and e-mail addresses are sent."
     return _TLS.warn_if(
         step if server.tls is None and not server.local else "",
-        server.tls or ("none, and none needed: the server is on this machine" if server.local else "none"),
+        server.tls or ("none needed: the server is on this machine" if server.local else "none"),
         tls=server.tls,
         local=server.local,
     )
@@ -100,13 +100,13 @@ def _tls(server: Server) -> CheckResult:
 
 def _role(server: Server, tables: Tables) -> CheckResult:
     name = escape_controls(server.role)
-    figure, step = f"{name} may read and not write", ""
+    figure, step = f"{name} can only read", ""
     if server.read_only:
-        figure = f"{name}, in sessions that are read-only"
+        figure = f"{name}, in read-only sessions"
     elif server.superuser or server.writable:
         what = "is a superuser" if server.superuser else f"may change {escape_controls(' and '.join(server.writable))}"
-        figure = f"{name} {what}; the audit never writes"
-        step = f"Better use a role that may only SELECT from {_both(tables)}."
+        figure = f"{name} {what}; the audit itself never writes"
+        step = f"Use a role that may only SELECT from {_both(tables)}."
     return _ROLE.warn_if(
         step,
         figure,
@@ -118,18 +118,18 @@ def _role(server: Server, tables: Tables) -> CheckResult:
 
 
 def _pooler(server: Server) -> CheckResult:
-    figure = "one is in between; the audit is made for that" if server.pooled else "none seen"
+    figure = "yes; the audit works with it" if server.pooled else "none found"
     return _POOLER.ok(figure, pooled=server.pooled)
 
 
 def _columns(table_shape: TableShape, tables: Tables) -> CheckResult:
     lost = {column: column.lost for column in table_shape.missing}
     if not lost:
-        return _COLUMNS.ok("all optional ones", missing=[], lost={})
+        return _COLUMNS.ok("all optional columns", missing=[], lost={})
     return _COLUMNS.warn(
         "without " + "; ".join(f"{column}: {what}" for column, what in lost.items()),
-        "Nothing, if the product has no such data; else say in [database.columns] of the config file how "
-        f"they are called, or have {_adds(tables)}.",
+        "If the product has no such data, do nothing. Otherwise write the columns' names below "
+        f"[database.columns] in the config file, or let {_adds(tables)}.",
         missing=list(lost),
         lost=lost,
     )
@@ -148,13 +148,13 @@ def _index(table_shape: TableShape, tables: Tables) -> CheckResult:
     user_id = models.line(Column.USER_ID)
     column = escape_controls(f"{models.sql}.{user_id}" if models.expression(Column.USER_ID) is None else user_id)
     if models.query is not None:
-        figure = f"not known: the query {models.name} is read"
+        figure = f"not known: {models.name} is a query"
     elif table_shape.is_view:
         figure = f"not known: {escape_controls(models.sql)} is a view"
     elif table_shape.index:
         figure = f"{escape_controls(table_shape.index)} on {column}"
     elif table_shape.rows < INDEX_WANTED_FROM:
-        figure = f"none on {column}, nor needed for {table_shape.rows:,} rows"
+        figure = f"none on {column}; not needed for {table_shape.rows:,} rows"
     else:
         figure = f"none on {column}, for {table_shape.rows:,} rows"
         key = user_id if models.expression(Column.USER_ID) is None else f"({user_id})"
@@ -167,16 +167,16 @@ def _population(population: Population, tables: Tables) -> CheckResult:
     figure, step = f"{counting:,} of {users:,} users have a completed model", ""
     if users == 0 and not tables.users.is_absent:
         figure = f"{escape_controls(tables.users.brief)} is empty"
-        step = "Check that the URL names the product's own database, not an empty copy."
+        step = "Check that the URL is the product's database, not an empty copy."
     elif not population.training_status:
         figure = f"{users:,} users, and {escape_controls(tables.user_models.brief)} is empty"
-        step = "Check that the URL names the product's own database, not an empty copy."
+        step = "Check that the URL is the product's database, not an empty copy."
     elif counting == 0:
-        figure = f"none of {users:,} users has a completed model: an audit finds nobody"
+        figure = f"none of {users:,} users has a completed model, so an audit would check nobody"
         step = escape_controls(f"Only rows {counting_rows(tables)} count.")
     orphans = population.models_without_user
     if orphans:
-        figure += f"; {orphans:,} completed rows belong to nobody in {escape_controls(tables.users.sql)}"
+        figure += f"; {orphans:,} completed rows have no user in {escape_controls(tables.users.sql)}"
     return _POPULATION.result(
         CheckState.OK if counting else CheckState.FAIL,
         figure,
@@ -197,11 +197,11 @@ def _statuses(population: Population, tables: Tables) -> CheckResult:
     if near:
         words = ", ".join(near)
         steps.append(
-            f"Correct the rows that say {words} ({sum(near.values()):,} in all): only {backticked(tables.completed)}, "
-            "exactly so, counts. Or, where they do mean that, say so in the config file: [database] completed."
+            f"Fix the rows with {words} ({sum(near.values()):,} in total): only {backticked(tables.completed)} counts, "
+            "exactly as written. If they mean the same, add them to the config file: [database] completed."
         )
     if unknown:
-        steps.append(f"Say in the config file, {WHERE_WORDS_STAND}, what these mean: {shown_counts(unknown)}.")
+        steps.append(f"Add these words to the config file, {WHERE_WORDS_STAND}: {shown_counts(unknown)}.")
     return _STATUSES.warn_if(
         " ".join(shortened(escape_controls(step), 300) for step in steps),
         shortened(escape_controls(listed), 300),
@@ -214,15 +214,14 @@ def _statuses(population: Population, tables: Tables) -> CheckResult:
 def _model_ids(users: AuditableUsers, tables: Tables, account: str | None) -> CheckResult:
     faults = {"null": users.null_model_ids, "blank": users.blank_model_ids, "malformed": users.malformed_model_ids}
     if not any(faults.values()):
-        return _MODEL_IDS.ok("every completed row names a model", **faults)
+        return _MODEL_IDS.ok("every completed row has a model id", **faults)
     words = {"malformed": "not owner/name"}
     listed = ", ".join(f"{count:,} {words.get(fault, fault)}" for fault, count in faults.items() if count)
     example = f", such as {escape_controls(users.malformed_example)}" if users.malformed_example else ""
-    step = "These users cannot be checked and end up as errors; a report names each: sync-audit run"
+    step = "These users cannot be checked. The report lists each: sync-audit run"
     if tables.owner is None and re.fullmatch(PART, users.malformed_example or ""):
-        step = (
-            f"If these are names of models of one account, say whose: [database] owner = {toml_text(account or '...')}"
-        )
+        owner = toml_text(account or "...")
+        step = f"If these are model names of one account, write in the config file: [database] owner = {owner}"
     return _MODEL_IDS.warn(f"of completed rows: {listed}{example}", step, **faults)
 
 

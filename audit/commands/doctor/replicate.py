@@ -28,7 +28,7 @@ _MODEL = Check(Group.REPLICATE, "model", "one model")
 _DURATION = Check(Group.REPLICATE, "duration", "an audit")
 _UNREACHABLE_STEP = (
     "Check --base-url, this machine's network, and HTTPS_PROXY or https_proxy; "
-    "https://www.replicatestatus.com says if it is down."
+    "https://www.replicatestatus.com shows whether it is down."
 )
 _TOKEN_STEP = "Make one at https://replicate.com/account/api-tokens and set REPLICATE_API_TOKEN, or use --token-file."  # noqa: S105
 
@@ -64,12 +64,12 @@ def replicate_checks(answers: ReplicateAnswers | None, inspection: Inspection) -
     """All checks of Replicate but the duration; `answers` is None where token or base URL cannot be used."""
     checks = (_REACHABLE, _TOKEN, _CLOCK, _RATE, _OWNERS, _MODEL)
     if answers is None:
-        return [check.skip("not asked: the token, the base URL or the proxy is missing or wrong") for check in checks]
+        return [check.skip("not checked: the token, the base URL or the proxy is missing or wrong") for check in checks]
     metadata = answers.metadata
     if metadata is None:
         detail = answers.account.detail if isinstance(answers.account, Failed) else "no answer"
         first = _REACHABLE.fail(f"{escape_controls(answers.host)}: {detail}", _UNREACHABLE_STEP)
-        return [first, *(check.skip("not asked: Replicate is not reachable") for check in checks[1:])]
+        return [first, *(check.skip("not checked: Replicate is not reachable") for check in checks[1:])]
     return [
         _reachable(answers, metadata),
         _token(answers.account),
@@ -96,20 +96,20 @@ def _token(account: Account | Failed) -> CheckResult:
     if account.reason is Reason.UNAUTHORIZED:
         return _TOKEN.fail(f"Replicate refuses it ({account.detail})", _TOKEN_STEP)
     if account.reason is Reason.RATE_LIMITED:
-        return _TOKEN.warn("whose it is could not be asked: rate limit", "Try again, see `rate left`.")
-    return _TOKEN.fail(f"whose it is could not be found out: {account.detail}", "Try again.")
+        return _TOKEN.warn("could not identify the token's account: rate limit", "Try again; see `rate left`.")
+    return _TOKEN.fail(f"could not identify the token's account: {account.detail}", "Try again.")
 
 
 def _clock(metadata: ResponseMetadata, server: Server | None) -> CheckResult:
-    step = "Set the clock that is wrong."
+    step = "Set the wrong clock."
     if metadata.clock_ahead is not None and server is not None:
         together = abs(metadata.clock_ahead - server.clock_ahead) < 60
         if together:
-            step = "Set this machine's clock: PostgreSQL's and Replicate's agree with each other."
+            step = "Set this machine's clock: PostgreSQL's and Replicate's agree."
         elif abs(server.clock_ahead) > CLOCK_TOLERANCE:
-            step = "Three clocks and three times: set this machine's first."
+            step = "All three clocks differ: set this machine's first."
         else:
-            step = "Set that server's clock: PostgreSQL's agrees with this one's."
+            step = "Set that server's clock: PostgreSQL's agrees with this machine's."
     return _CLOCK.clock(metadata.clock_ahead, step)
 
 
@@ -118,13 +118,15 @@ def _rate(metadata: ResponseMetadata) -> CheckResult:
     data = {"remaining": left, "reset_seconds": reset}
     if metadata.status == 429 or left == 0:
         wait = "" if reset is None else f", for another {reset} s"
-        figure = f"none: Replicate answers 429 now{wait}" if metadata.status == 429 else f"none{wait}"
-        step = "Wait, and find out what uses it up: the product and every other audit live on the same limit."
+        figure = f"none: Replicate answers 429{wait}" if metadata.status == 429 else f"none{wait}"
+        step = "Wait, and find out what uses it up: the product and other audits share this limit."
         return _RATE.fail(figure, step, **data)
     if left is None:
-        return _RATE.ok("not said", **data)
+        return _RATE.ok("not known", **data)
     when = "" if reset is None else f" in the next {reset} s"
-    step = f"Below {LIMIT * PRODUCT:,.0f} an audit slows down; run it when the product is quieter, or lower --rate."
+    step = (
+        f"Below {LIMIT * PRODUCT:,.0f} an audit slows down. Run it when the product is quieter, or with a lower --rate."
+    )
     return _RATE.warn_if(step if left < LIMIT * PRODUCT else "", f"{left:,} requests{when}", **data)
 
 
@@ -139,7 +141,7 @@ def _owners(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckRes
         "owner_count": users.owner_count,
     }
     if isinstance(answers.account, Failed):
-        return _OWNERS.warn(f"models by owner: {listed}", "See the token: whose it is, is not known.", **data)
+        return _OWNERS.warn(f"models by owner: {listed}", "See `token`: its account is not known.", **data)
     name, own, askable = escape_controls(answers.account.username), users.account_users, users.askable_users
     data |= {"account_users": own, "askable_users": askable}
     if own == askable:
@@ -148,11 +150,9 @@ def _owners(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckRes
     if own == 0:
         found = any(_was_found(trial.reply) for trial in answers.trials)
         owner = escape_controls(users.owners[0].name)
-        step = f"Use a token of {owner}: to strangers private models look as if they were gone."
+        step = f"Use a token of {owner}: with another token, private models look as if they did not exist."
         return _OWNERS.result(CheckState.WARN if found else CheckState.FAIL, figure, step, **data)
-    step = (
-        "Private models of other accounts will look as if they did not exist; see the note owner_differs_from_account."
-    )
+    step = "Private models of other accounts look as if they did not exist; see the note owner_differs_from_account."
     return _OWNERS.warn(figure, step, **data)
 
 
@@ -163,15 +163,15 @@ def _was_found(reply: Reply) -> bool:
 def _model(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckResult:
     if not answers.trials:
         if isinstance(answers.account, Failed):
-            return _MODEL.skip("not asked: see the token")
+            return _MODEL.skip("not checked: see the token")
         if users is None:
-            return _MODEL.skip("not asked: no model is known without the database")
-        return _MODEL.skip("not asked: the database has no model that could be asked for")
+            return _MODEL.skip("not checked: needs the database")
+        return _MODEL.skip("not checked: the database has no model to check")
     trial = answers.trials[-1]
     finding, record = trial.finding, trial.record
     model = escape_controls(record.replicate_model_id or "")
     before = len(answers.trials) - 1
-    tried = f"; {before} tried before failed ({answers.trials[0].finding.reason})" if before else ""
+    tried = f"; {before} tried before that failed ({answers.trials[0].finding.reason})" if before else ""
     data = {"model": model, "user_id": record.user_id, "status": finding.status.value, "reason": finding.reason.value}
     if finding.status is not Status.ERROR or isinstance(trial.reply, NoVersions):
         total = finding.total_versions
@@ -185,7 +185,7 @@ def _model(answers: ReplicateAnswers, users: AuditableUsers | None) -> CheckResu
 def duration_check(answers: ReplicateAnswers | None, users: AuditableUsers | None, speed: Speed) -> CheckResult:
     """How long an audit of everybody will take, what holds it up, and where that is long, a way that may be shorter."""
     if users is None:
-        return _DURATION.skip("not known without the database")
+        return _DURATION.skip("not known: needs the database")
     known = Assumed(
         models=users.models + users.population.users_with_unfinished_training,
         per_minute=speed.per_minute,
@@ -209,23 +209,23 @@ def duration_check(answers: ReplicateAnswers | None, users: AuditableUsers | Non
         # How many trainings the list has, only reading it would tell: one for each completed row, if not more.
         trainings = users.population.completed_models
         best = forecast(replace(known, trainings=trainings, settled=1.0, sample=options.verify_sample.initial / 100))
-        figure += f"; with --mode trainings {duration(best.seconds)} at best"
+        figure += f"; with --mode trainings at least {duration(best.seconds)}"
         data |= {"trainings_requests": best.requests, "trainings_seconds": round(best.seconds, 1)}
     steps = []
     if speed.per_minute > LIMIT:
         steps.append(f"--rate is above the {LIMIT:,} a minute that Replicate allows: expect waits.")
     if expected.seconds > LONG:
-        steps.append("A run that is stopped can be finished with sync-audit run --resume.")
+        steps.append("A stopped run can be finished: sync-audit run --resume RUN")
     state = CheckState.WARN if speed.per_minute > LIMIT else CheckState.OK
     return _DURATION.result(state, figure, " ".join(steps), **data)
 
 
 def _held_up(bound: Bound, by: Assumed) -> str:
     if bound == "concurrency":
-        return f"no more than {by.concurrency} at once (--concurrency), {milliseconds(by.latency)} each"
+        return f"at most {by.concurrency} at once (--concurrency), {milliseconds(by.latency)} each"
     if bound == "limit":
         return f"Replicate allows {LIMIT:,} requests a minute"
-    return f"no more than {by.per_minute:,.0f} requests a minute (--rate)"
+    return f"at most {by.per_minute:,.0f} requests a minute (--rate)"
 
 
 def _at_once(answers: ReplicateAnswers | None) -> float:

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 _ONE_FILE = "it is about the file that init writes: write it on the command line"
 SETTINGS = (
-    options.database.but(help="PostgreSQL to look into."),
+    options.database.but(help="PostgreSQL to search."),
     options.token.but(missing=("", "")),
     options.base_url,
     Setting(
         "--owner",
         metavar="NAME",
         refused="it stands there as owner, below [database]",
-        help="The account on Replicate whose models are recorded by their names alone; without it, the token's.",
+        help="The account on Replicate that owns models stored by name only; default: the token's account.",
     ),
     options.latest_per.but(
         show_default=False,
-        help="Write into the file who is judged: the latest completed row of each user, that of each user and model, "
+        help="Write into the file what is checked: the latest completed row of each user, of each user and model, "
         "or every completed row.",
     ),
     Setting("--print", "to_stdout", is_flag=True, refused=_ONE_FILE, help="Write the file to standard output."),
@@ -31,7 +31,7 @@ SETTINGS = (
         "--force",
         is_flag=True,
         refused=_ONE_FILE,
-        help="Replace a file that is there; what it says of other things than the database stays.",
+        help="Replace an existing file; only its part about the database changes.",
     ),
 )
 
@@ -40,7 +40,7 @@ SETTINGS = (
 @click.argument("file", type=FilePath("FILE"), default="sync-audit.toml")
 @click.pass_context
 def command(ctx: click.Context, /, **given: object) -> "ExitStatus":
-    """Look into the database, and write FILE, by default sync-audit.toml.
+    """Find the tables in the database, and write FILE, by default sync-audit.toml.
 
     Reads the catalog and a sample of at most 1,000 rows a table, in one read-only transaction, and finds out which
     tables and columns keep fine-tunes: by names, by types and above all by values. Of rows, only words of states get

@@ -274,7 +274,7 @@ def _show(page: Page, settings: InitSettings, found: _Found, written: Draft, cov
         token = "" if settings.target else " (set REPLICATE_API_TOKEN before)"
         page.paragraph(f"{where}Next: sync-audit run{config}{token}")
     else:
-        first = "When that is solved" if covered.problem else "Complete it, then"
+        first = "After that" if covered.problem else "Complete the file, then"
         page.paragraph(f"{where}{first}: sync-audit doctor")
 
 

@@ -27,7 +27,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
             "--partial",
             is_flag=True,
             refused=ONE_MERGE,
-            help="Merge although shards are missing or unfinished; the run is then incomplete, and says so.",
+            help="Merge even if shards are missing or unfinished; the merged run is then incomplete, and says so.",
         ),
         Setting(
             "--any-account",
@@ -36,7 +36,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
             help="Merge shards that were run with tokens of different accounts.",
         ),
         options.moved_from.but(
-            help="Some shards were made there, and the database has moved since: to another server, port or name.",
+            help="Where some shards were made, if the database has since moved to another server, port or name.",
         ),
         options.output.but(show_default="HTML and CSV beside the merged run file"),
         options.accept.but(show_default="as in the shards"),
@@ -47,11 +47,11 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
 @click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
 @click.pass_context
 def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "ExitStatus":
-    """Make one run of the run files of all shards (run --shard K/N), and write its reports.
+    """Combine the run files of all shards (run --shard K/N) into one run, and write its reports.
 
     Needs neither database nor token, and changes no shard. The reports are those of a single run, but for what they say
     of the run itself. A shard that is missing, doubled or of another audit is refused. Ends as run does: in 0, 3, or 4
-    if somebody could not be checked; in 2 if the shards do not make one run, 5 if a file cannot be read or written.
+    if users could not be checked; in 2 if the shards do not fit together, 5 if a file cannot be read or written.
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy

@@ -291,7 +291,7 @@ def caveats(shards: Sequence[ShardInput], duplicates: int, moved_from: str | Non
     first, last = (pick(shards, key=lambda each: epoch_seconds(each.info.started_at)) for pick in (min, max))
     if epoch_seconds(last.info.started_at) - epoch_seconds(first.info.started_at) > FAR_APART.total_seconds():
         days = f"{first.info.started_at[:10]}, and {last.shard.label} on {last.info.started_at[:10]}"
-        yield f"More than a day lies between the shards: {first.shard.label} was begun on {days}."
+        yield f"The shards were made more than a day apart: {first.shard.label} was begun on {days}."
     per = shards[0].info.latest_per
     counts = {each.population.lines_completed: each for each in reversed(shards) if each.population}
     if len(counts) > 1:

@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 _OF_AN_OLDER_VERSION = (
-    "an older version has begun this run, and has read only completed rows: "
-    "whose training was never recorded, a new run tells"
+    "an older version started this run, and read only completed rows: "
+    "start a new run to find trainings that were never stored"
 )
 
 
@@ -201,9 +201,9 @@ class _Run:
         context = context_of(run_file.info, run_file.population, trainings.trainers() if read else frozenset())
         classifier = Classifier(context, read, trainings, trainings.odd() if read else OddTrainings())
         if read and read.mode == "trainings" and not self._stop.requested:
-            self._listener.doing("settling users by their trainings")
+            self._listener.doing("checking users by their trainings")
             count = settle_by_trainings(run_file, classifier, read.sample, int(self._clock().timestamp()))
-            log.info("%d users settled by their trainings", count)
+            log.info("%d users checked by their trainings", count)
         pending = run_file.count_pending()
         replicate.expect(pending - ahead.asked)
         self._listener.asking(pending, replicate)
@@ -215,7 +215,7 @@ class _Run:
         if run_file.info.check_weights:
             told = self._listener.weights_asked
             if not self._stop.requested:
-                self._listener.doing("looking for weights to be asked for")
+                self._listener.doing("looking for weights to check")
             self._weights_left = not await check_weights(replicate, run_file, told, self._stop)
 
     async def _answer(
@@ -308,7 +308,7 @@ def _copy_baseline(run_file: RunFile, path: Path) -> Address:
         if run.shard and run.shard != run_file.info.shard:
             where = run.shard.label
             raise ReportError(
-                f"--baseline: {path} is {where}, so whoever is in another shard would be new",
+                f"--baseline: {path} is {where}, so users in another shard would count as new",
                 "Name a run of all models.",
             )
     baseline = Baseline(

@@ -31,7 +31,7 @@ def command(ctx: click.Context, /, **_: object) -> "ExitStatus":
     """Audit all users and write reports.
 
     Reads PostgreSQL once, in one read-only snapshot, and asks Replicate for each model once. Ends in 0 if everybody
-    is up to date, 3 if somebody needs a sync, 4 if somebody could not be checked or there was nobody to audit, 5 if
+    is up to date, 3 if users need a sync, 4 if users could not be checked or there was nobody to audit, 5 if
     nothing could be started.
     """
     from audit.commands.run.github import Workflow

@@ -85,7 +85,7 @@ async def _load_from(
             if settings.shard and trainings:  # all shards read the list as far back as one run would
                 trainings = with_since(trainings, await taken.oldest_completed())
         if not asking.done():
-            listener.doing("asking whose token it is")
+            listener.doing("identifying the token's account")
         account = await asking
         run_file.save_info(msgspec.structs.replace(known, account=account, trainings=trainings))
         if account:

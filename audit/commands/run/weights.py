@@ -108,7 +108,7 @@ class WeightsAsker:
         await end_on_stop(stop, together(lambda: self._worker(urls, stop), AT_ONCE), grace)
         if self._hopeless and not stop.requested:
             with self._run_file.transaction():
-                self._run_file.weights.give_up(f"not asked for: {GIVE_UP_AFTER} in a row had told nothing")
+                self._run_file.weights.give_up(f"not checked: {GIVE_UP_AFTER} in a row gave no result")
 
     @property
     def _hopeless(self) -> bool:
@@ -124,5 +124,5 @@ class WeightsAsker:
             self._in_vain = self._in_vain + 1 if answer.told == "nothing" else 0
             if self._in_vain == GIVE_UP_AFTER:
                 log.warning(
-                    "no more weights are asked for: %d in a row told nothing (%s)", self._in_vain, answer.detail
+                    "no more weights are checked: %d in a row gave no result (%s)", self._in_vain, answer.detail
                 )

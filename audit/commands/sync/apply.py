@@ -36,7 +36,7 @@ from audit.runfile import JournalEntry, RunFile
 
 _OF_ITS_TRAINING = frozenset({Reason.TRAINING_NOT_RECORDED, Reason.VERSION_LOST, Reason.TRAINER_RECORDED})
 """Reasons with which a row gets the version that its own training has made."""
-NOT_COME_TO = "it was not come to in time"
+NOT_COME_TO = "it was not reached in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Repair:
         for batch in batches(self._plan.planned_changes()):
             if stop.requested:
                 break
-            self._listener.doing(f"repairing: {result.tried:,} of {result.total:,} rows")
+            self._listener.doing(f"fixing: {result.tried:,} of {result.total:,} rows")
             try:
                 right = await cancel_on_stop(stop, self._ready(replicate, look_up, batch))
                 await self._make_changes(table, right)
@@ -123,7 +123,7 @@ class Repair:
                 result.error = error
                 break
             except RunFileError as error:
-                error.next_step = "Whatever stands against it has to go; then the same command finds out what was done."
+                error.next_step = "Remove what blocks it; then the same command finds out what was done."
                 raise
         result.stopped = stop.reason
 
@@ -214,7 +214,7 @@ class Repair:
         result = self._result
         try:
             for batch in batches(self._journal.entries(ChangeState.DONE)):
-                self._listener.doing(f"auditing again: {result.audited_again.total():,} users so far")
+                self._listener.doing(f"checking again: {result.audited_again.total():,} users so far")
                 statuses = await cancel_on_stop(stop, self._current_statuses(replicate, batch))
                 for entry, (status, why) in zip(batch, statuses, strict=True):
                     result.audited_again[status] += 1
@@ -285,7 +285,7 @@ def _older_fate(change: RowChange, row: Mapping[Column, str | None] | None) -> F
 
 def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
     """None where the version to be recorded is the latest still, or one that a training has made, and there still."""
-    state, why = ChangeState.SKIPPED, "Replicate has no version of the model any more: audit again"
+    state, why = ChangeState.SKIPPED, "Replicate no longer has a version of the model: run the audit again"
     if isinstance(reply, Found):
         latest = newest_first(reply.versions)[0].id
         # What a training has put out is its row's, whichever version is the latest.
@@ -296,9 +296,9 @@ def _rechecked(change: RowChange, reply: Reply) -> JournalEntry | None:
         )
         if change.latest_version in right:
             return None
-        why = f"another version is the latest by now, {latest[:12]}...: audit again"
+        why = f"another version is the latest now, {latest[:12]}...: run the audit again"
     elif isinstance(reply, Failed):
-        state, why = ChangeState.FAILED, f"Replicate could not be asked again: {reply.detail}"
+        state, why = ChangeState.FAILED, f"Replicate could not be checked again: {reply.detail}"
     return JournalEntry(change, state, ChangeOutcome(why=why))
 
 
@@ -310,7 +310,7 @@ def _current_status(
     entry: JournalEntry, record: ModelRecord | None, replies: dict[str, Reply], context: RunContext
 ) -> tuple[Status, str | None]:
     if record is None or record.unfinished:
-        return Status.ERROR, "no completed row counts any more"
+        return Status.ERROR, "no completed row counts now"
     finding = classify(record, replies.get(question_of(record.replicate_model_id) or "", NotAsked()), context)
     if finding.status is Status.UP_TO_DATE:
         return finding.status, None

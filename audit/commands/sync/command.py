@@ -46,14 +46,14 @@ OF_THE_PLAN = (
     Setting(
         "--version-only",
         is_flag=True,
-        help="Change the version also where its weights are not known, or the row's are kept elsewhere.",
+        help="Change the version even if its weights are not known, or the row's weights are kept elsewhere.",
     ),
     Setting(
         "--max-age",
         metavar="TIME",
         type=_time_span,
         show_default="1h",
-        help="Leave users out who were checked longer ago: 90m, 2h, 1d or seconds.",
+        help="Leave out users who were checked longer ago: 90m, 2h, 1d or seconds.",
     ),
     options.users,
     options.limit.but(help="Change at most N rows: a trial."),
@@ -66,7 +66,7 @@ OF_THE_PLAN = (
     options.redact,
 )
 OF_ASKING = (
-    Setting("--no-recheck", is_flag=True, help="Do not ask Replicate again for each version right before it is set."),
+    Setting("--no-recheck", is_flag=True, help="Do not check each version on Replicate again just before it is set."),
     Setting("--touch", is_flag=True, help="Set updated_at too; otherwise it is left alone."),
     *(options.token, options.concurrency, options.rate, options.timeout, options.retries),
 )
@@ -74,7 +74,7 @@ OF_CHANGES = (
     Setting(
         "--yes",
         is_flag=True,
-        refused="it changes the database unasked: write --yes on the command line",
+        refused="it changes the database without asking: write --yes on the command line",
         help="Do not ask for a confirmation.",
     ),
     *(options.database, options.statement_timeout),
@@ -92,13 +92,13 @@ OF_CHANGES = (
                 "--apply",
                 is_flag=True,
                 refused=CHANGES.format("--apply"),
-                help="Make the changes of the plan, each row only if it is still what it was.",
+                help="Apply the plan: change each row, but only if it has not changed since the audit.",
             ),
             Setting(
                 "--undo",
                 type=FilePath("FILE"),
                 refused=CHANGES.format("--undo FILE"),
-                help="Put back what an ...-undo.sql says; no RUN then.",
+                help="Undo a fix, as its ...-undo.sql says; without RUN.",
             ),
         ),
         "The plan": OF_THE_PLAN,
@@ -109,14 +109,14 @@ OF_CHANGES = (
 @click.argument("run", metavar="[RUN]", required=False, type=FilePath())
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
-    """Repair all users of the run file RUN who need a sync: plan it, and with --apply do it.
+    """Fix all users of the run file RUN who need a sync: preview the plan, or apply it with --apply.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
-    RUN for psql: ...-apply.sql, and ...-undo.sql, which puts back what was done. Without --apply or --undo nothing is
-    changed and nobody asked; it ends in 3 if there is something to change, 0 if not.
+    RUN for psql: ...-apply.sql, and ...-undo.sql, which undoes it. Without --apply or --undo nothing is changed, and no
+    request is sent; it ends in 3 if there is something to change, 0 if not.
 
-    A version is never parted from its weights: where the run does not know where they lie, --apply looks the training
-    up, and a row of which nobody knows it is left as it is, unless --version-only is given.
+    A version never gets another version's weights: if the run does not know the weights URL, --apply looks up the
+    training. A row whose weights URL is not known then is left as it is, unless --version-only is given.
 
     With --apply, and with --undo, it ends in 0 if everything was done and all users are up to date, 4 if rows were
     skipped, failed or are not known, 5 if nothing could be begun. A row that is not what the audit saw, or to which a

@@ -478,7 +478,7 @@ def _script(plan: Plan, path: Path) -> Script | None:
     deeds = str(deeds_file(run_file).absolute())
     if not is_text(deeds):
         raise ReportError(
-            f"no SQL can be written beside {escape_controls(str(run_file))}, as its path is no text in UTF-8",
+            f"no SQL can be written beside {escape_controls(str(run_file))}, as its path is not UTF-8 text",
             "Copy the run file to a folder with another name.",
         )
     return Script(

@@ -19,26 +19,28 @@ from audit.postgres.writing import writing_of
 from audit.repair.plan import Group, NotPlanned, group_of
 from audit.repair.rules import WHY_LEFT_OUT
 
-_SKIPPED = "What was skipped is not what it was in the audit, or locked: audit again (sync-audit run), and plan anew."
+_SKIPPED = (
+    "Skipped rows have changed since the audit, or are locked: run the audit again (sync-audit run), then plan again."
+)
 _UNKNOWN = (
     "Of these rows nobody knows yet whether an earlier command has changed them: its transaction is still open, or the "
     "server has forgotten it. They are left as they are; run the same command again later, or look at them by hand."
 )
-_NOT_PUT_BACK = "What was skipped was changed by somebody after the repair, and is left to you."
+_NOT_PUT_BACK = "Skipped rows were changed by somebody after the fix: look at them by hand."
 
 
 HASH_SHOWN = 12
 _USER, _ROW = 30, 12
 """Columns of a user and of a row id at most; the files have them whole."""
 _TITLES: dict[Group, str] = {
-    "completed": "The whole row, which becomes a completed one",
-    "model": "The model too, in place of a trainer",
+    "completed": "The whole row, which becomes completed",
+    "model": "The model too, instead of the trainer",
     "replaced": "Version and weights URL",
-    "same": "Version alone: the weights URL is the right one already",
+    "same": "Version only: the weights URL is already right",
     "to_be_looked_up": "Version, and the weights URL that --apply looks up",
-    "weights": "Weights URL alone: the version is right",
-    "left_alone": "Version alone: the weights URL is left as it is",
-    "no_column": "Version alone: no weights URL is read",
+    "weights": "Weights URL only: the version is right",
+    "left_alone": "Version only: the weights URL is not changed",
+    "no_column": "Version only: no weights URL is read",
 }
 
 
@@ -49,15 +51,15 @@ def show_plan(plan: WrittenPlan, page: Page, *, advise: bool = True) -> None:
     left_out = f", {summary.left_out:,} user{'s' * (summary.left_out != 1)} left out"
     page.line((f"{rows(summary.changes)} to change", "bold yellow" if summary.changes else "bold green"), left_out)
     not_planned = {
-        NotPlanned.DONE_ALREADY: "changed already by an earlier --apply",
-        NotPlanned.BEGUN: "begun by an earlier --apply and not known to be done; the next looks",
+        NotPlanned.DONE_ALREADY: "already changed by an earlier --apply",
+        NotPlanned.BEGUN: "begun by an earlier --apply, perhaps not done; the next --apply checks",
         NotPlanned.BEYOND_LIMIT: "beyond --limit",
     }
     for each, words in not_planned.items():
         if count := plan.counts.not_planned[each]:
             page.line(f"{count:,} more {words}")
     if info.state != "complete":
-        page.paragraph("The run is not complete: whoever was not checked is not in this plan.", style="bold")
+        page.paragraph("The run is not complete: users who were not checked are not in this plan.", style="bold")
     _groups(plan, page)
     _to_be_looked_up(plan, page)
     if plan.counts.why:
@@ -133,7 +135,7 @@ def _to_be_looked_up(plan: WrittenPlan, page: Page) -> None:
         f"and leaves out whom they do not tell of.{not_there}"
     )
     if plan.info.trainings is None:
-        page.paragraph("An audit with --trainings knows it beforehand.")
+        page.paragraph("An audit with --trainings finds them before.")
 
 
 def _left_out(plan: WrittenPlan, page: Page) -> None:
@@ -170,10 +172,10 @@ def _next(plan: WrittenPlan, page: Page) -> None:
     if not plan.counts.weights:
         return
     _rights(plan, page)
-    page.heading("Nothing has been changed yet. To do it:")
+    page.heading("Nothing has been changed yet. To apply it:")
     if plan.info.place and plan.apply_file:
         page.line((psql_command(plan.info.place, plan.apply_file), BOLD), indent=2)
-        page.line("or, each version checked on Replicate once more and each row journalled:", indent=2)
+        page.line("or, with each version checked on Replicate again and each row logged:", indent=2)
     command = " ".join(("sync-audit sync", pasted(plan.run_file), *map(pasted, plan.options), "--apply"))
     page.line((command, BOLD), indent=2)
 
@@ -200,11 +202,11 @@ def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) 
         f"{result.states[ChangeState.SKIPPED]:,} skipped" if result.states[ChangeState.SKIPPED] else "",
         f"{result.states[ChangeState.FAILED]:,} failed" if result.states[ChangeState.FAILED] else "",
         f"{unknown:,} not known" if (unknown := result.states[ChangeState.BEGUN] + len(result.unknown)) else "",
-        f"{result.left:,} not come to" if result.left else "",
+        f"{result.left:,} not reached" if result.left else "",
     ]
     page.line((", ".join(filter(None, counts)), BOLD))
     _audited_again(result, page)
-    for error, what in ((result.error, "It ended early"), (result.audit_error, "They could not be audited again")):
+    for error, what in ((result.error, "It ended early"), (result.audit_error, "They could not be checked again")):
         if error:
             page.paragraph(escape_controls(f"{what}: {error}"))
             page.paragraph(escape_controls(error.next_step), indent=2)
@@ -219,7 +221,7 @@ def show_result(result: RepairResult, page: Page, *, applied: bool, go_on: str) 
         )
         page.paragraph("Make room, and run the same command again: it finds the rows put back, and notes it.", indent=2)
     if result.error or result.left or result.unknown or result.states[ChangeState.FAILED]:
-        page.line("What is done stays done. To go on:")
+        page.line("What is done stays done. To continue:")
         page.line((escape_controls(go_on), BOLD), indent=2)
 
 
@@ -227,7 +229,7 @@ def _audited_again(result: RepairResult, page: Page) -> None:
     if not result.audited_again:
         return
     good = result.audited_again[Status.UP_TO_DATE]
-    page.line(f"Audited again: {good:,} of {_users(result.audited_again.total())} up to date now")
+    page.line(f"Checked again: {good:,} of {_users(result.audited_again.total())} up to date now")
     if result.stopped:
         page.line(f"The others were not: {result.stopped}", indent=2)
     for row in result.not_up_to_date:

@@ -72,8 +72,8 @@ class UndoFile:
         """Those that are to be set."""
         if run_file is None and first and header.form == 1:
             raise SettingsError(
-                f"{path} is of an older version, and without its run file nobody can tell what was really changed",
-                "Put the run file beside it. Or look at the rows by hand: psql -X -c 'TABLE user_models' "
+                f"{path} is from an older version; without its run file, it is not known what was really changed",
+                "Put the run file next to it. Or look at the rows by hand: psql -X -c 'TABLE user_models' "
                 f"(the first is {escape_controls(first)}).",
             )
 

@@ -170,7 +170,7 @@ def _hint(code: Reason | Note, user: AuditedUser, case: UserCase) -> Hint:
     if case.rows is None:
         return hint
     # All was asked just now: there is no run to go on with, and the rows are shown.
-    again = f"Ask again: sync-audit user {shlex.quote(escape_controls(user.record.user_id))}"
+    again = f"Check again: sync-audit user {shlex.quote(escape_controls(user.record.user_id))}"
     steps = (again if step == RERUN_STEP else step for step in hint.steps if not step.startswith(ROWS_STEP))
     return msgspec.structs.replace(hint, steps=tuple(steps))
 
@@ -181,19 +181,19 @@ def next_steps(case: UserCase) -> tuple[str, ...]:
         return _hint(case.user.finding.reason, case.user, case).steps
     verdicts = {each.verdict for each in case.rows or ()}
     if not verdicts:
-        return ("Nothing: this user has trained no model yet.",)
+        return ("Nothing to do: this user has not trained a model yet.",)
     if RowClass.NO_USER in verdicts:
         users = escape_controls(case.tables.users.sql)
-        return (f"Find out why the user is gone from the table {users}, and what still refers to these rows.",)
+        return (f"Find out why the user is missing in the table {users}, and what still uses these rows.",)
     if RowClass.NEAR_MISS in verdicts:
         status = escape_controls(case.tables.user_models.called("training_status"))
         return (
-            f"If that training did succeed, set its {status} to {backticked(case.tables.completed)}, exactly so.",
-            "Find out what wrote it: the product's own code, or somebody by hand.",
+            f"If that training succeeded, set its {status} to {backticked(case.tables.completed)}, exactly as written.",
+            "Find out what wrote it: the product's code, or somebody by hand.",
         )
     if RowClass.TEST_ROW in verdicts:
-        return ("If a test user was meant, look again with --include-tests.",)
-    return ("Wait for the training that is going on, or start the one that failed again.",)
+        return ("If this is a test user, check again with --include-tests.",)
+    return ("Wait for the running training, or start the failed one again.",)
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):

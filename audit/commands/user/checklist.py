@@ -1,4 +1,4 @@
-"""The checklist for "up to date, but the pictures are poor", each item with this user's value and a verdict."""
+"""The checklist for "up to date, but the photos are bad", each item with this user's value and a verdict."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Item(msgspec.Struct, frozen=True):
     code: str
     question: str
     value: str | None
-    """What is recorded; null where nothing is."""
+    """What is stored; null where nothing is."""
     good: bool | None
     """Null where it cannot be told from what is known."""
     verdict: str
@@ -30,26 +30,26 @@ class Item(msgspec.Struct, frozen=True):
 Verdict = tuple[bool | None, str]
 """`good` and `verdict` of an item."""
 _NO_COLUMN = "The table has no such column."
-_NONE_RECORDED = "None is recorded."
-_ITS_OWN = "It is what the training of the recorded version put out."
+_NONE_STORED = "None is stored."
+_ITS_OWN = "It is the output of the stored version's training."
 
 
 def checklist(case: UserCase) -> tuple[Item, ...]:
     """All items, in the guide's order, the last one for a person to judge.
 
-    Empty where no row counts, and where the trouble is a row that is not completed: no pictures are made of that.
+    Empty where no row counts, and where the trouble is a row that is not completed: no photos are made of that.
     """
     user = case.user
     if user is None or user.finding.unfinished:
         return ()
     record = user.record
     return (
-        Item("hash", "Is the recorded version the latest?", record.replicate_version_id, *_hash(user)),
+        Item("hash", "Is the stored version the latest?", record.replicate_version_id, *_hash(user)),
         Item("trigger_word", "Is there a trigger word?", record.trigger_word, *_trigger_word(user, case)),
         Item("lora_scale", "Is the LoRA scale usual?", record.lora_scale, *_lora_scale(user, case)),
         Item(
             "weights_url",
-            "Does the weights URL belong to the recorded version?",
+            "Does the weights URL belong to the stored version?",
             record.lora_weights_url,
             *_weights(user, case),
         ),
@@ -59,7 +59,7 @@ def checklist(case: UserCase) -> tuple[Item, ...]:
             "Are the training photos good?",
             None,
             None,
-            "Nothing here knows. If all else is right: sharper, more varied photos, and retrain.",
+            "Not something this tool can check. If all else is right: use sharper, more varied photos, and retrain.",
         ),
     )
 
@@ -72,19 +72,19 @@ def _hash(user: AuditedUser) -> Verdict:
     finding = user.finding
     if finding.reason in _LATEST:
         by_training = finding.evidence == "training"
-        what = "what the model's last succeeded training put out" if by_training else "the newest one on Replicate"
+        what = "the output of the model's last succeeded training" if by_training else "the latest one on Replicate"
         return True, f"It is {what}."
     if finding.reason is Reason.TRAINER_RECORDED:
-        return None, "The recorded model is a trainer, whose versions prove nothing."
+        return None, "The stored model is a trainer; its versions say nothing about this user."
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
         behind = finding.versions_behind
         far = (
             f"It is {behind} version{'s' * (behind != 1)} behind" if behind else "It is not among the model's versions"
         )
-        return False, f"{far}; the newest is {finding.latest_version[:12]}."
+        return False, f"{far}; the latest is {finding.latest_version[:12]}."
     if finding.reason is Reason.NO_VERSION_RECORDED:
-        return False, _NONE_RECORDED
-    return None, "The newest one is not known."
+        return False, _NONE_STORED
+    return None, "The latest version is not known."
 
 
 def _trigger_word(user: AuditedUser, case: UserCase) -> Verdict:
@@ -94,10 +94,10 @@ def _trigger_word(user: AuditedUser, case: UserCase) -> Verdict:
     if "trigger_word" in case.missing_columns:
         return None, _NO_COLUMN + (f" The training used {_short(used)}." if used else "")
     if Note.MISSING_TRIGGER_WORD in user.finding.notes:
-        return False, f"None is recorded; the training used {_short(used)}." if used else _NONE_RECORDED
+        return False, f"None is stored; the training used {_short(used)}." if used else _NONE_STORED
     if used and word and used.strip() != word.strip():
-        return False, f"The training used {_short(used)}: prompts must contain that."
-    return True, ("It is the training's own." if used else "One is recorded.") + " Prompts must contain it."
+        return False, f"The training used {_short(used)}: prompts must contain that word."
+    return True, ("It is the training's word." if used else "One is stored.") + " Prompts must contain it."
 
 
 def _lora_scale(user: AuditedUser, case: UserCase) -> Verdict:
@@ -105,9 +105,12 @@ def _lora_scale(user: AuditedUser, case: UserCase) -> Verdict:
     if "lora_scale" in case.missing_columns:
         return None, _NO_COLUMN
     if not (user.record.lora_scale or "").strip():
-        return None, "None is recorded: the product's own default applies."
+        return None, "None is stored: the product's default applies."
     if Note.UNUSUAL_LORA_SCALE in user.finding.notes:
-        return False, f"Usual is {least:g} to {most:g}: less fades the face, more breaks the picture."
+        return (
+            False,
+            f"Usual is {least:g} to {most:g}: lower values weaken the likeness; higher ones distort the image.",
+        )
     return True, f"It is between {least:g} and {most:g}."
 
 
@@ -119,16 +122,16 @@ def _weights(user: AuditedUser, case: UserCase) -> Verdict:
         gone = user.finding.reason is Reason.WEIGHTS_GONE
         return False, f"{'They are gone' if gone else 'No'}: {_short(user.finding.detail)}."
     if Note.MISSING_WEIGHTS_URL in notes:
-        return False, _NONE_RECORDED
+        return False, _NONE_STORED
     if Note.GUESSED_WEIGHTS_URL in notes:
-        return False, "It contains a version's hash, so it was made up: real ones never do."
+        return False, "It contains a version's hash. Real URLs never do, so somebody built it."
     training = case.training(record.training_id)
     if training is None or training.weights is None or training.version is None:
         return _weights_by_lineage(user) or (None, _why_not_compared(user, case))
     if training.weights != (record.lora_weights_url or "").strip():
-        return _another(record, f"The training put out another one: {_short(training.weights)}")
+        return _another(record, f"The training's output is another one: {_short(training.weights)}")
     if training.version != recorded_hash(record.replicate_version_id):
-        return False, f"They are the weights of version {training.version[:12]}, which is not the recorded one."
+        return False, f"They are the weights of version {training.version[:12]}, which is not the stored one."
     return True, _ITS_OWN
 
 
@@ -138,7 +141,7 @@ def _another(record: ModelRecord, put_out: str) -> Verdict:
     if reference and reference.version:
         right = reference.version == recorded_hash(record.replicate_version_id)
         other = f"It refers to version {reference.version[:12]}."
-        return right, "It is a reference to the recorded version." if right else other
+        return right, "It is a reference to the stored version." if right else other
     return (False if is_delivery_url(record.lora_weights_url) else None), put_out
 
 
@@ -148,24 +151,24 @@ def _weights_by_lineage(user: AuditedUser) -> Verdict | None:
     if current and current.weights:
         if current.weights == (user.record.lora_weights_url or "").strip():
             return True, _ITS_OWN
-        put_out = f"The training of the recorded version put out another one: {_short(current.weights)}"
+        put_out = f"The output of the stored version's training is another one: {_short(current.weights)}"
         return _another(user.record, put_out)
     if Note.WEIGHTS_URL_OF_ANOTHER_VERSION in user.finding.notes:
-        return False, "It is what the training of another version put out."
+        return False, "It is the output of another version's training."
     return None
 
 
 def _why_not_compared(user: AuditedUser, case: UserCase) -> str:
     training_id = askable_training(user.record.training_id)
     if training_id is None:
-        return "No training id is recorded, so there is nothing to compare with."
+        return "No training id is stored, so there is nothing to compare with."
     if training_id not in case.trainings:
-        known = "is not among those that were read" if case.trainings_listed else "was not asked for"
-        return f"It is not made from a hash; the training {known}."
+        known = "is not in the list that was read" if case.trainings_listed else "was not read"
+        return f"It was not built from a hash; the training {known}."
     training = case.training(training_id)
     if training is None:
         return "Replicate does not show the training to this token, so there is nothing to compare with."
-    return f"The training is {_short(training.status)} and has put out no weights."
+    return f"The training is {_short(training.status)} and has no weights in its output."
 
 
 def _later_row(case: UserCase) -> str | None:
@@ -181,14 +184,14 @@ def _later(user: AuditedUser, case: UserCase) -> Verdict:
         began = case.later[0].row.began
         return False, f"Yes, begun {to_minute(began)}." if began else "Yes, without a date."
     if record.later_training_failed:
-        return False, "Yes, one that failed."
+        return False, "Yes, but it failed."
     if record.retraining_in_progress:
-        return False, "Yes, and it had not ended."
+        return False, "Yes, but it has not ended."
     if finding.versions_behind:
-        return False, "No row says so, but Replicate has a newer version than the recorded one."
+        return False, "No row says so, but Replicate has a newer version than the stored one."
     if finding.reason in _LATEST:
         return True, "No."
-    return None, "No row says so; Replicate's versions cannot tell."
+    return None, "No row says so; Replicate's versions can't tell."
 
 
 def _short(text: str | None) -> str:

@@ -25,7 +25,7 @@ OF_LOOKING = (
     cls=Command,
     lenient=True,
     settings=(
-        options.run.but(help="Look into this run file; ask neither database nor Replicate."),
+        options.run.but(help="Read this run file; ask neither database nor Replicate."),
         *OF_LOOKING,
         options.as_json,
     ),
@@ -35,15 +35,15 @@ OF_LOOKING = (
 def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Show everything about one user: every row, every version, the verdict and why.
 
-    WHO is an e-mail, a user id or a model id, or a part of one. Where several match they are listed. Of a user with
+    WHO is an e-mail, a user id or a model id, or a part of one. If several match, they are listed. For a user with
     several lines (--latest-per) all are shown, or the one that WHO names: its model, or its row. Ends in 0 if the user
-    is up to date, 3 if a sync is needed, 4 if that could not be found out, 2 if nobody or more than one matches.
+    is up to date, 3 if a sync is needed, 4 if that is not known, 2 if nobody or more than one matches.
     """
     from audit.errors import SettingsError
 
     who = who.strip()
     if not who or not who.isprintable():
-        raise SettingsError("WHO is empty or no text", "Give an e-mail, a user id, a model id, or a part of one.")
+        raise SettingsError("WHO is empty or not text", "Give an e-mail, a user id, a model id, or a part of one.")
     case = _in_run(Path(run), who, ctx) if run is not None else _live(who, ctx)
     return _shown(case, who, as_json=as_json, in_run=run is not None)
 
@@ -74,7 +74,7 @@ def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | UserLines |
 
     refuse(ctx, OF_LOOKING, "with --run: the run file says how the run was made")
     check(ctx, unused=OF_LOOKING)
-    with RunFile.open(path) as run_file, busy("looking into the run file"):
+    with RunFile.open(path) as run_file, busy("reading the run file"):
         run_file.check_integrity()
         return look_up_in_run(run_file, who)
 
@@ -96,8 +96,10 @@ def _shown(case: "UserCase | UserLines | Candidates", who: str, *, as_json: bool
 
 def _nobody(*, in_run: bool) -> str:
     if in_run:
-        return "A run file has only users who are in its report; without --run the database is asked."
-    return "WHO is an e-mail, a user id, a model id, or a part of one. Who is in the database at all: sync-audit doctor"
+        return "A run file has only the users of its report; without --run, the database is searched."
+    return (
+        "WHO is an e-mail, a user id, a model id, or a part of one. How many users the database has: sync-audit doctor"
+    )
 
 
 def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool) -> None:

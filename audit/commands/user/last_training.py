@@ -37,13 +37,13 @@ class LastTraining(msgspec.Struct, frozen=True):
 
 
 _TITLES = {
-    TrainingOutcome.RECORDED: "The last training succeeded and is recorded.",
-    TrainingOutcome.HAD_ISSUES: "The last training had issues.",
-    TrainingOutcome.NOT_RECORDED: "The last training succeeded, but was not recorded.",
+    TrainingOutcome.RECORDED: "The last training succeeded and is stored.",
+    TrainingOutcome.HAD_ISSUES: "The last training has problems.",
+    TrainingOutcome.NOT_RECORDED: "The last training succeeded, but was not stored.",
     TrainingOutcome.IN_PROGRESS: "The last training has not ended yet.",
-    TrainingOutcome.SINGLE: "There is one training, and it is recorded.",
-    TrainingOutcome.NO_TRAINING: "There is no training that could count.",
-    TrainingOutcome.UNKNOWN: "What became of the last training cannot be told.",
+    TrainingOutcome.SINGLE: "There is one training, and it is stored.",
+    TrainingOutcome.NO_TRAINING: "There is no training that counts.",
+    TrainingOutcome.UNKNOWN: "It is not known how the last training ended.",
 }
 
 
@@ -61,7 +61,7 @@ def _outcome(case: UserCase) -> tuple[TrainingOutcome, str]:
     if case.user:
         return _compared(case.user, case)
     if case.rows:
-        return TrainingOutcome.NO_TRAINING, "No row of this user counts; the reasons stand beside the rows."
+        return TrainingOutcome.NO_TRAINING, "No row of this user counts; each row shows why."
     return TrainingOutcome.NO_TRAINING, f"{_table(case)} has no row of this user."
 
 
@@ -93,7 +93,7 @@ def _listed(later: Training, case: UserCase) -> tuple[TrainingOutcome, str]:
     name = f"Training {_short(later.id)}, which a later row names,"
     if later.succeeded:
         if later.version == case.recorded:
-            return TrainingOutcome.RECORDED, f"{name} made the recorded version."
+            return TrainingOutcome.RECORDED, f"{name} made the stored version."
         made = f"made version {(later.version or '')[:12]}"
         return TrainingOutcome.NOT_RECORDED, f"{name} succeeded on Replicate and {made}."
     if later.status in _WENT:
@@ -108,10 +108,10 @@ def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
     name, status = f"Row {_short(row.model_row_id)}{began}", _short(row.training_status or "(null)")
     training = case.training(row.training_id)
     if training and training.version and training.version == case.recorded:
-        return TrainingOutcome.RECORDED, f"{name} says {status}, but the version of its training is the recorded one."
+        return TrainingOutcome.RECORDED, f"{name} says {status}, but its training made the stored version."
     if last.verdict is RowClass.NEAR_MISS:
         words = backticked(case.tables.completed)
-        return TrainingOutcome.NOT_RECORDED, f"{name} says `{status}`, which no program takes for {words}."
+        return TrainingOutcome.NOT_RECORDED, f"{name} says `{status}`, which does not count as {words}."
     if training and training.status == "succeeded":
         made = f" and made version {training.version[:12]}" if training.version else ""
         succeeded = f"Replicate says that its training succeeded{made}"
@@ -124,7 +124,7 @@ def _after(last: ClassifiedRow, case: UserCase) -> tuple[TrainingOutcome, str]:
         return TrainingOutcome.HAD_ISSUES, says + _unrecorded_besides(case)
     state = case.tables.state(row.training_status)
     if state is not TrainingState.FAILED:
-        says = f"says {_short(training.status)} too" if training else "cannot say more of it"
+        says = f"says {_short(training.status)} too" if training else "does not say more"
         if state is None:
             says = says.removesuffix(" too")
             status += f", which is none of the words in {WHERE_WORDS_STAND} of the config file"
@@ -146,9 +146,9 @@ def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
     only = len(case.rows or (1,)) == 1 and finding.total_versions == 1 and not user.record.older_completed
     if finding.reason is Reason.LATEST_VERSION:
         if only:
-            return TrainingOutcome.SINGLE, "One training row, one version on Replicate, and it is the recorded one."
+            return TrainingOutcome.SINGLE, "One training row, one version on Replicate, and it is the stored one."
         if finding.evidence == "training":
-            put_out = "what the model's last training put out"
+            put_out = "the output of the model's last training"
             return TrainingOutcome.RECORDED, f"The version of the row that counts is {put_out}."
         return TrainingOutcome.RECORDED, _NEWEST
     if finding.status is Status.NEEDS_SYNC and finding.latest_version:
@@ -156,11 +156,11 @@ def _compared(user: AuditedUser, case: UserCase) -> tuple[TrainingOutcome, str]:
         if made := shown_trainings(user).latest:
             why += f" Training {_short(made.id)} made it and succeeded on Replicate."
         if Note.SHARED_MODEL in finding.notes:
-            return TrainingOutcome.UNKNOWN, f"{why} But the model is shared, so it may be the face of another user."
+            return TrainingOutcome.UNKNOWN, f"{why} But the model is shared, so it may show another user."
         return TrainingOutcome.NOT_RECORDED, why
     if finding.reason is Reason.NO_VERSION_RECORDED:
-        return TrainingOutcome.NOT_RECORDED, "The row says completed, and no version is recorded."
-    why = "Replicate's versions of the model are not known; the reason for that stands above."
+        return TrainingOutcome.NOT_RECORDED, "The row says completed, but no version is stored."
+    why = "The model's versions on Replicate are not known; the reason is above."
     return TrainingOutcome.UNKNOWN, why
 
 
@@ -172,11 +172,11 @@ def _beside_the_version(finding: Finding) -> tuple[TrainingOutcome, str] | None:
     if finding.reason is Reason.TRAINER_RECORDED:
         made = finding.lineage and finding.lineage.latest
         why = f" Training {_short(made.id)} made version {(made.version or '')[:12]}." if made else ""
-        return TrainingOutcome.NOT_RECORDED, f"The row that counts records a trainer in the model's place.{why}"
+        return TrainingOutcome.NOT_RECORDED, f"The row that counts has a trainer as its model.{why}"
     return None
 
 
-_NEWEST = "The version of the row that counts is the newest one on Replicate."
+_NEWEST = "The version of the row that counts is the latest one on Replicate."
 _OUTCOMES = {
     Reason.TRAINING_NOT_RECORDED: TrainingOutcome.NOT_RECORDED,
     Reason.VERSION_LOST: TrainingOutcome.HAD_ISSUES,
@@ -188,19 +188,19 @@ _OUTCOMES = {
 def _unfinished(user: AuditedUser) -> tuple[TrainingOutcome, str]:
     """The newest row is not completed, and the finding is about it."""
     outcome = _OUTCOMES.get(user.finding.reason, TrainingOutcome.UNKNOWN)
-    detail = user.finding.detail or "the run ended before it was asked about"
+    detail = user.finding.detail or "the run ended before it was checked"
     return outcome, f"Row {_short(user.record.model_row_id)}: {escape_controls(detail)}."
 
 
 def _unrecorded(latest: str, made: str | None, case: UserCase) -> str:
-    newest = f"The newest version, {latest[:12]}" + (f", made {to_minute(made)}," if made else ",")
+    newest = f"The latest version, {latest[:12]}" + (f", made {to_minute(made)}," if made else ",")
     if not case.rows:
-        return f"{newest} is not the recorded one."
+        return f"{newest} is not the stored one."
     for each in case.rows:
         row = each.row
         if recorded_hash(row.replicate_version_id) == latest:
-            return f"{newest} is recorded in row {_short(row.model_row_id)}, which does not count: {each.why}."
-    return f"{newest} is recorded in no row of this user."
+            return f"{newest} is stored in row {_short(row.model_row_id)}, which does not count: {each.why}."
+    return f"{newest} is not stored in any row of this user."
 
 
 def _newer_version_since(started: str | None, case: UserCase) -> str | None:
@@ -219,7 +219,7 @@ def _newer_version_since(started: str | None, case: UserCase) -> str | None:
 
 def _unrecorded_besides(case: UserCase) -> str:
     latest = _unrecorded_version(case)
-    return f" Besides, the newest version on Replicate, {latest[:12]}, is not the recorded one." if latest else ""
+    return f" Also, the latest version on Replicate, {latest[:12]}, is not the stored one." if latest else ""
 
 
 def _unrecorded_version(case: UserCase) -> str | None:

@@ -212,7 +212,7 @@ def _person(record: ModelRecord) -> Person:
 def _not_asked(case: UserCase) -> Iterator[str]:
     """What database and Replicate left open: nobody asked, or there was no answer."""
     if case.found and case.found.only_latest:
-        yield "Older versions: of an official model Replicate lists only the latest."
+        yield "Older versions: for an official model, Replicate lists only the latest."
     for training_id, reply in case.trainings.items():
         if isinstance(reply, Failed):
             yield f"Training {training_id}: {reply.detail}."
@@ -220,7 +220,7 @@ def _not_asked(case: UserCase) -> Iterator[str]:
             yield f"Training {training_id}: Replicate does not know it, or another account made it."
     user = case.user
     if user and user.finding.latest_version and not shown_trainings(user).latest:
-        yield "Which training made the latest version: only trainings that the rows name are asked for."
+        yield "Which training made the latest version: only trainings named in the rows are read."
     for column in sorted(case.missing_columns):
         yield f"{column}: the tables have no such column."
 
@@ -228,21 +228,21 @@ def _not_asked(case: UserCase) -> Iterator[str]:
 def _not_listed(user: AuditedUser, read: TrainingsRead | None) -> Iterator[str]:
     """What the list of trainings, as far as the run read it, does not say."""
     if read is None:
-        yield "What Replicate says of the trainings, and so whose weights the URL leads to: the run did not ask."
+        yield "What Replicate says about the trainings, and which version the weights are of: the run did not read it."
         return
     if not read.complete:
         back = f" before {read.back_to[:10]}" if read.back_to else ""
         why = f" ({escape_controls(read.problem)})" if read.problem else ""
         yield f"Trainings{back}: their list was not read to its end{why}."
     elif read.since:
-        yield f"Trainings begun before {read.since[:10]}: their list was not read any further."
+        yield f"Trainings begun before {read.since[:10]}: their list was not read further back."
     if user.finding.evidence == "training":
-        yield "Versions that were pushed or deleted by hand: a training settled this user; the model was not asked for."
+        yield "Versions pushed or deleted by hand: a training settled this user; the model's versions were not read."
 
 
 def _not_in_run(user: AuditedUser, info: RunInfo) -> Iterator[str]:
     """What a run file does not hold."""
-    yield f"Anything newer: this is how it was at {(info.finished_at or info.started_at)[:16].replace('T', ' ')} UTC."
+    yield f"Anything newer than {(info.finished_at or info.started_at)[:16].replace('T', ' ')} UTC."
     older = user.record.older_completed
     hidden = f" {older} older completed {'row is' if older == 1 else 'rows are'} hidden." if older else ""
     yield f"The other training rows: a run file keeps the one that counts.{hidden}"

@@ -103,8 +103,8 @@ def test_reason_and_version_are_taken_from_the_newest_run(at_home: Shell, run_fi
         '  because = "leaves in May"\n'
         f"  until = {LATER}\n"
         '  author = "Bo"\n\n'
-        f"It holds up to and including {LATER} (UTC), as long as reason and recorded version stay the same.\n"
-        "What becomes of the run with it:\n"
+        f"It holds up to and including {LATER} (UTC), as long as reason and stored version stay the same.\n"
+        "To see the run with it:\n"
         f"  sync-audit render {newest} \\\n    --accept {NAME}\n"
     )
 
@@ -152,7 +152,7 @@ def test_without_a_run_the_reason_is_what_is_said(shell: Shell) -> None:
         ("example", {}, "'example' matches 77 users of"),
         (" ", {}, "USER is empty"),
         (BEHIND, {"--because": " "}, "--because is empty"),
-        (BEHIND, {"--because": "\udcff"}, "--because is no text in UTF-8"),
+        (BEHIND, {"--because": "\udcff"}, "--because is not UTF-8 text"),
         (BEHIND, {"--author": ""}, "--author is empty"),
         (BEHIND, {"--until": OVER}, f"--until {OVER} is over: today is {TODAY} (UTC)"),
         (BEHIND, {"--until": "2027-02-31"}, "--until '2027-02-31' is no date"),
@@ -318,7 +318,7 @@ def test_a_file_that_is_wrong_ends_the_run_before_anything_is_asked(shell: Shell
     ended = shell("run", "--accept", "none.toml", **environ)
     assert "Error: --accept: file of acceptances none.toml cannot be read: no such file or directory" in ended.err
     ended = shell("run", "--accept", NAME, "--no-accept", **environ)
-    assert "--accept and --no-accept exclude each other" in ended.err
+    assert "--accept and --no-accept can't be used together" in ended.err
 
 
 @pytest.mark.slow
@@ -398,7 +398,7 @@ def test_both_reasons_the_version_that_runs_and_the_training_are_filled_in(shell
     (entry,) = tomllib.loads((shell.folder / NAME).read_text())["accept"]
     assert entry["reason"] == ["training_not_recorded", "outdated_version"]
     assert (entry["training"], entry["version"]) == ("trained-7", version_hash((7, 2)))
-    assert "as long as both reasons, recorded version and training stay the same" in ended.out
+    assert "as long as both reasons, stored version and training stay the same" in ended.out
     shell("render", "run.sqlite", "-o", "a.json", "--accept", NAME)
     users = {each["user_id"]: each["accepted"] for each in reported(shell.folder)["users"]}
     assert users["user-00007"]

@@ -167,7 +167,7 @@ def test_a_run_compared_with_itself_has_no_change_and_the_counts_add_up(days: Da
     assert {user["change"] for user in document["users"]} <= {"not_compared"}
     assert sum(summary[change] for change in Change) == summary["total"] == document["old"]["users"]
     assert sum(summary["unchanged_by_status"].values()) == summary["unchanged"]
-    assert document["warnings"] == ["Both are the same run: only what was asked again since can differ."]
+    assert document["warnings"] == ["Both are the same run: only retried users can differ."]
 
 
 @pytest.mark.parametrize("path", [FIRST_JSON, FIRST_RUN], ids=["JSON", "run file"])
@@ -192,7 +192,7 @@ def test_an_interrupted_run_says_that_it_resolves_nobody(tmp_path: Path) -> None
     new = run_of(tmp_path, "b", one(Reason.LATEST_VERSION), state="interrupted", stop_reason="stopped by SIGINT")
     document = compared(old, new)
     assert (document["summary"]["resolved"], document["summary"]["changed"], document["exit_code"]) == (0, 1, 0)
-    assert "it resolves nobody" in document["warnings"][0]
+    assert "users who are up to date now are changed, not resolved" in document["warnings"][0]
 
 
 def test_what_is_written_is_masked_if_either_run_is(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_text_fits_into_eighty_columns_and_names_everybody(days: Days) -> None:
     assert max(len(line) for line in lines if str(days.folder) not in line) <= 80
     assert "2 users newly need attention" in lines
     assert "New (2)" in lines
-    assert any("zoe@example.com" in line and "not there → No version recorded" in line for line in lines)
+    assert any("zoe@example.com" in line and "not there → No version stored" in line for line in lines)
 
 
 def test_long_lists_are_cut_where_a_person_reads_them_and_whole_elsewhere(tmp_path: Path) -> None:

@@ -96,10 +96,10 @@ def test_facts_without_a_flaw_are_ok() -> None:
     ("name", "changes", "words"),
     [
         ("database_tls", {"tls": None}, "sslmode=verify-full"),
-        ("database_reachable", {"latency": 0.8}, "nearer to the database"),
+        ("database_reachable", {"latency": 0.8}, "closer to the database"),
         ("database_role", {"writable": ("users", "user_models")}, "only SELECT"),
         ("database_role", {"superuser": True}, "only SELECT"),
-        ("database_clock", {"clock_ahead": -6.0}, "Set the clock"),
+        ("database_clock", {"clock_ahead": -6.0}, "Set the wrong clock"),
     ],
 )
 def test_a_flaw_of_the_server_is_a_warning_with_a_next_step(name: str, changes: dict[str, Any], words: str) -> None:
@@ -139,22 +139,22 @@ def test_why_the_account_is_not_known_fails_the_check_that_it_belongs_to(reason:
 def test_three_clocks_that_all_differ_are_told_to_begin_with_ours() -> None:
     answers = ReplicateAnswers("api", ACME, replace(METADATA, clock_ahead=3600.0), (TRIAL,))
     results = replicate(answers, replace(SERVER, clock_ahead=-3600.0))
-    assert "Three clocks" in results["replicate_clock"].next_step
+    assert "All three clocks" in results["replicate_clock"].next_step
 
 
 def test_no_rate_and_no_date_in_the_answer_is_no_flaw() -> None:
     results = replicate(
         ReplicateAnswers("api", ACME, replace(METADATA, remaining=None, reset=None, clock_ahead=None), (TRIAL,))
     )
-    assert (results["rate_left"].figure, results["replicate_clock"].figure) == ("not said", "not said")
+    assert (results["rate_left"].figure, results["replicate_clock"].figure) == ("not known", "not known")
 
 
 @pytest.mark.parametrize(
     ("latency", "speed", "figure"),
     [
-        (0.05, SPEED, "about 2 min for 4,800 models: no more than 2,400 requests a minute (--rate)"),
+        (0.05, SPEED, "about 2 min for 4,800 models: at most 2,400 requests a minute (--rate)"),
         (0.05, Speed(6000, 256), "about 96 s for 4,800 models: Replicate allows 3,000 requests a minute"),
-        (0.5, Speed(2400, 8), "about 5 min for 4,800 models: no more than 8 at once (--concurrency), 500 ms each"),
+        (0.5, Speed(2400, 8), "about 5 min for 4,800 models: at most 8 at once (--concurrency), 500 ms each"),
     ],
     ids=["rate", "limit", "concurrency"],
 )
@@ -170,8 +170,8 @@ def test_of_a_long_audit_it_is_told_that_it_can_be_resumed_and_how_long_training
     answers = ReplicateAnswers("api", ACME, METADATA, (Trial(RECORD, FOUND, TRIAL.finding, 0.3),))
     check = duration_check(answers, users, Speed(per_minute=1200, concurrency=32))
     assert check.figure == (
-        "about 83 min for 100,000 models: no more than 1,200 requests a minute (--rate); "
-        "with --mode trainings 6 min at best"
+        "about 83 min for 100,000 models: at most 1,200 requests a minute (--rate); "
+        "with --mode trainings at least 6 min"
     )
     assert check.data["trainings_requests"] == 1 + 1200 + 1000
     assert "--resume" in check.next_step
@@ -217,8 +217,8 @@ def test_what_to_do_names_tables_as_the_database_does() -> None:
     table_shape = replace(TABLES, index=None)
     results = {each.name: each for each in database_checks(Inspection(SERVER, table_shape), tables)}
     assert results["user_id_index"].next_step == 'CREATE INDEX CONCURRENTLY ON "app"."T" ("Owner");'
-    assert results["tables"].figure.startswith('users and "app"."T" are there')
+    assert results["tables"].figure.startswith('users and "app"."T" found')
     found = replace(USERS, population=replace(USERS.population, users_with_completed_model=0))
     first, statuses, *_ = user_checks(Inspection(SERVER, TABLES, found), tables)
     assert "training_status = 'done' or 'ready', exactly that word" in first.next_step
-    assert "only `done` or `ready`, exactly so, counts" in statuses.next_step
+    assert "only `done` or `ready` counts" in statuses.next_step

@@ -94,7 +94,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
     assert check(diagnosis, "model").data["reason"] == "latest_version"
     assert check(diagnosis, "rate_left").data["remaining"] == 2999
     assert "TLS" not in check(diagnosis, "database_tls").figure
-    assert "may read and not write" in check(diagnosis, "database_role").figure
+    assert "can only read" in check(diagnosis, "database_role").figure
 
 
 async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
@@ -186,7 +186,7 @@ async def test_without_a_table_of_users_the_doctor_counts_those_whom_rows_name(t
     await insert(tables, "user_models", [model(replicate_model_id=f"{OWNER}/face"), model(user_id="u2")])
     await execute(tables, "DROP TABLE users")
     diagnosis = await diagnose(tables, await serve(FACE))
-    assert check(diagnosis, "tables").figure.startswith("user_models is there, and no table of users, with")
+    assert check(diagnosis, "tables").figure.startswith("user_models found, without a table of users, with")
     assert check(diagnosis, "population").figure == "2 of 2 users have a completed model"
     assert "email" in check(diagnosis, "optional_columns").data["missing"]
 
@@ -197,7 +197,7 @@ async def test_words_that_mean_nothing_are_named(tables: str) -> None:
     statuses = check(await diagnose(tables, None), "training_status")
     assert statuses.state is CheckState.WARN
     assert statuses.next_step.endswith(
-        "Say in the config file, [database] completed, in_progress or failed, what these mean: 1 archived."
+        "Add these words to the config file, [database] completed, in_progress or failed: 1 archived."
     )
     assert set(statuses.data["unknown"]) == {"(null)", "archived"}
 
@@ -319,7 +319,7 @@ async def test_a_deleted_model_does_not_fail_the_check_where_the_next_one_is_the
     await insert(owner, "user_models", [gone])
     one = check(await diagnose(tidy, await serve(FACE)), "model")
     assert one.state is CheckState.OK
-    assert "1 tried before failed (model_not_found)" in one.figure
+    assert "1 tried before that failed (model_not_found)" in one.figure
 
 
 async def test_without_any_setting_all_is_said_at_once() -> None:
@@ -399,7 +399,7 @@ def test_the_command_prints_on_any_terminal(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     text = out.decode(environ.get("PYTHONIOENCODING", "utf-8"))
-    assert f"{arrow} Better use a role" in text
+    assert f"{arrow} Use a role" in text
     assert max(map(len, text.splitlines())) <= int(environ.get("COLUMNS", "80"))
 
 

@@ -522,7 +522,7 @@ def test_a_shard_whose_run_goes_on_is_refused(parted: Parted, tmp_path: Path) ->
     live = Path(shutil.copy(parted.shards[0], tmp_path / "live.sqlite"))
     with (
         RunFile.resume(live),
-        pytest.raises(RunFileError, match=r"live\.sqlite is in use by a run that is still going on"),
+        pytest.raises(RunFileError, match=r"live\.sqlite is in use by a running audit"),
     ):
         merge([live, *parted.shards[1:]], tmp_path / "all.sqlite", partial=True)
     assert not (tmp_path / "all.sqlite").exists()

@@ -599,7 +599,7 @@ def locked(dsn: str, seconds: float) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("account", "asking whose token it is"),
+        ("account", "identifying the token's account"),
         ("database", "reading the database"),
         ("trainings", "reading the list of trainings"),
         ("versions", r"0 of \d+ models? asked"),

@@ -242,9 +242,7 @@ def test_a_run_that_is_still_going_on_is_refused_and_not_disturbed(
     # It needs a minute; and it ends at once when it is told to, for nobody else waits for a turn.
     process = asking(synthetic_shell, synthetic_servers, 3, SYNC_AUDIT_RATE="300", SYNC_AUDIT_CONCURRENCY="1")
     for command in (("run", "--resume", "run.sqlite"), ("render", "run.sqlite")):
-        refused(
-            synthetic_shell(*command), exit_status.COULD_NOT_RUN, "run.sqlite is in use by a run that is still going on"
-        )
+        refused(synthetic_shell(*command), exit_status.COULD_NOT_RUN, "run.sqlite is in use by a running audit")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == exit_status.INTERRUPTED
@@ -282,7 +280,7 @@ def test_a_run_of_an_older_version_says_what_it_did_not_look_for(shell: Shell) -
     with in_thread(InstrumentedReplicate(world)) as fake:
         finished_run_file(shell.folder / "run.sqlite", 1, fake.base_url)
         ended = shell("run", "--resume", "run.sqlite", **ENVIRON)
-    assert "an older version has begun this run" in ended.err
+    assert "an older version started this run" in ended.err
 
 
 AILING = Chaos(

@@ -187,12 +187,12 @@ def test_all_are_changed_and_up_to_date_and_all_is_put_back_byte_for_byte(produc
     before, old = product.digest, product.table()
     done = ends(product(*APPLY), REPAIR[OK])
     assert f"{CHANGES} rows changed\n" in done.err
-    assert f"Audited again: {CHANGES} of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: {CHANGES} of {CHANGES} users are up to date now" in done.err
     for row_id, row in product.table().items():
         changed = {name for name, value in row.items() if old[row_id][name] != value}
         assert changed <= {"replicate_version_id", "lora_weights_url"}
         assert ("replicate_version_id" in changed) == (row_id in product.rows)
-    assert ends(product(*APPLY), PLAN[OK]).err.count(f"{CHANGES} more changed already") == 1
+    assert ends(product(*APPLY), PLAN[OK]).err.count(f"{CHANGES} more already changed") == 1
     undone = ends(product(*UNDO), REPAIR[OK])
     assert f"{CHANGES} rows put back\n" in undone.err
     assert product.digest == before
@@ -331,7 +331,7 @@ def test_a_signal_ends_it_between_two_batches_with_everything_known(product: Pro
     ends(ended, REPAIR[128 + number])
     done = list(product.states().values())
     assert set(done) == {ChangeState.DONE}
-    assert f"{len(done)} rows changed, {CHANGES - len(done)} not come to" in ended.err
+    assert f"{len(done)} rows changed, {CHANGES - len(done)} not reached" in ended.err
     assert f"It ended early: stopped by {number.name}" in ended.err
     undo_file = (product.shell.folder / "run-undo.sql").read_text()
     assert len(re.findall(LINE, undo_file, re.MULTILINE)) == CHANGES
@@ -350,7 +350,7 @@ def test_a_database_that_goes_away_leaves_what_was_done_and_the_same_command_goe
     out, err = process.communicate(timeout=30)
     ended = ends(Ended(process.returncode, out.decode(), err.decode()), REPAIR[INCOMPLETE])
     assert "closed the connection" in ended.err
-    assert "What is done stays done. To go on:\n  sync-audit sync run.sqlite" in ended.err
+    assert "What is done stays done. To continue:\n  sync-audit sync run.sqlite" in ended.err
     states = Counter(product.states().values())
     assert states[ChangeState.BEGUN] == 100
     assert f"{states[ChangeState.DONE]} rows changed, 100 not known" in ended.err
@@ -388,10 +388,10 @@ def test_rows_whose_model_was_trained_meanwhile_are_skipped_unless_that_is_not_w
     done = ends(product(*APPLY), REPAIR[INCOMPLETE])
     skipped = named(done, ChangeState.SKIPPED)
     assert set(skipped) == set(product.rows[:3])
-    assert all(why.startswith("another version is the latest by now") for why in skipped.values())
+    assert all(why.startswith("another version is the latest now") for why in skipped.values())
     assert f"{CHANGES - 3} of {CHANGES - 3} users are up to date now" in done.err
     done = ends(product(*APPLY, "--no-recheck"), REPAIR[INCOMPLETE])
-    assert f"Audited again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: {CHANGES - 3} of {CHANGES} users are up to date now" in done.err
     assert "outdated_version: 1 newer version on Replicate" in done.err
 
 
@@ -400,7 +400,7 @@ def test_rows_about_which_replicate_says_nothing_certain_have_failed_and_are_tri
         done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     failed = named(done, ChangeState.FAILED)
     assert len(failed) == 2
-    assert all("Replicate could not be asked again" in why for why in failed.values())
+    assert all("Replicate could not be checked again" in why for why in failed.values())
     assert "2 rows changed" in ends(product(*APPLY), REPAIR[OK]).err
 
 
@@ -419,7 +419,7 @@ def test_a_service_that_is_down_ends_it_with_nothing_tried(product: Product) -> 
     with injected(product.place.fake, Refused(status=500)):
         done = ends(product(*APPLY, "--retries", "0"), REPAIR[INCOMPLETE])
     assert "Replicate does not answer" in done.err
-    assert f"0 rows changed, {CHANGES} not come to" in done.err
+    assert f"0 rows changed, {CHANGES} not reached" in done.err
     assert product.digest == digest
 
 
@@ -748,7 +748,7 @@ def test_an_audit_that_fails_afterwards_is_no_success_and_what_was_done_can_be_u
     before = product.digest
     with injected(product.place.fake, Refused(status=500)):
         done = ends(product(*APPLY, "--no-recheck", "--retries", "0"), REPAIR[INCOMPLETE])
-    assert f"Audited again: 0 of {CHANGES} users are up to date now" in done.err
+    assert f"Checked again: 0 of {CHANGES} users are up to date now" in done.err
     assert f"{CHANGES} rows changed" in done.err
     ends(product(*UNDO), REPAIR[OK])
     assert product.digest == before

@@ -15,8 +15,8 @@ from tests.commands.run.test_progress import FakeSession
 @pytest.mark.parametrize(
     ("awaited", "words"),
     [
-        (None, r"repairing: 3 of 12 rows"),
-        (Awaited("model", "acme/m", 45, 2, 5), r"repairing: 3 of 12 rows; waiting 45 s for acme/m, attempt 2 of 5"),
+        (None, r"fixing: 3 of 12 rows"),
+        (Awaited("model", "acme/m", 45, 2, 5), r"fixing: 3 of 12 rows; waiting 45 s for acme/m, attempt 2 of 5"),
         (Awaited("trainings", "", 45, 1, 5), r".* rows; waiting 45 s for the list of trainings, attempt 1 of 5"),
     ],
 )
@@ -27,7 +27,7 @@ def test_a_log_is_told_what_a_repair_waits_for(awaited: Awaited | None, words: s
     words = words.replace("acme/m", "a model") if redacted else words
     listener = TerminalListener(Console(file=written), redacted=redacted, period=0.05)
     listener.connected(session)
-    listener.doing("repairing: 3 of 12 rows")
+    listener.doing("fixing: 3 of 12 rows")
     deadline = time.monotonic() + 30
     while not (found := re.search(f"^{words}$", written.getvalue(), re.MULTILINE)) and time.monotonic() < deadline:
         time.sleep(0.01)

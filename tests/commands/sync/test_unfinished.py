@@ -309,7 +309,7 @@ NEWER = (
     "VALUES ('lost', 'training', 'acme/lost', 'third', now(), now())"
 )
 MEDDLED = {
-    "a newer row": (NEWER, 2, "it is not the newest row of its user any more", "not_newest"),
+    "a newer row": (NEWER, 2, "it no longer is the newest row of its user", "not_newest"),
     "another training": (
         "UPDATE user_models SET training_id = 'third' WHERE id = 2",
         2,
@@ -502,7 +502,7 @@ def test_what_a_training_has_put_out_is_recorded_although_there_is_a_later_versi
             run_file.save_info(msgspec.structs.replace(run_file.info, base_url=fake.base_url))
         applied = product("sync", "run.sqlite", *INCLUDE, "--apply", "--yes")
     assert "5 rows changed, 1 skipped" in applied.err
-    assert "row 7: another version is the latest by now" in applied.err
+    assert "row 7: another version is the latest now" in applied.err
     rows = product.rows()
     assert said(rows["lost"][1], complete("lost")) == complete("lost")
     assert said(rows["trainer"][0], complete("trainer")) == complete("trainer")

@@ -45,11 +45,11 @@ def coded(code: str, case: UserCase) -> Item:
 @pytest.mark.parametrize(
     ("lineage", "good", "words"),
     [
-        pytest.param(Lineage(latest=TRAINING), True, "what the training of the recorded", id="its own"),
+        pytest.param(Lineage(latest=TRAINING), True, "the output of the stored version's training", id="its own"),
         pytest.param(
             Lineage(latest=replace(TRAINING, weights="https://x/y")), False, "another one: https://x/y", id="other"
         ),
-        pytest.param(Lineage(), False, "the training of another version", id="only the owner of the URL is known"),
+        pytest.param(Lineage(), False, "another version's training", id="only the owner of the URL is known"),
     ],
 )
 def test_without_the_training_of_the_row_that_of_the_recorded_version_says_it(
@@ -72,55 +72,57 @@ def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
     user = AuditedUser(mine, classify(mine, REPLY, RunContext()))
     case = UserCase(source="", person=Person(user_id="u1"), rows=None, user=user, trainings_listed=True)
     found = coded("weights_url", case)
-    assert (found.good, "not among those that were read" in found.verdict) == (None, True)
+    assert (found.good, "not in the list that was read" in found.verdict) == (None, True)
 
 
 @pytest.mark.parametrize(
     ("code", "changes", "good", "words"),
     [
-        pytest.param("hash", {}, True, "the newest one", id="latest"),
+        pytest.param("hash", {}, True, "the latest one", id="latest"),
         pytest.param("hash", {"replicate_version_id": OLD}, False, "1 version behind", id="behind"),
         pytest.param("hash", {"replicate_version_id": digest("x")}, False, "not among", id="unknown hash"),
         pytest.param(
-            "hash", {"replicate_version_id": None, "reply": NotAsked()}, False, "None is recorded", id="no hash"
+            "hash", {"replicate_version_id": None, "reply": NotAsked()}, False, "None is stored", id="no hash"
         ),
         pytest.param("hash", {"reply": Failed(Reason.TIMEOUT, "slow")}, None, "not known", id="Replicate is silent"),
-        pytest.param("trigger_word", {}, True, "the training's own", id="trigger word of the training"),
-        pytest.param("trigger_word", {"training": None}, True, "One is recorded", id="trigger word"),
+        pytest.param("trigger_word", {}, True, "the training's word", id="trigger word of the training"),
+        pytest.param("trigger_word", {"training": None}, True, "One is stored", id="trigger word"),
         pytest.param("trigger_word", {"trigger_word": "ANN"}, False, "used TOK", id="another trigger word"),
         pytest.param("trigger_word", {"trigger_word": " "}, False, "the training used TOK", id="no trigger word"),
         pytest.param("trigger_word", {"missing": "trigger_word"}, None, "no such column", id="no such column"),
         pytest.param("lora_scale", {}, True, "between 0.5 and 1.5", id="scale"),
         pytest.param("lora_scale", {"lora_scale": "2.5"}, False, "Usual is", id="scale too large"),
         pytest.param("lora_scale", {"lora_scale": "much"}, False, "Usual is", id="scale is no number"),
-        pytest.param("lora_scale", {"lora_scale": None}, None, "own default", id="no scale"),
-        pytest.param("weights_url", {}, True, "what the training of the recorded", id="weights of the version"),
+        pytest.param("lora_scale", {"lora_scale": None}, None, "default applies", id="no scale"),
         pytest.param(
-            "weights_url", {"replicate_version_id": OLD}, False, "which is not the recorded one", id="other version's"
+            "weights_url", {}, True, "the output of the stored version's training", id="weights of the version"
+        ),
+        pytest.param(
+            "weights_url", {"replicate_version_id": OLD}, False, "which is not the stored one", id="other version's"
         ),
         pytest.param(
             "weights_url",
             {"lora_weights_url": "https://replicate.delivery/else.tar"},
             False,
-            "put out another one",
+            "output is another one",
             id="other weights",
         ),
         pytest.param(
             "weights_url",
             {"lora_weights_url": f"https://replicate.delivery/pbxt/{NEW}/flux.tar"},
             False,
-            "made up",
+            "somebody built it",
             id="made-up weights",
         ),
-        pytest.param("weights_url", {"lora_weights_url": None}, False, "None is recorded", id="no weights"),
+        pytest.param("weights_url", {"lora_weights_url": None}, False, "None is stored", id="no weights"),
         pytest.param("weights_url", {"training": Missing()}, None, "does not show", id="training is unknown"),
-        pytest.param("weights_url", {"training": None}, None, "not asked for", id="training was not asked for"),
+        pytest.param("weights_url", {"training": None}, None, "was not read", id="training was not asked for"),
         pytest.param("weights_url", {"training_id": None}, None, "No training id", id="no training id"),
         pytest.param(
             "weights_url",
             {"training": Training(id="t1", status="processing")},
             None,
-            "is processing and has put out no weights",
+            "is processing and has no weights in its output",
             id="training is not done",
         ),
         pytest.param("later_training", {}, True, "No.", id="no later training"),
@@ -134,7 +136,7 @@ def test_of_a_list_it_is_said_that_it_lacks_the_training() -> None:
         pytest.param(
             "later_training", {"replicate_version_id": OLD}, False, "newer version", id="only Replicate knows of it"
         ),
-        pytest.param("later_training", {"reply": NotAsked()}, None, "cannot tell", id="nobody knows"),
+        pytest.param("later_training", {"reply": NotAsked()}, None, "can't tell", id="nobody knows"),
         pytest.param("photos", {}, None, "more varied photos", id="photos"),
     ],
 )

@@ -66,7 +66,7 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
     ]
     for words in (
         "NEEDS SYNC  Outdated version  (outdated_version)",
-        "The last training succeeded, but was not recorded.",
+        "The last training succeeded, but was not stored.",
         "counts: the latest completed row by updated_at",
         "7 versions behind",
     ):
@@ -81,7 +81,7 @@ def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell)
         "NEEDS SYNC Training not recorded (training_not_recorded)",
         "Besides, of the completed row",
         "Outdated version (outdated_version)",
-        "The last training succeeded, but was not recorded.",
+        "The last training succeeded, but was not stored.",
         "does not count: training_status is training",
     ):
         assert words in " ".join(ended.out.split())

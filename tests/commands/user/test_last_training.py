@@ -57,7 +57,7 @@ def known(*others: TrainingRow, found: Found | Failed = TWO, recorded: str | Non
 
 CASES = [
     pytest.param(known(found=ONE, recorded=NEW), TrainingOutcome.SINGLE, "One training row", id="one training"),
-    pytest.param(known(recorded=NEW), TrainingOutcome.RECORDED, "newest one on Replicate", id="recorded"),
+    pytest.param(known(recorded=NEW), TrainingOutcome.RECORDED, "latest one on Replicate", id="recorded"),
     pytest.param(
         known(later(training_status="failed", failure_reason="no face"), recorded=NEW),
         TrainingOutcome.HAD_ISSUES,
@@ -104,7 +104,7 @@ CASES = [
     pytest.param(
         known(later(training_status="archived"), recorded=NEW),
         TrainingOutcome.UNKNOWN,
-        "none of the words in [database] completed, in_progress or failed of the config file; Replicate cannot say",
+        "none of the words in [database] completed, in_progress or failed of the config file; Replicate does not say",
         id="a word that means nothing",
     ),
     pytest.param(
@@ -122,7 +122,7 @@ CASES = [
     pytest.param(
         known(later(training_status="failed", created_at="2026-04-01T00:00:00Z")),
         TrainingOutcome.HAD_ISSUES,
-        "Besides, the newest version",
+        "Also, the latest version",
         id="failed, and an earlier one is not recorded either",
     ),
     pytest.param(known(), TrainingOutcome.NOT_RECORDED, f"{NEW[:12]}, made 2026-03-01 00:00,", id="newer on Replicate"),
@@ -144,33 +144,33 @@ CASES = [
     pytest.param(
         known(later(training_status="Completed"), recorded=NEW),
         TrainingOutcome.NOT_RECORDED,
-        "`Completed`, which no program takes for",
+        "`Completed`, which does not count as",
         id="near miss",
     ),
     pytest.param(
         known(training_row(model_row_id="7", is_test=True, replicate_version_id=NEW)),
         TrainingOutcome.NOT_RECORDED,
-        "recorded in row 7, which does not count: a test row",
+        "stored in row 7, which does not count: a test row",
         id="recorded in a row that does not count",
     ),
-    pytest.param(known(recorded=None), TrainingOutcome.NOT_RECORDED, "recorded in no row", id="nothing recorded"),
-    pytest.param(known(shared=1), TrainingOutcome.UNKNOWN, "the face of another user", id="newer, of a shared model"),
+    pytest.param(known(recorded=None), TrainingOutcome.NOT_RECORDED, "not stored in any row", id="nothing recorded"),
+    pytest.param(known(shared=1), TrainingOutcome.UNKNOWN, "may show another user", id="newer, of a shared model"),
     pytest.param(
         known(later(training_status="training"), shared=1),
         TrainingOutcome.IN_PROGRESS,
-        "Besides, the newest version",
+        "Also, the latest version",
         id="running, and a newer version of a shared model",
     ),
     pytest.param(
         known(recorded=None, found=Failed(Reason.TIMEOUT, "too slow")),
         TrainingOutcome.NOT_RECORDED,
-        "no version is recorded",
+        "no version is stored",
         id="nothing recorded, and Replicate is silent",
     ),
     pytest.param(
         known(later(training_status="training"), recorded=NEW, trainings=replied("succeeded", version=NEW)),
         TrainingOutcome.RECORDED,
-        "the version of its training is the recorded one",
+        "its training made the stored version",
         id="recorded, although its own row does not say so",
     ),
     pytest.param(
@@ -182,7 +182,7 @@ CASES = [
     pytest.param(
         known(later(training_status="pending"), recorded=NEW, trainings={"t2": Missing()}),
         TrainingOutcome.IN_PROGRESS,
-        "cannot say more",
+        "does not say more",
         id="waiting, unknown to Replicate",
     ),
     pytest.param(
@@ -194,13 +194,13 @@ CASES = [
     pytest.param(
         known(later(training_status="failed", created_at="2025-01-01T00:00:00Z"), recorded=NEW),
         TrainingOutcome.RECORDED,
-        "newest one",
+        "latest one",
         id="an earlier failure is past",
     ),
     pytest.param(
         known(later(training_status="failed", is_test=True), recorded=NEW),
         TrainingOutcome.RECORDED,
-        "newest one",
+        "latest one",
         id="a failed test is nobody's",
     ),
     pytest.param(
@@ -270,7 +270,7 @@ def test_a_run_file_knows_the_outcome_without_the_rows(changes: Any, recorded: s
         pytest.param({"status": "aborted"}, TrainingOutcome.HAD_ISSUES, "was aborted.", id="aborted"),
         pytest.param({"status": "processing"}, TrainingOutcome.IN_PROGRESS, "was processing when", id="running"),
         pytest.param(
-            {"status": "succeeded", "version": NEW}, TrainingOutcome.RECORDED, "made the recorded", id="recorded"
+            {"status": "succeeded", "version": NEW}, TrainingOutcome.RECORDED, "made the stored", id="recorded"
         ),
         pytest.param(
             {"status": "succeeded", "version": digest("lost")},
@@ -311,7 +311,7 @@ def test_a_training_id_that_is_no_word_is_never_sent(training_id: str | None) ->
     [
         (Reason.WRONG_WEIGHTS, TrainingOutcome.RECORDED, "Its weights are not that version's: no good."),
         (Reason.WEIGHTS_GONE, TrainingOutcome.RECORDED, "Its weights are gone: no good."),
-        (Reason.TRAINER_RECORDED, TrainingOutcome.NOT_RECORDED, "records a trainer in the model's place."),
+        (Reason.TRAINER_RECORDED, TrainingOutcome.NOT_RECORDED, "has a trainer as its model."),
     ],
 )
 @pytest.mark.parametrize("in_run", [True, False])

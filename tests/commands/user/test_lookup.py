@@ -170,7 +170,7 @@ def test_the_account_of_the_token_is_named(cases: Mapping[str, UserCase], run_fi
 
 def test_what_may_have_passed_is_asked_again_of_this_user_alone(cases: Mapping[str, UserCase], run_file: Path) -> None:
     stella = named(cases, "stella.rojas")
-    assert next_steps(stella)[-1] == f"Ask again: sync-audit user {stella.person.user_id}"
+    assert next_steps(stella)[-1] == f"Check again: sync-audit user {stella.person.user_id}"
     with RunFile.open(run_file) as opened:
         then = look_up_in_run(opened, stella.person.user_id)
     assert isinstance(then, UserCase)
@@ -218,7 +218,7 @@ def test_a_run_that_read_no_trainings_says_so(servers: Servers, tmp_path: Path) 
         case = look_up_in_run(run_file, "noah.kim@example.com")
     assert isinstance(case, UserCase)
     assert set(shown_trainings(audited(case))) == {None}
-    assert any("whose weights the URL leads to: the run did not ask" in each for each in case.not_known)
+    assert any("which version the weights are of: the run did not read it" in each for each in case.not_known)
 
 
 def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(
@@ -229,7 +229,7 @@ def test_of_a_user_settled_by_a_training_the_run_says_what_it_did_not_see(
         case = look_up_in_run(run_file, user.record.user_id)
     assert isinstance(case, UserCase)
     assert audited(case).finding.evidence == "training"
-    assert "what the model's last training put out" in last_training(case).why
+    assert "the output of the model's last training" in last_training(case).why
     assert "last succeeded training" in checklist(case)[0].verdict
     assert any("pushed or deleted by hand" in each for each in case.not_known)
 

@@ -531,7 +531,7 @@ def test_the_trainings_behind_a_user_are_shown_with_what_they_put_out() -> None:
     later = Training(id="tr-later", status="canceled", error="by hand")
     weights = "https://replicate.delivery/xezq/real/flux-lora.tar"
     words = page(SampleRun([trained(outdated(1), later, id="tr-new", weights=weights)], read())).words
-    assert "The verdict rests on: The model's versions, which Replicate was asked for." in words
+    assert "The verdict rests on: The model's versions on Replicate." in words
     assert "Made the latest version Training tr-new Ended as succeeded" in words
     assert f"Real weights URL {weights}" in words
     assert "Later training, which was canceled Training tr-later Ended as canceled Why by hand" in words
@@ -541,8 +541,8 @@ def test_notes_about_trainings_have_this_users_values_in_static_rows() -> None:
     user = with_trainings()[0]
     words = page(SampleRun([user], read())).words
     assert "The training is tr-unrecorded; its weights: https://replicate.delivery/xezq/real/flux-lora.tar" in words
-    assert "The recorded version's own weights: https://replicate.delivery/old" in words
-    assert f"Recorded is {user.record.trigger_word}; the training used OLD." in words
+    assert "The weights URL of the stored version: https://replicate.delivery/old" in words
+    assert f"Stored: {user.record.trigger_word}; the training used OLD." in words
 
 
 def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -> None:
@@ -550,9 +550,9 @@ def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -
         up_to_date(1), Training(id="tr-l", status="failed", error="no face"), id="tr-x", trigger_word="OTHER"
     )
     words = page(SampleRun([other, settled(2)], read(mode="trainings"))).words
-    assert "Made the recorded version, which is the latest tr-x, trigger word OTHER" in words
+    assert "Made the stored version, which is the latest tr-x, trigger word OTHER" in words
     assert "Later training, which failed tr-l, failed: no face" in words
-    assert "Verdict rests on its training Made the recorded version, which is the latest the recorded one" in words
+    assert "Verdict rests on its training Made the stored version, which is the latest the recorded one" in words
 
 
 @pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
