@@ -196,6 +196,7 @@ def test_every_format_says_how_many_of_all_were_checked(name: str, info: RunInfo
     text = rendered(name, SampleRun([up_to_date(1, notes=(Note.SHARED_MODEL,))], info))
     told = {
         "json": '"coverage": {\n      "users": 2310,\n      "eligible": 431,\n      "checked": 1\n    }',
+        "md": "This run checked only 1 of 431 users",
         "junit": '<property name="run.coverage.checked" value="1"/>',
     }
     assert told.get(name, "1 of 431 users checked") in text
