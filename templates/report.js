@@ -676,6 +676,10 @@
 
   const BEHIND_SEPARATOR = /([;|])(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212])/g;
 
+  const ISO = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?Z$/;
+
+  const cellTime = (text) => String(text ?? "").replace(ISO, "$1 $2"); // which spreadsheets take for a time
+
   function cell(spelled, guarded) {
     const guard = guarded || FORMULA.test(spelled) ? "'" : "";
     const text = spelled.replace(BEHIND_SEPARATOR, "$1'");
@@ -688,9 +692,10 @@
     const user = userAt(row);
     const plain = {
       status: user.reason.status, reason: user.reason.code, versions_behind: user.versions_behind, total_versions_on_replicate: user.total,
-      created_at: user.created_at, updated_at: user.updated_at, completed_at: user.completed_at,
+      created_at: cellTime(user.created_at), updated_at: cellTime(user.updated_at), completed_at: cellTime(user.completed_at),
+      latest_version_created_at: cell(cellTime(user.latest_version_created_at), user.odd.guard.includes("latest_version_created_at")),
       notes: user.notes.map((note) => note.code).join(";"), replicate_url: user.page, baseline: user.baseline, accepted: user.accepted,
-      affected_since: user.affected_since, weights_checked: user.weights_checked, also: user.unfinished?.code, coverage: hints.coverage,
+      affected_since: cellTime(user.affected_since), weights_checked: user.weights_checked, also: user.unfinished?.code, coverage: hints.coverage,
     };
     user.row_status = user.training_status;
     user.hint = filled(user.reason.line, values(user));

@@ -58,6 +58,7 @@ _FORMULA = re.compile("[\t\r]|[\\s\u200b-\u200f\u2060\ufeff]*[=+\\-@\uff1d\uff0b
 # The same in the middle of a text, where somebody imports with another separator than ours: "Anna;=1+41". A tab is
 # spelled out, and a comma is between quotes.
 _FORMULA_BEHIND_SEPARATOR = re.compile('([;|])(?=[\\s"]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212])')
+_ISO = re.compile(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?Z\Z")
 _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 """First characters of a printable text for which `_FORMULA` is worth a look."""
 
@@ -93,6 +94,11 @@ def cell(text: str | None) -> str:
     return guard + _fitting(_FORMULA_BEHIND_SEPARATOR.sub(r"\1'", escape_controls(text)))
 
 
+def time(iso: str | None) -> str:
+    """A time in UTC as "2026-03-01 11:22:33", which spreadsheets take for one; they do not take ISO 8601 with a Z."""
+    return _ISO.sub(r"\1 \2", iso or "")
+
+
 def _separated(text: str) -> bool:
     return ";" in text or "|" in text
 
@@ -122,7 +128,7 @@ def _row(user: AuditedUser, coverage: str, tables: Tables) -> tuple[str | int | 
         cell(record.replicate_model_id),
         cell(record.replicate_version_id),
         cell(finding.latest_version),
-        cell(finding.latest_version_created_at),
+        cell(time(finding.latest_version_created_at)),
         finding.versions_behind,
         finding.total_versions,
         cell(record.model_row_id),
@@ -130,16 +136,16 @@ def _row(user: AuditedUser, coverage: str, tables: Tables) -> tuple[str | int | 
         cell(record.trigger_word),
         cell(record.lora_scale),
         cell(record.lora_weights_url),
-        record.created_at,
-        record.updated_at,
-        record.completed_at,
+        time(record.created_at),
+        time(record.updated_at),
+        time(record.completed_at),
         ";".join(finding.notes),
         cell(finding.detail),
         cell(hints.one_line(user, tables)),
         hints.model_url(record, finding.model),
         user.baseline,
         user.accepted.until if user.accepted else None,
-        finding.affected_since,
+        time(finding.affected_since),
         cell(record.training_status),
         finding.weights_checked,
         finding.also.reason.value if finding.also else None,

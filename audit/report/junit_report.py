@@ -129,6 +129,8 @@ def _case(user: AuditedUser, view: RunView) -> str:
     if finding.status is Status.UP_TO_DATE:
         return f"{start}/>\n"
     title = HINTS[finding.reason].title + (f" ({user.baseline})" if user.baseline else "")
+    if finding.affected_since and finding.status is Status.NEEDS_SYNC and not user.accepted:
+        title += f", affected since {finding.affected_since[:10]}"
     message = xml_text(f"{title}: {_cut(finding.detail)}" if finding.detail else title)
     if entry := user.accepted:
         because = f"{entry.because} ({entry.author})" if entry.author else entry.because

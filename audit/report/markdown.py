@@ -20,6 +20,7 @@ from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
 from audit.report.answer import answer
+from audit.report.steps import steps
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import BASELINE_TITLES, LONG, SHORT, STATUS_TITLES
 
@@ -36,6 +37,8 @@ _LONGEST_LINK = 200
 NOTHING = "–"
 """What stands where there is no value; an empty code span is none."""
 _PATTERN_OF_ADDRESS = re.compile(r"https?://\S*<\S*>")
+_LONGEST_COMMAND = 4_000
+"""Characters. One that names thousands of users is nothing to copy."""
 _LONGEST_FENCE = 4
 """Backticks. Implementations stop looking for a closing fence at some length; nobody means that many."""
 _PIPE = re.compile(r"(\\?)\|")
@@ -62,6 +65,7 @@ def _head(view: RunView) -> Iterator[str]:
     yield f"## {said.title}: {said.headline}\n\n"
     yield from _warnings(view)
     yield "".join(f"{sentence} " for sentence in said.below).rstrip() + "\n\n" if said.below else ""
+    yield from _steps(view)
     yield f"| {NOUNS[view.latest_per]}s | {' | '.join(STATUS_TITLES[status] for status in Status)} |\n"
     yield f"|{' ---: |' * (len(Status) + 1)}\n"
     yield f"| {view.summary.total:,} | {' | '.join(f'{counts[status]:,}' for status in Status)} |\n"
@@ -74,6 +78,24 @@ def _head(view: RunView) -> Iterator[str]:
         file = code_in_text(view.run.acceptances.file, 200)
         yield f"\n**{view.accepted.total:,} accepted** by {file}: they are in these counts, and not in the exit code.\n"
     yield from _reasons(view)
+
+
+def _steps(view: RunView) -> Iterator[str]:
+    """What to do now, with commands to copy: as many backticks around each as it has none in a row."""
+    several, completed = steps(view), words.completed_line(view)
+    if several:
+        yield "### What to do now\n\n"
+    for number, step in enumerate(several, 1):
+        ours, data, _ = step.text.partition(completed) if completed else (step.text, "", "")
+        yield f"{number}. {prose(ours)}{code_in_text(data, LONG) if data else ''}\n"
+        if step.people:
+            people = ", ".join(code_in_text(words.named(view, user.record)) for _, user in step.people)
+            yield f"   {people}\n"
+        if 0 < len(step.command) <= _LONGEST_COMMAND:
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", step.command)), default=0))
+            yield f"\n   {fence}sh\n   {escape_controls(step.command)}\n   {fence}\n\n"
+    if several:
+        yield "\n"
 
 
 def _warnings(view: RunView) -> Iterator[str]:
@@ -127,7 +149,7 @@ def _hints(view: RunView) -> Iterator[str]:
     counts = view.open_reasons
     reasons = [reason for status in ATTENTION for reason in counts if reason.status is status]
     if reasons:
-        yield "\n### What to do\n"
+        yield "\n### The reasons\n"
     for reason in reasons:
         yield from _hint(of_tables(reason, view.run.tables), words.lines(view, counts[reason]))
 

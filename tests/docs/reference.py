@@ -139,6 +139,7 @@ def _fields() -> Iterator[str]:
     yield ", ".join(f"`{column}`" for column in CSV_COLUMNS) + ".\n"
     yield "`also` is the reason alone, and `coverage` is the same in all lines: `20/800` are 20 checked of 800 who"
     yield "would have a line in a report of everybody. Columns are only ever added, before the last one.\n"
+    yield "Times are UTC, as `2026-03-01 11:22:33`, which LibreOffice and Excel take for times; JSON has them whole.\n"
     yield "Notes are joined by `;`. A cell that a spreadsheet would run as a formula begins with `'`."
 
 

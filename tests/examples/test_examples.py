@@ -88,7 +88,7 @@ def test_the_action_audits_and_puts_out_counts_and_paths(runner: Runner) -> None
     found = outputs(runner)
     report = json.loads(Path(found["json"]).read_text())
     assert found["exit-code"] == "4"
-    for name in ("total", "up-to-date", "needs-sync", "error", "not-checked"):
+    for name in ("verdict", "total", "up-to-date", "needs-sync", "error", "not-checked"):
         assert found[name] == str(report["summary"][name.replace("-", "_")])
     assert Path(found["html"]).read_text().startswith("<!DOCTYPE html>")
     assert Path(found["csv"]).read_text().startswith("status,")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audit.model.codes import Note, Status
 from audit.model.text import escape_controls
-from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render, write_table
+from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render, time, write_table
 from audit.report.view import RunView
 from tests.support.report_hostile import FORMULAS, HOSTILE, ids
 from tests.support.report_samples import SampleRun, anna, everything, outdated, up_to_date
@@ -57,7 +57,31 @@ def test_every_user_comes_out_with_the_values_of_the_run() -> None:
         assert row["latest_version"] == (finding.latest_version or "")
         assert row["versions_behind"] == ("" if finding.versions_behind is None else str(finding.versions_behind))
         assert row["notes"] == ";".join(finding.notes)
-        assert row["updated_at"] == record.updated_at
+        assert row["updated_at"] == time(record.updated_at)
+        assert row["affected_since"] == time(finding.affected_since)
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("2026-03-01T11:22:33Z", "2026-03-01 11:22:33"),
+        ("2026-03-01T11:22:33.123456Z", "2026-03-01 11:22:33"),
+        ("", ""),
+        (None, ""),
+        ("soon", "soon"),
+        ("2026-03-01T11:22:33+02:00", "2026-03-01T11:22:33+02:00"),
+        ("2026-03-01T11:22:33Z\n", "2026-03-01T11:22:33Z\n"),
+    ],
+)
+def test_a_time_is_one_to_a_spreadsheet_and_anything_else_stays_what_it_is(stored: str | None, shown: str) -> None:
+    assert time(stored) == shown
+
+
+def test_every_time_of_a_row_is_written_so() -> None:
+    rows = parsed(rendered(SampleRun(everything())))
+    times = [value for row in rows for name, value in row.items() if name.endswith(("_at", "_since")) and value]
+    assert times
+    assert not [value for value in times if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", value)]
 
 
 def test_totals_equal_the_rows() -> None:

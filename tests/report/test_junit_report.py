@@ -77,7 +77,10 @@ def test_a_failure_has_the_reason_as_its_type_and_says_what_to_record() -> None:
     user = outdated(1, behind=2)
     (case,) = cases(suite(SampleRun([user])))
     (result,) = case.result
-    assert (result.type, result.message) == ("outdated_version", "Outdated version: 2 newer versions on Replicate")
+    assert (result.type, result.message) == (
+        "outdated_version",
+        "Outdated version, affected since 2025-07-01: 2 newer versions on Replicate",
+    )
     lines = (result.text or "").splitlines()
     assert f"recorded: {user.record.replicate_version_id}" in lines
     assert f"latest: {user.finding.latest_version}" in lines
@@ -87,8 +90,8 @@ def test_a_failure_has_the_reason_as_its_type_and_says_what_to_record() -> None:
 def test_with_a_baseline_each_case_says_whether_it_is_new() -> None:
     new, known, resolved = cases(suite(compared()))
     assert [case.result[0].message for case in (new, known)] == [
-        "Outdated version (new): 1 newer version on Replicate",
-        "Outdated version (known): 1 newer version on Replicate",
+        "Outdated version (new), affected since 2025-07-01: 1 newer version on Replicate",
+        "Outdated version (known), affected since 2025-07-01: 1 newer version on Replicate",
     ]
     assert status(resolved) is Status.UP_TO_DATE
 

@@ -18,7 +18,9 @@ from audit.model.findings import AuditedUser, Finding
 from audit.model.replies import Account, WeightsAsked
 from audit.model.run import Baseline, Filters
 from audit.model.text import escape_controls
+from audit.report.answer import answer
 from audit.report.markdown import LEAST, LIMIT, NOTHING, code, code_in_text, prose, render, render_within
+from audit.report.steps import steps
 from audit.report.view import RunView
 from audit.report.words import SHORT, STATUS_TITLES
 from tests.support.report_hostile import HOSTILE, ids
@@ -109,7 +111,28 @@ def shape(element: Element) -> list[Any]:
 
 def test_the_headline_says_how_many_are_affected() -> None:
     (heading,) = html(raw(SampleRun(everything()))).iter("h2")
-    assert all_text(heading) == ("sync-audit: 11 of 77 users need a sync; 16 could not be checked; 3 were not reached")
+    said = answer(RunView(SampleRun(everything())))
+    assert all_text(heading) == f"Hold: {said.headline}"
+
+
+def test_what_to_do_now_stands_before_the_counts_with_commands_to_copy() -> None:
+    run = SampleRun([outdated(1), failed(2, Reason.MODEL_NOT_FOUND)])
+    tree = html(raw(run))
+    commands = [all_text(each).strip() for each in tree.iter("pre")]
+    assert commands == [step.command for step in steps(RunView(run)) if step.command]
+    assert len(commands) == 2
+    todo = raw(run).partition("### What to do now")[2]
+    assert "| --- |" not in todo.partition("| users |")[0]
+    assert "`user00002@example.com`" in todo
+
+
+def test_a_fence_is_longer_than_what_is_in_it_and_a_command_of_thousands_of_users_is_left_out() -> None:
+    for who, shown in (("```\n</pre>", 1), ("x" * 5000, 0)):
+        filters = Filters(users=(who,))
+        info = narrowed(filters=filters, account=Account("user", "mallory"))
+        foreign = Finding(reason=Reason.MODEL_NOT_FOUND, notes=(Note.OWNER_DIFFERS_FROM_ACCOUNT,))
+        tree = html(raw(SampleRun([AuditedUser(record(1), foreign)], info)))
+        assert len(list(tree.iter("pre"))) == shown
 
 
 def test_the_counts_are_those_of_the_run() -> None:
@@ -216,7 +239,10 @@ def test_words_of_training_status_that_mean_nothing_are_named_where_there_are_an
 
 def test_nobody_at_all_is_an_answer_too() -> None:
     (heading,) = html(raw(SampleRun([]))).iter("h2")
-    assert all_text(heading) == "sync-audit: Nobody was audited: no user matches what the run was narrowed to"
+    assert (
+        all_text(heading)
+        == f"{answer(RunView(SampleRun([]))).title}: Nobody was audited: no user matches what the run was narrowed to"
+    )
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ids(TEXTS))

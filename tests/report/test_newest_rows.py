@@ -125,7 +125,7 @@ def test_json_counts_them_beside_all_other_counts() -> None:
 def test_csv_has_columns_for_them() -> None:
     both, fine = lines(SampleRun([BOTH, up_to_date(8, training_status="completed")]))
     names = ("affected_since", "row_status", "weights_checked", "also", "coverage")
-    assert [both[name] for name in names] == ["2026-02-03T10:41:00Z", "training", "", "outdated_version", "2/431"]
+    assert [both[name] for name in names] == ["2026-02-03 10:41:00", "training", "", "outdated_version", "2/431"]
     assert [fine[name] for name in names] == ["", "completed", "", "", "2/431"]
 
 
@@ -196,6 +196,7 @@ def test_every_format_says_how_many_of_all_were_checked(name: str, info: RunInfo
     text = rendered(name, SampleRun([up_to_date(1, notes=(Note.SHARED_MODEL,))], info))
     told = {
         "json": '"coverage": {\n      "users": 2310,\n      "eligible": 431,\n      "checked": 1\n    }',
+        "md": "This run checked only 1 of 431 users",
         "junit": '<property name="run.coverage.checked" value="1"/>',
     }
     assert told.get(name, "1 of 431 users checked") in text

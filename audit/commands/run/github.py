@@ -25,6 +25,7 @@ from audit.model.codes import Reason, Status
 from audit.model.exit_status import OK
 from audit.model.text import RUNNER_COMMAND, escape_controls, os_cause, shortened
 from audit.report.answer import answer
+from audit.report.steps import steps
 from audit.report.view import ATTENTION, RunView
 from audit.report.words import lines, named, not_in_baseline, stale
 
@@ -35,6 +36,7 @@ NAMED = 5
 """How many users a reason names."""
 _ROOM_FOR_A_NAME = 100
 _ROOM = 4000
+_PAGE = re.compile(r"https?://[\w.:-]+/[\w.-]+/[\w.-]+/actions/runs/[0-9]+", re.ASCII)
 log = logging.getLogger(__name__)
 _EXPLAINED = {each.code: each for each in EXPLANATIONS}
 
@@ -61,6 +63,8 @@ def annotations(view: RunView, code: int) -> Iterator[str]:
 
 def _outcome(view: RunView) -> Iterator[str]:
     yield from answer(view).below
+    if first := next(iter(steps(view)), None):
+        yield f"{first.text}{f': {first.command}' if first.command else ''}"
     if view.since_baseline:
         counts = view.since_baseline.states
         yield f"Since the baseline: {counts['new']:,} new, {counts['known']:,} known, {counts['resolved']:,} resolved."
@@ -103,6 +107,7 @@ class Workflow:
         """`environ` tells whether this is GitHub Actions, and where the step's summary is."""
         self._here = wanted and environ.get("GITHUB_ACTIONS") == "true"
         self._summary = environ.get("GITHUB_STEP_SUMMARY") or None
+        self._artifacts = _artifacts(environ)
         self._silence = secrets.token_hex(16)
         self._annotations: list[str] = []
 
@@ -124,7 +129,7 @@ class Workflow:
         try:
             self._annotations.extend(annotations(view, code))
             if self._summary:
-                _append(Path(self._summary), view)
+                _append(Path(self._summary), view, self._artifacts)
         except (OSError, AuditError) as error:
             log.warning(
                 "the step summary could not be written: %s", os_cause(error) if isinstance(error, OSError) else error
@@ -141,16 +146,24 @@ def _tell(*commands: str) -> None:
             click.echo(each, err=True)
 
 
-def _append(path: Path, view: RunView) -> None:
+def _artifacts(environ: Mapping[str, str]) -> str:
+    """Markdown that leads to what the workflow has uploaded; "" where GitHub does not say which run it is."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    page = "{}/{}/actions/runs/{}".format(*(environ.get(name, "") for name in names))
+    return f"\n[Reports of this workflow run]({page}#artifacts)\n" if _PAGE.fullmatch(page) else ""
+
+
+def _append(path: Path, view: RunView, artifacts: str) -> None:
     """Add the Markdown to what this step has put into its summary already; all of it has to fit GitHub's limit."""
     from audit.report.markdown import LEAST, LIMIT, render_within
 
     with open_to_append(path) as file:
         size = file.tell() if file.seekable() else 0
         between = b"\n\n" if size else b""
-        room = LIMIT - size - len(between)
+        room = LIMIT - size - len(between) - len(artifacts)
         if room < LEAST:
             log.warning("the step summary is full (%d KiB): the report is not in it", size >> 10)
             return
         file.write(between)
         render_within(view, file, room)
+        file.write(artifacts.encode())

@@ -90,7 +90,9 @@ def test_with_a_baseline_the_outcome_says_how_many_are_new() -> None:
 
 def test_a_run_that_was_ended_says_by_what() -> None:
     run = SampleRun([failed(1, Reason.STOPPED)], narrowed(state="stopped", stop_reason="the job's time limit"))
-    assert told(run)[0].data.endswith("The run was stopped before its end: the job's time limit")
+    said = told(run)[0].data
+    assert "The run ended early: the job's time limit" in said
+    assert "sync-audit run --resume " in said
 
 
 def test_redacted_annotations_name_ids_alone() -> None:
@@ -117,9 +119,21 @@ def test_what_is_in_the_summary_already_stays_and_the_next_run_adds_to_it(tmp_pa
     path = tmp_path / "summary.md"
     path.write_text("# Deployment")
     tell({"GITHUB_STEP_SUMMARY": str(path)}, SampleRun([up_to_date(1)]))
-    assert path.read_text().startswith("# Deployment\n\n## sync-audit: The only user is up to date\n")
+    assert path.read_text().startswith("# Deployment\n\n## Release OK: The only user is up to date\n")
     tell({"GITHUB_STEP_SUMMARY": str(path)})
-    assert path.read_text().count("\n## sync-audit: ") == 2
+    assert len(re.findall("\n## (?:Release OK|Hold): ", path.read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("server", "is_there"), [("https://github.com", True), ("https://g)[x](y", False), ("", False)]
+)
+def test_the_summary_leads_to_what_the_workflow_has_uploaded(tmp_path: Path, server: str, *, is_there: bool) -> None:
+    path = tmp_path / "summary.md"
+    environ = {"GITHUB_SERVER_URL": server, "GITHUB_REPOSITORY": "acme/shop", "GITHUB_RUN_ID": "7"}
+    tell({"GITHUB_STEP_SUMMARY": str(path), **environ})
+    line = "\n[Reports of this workflow run](https://github.com/acme/shop/actions/runs/7#artifacts)\n"
+    assert path.read_text().endswith(line) is is_there
+    assert ("actions/runs" in path.read_text()) is is_there
 
 
 @pytest.mark.parametrize("place", ["/proc/nothing/summary.md", "", "."], ids=["unwritable", "unset", "a folder"])
@@ -187,7 +201,7 @@ def test_off_is_off_for_run_and_resuming_has_a_summary_and_rendering_none(step: 
     assert "::" not in ended.err + step("render", "r.sqlite").err
     assert summary(step) == ""
     assert levels(heard(step("run", "--resume", "r.sqlite").err)) == ["error", "warning"]
-    assert re.match(r"## sync-audit: Chosen users: 1 of \d+ users checked; 1 of 1 needs a sync\n", summary(step))
+    assert summary(step).startswith("## Hold: 1 of 1 user gets photos from an old version of their model\n")
 
 
 def test_redacted_runs_stay_redacted(step: Shell) -> None:
