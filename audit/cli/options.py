@@ -416,10 +416,18 @@ redact = Setting(
     "--redact", is_flag=True, help="Mask e-mail and name in every output, so that a report may leave the team."
 )
 as_json = Setting("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-verbose = Setting("-v", "--verbose", count=True, show_default=False, help="Log what was found; -vv each request too.")
-quiet = Setting("-q", "--quiet", is_flag=True, help="Print nothing but the summary.")
+verbose = Setting(
+    "-v",
+    "--verbose",
+    count=True,
+    show_default=False,
+    help="Log what was found, and list the users of each reason; -vv: log each request too.",
+)
+quiet = Setting("-q", "--quiet", count=True, show_default=False, help="Print one line; -qq: nothing but errors.")
 log_format = Setting("--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.")
 no_progress = Setting("--no-progress", is_flag=True, help="Do not show how the run is getting on.")
+amount = (verbose.but(help="List the users of each reason."), quiet)
+"""How much is printed on standard error."""
 talk = (verbose, quiet, log_format, no_progress)
 """About standard error."""
 

@@ -12,6 +12,7 @@ from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
 from audit.model.text import escape_controls, is_text
 from audit.report import writer
+from audit.report.cause import cause
 from audit.report.view import RunView
 from audit.runfile import RunFile
 
@@ -23,7 +24,7 @@ class ReportedRun(NamedTuple):
 
     view: RunView
     exit_status: ExitStatus
-    """As the findings and the options say; signals are the caller's to add."""
+    """As the findings and the options say, with the cause in this run; signals are the caller's to add."""
     outputs: tuple[writer.Output, ...]
 
 
@@ -50,13 +51,11 @@ def report(
         )
         raise
     choices = run_file.choices
-    exit_status = run_exit_status(
-        view.result,
-        choices.fail_on if choices else "any",
-        exit_zero=exit_zero,
-        allow_empty=allow_empty or bool(choices and choices.allow_empty),
-    )
-    return ReportedRun(view, exit_status, tuple(outputs))
+    fail_on = choices.fail_on if choices else "any"
+    allow_empty = allow_empty or bool(choices and choices.allow_empty)
+    code = run_exit_status(view.result, fail_on, exit_zero=exit_zero, allow_empty=allow_empty).code
+    ended = ExitStatus(code, cause(view, code, fail_on, exit_zero=exit_zero))
+    return ReportedRun(view, ended, tuple(outputs))
 
 
 def writing(outputs: Sequence[writer.Output]) -> AbstractContextManager[object]:

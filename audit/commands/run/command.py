@@ -99,7 +99,8 @@ def _conduct(
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
     from audit.commands.run.progress import listener
-    from audit.model.exit_status import INCOMPLETE, RUN
+    from audit.model.exit_status import INCOMPLETE, ExitStatus
+    from audit.report.cause import cause
     from audit.report.view import RunView
     from audit.report.writer import Output
 
@@ -135,12 +136,15 @@ def _conduct(
                 reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
             finally:
                 shown.done()
-            ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
-            interrupted = reported.view.run.state == "interrupted"
-            status = RUN[caught.code] if interrupted and caught.code else reported.exit_status
+            if reported.view.run.state == "interrupted" and caught.code:
+                stopped = ExitStatus(caught.code, cause(reported.view, caught.code))
+                reported = reported._replace(exit_status=stopped)
+            here = "resume" in given  # the demo's servers will be gone, and it has something to say itself
+            talk = ending.Talk(quiet, given["verbose"], advise=here, beside=0 if here else 2)
+            ended = ending.end(reported, run_file, talk)
             if tell:
-                tell(RunView(run_file), status.code)
-    return status
+                tell(RunView(run_file), ended.code)
+    return ended
 
 
 async def _announce(stop: "Stop", shown: "ProgressListener") -> None:
