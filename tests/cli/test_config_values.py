@@ -137,7 +137,7 @@ def test_accept_writes_to_the_file_that_run_reads(said: Said) -> None:
 def test_resuming_hears_only_what_is_not_kept_in_the_run_file(said: Said) -> None:
     said.path.write_text('rate = 5\nlimit = 0\nmode = "x"\naccept = "a"\nredact = true\nquiet = true')
     ctx = context("run", "--resume", "x.sqlite", config=said.path)
-    assert (ctx.default_map, dict(found(ctx).problems)) == ({"redact": True, "quiet": True}, {})
+    assert (ctx.default_map, dict(found(ctx).problems)) == ({"redact": True, "quiet": "1"}, {})
 
 
 def test_names_of_tables_are_there_only_where_something_is_said_of_them(said: Said) -> None:

@@ -21,7 +21,7 @@ from audit.model.text import escape_controls, shortened
 from audit.report.answer import Answer, answer
 from audit.report.steps import Step, steps
 from audit.report.view import RunView
-from audit.report.words import completed_line, named, not_in_baseline, stale, suspicions
+from audit.report.words import completed_line, lines, named, not_in_baseline, stale, suspicions
 from audit.report.writer import STDOUT, Output
 from audit.runfile import RunFile
 
@@ -85,20 +85,22 @@ def end(reported: ReportedRun, run_file: RunFile, talk: Talk) -> ExitStatus:
     view, said = reported.view, answer(reported.view, _shown)
     verdict = f"{said.title}: {said.headline}"
     if talk.quiet:
+        if view.part and view.coverage:
+            verdict += f"; {view.coverage.checked:,} of {lines(view, view.coverage.eligible)} checked"
         return ExitStatus(status.code, verdict if talk.quiet == 1 else "")
     console = screen(stderr=True)
     width = min(console.width, WIDEST)
     if talk.verbose:
         for text in details(view, run_file, width):
             console.print(text, soft_wrap=True)
-    lines = [_Line(_STAYS, verdict), *_about(view, said, talk.caveats)]
+    told = [_Line(_STAYS, verdict), *_about(view, said, talk.caveats)]
     ahead = steps(view, str(run_file.path), most=None) if talk.advise else ()
-    lines += _next(view, ahead, again=False)
-    lines.append(_files(view.run, reported.outputs, run_file.path))
-    lines += _next(view, ahead, again=True)
-    title = Text(lines[0].rows(width)[0])
+    told += _next(view, ahead, again=False)
+    told.append(_files(view.run, reported.outputs, run_file.path))
+    told += _next(view, ahead, again=True)
+    title = Text(told[0].rows(width)[0])
     title.stylize(_STYLES[said.verdict], 0, len(said.title) + 1)
-    for line in _kept(lines, MOST - 1 - talk.beside, max(width, _COUNTED_AT)):
+    for line in _kept(told, MOST - 1 - talk.beside, max(width, _COUNTED_AT)):
         for row in line.rows(width):
             shown = title if row == title.plain else Text(row, line.style)
             if line.label and row.startswith(line.label):
@@ -111,14 +113,14 @@ def _shown(text: str, room: int) -> str:
     return shortened(escape_controls(text), room)
 
 
-def _kept(lines: list[_Line], room: int, width: int) -> list[_Line]:
+def _kept(told: list[_Line], room: int, width: int) -> list[_Line]:
     """Those for which there is room; what may give way does so, the least important first."""
     while (
-        sum(len(line.rows(width)) for line in lines) > room
-        and (least := max(lines, key=attrgetter("gives_way"))).gives_way
+        sum(len(line.rows(width)) for line in told) > room
+        and (least := max(told, key=attrgetter("gives_way"))).gives_way
     ):
-        lines.remove(least)
-    return lines
+        told.remove(least)
+    return told
 
 
 def _about(view: RunView, said: Answer, caveats: Sequence[str]) -> Iterator[_Line]:

@@ -38,7 +38,7 @@ def report(shell: Shell) -> dict[str, Any]:
 
 def check(done: Ended, code: int) -> None:
     assert done.code == code, done.err
-    assert done.last_line == str(exit_status.RUN[code])
+    assert done.last_code == code
     assert "Traceback" not in done.err
     assert TOKEN not in done.err
 

@@ -498,7 +498,7 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
         assert json.load(window.process.stdout)["schema_version"] == 1
         assert window.to_the_end() == exit_status.INCOMPLETE
         assert not [line for line in window.lines if "━" in line or "/min" in line]
-        assert window.lines[-1].startswith("exit 4: ")
+        assert window.lines[-1].endswith("(exit 4)")
         assert not window.cursor_hidden
 
 
@@ -658,7 +658,7 @@ def test_ctrl_c_in_the_middle_says_so_at_once_and_leaves_a_tidy_terminal(slow: S
         assert window.to_the_end() == exit_status.INTERRUPTED
         assert b"stopping: waiting for the answers in flight" in window.raw
         assert "The run ended early: stopped by SIGINT" in "\n".join(window.lines)
-        assert window.lines[-1].startswith("exit 130: ")
+        assert window.lines[-1].endswith("(exit 130)")
         assert not [line for line in window.lines if "━" in line or "stopping" in line]
         assert not window.cursor_hidden
     assert json.loads((slow.folder / "x.json").read_text())["run"]["state"] == "interrupted"
