@@ -30,7 +30,7 @@ MOST = 8
 WIDEST = 100
 """Columns. Longer lines are hard to read, and chats wrap them."""
 _COUNTED_AT = 80
-"""Columns. What a narrower terminal wraps is not left out there."""
+"""Columns. What is left out is the same however wide the terminal is."""
 _REASONS = 4
 """How many reasons are told."""
 _COLUMN = 8
@@ -38,7 +38,7 @@ _COLUMN = 8
 _STYLES = {"hold": "bold yellow", "unknown": "bold magenta", "trial": "bold cyan", "release_ok": "bold green"}
 
 # What gives way where there is no room, the highest first. The last line counts those who could not be checked, too.
-_STAYS, _LOUD, _RETRY, _BASELINE, _SINCE, _ACCEPTED, _REASON, _DOUBT, _WHY = range(9)
+_STAYS, _LOUD, _RETRY, _BASELINE, _ACCEPTED, _DOUBT, _SINCE, _REASON, _WHY = range(9)
 
 
 class _Line(NamedTuple):
@@ -100,7 +100,7 @@ def end(reported: ReportedRun, run_file: RunFile, talk: Talk) -> ExitStatus:
     told += _next(view, ahead, again=True)
     title = Text(told[0].rows(width)[0])
     title.stylize(_STYLES[said.verdict], 0, len(said.title) + 1)
-    for line in _kept(told, MOST - 1 - talk.beside, max(width, _COUNTED_AT)):
+    for line in _kept(told, MOST - 1 - talk.beside):
         for row in line.rows(width):
             shown = title if row == title.plain else Text(row, line.style)
             if line.label and row.startswith(line.label):
@@ -113,12 +113,14 @@ def _shown(text: str, room: int) -> str:
     return shortened(escape_controls(text), room)
 
 
-def _kept(told: list[_Line], room: int, width: int) -> list[_Line]:
-    """Those for which there is room; what may give way does so, the least important first."""
-    while (
-        sum(len(line.rows(width)) for line in told) > room
-        and (least := max(told, key=attrgetter("gives_way"))).gives_way
-    ):
+def _kept(told: list[_Line], room: int) -> list[_Line]:
+    """Those for which there is room: what the reports' first lines say too gives way to long lines."""
+
+    def too_much(line: _Line) -> bool:
+        rows = sum(len(each.rows(_COUNTED_AT)) for each in told) if line.gives_way >= _SINCE else len(told)
+        return rows > room
+
+    while too_much(least := max(told, key=attrgetter("gives_way"))) and least.gives_way:
         told.remove(least)
     return told
 

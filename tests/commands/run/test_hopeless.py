@@ -300,7 +300,7 @@ def test_commands_take_a_hopeless_run_for_a_stopped_one(run: Shell, synthetic_us
         assert "Probably the wrong token." in rendered.err
         assert report(run)["users"] == before["users"]
         sync = run("sync", "run.sqlite", REPLICATE_BASE_URL=fake.base_url)
-        assert (sync.code, sync.last_line) == (exit_status.OK, "exit 0: there is nothing to change"), sync.err
+        assert (sync.code, sync.last_line) == (exit_status.OK, "there is nothing to change (exit 0)"), sync.err
         diff = run("diff", "run.sqlite", "run.sqlite")
         assert diff.code == exit_status.INCOMPLETE, diff.err
         waiting = next(user["user_id"] for user in before["users"] if user["reason"] == "stopped")

@@ -306,7 +306,7 @@ def test_a_run_killed_while_the_database_is_read_leaves_nothing_that_could_be_ta
             assert "was ended before the database had been read" in refused.err
     else:
         assert "before anything was asked" in done.err
-        assert done.last_line == f"exit {done.code}: stopped by {number.name} before all reports were written"
+        assert done.last_line == f"stopped by {number.name} before all reports were written (exit {done.code})"
         assert list(run.folder.iterdir()) == []
 
 

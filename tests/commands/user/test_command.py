@@ -34,7 +34,7 @@ def user(shell: Shell, servers: Servers) -> Shell:
 
 def ends(ended: Ended, code: int, last_line: str) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line == f"exit {code}: {last_line}"
+    assert ended.last_line == f"{last_line} (exit {code})"
     assert "Traceback" not in ended.err
 
 
