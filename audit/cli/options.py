@@ -424,6 +424,11 @@ verbose = Setting(
     help="Log what was found, and list the users of each reason; -vv: log each request too.",
 )
 quiet = Setting("-q", "--quiet", count=True, show_default=False, help="Print one line; -qq: nothing but errors.")
+summary = Setting(
+    "--summary",
+    type=click.Choice(["slack", "text"]),
+    help="Print a message to paste into a chat, on standard output, or on standard error where a report goes there.",
+)
 log_format = Setting("--log-format", type=click.Choice(["text", "json"]), default="text", help="How -v writes.")
 no_progress = Setting("--no-progress", is_flag=True, help="Do not show how the run is getting on.")
 amount = (verbose.but(help="List the users of each reason."), quiet)
@@ -466,7 +471,7 @@ RUN = {
         *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
-    "Output": (output, run_file, redact, *talk),
+    "Output": (output, run_file, redact, summary, *talk),
     "CI": (fail_on, exit_zero, allow_empty, github),
 }
 """The settings of `sync-audit run`, by the heading under which its help lists them."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
 
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.files import real
@@ -15,6 +17,9 @@ from audit.report import writer
 from audit.report.cause import cause
 from audit.report.view import RunView
 from audit.runfile import RunFile
+
+if TYPE_CHECKING:
+    from audit.report.summary_message import Flavour
 
 WRITING = "writing the reports"
 
@@ -56,6 +61,15 @@ def report(
     code = run_exit_status(view.result, fail_on, exit_zero=exit_zero, allow_empty=allow_empty).code
     ended = ExitStatus(code, cause(view, code, fail_on, exit_zero=exit_zero))
     return ReportedRun(view, ended, tuple(outputs))
+
+
+def print_message(reported: ReportedRun, run_file: RunFile, flavour: "Flavour | None") -> None:
+    """Print what is to be pasted into a chat, if that is wanted, where no report is disturbed."""
+    if flavour:
+        from audit.report.summary_message import summary_message
+
+        text = summary_message(reported.view, flavour, str(run_file.path))
+        click.echo(text, nl=False, err=any(output.path == writer.STDOUT for output in reported.outputs))
 
 
 def writing(outputs: Sequence[writer.Output]) -> AbstractContextManager[object]:

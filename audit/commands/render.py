@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         options.accept.but(show_default="as in the run"),
         *(options.no_accept, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the run"),
-        *options.amount,
+        *(options.summary, *options.amount),
     ),
 )
 @click.argument("run", metavar="RUN", type=FilePath())
@@ -57,6 +57,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                         opened.use_acceptances(acceptances)
                     reported = reporting.report(opened, wanted, **said)
                 ended = ending.end(reported, opened, talk)
+                reporting.print_message(reported, opened, given["summary"])
         except DamagedError as error:
             show_error(error)
             with open_salvaged(path) as rest:
@@ -66,4 +67,5 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                     reported = reporting.report(rest, wanted, **said)
                 # nothing else goes on from a damaged file
                 ended = ending.end(reported, rest, talk._replace(advise=False))
+                reporting.print_message(reported, rest, given["summary"])
     return ended

@@ -42,7 +42,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
         options.accept.but(show_default="as in the shards"),
         *(options.no_accept, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the shards"),
-        *options.amount,
+        *(options.summary, *options.amount),
     ),
 )
 @click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
@@ -79,6 +79,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
                 reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
             talk = ending.Talk(given["quiet"], given["verbose"], caveats=merged.caveats)
             ended = ending.end(reported, run_file, talk)
+            reporting.print_message(reported, run_file, given["summary"])
     return ended
 
 

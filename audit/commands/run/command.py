@@ -16,6 +16,7 @@ from audit.errors import AuditError
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
     from audit.commands.replicate import ProgressListener
+    from audit.commands.run.summary import Talk
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.exit_status import ExitStatus
     from audit.report.view import RunView
@@ -139,12 +140,18 @@ def _conduct(
             if reported.view.run.state == "interrupted" and caught.code:
                 stopped = ExitStatus(caught.code, cause(reported.view, caught.code))
                 reported = reported._replace(exit_status=stopped)
-            here = "resume" in given  # the demo's servers will be gone, and it has something to say itself
-            talk = ending.Talk(quiet, given["verbose"], advise=here, beside=0 if here else 2)
-            ended = ending.end(reported, run_file, talk)
+            ended = ending.end(reported, run_file, _talk(given))
+            reporting.print_message(reported, run_file, given.get("summary"))
             if tell:
                 tell(RunView(run_file), ended.code)
     return ended
+
+
+def _talk(given: Mapping[str, Any]) -> "Talk":
+    from audit.commands.run.summary import Talk
+
+    here = "resume" in given  # the demo's servers will be gone, and it has something to say itself
+    return Talk(given["quiet"], given["verbose"], advise=here, beside=0 if here else 2)
 
 
 async def _announce(stop: "Stop", shown: "ProgressListener") -> None:
