@@ -12,6 +12,7 @@ from audit.cli import options
 from audit.cli.errors import failure, show_error
 from audit.cli.settings import Command
 from audit.errors import AuditError
+from audit.model.text import escape_controls
 
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
@@ -156,4 +157,4 @@ def _talk(given: Mapping[str, Any]) -> "Talk":
 
 async def _announce(stop: "Stop", shown: "ProgressListener") -> None:
     await stop.wait()
-    shown.stopping()
+    shown.stopping(escape_controls(stop.reason or ""))

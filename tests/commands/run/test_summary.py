@@ -34,7 +34,9 @@ def run(shell: Shell, servers: Servers) -> Shell:
 def commands(err: str) -> list[list[str]]:
     """The commands that the summary proposes, as a shell reads them."""
     joined = re.sub(r"\\\n +", "", err)
-    return [shlex.split(each) for each in re.findall(r"^(?:fix: +|retry: +| {8})(sync-audit .*)", joined, re.MULTILINE)]
+    return [
+        shlex.split(each) for each in re.findall(r"^(?:fix: |retry: | {8}).*?(sync-audit .*)", joined, re.MULTILINE)
+    ]
 
 
 TITLES = ("Hold: ", "Affected since ", "fix: ", "report: ", "23 users need a sync")
