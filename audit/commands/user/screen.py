@@ -100,6 +100,8 @@ def _case(case: UserCase, page: Page, *, every: bool) -> None:
     if case.rows is not None:
         _rows(case.rows, user.record.replicate_model_id if user else None, page)
     if not every:
+        if user and user.finding.status is Status.UP_TO_DATE:  # whoever asks then asks about bad photos
+            _checklist(checklist(case), page)
         page.line()
         page.paragraph("With -v also: versions, trainings, checklist and links.", style=DIM)
         return
