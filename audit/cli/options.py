@@ -416,12 +416,25 @@ redact = Setting(
     "--redact", is_flag=True, help="Mask e-mail and name in every output, to share a report outside the team."
 )
 as_json = Setting("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-verbose = Setting("-v", "--verbose", count=True, show_default=False, help="Log each finding; -vv each request too.")
-quiet = Setting("-q", "--quiet", is_flag=True, help="Print nothing but the summary.")
+verbose = Setting(
+    "-v",
+    "--verbose",
+    count=True,
+    show_default=False,
+    help="Log each finding, and list the users of each reason; -vv: log each request too.",
+)
+quiet = Setting("-q", "--quiet", count=True, show_default=False, help="Print one line; -qq: nothing but errors.")
+summary = Setting(
+    "--summary",
+    type=click.Choice(["slack", "text"]),
+    help="Print a message to paste into a chat, on standard output, or on standard error where a report goes there.",
+)
 log_format = Setting(
     "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of what -v logs."
 )
 no_progress = Setting("--no-progress", is_flag=True, help="Show no progress.")
+amount = (verbose.but(help="List the users of each reason."), quiet)
+"""How much is printed on standard error."""
 talk = (verbose, quiet, log_format, no_progress)
 """About standard error."""
 
@@ -460,7 +473,7 @@ RUN = {
         *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
-    "Output": (output, run_file, redact, *talk),
+    "Output": (output, run_file, redact, summary, *talk),
     "CI": (fail_on, exit_zero, allow_empty, github),
 }
 """The settings of `sync-audit run`, by the heading under which its help lists them."""

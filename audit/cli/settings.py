@@ -200,6 +200,8 @@ class Setting(click.Option):
 
         Raises SettingsError, which never shows the value: it might be a secret.
         """
+        if self.count and isinstance(value, bool):
+            value = int(value)
         listed = value if self.multiple and isinstance(value, list) else [value]
         number = self.count or isinstance(self.type, click.IntRange | click.FloatRange)
         kinds = (bool,) if self.is_flag else (int, float) if number else (str,)

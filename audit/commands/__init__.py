@@ -17,9 +17,18 @@ import click
 
 from audit import __version__
 from audit.cli import streams
-from audit.cli.errors import failure
+from audit.cli.errors import failure, show_end, usage_failure
 from audit.errors import AuditError, ReportError
-from audit.model.exit_status import BUG, COULD_NOT_RUN, HUNG_UP, INTERRUPTED, RUN, TERMINATED, USAGE, ExitStatus
+from audit.model.exit_status import (
+    BUG,
+    COULD_NOT_RUN,
+    HUNG_UP,
+    INCOMPLETE,
+    INTERRUPTED,
+    RUN,
+    TERMINATED,
+    ExitStatus,
+)
 from audit.model.text import os_cause
 
 COMMANDS = {
@@ -36,6 +45,9 @@ COMMANDS = {
     "accept": "audit.commands.accept.command",
 }
 _SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
+_LEFT = {code: f"stopped by {name} before all reports were written" for code, name in _SIGNALS.items()}
+_LEFT[INCOMPLETE] = "stopped before anything was asked"
+"""What to say of a command that was left on the way, by the code."""
 _FINAL = {BUG, *_SIGNALS}
 """Codes that say more than that something could not be printed."""
 
@@ -67,7 +79,7 @@ def cli() -> None:
 
 
 def main(prog_name: str = "sync-audit") -> NoReturn:
-    """Run the command line and end the process; the last line on stderr says what the exit code means."""
+    """Run the command line and end the process; the last line on stderr holds the cause and the exit code."""
     # Modules are no garbage: to look through them while they are imported takes a tenth of a short command's time.
     # Whoever asks servers sets it back.
     gc.set_threshold(100_000)
@@ -83,7 +95,7 @@ def main(prog_name: str = "sync-audit") -> NoReturn:
 def _conducted(prog_name: str) -> int:
     ended = _told(_run(prog_name))
     if isinstance(ended, ExitStatus):
-        click.echo(str(ended), err=True)
+        show_end(ended)
         ended = ended.code
     return COULD_NOT_RUN if ended not in _FINAL and streams.lost(sys.stderr) else ended
 
@@ -107,16 +119,14 @@ def _run(prog_name: str) -> int | ExitStatus:
     try:
         result = cli.main(prog_name=prog_name, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return RUN[USAGE]
+        return usage_failure(error)
     except AuditError as error:
         return failure(error)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit as left:
-        if left.code in _SIGNALS:
-            click.echo(f"exit {left.code}: stopped by {_SIGNALS[left.code]} before all reports were written", err=True)
-        return left.code if isinstance(left.code, int) else 0
+        code = left.code if isinstance(left.code, int) else 0
+        return ExitStatus(code, _LEFT[code]) if code in _LEFT else code
     except Exception as error:
         if isinstance(error, OSError) and (why := _folder_gone()):
             return failure(why)

@@ -120,13 +120,8 @@ def free_stem(folder: Path) -> "Iterator[Path]":
 
 
 PG_BIN = "SYNC_AUDIT_PG_BIN"
-SHOWN = """
-These are made-up users; the audit was a real one, with PostgreSQL and HTTP. Look at
-  {html}
-first, then at the CSV and the JSON. A run that was stopped early is in
-  {interrupted}
-For your own users set DATABASE_URL and REPLICATE_API_TOKEN and write: sync-audit run
-"""
+SHOWN = """Made-up users: {html}; a stopped run: {interrupted}
+Your own users: set DATABASE_URL and REPLICATE_API_TOKEN, then sync-audit run"""
 
 
 SETTINGS = (
@@ -162,7 +157,7 @@ def command(**given: Any) -> "ExitStatus":
                 interrupted(settings, Path(f"{stem}-interrupted.html"))
                 if not given["quiet"]:
                     shown = {"html": f"{stem}.html", "interrupted": f"{stem}-interrupted.html"}
-                    click.echo(SHOWN.format_map(shown).strip("\n"), err=True)
+                    click.echo(SHOWN.format_map(shown), err=True)
         if given["keep"]:
             _keep(servers)
     return status

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
 
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.files import real
@@ -12,8 +14,12 @@ from audit.model.codes import Format
 from audit.model.exit_status import ExitStatus
 from audit.model.text import escape_controls, is_text
 from audit.report import writer
+from audit.report.cause import cause
 from audit.report.view import RunView
 from audit.runfile import RunFile
+
+if TYPE_CHECKING:
+    from audit.report.summary_message import Flavour
 
 WRITING = "writing the reports"
 
@@ -23,7 +29,7 @@ class ReportedRun(NamedTuple):
 
     view: RunView
     exit_status: ExitStatus
-    """As the findings and the options say; signals are the caller's to add."""
+    """As the findings and the options say, with the cause in this run; signals are the caller's to add."""
     outputs: tuple[writer.Output, ...]
 
 
@@ -50,13 +56,20 @@ def report(
         )
         raise
     choices = run_file.choices
-    exit_status = run_exit_status(
-        view.result,
-        choices.fail_on if choices else "any",
-        exit_zero=exit_zero,
-        allow_empty=allow_empty or bool(choices and choices.allow_empty),
-    )
-    return ReportedRun(view, exit_status, tuple(outputs))
+    fail_on = choices.fail_on if choices else "any"
+    allow_empty = allow_empty or bool(choices and choices.allow_empty)
+    code = run_exit_status(view.result, fail_on, exit_zero=exit_zero, allow_empty=allow_empty).code
+    ended = ExitStatus(code, cause(view, code, fail_on, exit_zero=exit_zero))
+    return ReportedRun(view, ended, tuple(outputs))
+
+
+def print_message(reported: ReportedRun, run_file: RunFile, flavour: "Flavour | None") -> None:
+    """Print what is to be pasted into a chat, if that is wanted, where no report is disturbed."""
+    if flavour:
+        from audit.report.summary_message import summary_message
+
+        text = summary_message(reported.view, flavour, str(run_file.path))
+        click.echo(text, nl=False, err=any(output.path == writer.STDOUT for output in reported.outputs))
 
 
 def writing(outputs: Sequence[writer.Output]) -> AbstractContextManager[object]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         options.accept.but(show_default="as in the run"),
         *(options.no_accept, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the run"),
+        *(options.summary, *options.amount),
     ),
 )
 @click.argument("run", metavar="RUN", type=FilePath())
@@ -44,6 +45,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
     said = {name: given[name] for name in ("redact", "exit_zero", "allow_empty")}
     wanted = [Output(*each) for each in given["outputs"] or outputs_beside(path)]
     reporting.check_outputs(wanted, path)
+    talk = ending.Talk(given["quiet"], given["verbose"])
     anew = replaces_acceptances(ctx)
     acceptances = acceptances_for(ctx) if anew else None
     with leaving():
@@ -54,7 +56,8 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                     if anew:
                         opened.use_acceptances(acceptances)
                     reported = reporting.report(opened, wanted, **said)
-                ending.show(reported, opened)
+                ended = ending.end(reported, opened, talk)
+                reporting.print_message(reported, opened, given["summary"])
         except DamagedError as error:
             show_error(error)
             with open_salvaged(path) as rest:
@@ -62,5 +65,7 @@ def command(ctx: click.Context, /, run: str, **given: Any) -> "ExitStatus":
                     rest.use_acceptances(acceptances)
                 with reporting.writing(wanted):
                     reported = reporting.report(rest, wanted, **said)
-                ending.show(reported, rest, advise=False)  # nothing else goes on from a damaged file
-    return reported.exit_status
+                # nothing else goes on from a damaged file
+                ended = ending.end(reported, rest, talk._replace(advise=False))
+                reporting.print_message(reported, rest, given["summary"])
+    return ended

@@ -61,8 +61,8 @@ class ProgressListener:
     def pausing(self, seconds: float) -> None:
         """Replicate seems to be down, and is tried again in so many seconds."""
 
-    def stopping(self) -> None:
-        """The command was asked to end, and waits for the answers in flight."""
+    def stopping(self, reason: str = "") -> None:
+        """The command ends early, for that reason, and waits for the answers in flight, if there are any."""
 
     def weights_asked(self, done: int, total: int) -> None:
         """So many of so many weights URLs have been asked for; 0 when that begins."""

@@ -7,11 +7,12 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How a command ended. As text it is the last line on stderr."""
+    """How a command ended. As text it is the last line on stderr: the cause, then the code."""
 
     code: int
     """Of the process."""
     meaning: str
+    """In general, or the cause in this very run; "" where nothing is to be printed."""
 
     @property
     def sentence(self) -> str:
@@ -19,7 +20,7 @@ class ExitStatus:
         return f"{self.meaning[0].upper()}{self.meaning[1:]}."
 
     def __str__(self) -> str:
-        return f"exit {self.code}: {self.meaning}"
+        return f"{self.meaning} (exit {self.code})"
 
 
 Table = Mapping[int, ExitStatus]
@@ -35,14 +36,14 @@ def _table(meanings: Mapping[int, str]) -> Table:
 RUN = _table(
     {
         OK: "every user was checked, nobody needs a sync",
-        BUG: "a bug in this program (traceback)",
-        USAGE: "usage: an option or setting is wrong or missing",
+        BUG: "a bug in this program: the traceback is above",
+        USAGE: "an option or setting is wrong or missing",
         NEEDS_SYNC: "every user was checked, at least one needs a sync",
-        INCOMPLETE: "incomplete: at least one user is `error` or `not_checked`; wins over 3",
-        COULD_NOT_RUN: "could not start or write: database, token, output path",
-        HUNG_UP: "stopped by SIGHUP; the reports are written and say so",
-        INTERRUPTED: "stopped by SIGINT; the reports are written and say so",
-        TERMINATED: "stopped by SIGTERM; the reports are written and say so",
+        INCOMPLETE: "at least one user could not be checked (`error` or `not_checked`); others may need a sync",
+        COULD_NOT_RUN: "the run could not start, or a file could not be written: database, token, output path",
+        HUNG_UP: "stopped by SIGHUP; the reports are written",
+        INTERRUPTED: "stopped by SIGINT; the reports are written",
+        TERMINATED: "stopped by SIGTERM; the reports are written",
     }
 )
 """Every command that fails ends in the 1, 2 and 5 of this table."""
@@ -50,7 +51,7 @@ FAIL_ON = _table(
     {
         OK: "some users need attention, but none who counts by --fail-on",
         NEEDS_SYNC: "at least one user needs a sync who did not in the baseline",
-        INCOMPLETE: "incomplete: at least one user could not be checked, or has a new error",
+        INCOMPLETE: "at least one user could not be checked, or has a new error",
     }
 )
 ACCEPTED = _table(
@@ -63,13 +64,13 @@ PART = _table(
     {
         OK: "only a part of the users was checked: nobody of them needs a sync",
         NEEDS_SYNC: "only a part of the users was checked: at least one of them needs a sync",
-        INCOMPLETE: "incomplete: only a part of the users was checked, and at least one is `error` or `not_checked`",
+        INCOMPLETE: "only a part of the users was checked: at least one of them could not be",
     }
 )
 NOBODY = _table(
     {
-        OK: "nobody was audited, and that is no failure: --allow-empty says so, or the shard is empty",
-        INCOMPLETE: "nobody was audited: no user has a row that counts, and the report says which rows there are",
+        OK: "nobody was audited, which --allow-empty or an empty shard allows",
+        INCOMPLETE: "nobody was audited: no user has a row that counts",
     }
 )
 EXIT_ZERO = _table({OK: "at least one user needs a sync, and --exit-zero makes that no failure"})
@@ -109,7 +110,7 @@ PLAN = _table(
 REPAIR = _table(
     {
         OK: "all that was to be changed is changed, and every user audited again is up to date",
-        INCOMPLETE: "incomplete: at least one row was skipped, failed or not come to, is not known, or its user is not "
+        INCOMPLETE: "at least one row was skipped, failed or not reached, its state is not known, or its user is not "
         "up to date",
         HUNG_UP: "stopped by SIGHUP; what was done is known",
         INTERRUPTED: "stopped by SIGINT; what was done is known",

@@ -123,7 +123,7 @@ def _since(view: RunView) -> str:
     if first == latest:
         whose = "Affected" if need == 1 else "All affected" if not affected.undated else "Affected"
         return f"{whose} since {first} ({age})."
-    return f"The first has been affected since {first} ({age}), the latest since {latest}."
+    return f"Affected since {first} ({age}), the latest since {latest}."
 
 
 def _unknown(view: RunView, data: Dressing) -> Iterator[str]:

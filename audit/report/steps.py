@@ -28,14 +28,16 @@ class Step(NamedTuple):
     """To be copied as it is into a POSIX shell; may hold names from data, quoted. "" where there is none."""
     people: Sequence[Placed] = ()
     """The first of those whom it is about, where somebody has to look at each."""
+    again: bool = False
+    """Whether it only goes on with this run, or retries what failed: it repairs nothing."""
 
 
-def steps(view: RunView, run: str | None = None) -> tuple[Step, ...]:
+def steps(view: RunView, run: str | None = None, *, most: int | None = MOST) -> tuple[Step, ...]:
     """The next steps, first things first; none where nothing has to be done.
 
     `run` is the path of the run file as the reader would type it; without one, its name alone.
     """
-    return tuple(islice(_steps(view, shlex.quote(run or view.file_name)), MOST))
+    return tuple(islice(_steps(view, shlex.quote(run or view.file_name)), most))
 
 
 def _steps(view: RunView, run: str) -> Iterator[Step]:
@@ -50,7 +52,7 @@ def _steps(view: RunView, run: str) -> Iterator[Step]:
     for shard in info.missing_shards[:1]:
         yield Step(f"Check shard {shard}, then merge again", f"sync-audit run --shard {shard}")
     if info.state != "complete" and not info.shards:
-        yield Step("Finish the run; nobody is asked twice", f"sync-audit run --resume {run}")
+        yield Step("Finish the run; nobody is asked twice", f"sync-audit run --resume {run}", again=True)
         again = 0
     elif again and view.verdict == "unknown":  # it may well be the only thing that is wrong
         yield _retry(again, run)
@@ -77,7 +79,7 @@ def _wrong_way(view: RunView, run: str) -> Iterator[Step]:
 
 
 def _retry(count: int, run: str) -> Step:
-    return Step(f"Retry {words.counted(count, 'temporary failure')}", f"sync-audit run --resume {run}")
+    return Step(f"Retry {words.counted(count, 'temporary failure')}", f"sync-audit run --resume {run}", again=True)
 
 
 def _repair(view: RunView, run: str) -> Iterator[Step]:

@@ -161,8 +161,8 @@ def test_hostile_text_in_the_file_does_nothing_to_the_terminal(shell: Shell, com
     put(shell.folder, "sync-audit.toml", '"\\u001b[31m\\u202e" = 1')
     ended = shell(*command)
     assert ended.code == 2
-    assert ended.err.startswith(r"Error: sync-audit.toml: unknown key \x1b[31m\u202e")
-    assert ended.last_line == "exit 2: usage: an option or setting is wrong or missing"
+    assert ended.last_line == r"Error: sync-audit.toml: unknown key \x1b[31m\u202e (exit 2)"
+    assert ended.last_code == 2
 
 
 def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(shell: Shell, servers: Servers) -> None:
@@ -172,7 +172,7 @@ def test_a_run_is_made_as_the_file_says_and_finished_without_asking_it_again(she
     put(shell.folder, "sync-audit.toml", text + 'quiet = true\nredact = true\n[render]\noutput = "again.json"\n')
     (shell.folder / "out").mkdir()
     first = shell("run")
-    assert "2 users:" in first.err
+    assert " of 2 users " in first.err
     document = json.loads((shell.folder / "out/a.json").read_text())
     assert document["run"]["filters"]["limit"] == 2
     assert document["run"]["redacted"]

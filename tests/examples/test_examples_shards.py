@@ -145,7 +145,7 @@ def test_kubernetes_retries_an_index_resumes_its_run_file_and_merges(machine: Ma
     assert codes(machine, "sync-audit-merge-x7k2p") == [(0, 3)]
     assert machine.audits == [*ONE_RETRIED, MERGED]
     assert (machine.folder / "runs/20261122T051700Z/all.csv").read_text() == single[False]
-    assert done.stdout.rstrip().splitlines()[-1].startswith("exit 3: ")
+    assert done.stdout.rstrip().splitlines()[-1].endswith("(exit 3)")
 
 
 @pytest.mark.slow

@@ -205,7 +205,7 @@ def test_an_undo_file_that_somebody_has_changed_is_not_overwritten(sync: Shell) 
     )
     ended = sync("sync", "run.sqlite")
     assert ended.code == 2
-    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: \('{", ended.err)
+    assert re.match(r"Error: run-undo\.sql, line \d+: not what sync-audit has written: \('{", ended.last_line)
     assert path.read_text() == changed
 
 
@@ -239,7 +239,7 @@ def test_user_and_limit_narrow_the_plan_and_stand_in_the_command_that_goes_on(sy
 def test_who_is_not_in_the_run_is_an_error(sync: Shell) -> None:
     ended = sync("sync", "run.sqlite", "--user", "nobody@example.com")
     assert ended.code == 2
-    assert ended.err.startswith("Error: --user 'nobody@example.com' matches no user of this run\n")
+    assert ended.last_line.startswith("Error: --user 'nobody@example.com' matches no user of this run (exit ")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_who_is_not_in_the_run_is_an_error(sync: Shell) -> None:
 def test_what_cannot_be_meant_is_said_and_nothing_is_written(sync: Shell, options: list[str], message: str) -> None:
     ended = sync("sync", "run.sqlite", *options)
     assert ended.code == 2
-    assert ended.err.startswith(f"Error: {message}")
+    assert ended.last_line.startswith(f"Error: {message}")
     assert [path.name for path in sync.folder.iterdir()] == ["run.sqlite"]
 
 
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_written_is_named(sync: Shell) -> None:
     (sync.folder / "run-undo.sql").mkdir()
     ended = sync("sync", "run.sqlite")
     assert ended.code == 5
-    assert ended.err.startswith("Error: cannot write the SQL to undo it to run-undo.sql: Is a directory\n")
+    assert ended.last_line.startswith("Error: cannot write the SQL to undo it to run-undo.sql: Is a directory (exit ")
     assert not (sync.folder / "run-apply.sql").exists()
 
 

@@ -101,7 +101,7 @@ def since(number: int, moment: str | None) -> AuditedUser:
     [
         (
             ["2026-01-18T08:00:00Z", "2026-02-19T12:00:00Z"],
-            "The first has been affected since 18 January 2026 (42 days), the latest since 19 February 2026.",
+            "Affected since 18 January 2026 (42 days), the latest since 19 February 2026.",
         ),
         (["2026-02-28T08:00:00Z", "2026-02-28T09:00:00Z"], "All affected since 28 February 2026 (1 day)."),
         (["2026-03-01T08:00:00Z"], "Affected since 1 March 2026 (less than a day)."),

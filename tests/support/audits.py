@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -171,8 +172,14 @@ class Ended:
 
     @property
     def last_line(self) -> str:
-        """Of stderr: it has to name the exit code's meaning."""
+        """Of stderr: it holds the cause and the exit code."""
         return self.err.splitlines()[-1]
+
+    @property
+    def last_code(self) -> int | None:
+        """The exit code that the last line of stderr names."""
+        named = re.search(r" \(exit (\d+)\)$", self.last_line)
+        return int(named[1]) if named else None
 
 
 @dataclass

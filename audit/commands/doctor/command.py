@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     settings=(
         *(options.database, options.token, options.base_url, options.concurrency, options.rate, options.timeout),
         *(options.statement_timeout, options.as_json),
+        options.verbose.but(help="Print all checks, also those that are ok."),
     ),
 )
 @click.pass_context
-def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
+def command(ctx: click.Context, /, as_json: bool, verbose: int, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
     """Say whether an audit can run, and if nobody shows up, why.
 
     Looks at settings, database, people and Replicate, asks for one real model, and goes on after a failure where it
@@ -48,7 +49,7 @@ def command(ctx: click.Context, /, as_json: bool, **_: object) -> "ExitStatus": 
     if as_json:
         click.echo(_json(diagnosis))
     else:
-        _show(diagnosis)
+        _show(diagnosis, every=bool(verbose))
     return diagnosis.exit_status
 
 
@@ -68,18 +69,29 @@ def _json(diagnosis: "Diagnosis") -> bytes:
     return escaped(msgspec.json.format(msgspec.json.encode(document), indent=1))
 
 
-def _show(diagnosis: "Diagnosis") -> None:
+def _show(diagnosis: "Diagnosis", *, every: bool) -> None:
+    """What is not ok, or `every` check, and how many there are of each state."""
     from audit.cli.terminal import page, screen
+    from audit.commands.doctor.checks import CheckState
 
     console = screen()
-    groups = dict.fromkeys(result.group for result in diagnosis.results)
+    shown = [result for result in diagnosis.results if every or result.state is not CheckState.OK]
     with page(console):
-        for group in groups:
+        for group in dict.fromkeys(result.group for result in shown):
             console.print(group.capitalize(), style="bold")
-            console.print(_table([result for result in diagnosis.results if result.group is group]))
-        counts = diagnosis.counts
-        words = {"ok": "ok", "warn": "to look at", "fail": "failed", "skip": "not made"}
-        console.print(", ".join(f"{count} {words[state]}" for state, count in counts.items() if count), style="bold")
+            console.print(_table([result for result in shown if result.group is group]))
+        console.print(_counted(diagnosis), style="bold")
+
+
+def _counted(diagnosis: "Diagnosis") -> str:
+    """How many checks are in each state: "28 checks ok", "27 ok, 1 warning, 1 failed, 1 skipped"."""
+    counts = {str(state): count for state, count in diagnosis.counts.items() if count}
+    if list(counts) == ["ok"]:
+        return f"{counts['ok']} check{'s' * (counts['ok'] != 1)} ok"
+    words = {"ok": "ok", "warn": "warning", "fail": "failed", "skip": "skipped"}
+    return ", ".join(
+        f"{count} {words[state]}{'s' * (state == 'warn' and count != 1)}" for state, count in counts.items()
+    )
 
 
 def _table(results: "list[CheckResult]") -> "RenderableType":

@@ -42,6 +42,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
         options.accept.but(show_default="as in the shards"),
         *(options.no_accept, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the shards"),
+        *(options.summary, *options.amount),
     ),
 )
 @click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
@@ -76,8 +77,10 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
         with merged.run_file as run_file:
             with reporting.writing(wanted):
                 reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
-            ending.show(reported, run_file, caveats=merged.caveats)
-    return reported.exit_status
+            talk = ending.Talk(given["quiet"], given["verbose"], caveats=merged.caveats)
+            ended = ending.end(reported, run_file, talk)
+            reporting.print_message(reported, run_file, given["summary"])
+    return ended
 
 
 def _settings(inputs: tuple[Path, ...], ctx: click.Context) -> "MergeSettings":

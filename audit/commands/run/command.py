@@ -12,10 +12,12 @@ from audit.cli import options
 from audit.cli.errors import failure, show_error
 from audit.cli.settings import Command
 from audit.errors import AuditError
+from audit.model.text import escape_controls
 
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
     from audit.commands.replicate import ProgressListener
+    from audit.commands.run.summary import Talk
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.exit_status import ExitStatus
     from audit.report.view import RunView
@@ -99,7 +101,8 @@ def _conduct(
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
     from audit.commands.run.progress import listener
-    from audit.model.exit_status import INCOMPLETE, RUN
+    from audit.model.exit_status import INCOMPLETE, ExitStatus
+    from audit.report.cause import cause
     from audit.report.view import RunView
     from audit.report.writer import Output
 
@@ -135,14 +138,23 @@ def _conduct(
                 reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
             finally:
                 shown.done()
-            ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
-            interrupted = reported.view.run.state == "interrupted"
-            status = RUN[caught.code] if interrupted and caught.code else reported.exit_status
+            if reported.view.run.state == "interrupted" and caught.code:
+                stopped = ExitStatus(caught.code, cause(reported.view, caught.code))
+                reported = reported._replace(exit_status=stopped)
+            ended = ending.end(reported, run_file, _talk(given))
+            reporting.print_message(reported, run_file, given.get("summary"))
             if tell:
-                tell(RunView(run_file), status.code)
-    return status
+                tell(RunView(run_file), ended.code)
+    return ended
+
+
+def _talk(given: Mapping[str, Any]) -> "Talk":
+    from audit.commands.run.summary import Talk
+
+    here = "resume" in given  # the demo's servers will be gone, and it has something to say itself
+    return Talk(given["quiet"], given["verbose"], advise=here, beside=0 if here else 2)
 
 
 async def _announce(stop: "Stop", shown: "ProgressListener") -> None:
     await stop.wait()
-    shown.stopping()
+    shown.stopping(escape_controls(stop.reason or ""))

@@ -85,10 +85,13 @@ class ProgressCounter:
         """The service seems to be down, and is tried again in so many seconds."""
         self._next_try_at = self._clock() + seconds
 
-    def stop(self) -> None:
-        """Nothing new is begun."""
-        self.end(STOPPING)
+    def stop(self, reason: str = "") -> Doing:
+        """Nothing new is begun; what is shown from now on."""
+        awaited = self._session.longest_wait() if self._session else None
+        ending = stopping(reason, awaited.in_flight if awaited else 0)
+        self.end(ending)
         self.stopping = True
+        return ending
 
     def end(self, following: Doing) -> None:
         """No more models are asked for, whether or not all are answered."""
@@ -136,7 +139,12 @@ class ProgressCounter:
         return None
 
 
-STOPPING = Doing("stopping: waiting for the answers in flight")
+def stopping(reason: str = "", in_flight: int = 0) -> Doing:
+    """The end of a run that ends early; short, as it has to fit the narrowest terminal where a signal is the reason."""
+    signal = reason.removeprefix("stopped by ")
+    words = "stopping" if signal == reason else f"stopping ({signal})"
+    left = f"{counted(in_flight, 'answer')} left" if in_flight else ""
+    return Doing(": ".join(filter(None, (words, "; ".join(filter(None, (left, reason if signal == reason else "")))))))
 
 
 def reading_users(count: int) -> Doing:
@@ -229,10 +237,9 @@ class LoggedProgress(ProgressListener):
         """A warning says it as well; how long it still takes says the timer."""
         self._counter.pause(seconds)
 
-    def stopping(self) -> None:
+    def stopping(self, reason: str = "") -> None:
         """Log it, because it may take some seconds."""
-        self._counter.stop()
-        self._log(STOPPING.words)
+        self._log(self._counter.stop(reason).words)
 
     def done(self) -> None:
         """End the timer."""
@@ -303,9 +310,9 @@ class LiveProgress(ProgressListener):
         """Count down."""
         self._counter.pause(seconds)
 
-    def stopping(self) -> None:
+    def stopping(self, reason: str = "") -> None:
         """Show that in place of the bar."""
-        self._counter.stop()
+        self._counter.stop(reason)
         self._show()
 
     def done(self) -> None:

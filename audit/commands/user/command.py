@@ -28,12 +28,13 @@ OF_LOOKING = (
         options.run.but(help="Read this run file; ask neither database nor Replicate."),
         *OF_LOOKING,
         options.as_json,
+        options.verbose.but(help="Print all that is known: versions, trainings, checklist and links, too."),
     ),
 )
 @click.argument("who")
 @click.pass_context
-def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
-    """Show everything about one user: every row, every version, the verdict and why.
+def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, verbose: int, **_: object) -> "ExitStatus":  # noqa: FBT001 - click
+    """Show one user: the verdict and why, what to do, and every row; with -v all that is known.
 
     WHO is an e-mail, a user id or a model id, or a part of one. If several match, they are listed. For a user with
     several lines (--latest-per) all are shown, or the one that WHO names: its model, or its row. Ends in 0 if the user
@@ -45,7 +46,7 @@ def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, **_
     if not who or not who.isprintable():
         raise SettingsError("WHO is empty or not text", "Give an e-mail, a user id, a model id, or a part of one.")
     case = _in_run(Path(run), who, ctx) if run is not None else _live(who, ctx)
-    return _shown(case, who, as_json=as_json, in_run=run is not None)
+    return _shown(case, who, as_json=as_json, every=bool(verbose), in_run=run is not None)
 
 
 def _live(who: str, ctx: click.Context) -> "UserCase | UserLines | Candidates":
@@ -79,17 +80,19 @@ def _in_run(path: Path, who: str, ctx: click.Context) -> "UserCase | UserLines |
         return look_up_in_run(run_file, who)
 
 
-def _shown(case: "UserCase | UserLines | Candidates", who: str, *, as_json: bool, in_run: bool) -> "ExitStatus":
+def _shown(
+    case: "UserCase | UserLines | Candidates", who: str, *, as_json: bool, every: bool, in_run: bool
+) -> "ExitStatus":
     """Print what was found. Raises SettingsError where it is not exactly one user."""
     from audit.commands.user.case import UserCase, UserLines
     from audit.errors import SettingsError
 
     if isinstance(case, UserCase | UserLines):
-        _print(case, as_json=as_json)
+        _print(case, as_json=as_json, every=every)
         return case.exit_status
     if not case.persons:
         raise SettingsError(f"nobody matches {who!r}", _nobody(in_run=in_run))
-    _print(case, as_json=as_json)
+    _print(case, as_json=as_json, every=every)
     count = f"{len(case.persons):,}" + (" or more" if case.more else "")
     raise SettingsError(f"{who!r} matches {count} users", "Name one of them: sync-audit user USER_ID")
 
@@ -102,7 +105,7 @@ def _nobody(*, in_run: bool) -> str:
     )
 
 
-def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool) -> None:
+def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool, every: bool) -> None:
     from audit.cli.terminal import Page, screen
     from audit.commands.user.case import UserCase, UserLines
     from audit.commands.user.screen import show, show_lines, show_several
@@ -114,8 +117,8 @@ def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool) -> None:
         return
     page = Page(screen())
     if isinstance(case, UserCase):
-        show(case, page)
+        show(case, page, every=every)
     elif isinstance(case, UserLines):
-        show_lines(case, page)
+        show_lines(case, page, every=every)
     else:
         show_several(case.persons, page, more=case.more)

@@ -35,14 +35,14 @@ _COLOURS = {
 _VERDICTS = {True: ("ok", "green"), False: ("bad", "bold red"), None: ("?", "bold yellow")}
 
 
-def show(case: UserCase, page: Page) -> None:
-    """Print everything but the last line, which names the exit code's meaning."""
+def show(case: UserCase, page: Page, *, every: bool) -> None:
+    """Print verdict and fix, and with `every` all that is known; the last line is the caller's."""
     _who(case, page)
     page.line()
-    _case(case, page)
+    _case(case, page, every=every)
 
 
-def show_lines(lines: UserLines, page: Page) -> None:
+def show_lines(lines: UserLines, page: Page, *, every: bool) -> None:
     """Whose lines they are, all of them, and in full those that are not up to date."""
     per = lines.cases[0].tables.latest_per
     _who(lines.cases[0], page)
@@ -56,7 +56,7 @@ def show_lines(lines: UserLines, page: Page) -> None:
     open_lines = [each for each in named if each[1].finding.status is not Status.UP_TO_DATE]
     for case, _, part in open_lines[:IN_FULL]:
         page.heading(part)
-        _case(case, page)
+        _case(case, page, every=every)
     if lines.others:
         page.heading(f"Training rows of no {NOUNS[per]} that is judged")
         _rows_listed(lines.others, None, page)
@@ -85,24 +85,30 @@ def _in_brief(user: AuditedUser) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _case(case: UserCase, page: Page) -> None:
+def _case(case: UserCase, page: Page, *, every: bool) -> None:
     user = case.user
     hints = explained(case)
     if user:
         _verdict(user, hints[user.finding.reason], page)
     else:
         page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
+    _to_do(case, hints, page)
     last = last_training(case)
     page.heading("The last training")
     page.paragraph(last.title, indent=2, style=BOLD)
     page.paragraph(last.why, indent=2)
     if case.rows is not None:
         _rows(case.rows, user.record.replicate_model_id if user else None, page)
+    if not every:
+        if user and user.finding.status is Status.UP_TO_DATE:  # whoever asks then asks about bad photos
+            _checklist(checklist(case), page)
+        page.line()
+        page.paragraph("With -v also: versions, trainings, checklist and links.", style=DIM)
+        return
     if user:
         if case.versions:
             _versions(case, user.finding, page)
         _trainings(user, page)
-    _to_do(case, hints, page)
     _checklist(checklist(case), page)
     _links(links(case), page)
     if case.not_known:

@@ -1,6 +1,7 @@
 """`doctor` on real servers, whole and broken."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -362,14 +363,24 @@ def ends(ended: Ended, status: ExitStatus) -> None:
 
 def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, servers: Servers) -> None:
     shell.environ = servers.environ
-    ended = shell("doctor", SYNC_AUDIT_RATE="2400")
+    ended = shell("doctor", "-v", SYNC_AUDIT_RATE="2400")
     ends(ended, DOCTOR[3])
     lines = ended.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
-    assert lines[-1] == "24 ok, 4 to look at"
+    assert lines[-1] == "24 ok, 4 warnings"
     assert "\x1b" not in ended.out
     assert TOKEN not in ended.out
+
+
+def test_only_what_is_not_ok_is_printed_unless_all_is_wanted(shell: Shell, servers: Servers) -> None:
+    shell.environ = servers.environ
+    short, whole = shell("doctor").out, shell("doctor", "-v").out
+    assert not re.search(r"^ +ok ", short, re.MULTILINE)
+    assert re.search(r"^ +ok ", whole, re.MULTILINE)
+    assert re.findall(r"^ +(?:warn|fail|skip) .*", short, re.MULTILINE)
+    assert short.splitlines()[-1] == whole.splitlines()[-1]
+    assert len(short.splitlines()) < len(whole.splitlines())
 
 
 def test_the_command_prints_json_for_programs(shell: Shell, servers: Servers) -> None:

@@ -90,7 +90,7 @@ RUN = ("run", "--run-file", "run.sqlite", "-oreport.json")
 def fails(ended: Ended, *words: str) -> None:
     """In 5, with one message that a person can act on."""
     assert ended.code == exit_status.COULD_NOT_RUN, ended.err
-    assert ended.last_line == str(exit_status.RUN[exit_status.COULD_NOT_RUN])
+    assert ended.last_code == exit_status.COULD_NOT_RUN
     assert "Traceback" not in ended.err
     assert ended.err.count("Error: ") == 1
     for each in words:

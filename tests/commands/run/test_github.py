@@ -192,7 +192,7 @@ def test_run_writes_the_summary_and_annotates(step: Shell) -> None:
     assert summary(step) == (step.folder / "report.md").read_text()
     assert levels(heard(ended.err)) == ["error", "warning"]
     assert "::error" not in ended.out
-    assert ended.last_line.startswith("exit 3: ")
+    assert ended.last_code == 3
 
 
 def test_off_is_off_for_run_and_resuming_has_a_summary_and_rendering_none(step: Shell) -> None:

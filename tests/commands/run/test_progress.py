@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from audit.cli.signals import Stop
 from audit.commands.run import audit as audit_run
-from audit.commands.run.progress import STOPPING, LoggedProgress, ProgressCounter, reading_trainings, reading_users
+from audit.commands.run.progress import LoggedProgress, ProgressCounter, reading_trainings, reading_users, stopping
 from audit.commands.run.progress_line import RunProgress, progress_line
 from audit.commands.waiting import Doing, HeldUp
 from audit.demo.fake_replicate.faults import Endpoint, Hang
@@ -373,7 +373,7 @@ def test_a_log_does_not_say_that_models_are_asked_for_after_it_was_stopped(capsy
         listener.trainings_read(0)
         listener.stopping()
         listener.asking(300, session)
-    assert capsys.readouterr().err.splitlines() == ["reading the list of trainings", STOPPING.words]
+    assert capsys.readouterr().err.splitlines() == ["reading the list of trainings", "stopping"]
 
 
 Told = Callable[[LoggedProgress, FakeSession], None]
@@ -405,7 +405,7 @@ SILENT: dict[str, tuple[Told, str]] = {
     ),
     "a stop": (
         lambda listener, _: listener.stopping(),
-        "stopping: waiting for the answers in flight; {} s so far",
+        "stopping; {} s so far",
     ),
     "reports": (lambda listener, _: listener.doing("writing the reports"), "writing the reports; {} s so far"),
 }
@@ -463,6 +463,20 @@ def test_lists_that_are_read_while_models_are_asked_for_do_not_hide_them() -> No
     assert counter.progress() == reading_trainings(200)
 
 
+@pytest.mark.parametrize(
+    ("reason", "in_flight", "words"),
+    [
+        ("stopped by SIGINT", 3, "stopping (SIGINT): 3 answers left"),
+        ("stopped by SIGTERM", 1, "stopping (SIGTERM): 1 answer left"),
+        ("stopped by SIGHUP", 0, "stopping (SIGHUP)"),
+        ("the disk is full", 128, "stopping: 128 answers left; the disk is full"),
+        ("the disk is full", 0, "stopping: the disk is full"),
+    ],
+)
+def test_a_stop_says_why_and_what_is_still_waited_for(reason: str, in_flight: int, words: str) -> None:
+    assert stopping(reason, in_flight).words == words
+
+
 def test_after_a_stop_nothing_else_is_shown_until_something_new_is_done() -> None:
     session = FakeSession()
     counter = session.counter(2)
@@ -470,7 +484,7 @@ def test_after_a_stop_nothing_else_is_shown_until_something_new_is_done() -> Non
     counter.begin(reading_trainings(100))
     session.answers(counter, 1, every=0)
     counter.start(5, session)
-    assert counter.progress() == STOPPING
+    assert counter.progress() == stopping()
     counter.end(Doing("writing the reports"))
     assert counter.progress() == Doing("writing the reports")
 
@@ -498,7 +512,7 @@ def test_on_a_terminal_one_line_stays_in_place_and_is_gone_at_the_end(slow: Shel
         assert json.load(window.process.stdout)["schema_version"] == 1
         assert window.to_the_end() == exit_status.INCOMPLETE
         assert not [line for line in window.lines if "━" in line or "/min" in line]
-        assert window.lines[-1].startswith("exit 4: ")
+        assert window.lines[-1].endswith("(exit 4)")
         assert not window.cursor_hidden
 
 
@@ -656,9 +670,9 @@ def test_ctrl_c_in_the_middle_says_so_at_once_and_leaves_a_tidy_terminal(slow: S
         window.until(lambda lines: lines and re.search(r"[1-9]\d*/2\d\d", lines[-1]))
         window.type(b"\x03")
         assert window.to_the_end() == exit_status.INTERRUPTED
-        assert b"stopping: waiting for the answers in flight" in window.raw
+        assert re.search(rb"stopping \(SIGINT\)(?:: \d+ answers? left)?", window.raw)
         assert "The run ended early: stopped by SIGINT" in "\n".join(window.lines)
-        assert window.lines[-1].startswith("exit 130: ")
+        assert " ".join(window.lines).endswith("(exit 130)")
         assert not [line for line in window.lines if "━" in line or "stopping" in line]
         assert not window.cursor_hidden
     assert json.loads((slow.folder / "x.json").read_text())["run"]["state"] == "interrupted"
@@ -680,7 +694,7 @@ def test_nothing_is_shown_to_who_does_not_want_it(slow: Shell, quiet: list[str])
     with terminal(slow, "run", "-o", "x.json", "--limit", "20", *quiet) as window:
         window.to_the_end()
         assert b"\x1b[?25l" not in window.raw
-        assert window.lines[1].startswith("20 users: ")
+        assert window.lines[0].split(": ")[0] in {"Hold", "Unknown", "Trial run"}
 
 
 def test_a_dumb_terminal_gets_plain_lines(slow: Shell) -> None:

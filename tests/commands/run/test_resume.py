@@ -220,7 +220,7 @@ def synthetic_shell(shell: Shell, synthetic_servers: Servers) -> Shell:
 
 def refused(ended: Ended, code: int, *words: str) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line == str(exit_status.RUN[code])
+    assert ended.last_code == code
     assert "Traceback" not in ended.err
     for each in words:
         assert each in ended.err
