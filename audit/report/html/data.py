@@ -45,7 +45,7 @@ from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
 from audit.report.csv_report import COLUMNS, looks_like_formula
-from audit.report.html.users import WEIGHTS_CHECKED, comparison
+from audit.report.html.users import WEIGHTS_CHECKED, comparison, fix
 from audit.report.view import ATTENTION, RunView
 
 MOST = 100_000
@@ -129,6 +129,7 @@ FIELDS = (
     "affected_at",
     "weights_checked",
     "unfinished",
+    "fix",
     "odd",
     "newest",
 )
@@ -214,6 +215,7 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "coverage": str(view.coverage or ""),
         "now": view.run.started_at,
         "per": view.latest_per,
+        "redacted": view.run.redacted,
         "hidden": HIDDEN,
         "per_model": PER_MODEL,
         "weights": WEIGHTS_CHECKED,
@@ -254,6 +256,7 @@ class _Packer:
         self._large = large
         self._tables = view.run.tables
         self._now = view.run.started_at
+        self._file = view.file_name
 
     def row(self, user: AuditedUser) -> list[str]:
         """One user."""
@@ -291,6 +294,7 @@ class _Packer:
             _same_date(finding.affected_since, dates),
             finding.weights_checked or "",
             self._unfinished(user) if finding.unfinished else "",
+            escape_controls(fix(user, self._file)),
             odd,
             ids[0] if ids else "",
         ]
