@@ -12,7 +12,7 @@ from audit.findings.acceptance import Accepted
 from audit.findings.comparison import UserSnapshot
 from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.personal import Personal, masked_address, without_addresses
-from audit.model.repair import LeftOut, RowChange
+from audit.model.repair import LeftOut, RowChange, RowUpdate
 from audit.model.replies import Lineage, Training
 from audit.model.run import RunInfo
 from audit.model.users import ROW_TEXTS, ModelRecord
@@ -124,6 +124,12 @@ def names_somebody(texts: Iterable[str | None], email: str | None, name: str | N
     """Whether one of `texts`, of which nothing can be masked, holds an address, or the e-mail or name of its user."""
     clean = _cleaner(filter(None, (email, name)))
     return any(clean(text) != text for text in texts if text)
+
+
+def names_user(user: AuditedUser, update: RowUpdate) -> bool:
+    """Whether `update`, of which nothing can be masked, names `user` or somebody else."""
+    texts = (update.model_row_id, *update.guards.values(), *update.sets.values(), *(update.over or {}).values())
+    return names_somebody(texts, user.record.email, user.record.display_name)
 
 
 def redacted_left_out(left_out: LeftOut, user: AuditedUser) -> LeftOut:

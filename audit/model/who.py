@@ -74,9 +74,9 @@ def lines_named(records: Iterable[ModelRecord], who: str, latest_per: LatestPer)
 
 def names_user(who: str, record: ModelRecord) -> bool:
     """Whether `who`, given with `--user`, names this user, as it does for a run."""
-    folded = who.casefold()
-    return (
-        (record.email or "").casefold() == folded
-        or record.user_id == who
-        or folded in (record.replicate_model_id or "").casefold()
-    )
+    return names_exactly(who, record) or who.casefold() in (record.replicate_model_id or "").casefold()
+
+
+def names_exactly(who: str, record: ModelRecord) -> bool:
+    """Whether it is the user's id or e-mail, and not a part of something that others may have as well."""
+    return record.user_id == who or (record.email or "").casefold() == who.casefold()

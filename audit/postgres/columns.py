@@ -10,7 +10,8 @@ import msgspec
 
 from audit.model.codes import OrderBy
 from audit.model.ids import PART, TRAINING_ID
-from audit.model.sql import enclosed, folded, literal
+from audit.model.place import Place
+from audit.model.sql import enclosed, folded, literal, unquoted
 from audit.model.tables import COLUMNS, DATES, TIMES, Column, ColumnTypes, Table, TableName, Tables, TrainingState
 from audit.model.users import TRIMMED
 from audit.postgres.encoding import as_sent
@@ -110,6 +111,16 @@ def kept_columns(tables: Tables, kept: ColumnTypes) -> tuple[Columns, Columns]:
     return Columns.kept(tables, "users", kept.users), models
 
 
+def named_columns(tables: Tables, kept: ColumnTypes, place: Place) -> tuple[Columns, Columns]:
+    """The same of tables that are named with their schema, whatever the search path of whoever runs the SQL is."""
+    users, models = tables.users, tables.user_models
+    if users.query is None and not users.is_absent:
+        users = msgspec.structs.replace(users, path=unquoted(place.users))
+    if models.query is None:
+        models = msgspec.structs.replace(models, path=unquoted(place.user_models))
+    return kept_columns(msgspec.structs.replace(tables, users=users, user_models=models), kept)
+
+
 def missing_columns(users: Columns, models: Columns) -> tuple[Column, ...]:
     """Optional columns that the database lacks. A `display_name` of either table is enough."""
     present = {*models, *(set(users) & {Column.DISPLAY_NAME, Column.EMAIL})}
@@ -137,6 +148,17 @@ def dates_as_texts(table: str) -> dict[str, str]:
 def as_iso(expression: str, kind: str) -> str:
     """A date of the type `kind` as text in UTC; null for dates that Python and ISO 8601 lack."""
     return as_text(_utc(expression, kind))
+
+
+def is_date(expression: str, kind: str, date: str | None) -> str:
+    """SQL for whether a date of the type `kind` is the one that `as_iso` gave as `date`."""
+    if date is None:
+        return f"{_possible(_utc(expression, kind))} IS NULL"
+    return (
+        f"{expression} = {literal(date)}::{kind}"
+        if kind in DATE_TYPES
+        else f"{as_iso(expression, kind)} = {literal(date)}"
+    )
 
 
 def key_of_model(column: str, trimmed: str = "$1::text") -> str:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from audit.model.place import LOCAL, Place
-from audit.model.sql import LITERAL, literal, literal_value, unquoted
+from audit.model.sql import LITERAL, literal, literal_value
 from audit.model.tables import TIMES, Column, ColumnTypes, Tables
-from audit.postgres.columns import Columns, kept_columns
+from audit.postgres.columns import Columns, named_columns
 from audit.postgres.update import GUARDED, Counting, transaction_status, unchecked_columns, update_statements
 from audit.postgres.writing import Writing, writing_of
 
@@ -141,6 +141,11 @@ _UNDONE = """SELECT jsonb_build_object('run', current_setting('sync_audit.file')
     FROM jsonb_array_elements(current_setting('sync_audit.changed')::jsonb) AS changed;"""
 
 
+def table_of(columns: ColumnTypes, place: Place) -> str:
+    """The table that is written, with its schema, as SQL writes it."""
+    return columns.written.name if columns.written else place.user_models
+
+
 class Script(msgspec.Struct, frozen=True, kw_only=True):
     """What the two files of a run are about."""
 
@@ -158,7 +163,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def table(self) -> str:
         """The table that is written, with its schema, as SQL writes it."""
-        return self.columns.written.name if self.columns.written else self.place.user_models
+        return table_of(self.columns, self.place)
 
     def beginning(self, *, undoes: bool) -> Iterator[str]:
         """What comes before the first batch."""
@@ -215,8 +220,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
     def batch(self, lines: Sequence[str], kinds: Sequence[tuple[Column, ...]], *, undoes: bool) -> Iterator[str]:
         """`lines` of `data_line` that set the columns of one of `kinds`, and what sees to them."""
-        users, models = self._named_tables()
-        writing = self._writing(models)
+        users, models = named_columns(self.tables, self.columns, self.place)
+        writing = writing_of(models, self.columns.written, table=self.table)
         sql = update_statements(
             (users, models),
             writing,
@@ -278,18 +283,6 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         done = "put back" if undoes else "changed"
         yield f"\\echo rows {done}: :sync_audit_done, skipped: :sync_audit_not_done"
         yield LAST_LINE
-
-    def _named_tables(self) -> tuple[Columns, Columns]:
-        """Both with their schema, whatever the search path of whoever runs the file is."""
-        users, models = self.tables.users, self.tables.user_models
-        if users.query is None and not users.is_absent:
-            users = msgspec.structs.replace(users, path=unquoted(self.place.users))
-        if models.query is None:
-            models = msgspec.structs.replace(models, path=unquoted(self.place.user_models))
-        return kept_columns(msgspec.structs.replace(self.tables, users=users, user_models=models), self.columns)
-
-    def _writing(self, models: Columns) -> Writing:
-        return writing_of(models, self.columns.written, table=self.table)
 
 
 def _check_written(writing: Writing, models: Columns, kinds: Sequence[tuple[Column, ...]], *, undoes: bool) -> str:

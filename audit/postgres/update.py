@@ -283,7 +283,7 @@ def _moves(models: Columns) -> dict[str, str]:
 
 def _change(writing: Writing, kind: Sequence[Column], now: str, to_write: str, *, puts_back: bool) -> str:
     assert writing.key  # noqa: S101 - see above
-    sets = writing.sets(kind, "judged.wanted", puts_back=puts_back)
+    sets = writing.sets(kind, lambda column: f"judged.wanted ->> '{column}'", puts_back=puts_back)
     keys = ",".join(sorted(kind))
     as_expected = "" if writing.apart else f"AND {now} @> judged.expected "
     return (

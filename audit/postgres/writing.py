@@ -5,7 +5,7 @@ be a query over a table that is written. `Slot` knows both ways: a value of the 
 is in the row exactly, so that it can be put back.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -103,13 +103,13 @@ class Writing:
         """SQL for what is in the row `of`, exactly, as a text, by column: what `sets` can put back."""
         return {column: _exact(self.slots[column], of) for column in columns if column in self.slots}
 
-    def sets(self, columns: Sequence[Column], wanted: str, *, puts_back: bool) -> str:
-        """SET of an UPDATE of `m` to what the object `wanted` has for `columns`: values, or what `before` gave."""
+    def sets(self, columns: Sequence[Column], wanted: Callable[[Column], str], *, puts_back: bool) -> str:
+        """SET of an UPDATE of `m`: `wanted` is SQL for the text of each of `columns`, a value or what `before` gave."""
         writes: dict[str, list[tuple[Part, str]]] = {}
         for column in columns:
             slot = self.slots[column]
             for number, part in enumerate(slot.parts):
-                value = _part_of(f"{wanted} ->> '{column}'", slot, number, puts_back=puts_back)
+                value = _part_of(wanted(column), slot, number, puts_back=puts_back)
                 writes.setdefault(part.sql, []).append((part, value))
         return ", ".join(f"{sql} = {self._value(several, puts_back=puts_back)}" for sql, several in writes.items())
 

@@ -22,7 +22,7 @@ from audit.model.run import RunInfo
 from audit.model.tables import COLUMNS, Column, VersionForm
 from audit.model.times import at_epoch, parse_utc
 from audit.model.users import ModelRecord, Population
-from audit.model.who import names_user
+from audit.model.who import names_exactly, names_user
 from audit.postgres.columns import kept_columns
 from audit.postgres.writing import names_alone, one_column_for_both, writing_of
 from audit.repair.rules import PlanRules, PlanSettings, guards_of, looked_up, plan_user, with_training
@@ -156,6 +156,7 @@ class Plan:
         self.journal = run_file.journal if run_file.journal.exists else None
         """Null in a file of the first schema, until it is locked."""
         self._began = parse_utc(self.info.started_at) or datetime.min.replace(tzinfo=UTC)
+        self._exact = set[str]()
         self._check_users()
 
     @cached_property
@@ -297,12 +298,17 @@ class Plan:
         return alone if isinstance(alone, RowChange) else None
 
     def _is_wanted(self, user: AuditedUser) -> bool:
-        return not self._filters.users or any(names_user(who, user.record) for who in self._filters.users)
+        return not self._filters.users or any(
+            names_exactly(who, user.record) if who in self._exact else names_user(who, user.record)
+            for who in self._filters.users
+        )
 
     def _check_users(self) -> None:
+        """Learn which of them are somebody's id or e-mail: those name nobody else, whose model may have a 7 in it."""
         missing = list(self._filters.users)
         for user in self._run_file.users() if missing else ():
             missing = [who for who in missing if not names_user(who, user.record)]
+            self._exact |= {who for who in self._filters.users if names_exactly(who, user.record)}
         if missing:
             raise SettingsError(
                 f"--user {missing[0]!r} matches no user of this run",

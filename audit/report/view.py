@@ -212,13 +212,21 @@ class RunView:
             self._repairs = self._planned()
         return self._repairs
 
+    def plan(self) -> Plan:
+        """What `sync` would have planned at the run's end. It is about people as the run file has them, unmasked."""
+        ended = parse_utc(self.run.finished_at) or parse_utc(self.run.started_at) or datetime.min.replace(tzinfo=UTC)
+        return Plan(self._reader, PlanSettings(redact=self.run.redacted), ended)
+
+    def checked_users(self, status: Status) -> Iterator[tuple[AuditedUser, int | None]]:
+        """The users of `status` for that plan, in the order of `users`; nobody is masked, so none of it is shown."""
+        return self._reader.checked_users(status)
+
     def _planned(self) -> Repairs:
         changes = by_hand = place = 0
         first: list[Placed] = []
-        ended = parse_utc(self.run.finished_at) or parse_utc(self.run.started_at) or datetime.min.replace(tzinfo=UTC)
-        plan = Plan(self._reader, PlanSettings(), ended)
+        plan = self.plan()
         for status in PLANNED:
-            for user, checked_at in self._reader.checked_users(status) if self.summary.statuses[status] else ():
+            for user, checked_at in self.checked_users(status) if self.summary.statuses[status] else ():
                 place += 1
                 outcomes = [planned.outcome for planned in plan.outcomes_of(user, checked_at)]
                 changed = sum(isinstance(outcome, RowChange) for outcome in outcomes)

@@ -32,6 +32,10 @@ SPACED = ('{ "z" : 1,\n  "version" : "old", "a" : 1.0, "a" : 2 }', '{"replicate"
 """What jsonb would write otherwise."""
 
 
+def wanted(column: Column) -> str:
+    return f"judged.wanted ->> '{column}'"
+
+
 def writing(kind: str, paths: dict[str, str]) -> Writing:
     repair = RepairTable(paths=tuple(paths.items()))
     tables = Tables(user_models=Table("user_models", expressions=tuple(paths.items())), repair=repair)
@@ -45,7 +49,7 @@ async def changed(dsn: str, kind: str, documents: Sequence[str | None], paths: d
     where, columns = writing(kind, paths), tuple(map(Column, paths))
     values = json.dumps({column: f"new {column}" for column in columns})
     before = ", ".join(f"'{column}', {sql}" for column, sql in where.before(columns, "m.").items())
-    sets = [where.sets(columns, "judged.wanted", puts_back=back) for back in (False, True)]
+    sets = [where.sets(columns, wanted, puts_back=back) for back in (False, True)]
     read = ", ".join(f"({path}) AS {column}" for column, path in paths.items())
     connection = await asyncpg.connect(dsn)
     found = []
@@ -109,7 +113,7 @@ def test_in_json_that_somebody_has_changed_since_only_what_was_set_is_put_back(d
             await connection.execute("CREATE TEMP TABLE user_models (id int, user_id text, data json)")
             await connection.execute("""INSERT INTO user_models VALUES (1, 'u', '{"version":"new","seen":true}')""")
             was = json.dumps({Column.VERSION_ID: '{"version" : "old"}'})
-            sets = where.sets(columns, "judged.wanted", puts_back=True)
+            sets = where.sets(columns, wanted, puts_back=True)
             await connection.execute(
                 f"UPDATE user_models AS m SET {sets} FROM (SELECT $1::text::jsonb AS wanted) AS judged", was
             )

@@ -29,7 +29,7 @@ from audit.demo.fake_replicate.world import Model, SmallWorld
 from audit.demo.users import DemoUsers
 from audit.model.codes import Note, Reason, Status
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.findings import Finding
+from audit.model.findings import AuditedUser, Finding
 from audit.model.repair import (
     ChangeOutcome,
     ChangeState,
@@ -40,6 +40,7 @@ from audit.model.repair import (
     WhyLeftOut,
 )
 from audit.model.replies import Account, Version
+from audit.model.run import Filters
 from audit.model.tables import PLAIN, Column, Table, Tables
 from audit.model.times import utc_now
 from audit.model.users import Population
@@ -51,7 +52,7 @@ from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.audits import audit as audited
 from tests.support.database_rows import MODELS, USERS, execute, insert, model
 from tests.support.instrumented_replicate import InstrumentedReplicate
-from tests.support.run_files import edited
+from tests.support.run_files import edited, run_file_of
 from tests.support.samples import NEW, OLD, finding, planned_run, record
 
 EVERY = tuple(word for reason in INCLUDABLE for word in ("--include", reason.value))
@@ -575,3 +576,24 @@ def test_a_date_that_shares_its_column_with_another_is_not_set(tmp_path: Path) -
     shared = Table("user_models", (), (("completed_at", "updated_at"),))
     tables = msgspec.structs.replace(PLAIN, user_models=shared)
     assert rules_of(tmp_path, [], tables).not_set == {Column.UPDATED_AT}
+
+
+@pytest.mark.parametrize("who", ["7", "SEVEN@example.com", "acme/m7"])
+def test_an_id_or_e_mail_names_nobody_whose_model_has_it_as_a_part(tmp_path: Path, who: str) -> None:
+    numbers = (7, 77, 17)
+    users = [
+        AuditedUser(
+            record(
+                user_id=f"{n}",
+                email="seven@example.com" if n == 7 else None,
+                model_row_id=f"r{n}",
+                replicate_model_id=f"acme/m{n}-seven@example.com",
+            ),
+            finding(Reason.OUTDATED_VERSION, latest_version=NEW),
+        )
+        for n in numbers
+    ]
+    with RunFile.open(run_file_of(tmp_path / "run.sqlite", users)) as run_file:
+        plan = Plan(run_file, PlanSettings(filters=Filters(users=(who,))), utc_now())
+        meant = {planned.user.record.user_id for planned in plan.outcomes()}
+    assert meant == ({"7", "77"} if who == "acme/m7" else {"7"})

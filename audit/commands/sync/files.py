@@ -17,12 +17,11 @@ from audit.commands.sync import plan_json
 from audit.commands.sync.result import batches
 from audit.errors import DatabaseError, ReportError, SettingsError
 from audit.files import open_foreign, real, text_lines
-from audit.findings.redaction import names_somebody
+from audit.findings.redaction import names_somebody, names_user
 from audit.model.exit_status import NEEDS_SYNC, OK, PLAN, ExitStatus
-from audit.model.findings import AuditedUser
 from audit.model.personal import without_addresses
 from audit.model.place import Place
-from audit.model.repair import ChangeState, Deed, RowUpdate, in_order, undo_for
+from audit.model.repair import ChangeState, Deed, in_order, undo_for
 from audit.model.run import RunInfo
 from audit.model.sql import LITERAL, literal_value
 from audit.model.tables import Column
@@ -198,7 +197,7 @@ def _undo_lines(plan: Plan) -> Iterator[UndoLine]:
     for planned in plan.planned_changes():
         change = plan.unasked(planned.user, planned.change) or planned.change
         line = UndoLine(change.model_row_id, None, change.old)
-        named = plan.redacted and _names_user(planned.user, planned._replace(change=change).update())
+        named = plan.redacted and names_user(planned.user, planned._replace(change=change).update())
         yield _bare(line) if named else line
 
 
@@ -414,13 +413,8 @@ def _claimed(path: Path, stem: str) -> Path:
 def _apply_lines(plan: Plan) -> Iterator[str]:
     """The lines for psql. A guard can't be masked: where nobody is to be named, rows that would are left out."""
     for user, update in plan.updates():
-        if not (plan.redacted and _names_user(user, update)):
+        if not (plan.redacted and names_user(user, update)):
             yield data_line(plan.info.id, update_json(update))
-
-
-def _names_user(user: AuditedUser, update: RowUpdate) -> bool:
-    texts = (update.model_row_id, *update.guards.values(), *update.sets.values(), *(update.over or {}).values())
-    return names_somebody(texts, user.record.email, user.record.display_name)
 
 
 def _undo_text(info: RunInfo, line: UndoLine) -> str:

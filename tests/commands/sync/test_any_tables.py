@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 
 import asyncpg
@@ -12,6 +13,9 @@ import pytest
 
 from audit.demo.fake_replicate.server import in_thread
 from audit.model.tables import COLUMNS
+from audit.report.fix import Fixes
+from audit.report.view import RunView
+from audit.runfile import RunFile
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
@@ -121,6 +125,26 @@ def test_psql_does_the_same(shape: Shape, product: Shell) -> None:
         if name == "run-apply.sql":
             is_changed(product, before, writes)
     assert rows_of(product) == before
+
+
+@pytest.mark.parametrize("shape", each_shape())
+def test_what_is_copied_for_one_user_does_the_same_or_is_the_command_alone(shape: Shape, product: Shell) -> None:
+    before, dsn = rows_of(product), product.environ["DATABASE_URL"]
+    with RunFile.open(product.folder / "run.sqlite") as run_file:
+        fixes = [fix for _, fix in Fixes(RunView(run_file)).users() if fix]
+    assert fixes
+    if all(fix.sql for fix in fixes):
+        for changed in (1, 0):
+            for number, fix in enumerate(fixes):
+                (product.folder / f"{number}.sql").write_text(fix.sql or "")
+                ended = psql.run(dsn, product.folder / f"{number}.sql")
+                assert (ended.stdout, ended.stderr) == (f"UPDATE {changed}\n", "")
+            is_changed(product, before, shape.writes)
+    else:
+        for fix in fixes:
+            applied = product(*shlex.split(fix.command)[1:], "--yes")
+            assert applied.code in {0, 4}, applied.err
+        is_changed(product, before, shape.writes)
 
 
 def without_repair(name: str, **changes: str) -> Shape:
