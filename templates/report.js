@@ -360,7 +360,7 @@
     const toggle = make("button", { type: "button", class: "open", title: name, "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, name);
     const marks = [user.baseline && MARKS[user.baseline], user.unfinished?.title && `and: ${user.unfinished.title}`, user.accepted && "Accepted", !user.accepted && status === "up_to_date" && user.notes.length && counted(user.notes.length, "note")];
     const model = head(user.replicate_model_id), part = hints.per === "row" ? `row ${user.model_row_id}` : "";
-    const versions = `${digits(user.current_version) || "–"} → ${digits(user.latest_version) || "–"}`;
+    const versions = `${digits(user.current_version) || (user.absent ? "–" : "blank")} → ${digits(user.latest_version) || "–"}`;
     const affected = user.days >= 0;
     const line = make("tr", { class: open && "opened" },
       make("th", { scope: "row" }, toggle),
@@ -394,7 +394,7 @@
       user.accepted && make("p", null, `Accepted until ${user.accepted}: ${user.because}`, user.author && make("small", null, ` ${user.author}`)),
       user.fix && make("div", { class: "fix" }, make("h3", null, "Fix"), make("pre", null, user.fix), copyButton(user.fix, "the fix")),
       make("div", { class: "halves" },
-        make("div", null, make("h3", null, up ? "If the photos are bad" : "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)), up ? checklist(user, known) : steps(user.reason, user, known)),
+        make("div", null, make("h3", null, up ? "If the photos are bad" : "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)), up ? checklist(user, known) : user.fix ? folded("By hand, step by step", steps(user.reason, user, known)) : steps(user.reason, user, known)),
         make("div", null, ...timeline(user))),
       ...user.notes.map((note) => make("div", { class: "noted" },
         make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note, user, known))),

@@ -178,7 +178,6 @@ FUNCTIONS: Mapping[str, object] = {
     "chunks": html_users.chunks,
     "comparison": html_users.comparison,
     "facts": html_users.facts,
-    "fix": html_users.fix,
     "days_affected": html_users.days_affected,
     "table_filters": table_filters,
     "tabs": tabs,

@@ -4,7 +4,6 @@ Templates get `AuditedUser`s with their places and say themselves what stands in
 """
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
@@ -22,7 +21,9 @@ from audit.model.tables import Tables
 from audit.model.text import shortened
 from audit.model.times import to_second
 from audit.model.users import ModelRecord
+from audit.repair.plan import PLANNED
 from audit.report import words
+from audit.report.fix import Fixes
 from audit.report.view import ATTENTION, Placed, RunView
 from audit.report.words import counted
 
@@ -52,6 +53,8 @@ class Chunk(NamedTuple):
     users: list[Placed]
     in_full: bool
     """With a row of details for each."""
+    fixes: Mapping[int, str]
+    """Where they are in full, what repairs the user at a place."""
     far: bool
     """A full table further down: a browser may skip it until it is scrolled to."""
 
@@ -78,15 +81,15 @@ def chunks(view: RunView, status: Status) -> Iterator[Chunk]:
     number = shown(view, status)
     users = islice(((place, user) for place, user in view.placed(status) if not user.accepted), number)
     full = max(0, min(number, IN_FULL - _before(view, status)))
-    yield from _chunks(islice(users, full), 0, in_full=True)
-    yield from _chunks(users, full, in_full=False)
+    yield from _chunks(islice(users, full), 0, fixes(view, status, full))
+    yield from _chunks(users, full)
 
 
-def _chunks(users: Iterator[Placed], before: int, *, in_full: bool) -> Iterator[Chunk]:
+def _chunks(users: Iterator[Placed], before: int, fixed: Mapping[int, str] | None = None) -> Iterator[Chunk]:
     first = before + 1
     while some := list(islice(users, CHUNK)):
         far = first > before + 1 and len(some) == CHUNK
-        yield Chunk(first, first + len(some) - 1, some, in_full, far)
+        yield Chunk(first, first + len(some) - 1, some, fixed is not None, fixed or {}, far)
         first += len(some)
 
 
@@ -149,7 +152,10 @@ def why(user: AuditedUser) -> str:
     if finding.reason is Reason.OUTDATED_VERSION and stored and latest:
         newer = f"; {counted(finding.versions_behind, 'newer version')} exist" if finding.versions_behind else ""
         newer = newer.replace("1 newer version exist", "1 newer version exists")
-        return f"The product uses version {_made(stored, finding.current_version_created_at)}{newer}. The latest is {_made(latest, finding.latest_version_created_at)}."
+        uses = _made(stored, finding.current_version_created_at)
+        return (
+            f"The product uses version {uses}{newer}. The latest is {_made(latest, finding.latest_version_created_at)}."
+        )
     if finding.status is Status.UP_TO_DATE:
         return f"The stored version, {stored or latest}, is the latest one."
     detail = f" ({shortened(finding.detail, _DETAIL)})" if finding.detail else ""
@@ -160,13 +166,15 @@ def _made(version: str, made: str | None) -> str:
     return f"{version} of {day(made)}" if made else version
 
 
-def fix(user: AuditedUser, file_name: str) -> str:
-    """The command that repairs this user's row; "" where there is nothing to repair."""
-    if user.accepted or user.finding.status is not Status.NEEDS_SYNC:
-        return ""
-    whom = user.record.user_id
-    option = ["--user", whom] if not whom.startswith("-") else [f"--user={whom}"]
-    return shlex.join(["sync-audit", "sync", file_name, *option, "--apply"])
+def fixes(view: RunView, status: Status, number: int) -> Mapping[int, str]:
+    """What repairs the first `number` users of `status` who are not accepted, by their places."""
+    if status not in PLANNED or not number:
+        return {}
+    made = Fixes(view)
+    both = zip(view.placed(status), view.checked_users(status), strict=True)
+    first = islice(((place, checked) for (place, user), checked in both if not user.accepted), number)
+    found = ((place, made.of(*checked)) for place, checked in first)
+    return {place: fix.text for place, fix in found if fix}
 
 
 def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
