@@ -385,11 +385,11 @@
   function sheet(user) {
     const known = values(user), up = user.reason.status === "up_to_date";
     return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: COLUMNS }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(nameOf(user))}` },
+      make("p", { class: "why" }, why(user)),
       make("div", { class: "actions" },
         !hints.redacted && user.email && copyButton(user.email, "", "Copy e-mail"), copyButton(user.user_id, "", "Copy id"),
         copyButton(ticket(user), "", "Copy text for the ticket"), copyButton(link(user), "", "Copy link"), user.page && away(user.page, "Model on Replicate"),
         make("span", { class: "steps" }, stepButton(user.row, -1, "‹ Previous"), stepButton(user.row, 1, "Next ›"))),
-      make("p", { class: "why" }, why(user)),
       chips(user),
       user.accepted && make("p", null, `Accepted until ${user.accepted}: ${user.because}`, user.author && make("small", null, ` ${user.author}`)),
       user.fix && make("div", { class: "fix" }, make("h3", null, "Fix"), make("pre", null, user.fix), copyButton(user.fix, "the fix")),

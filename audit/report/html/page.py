@@ -23,6 +23,7 @@ from audit.report.steps import reproduce, steps
 from audit.report.view import ATTENTION, Placed, RunView
 from audit.report.words import BASELINE_TITLES, STATUS_TITLES
 
+_WRONG_TOKEN = "Probably the wrong token"  # noqa: S105 - a title
 _NAMED = 5
 """How many users a reason names."""
 _PLACEHOLDERS = {
@@ -109,11 +110,12 @@ def banners(view: RunView) -> Iterator[Banner]:
 def _about_replicate(view: RunView) -> Iterator[Banner]:
     """Whether the way there, or the token, makes all answers doubtful."""
     run, summary = view.run, view.summary
+    strangers = "Replicate tells strangers that a private model does not exist"
     if run.none_found and run.account:  # whose token and whose models is the headline, what to do the first step
-        yield Banner(
-            "Probably the wrong token",
-            "Replicate tells strangers that a private model does not exist, so the others were not asked for.",
-        )
+        yield Banner(_WRONG_TOKEN, f"{strangers}, so the others were not asked for.")
+    elif run.account and wrong_account(run.account, summary):
+        owner = run.account.username
+        yield Banner(_WRONG_TOKEN, f"It belongs to {owner}, and all models to somebody else. {strangers}.")
     else:
         for doubt in words.suspicions(view):
             yield Banner(doubt.title, doubt.text)
