@@ -1,11 +1,11 @@
-/* The page's table, over the data block that audit/report/html_data.py packs and explains.
+/* The page's table, over the data block that audit/report/html/data.py packs and explains.
 
    Without this script the page shows static tables; with it they are hidden on screen and kept for paper. Whatever
    fails here ends in `giveUp`, which shows them again. Texts become text nodes only, never markup. */
 "use strict";
 (() => {
   const PAGE = 100;
-  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f", SAME = "\x80", LEFT_OUT = "\x81"; // see html_data.py
+  const ROW = "\x7f", ITEM = "\x9e", NULL = "\x8f", SAME = "\x80", LEFT_OUT = "\x81"; // see data.py
   const root = document.documentElement;
   root.classList.add("live"); // at once, before the browser lays out tables that nobody will see
 
@@ -142,7 +142,7 @@
     return Object.assign(user, {
       row, odd, reason: hints.reasons[reasonOf[row]], notes: notes(row), baseline: get("baseline"),
       accepted: get("accepted"), because: get("because"), author: get("author"),
-      absent: current === NULL, current_version: current === NULL ? "" : resolved(current, known, same),
+      absent: current === NULL, fix: get("fix"), current_version: current === NULL ? "" : resolved(current, known, same),
       current_version_created_at: iso(recorded) || "",
       latest_version: resolved(get("latest"), known, same), latest_version_created_at: iso(latest) || "",
       versions_behind: number("behind"), total: number("total"), older: number("older_completed"), models: number("other_models"),
@@ -172,11 +172,14 @@
   }
 
   const head = (text) => (text.length > 120 && [...text].length > 120 ? `${[...text].slice(0, 120).join("")}…` : text);
-  const shortHash = (text) => {
-    const points = text.length > 20 ? [...text] : [];
-    return points.length > 20 ? `${points.slice(0, 8).join("")}…${points.slice(-8).join("")}` : text;
-  };
   const instant = (text) => (text[10] === "T" && text.length > 18 ? `${text.slice(0, 10)} ${text.slice(11, 19)} UTC` : text);
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const day = (text) => (/^\d{4}-(0[1-9]|1[0-2])-\d\d/.test(text) ? `${Number(text.slice(8, 10))} ${MONTHS[text.slice(5, 7) - 1]} ${text.slice(0, 4)}` : text);
+  /** The first eight of a version's hash; what is no hash as it is. */
+  const digits = (version) => {
+    const bare = version.trim(), text = bare.slice(bare.lastIndexOf(":") + 1);
+    return text.length > 20 ? [...text.slice(0, 16)].slice(0, 8).join("") : head(bare);
+  };
   const days = (lag) => (lag < 1 ? "less than a day" : counted(Math.floor(lag), "day"));
 
   function others(user) {
@@ -218,6 +221,38 @@
       ...hints.names,
     };
     return Object.fromEntries(Object.entries(plain).map(([name, text]) => [name, shortened(text, 600)]));
+  }
+
+  const nameOf = (user) => (!hints.redacted && user.email.trim() ? user.email : user.user_id);
+
+  /** Why this verdict, in a sentence: `why` in users.py. */
+  function why(user) {
+    const made = (version, date) => (date ? `${version} of ${day(date)}` : version);
+    const stored = digits(user.current_version), latest = digits(user.latest_version), behind = user.versions_behind;
+    if (user.reason.code === "outdated_version" && stored && latest) {
+      const newer = behind ? `; ${counted(behind, "newer version")} exist${behind === 1 ? "s" : ""}` : "";
+      return `The product uses version ${made(stored, user.current_version_created_at)}${newer}. The latest is ${made(latest, user.latest_version_created_at)}.`;
+    }
+    if (user.reason.status === "up_to_date") return `The stored version, ${stored || latest}, is the latest one.`;
+    return `${user.reason.title}${user.detail ? ` (${shortened(user.detail, 300)})` : ""}. ${user.reason.meaning}`.replaceAll("`", "");
+  }
+
+  const link = (user) => {
+    const file = decodeURIComponent(location.pathname.split("/").pop()) || "report.html";
+    return `${file}#${new URLSearchParams([["user", user.user_id], ...(apart() ? [["line", at(user.row, apart())]] : [])])}`;
+  };
+
+  /** Plain text, for a ticket. */
+  function ticket(user) {
+    return [
+      nameOf(user) === user.user_id ? user.user_id : `${nameOf(user)} (${user.user_id})`,
+      why(user),
+      user.days >= 0 && `Affected since ${day(user.affected_since)} (${days(user.days)})`,
+      `Stored version: ${user.current_version || "none"}`,
+      `Latest version: ${user.latest_version || "not known"}`,
+      user.fix && `Fix: ${user.fix}`,
+      `Report: ${link(user)}`,
+    ].filter(Boolean).join("\n");
   }
 
   const filled = (template, known) => template.replace(/\{(\w+)\}/g, (_, name) => known[name]);
@@ -287,8 +322,8 @@
     return title ? make("time", { datetime: `${text.slice(0, 19)}Z`, title }, shown) : shown;
   }
 
-  function copyButton(text, what) {
-    return make("button", { type: "button", class: "copy", "aria-label": `Copy ${what}`, onclick: (event) => copy(text, event.currentTarget) }, "Copy");
+  function copyButton(text, what, label = "Copy") {
+    return make("button", { type: "button", class: "copy", "aria-label": label === "Copy" ? `Copy ${what}` : what && `${label} ${what}`, onclick: (event) => copy(text, event.currentTarget) }, label);
   }
 
   async function copy(text, button) {
@@ -305,62 +340,108 @@
       area.remove();
       button.focus();
     }
+    const label = (button.dataset.label ??= button.textContent);
     button.textContent = done ? "Copied" : "Not allowed";
-    byId("said").textContent = done ? "Copied" : "Copying is not allowed here";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
+    if (byId("said")) byId("said").textContent = done ? "Copied" : "Copying is not allowed here";
+    setTimeout(() => (button.textContent = label), 1500);
   }
 
-  const hash = (text, whole) => make("code", { title: text }, whole ? text : shortHash(text));
   const absent = (text) => make("span", { class: "absent" }, text);
+  const away = (page, text) => (page.startsWith("https://replicate.com/") ? make("a", { href: page, rel: "noopener noreferrer" }, text) : text);
+
+  /* ---- the rows ---- */
 
   const MARKS = { new: "New", known: "Known", resolved: "Resolved" };
+  const COLUMNS = 7;
+  let owner;
 
   function tableRow(row) {
-    const user = userAt(row), open = row === state.open;
-    const toggle = make("button", { type: "button", class: "open", "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, head(user.email || user.user_id));
-    const model = head(user.replicate_model_id), recorded = user.current_version.trim();
-    const behind = user.versions_behind, up = user.reason.status === "up_to_date", also = user.unfinished?.title;
-    const since = user.affected_since ? small(user.affected_since, days(user.days)) : user.reason.status === "needs_sync" && absent("not known");
+    const user = userAt(row), open = row === state.open, { status, title } = user.reason, name = head(nameOf(user));
+    const toggle = make("button", { type: "button", class: "open", title: name, "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, name);
+    const marks = [user.baseline && MARKS[user.baseline], user.unfinished?.title && `and: ${user.unfinished.title}`, user.accepted && "Accepted", !user.accepted && status === "up_to_date" && user.notes.length && counted(user.notes.length, "note")];
+    const model = head(user.replicate_model_id), part = hints.per === "row" ? `row ${user.model_row_id}` : "";
+    const versions = `${digits(user.current_version) || (user.absent ? "–" : "blank")} → ${digits(user.latest_version) || "–"}`;
+    const affected = user.days >= 0;
     const line = make("tr", { class: open && "opened" },
-      make("th", { scope: "row" }, toggle, user.display_name && make("small", null, head(user.display_name)), user.email && make("small", null, head(user.user_id))),
-      make("td", null, user.page ? link(user.page, model) : model || absent("no model id"), hints.per === "row" && make("small", null, head(`row ${user.model_row_id}`))),
-      make("td", null, recorded ? hash(recorded) : absent(user.absent ? "nothing" : "only blanks"), small(user.current_version_created_at)),
-      make("td", null, user.latest_version ? hash(user.latest_version) : absent("not known"), small(user.latest_version_created_at)),
-      make("td", null, since, behind ? make("small", null, `${counted(behind, "version")} behind`) : ""),
-      make("td", null, make("b", { class: `reason ${user.reason.status}` }, make("i", { class: `dot ${user.reason.status}` }), user.reason.title), user.baseline && make("span", { class: "note mark" }, MARKS[user.baseline]),
-        also && make("span", { class: "note mark" }, `and: ${also}`),
-        user.accepted && make("span", { class: "note mark" }, "Accepted"), user.accepted && make("small", null, `until ${user.accepted}`),
-        !up && !behind && user.detail && make("small", null, head(user.detail)), ...user.notes.map((note) => make("span", { class: "note" }, note.title))));
+      make("th", { scope: "row" }, toggle),
+      make("td", null, make("b", { class: status }, title), ...marks.filter(Boolean).map((mark) => make("small", null, mark))),
+      make("td", null, affected ? days(user.days) : "–"),
+      make("td", null, affected ? time(user.affected_since, day(user.affected_since)) : "–"),
+      make("td", null, make("code", null, versions)),
+      make("td", { title: model }, owner && model.startsWith(`${owner}/`) ? model.slice(owner.length + 1) : model || absent("no model id"), part && make("small", null, head(part))),
+      make("td", null, user.fix && copyButton(user.fix, `for ${name}`, "Copy fix")));
     return open ? [line, sheet(user)] : [line];
   }
 
-  const small = (text, more) => text && make("small", null, time(text, text.slice(0, 10)), more && ` (${more})`);
-  const link = (page, text) => (page.startsWith("https://replicate.com/") ? make("a", { href: page, rel: "noopener noreferrer" }, text) : text);
+  /** A line above the rows of each problem, where they are grouped. */
+  function heading(row) {
+    const { title, status } = hints.reasons[reasonOf[row]];
+    const many = found.reduce((sum, other) => sum + (reasonOf[other] === reasonOf[row]), 0);
+    return make("tr", { class: "heading" }, make("th", { colspan: COLUMNS, scope: "colgroup" }, make("b", { class: status }, title), ` ${number(many)}`));
+  }
+
+  /* ---- the sheet of an opened row ---- */
 
   function sheet(user) {
-    const known = values(user), who = known.who;
-    const steps = (hint) => list(hint.steps.map((step) => filled(step, { ...known, sql: known.sql === user.sql ? "the query below" : known.sql })));
-    const up = user.reason.status === "up_to_date";
-    const left = make("div", null,
-      make("h3", null, "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)),
-      up ? checklist(user, known) : steps(user.reason),
-      user.detail && make("p", null, make("b", null, "Cause: "), shortened(user.detail, 2000), " (", make("code", null, user.reason.code), ")"),
-      user.accepted && make("div", { class: "noted" }, make("h4", null, `Accepted until ${user.accepted}`), make("p", null, user.because, user.author && make("small", null, ` ${user.author}`))),
+    const known = values(user), up = user.reason.status === "up_to_date";
+    return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: COLUMNS }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(nameOf(user))}` },
+      make("p", { class: "why" }, why(user)),
+      make("div", { class: "actions" },
+        !hints.redacted && user.email && copyButton(user.email, "", "Copy e-mail"), copyButton(user.user_id, "", "Copy id"),
+        copyButton(ticket(user), "", "Copy text for the ticket"), copyButton(link(user), "", "Copy link"), user.page && away(user.page, "Model on Replicate"),
+        make("span", { class: "steps" }, stepButton(user.row, -1, "‹ Previous"), stepButton(user.row, 1, "Next ›"))),
+      chips(user),
+      user.accepted && make("p", null, `Accepted until ${user.accepted}: ${user.because}`, user.author && make("small", null, ` ${user.author}`)),
+      user.fix && make("div", { class: "fix" }, make("h3", null, "Fix"), make("pre", null, user.fix), copyButton(user.fix, "the fix")),
+      make("div", { class: "halves" },
+        make("div", null, make("h3", null, up ? "If the photos are bad" : "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)), up ? checklist(user, known) : user.fix ? folded("By hand, step by step", steps(user.reason, user, known)) : steps(user.reason, user, known)),
+        make("div", null, ...timeline(user))),
       ...user.notes.map((note) => make("div", { class: "noted" },
-        make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note))),
-      make("h3", null, "This user’s rows"), make("pre", null, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
-    const right = make("div", null, ...unfinished(user), ...compared(user), ...versions(user), ...trained(user), make("h3", null, "As recorded"), facts(user),
-      make("p", { class: "actions" }, user.page && link(user.page, "Open the model on Replicate"), copyButton(location.href, "a link to this user")));
-    right.querySelector(".actions .copy").textContent = "Copy link";
-    return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: "6" }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(who)}` }, left, right)));
+        make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note, user, known))),
+      !up && folded("If the photos are bad all the same", checklist(user, known)),
+      folded("All that is stored and known", raw(user)))));
+  }
+
+  const folded = (title, ...children) => make("details", null, make("summary", null, title), ...children);
+  const steps = (hint, user, known) => list(hint.steps.map((step) => filled(step, { ...known, sql: known.sql === user.sql ? "the query below" : known.sql })));
+  const stepButton = (row, way, label) => make("button", { type: "button", class: "plain", disabled: found[found.indexOf(row) + way] === undefined, onclick: () => openNext(way) }, label);
+  const chip = (name, value, text) => value && make("button", { type: "button", class: "chip", "data-filter": name, "data-value": value }, text);
+
+  /** What the user has in common with others: a click shows those. */
+  function chips(user) {
+    return make("div", { class: "chips" }, chip("reason", user.reason.code, user.reason.title), chip("baseline", user.baseline, MARKS[user.baseline]),
+      chip("acceptance", user.accepted && "yes", "Accepted"), ...user.notes.map((note) => chip("note", note.code, note.title)));
   }
 
   function checklist(user, known) {
     const marks = { true: "✓ as it should be", false: "✕ look at this", null: "? for you to judge" };
-    return make("div", null, make("h3", null, "If the pictures are poor all the same"),
-      make("ul", { class: "checks" }, ...checks(user, known).map((check) =>
-        make("li", { class: String(check.good) }, make("b", null, check.question), " ", make("span", { class: "mark" }, marks[check.good]),
-          make("br"), make("code", null, check.value), make("br"), make("small", null, check.advice)))));
+    return make("ul", { class: "checks" }, ...checks(user, known).map((check) =>
+      make("li", { class: String(check.good) }, make("b", null, check.question), " ", make("span", { class: "mark" }, marks[check.good]),
+        make("br"), make("code", null, check.value), make("br"), make("small", null, check.advice))));
+  }
+
+  /** What happened, newest first: versions, trainings, since when the user is affected. */
+  function timeline(user) {
+    const events = user.versions.map(({ id, made }, place) => ({
+      at: made, text: ["Version ", make("code", { title: id }, digits(id) || "in the JSON report")],
+      marks: [place === 0 && "latest", place === user.versions_behind && "product uses", made && made === user.affected_since && "affected since"],
+    }));
+    for (const [, training] of user.origins ? labelled(user.origins) : []) events.push({
+      at: training.completed_at || training.created_at, text: [`Training ${training.status} `, training.id && make("code", { title: training.id }, head(training.id))], marks: [training.error && head(training.error)],
+    });
+    if (user.affected_since && !user.versions.some(({ made }) => made === user.affected_since)) events.push({ at: user.affected_since, text: ["Affected since"], marks: [] });
+    if (user.completed_at) events.push({ at: user.completed_at, text: ["Row completed in the product"], marks: [] });
+    if (!events.length) return [];
+    events.push({ at: hints.now, text: ["This check"], marks: [] });
+    events.sort((one, other) => (one.at < other.at) - (one.at > other.at));
+    return [make("h3", null, "What happened"), make("ol", { class: "timeline" }, ...events.map(({ at: moment, text, marks }) => make("li", null,
+      make("span", { class: "when" }, moment ? time(moment, day(moment)) : "no date"), " ", ...text, ...marks.filter(Boolean).map((mark) => make("b", { class: "mark" }, mark)))))];
+  }
+
+  function raw(user) {
+    return make("div", null, ...unfinished(user), ...compared(user), ...versions(user), ...trained(user), make("h3", null, "As stored"), facts(user),
+      user.detail && make("p", null, make("b", null, "Cause: "), shortened(user.detail, 2000), " (", make("code", null, user.reason.code), ")"),
+      make("h3", null, "This user’s rows"), make("pre", { class: "sql" }, shortened(user.sql, 2000)), copyButton(user.sql, "the query"));
   }
 
   /** What the newest row says where it is not completed, and what is wrong with the completed one. */
@@ -375,8 +456,8 @@
     if (!parts) return [];
     const line = (label, whole, plain, different) => [make("dt", null, label), make("dd", null, make("code", null, plain, different && make("mark", null, different)), copyButton(whole, `the ${label.toLowerCase()} version`))];
     const [prefix, equal, rest, equalLatest, restLatest, sentence] = parts;
-    return [make("h3", null, "Recorded and latest"),
-      make("dl", { class: "hashes" }, ...line("Recorded", user.current_version, prefix + equal, shortened(rest, 2000)), ...line("Latest", user.latest_version, equalLatest, restLatest)),
+    return [make("h3", null, "Stored and latest"),
+      make("dl", { class: "hashes" }, ...line("Stored", user.current_version, prefix + equal, shortened(rest, 2000)), ...line("Latest", user.latest_version, equalLatest, restLatest)),
       make("p", { class: "remark" }, sentence)];
   }
 
@@ -384,9 +465,9 @@
     if (!user.versions.length) return [];
     const behind = user.versions_behind, shown = user.versions.length, hidden = (user.total ?? shown) - shown;
     const lines = user.versions.map(({ id, made }, place) => make("li", null,
-      id ? hash(id, true) : absent("in the JSON report"),
-      make("small", null, made ? time(made, instant(made)) : "no date", place === 0 && make("b", null, " latest"), place === behind && make("b", { class: place > 0 && "needs_sync" }, " recorded"))));
-    const older = hidden > 0 && `and ${number(hidden)} older${behind >= shown ? `; the recorded one is number ${number(behind + 1)}` : ""}`;
+      id ? make("code", { title: id }, id) : absent("in the JSON report"),
+      make("small", null, made ? time(made, instant(made)) : "no date", place === 0 && make("b", null, " latest"), place === behind && make("b", null, " product uses"))));
+    const older = hidden > 0 && `and ${number(hidden)} older${behind >= shown ? `; the stored one is number ${number(behind + 1)}` : ""}`;
     return [make("h3", null, "Versions on Replicate, newest first"), make("ol", { class: "versions" }, ...lines), older && make("p", { class: "remark" }, older)];
   }
 
@@ -419,7 +500,7 @@
     const none = "none recorded";
     const told = [
       ["User id", user.user_id], ["E-mail", user.email], ["Name", user.display_name], ["Model id", user.replicate_model_id],
-      ["Recorded version", user.current_version], ["Recorded version made", user.current_version_created_at, true],
+      ["Stored version", user.current_version], ["Stored version made", user.current_version_created_at, true],
       ["Affected since", user.affected_since || (user.reason.status === "needs_sync" ? "not known" : ""), Boolean(user.affected_since)],
       ["Weights", hints.weights[user.weights_checked]],
       ["Row of user_models", user.model_row_id], ["Training", user.training_id], ["Trigger word", user.trigger_word || none],
@@ -444,8 +525,10 @@
   const SEARCHED = ["email", "user_id", "display_name", "replicate_model_id", "recorded", "newest", "others"];
   const HASHES = SEARCHED.length - 2; // from here on there are only hashes
   const apart = () => ({ model: "replicate_model_id", row: "model_row_id" })[hints.per]; // what tells lines of a user apart
-  const PLAIN = { q: "", status: "", reason: "", note: "", baseline: "", acceptance: "", sort: "", page: 1 };
+  const FILTERS = ["status", "reason", "note", "baseline", "acceptance", "affected"];
+  const PLAIN = { tab: "", q: "", ...Object.fromEntries(FILTERS.map((name) => [name, ""])), sort: "-for", group: "", page: 1 };
   const state = { ...PLAIN, open: null };
+  let tabs = [];
   let found = [], order = null, orderedBy = null;
 
   /** Marks in `hit` the rows of which some searched text, or the reason, holds `word`.
@@ -481,19 +564,24 @@
   }
 
   const KEYS = {
-    user: (row) => (at(row, "email") || at(row, "user_id")).toLowerCase(),
+    user: (row) => nameOf({ email: at(row, "email"), user_id: at(row, "user_id") }).toLowerCase(),
     model: (row) => at(row, "replicate_model_id").toLowerCase(),
-    recorded: (row) => Number(versionMoments(row).recorded ?? NaN),
-    latest: (row) => Number(versionMoments(row).latest ?? NaN),
-    since: (row) => Number(versionMoments(row).affected ?? NaN),
+    stored: (row) => Number(versionMoments(row).recorded ?? NaN),
+    since: affectedAt,
+    for: (row) => -affectedAt(row),
     why: (row) => hints.reasons[reasonOf[row]].title,
   };
 
+  function affectedAt(row) {
+    return at(row, "affected_at") === "-" ? NaN : Number(versionMoments(row).affected ?? NaN);
+  }
+
   function sorted() {
-    if (order && orderedBy === state.sort) return order;
+    const by = `${state.group} ${state.sort}`;
+    if (order && orderedBy === by) return order;
     order = Uint32Array.from(reasonOf, (_, row) => row);
     const [, minus, name] = /^(-?)(.*)$/.exec(state.sort);
-    if (KEYS[name]) {
+    if (Object.hasOwn(KEYS, name)) {
       const keys = Array.from(order, KEYS[name]);
       const none = (key) => key === "" || key !== key; // what is not there comes last either way
       const way = minus ? -1 : 1;
@@ -503,10 +591,14 @@
         return one < other ? -way : one > other ? way : a - b;
       });
     }
-    orderedBy = state.sort;
+    if (state.group) order = order.slice().sort((a, b) => reasonOf[a] - reasonOf[b]); // it is stable
+    orderedBy = by;
     forget();
     return order;
   }
+
+  /** The tab that a reader is in who has chosen none: whoever searches means everybody. */
+  const usual = () => (state.q || FILTERS.some((name) => state[name]) ? "all" : tabs[0].id);
 
   function look() {
     const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
@@ -515,10 +607,24 @@
       mark(word, hit);
       return hit;
     });
-    const bit = 1 << hints.notes.findIndex((note) => note.code === state.note);
-    const wanted = hints.reasons.map(({ code, status }) => (!state.reason || code === state.reason) && (!state.status || status === state.status));
-    const accepted = (row) => (at(row, "accepted") ? "yes" : hints.reasons[reasonOf[row]].status !== "up_to_date" && "no");
-    found = sorted().filter((row) => wanted[reasonOf[row]] && (!state.note || notesOf[row] & bit) && (!state.baseline || at(row, "baseline") === state.baseline) && (!state.acceptance || accepted(row) === state.acceptance) && hits.every((hit) => hit[row]));
+    const { reasons, accepted } = tabs.find((tab) => tab.id === state.tab) ?? tabs.at(-1);
+    const wanted = hints.reasons.map(({ code, status }) => reasons.has(code) && (!state.reason || code === state.reason) && (!state.status || status === state.status));
+    const tests = [(row) => wanted[reasonOf[row]], (row) => hits.every((hit) => hit[row])];
+    if (state.note) tests.push((row) => notes(row).some(({ code }) => code === state.note));
+    if (state.baseline) tests.push((row) => at(row, "baseline") === state.baseline);
+    for (const way of [state.acceptance, accepted]) if (way) tests.push((row) => statusOf(row) !== "up_to_date" && (at(row, "accepted") ? "yes" : "no") === way);
+    if (state.affected) tests.push(affectedWithin(state.affected));
+    found = sorted().filter((row) => tests.every((test) => test(row)));
+  }
+
+  /** Those who are open and began to be affected in the hours of a column of the histogram. */
+  function affectedWithin(bucket) {
+    const [from, to] = bucket.split("..").map((hour) => Date.parse(`${hour}:00Z`) * 1e3);
+    return (row) => {
+      if (statusOf(row) !== "needs_sync" || at(row, "accepted")) return false;
+      const moment = affectedAt(row);
+      return moment >= from && moment < to;
+    };
   }
 
   /* ---- the page ---- */
@@ -527,7 +633,8 @@
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     state.page = Math.min(Math.max(1, state.page), pages);
     const first = (state.page - 1) * PAGE, shown = found.subarray(first, first + PAGE);
-    byId("rows").replaceChildren(...Array.from(shown).flatMap(tableRow));
+    byId("rows").replaceChildren(...Array.from(shown).flatMap((row, place) => [
+      ...(state.group && (!place || reasonOf[row] !== reasonOf[shown[place - 1]]) ? [heading(row)] : []), ...tableRow(row)]));
     byId("found").textContent = summary(first, shown.length);
     byId("nobody").hidden = found.length > 0;
     byId("page").textContent = `Page ${number(state.page)} of ${number(pages)}`;
@@ -535,8 +642,25 @@
     byId("after").disabled = state.page === pages;
     byId("pages").hidden = pages === 1;
     byId("csv").disabled = !found.length;
-    byId("clear").hidden = !["q", "status", "reason", "note", "baseline", "acceptance"].some((name) => state[name]);
-    for (const name of ["q", "status", "reason", "note", "baseline", "acceptance"]) if (byId(name).value !== state[name]) byId(name).value = state[name];
+    byId("group").setAttribute("aria-pressed", String(Boolean(state.group)));
+    if (byId("q").value !== state.q) byId("q").value = state.q;
+    for (const { id, button } of tabs) button.setAttribute("aria-pressed", String(id === state.tab));
+    for (const column of document.querySelectorAll("rect[data-affected]")) column.classList.toggle("on", column.dataset.affected === state.affected);
+    drawChips();
+    drawSort();
+  }
+
+  /** What the table is narrowed to; a click takes it away. */
+  function drawChips() {
+    const titles = { acceptance: { yes: "Accepted", no: "Open" }, baseline: MARKS, status: { needs_sync: "Needs sync", error: "Check failed", not_checked: "Not reached", up_to_date: "Up to date" } };
+    const title = (name) => [...hints.reasons, ...hints.notes].find(({ code }) => code === state[name])?.title ?? titles[name]?.[state[name]] ?? (name === "affected" ? `Since ${bucketTitle()}` : state[name]);
+    byId("chips").replaceChildren(...FILTERS.filter((name) => state[name]).map((name) =>
+      make("button", { type: "button", class: "chip", "aria-label": `Remove ${title(name)}`, onclick: () => go({ [name]: "" }) }, `${title(name)} ×`)));
+  }
+
+  const bucketTitle = () => document.querySelector(`[data-go="affected=${CSS.escape(state.affected)}"]`)?.textContent ?? state.affected;
+
+  function drawSort() {
     for (const button of document.querySelectorAll("[data-sort]")) {
       const way = { [button.dataset.sort]: "ascending", [`-${button.dataset.sort}`]: "descending" }[state.sort];
       if (way) button.closest("th").setAttribute("aria-sort", way);
@@ -559,11 +683,12 @@
 
   /** Takes on `changes`, shows them, and puts them into the address: as a new entry, or in place of the last one. */
   function go(changes, replace) {
-    const focus = document.activeElement, before = state.open;
+    const focus = document.activeElement, before = state.open, stay = state.tab !== usual();
     const again = Object.keys(changes).some((name) => !["page", "open"].includes(name));
     Object.assign(state, again ? { page: 1, open: null } : {}, changes);
+    if (!stay && changes.tab === undefined) state.tab = usual();
     if (again) look();
-    const address = Object.keys(PLAIN).filter((name) => state[name] !== PLAIN[name]).map((name) => [name, state[name]]);
+    const address = Object.keys(PLAIN).filter((name) => state[name] !== (name === "tab" ? usual() : PLAIN[name])).map((name) => [name, state[name]]);
     if (state.open !== null) address.push(["user", at(state.open, "user_id")], ...(apart() ? [["line", at(state.open, apart())]] : []));
     const fragment = `#${new URLSearchParams(address)}`;
     try {
@@ -584,12 +709,14 @@
         asked.set("user", at(row[1] - 1, "user_id"));
         if (apart()) asked.set("line", at(row[1] - 1, apart()));
       }
-      else if (byId("status").querySelector(`[value="${CSS.escape(fragment)}"]`)) asked.set("status", fragment);
+      else if (tabs.some((tab) => tab.id === fragment)) asked.set("tab", fragment);
+      else if (fragment === "needs_sync" || fragment === "error" || fragment === "not_checked") asked.set("status", fragment);
       else if (fragment !== "everybody" && !byId(fragment)?.classList.contains("users")) return false;
     }
     Object.assign(state, PLAIN, { open: null });
     for (const name of Object.keys(PLAIN)) if (asked.has(name)) state[name] = asked.get(name);
     state.page = Number.parseInt(state.page, 10) || 1;
+    if (!asked.has("tab")) state.tab = usual();
     look();
     if (asked.has("user")) openUser(asked.get("user"), asked.get("line"));
     draw();
@@ -611,7 +738,7 @@
     if (first < 0) return;
     state.open = meant < 0 ? first : meant;
     if (!found.includes(state.open)) {
-      Object.assign(state, PLAIN);
+      Object.assign(state, PLAIN, { tab: "all" });
       look();
     }
     state.page = Math.floor(found.indexOf(state.open) / PAGE) + 1;
@@ -620,20 +747,41 @@
   function follow() {
     if (!route()) return;
     const opened = byId("rows").querySelector('[aria-expanded="true"]');
-    (opened ? opened.closest("tr") : byId("everybody")).scrollIntoView();
-    opened?.focus({ preventScroll: true });
+    if (opened) show(opened);
+    else byId("everybody").scrollIntoView();
   }
 
   function toggle(row) {
     go({ open: state.open === row ? null : row });
   }
 
+  /** Opens the row so many rows on, or the first one where none is open. */
+  function openNext(way) {
+    const place = state.open === null ? 0 : found.indexOf(state.open) + way;
+    if (found[place] === undefined) return;
+    const page = Math.floor(place / PAGE) + 1;
+    go(page === state.page ? { open: found[place] } : { open: found[place], page });
+    show(byId("rows").querySelector('[aria-expanded="true"]'));
+  }
+
+  function show(opened) {
+    opened?.closest("tr").scrollIntoView();
+    opened?.focus({ preventScroll: true });
+  }
+
   function listen() {
     byId("q").addEventListener("input", (event) => go({ q: event.target.value }, Boolean(state.q)));
-    for (const name of ["status", "reason", "note", "baseline", "acceptance"]) byId(name).addEventListener("change", (event) => go({ [name]: event.target.value }));
-    byId("clear").addEventListener("click", () => {
-      go({ ...PLAIN, sort: state.sort });
-      byId("q").focus();
+    for (const { id, button } of tabs) button.addEventListener("click", () => go({ tab: id }));
+    byId("group").addEventListener("click", () => go({ group: state.group ? "" : "problem" }));
+    byId("print").addEventListener("click", printDetails);
+    document.addEventListener("click", (event) => {
+      const narrow = event.target.closest("[data-filter]");
+      if (!narrow) return;
+      narrow.closest(".choose")?.removeAttribute("open");
+      go({ [narrow.dataset.filter]: narrow.dataset.value });
+    });
+    for (const column of document.querySelectorAll("rect[data-affected]")) column.addEventListener("click", () => {
+      location.hash = state.affected === column.dataset.affected ? "everybody" : `affected=${column.dataset.affected}`;
     });
     byId("csv").addEventListener("click", download);
     for (const [id, step] of [["before", -1], ["after", 1]]) byId(id).addEventListener("click", () => {
@@ -642,11 +790,11 @@
     });
     for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => {
       const name = button.dataset.sort;
-      go({ sort: state.sort === name ? `-${name}` : state.sort === `-${name}` ? "" : name });
+      go({ sort: state.sort === name ? `-${name}` : state.sort !== `-${name}` || name === "for" ? name : PLAIN.sort });
     });
     byId("rows").addEventListener("click", (event) => {
-      const line = event.target.closest("tr:not(.more)");
-      if (!line || event.target.closest("a") || String(getSelection())) return;
+      const line = event.target.closest("tr:not(.more, .heading)");
+      if (!line || event.target.closest("a, .copy") || String(getSelection())) return;
       toggle(Number(line.querySelector("[data-row]").dataset.row));
     });
     for (const narrow of document.querySelectorAll("[data-go]")) narrow.href = `#${narrow.dataset.go}`;
@@ -658,13 +806,14 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const buttons = [...byId("rows").querySelectorAll("[data-row]")];
     const place = buttons.indexOf(event.target), field = event.target.closest("input, select, textarea");
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], next = { j: 1, ArrowRight: 1, k: -1, ArrowLeft: -1 }[event.key];
     if (event.key === "/" && !field) byId("q").focus();
     else if (event.key === "Escape" && state.open !== null && !field) {
       const row = state.open;
       go({ open: null });
       byId("rows").querySelector(`[data-row="${row}"]`)?.focus();
-    } else if (step && (place >= 0 || (event.target === byId("q") && step > 0))) (buttons[place + step] ?? byId("q")).focus();
+    } else if (next && !field && (state.open !== null || event.key === "j")) openNext(next);
+    else if (step && (place >= 0 || (event.target === byId("q") && step > 0))) (buttons[place + step] ?? byId("q")).focus();
     else return;
     event.preventDefault();
   }
@@ -715,6 +864,29 @@
 
   /* ---- start ---- */
 
+  /** Commands can be copied wherever scripts run, also where there is no table. */
+  function offerCopies() {
+    for (const code of document.querySelectorAll("#do pre, #run pre")) code.after(copyButton(code.textContent, "the command"));
+  }
+
+  function printDetails() {
+    const all = [...document.querySelectorAll(".static .more details")];
+    for (const details of all) details.open = true;
+    addEventListener("afterprint", () => all.forEach((details) => (details.open = false)), { once: true });
+    print();
+  }
+
+  /** The table's head sticks below the bar, which may take several lines. */
+  function stick() {
+    const bar = document.querySelector(".bar");
+    new ResizeObserver(() => root.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
+  }
+
+  function readTabs() {
+    owner = document.querySelector(".all").dataset.owner;
+    tabs = Array.from(document.querySelectorAll("[data-tab]"), (button) => ({ id: button.dataset.tab, button, reasons: new Set(button.dataset.reasons.split(" ")), accepted: button.dataset.accepted }));
+  }
+
   function giveUp(error) {
     root.classList.remove("live");
     byId("everybody")?.remove();
@@ -723,13 +895,15 @@
   }
 
   async function start() {
+    for (const element of document.querySelectorAll("time")) element.title = localTime(element.dateTime) ?? "";
+    offerCopies();
     if (!byId("data")) return root.classList.remove("live"); // nobody to show
     await load();
     const template = byId("table");
     template.replaceWith(template.content);
-    for (const element of document.querySelectorAll("time")) element.title = localTime(element.dateTime) ?? "";
+    readTabs();
     for (const line of document.querySelectorAll("#accepted tr")) line.removeAttribute("id"); // the table has the user's place now
-    for (const code of document.querySelectorAll("main > section:not(.users) pre")) code.after(copyButton(code.textContent, "the command"));
+    stick();
     listen();
     if (route()) follow();
     root.classList.add("ready");

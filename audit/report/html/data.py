@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -45,8 +45,9 @@ from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
 from audit.report.csv_report import COLUMNS, looks_like_formula
+from audit.report.fix import Fix, Fixes
 from audit.report.html.users import WEIGHTS_CHECKED, comparison
-from audit.report.view import ATTENTION, RunView
+from audit.report.view import RunView
 
 MOST = 100_000
 """With more users than that, those who are up to date are left to CSV. Nobody else ever is, however many they are."""
@@ -65,9 +66,9 @@ def listed(view: RunView, most: int) -> Listed:
     return Listed(view.summary.total - calm, calm)
 
 
-def users(view: RunView, shown: Listed) -> Iterator[AuditedUser]:
-    """Those in the table, in the report's order: whoever is left out would stand at the end."""
-    return chain.from_iterable(map(view.users, ATTENTION)) if shown.left_out else view.users()
+def users(view: RunView, shown: Listed) -> Iterator[tuple[AuditedUser, Fix | None]]:
+    """Those in the table, in the report's order, and what repairs each: whoever is left out stands at the end."""
+    return islice(Fixes(view).users(), shown.number)
 
 
 _ROOM_FOR_A_TEXT = 2_000
@@ -129,6 +130,7 @@ FIELDS = (
     "affected_at",
     "weights_checked",
     "unfinished",
+    "fix",
     "odd",
     "newest",
 )
@@ -183,7 +185,7 @@ def _gzipped(view: RunView, listed: Listed) -> Iterator[bytes]:
     yield squeeze.head() + squeeze.add(encode({"fields": FIELDS, "block": BLOCK, **hint_data(view, listed)}))
     pack = _Packer(view, large=listed.number >= LARGE).row
     everybody = users(view, listed)
-    while rows := [pack(user) for user in islice(everybody, BLOCK)]:
+    while rows := [pack(*both) for both in islice(everybody, BLOCK)]:
         *columns, newest = (
             column[0] if len(rows) > 1 and column.count(column[0]) == len(rows) else ROW.join(column)
             for column in zip(*rows, strict=True)
@@ -214,6 +216,7 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "coverage": str(view.coverage or ""),
         "now": view.run.started_at,
         "per": view.latest_per,
+        "redacted": view.run.redacted,
         "hidden": HIDDEN,
         "per_model": PER_MODEL,
         "weights": WEIGHTS_CHECKED,
@@ -242,6 +245,11 @@ def _entry(code: Reason | Note, tables: Tables) -> dict[str, object]:
     return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": steps_of(code, tables)}
 
 
+def _pasted(fix: Fix) -> str:
+    """The command alone where the statement holds what must be spelled out, and so could not be pasted."""
+    return fix.text if escape_controls(fix.text.replace("\n", "")) == fix.text.replace("\n", "") else fix.command
+
+
 _NO_ORIGINS = ("", "", "", "")
 
 
@@ -255,7 +263,7 @@ class _Packer:
         self._tables = view.run.tables
         self._now = view.run.started_at
 
-    def row(self, user: AuditedUser) -> list[str]:
+    def row(self, user: AuditedUser, fix: Fix | None) -> list[str]:
         """One user."""
         record, finding = user.record, user.finding
         texts = [text or "" for text in _texts(record)]
@@ -291,6 +299,7 @@ class _Packer:
             _same_date(finding.affected_since, dates),
             finding.weights_checked or "",
             self._unfinished(user) if finding.unfinished else "",
+            _pasted(fix) if fix else "",
             odd,
             ids[0] if ids else "",
         ]

@@ -85,7 +85,11 @@ def printable(value: object) -> object:
 
 def time_element(iso: str | None) -> str:
     """The time as an element from which the script tells the reader's own; other texts as they are."""
-    text = to_second(iso)
+    return time_as(iso, to_second(iso))
+
+
+def time_as(iso: str | None, text: str) -> str:
+    """`text` as an element that says the time."""
     if not iso or not _ISO.fullmatch(iso):
         return text
     return Markup('<time datetime="{}Z">{}</time>').format(iso[:19], text)
@@ -132,7 +136,7 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
         bytecode_cache=_Compiled(),
     )
-    made.filters |= {"number": "{:,}".format, "ticks": ticked, "time": time_element, **FILTERS}
+    made.filters |= {"number": "{:,}".format, "ticks": ticked, "time": time_element, "time_as": time_as, **FILTERS}
     made.globals |= FUNCTIONS
     return made
 

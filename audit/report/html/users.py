@@ -3,36 +3,44 @@
 Templates get `AuditedUser`s with their places and say themselves what stands in a row.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
 
 from audit.hints import filled as hints
 from audit.hints.filled import Hint
-from audit.hints.trainings import NONE_MADE, TrainingLine, labelled, shown_trainings
+from audit.hints.table import HINTS
+from audit.hints.trainings import TrainingLine, labelled, shown_trainings
 from audit.hints.unfinished import NOT_KNOWN, also_facts, days_between, row_facts
 from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
 from audit.model.replies import WeightsEvidence
 from audit.model.tables import Tables
+from audit.model.text import shortened
 from audit.model.times import to_second
 from audit.model.users import ModelRecord
+from audit.repair.plan import PLANNED
+from audit.report import words
+from audit.report.fix import Fixes
 from audit.report.view import ATTENTION, Placed, RunView
-from audit.report.words import counted, days
+from audit.report.words import counted
 
 SHOWN = 5_000
 """How many users who are not up to date have a static row: a browser copes, and the file stays small."""
 IN_FULL = 100
 """How many of these, the first ones, have all their details there as well."""
-UP_TO_DATE_SHOWN = 100
-"""How many up-to-date users have a static row: a sample, as nothing has to be done for them."""
 ACCEPTED_SHOWN = 1_000
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
 NOT_RECORDED = "none recorded"
 _NOTABLE = 4
 """Equal digits at the start from which on two hashes look alike; chance gives one or two."""
+_LONGER_THAN_A_WORD = 20
+_DAY = re.compile(r"\d{4}-(0[1-9]|1[0-2])-\d\d", re.ASCII)
+_DETAIL = 300
+"""Characters of a detail within a sentence."""
 _HEAD_CELL = 120
 """Characters of a user's e-mail, name or model id in a table's main columns; the details have more."""
 
@@ -40,10 +48,13 @@ _HEAD_CELL = 120
 class Chunk(NamedTuple):
     """Some users in a table of their own; `first` and `last` count from 1 within the section."""
 
-    template: str
     first: int
     last: int
     users: list[Placed]
+    in_full: bool
+    """With a row of details for each."""
+    fixes: Mapping[int, str]
+    """Where they are in full, what repairs the user at a place."""
     far: bool
     """A full table further down: a browser may skip it until it is scrolled to."""
 
@@ -55,11 +66,8 @@ def accepted(view: RunView) -> Iterator[Placed]:
 
 
 def shown(view: RunView, status: Status) -> int:
-    """How many users of `status` have a static row in its section."""
-    number = view.open[status]
-    if status is Status.UP_TO_DATE:
-        return min(number, UP_TO_DATE_SHOWN)
-    return max(0, min(number, SHOWN - _before(view, status)))
+    """How many users of `status`, one of `ATTENTION`, have a static row in its section."""
+    return max(0, min(view.open[status], SHOWN - _before(view, status)))
 
 
 def _before(view: RunView, status: Status) -> int:
@@ -72,24 +80,37 @@ def chunks(view: RunView, status: Status) -> Iterator[Chunk]:
     """The static tables of a section, streamed."""
     number = shown(view, status)
     users = islice(((place, user) for place, user in view.placed(status) if not user.accepted), number)
-    if status is Status.UP_TO_DATE:
-        yield from _chunks("up_to_date.html", users)
-        return
-    in_full = max(0, min(number, IN_FULL - _before(view, status)))
-    yield from _chunks("attention.html", islice(users, in_full))
-    yield from _chunks("listed.html", users, in_full)
+    full = max(0, min(number, IN_FULL - _before(view, status)))
+    yield from _chunks(islice(users, full), 0, fixes(view, status, full))
+    yield from _chunks(users, full)
 
 
-def _chunks(template: str, users: Iterator[Placed], before: int = 0) -> Iterator[Chunk]:
+def _chunks(users: Iterator[Placed], before: int, fixed: Mapping[int, str] | None = None) -> Iterator[Chunk]:
     first = before + 1
     while some := list(islice(users, CHUNK)):
-        yield Chunk(template, first, first + len(some) - 1, some, first > before + 1 and len(some) == CHUNK)
+        far = first > before + 1 and len(some) == CHUNK
+        yield Chunk(first, first + len(some) - 1, some, fixed is not None, fixed or {}, far)
         first += len(some)
 
 
 def head(text: str) -> str:
     """`text` short enough for a main column."""
     return text if len(text) <= _HEAD_CELL else text[:_HEAD_CELL] + "…"
+
+
+def digits(version: str | None) -> str:
+    """The first eight of a version's hash; what is no hash as it is, "" where there is none."""
+    bare = (version or "").strip()
+    text = bare.rpartition(":")[2]
+    return text[:8] if len(text) > _LONGER_THAN_A_WORD else head(bare)
+
+
+def day(iso: str | None) -> str:
+    """`18 Jan 2026`; other texts as they are."""
+    if not iso or not _DAY.match(iso):
+        return iso or ""
+    number, month, year = words.long_date(iso).split()
+    return f"{number} {month[:3]} {year}"
 
 
 def anchor(place: int) -> str:
@@ -109,6 +130,11 @@ class Sheet:
         self.trainings = [(label, training_facts(each)) for label, each in labelled(shown_trainings(user))]
 
     @property
+    def why(self) -> str:
+        """Why this verdict, in a sentence."""
+        return why(self.user)
+
+    @property
     def notes(self) -> Iterable[tuple[str, Hint]]:
         """Code and text."""
         return [(note.value, self.filled(note)) for note in self.user.finding.notes]
@@ -119,6 +145,38 @@ class Sheet:
         return Hint(hint.title, hint.meaning, tuple([step.replace(self.sql, "the query below") for step in hint.steps]))
 
 
+def why(user: AuditedUser) -> str:
+    """Why this verdict, in a sentence with the user's own versions; the page's script says the same."""
+    finding = user.finding
+    stored, latest = digits(user.record.replicate_version_id), digits(finding.latest_version)
+    if finding.reason is Reason.OUTDATED_VERSION and stored and latest:
+        newer = f"; {counted(finding.versions_behind, 'newer version')} exist" if finding.versions_behind else ""
+        newer = newer.replace("1 newer version exist", "1 newer version exists")
+        uses = _made(stored, finding.current_version_created_at)
+        return (
+            f"The product uses version {uses}{newer}. The latest is {_made(latest, finding.latest_version_created_at)}."
+        )
+    if finding.status is Status.UP_TO_DATE:
+        return f"The stored version, {stored or latest}, is the latest one."
+    detail = f" ({shortened(finding.detail, _DETAIL)})" if finding.detail else ""
+    return f"{HINTS[finding.reason].title}{detail}. {HINTS[finding.reason].meaning}".replace("`", "")
+
+
+def _made(version: str, made: str | None) -> str:
+    return f"{version} of {day(made)}" if made else version
+
+
+def fixes(view: RunView, status: Status, number: int) -> Mapping[int, str]:
+    """What repairs the first `number` users of `status` who are not accepted, by their places."""
+    if status not in PLANNED or not number:
+        return {}
+    made = Fixes(view)
+    both = zip(view.placed(status), view.checked_users(status), strict=True)
+    first = islice(((place, checked) for (place, user), checked in both if not user.accepted), number)
+    found = ((place, made.of(*checked)) for place, checked in first)
+    return {place: fix.text for place, fix in found if fix}
+
+
 def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
     """Label and value of what is recorded; what is not there is left out."""
     total = finding.total_versions
@@ -127,8 +185,8 @@ def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
         ("E-mail", record.email),
         ("Name", record.display_name),
         ("Model id", record.replicate_model_id),
-        ("Recorded version", record.replicate_version_id),
-        ("Recorded version made", to_second(finding.current_version_created_at)),
+        ("Stored version", record.replicate_version_id),
+        ("Stored version made", to_second(finding.current_version_created_at)),
         ("Affected since", affected_since(finding)),
         ("Weights", WEIGHTS_CHECKED[finding.weights_checked] if finding.weights_checked else ""),
         ("Row of user_models", record.model_row_id),
@@ -168,22 +226,6 @@ def training_facts(training: TrainingLine) -> list[tuple[str, str]]:
     )
 
 
-def facts_left_out(user: AuditedUser) -> Iterator[tuple[str, str]]:
-    """Label and value of what the row of an up-to-date user has cut or left out."""
-    record, finding = user.record, user.finding
-    yield from _rare_facts(record)
-    yield from _brief_trainings(user)
-    if record.replicate_version_id != (finding.latest_version or ""):
-        yield "Recorded as", record.replicate_version_id or ""
-    texts = _there(
-        ("E-mail", record.email),
-        ("Name", record.display_name),
-        ("User id", record.user_id),
-        ("Model id", record.replicate_model_id),
-    )
-    yield from ((label, text) for label, text in texts if head(text) != text)
-
-
 def _there(*facts: tuple[str, str | None]) -> list[tuple[str, str]]:
     return [(label, value) for label, value in facts if value]
 
@@ -200,47 +242,13 @@ def _rare_facts(record: ModelRecord) -> list[tuple[str, str]]:
     )
 
 
-def _brief_trainings(user: AuditedUser) -> list[tuple[str, str]]:
-    """A line for each training: where it differs from what is recorded. Nothing where none were read."""
-    record, finding = user.record, user.finding
-    if finding.lineage is None:
-        return []
-    basis = [("Verdict rests on", "its training")] if finding.evidence == "training" else []
-    lines = []
-    for label, training in labelled(shown_trainings(user)):
-        differing = [
-            f"{name} {value}".lstrip()
-            for name, value, recorded in (
-                ("", training.id, record.training_id),
-                ("trigger word", training.trigger_word, record.trigger_word),
-                ("weights", training.weights, record.lora_weights_url),
-            )
-            if value and value != recorded
-        ]
-        ended = [f"{training.status}: {training.error}"] if training.error else []
-        lines.append((label, ", ".join([*(differing or ["the recorded one"]), *ended])))
-    return basis + (lines or [("Trainings", NONE_MADE)])
-
-
 def older(finding: Finding) -> str:
     """A line about the versions that are not listed, or ""."""
     listed, behind = len(finding.versions), finding.versions_behind or 0
     hidden = (finding.total_versions or listed) - listed
     if hidden <= 0:
         return ""
-    return f"and {hidden:,} older" + (f"; the recorded one is number {behind + 1:,}" if behind >= listed else "")
-
-
-def lag(finding: Finding, now: str) -> str:
-    """`2 versions behind, affected since 2025-04-21 (314 days)`, as far as it is known, or ""."""
-    behind = f"{counted(finding.versions_behind, 'version')} behind" if finding.versions_behind else ""
-    return ", ".join(filter(None, [behind, since(finding, now)]))
-
-
-def since(finding: Finding, now: str) -> str:
-    """`affected since 2025-04-21 (314 days)`; "" for who is not in need, and where it is not known."""
-    gap = days_affected(finding, now)
-    return "" if gap is None else f"affected since {(finding.affected_since or '')[:10]} ({days(gap)})"
+    return f"and {hidden:,} older" + (f"; the stored one is number {behind + 1:,}" if behind >= listed else "")
 
 
 def days_affected(finding: Finding, now: str) -> float | None:

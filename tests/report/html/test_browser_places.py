@@ -35,6 +35,7 @@ from tests.support.report_samples import (
     up_to_date,
     with_trainings,
 )
+from tests.support.report_states import states
 
 __all__ = ["browser", "opened"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,20 +49,25 @@ STOPPED = SampleRun(
 )
 
 
+OPENED = "#reason-outdated_version > summary, #population > summary, #run summary"
+
+
 async def says_what_matters(tab: Tab) -> None:
     text = await tab.page.locator("body").inner_text()
     order = [
-        "11 of 77 users need a sync; 16 could not be checked; 3 were not reached",
-        "2026-03-01 12:00:00 UTC",
-        "Why",
-        "Outdated version outdated_version",
-        "set replicate_version_id to ‹latest version›",
+        "2026-03-01 12:00 UTC",
+        "of 77 users",
+        "could not be checked",
+        "What to do now",
+        "sync-audit run",
+        "Affected since",
         "Needs sync: 1 to 11 of 11",
         "Check failed: 1 to 16 of 16",
         "Not reached: 1 to 3 of 3",
-        "Worth knowing; a note changes no status.",
+        "Nothing has to be done",
+        "What the problems mean",
+        "set replicate_version_id to ‹latest version›",
         "Counted over everybody",
-        "Up to date: 1 to 47 of 47",
         "Once more",
     ]
     places = [text.find(words) for words in order]
@@ -72,7 +78,7 @@ async def says_what_matters(tab: Tab) -> None:
 
 async def test_without_scripts_everything_that_matters_is_there(opened: Open) -> None:
     tab = await opened(EVERYTHING, java_script_enabled=False)
-    for details in await tab.page.locator("#why details > summary").all():
+    for details in await tab.page.locator(OPENED).all():
         await details.click()
     await says_what_matters(tab)
     assert not await tab.page.locator("#no-table, .loading").locator("visible=true").count()
@@ -106,7 +112,7 @@ async def test_under_a_strict_policy_it_says_what_matters(
     await tab.page.goto("http://report.test/report.html")
     colour = await tab.page.locator("h1").evaluate("element => getComputedStyle(element).color")
     assert (colour != "rgb(0, 0, 0)") is styled
-    for details in await tab.page.locator("#why details > summary").all():
+    for details in await tab.page.locator(OPENED).all():
         await details.click()
     await says_what_matters(tab)
     await context.close()
@@ -123,7 +129,7 @@ async def test_in_a_frame_with_a_sandbox_it_can_be_read(opened: Open, tmp_path: 
         await frame.locator("#q").fill("eva")
         await expect(frame.locator("#found")).to_have_text("1 user of 77 in all")
         await frame.locator("#rows button").first.click()
-        await frame.get_by_label("Copy the query").click()
+        await frame.get_by_role("button", name="Copy id").click()
         await expect(frame.locator("#said")).to_have_text(re.compile("Copied|not allowed"))
         tab.faults = [fault for fault in tab.faults if "Clipboard API has been blocked" not in fault]
     else:
@@ -147,20 +153,20 @@ async def test_where_the_table_fails_the_static_part_stays_and_a_line_says_so(
 ) -> None:
     tab = await opened(EVERYTHING, init=init)
     await expect(tab.page.locator("#no-table")).to_contain_text(f"could not be opened here ({why}")
-    for details in await tab.page.locator("#why details > summary").all():
+    for details in await tab.page.locator(OPENED).all():
         await details.click()
     await says_what_matters(tab)
 
 
 async def test_an_older_browser_decodes_the_data_by_itself(opened: Open) -> None:
     tab = await (await opened(EVERYTHING, init="delete Uint8Array.fromBase64")).ready()
-    assert await tab.found() == "77 users"
+    assert await tab.found() == "30 users of 77 in all"
 
 
 async def test_paper_has_the_static_tables_and_nothing_to_press(opened: Open) -> None:
     tab = await (await opened(EVERYTHING, "user=user-00210")).ready()
     await tab.page.emulate_media(media="print")
-    await expect(tab.page.locator("#needs_sync .attention thead")).to_be_visible()
+    await expect(tab.page.locator("#needs_sync .static thead >> nth=0")).to_be_visible()
     pressable = tab.page.locator("button, input, select, nav, #everybody")
     assert not await pressable.locator("visible=true").count()
     head = await tab.page.locator("#needs_sync thead").first.evaluate("element => getComputedStyle(element).display")
@@ -222,7 +228,7 @@ def hostile() -> SampleRun:
 
 
 async def test_hostile_data_stays_text(opened: Open, hostile: SampleRun) -> None:
-    tab = await (await opened(hostile)).ready()
+    tab = await (await opened(hostile, "tab=all")).ready()
     strange = "#rows :is(script, img, iframe, svg, style, input, [onload], [onerror], a:not([href^='https:']))"
     seen = await tab.page.evaluate(
         """(strange) => Array.from(document.querySelectorAll("#rows [data-row]"), ({ dataset }) => {
@@ -235,7 +241,7 @@ async def test_hostile_data_stays_text(opened: Open, hostile: SampleRun) -> None
 
 
 async def test_the_download_guards_hostile_data_like_the_csv_report(opened: Open, hostile: SampleRun) -> None:
-    tab = await (await opened(hostile)).ready()
+    tab = await (await opened(hostile, "tab=all&sort=")).ready()
     async with tab.page.expect_download() as download:
         await tab.page.click("#csv")
     path = await (await download.value).path()
@@ -248,7 +254,7 @@ async def test_control_characters_are_spelled_out_in_the_table(opened: Open) -> 
     tab = await (await opened(SampleRun([up_to_date(1, email="a\x1b[2J\u202eb", trigger_word="\t=1")]))).ready()
     assert await tab.names() == ["a\\x1b[2J\\u202eb"]
     await tab.rows().first.click()
-    assert escape_controls("\t=1") in await tab.page.locator("#sheet").inner_text()
+    assert escape_controls("\t=1") in (await tab.page.locator("#sheet").text_content() or "")
 
 
 @pytest.mark.parametrize(
@@ -282,11 +288,36 @@ async def test_axe_finds_nothing_in_the_static_page(opened: Open, run: SampleRun
     assert results.violations_count == 0, results.generate_report()
 
 
-@pytest.mark.parametrize("width", [400, 800])
-async def test_nothing_is_wider_than_the_screen(opened: Open, hostile: SampleRun, width: int) -> None:
-    tab = await (await opened(hostile, "user=x" + "x" * 10, viewport={"width": width, "height": 900})).ready()
-    await tab.rows().first.click()
+@pytest.mark.parametrize("width", [400, 600, 800, 1440])
+@pytest.mark.parametrize("scripts", [True, False], ids=["table", "static"])
+async def test_nothing_is_wider_than_the_screen(opened: Open, hostile: SampleRun, width: int, *, scripts: bool) -> None:
+    tab = await opened(hostile, viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+    if scripts:
+        await tab.ready()
+        await tab.rows().first.click()
     assert await tab.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 2200), (400, 4500)])
+async def test_of_eight_hundred_users_those_in_need_are_on_a_short_page(opened: Open, width: int, height: int) -> None:
+    run = states()["affected"]
+    tab = await (await opened(run, viewport={"width": width, "height": 900})).ready()
+    assert len(await tab.names()) == 35
+    assert await tab.page.evaluate("document.documentElement.scrollHeight") <= height
+    if width > 1000:
+        box = await tab.rows().first.bounding_box()
+        assert box
+        assert box["y"] < 700
+        heights = await tab.page.evaluate(
+            "Array.from(document.querySelectorAll('#rows tr'), (row) => row.offsetHeight)"
+        )
+        assert max(heights) <= 37
+
+
+async def test_eight_hundred_users_are_a_few_sheets_of_paper(opened: Open) -> None:
+    tab = await (await opened(states()["affected"])).ready()
+    printed = await tab.page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) < 8
 
 
 @pytest.mark.parametrize(
@@ -302,5 +333,5 @@ async def test_the_markup_is_valid(run: SampleRun, tmp_path: Path) -> None:
 
 async def test_an_empty_report_has_no_table(opened: Open) -> None:
     tab = await opened(SampleRun([], population=NOBODY))
-    assert await tab.page.locator("h1").inner_text() == "Nobody was audited: no user has a completed model"
+    assert await tab.page.locator("h1").inner_text() == "Unknown Nobody was audited: no user has a completed model"
     assert not await tab.page.locator("#everybody, #no-table, .loading").locator("visible=true").count()

@@ -21,13 +21,10 @@ from audit.model.times import to_second
 from audit.model.users import Population
 from audit.report import writer
 from audit.report.html import render as html_report
-from audit.report.html.charts import lag_charts, reasons_chart, split
 from audit.report.html.data import MOST
-from audit.report.html.users import CHUNK, IN_FULL, SHOWN, UP_TO_DATE_SHOWN, comparison, days_affected
+from audit.report.html.users import CHUNK, IN_FULL, SHOWN, comparison, days_affected
 from audit.report.steps import reproduce
 from audit.report.view import RunView
-from audit.report.words import short_hash
-from tests import ROOT
 from tests.support.report_hostile import HOSTILE, ids
 from tests.support.report_samples import (
     INFO,
@@ -271,7 +268,7 @@ FIELDS = (
 
 def test_every_value_of_the_json_report_is_on_the_page() -> None:
     users = [
-        up_to_date(1, model_name="selfie", older_completed=3, shared_with=("u8", "u9"), shared_with_count=7),
+        outdated(1, model_name="selfie", older_completed=3, shared_with=("u8", "u9"), shared_with_count=7),
         outdated(2, behind=2, later_failure_reason="out of memory", model_name="face"),
         failed(3, Reason.TIMEOUT, "30 s without an answer", email=None),
     ]
@@ -292,7 +289,7 @@ def test_every_value_of_the_json_report_is_on_the_page() -> None:
 def test_the_recorded_and_the_latest_version_are_marked_in_the_list() -> None:
     raw = rendered(SampleRun([outdated(1, behind=2)]))
     lines = re.findall(r"<li><code[^>]*>([0-9a-f]{64})</code> <small>(.*?)</small></li>", raw)
-    assert [(line[0], "latest" in line[1], "recorded" in line[1]) for line in lines] == [
+    assert [(line[0], "latest" in line[1], "product uses" in line[1]) for line in lines] == [
         (version_hash((1, 0)), True, False),
         (version_hash((1, 1)), False, False),
         (version_hash((1, 2)), False, True),
@@ -301,25 +298,51 @@ def test_the_recorded_and_the_latest_version_are_marked_in_the_list() -> None:
 
 
 def test_a_recorded_version_further_back_is_named_by_its_number() -> None:
-    assert "and 11 older; the recorded one is number 15" in page(SampleRun([outdated(1, behind=14)])).words
+    assert "and 11 older; the stored one is number 15" in page(SampleRun([outdated(1, behind=14)])).words
 
 
-def test_each_status_that_occurs_has_a_section_and_one_row_for_each_user() -> None:
+def test_each_status_that_needs_attention_has_a_section_and_one_row_for_each_user() -> None:
     run = SampleRun(everything())
     parsed = page(run)
-    heads = [attrs for tag, attrs in parsed.elements if tag == "details"]
     sections = [attrs["id"] for tag, attrs in parsed.elements if tag == "section" and attrs.get("id") in set(Status)]
     assert sections == list(Status)
-    summary = run.summary()
-    groups = len([reason for reason in summary.reasons if reason is not Reason.LATEST_VERSION]) + len(summary.notes)
-    assert len(heads) == summary.total + groups
+    rows = [attrs["id"] for tag, attrs in parsed.elements if tag == "tr" and (attrs.get("id") or "").startswith("u-")]
+    urgent = [user for user in run.audited if user.finding.status is not Status.UP_TO_DATE]
+    assert rows == [f"u-{place}" for place in range(1, len(urgent) + 1)]
+
+
+def test_those_who_are_up_to_date_are_a_number_and_where_to_find_them() -> None:
+    words = page(SampleRun([outdated(1), *(up_to_date(n) for n in range(2, 109))])).words
+    assert "Up to date 107 Nothing has to be done for these users. They are in the CSV and JSON reports" in words
+    assert "user00099@example.com" not in words
+
+
+def test_a_redacted_page_calls_users_by_their_ids() -> None:
+    words = page(SampleRun([outdated(1), outdated(2)]), redact=True).words
+    assert "user-00001 Outdated version" in words
+    assert "user-00002 Outdated version" in words
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (SampleRun([up_to_date(1)], narrowed(state="stopped", stop_reason="SIGTERM")), "The run ended early: SIGTERM"),
+        (SampleRun([up_to_date(1)], narrowed(state="running")), "The run ended early"),
+        (SampleRun([up_to_date(1)], narrowed(filters=Filters(limit=1))), "This run checked only 1 of 431 users"),
+    ],
+    ids=["stopped", "killed", "narrowed"],
+)
+def test_that_a_run_is_not_a_whole_one_is_said_once_below_the_headline(run: SampleRun, said: str) -> None:
+    raw = rendered(run)
+    assert raw.count(said) == 1
+    assert 'class="banner' not in raw
 
 
 @pytest.mark.parametrize("number", [IN_FULL, IN_FULL + CHUNK, IN_FULL + 2 * CHUNK + 1])
 def test_long_sections_are_cut_into_tables_with_heads(number: int) -> None:
     raw = rendered(SampleRun([failed(n, Reason.TIMEOUT) for n in range(number)]))
-    assert raw.count('<table class="rows attention">') == IN_FULL // CHUNK
-    assert raw.count('<table class="rows listed">') == -(-(number - IN_FULL) // CHUNK)
+    assert raw.count('<tr class="more">') == IN_FULL
+    assert raw.count('<table class="rows static">') == -(-number // CHUNK)
     assert f"Check failed: 1 to {CHUNK} of {number}" in raw
     assert raw.count('scope="row">user00000@example.com') == 1
 
@@ -334,13 +357,6 @@ def test_past_the_cap_a_line_says_how_many_more_there_are_and_where() -> None:
     assert "These are 2 users. Not reached with all 2 rows: in the CSV and JSON reports" in words
 
 
-def test_of_the_up_to_date_only_a_sample_has_static_rows() -> None:
-    words = page(SampleRun([up_to_date(n) for n in range(UP_TO_DATE_SHOWN + 7)])).words
-    assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports" in words
-    assert "user00099@example.com" in words
-    assert "user00100@example.com" not in words
-
-
 def test_tables_have_captions_and_scoped_heads() -> None:
     parsed = page(SampleRun(everything()))
     tags = [tag for tag, _ in parsed.elements]
@@ -351,13 +367,10 @@ def test_tables_have_captions_and_scoped_heads() -> None:
 @pytest.mark.parametrize(
     ("run", "title"),
     [
-        (SampleRun([up_to_date(1)], narrowed(state="stopped", stop_reason="SIGTERM")), "Incomplete run"),
-        (SampleRun([up_to_date(1)], narrowed(state="running")), "Incomplete run"),
         (SampleRun([up_to_date(1)], narrowed(redacted=True)), "Redacted"),
-        (SampleRun([up_to_date(1)], narrowed(filters=Filters(limit=1))), "Part of the users"),
         (SampleRun([up_to_date(1, notes=(Note.OWNER_DIFFERS_FROM_ACCOUNT,))]), "Another account&#39;s models"),
     ],
-    ids=["stopped", "killed", "redacted", "narrowed", "account"],
+    ids=["redacted", "account"],
 )
 def test_what_must_not_be_overlooked_has_a_banner(run: SampleRun, title: str) -> None:
     assert f"<strong>{title}.</strong>" in rendered(run)
@@ -415,63 +428,19 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert rendered(SampleRun(everything())) == rendered(SampleRun(everything()))
 
 
-def test_users_are_read_once_for_the_charts_once_for_the_tables_and_once_for_the_data() -> None:
-    run = SampleRun([up_to_date(1), outdated(2)])
-    rendered(run)
-    assert run.passes == ["needs_sync/*", "needs_sync/*", "up_to_date/*", "*/*"], (
-        "what is said above the rows, a section for each status, and the data of the script"
-    )
+def test_no_pass_over_the_users_is_for_one_user() -> None:
+    few, many = SampleRun([up_to_date(1), outdated(2)]), SampleRun([outdated(n) for n in range(50)] + [up_to_date(99)])
+    rendered(few)
+    rendered(many)
+    assert sorted(few.passes) == sorted(many.passes)
+    assert few.passes.count("up_to_date/*") == 1, "the most users are read for the data alone"
 
 
 NOW = INFO.started_at
 
 
-def test_lag_is_shown_in_steps_and_the_worst_are_named() -> None:
-    users = [outdated(n, behind=n) for n in (1, 2, 7)]
-    users.append(outdated(9, behind=30, since="2023-01-01T00:00:00Z"))
-    users.append(outdated(10, since=None))
-    in_days, in_versions = lag_charts(enumerate(users, 1), NOW)
-    assert [bar.number for bar in in_days.bars] == [0, 0, 0, 0, 0, 3, 1], "since when it is not known is in no bar"
-    assert [bar.number for bar in in_versions.bars] == [2, 1, 0, 0, 1, 0, 1]
-    assert in_days.furthest[0] == ("u-4", "user00009@example.com", "1,155 days")
-    assert in_days.remark == "Of 1 user it is not known."
-
-
-def test_a_user_who_is_far_behind_stands_apart_on_the_line_of_days() -> None:
-    users = [outdated(n, since=f"2026-02-{n:02}T10:00:00Z") for n in range(1, 20)]
-    users.append(outdated(30, since="2025-08-04T10:00:00Z"))
-    strip = lag_charts(enumerate(users, 1), NOW)[0].strip
-    assert strip
-    assert [column.alone for column in strip.columns] == [False] * (len(strip.columns) - 1) + [True]
-    assert float(strip.columns[-1].x) > 90
-    assert strip.text == "20 users, from 10 days to 209 days affected"
-    assert strip.end == "209 days"
-
-
-def test_users_who_are_all_alike_stand_apart_from_nobody() -> None:
-    strip = lag_charts([(1, outdated(1)), (2, outdated(2))], NOW)[0].strip
-    assert strip
-    assert len(strip.columns) == 1
-
-
-def test_without_outdated_users_there_is_no_chart_of_lag() -> None:
-    assert lag_charts([], NOW) == ()
-
-
 def test_who_is_affected_since_a_time_after_the_run_is_affected_for_no_time() -> None:
     assert days_affected(outdated(1, since="2027-01-01T00:00:00Z").finding, NOW) == 0
-
-
-def test_the_bar_of_the_split_fills_the_whole_and_shows_a_single_user() -> None:
-    run = SampleRun([up_to_date(n) for n in range(2000)] + [outdated(5000)])
-    segments = split(run.summary())
-    assert sum(float(segment.width) for segment in segments) == pytest.approx(100, abs=0.05)
-    assert float(segments[0].width) > 0.5
-
-
-def test_the_chart_of_reasons_leaves_out_those_who_are_up_to_date() -> None:
-    chart = reasons_chart(SampleRun([up_to_date(1), outdated(2)]).summary())
-    assert [(bar.label, bar.number) for bar in chart.bars] == [("Outdated version", 1)]
 
 
 HASH = version_hash("latest")
@@ -503,15 +472,10 @@ def test_nothing_is_compared_where_one_side_is_missing() -> None:
     assert comparison("  ", HASH) is None
 
 
-def test_hashes_are_shortened_in_the_middle() -> None:
-    assert short_hash("a" * 32 + "b" * 32) == "aaaaaaaa…bbbbbbbb"
-    assert short_hash("latest") == "latest"
-
-
-@pytest.mark.parametrize(("recorded", "shown"), [(None, "nothing"), ("  ", "only blanks")], ids=["null", "blank"])
+@pytest.mark.parametrize(("recorded", "shown"), [(None, "–"), ("  ", "blank")], ids=["null", "blank"])
 def test_what_is_not_recorded_is_said_in_words(recorded: str | None, shown: str) -> None:
     raw = rendered(SampleRun([uncompared(1, Reason.NO_VERSION_RECORDED, recorded)]))
-    assert f'<span class="absent">{shown}</span>' in raw
+    assert f"<code>{shown} → {version_hash((1, 0))[:8]}</code>" in raw
 
 
 def test_backticks_of_the_hint_table_become_code_and_those_of_data_do_not() -> None:
@@ -543,16 +507,6 @@ def test_notes_about_trainings_have_this_users_values_in_static_rows() -> None:
     assert "The training is tr-unrecorded; its weights: https://replicate.delivery/xezq/real/flux-lora.tar" in words
     assert "The weights URL of the stored version: https://replicate.delivery/old" in words
     assert f"Stored: {user.record.trigger_word}; the training used OLD." in words
-
-
-def test_an_up_to_date_user_shows_where_the_training_differs_from_the_record() -> None:
-    other = trained(
-        up_to_date(1), Training(id="tr-l", status="failed", error="no face"), id="tr-x", trigger_word="OTHER"
-    )
-    words = page(SampleRun([other, settled(2)], read(mode="trainings"))).words
-    assert "Made the stored version, which is the latest tr-x, trigger word OTHER" in words
-    assert "Later training, which failed tr-l, failed: no face" in words
-    assert "Verdict rests on its training Made the stored version, which is the latest the recorded one" in words
 
 
 @pytest.mark.parametrize("user", with_trainings()[:5], ids=lambda user: user.record.user_id)
@@ -629,55 +583,15 @@ MIXED = [outdated(1), failed(2, Reason.TIMEOUT), failed(3, Reason.STOPPED, None)
 
 def test_of_very_many_users_only_those_who_are_not_up_to_date_are_listed_and_the_page_says_so() -> None:
     words = page(SampleRun(MIXED), most=4).words
-    assert "Only those who are not up to date are listed." in words
-    assert "The 2 who are up to date are in every count, and in the CSV report of this run: sync-audit" in words
-    assert "All who are not up to date 3 " in words
-    assert "1 of 5 users needs a sync; 1 could not be checked; 1 was not reached" in words
-    assert "Up to date (2)" not in words, "the table cannot be narrowed to whom it does not have"
+    assert "The 2 who are up to date are in the CSV report of this run: sync-audit" in words
+    assert "All 3 " in words
+    assert "Up to date 2 Search" not in words, "the table cannot be narrowed to whom it does not have"
 
 
 def test_up_to_that_many_users_everybody_is_listed() -> None:
     words = page(SampleRun(MIXED), most=5).words
-    assert "are listed" not in words
-    assert "Everybody 5 " in words
-    assert "Up to date (2)" in words
-
-
-def test_where_everybody_is_up_to_date_and_there_are_very_many_a_sample_is_all_there_is() -> None:
-    raw = rendered(SampleRun([up_to_date(n) for n in range(UP_TO_DATE_SHOWN + 7)]), most=100)
-    words = Parsed(raw).words
-    assert 'id="data"' not in raw
-    assert "And 7 more. Up to date with all 107 rows: in the CSV and JSON reports. To write the CSV" in words
-
-
-def test_users_who_are_not_in_a_narrowed_run_have_a_grey_piece_of_the_bar() -> None:
-    run = SampleRun([up_to_date(n) for n in range(20)], narrowed(filters=Filters(limit=20)))
-    calm, others = split(run.summary(), 411)
-    assert (calm.tone, others.tone) == ("up_to_date", "empty")
-    assert float(calm.width) < 5 < float(others.width)
-    raw = rendered(run)
-    assert "Of 431: 20 users up to date, 411 users not in this run" in raw
-    assert '<rect class="empty"' in raw
-    assert '<rect class="empty"' not in rendered(SampleRun([up_to_date(1)]))
-
-
-def test_a_narrowed_run_without_findings_is_neutral_and_no_tick_is_in_its_title() -> None:
-    raw = rendered(SampleRun([up_to_date(n) for n in range(20)], narrowed(filters=Filters(limit=20))))
-    assert '<header class="verdict trial">' in raw
-    assert "<title>◐ Trial run: 20 of 431 users checked; all 20 are up to date" in raw
-    assert "Nothing has to be done" not in raw
-
-
-def test_a_narrow_page_names_each_column_as_its_heading_does() -> None:
-    heads = re.findall(r'\("\w+", "([^"]+)"\)', (ROOT / "templates/table.html").read_text())
-    rules = re.findall(r"([^{}]*)\{ content: \"([^\"]+)\"; \}", (ROOT / "templates/style.css").read_text())
-    shown = {
-        int(number): label
-        for selectors, label in rules
-        for number in re.findall(r"\.(?:rows|all) > tbody > tr > td:nth-child\((\d)\)::before", selectors)
-    }
-    assert sorted(shown) == [2, 3, 4, 5, 6]
-    assert all(heads[number - 1].startswith(label) for number, label in shown.items()), shown
+    assert "who are up to date are in the CSV" not in words
+    assert "Up to date 2 All 5 " in words
 
 
 def test_what_was_made_ready_is_all_that_a_page_needs() -> None:
