@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     unknown: tuple[str, ...]
     """Who was not checked, and why, a sentence each."""
     accepted: str
-    """Who does not count, or ""."""
+    """Who does not count, and by which option or file, or ""."""
 
     @property
     def title(self) -> str:
@@ -75,6 +75,8 @@ def _headline(view: RunView, data: Dressing) -> str:
         return words.nobody(view)
     if run.none_found and run.account:
         return f"No model was found: {run.none_found.whose(run.account, lambda name: data(name, SHORT))}"
+    if wrong_account(run.account, view.summary) and run.account:
+        return f"No model was found with the token of {data(run.account.username, SHORT)}"
     if view.open[Status.NEEDS_SYNC]:
         return _affected(view)
     noun = NOUNS[view.latest_per]
@@ -157,7 +159,14 @@ def _unknown(view: RunView, data: Dressing) -> Iterator[str]:
 
 def _accepted(view: RunView, data: Dressing) -> str:
     accepted, file = view.accepted.total, view.run.acceptances
-    if not accepted or file is None:
-        return ""
-    does = "does" if accepted == 1 else "do"
-    return f"{counted(accepted, 'finding')} {_is(accepted)} accepted by {data(file.file, SHORT)} and {does} not count."
+    sentences = []
+    if accepted and file:
+        whose = data(file.file, SHORT)
+        does = "does" if accepted == 1 else "do"
+        sentences.append(f"{counted(accepted, 'finding')} {_is(accepted)} accepted by {whose} and {does} not count.")
+    if view.verdict != "hold" and view.open[Status.NEEDS_SYNC]:
+        why = "the baseline has them already" if view.fail_on == "new" else "no finding does"
+        sentences.append(f"With --fail-on {view.fail_on} they do not count: {why}.")
+    if view.verdict == "release_ok" and not view.summary.total:
+        sentences.append("With --allow-empty that is no failure.")
+    return " ".join(sentences)

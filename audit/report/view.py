@@ -13,7 +13,7 @@ from audit.findings.affected import Affected, affected
 from audit.findings.exit_codes import RunResult, since_baseline
 from audit.findings.redaction import redacted_accepted, redacted_run, redacted_user
 from audit.findings.verdict import Verdict, verdict
-from audit.model.codes import RETRYABLE, LatestPer, NoLine, Reason, Status
+from audit.model.codes import RETRYABLE, FailOn, LatestPer, NoLine, Reason, Status
 from audit.model.coverage import coverage
 from audit.model.findings import AuditedUser, Summary
 from audit.model.repair import RowChange
@@ -171,9 +171,13 @@ class RunView:
     def verdict(self) -> Verdict:
         """Whether a release may go, by what the run was told counts."""
         choices = self._reader.choices
-        if choices is None:
-            return verdict(self.result, "any")
-        return verdict(self.result, choices.fail_on, allow_empty=choices.allow_empty)
+        return verdict(self.result, self.fail_on, allow_empty=bool(choices and choices.allow_empty))
+
+    @property
+    def fail_on(self) -> FailOn:
+        """What the run was told counts; everything where nobody wrote it down."""
+        choices = self._reader.choices
+        return choices.fail_on if choices else "any"
 
     @property
     def empty_shard(self) -> bool:

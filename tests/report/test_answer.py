@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from audit.model.codes import Reason
+from audit.model.codes import FailOn, Note, Reason
 from audit.model.findings import Acceptances, AuditedUser
 from audit.model.replies import Account
-from audit.model.run import Filters, NoneFound, RunInfo
+from audit.model.run import Choices, Filters, NoneFound, RunInfo
 from audit.model.shard import Shard
 from audit.model.tables import PLAIN
 from audit.report.answer import answer, facts
@@ -18,6 +18,7 @@ from tests.support.report_samples import (
     POPULATION,
     SampleRun,
     accepting,
+    compared,
     failed,
     narrowed,
     outdated,
@@ -31,6 +32,7 @@ SHARD = replace(INFO, shard=Shard(2, 4))
 STOPPED = replace(INFO, state="stopped", stop_reason="the disk was full")
 PEOPLE = replace(POPULATION, users=1000, users_with_completed_model=800)
 ACCEPTING = replace(INFO, acceptances=Acceptances(file="sync-audit-accept.toml", entries=()))
+CHOICES = Choices(outputs=(), concurrency=1, per_minute=1, timeout=1, retries=0)
 FINE = [up_to_date(number) for number in range(20)]
 OLD = "photos from an old version of their model"
 
@@ -146,6 +148,27 @@ def test_it_says_who_was_not_checked_and_why(
 def test_it_says_who_does_not_count() -> None:
     said = answer(RunView(SampleRun([accepting(outdated(1)), outdated(2), *FINE], ACCEPTING, PEOPLE)))
     assert said.accepted == "1 finding is accepted by sync-audit-accept.toml and does not count."
+
+
+@pytest.mark.parametrize(("fail_on", "why"), [("new", "the baseline has them already"), ("never", "no finding does")])
+def test_where_an_option_makes_findings_not_count_it_is_said(fail_on: FailOn, why: str) -> None:
+    users = [replace(user, baseline="known") for user in (outdated(1), outdated(2))]
+    run = SampleRun([*users, *FINE], compared().info, PEOPLE, choices=replace(CHOICES, fail_on=fail_on))
+    said = answer(RunView(run))
+    assert said.verdict == "release_ok"
+    assert said.below[-1] == f"With --fail-on {fail_on} they do not count: {why}."
+
+
+def test_that_an_empty_run_is_no_failure_is_said_with_the_option() -> None:
+    said = answer(RunView(SampleRun([], INFO, PEOPLE, choices=replace(CHOICES, allow_empty=True))))
+    assert (said.verdict, said.below) == ("release_ok", ("With --allow-empty that is no failure.",))
+
+
+def test_where_all_models_are_another_accounts_the_headline_says_whose_token_it_is() -> None:
+    lost = failed(1, Reason.MODEL_NOT_FOUND)
+    lost = replace(lost, finding=replace(lost.finding, notes=(Note.OWNER_DIFFERS_FROM_ACCOUNT,)))
+    said = answer(RunView(SampleRun([lost])))
+    assert said.headline == "No model was found with the token of acme"
 
 
 def test_a_token_of_another_account_is_the_headline_in_the_dress_of_the_format() -> None:
