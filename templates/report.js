@@ -609,12 +609,12 @@
     });
     const { reasons, accepted } = tabs.find((tab) => tab.id === state.tab) ?? tabs.at(-1);
     const wanted = hints.reasons.map(({ code, status }) => reasons.has(code) && (!state.reason || code === state.reason) && (!state.status || status === state.status));
-    const tests = [(row) => wanted[reasonOf[row]], (row) => hits.every((hit) => hit[row])];
+    const tests = [(row) => wanted[reasonOf[row]], ...hits.map((hit) => (row) => hit[row])];
     if (state.note) tests.push((row) => notes(row).some(({ code }) => code === state.note));
     if (state.baseline) tests.push((row) => at(row, "baseline") === state.baseline);
     for (const way of [state.acceptance, accepted]) if (way) tests.push((row) => statusOf(row) !== "up_to_date" && (at(row, "accepted") ? "yes" : "no") === way);
     if (state.affected) tests.push(affectedWithin(state.affected));
-    found = sorted().filter((row) => tests.every((test) => test(row)));
+    found = tests.reduce((rows, test) => rows.filter(test), sorted());
   }
 
   /** Those who are open and began to be affected in the hours of a column of the histogram. */

@@ -106,7 +106,8 @@ def test_each_user_is_in_each_format_once_with_all_that_is_recorded(name: str, t
     with path.open("wb") as file:
         renderer(name)(RunView(SampleRun(everything())), file)
     found = re.findall(r"tr\d{9}", path.read_text(encoding="utf-8"))
-    assert sorted(found) == sorted(user.record.training_id or "" for user in everything())
+    told = [user for user in everything() if name != "html" or user.finding.status is not Status.UP_TO_DATE]
+    assert sorted(found) == sorted(user.record.training_id or "" for user in told), "HTML has the others in its data"
 
 
 @pytest.mark.parametrize("name", FORMATS)
