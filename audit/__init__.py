@@ -10,7 +10,7 @@ Imports point down only, and what stands on one line does not import each other 
     commands                        one room per command
     cli | demo                      settings, terminal, logs | servers and users
     report                          one view, a module for each format, a writer
-    repair                          which rows a repair changes and how: for sync, and for what reports tell people to do
+    repair                          which rows sync changes and how; reports say it too
     postgres | replicate | runfile  each the border of one library
     files                           files that others have made, opened without a surprise
     findings | hints                pure: what follows | what it means, what to do
