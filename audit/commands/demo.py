@@ -88,6 +88,7 @@ def demo_settings(servers: "DemoServers", outputs: "Sequence[tuple[Format, str]]
         trainings=TrainingsRead(mode="versions"),
         check_weights=True,
         delivery_stand_in=servers.origin,
+        made_up=True,
     )
 
 

@@ -84,6 +84,8 @@ class RunSettings(ResumeSettings):
     """Whether recorded weights URLs are asked for."""
     configured_latest_per: LatestPer | None = None
     """What the config file says of it, where an option says otherwise."""
+    made_up: bool = False
+    """Whether it is a demo, whose users nobody has."""
 
     @property
     def secrets(self) -> tuple[str, ...]:

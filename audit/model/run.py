@@ -117,6 +117,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     Else left out of the run file: what is said of a small run then fits into one page, so that more can be read of a
     damaged file.
     """
+    made_up: bool | msgspec.UnsetType = msgspec.UNSET
+    """Set where it is a demo, whose users nobody has; left out of the run file else. In no report."""
     database: str
     """Host and database name, "db.example.com/shop"; never a user or a password."""
     place: Place | None = None

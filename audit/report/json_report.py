@@ -179,6 +179,7 @@ def _run(view: RunView) -> dict[str, object]:
         "looked_for": run.looked_for,
         "weights": view.weights,
         "latest_per": run.latest_per,
+        "trend": [{**fields(past, ("run_id", "started_at", "total")), **past.statuses} for past in view.trend],
     }
 
 

@@ -20,6 +20,7 @@ from audit.model.repair import RowChange
 from audit.model.replies import WeightsAsked
 from audit.model.run import Choices, RunInfo, is_narrowed
 from audit.model.times import parse_utc
+from audit.model.trend import PastCounts
 from audit.repair.plan import PLANNED, NotPlanned, Plan, PlanSource
 from audit.repair.rules import PlanSettings
 
@@ -53,6 +54,10 @@ class RunReader(PlanSource, Protocol):
     @property
     def choices(self) -> Choices | None:
         """What the run was told; None where nobody wrote it down."""
+
+    @property
+    def trend(self) -> tuple[PastCounts, ...]:
+        """What earlier runs of the same place had counted when it ended, oldest first."""
 
     def summary(self) -> Summary:
         """Counts over all findings."""
@@ -134,6 +139,11 @@ class RunView:
     def file_name(self) -> str:
         """Of the run file, without its folder: a report must not tell where it was made."""
         return self._reader.path.name
+
+    @property
+    def trend(self) -> tuple[PastCounts, ...]:
+        """The last whole runs of the same place and choices before this one, oldest first; at most ten."""
+        return self._reader.trend
 
     @property
     def latest_per(self) -> LatestPer:

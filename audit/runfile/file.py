@@ -27,16 +27,17 @@ from audit.model.ids import model_key
 from audit.model.replies import Heard, WeightsAsked
 from audit.model.run import Choices, RunInfo, Seen
 from audit.model.text import os_cause
+from audit.model.trend import PastCounts
 from audit.model.users import TRIMMED, ModelRecord, Population
 from audit.runfile import checksums
 from audit.runfile.baseline import BaselineTable
 from audit.runfile.journal import Journal
-from audit.runfile.sqlite import NOTHING_KEPT, Storage, remove
+from audit.runfile.sqlite import NOTHING_KEPT, WAIT, Storage, remove
 from audit.runfile.trainings import TrainingTable
 from audit.runfile.weights import WeightsTable
 
 _Code = TypeVar("_Code", Reason, Note)
-_Noun = TypeVar("_Noun", Choices, Population)
+_Noun = TypeVar("_Noun", Choices, Population, tuple[PastCounts, ...])
 _NAME_ONE = "Name the .sqlite file that a run has written."
 _ANSWERED = "answered"
 _BY_TRAINING = "training"
@@ -123,15 +124,18 @@ class RunFile:
         return run_file
 
     @classmethod
-    def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
-        """An existing run file, for reading, even if its run was killed; "ro" leaves even that one as it is."""
+    def open(cls, path: Path, mode: Literal["rw", "ro"] = "rw", wait: float = WAIT) -> Self:
+        """An existing run file, for reading, even if its run was killed; "ro" leaves even that one as it is.
+
+        Waits so many seconds where another process has it locked.
+        """
         try:
             open_foreign(path).close()  # before SQLite has it open: whoever closes a file loses all locks on it
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise RunFileError(f"there is no run file {path}", _NAME_ONE) from error
         except OSError as error:
             raise RunFileError(f"the run file {path} cannot be read: {os_cause(error).lower()}", _NAME_ONE) from error
-        run_file = cls(Storage.connect(path, mode))
+        run_file = cls(Storage.connect(path, mode, wait))
         try:
             run_file.storage.check()
         except BaseException:
@@ -215,6 +219,15 @@ class RunFile:
     def save_population(self, population: Population) -> None:
         """Called within `loading`, so that it is there exactly when the records are."""
         self._save("population", population)
+
+    @property
+    def trend(self) -> tuple[PastCounts, ...]:
+        """What earlier runs beside it had counted when it ended, oldest first; () in files of older versions."""
+        return self._value("trend", tuple[PastCounts, ...]) or ()
+
+    def save_trend(self, trend: tuple[PastCounts, ...]) -> None:
+        """Replace it."""
+        self._save("trend", trend)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
@@ -537,6 +550,13 @@ class RunFile:
         several = self._count(_USERS, _NO_LINE) if self.info.latest_per != "user" else None
         return Summary(statuses, _largest_first(reasons), _largest_first(notes), _largest_first(also), several)
 
+    def count_statuses(self) -> dict[Status, int]:
+        """Lines by status, from an index where the run has come to its end; every status has a key."""
+        with self.storage.reading():
+            query = "SELECT rank, count(*) FROM audited WHERE rank < ? GROUP BY rank"
+            counts = dict(self._db.execute(query, (_NO_LINE,)).fetchall())
+            return {status: int(counts.get(rank, 0)) for status, rank in _RANK.items()}
+
     def count_versions(self) -> tuple[int, int]:
         """How many users who are up to date have recorded a version, and how many of these the model in front of it."""
         query = (
@@ -591,7 +611,7 @@ class RunFile:
             text = self._text(name)
             return None if text is None else msgspec.json.decode(text, type=noun)
 
-    def _save(self, name: str, noun: RunInfo | Choices | Population) -> None:
+    def _save(self, name: str, noun: RunInfo | Choices | Population | tuple[PastCounts, ...]) -> None:
         with self.storage.translate_errors():
             self._db.execute(
                 "INSERT OR REPLACE INTO run (name, value) VALUES (?, ?)", (name, _ENCODER.encode(noun).decode())

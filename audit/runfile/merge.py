@@ -1,9 +1,8 @@
 """The run files of shards, made one: everybody in the order of the database, a few rows in memory."""
 
 import heapq
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,9 @@ from audit.model.shard import Shard, shard_number
 from audit.model.text import escape_controls
 from audit.model.times import epoch_seconds
 from audit.model.users import TRIMMED, ModelRecord
+from audit.runfile import folder
 from audit.runfile.file import RunFile
+from audit.runfile.sqlite import WAIT
 
 _RECORD = msgspec.json.Decoder(ModelRecord)
 _COLUMNS = "model, outcome, rank, reason, notes, record, finding, checked_at"
@@ -48,16 +49,9 @@ class _Row(NamedTuple):
 @contextmanager
 def open_unchanged(path: Path) -> Iterator[RunFile]:
     """An existing, undamaged run file; nothing in it changes, not even if its run was killed. Raises RunFileError."""
-    shared = path.with_name(f"{path.name}-shm")  # SQLite makes one to read the log of a killed run
-    was_there = os.path.lexists(shared)
-    try:
-        with RunFile.open(path, "ro") as run_file:
-            run_file.storage.check_integrity()
-            yield run_file
-    finally:
-        if not was_there:
-            with suppress(OSError):
-                shared.unlink()
+    with folder.open_unchanged(path, WAIT) as run_file:
+        run_file.storage.check_integrity()
+        yield run_file
 
 
 def merge_users(into: RunFile, shards: Mapping[Shard, RunFile]) -> int:

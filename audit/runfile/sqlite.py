@@ -15,6 +15,8 @@ from audit.model.text import escape_controls, os_cause
 from audit.runfile import checksums
 
 _T = TypeVar("_T")
+WAIT = 0.5
+"""Seconds that a file may be in use by another process."""
 _PAGE = 500
 """Rows that `Storage.paged` reads at once."""
 SCHEMA_VERSION = 4
@@ -152,11 +154,11 @@ class Storage:
         return storage
 
     @classmethod
-    def connect(cls, path: Path, mode: Literal["rw", "ro"] = "rw") -> Self:
-        """An existing file, of which "ro" changes nothing; waits half a second where another process reads it."""
+    def connect(cls, path: Path, mode: Literal["rw", "ro"] = "rw", wait: float = WAIT) -> Self:
+        """An existing file, of which "ro" changes nothing; waits so many seconds where another process reads it."""
         try:
             uri = f"{path.absolute().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0.5)
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=wait)
         except (sqlite3.Error, OSError) as error:  # of a path that is too long for SQLite, or below no directory
             raise RunFileError(
                 f"the run file {path} cannot be opened", "Name it by a shorter path, in a directory that is there."

@@ -15,6 +15,7 @@ from audit.model.codes import LatestPer, Note, OrderBy, Reason, Status
 from audit.model.replies import Training, WeightsAsked
 from audit.model.run import Filters
 from audit.model.tables import Column
+from audit.model.trend import PastCounts
 from audit.report.json_report import UserLine, render
 from audit.report.view import RunView
 from tests.support.report_hostile import HOSTILE, ids
@@ -34,6 +35,8 @@ from tests.support.report_samples import (
 
 SCHEMA = json.loads((Path(audit.report.__file__).parent / "schema-1.json").read_text())
 
+PAST = PastCounts(run_id="a" * 32, started_at="2026-02-01T12:00:00Z", statuses=dict.fromkeys(Status, 3))
+
 
 def rendered(run: SampleRun, *, redact: bool = False) -> bytes:
     out = io.BytesIO()
@@ -48,6 +51,7 @@ RUNS = {
     "narrowed": SampleRun(everything()[:3], narrowed(filters=Filters(users=("a",), limit=3), stop_reason="SIGINT")),
     "columns missing": SampleRun([], narrowed(missing_columns=("trigger_word", "is_test"))),
     "redacted": anna(),
+    "with a trend": SampleRun(everything(), trend=(PAST, PAST)),
     "trainings": SampleRun(with_trainings(), read(mode="trainings", sample=1.0)),
     "weights": SampleRun([], narrowed(check_weights=True), weights=WeightsAsked(812, 3, 5)),
     "trainings incomplete": SampleRun([], read(complete=False, problem="503", back_to=None, since=None)),

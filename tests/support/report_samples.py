@@ -12,6 +12,7 @@ from audit.model.findings import Acceptance, Acceptances, AuditedUser, BaselineS
 from audit.model.ids import recorded_hash
 from audit.model.replies import Account, Lineage, Requests, Training, TrainingsRead, Version, WeightsAsked
 from audit.model.run import Baseline, Choices, Filters, RunInfo
+from audit.model.trend import PastCounts
 from audit.model.users import ModelRecord, Population
 from tests.support.unrepaired import Unrepaired
 
@@ -52,6 +53,7 @@ class SampleRun(Unrepaired):
     """What was asked for, in order."""
     absent: Mapping[NoLine, int] = field(default_factory=dict)
     choices: Choices | None = None
+    trend: tuple[PastCounts, ...] = ()
 
     def summary(self) -> Summary:
         reasons = Counter(user.finding.reason for user in self.audited)

@@ -8,6 +8,7 @@ from audit.model.codes import Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.repair import ChangeState
 from audit.model.replies import Training
+from audit.model.trend import PastCounts
 from audit.runfile.journal import JournalEntry
 
 
@@ -44,6 +45,7 @@ class Unrepaired:
     path = Path("reports/sync-audit-20260301-120000.sqlite")
     journal = NoJournal()
     trainings = NoTrainings()
+    trend: tuple[PastCounts, ...] = ()
 
     @abstractmethod
     def users(self, status: Status | None = None, reason: Reason | None = None) -> Iterator[AuditedUser]:

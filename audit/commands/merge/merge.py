@@ -27,6 +27,7 @@ from audit.model.codes import Format
 from audit.model.findings import Acceptances
 from audit.model.run import permanent_gaps
 from audit.runfile import RunFile, check_free
+from audit.runfile.folder import trend_of
 from audit.runfile.merge import merge_users, open_unchanged
 
 
@@ -102,7 +103,9 @@ def _write(settings: MergeSettings, shards: Sequence[ShardInput], opened: Mappin
         if info.trainings:
             read = msgspec.structs.replace(info.trainings, read=run_file.trainings.count())
             info = msgspec.structs.replace(info, trainings=read)
-        run_file.finish(with_end(info, shards, permanent_gaps(info, population, run_file.seen)))
+        info = with_end(info, shards, permanent_gaps(info, population, run_file.seen))
+        run_file.save_trend(trend_of(run_file.path, info))
+        run_file.finish(info)
     except BaseException:
         run_file.discard()
         raise

@@ -46,6 +46,7 @@ from audit.replicate import Replicate, connect
 from audit.report import writer
 from audit.runfile import NOTHING_KEPT, RunFile
 from audit.runfile.accounts import Accounts
+from audit.runfile.folder import trend_of
 
 log = logging.getLogger(__name__)
 _Q = TypeVar("_Q")
@@ -244,7 +245,9 @@ class _Run:
         if state == "complete" and (absent := permanent_gaps(run_file.info, run_file.population, run_file.seen)):
             state, reason = "stopped", "; ".join(absent)  # whom shards did not bring nobody can ask for
         ended = utc_text(self._clock())
-        run_file.finish(msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason))
+        info = msgspec.structs.replace(run_file.info, finished_at=ended, state=state, stop_reason=reason)
+        run_file.save_trend(trend_of(run_file.path, info))
+        run_file.finish(info)
         if self._token_refused and not run_file.has_answers:
             raise ReplicateError(stop.reason or "", f"{TOKEN_STEP}; then: sync-audit run --resume {run_file.path}")
 
@@ -288,6 +291,7 @@ def _run_info(settings: RunSettings, clock: Clock) -> RunInfo:
         stuck_after=settings.stuck_after,
         check_weights=settings.check_weights,
         configured_latest_per=settings.configured_latest_per,
+        made_up=True if settings.made_up else msgspec.UNSET,
     )
 
 

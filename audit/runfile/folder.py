@@ -1,0 +1,84 @@
+"""The run files in a folder, looked at without changing or waiting for any of them."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from operator import itemgetter
+from pathlib import Path
+
+from audit.errors import RunFileError
+from audit.findings.trend import is_comparable, is_whole
+from audit.model.run import RunInfo, is_narrowed
+from audit.model.times import epoch_seconds
+from audit.model.trend import LONGEST_TREND, PastCounts
+from audit.runfile.file import RunFile
+from audit.runfile.sqlite import is_run_file
+
+MOST_FILES = 200
+"""Of more files in a folder only those that were changed last are looked at."""
+SUFFIX = ".sqlite"
+
+
+def run_files(folder: Path, *, but: Path | None = None, most: int | None = MOST_FILES) -> list[Path]:
+    """Files that begin as run files do, the last that was changed first; links are none.
+
+    `but` is not even opened: whoever closes a file loses all locks on it, and this process may hold some.
+    """
+    found: list[tuple[float, Path]] = []
+    with suppress(OSError):
+        own = but.stat() if but and but.exists() else None
+        for each in os.scandir(folder):
+            with suppress(OSError):
+                state = each.stat(follow_symlinks=False)
+                if each.name.endswith(SUFFIX) and stat.S_ISREG(state.st_mode) and not _is_same(state, own):
+                    found.append((state.st_mtime, folder / each.name))
+    newest = sorted(found, key=itemgetter(0), reverse=True)[:most]
+    return [path for _, path in newest if is_run_file(path)]
+
+
+def _is_same(one: os.stat_result, other: os.stat_result | None) -> bool:
+    return other is not None and os.path.samestat(one, other)
+
+
+@contextmanager
+def open_unchanged(path: Path, wait: float = 0) -> Iterator[RunFile]:
+    """An existing run file; nothing in it changes, not even if its run was killed.
+
+    Waits so many seconds where another process has it locked. Raises RunFileError.
+    """
+    shared = path.with_name(f"{path.name}-shm")  # SQLite makes one to read the log of a killed run
+    was_there = os.path.lexists(shared)
+    try:
+        with RunFile.open(path, "ro", wait) as run_file:
+            yield run_file
+    finally:
+        if not was_there:
+            with suppress(OSError):
+                shared.unlink()
+
+
+def trend_of(path: Path, info: RunInfo) -> tuple[PastCounts, ...]:
+    """Of the whole runs beside `path` that the run of `info` can be compared with the last before it, oldest first.
+
+    What cannot be read, or is in use, is left out.
+    """
+    if is_narrowed(info.filters, info.shard) or info.made_up:
+        return ()
+    began = epoch_seconds(info.started_at)
+    earlier: dict[str, tuple[float, Path]] = {}  # by run, as there may be copies of one
+    for each in run_files(path.parent, but=path):
+        with suppress(RunFileError), open_unchanged(each) as run_file:
+            run_file.check_info()
+            past = run_file.info
+            when = epoch_seconds(past.started_at)
+            if past.id != info.id and when <= began and is_whole(past) and is_comparable(past, info):
+                earlier.setdefault(past.id, (when, each))
+    trend: list[PastCounts] = []
+    for _, each in sorted(earlier.values(), reverse=True):
+        with suppress(RunFileError), open_unchanged(each) as run_file:
+            past = run_file.info
+            trend.append(PastCounts(run_id=past.id, started_at=past.started_at, statuses=run_file.count_statuses()))
+        if len(trend) == LONGEST_TREND:
+            break
+    return tuple(reversed(trend))
