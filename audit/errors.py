@@ -19,6 +19,8 @@ class AuditError(Exception):
     def __init__(self, message: str, next_step: str = "") -> None:
         super().__init__(message)
         self.next_step = next_step
+        self.exit_code: int | None = None
+        """Where it is not that of its kind: after a signal."""
 
 
 class SettingsError(AuditError):

@@ -16,7 +16,7 @@ def failure(error: AuditError) -> ExitStatus:
     """Print the next step of the error that ended a command, and return what is to be its last line."""
     if error.next_step:
         click.echo(f"fix: {escape_controls(error.next_step)}", err=True)
-    code = USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN
+    code = error.exit_code or (USAGE if isinstance(error, SettingsError) else COULD_NOT_RUN)
     return ExitStatus(code, f"Error: {escape_controls(str(error))}")
 
 

@@ -139,7 +139,7 @@ def test_doctor_shows_each_value_and_its_source(shell: Shell) -> None:
 
 def test_doctor_goes_on_where_the_config_file_is_wrong(shell: Shell) -> None:
     put(shell.folder, "sync-audit.toml", 'ratte = 3\n"a\\u001b[31m" = 1')
-    ended = shell("doctor")
+    ended = shell("doctor", "-v")
     assert ended.code == 5
     assert "fail  config file        sync-audit.toml: unknown key ratte" in ended.out
     assert "rate               2,400 (default)" in ended.out

@@ -100,7 +100,7 @@ def test_a_mark_of_the_encoding_and_ends_of_lines_are_no_part_of_a_token(shell: 
     token = servers.environ["REPLICATE_API_TOKEN"]
     Path(shell.folder, "token").write_bytes(f"\ufeff{token}\r\n".encode())
     shell.environ = {name: value for name, value in servers.environ.items() if name != "REPLICATE_API_TOKEN"}
-    ended = shell("doctor", "--token-file", "token")
+    ended = shell("doctor", "-v", "--token-file", "token")
     assert "valid, and belongs to" in " ".join(ended.out.split())
 
 

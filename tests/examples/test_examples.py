@@ -200,7 +200,8 @@ def night(nightly: Shell) -> subprocess.CompletedProcess[str]:
 def test_the_nightly_script_says_what_is_to_be_done(nightly: Shell, servers: Servers) -> None:
     done = night(nightly)
     assert done.returncode == 4
-    assert "Outdated version" in done.stdout
+    assert done.stdout.startswith("Hold: ")
+    assert "\nfix:    sync-audit sync " in done.stdout
     assert done.stdout.splitlines()[-1].endswith("(exit 4)")
     assert servers.environ["REPLICATE_API_TOKEN"] not in done.stdout + done.stderr
     assert {path.stat().st_mode & 0o077 for path in (nightly.folder / "reports").iterdir()} == {0}

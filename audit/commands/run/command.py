@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from audit.cli import options
-from audit.cli.errors import failure, show_error
+from audit.cli.errors import failure
 from audit.cli.settings import Command
 from audit.errors import AuditError
 from audit.model.text import escape_controls
@@ -128,8 +128,8 @@ def _conduct(
         try:
             run_file = asyncio.run(conducted())
         except StoppedError as error:
-            show_error(error)
-            raise SystemExit(caught.code or INCOMPLETE) from None  # there is no report to be announced
+            error.exit_code = caught.code or INCOMPLETE
+            raise  # there is no report to be announced
         with run_file:
             outputs = [Output(*each) for each in settings.choices.outputs]
             if not reporting.prints(outputs):

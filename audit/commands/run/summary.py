@@ -138,7 +138,7 @@ def _about(view: RunView, said: Answer, caveats: Sequence[str]) -> Iterator[_Lin
         why = text.startswith(f"{view.open[Status.ERROR]:,} more could not be checked")
         yield _Line(_WHY if why else _LOUD, text, style="" if why else "bold")
     yield from _baseline(view)
-    if said.accepted:
+    if said.accepted and view.summary.total:  # else the last line says by what nobody is allowed
         yield _Line(_ACCEPTED, said.accepted)
     for each in stale(view.accepted):
         yield _Line(_ACCEPTED, f"{each.sentence}: {escape_controls(each.text)}", style="yellow")

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.status import Status as Spinner
 
 from audit.cli import logs
-from audit.cli.errors import show_error
 from audit.cli.heartbeat import PERIOD, Heartbeat
 from audit.cli.signals import Stop, signals
 from audit.cli.terminal import BOLD, Page, busy, can_animate, screen
@@ -223,8 +222,8 @@ def _run(work: Work, secrets: tuple[str, ...], token: str = "", *, redacted: boo
         try:
             return asyncio.run(until_stopped()), caught.code
         except StoppedError as error:
-            show_error(error)
-            raise SystemExit(caught.code or INCOMPLETE) from None
+            error.exit_code = caught.code or INCOMPLETE
+            raise
 
 
 def _exit_status(result: RepairResult, signal: int | None) -> ExitStatus:

@@ -158,7 +158,7 @@ def test_without_a_run_the_reason_is_what_is_said(shell: Shell) -> None:
         (BEHIND, {"--until": "2027-02-31"}, "--until '2027-02-31' is no date"),
         (BEHIND, {"--until": "tomorrow"}, "--until 'tomorrow' is no date"),
         (BEHIND, {"--until": "20271231"}, "--until '20271231' is no date"),
-        (BEHIND, {"--reason": "stopped"}, "--reason: reason stopped cannot be accepted: the run ended before"),
+        (BEHIND, {"--reason": "stopped"}, "--reason: reason stopped cannot be accepted: the run did not reach"),
         (BEHIND, {"--reason": "outdated"}, "--reason: unknown reason 'outdated'"),
         (BEHIND, {"--reason": "timeout"}, "--reason is timeout, and"),
         (BEHIND, {"--run": "none.sqlite"}, "there is no run file none.sqlite"),

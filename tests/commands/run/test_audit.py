@@ -290,7 +290,7 @@ async def test_a_stop_ends_a_run_that_waits_for_account_and_database(database: s
         running = asyncio.create_task(audit_run.audit(settings, ProgressListener(), stop))
         await fake.until(lambda: len(fake.order) == 2)
         stop.request("interrupted", "stopped by SIGINT")
-        with pytest.raises(StoppedError, match="stopped by SIGINT before anything was asked"):
+        with pytest.raises(StoppedError, match="stopped by SIGINT before any request was sent"):
             await asyncio.wait_for(running, 60)
         assert await readers(connection) == 0
     assert left_in(tmp_path) == []

@@ -146,7 +146,7 @@ def test_where_a_gateway_answers_for_replicate_nobody_is_called_lost_and_resumin
     assert done.code == exit_status.INCOMPLETE, done.err
     said = " ".join(done.err.split())
     assert "Probably the wrong base URL: Not one answer was Replicate's own." in said
-    assert f"Either {fake.base_url} is not its API" in said
+    assert "Check --base-url, REPLICATE_BASE_URL and any proxy" in said
     assert report(run)["summary"]["reasons"].keys() <= {"bad_response", "missing_model_id", "invalid_model_id"}
     with in_thread(InstrumentedReplicate(synthetic_users, port=fake.port)):
         done = run("run", "--resume", "run.sqlite", "-oreport.json", REPLICATE_BASE_URL="")
@@ -198,7 +198,8 @@ def test_the_token_of_another_account_ends_the_run_in_4_and_the_right_one_finish
     whose = f"the token belongs to account acme-staging, the models belong to {OWNER} ({models} models)"
     assert f"The run ended early: none of the first 20 models was found: {whose}" in said
     assert f"No model was found: {whose}" in said
-    assert "Set REPLICATE_API_TOKEN to a token of the models' account, then: sync-audit run --resume run.sqlite" in said
+    assert "Set REPLICATE_API_TOKEN to a token of the account that owns the models, then run" in said
+    assert "sync-audit run --resume run.sqlite" in said
     content = report(run)
     assert content["run"]["state"] == "stopped"
     assert content["run"]["stop_reason"] == f"none of the first 20 models was found: {whose}"
@@ -206,9 +207,8 @@ def test_the_token_of_another_account_ends_the_run_in_4_and_the_right_one_finish
     assert content["summary"]["not_checked"] > 250
     for name in ("report.html", "report.md"):
         shown = html.unescape((run.folder / name).read_text().replace("`", ""))
-        assert f"No model was found: {whose}; " in shown  # the headline
-        assert "Probably the wrong token" in shown
-        assert "sync-audit run --resume RUN" in shown
+        assert f"No model was found: {whose}" in shown  # the headline
+        assert "sync-audit run --resume run.sqlite" in shown
     assert whose in html.unescape((run.folder / "report.xml").read_text())
     assert "model_not_found" not in (run.folder / "report.csv").read_text()
     with in_thread(InstrumentedReplicate(synthetic_users, port=fake.port)) as fake:

@@ -65,9 +65,11 @@ def test_no_word_and_no_command_is_cut_however_wide_the_terminal_is(run: Shell, 
 
 def test_every_command_that_is_proposed_can_be_pasted(run: Shell) -> None:
     err = run("run", "--no-progress").err
-    [proposed] = commands(err)
-    assert proposed[:3] == ["sync-audit", "run", "--resume"]
-    assert run(*proposed[1:]).code == exit_status.INCOMPLETE
+    plan, retry = commands(err)
+    assert plan[:2] == ["sync-audit", "sync"]
+    assert run(*plan[1:]).code == exit_status.NEEDS_SYNC
+    assert retry[:3] == ["sync-audit", "run", "--resume"]
+    assert run(*retry[1:]).code == exit_status.INCOMPLETE
 
 
 def test_a_path_of_several_words_is_pasted_whole_at_any_width(run: Shell) -> None:
@@ -137,7 +139,7 @@ def test_a_list_that_was_not_read_to_its_end_says_why(
         shell.environ = Servers(synthetic_servers.dsn, fake).environ
         lines = shell("run", "--no-progress", "-v", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
     said = next(line for line in lines if "trainings read" in line)
-    assert said.startswith("0 trainings read, and not as far as wanted: ")
+    assert said.startswith("0 trainings read, and not as far as needed: ")
     assert "503" in lines[lines.index(said)] + lines[lines.index(said) + 1]
     assert max(len(line) for line in lines if not re.match("(warning|info): ", line)) <= 80
 
@@ -232,7 +234,7 @@ def test_newer_rows_are_told_below_their_reason_and_the_completed_ones_beside_th
     told = "user00501@example.com: row new-501 says training since 2026-02-03 10:00 (26 days before this run); "
     assert told + "training trained-501;" in err
     assert "completed row: outdated version" in err
-    assert "the completed rows of 2 users need attention too: 1 no version recorded, 1 outdated version." in err
+    assert "the completed rows of 2 users need attention too: 1 no version stored, 1 outdated version." in err
     assert "Weights were not checked; to check them: --trainings, --check-weights" in err
 
 
