@@ -228,6 +228,7 @@ def test_a_name_that_is_no_utf8_is_a_name_or_an_error_in_words(command: tuple[st
     assert ended.code != exit_status.BUG
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_what_may_not_be_read_or_written_is_an_error_in_words(shell: Shell, good: Path) -> None:
     shell.environ = ENVIRON

@@ -66,6 +66,10 @@ NOT_COMMITTED = {"benchmarks/results/quick/"}
 _databases = count(1)
 
 
+LONG = {"before-a-release.md", "reports.md", "run.md", "trainings.md", "tutorial.md", "unfinished.md"}
+"""Documents whose examples take seconds."""
+
+
 def with_examples() -> list[Path]:
     return [path for path in documents() if runnable(path)]
 
@@ -108,12 +112,7 @@ def script(path: Path, folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(
-            path, marks=pytest.mark.slow if path.name == "tutorial.md" else (), id=str(path)
-        )  # the demo takes long
-        for path in with_examples()
-    ],
+    [pytest.param(path, marks=pytest.mark.slow if path.name in LONG else (), id=str(path)) for path in with_examples()],
 )
 def test_the_examples_of_a_document_run(path: Path, place: Servers, shell: Shell) -> None:
     programs = shell.folder / "bin"

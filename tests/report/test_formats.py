@@ -93,7 +93,9 @@ def peak(name: str, number: int) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "name", [name if name in {"csv", "md"} else pytest.param(name, marks=pytest.mark.slow) for name in FORMATS]
+)
 def test_memory_does_not_grow_with_the_number_of_users(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html_data, "BLOCK", 200)  # HTML holds one block of users, and 2,000 are slow to trace
     peak(name, 1)  # what is loaded once stays out of the comparison

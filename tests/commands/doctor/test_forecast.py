@@ -277,7 +277,13 @@ CORNERS: list[tuple[str, dict[str, Any], Bound]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "bound"), [pytest.param(*rest, id=name) for name, *rest in CORNERS])
+@pytest.mark.parametrize(
+    ("changes", "bound"),
+    [
+        pytest.param(*rest, id=name, marks=[pytest.mark.slow] if number > 2 else [])
+        for number, (name, *rest) in enumerate(CORNERS)
+    ],
+)
 def test_a_run_takes_as_many_requests_and_as_long_as_forecast(
     changes: dict[str, Any], bound: Bound, tmp_path: Path
 ) -> None:

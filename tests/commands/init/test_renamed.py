@@ -178,7 +178,9 @@ def test_one_date_whose_name_says_something_does_not_hide_the_other(
     assert asyncio.run(audited(postgres_server, renaming)) == TRUTH
 
 
-@pytest.mark.parametrize("plausible", [True, False], ids=["plausible names", "any names"])
+@pytest.mark.parametrize(
+    "plausible", [pytest.param(True, id="plausible names"), pytest.param(False, marks=pytest.mark.slow, id="any names")]
+)
 def test_a_plain_shape_fits_however_it_is_called_and_typed(postgres_server: str, *, plausible: bool) -> None:
     @settings(max_examples=25, suppress_health_check=list(HealthCheck), database=None)
     @given(renaming=renamings(plausible=plausible))

@@ -154,7 +154,7 @@ def test_a_baseline_that_cannot_be_read_ends_the_run_before_anything_is_asked(
     assert not (shell.folder / "run.sqlite").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_first_signal_ends_the_wait_for_a_baseline_that_does_not_come(
     synthetic_servers: Servers, shell: Shell, number: signal.Signals
 ) -> None:

@@ -558,8 +558,8 @@ def hanging(shell: Shell, synthetic_servers: Servers) -> Iterator[OneHangs]:
     ("columns", "options", "words"),
     [
         (80, [], r"waiting (\d+) s for {owner}/{name}, attempt 1 of 3"),
-        (40, [], r"waiting (\d+) s for \.\.\.\d+-lora"),
-        (80, ["--redact"], r"waiting (\d+) s for a model, attempt 1 of 3"),
+        pytest.param(40, [], r"waiting (\d+) s for \.\.\.\d+-lora", marks=pytest.mark.slow),
+        pytest.param(80, ["--redact"], r"waiting (\d+) s for a model, attempt 1 of 3", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_hangs_is_named_in_the_place_of_the_time_left(
@@ -613,9 +613,9 @@ def locked(dsn: str, seconds: float) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("account", "identifying the token's account"),
+        pytest.param("account", "identifying the token's account", marks=pytest.mark.slow),
         ("database", "reading the database"),
-        ("trainings", "reading the list of trainings"),
+        pytest.param("trainings", "reading the list of trainings", marks=pytest.mark.slow),
         ("versions", r"0 of \d+ models? asked"),
     ],
 )

@@ -433,7 +433,7 @@ def test_a_damaged_run_file_is_not_resumed_and_what_can_be_read_is_rendered(
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 30))])
 def test_no_damage_ends_in_anything_but_reports_or_an_error_in_words(
     seed: int, small: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

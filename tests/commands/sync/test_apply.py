@@ -654,7 +654,7 @@ REFUSING = TRIGGER.format(
 )
 
 
-@pytest.mark.parametrize("rows_seen", [1, 5, 40])
+@pytest.mark.parametrize("rows_seen", [1, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (5, 40))])
 def test_rows_that_are_changed_one_by_one_are_never_forgotten_by_a_kill(product: Product, rows_seen: int) -> None:
     before = product.digest
     product.sql(REFUSING.format(product.rows[99]))
