@@ -17,7 +17,7 @@ from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowClass
-from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
+from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
@@ -34,21 +34,22 @@ def user(shell: Shell, servers: Servers) -> Shell:
 
 def ends(ended: Ended, code: int, last_line: str) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line.endswith(f"{last_line} (exit {code})")
+    assert ended.last_line == f"{last_line} (exit {code})"
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
-    ("who", "status"),
+    ("who", "code", "cause"),
     [
-        pytest.param("mara.lindqvist@example.com", USER[OK], id="up to date"),
-        pytest.param("noah.kim", USER[NEEDS_SYNC], id="needs a sync"),
-        pytest.param("ruth.abrams", USER[INCOMPLETE], id="error"),
-        pytest.param("paul.nguyen", USER[INCOMPLETE], id="no training"),
+        pytest.param("mara.lindqvist@example.com", OK, " is up to date", id="up to date"),
+        pytest.param("noah.kim@example.com", NEEDS_SYNC, " needs a sync: outdated version", id="needs a sync"),
+        pytest.param("ruth.abrams@example.org", INCOMPLETE, " could not be checked: token refused", id="error"),
+        pytest.param("paul.nguyen@example.com", INCOMPLETE, " is in no report: no training counts", id="no training"),
     ],
 )
-def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, status: ExitStatus) -> None:
-    ends(user("user", who), status.code, status.meaning)
+def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, code: int, cause: str) -> None:
+    ended = user("user", who)
+    ends(ended, code, f"{who}{cause}")
 
 
 def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
@@ -131,7 +132,7 @@ def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, 
 
 def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
     ended = user("user", "50c1f7a2")
-    ends(ended, 2, "")
+    ends(ended, 2, "Error: '50c1f7a2' matches 2 users")
     assert re.findall(r"^  (50c1f7a2-\S+)  (\S+)", ended.out, re.MULTILINE)[1][1] == "sarah.cohen@example.com"
     assert "'50c1f7a2' matches 2 users" in ended.err
     document = json.loads(user("user", "50c1f7a2", "--json").out)
@@ -145,10 +146,18 @@ def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
     assert lines[-1].endswith("others")
 
 
-@pytest.mark.parametrize("who", ["nobody@example.com", "", "  ", "\x1b[31m"])
-def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "cause"),
+    [
+        ("nobody@example.com", "Error: nobody matches 'nobody@example.com'"),
+        ("", "Error: WHO is empty or not text"),
+        ("  ", "Error: WHO is empty or not text"),
+        ("\x1b[31m", "Error: WHO is empty or not text"),
+    ],
+)
+def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str, cause: str) -> None:
     ended = user("user", who)
-    ends(ended, 2, "")
+    ends(ended, 2, cause)
     assert "an e-mail, a user id, a model id, or a part of one" in ended.err
     assert ended.out == ""
     assert "\x1b" not in ended.err
@@ -203,14 +212,13 @@ def test_a_run_file_answers_without_any_network(user: Shell) -> None:
     user("run", "--run-file", "r.sqlite", "-o", "r.json")
     user.environ = {}
     ended = user("user", "dmitri", "--run", "r.sqlite", "-v")
-    ends(ended, 3, USER[NEEDS_SYNC].meaning)
+    ends(ended, 3, "dmitri.volkov@example.com needs a sync: training not recorded")
     assert "Not known\n" in ended.out
     assert "Training rows" not in ended.out
     assert json.loads(user("user", "dmitri", "--run", "r.sqlite", "--json").out)["rows"] is None
-    ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "")
+    ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "Error: nobody matches 'paul.nguyen'")
     refused = user("user", "dmitri", "--run", "r.sqlite", "--order-by", "created_at")
-    ends(refused, 2, "")
-    assert "--order-by has no meaning with --run" in refused.err
+    ends(refused, 2, "Error: --order-by has no meaning with --run: the run file says how the run was made")
     ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "")
 
 
@@ -237,8 +245,8 @@ def test_what_stands_in_the_way_is_said_without_secrets(
 def test_a_missing_table_is_named(shell: Shell, servers: Servers, postgres_server: str) -> None:
     dsn = asyncio.run(new_database(postgres_server, "without_tables"))
     ended = shell("user", "mara", **(servers.environ | {"DATABASE_URL": dsn}))
-    ends(ended, 5, "")
-    assert "has no table users" in ended.err
+    assert "database socket/without_tables has no table users and no table user_models" in ended.last_line
+    assert (ended.code, ended.last_code) == (5, 5)
 
 
 SLOW = pytest.mark.slow
