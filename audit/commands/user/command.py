@@ -122,4 +122,4 @@ def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool, every: b
     elif isinstance(case, UserLines):
         show_lines(case, page, every=every)
     else:
-        show_several(case.persons, page, more=case.more)
+        show_several(case, page)

@@ -61,7 +61,7 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
         "Training rows",
         "Versions on Replicate",
         "Where it comes from",
-        "If the pictures are poor",
+        "If the photos are bad",
         "Links",
         "Not known",
     ]
@@ -73,7 +73,7 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
     ):
         assert words in ended.out
     assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  latest$", ended.out, re.MULTILINE)
-    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  recorded$", ended.out, re.MULTILINE)
+    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  stored$", ended.out, re.MULTILINE)
 
 
 def test_verdict_and_fix_come_first_and_the_rest_is_folded(user: Shell) -> None:
@@ -96,7 +96,7 @@ def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell)
         "does not count: training_status is training",
     ):
         assert words in " ".join(ended.out.split())
-    assert "If the pictures are poor" not in ended.out
+    assert "If the photos are bad" not in ended.out
 
 
 def test_of_very_many_rows_the_first_and_the_last_are_listed_with_the_one_that_counts(
@@ -127,7 +127,12 @@ def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, 
     for who in ("dmitri.volkov", "lena.hoffmann", "helena.costa", "isabella", "victor"):
         for line in user("user", who, COLUMNS=columns).out.splitlines():
             words = re.split(r" {2,}|: ", line.strip())
-            assert len(line) <= max(80, int(columns)) or "https://" in line or len(words[-1]) == 64, line
+            assert (
+                len(line) <= max(80, int(columns))
+                or "https://" in line
+                or line.lstrip().startswith("sync-audit")
+                or len(words[-1]) == 64
+            ), line
 
 
 def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
@@ -138,6 +143,30 @@ def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
     document = json.loads(user("user", "50c1f7a2", "--json").out)
     assert [each["email"] for each in document["matches"]] == ["daniel.stone@example.org", "sarah.cohen@example.com"]
     assert document["exit_code"] == 2
+
+
+def test_matches_in_a_run_file_are_listed_with_their_status(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite", "-o", "r.json")
+    listed = user("user", "50c1f7a2", "--run", "r.sqlite").out.splitlines()
+    statuses = {each["email"]: each["status"] for each in json.loads((user.folder / "r.json").read_text())["users"]}
+    titles = {"up_to_date": "Up to date", "needs_sync": "Needs sync", "error": "Check failed"}
+    assert len(listed) == 2
+    for line in listed:
+        email = line.split()[1]
+        assert line.endswith(f"  {titles[statuses[email]]}")
+    assert all(line.endswith("  not checked") for line in user("user", "50c1f7a2").out.splitlines())
+
+
+def test_what_sync_repairs_begins_with_the_command_and_fits_on_a_screen(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite", "-o", "r.json")
+    named, live = user("user", "noah.kim", "--run", "r.sqlite"), user("user", "noah.kim")
+    for ended in (named, live):
+        assert len(ended.out.splitlines()) <= 28, ended.out
+        assert max(map(len, ended.out.splitlines())) <= 84, ended.out
+    user_id = re.search(r"^User id (\S+)$", named.out, re.MULTILINE)
+    assert user_id
+    assert f"\n    sync-audit sync r.sqlite --user {user_id[1]} --apply\n" in named.out
+    assert f"\n    sync-audit sync RUN.sqlite --user {user_id[1]} --apply\n" in live.out
 
 
 def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
@@ -219,7 +248,7 @@ def test_a_run_file_answers_without_any_network(user: Shell) -> None:
     ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "Error: nobody matches 'paul.nguyen'")
     refused = user("user", "dmitri", "--run", "r.sqlite", "--order-by", "created_at")
     ends(refused, 2, "Error: --order-by has no meaning with --run: the run file says how the run was made")
-    ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "")
+    ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "Error: there is no run file none.sqlite")
 
 
 @pytest.mark.parametrize(
