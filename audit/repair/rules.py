@@ -65,7 +65,7 @@ INCLUDABLE: Mapping[Reason, WhyLeftOut] = {
 """Reasons that are left out unless they are included by name."""
 _OF_WEIGHTS = frozenset({Reason.WRONG_WEIGHTS, Reason.WEIGHTS_GONE})
 """Reasons with which the version is right, and stays as it is."""
-BY_NOTE: Mapping[Note, WhyLeftOut] = {
+_BY_NOTE: Mapping[Note, WhyLeftOut] = {
     Note.SHARED_MODEL: WhyLeftOut.SHARED_MODEL,
     Note.RETRAINING_IN_PROGRESS: WhyLeftOut.RETRAINING_IN_PROGRESS,
     Note.OWNER_DIFFERS_FROM_ACCOUNT: WhyLeftOut.OWNER_DIFFERS_FROM_ACCOUNT,
@@ -200,7 +200,7 @@ def _why_left_out(
         if own and finding.reason is not Reason.TRAINER_RECORDED
         else set(finding.notes) - NOTES_OF_THE_MODEL
     )
-    for note, why in BY_NOTE.items():
+    for note, why in _BY_NOTE.items():
         if note in notes:
             return why
     if finding.reason in INCLUDABLE and finding.reason not in rules.settings.include:

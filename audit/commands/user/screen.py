@@ -18,11 +18,12 @@ from audit.model.codes import LatestPer, Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
 from audit.model.lines import NOUNS, told_apart
+from audit.model.repair import RowChange
 from audit.model.text import escape_controls, shortened
-from audit.model.times import to_minute
+from audit.model.times import to_minute, utc_now
 from audit.model.users import Person, email_or_id
 from audit.postgres.user import Candidates
-from audit.repair.rules import BY_NOTE, INCLUDABLE
+from audit.repair.rules import PlanRules, PlanSettings, plan_user
 from audit.report.words import STATUS_TITLES
 
 HASH_SHOWN = 12
@@ -96,11 +97,11 @@ def _in_brief(user: AuditedUser) -> tuple[tuple[str, str], ...]:
 def _case(case: UserCase, page: Page, *, every: bool) -> None:
     user = case.user
     hints = explained(case)
-    if user and not every and _is_repaired(user):
+    if user and not every and is_repaired(case):
         _in_short(case, user, hints, page)
         return
     if user:
-        _verdict(user, hints[user.finding.reason], page, _fix(case) if _is_repaired(user) else ())
+        _verdict(user, hints[user.finding.reason], page, _fix(case) if is_repaired(case) else ())
     else:
         page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
     _to_do(case, hints, page)
@@ -199,16 +200,19 @@ def _verdict(user: AuditedUser, reason: Hint, page: Page, command: Sequence[str]
     page.facts((*_unfinished_row(user), ("Model", model), *_both_versions(user), *_since(finding)))
 
 
-def _is_repaired(user: AuditedUser | None) -> bool:
-    """Whether `sync` plans a change for a finding like this one, without options."""
-    if user is None or user.finding.status is not Status.NEEDS_SYNC:
+def is_repaired(case: UserCase) -> bool:
+    """Whether `sync` plans a change for this user without options, if it is asked now."""
+    if case.user is None:
         return False
-    return user.finding.reason not in INCLUDABLE and BY_NOTE.keys().isdisjoint(user.finding.notes)
+    now = utc_now()
+    rules = PlanRules(settings=PlanSettings(), now=now, missing_columns=case.missing_columns)
+    return isinstance(plan_user(case.user, now, rules), RowChange)
 
 
 def _fix(case: UserCase) -> tuple[str, ...]:
     """The commands that repair this user; a run file comes first, where none is named."""
-    who = f"--user {shlex.quote(_shown(case.person.user_id))}"
+    user_id = _shown(case.person.user_id)
+    who = f"--user{'=' if user_id.startswith('-') else ' '}{shlex.quote(user_id)}"
     if case.rows is None:
         return (f"sync-audit sync {pasted(Path(case.source))} {who} --apply",)
     return (f"sync-audit run {who} --run-file RUN.sqlite", f"sync-audit sync RUN.sqlite {who} --apply")

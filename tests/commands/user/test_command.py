@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from audit.commands.user.case import UserCase
 from audit.commands.user.last_training import TrainingOutcome
-from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS
+from audit.commands.user.lookup import look_up_in_run
+from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS, is_repaired
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowClass
 from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
+from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
@@ -78,12 +81,12 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
 
 def test_verdict_and_fix_come_first_and_the_rest_is_folded(user: Shell) -> None:
     short, whole = (user("user", "marcus.johnson@example.com", *more).out for more in ((), ("-v",)))
-    places = [
-        short.index(words) for words in ("NEEDS SYNC", "\nWhat to do\n", "\nThe last training\n", "\nTraining rows")
-    ]
+    places = [short.index(words) for words in ("NEEDS SYNC", "\n  Fix:\n", "\nThe last training\n", "\nTraining rows")]
     assert places == sorted(places)
     assert not re.search(r"^(Versions on Replicate|Where it comes from|Links)", short, re.MULTILINE)
-    assert whole.startswith(short.partition("\nWith -v")[0].rstrip())
+    assert "\nWhat to do\n" not in short
+    assert whole.startswith(short.partition("\n  Note:")[0].partition("\nThe last training")[0].rstrip())
+    assert whole.index("\n  Fix:\n") < whole.index("\nWhat to do\n")
 
 
 def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell) -> None:
@@ -127,12 +130,8 @@ def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, 
     for who in ("dmitri.volkov", "lena.hoffmann", "helena.costa", "isabella", "victor"):
         for line in user("user", who, COLUMNS=columns).out.splitlines():
             words = re.split(r" {2,}|: ", line.strip())
-            assert (
-                len(line) <= max(80, int(columns))
-                or "https://" in line
-                or line.lstrip().startswith("sync-audit")
-                or len(words[-1]) == 64
-            ), line
+            is_copied = "https://" in line or line.lstrip().startswith("sync-audit ") or len(words[-1]) == 64
+            assert is_copied or len(line) <= max(80, int(columns)), line
 
 
 def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
@@ -167,6 +166,19 @@ def test_what_sync_repairs_begins_with_the_command_and_fits_on_a_screen(user: Sh
     assert user_id
     assert f"\n    sync-audit sync r.sqlite --user {user_id[1]} --apply\n" in named.out
     assert f"\n    sync-audit sync RUN.sqlite --user {user_id[1]} --apply\n" in live.out
+
+
+def test_whoever_sync_changes_without_options_has_its_command_and_nobody_else(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite")
+    changed = {each["user_id"] for each in json.loads(user("sync", "r.sqlite", "-o", "-").out)["changes"]}
+    with RunFile.open(user.folder / "r.sqlite") as run_file:
+        cases = [look_up_in_run(run_file, each.record.user_id) for each in run_file.users()]
+    several = [each for each in cases if isinstance(each, UserCase) and each.user]
+    repaired = {each.person.user_id for each in several if is_repaired(each)}
+    # Of a newer row that is left out, sync may change the completed one all the same: the steps tell both.
+    besides = {each.person.user_id for each in several if each.user and each.user.finding.also}
+    assert repaired - besides == changed - besides
+    assert repaired <= changed
 
 
 def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
