@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audit.model.codes import OrderBy
+from audit.model.codes import OrderBy, Status
 from audit.model.ids import model_key
 from audit.model.lines import Line, line_of
 from audit.model.sql import literal
@@ -164,6 +164,8 @@ class Candidates:
     """By e-mail, null last, then by user id."""
     more: bool = False
     """There are others, too many to read."""
+    statuses: tuple[Status, ...] = ()
+    """Of `persons`, in their order; empty where they were not checked."""
 
 
 @dataclass(frozen=True)

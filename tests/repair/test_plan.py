@@ -78,13 +78,20 @@ def sync(shell: Shell, run_file: Path) -> Shell:
 
 def ends(ended: Ended, status: ExitStatus) -> None:
     assert ended.code == status.code, ended.err
-    assert ended.last_line == str(status)
+    if status is SOMETHING:
+        assert re.fullmatch(
+            r"planned, nothing changed yet: (1 row|[\d,]+ rows) would change \(exit 3\)", ended.last_line
+        )
+    else:
+        assert ended.last_line == str(status)
 
 
 def plan(sync: Shell, *options: str) -> dict[str, Any]:
     ended = sync("sync", "run.sqlite", "-o", "-", *options)
-    ends(ended, SOMETHING if json.loads(ended.out)["changes"] else NOTHING)
     document: dict[str, Any] = json.loads(ended.out)
+    changes = len(document["changes"])
+    ends(ended, SOMETHING if changes else NOTHING)
+    assert not changes or f": {changes:,} row{'s' * (changes != 1)} would change" in ended.last_line
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     return document
 

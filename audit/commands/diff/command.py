@@ -42,6 +42,7 @@ def command(old: str, new: str, **given: Any) -> "ExitStatus":
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
     from audit.commands.diff import compare
+    from audit.commands.diff.view import ended
     from audit.commands.outputs import writing
     from audit.report.writer import Output
 
@@ -56,7 +57,7 @@ def command(old: str, new: str, **given: Any) -> "ExitStatus":
                 compare.write(wanted, view)
         else:
             _show(view)
-    return view.exit_status
+    return ended(view)
 
 
 def _show(view: "DiffView") -> None:

@@ -93,6 +93,17 @@ def headline(view: DiffView) -> str:
     return f"Cannot tell: {unsure}" if maybe else "Nothing got worse"
 
 
+def ended(view: DiffView) -> ExitStatus:
+    """How the command ends, with the cause in these two runs."""
+    worse, maybe = view.counts.changes[Change.NEW], view.counts.maybe_worse
+    if worse:
+        return ExitStatus(view.exit_status.code, f"{counted_lines(worse, view.latest_per)} got worse")
+    if maybe:
+        unsure = f"{counted_lines(maybe, view.latest_per)} could not be compared"
+        return ExitStatus(view.exit_status.code, f"cannot tell: {unsure}")
+    return view.exit_status
+
+
 def tally(view: DiffView) -> str:
     """All counts in one sentence."""
     changes = view.counts.changes

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from audit.errors import AuditError
-from audit.model.exit_status import DOCTOR, ExitStatus
+from audit.model.exit_status import COULD_NOT_RUN, DOCTOR, NEEDS_SYNC, OK, ExitStatus
 from audit.model.text import escape_controls
 from audit.model.times import duration
 
@@ -120,6 +120,12 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     @property
     def exit_status(self) -> ExitStatus:
-        """The worst check decides."""
-        counts = self.counts
-        return DOCTOR[5 if counts[CheckState.FAIL] else 3 if counts[CheckState.WARN] else 0]
+        """The worst check decides; the meaning names those that are not ok: "2 checks failed, 1 warning"."""
+        failed, warnings = self.counts[CheckState.FAIL], self.counts[CheckState.WARN]
+        warned = f"{warnings} warning{'s' * (warnings != 1)}"
+        if failed:
+            cause = f"{failed} check{'s' * (failed != 1)} failed"
+            return ExitStatus(COULD_NOT_RUN, f"{cause}, {warned}" if warnings else cause)
+        if warnings:
+            return ExitStatus(NEEDS_SYNC, f"an audit can run, with {warned}")
+        return DOCTOR[OK]

@@ -8,10 +8,12 @@ from audit.cli import options
 from audit.cli.settings import Command
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from audit.cli.terminal import Page
     from audit.commands.doctor.checks import CheckResult, Diagnosis
     from audit.model.exit_status import ExitStatus
+
+NARROW = 60
+"""Columns. On less, what a check says stands behind its name and not in a column of its own."""
 
 
 @click.command(
@@ -71,16 +73,43 @@ def _json(diagnosis: "Diagnosis") -> bytes:
 
 def _show(diagnosis: "Diagnosis", *, every: bool) -> None:
     """What is not ok, or `every` check, and how many there are of each state."""
-    from audit.cli.terminal import page, screen
+    from audit.cli.terminal import BOLD, Page, screen
     from audit.commands.doctor.checks import CheckState
 
-    console = screen()
+    page = Page(screen())
     shown = [result for result in diagnosis.results if every or result.state is not CheckState.OK]
-    with page(console):
-        for group in dict.fromkeys(result.group for result in shown):
-            console.print(group.capitalize(), style="bold")
-            console.print(_table([result for result in shown if result.group is group]))
-        console.print(_counted(diagnosis), style="bold")
+    for group in dict.fromkeys(result.group for result in shown):
+        page.line((group.capitalize(), BOLD))
+        results = [result for result in shown if result.group is group]
+        _checks(results if every else [each for each in results if each.state is not CheckState.SKIP], page)
+        if not every:
+            _skipped([each for each in results if each.state is CheckState.SKIP], page)
+        page.line()
+    page.line((_counted(diagnosis), BOLD))
+
+
+def _checks(results: "list[CheckResult]", page: "Page") -> None:
+    """Each of them and, where it is not ok, what to do; long ones wrap below themselves, unless that is too narrow."""
+    from audit.cli.terminal import BOLD
+
+    colours = {"ok": "", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+    width = max((len(result.title) for result in results), default=0) + 2
+    for result in results:
+        state, style = f"{result.state.value:<4}  ", colours[result.state]
+        if page.width < NARROW:
+            width = -len(state)
+            page.paragraph(f"{result.title}: {result.figure}", first=state, indent=2, style=style)
+        else:
+            page.paragraph(result.figure, first=state + result.title.ljust(width), indent=2, style=style)
+        if result.next_step:
+            page.paragraph(result.next_step, first="→ ", indent=max(6, 8 + width), style=BOLD)
+
+
+def _skipped(results: "list[CheckResult]", page: "Page") -> None:
+    """Those that could not be made, by why."""
+    for why in dict.fromkeys(result.figure for result in results):
+        titles = ", ".join(result.title for result in results if result.figure == why)
+        page.paragraph(f"{titles}: {why}", first="skip  ", indent=2, style="dim")
 
 
 def _counted(diagnosis: "Diagnosis") -> str:
@@ -92,25 +121,3 @@ def _counted(diagnosis: "Diagnosis") -> str:
     return ", ".join(
         f"{count} {words[state]}{'s' * (state == 'warn' and count != 1)}" for state, count in counts.items()
     )
-
-
-def _table(results: "list[CheckResult]") -> "RenderableType":
-    """A line for each check and, where it is not ok, what to do; long ones wrap below themselves."""
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    colours = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=4)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for result in results:
-        table.add_row(
-            Text(result.state.value, colours[result.state]),
-            Text(result.title),
-            Text(result.figure, "dim" if result.state == "skip" else ""),
-        )
-        if result.next_step:
-            table.add_row("", "", Text(f"→ {result.next_step}", "bold"))
-    return Padding(table, (0, 0, 1, 2))

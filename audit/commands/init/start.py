@@ -116,7 +116,9 @@ def initialise(settings: InitSettings) -> ExitStatus:
         covered = asyncio.run(coverage(settings.database, tables, reading))
     _write(written.entries, text, settings)
     _show(page, settings, found._replace(owner=owner), written, covered)
-    return INIT[OK if _is_done(reading, covered, owner) else NEEDS_SYNC]
+    if _is_done(reading, covered, owner):
+        return INIT[OK]
+    return ExitStatus(NEEDS_SYNC, _cause(written, covered))
 
 
 async def _look(settings: InitSettings) -> _Found:
@@ -245,7 +247,7 @@ def _nothing(found: _Found, page: Page) -> ExitStatus:
     page.paragraph(step)
     for remark in report.unseen(found.survey):
         page.paragraph(remark)
-    return INIT[NEEDS_SYNC]
+    return ExitStatus(NEEDS_SYNC, "no table to audit was found")
 
 
 def _show(page: Page, settings: InitSettings, found: _Found, written: Draft, covered: Coverage) -> None:
@@ -278,12 +280,26 @@ def _show(page: Page, settings: InitSettings, found: _Found, written: Draft, cov
         page.paragraph(f"{where}{first}: sync-audit doctor")
 
 
+def _cause(written: Draft, covered: Coverage) -> str:
+    """Why an audit would not work yet, in one clause."""
+    if covered.problem is not None:
+        return "an audit would not work with this file yet"
+    left = _left(written)
+    if left:
+        return f"{len(left)} {'entries' if len(left) > 1 else 'entry'} left to decide: {', '.join(left)}"
+    return "an audit would cover nobody yet"
+
+
+def _left(written: Draft) -> list[str]:
+    return [entry.key for entry in written.entries if entry.left_open and entry.key != "in_progress"]
+
+
 def _outcome(written: Draft, reading: Reading, covered: Coverage) -> str:
     """What would come of it."""
     if covered.problem is not None:
         step = f" {covered.problem.next_step}" if covered.problem.next_step else ""
         return f"An audit would not work yet: {escape_controls(str(covered.problem) + '.' + step)}"
-    left = [entry.key for entry in written.entries if entry.left_open and entry.key != "in_progress"]
+    left = _left(written)
     about = f"about {_rounded(covered.users):,}" if covered.source else f"{covered.users:,}"
     users = f"{about} {'user' if covered.users == 1 else 'users'}"
     source = f" (from {covered.source}: nothing was counted)" if covered.source else ""

@@ -22,13 +22,13 @@ from audit.cli.terminal import BOLD, Page, busy, can_animate, screen
 from audit.commands.replicate import ProgressListener, Session, StoppedError
 from audit.commands.settings import database_to_repair, repair_settings
 from audit.commands.sync.apply import ApplyOptions, Repair
-from audit.commands.sync.files import sql_file, write_plan
+from audit.commands.sync.files import planned, sql_file, write_plan
 from audit.commands.sync.result import RepairResult
 from audit.commands.sync.screen import rows, show_plan, show_result
 from audit.commands.sync.undo import Undo, UndoFile, run_beside
 from audit.commands.waiting import Doing, held_up
 from audit.errors import SettingsError
-from audit.model.exit_status import INCOMPLETE, INTERRUPTED, NEEDS_SYNC, PLAN, REPAIR, ExitStatus
+from audit.model.exit_status import INCOMPLETE, INTERRUPTED, REPAIR, ExitStatus
 from audit.model.place import move
 from audit.model.repair import ChangeState
 from audit.model.run import RunInfo
@@ -113,7 +113,7 @@ def apply(path: Path, output: str | None, wanted: PlanSettings, ctx: click.Conte
         _show_move(settings.moved_from, settings.database, page)
         page.line()
         question = f"Change {rows(count)} of {_place(settings.database, run_file.info)}?"
-        if count and (refused := _refused(question, ctx, PLAN[NEEDS_SYNC])):
+        if count and (refused := _refused(question, ctx, planned(count))):
             return refused
         touch = utc_text(now) if ctx.params["touch"] else None
         options = ApplyOptions(recheck=not ctx.params["no_recheck"], touch=touch)
@@ -143,7 +143,9 @@ def undo(path: Path, ctx: click.Context) -> ExitStatus:
         moved_from = ctx.params["moved_from"]
         _show_move(moved_from, database, page)
         question = f"Put back {rows(file.rows)} of {_place(database, run_file.info if run_file else None)}?"
-        if file.rows and (refused := _refused(question, ctx, REPAIR[INCOMPLETE])):
+        if file.rows and (
+            refused := _refused(question, ctx, ExitStatus(INCOMPLETE, f"nothing was put back: {rows(file.rows)} to go"))
+        ):
             return refused
 
         def work(listener: TerminalListener, stop: Stop) -> Coroutine[None, None, RepairResult]:

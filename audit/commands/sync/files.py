@@ -87,7 +87,15 @@ class WrittenPlan(NamedTuple):
     @property
     def exit_status(self) -> ExitStatus:
         """Of the command, where it only plans."""
-        return PLAN[NEEDS_SYNC if self.counts.weights else OK]
+        if not self.counts.weights:
+            return PLAN[OK]
+        return planned(self.counts.weights.total())
+
+
+def planned(changes: int) -> ExitStatus:
+    """How a command ends that only planned so many `changes`."""
+    rows = "1 row" if changes == 1 else f"{changes:,} rows"
+    return ExitStatus(NEEDS_SYNC, f"planned, nothing changed yet: {rows} would change")
 
 
 def write_plan(plan: Plan, run_file: Path, output: str | None = None) -> WrittenPlan:

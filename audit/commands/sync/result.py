@@ -97,7 +97,24 @@ class RepairResult:
         known = not self.states[ChangeState.BEGUN] and not self.unknown
         failed = self.error or self.audit_error or self.not_journalled
         good = self.audited_again.total() == self.audited_again[Status.UP_TO_DATE] and not self.left_unaudited
-        return REPAIR[OK if whole and known and good and not failed else INCOMPLETE]
+        if whole and known and good and not failed:
+            return REPAIR[OK]
+        return ExitStatus(INCOMPLETE, "; ".join(self._unfinished()) or REPAIR[INCOMPLETE].meaning)
+
+    def _unfinished(self) -> Iterator[str]:
+        open_rows = self.total - self.states[ChangeState.DONE] - self.already
+        if open_rows > 0:
+            yield f"{open_rows:,} of {self.total:,} row{'s' * (self.total != 1)} not done"
+        if self.unknown:
+            count = len(self.unknown)
+            yield f"{count:,} row{'s' * (count != 1)} of an earlier command not known"
+        bad = self.audited_again.total() - self.audited_again[Status.UP_TO_DATE]
+        if bad:
+            yield f"{bad:,} {'users are' if bad > 1 else 'user is'} not up to date"
+        if self.audit_error or self.left_unaudited:
+            yield "not all users were checked again"
+        if self.not_journalled:
+            yield "the journal does not know what was put back"
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

@@ -10,16 +10,17 @@ import msgspec
 from audit.findings.exit_codes import exit_code
 from audit.findings.rows import ClassifiedRow, RowClass
 from audit.hints import filled as hints
-from audit.hints.table import RERUN_STEP, ROWS_STEP, Hint
+from audit.hints.table import HINTS, RERUN_STEP, ROWS_STEP, Hint
 from audit.model.codes import NoLine, Note, OrderBy, Reason, Status
 from audit.model.exit_status import INCOMPLETE, USER, ExitStatus
 from audit.model.findings import AuditedUser, Summary
 from audit.model.ids import askable_training, recorded_hash
 from audit.model.replies import Account, Failed, Found, Missing, Training, Version, newest_first
 from audit.model.tables import PLAIN, Column, Tables
-from audit.model.text import backticked, escape_controls
+from audit.model.text import backticked, escape_controls, shortened
 from audit.model.times import parse_utc
-from audit.model.users import ModelRecord, Person, TrainingRow
+from audit.model.users import ModelRecord, Person, TrainingRow, email_or_id
+from audit.report.words import STATUS_TITLES
 
 TrainingReply = Training | Missing | Failed
 _ORDER = tuple(Status)
@@ -149,6 +150,30 @@ class UserLines(msgspec.Struct, frozen=True, kw_only=True):
     def exit_status(self) -> ExitStatus:
         """With the code of a run of this user alone."""
         return USER[exit_code(Summary(self.counts, {}, {}), complete=True)]
+
+
+def cause(case: UserCase | UserLines) -> str:
+    """Why the command ends as it does, in one clause: "lena@example.com needs a sync: outdated version"."""
+    if isinstance(case, UserLines):
+        first = case.cases[0]
+        found = [f"{count:,} {STATUS_TITLES[status].lower()}" for status, count in case.counts.items() if count]
+        return f"{_who(first)}: {', '.join(found)}"
+    if case.user is None:
+        return f"{_who(case)} is in no report: no training counts"
+    finding = case.user.finding
+    verb = {
+        Status.UP_TO_DATE: "is up to date",
+        Status.NEEDS_SYNC: "needs a sync",
+        Status.ERROR: "could not be checked",
+        Status.NOT_CHECKED: "was not reached",
+    }[finding.status]
+    title = HINTS[finding.reason].title
+    why = "" if finding.status is Status.UP_TO_DATE else f": {title[0].lower()}{title[1:]}"
+    return f"{_who(case)} {verb}{why}"
+
+
+def _who(case: UserCase) -> str:
+    return shortened(escape_controls(email_or_id(case.person)), 100)
 
 
 def _before(text: str | None, other: str | None) -> bool:

@@ -84,12 +84,13 @@ def _shown(
     case: "UserCase | UserLines | Candidates", who: str, *, as_json: bool, every: bool, in_run: bool
 ) -> "ExitStatus":
     """Print what was found. Raises SettingsError where it is not exactly one user."""
-    from audit.commands.user.case import UserCase, UserLines
+    from audit.commands.user.case import UserCase, UserLines, cause
     from audit.errors import SettingsError
+    from audit.model.exit_status import ExitStatus
 
     if isinstance(case, UserCase | UserLines):
         _print(case, as_json=as_json, every=every)
-        return case.exit_status
+        return ExitStatus(case.exit_status.code, cause(case))
     if not case.persons:
         raise SettingsError(f"nobody matches {who!r}", _nobody(in_run=in_run))
     _print(case, as_json=as_json, every=every)
@@ -121,4 +122,4 @@ def _print(case: "UserCase | UserLines | Candidates", *, as_json: bool, every: b
     elif isinstance(case, UserLines):
         show_lines(case, page, every=every)
     else:
-        show_several(case.persons, page, more=case.more)
+        show_several(case, page)

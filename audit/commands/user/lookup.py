@@ -15,7 +15,7 @@ from audit.findings.rows import RowRules, classify_rows
 from audit.findings.trainings import with_lineage
 from audit.findings.unfinished import judge, unfinished_row
 from audit.hints.trainings import shown_trainings
-from audit.model.codes import NoLine
+from audit.model.codes import NoLine, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import askable_training, model_key, question_of, training_named
 from audit.model.lines import Line, line, line_of
@@ -28,6 +28,8 @@ from audit.postgres.user import Candidates, OneUser, find_user
 from audit.replicate import Replicate, connect
 from audit.runfile import RunFile
 
+BY_SEVERITY = (Status.UP_TO_DATE, Status.NOT_CHECKED, Status.ERROR, Status.NEEDS_SYNC)
+"""The last one is said of a user whose lines differ."""
 LINES_ASKED = 50
 """Of a user with several lines, so many are asked about."""
 _AT_ONCE = 8
@@ -160,7 +162,14 @@ def look_up_in_run(run_file: RunFile, who: str) -> UserCase | UserLines | Candid
         shown = [redacted_user(user) for user in found] if info.redacted else found
         # Two that are masked alike are two all the same.
         persons = {user.record.user_id: _person(each.record) for user, each in zip(found, shown, strict=True)}
-        return Candidates(tuple(persons.values())[:KEPT], more=len(found) > KEPT)
+        worst: dict[str, Status] = {}
+        for user in found:
+            at_first = worst.setdefault(user.record.user_id, user.finding.status)
+            worst[user.record.user_id] = max(at_first, user.finding.status, key=BY_SEVERITY.index)
+        kept = list(persons)[:KEPT]
+        return Candidates(
+            tuple(persons[each] for each in kept), len(found) > KEPT, statuses=tuple(worst[each] for each in kept)
+        )
     return UserLines.of((_case_in_run(run_file, info, user) for user in found[:KEPT]), left_out=len(found[KEPT:]))
 
 

@@ -3,8 +3,11 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 from audit.cli.terminal import BOLD, DIM, Page
+from audit.commands.sync.files import pasted
 from audit.commands.user.case import Links, UserCase, UserLines, explained, links, next_steps
 from audit.commands.user.checklist import Item, checklist
 from audit.commands.user.last_training import last_training
@@ -15,11 +18,17 @@ from audit.model.codes import LatestPer, Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
 from audit.model.lines import NOUNS, told_apart
+from audit.model.repair import RowChange
 from audit.model.text import escape_controls, shortened
-from audit.model.times import to_minute
+from audit.model.times import to_minute, utc_now
 from audit.model.users import Person, email_or_id
+from audit.postgres.user import Candidates
+from audit.repair.rules import PlanRules, PlanSettings, plan_user
+from audit.report.words import STATUS_TITLES
 
 HASH_SHOWN = 12
+FEW = 3
+"""Rows that are shown in short."""
 IN_FULL = 5
 """Lines of a user that are shown in full, where not all are up to date."""
 LISTED = 20
@@ -88,8 +97,11 @@ def _in_brief(user: AuditedUser) -> tuple[tuple[str, str], ...]:
 def _case(case: UserCase, page: Page, *, every: bool) -> None:
     user = case.user
     hints = explained(case)
+    if user and not every and is_repaired(case):
+        _in_short(case, user, hints, page)
+        return
     if user:
-        _verdict(user, hints[user.finding.reason], page)
+        _verdict(user, hints[user.finding.reason], page, _fix(case) if is_repaired(case) else ())
     else:
         page.line(("IN NO REPORT", "bold red"), "  No training of this user counts.", indent=2)
     _to_do(case, hints, page)
@@ -99,12 +111,29 @@ def _case(case: UserCase, page: Page, *, every: bool) -> None:
     page.paragraph(last.why, indent=2)
     if case.rows is not None:
         _rows(case.rows, user.record.replicate_model_id if user else None, page)
-    if not every:
-        if user and user.finding.status is Status.UP_TO_DATE:  # whoever asks then asks about bad photos
-            _checklist(checklist(case), page)
-        page.line()
-        page.paragraph("With -v also: versions, trainings, checklist and links.", style=DIM)
+    if every:
+        _rest(case, user, page)
         return
+    if user and user.finding.status is Status.UP_TO_DATE:  # whoever asks then asks about bad photos
+        _checklist(checklist(case), page)
+    page.line()
+    page.paragraph("-v shows all: versions, trainings, checklist and links.", style=DIM)
+
+
+def _in_short(case: UserCase, user: AuditedUser, hints: Mapping[Reason | Note, Hint], page: Page) -> None:
+    """Verdict and command of a user whom `sync` repairs, and the rest by its names."""
+    _verdict(user, hints[user.finding.reason], page, _fix(case))
+    for note in user.finding.notes:
+        page.line(f"Note: {hints[note].title}", indent=2)
+    page.heading("The last training")
+    page.paragraph(last_training(case).title, indent=2, style=BOLD)
+    if case.rows is not None:
+        _rows_in_brief(case.rows, page)
+    page.line()
+    page.paragraph("-v shows all: what to do by hand, rows, versions, trainings, checklist and links.", style=DIM)
+
+
+def _rest(case: UserCase, user: AuditedUser | None, page: Page) -> None:
     if user:
         if case.versions:
             _versions(case, user.finding, page)
@@ -117,15 +146,17 @@ def _case(case: UserCase, page: Page, *, every: bool) -> None:
             page.paragraph(escape_controls(each), first="- ", indent=2)
 
 
-def show_several(people: Sequence[Person], page: Page, *, more: bool) -> None:
-    """Those among whom one has to be chosen, by what names each of them alone."""
+def show_several(found: Candidates, page: Page) -> None:
+    """Those among whom one has to be chosen, by what names each of them alone, with the status of each."""
+    people = found.persons
     width = max(len(_shown(person.user_id)) for person in people[:LISTED])
-    for person in people[:LISTED]:
+    for person, status in zip_longest(people[:LISTED], found.statuses[:LISTED]):
         names = " ".join(filter(None, (_shown(person.email), _bracketed(person))))
-        page.line((_shown(person.user_id).ljust(width), BOLD), f"  {names}", indent=2)
+        told = (STATUS_TITLES[status], _COLOURS[status]) if status else ("not checked", DIM)
+        page.line((_shown(person.user_id).ljust(width), BOLD), f"  {names}  ", told, indent=2)
     rest = len(people) - LISTED
     if rest > 0:
-        page.line(f"and {rest:,} {'or more ' if more else ''}others", indent=2)
+        page.line(f"and {rest:,} {'or more ' if found.more else ''}others", indent=2)
 
 
 def _bracketed(person: Person) -> str:
@@ -148,7 +179,7 @@ def _who(case: UserCase, page: Page) -> None:
         page.paragraph(f"One of several: the user has {others}. All of them: sync-audit user {who}", style=DIM)
 
 
-def _verdict(user: AuditedUser, reason: Hint, page: Page) -> None:
+def _verdict(user: AuditedUser, reason: Hint, page: Page, command: Sequence[str] = ()) -> None:
     finding = user.finding
     status = finding.status.value.replace("_", " ").upper()
     page.line((status, _COLOURS[finding.status]), f"  {reason.title}  ", (f"({finding.reason.value})", DIM), indent=2)
@@ -160,8 +191,49 @@ def _verdict(user: AuditedUser, reason: Hint, page: Page) -> None:
         row = _shown(user.counting.model_row_id, 60)
         page.paragraph(f"Besides, of the completed row {row}: {also} ({finding.also.reason.value})", indent=2)
     page.line()
+    if command:
+        page.line(("Fix:", BOLD), indent=2)
+        for each in command:
+            page.line((each, BOLD), indent=4)
+        page.line()
     model = _shown(user.record.replicate_model_id) or "(none)"
     page.facts((*_unfinished_row(user), ("Model", model), *_both_versions(user), *_since(finding)))
+
+
+def is_repaired(case: UserCase) -> bool:
+    """Whether `sync` plans a change for this user without options, if it is asked now."""
+    if case.user is None:
+        return False
+    now = utc_now()
+    rules = PlanRules(settings=PlanSettings(), now=now, missing_columns=case.missing_columns)
+    return isinstance(plan_user(case.user, now, rules), RowChange)
+
+
+def _fix(case: UserCase) -> tuple[str, ...]:
+    """The commands that repair this user; a run file comes first, where none is named."""
+    user_id = _shown(case.person.user_id)
+    who = f"--user{'=' if user_id.startswith('-') else ' '}{shlex.quote(user_id)}"
+    if case.rows is None:
+        return (f"sync-audit sync {pasted(Path(case.source))} {who} --apply",)
+    return (f"sync-audit run {who} --run-file RUN.sqlite", f"sync-audit sync RUN.sqlite {who} --apply")
+
+
+def _rows_in_brief(rows: Sequence[ClassifiedRow], page: Page) -> None:
+    """The first rows, a line each."""
+    page.heading(f"Training rows ({len(rows):,}, the latest first, times in UTC)" if rows else "Training rows: none")
+    shown = rows[:FEW]
+    width = max((len(_shown(each.row.model_row_id)) for each in shown), default=0)
+    for each in shown:
+        counts = each.verdict is RowClass.COUNTS
+        status = _shown(each.row.training_status, 20) or "(null)"
+        page.line(
+            ("> ", "bold green") if counts else "  ",
+            (_shown(each.row.model_row_id).ljust(width), BOLD),
+            f"  {status:<10}  {to_minute(each.row.updated_at) or 'no date'}",
+            ("  counts", "green") if counts else "",
+        )
+    if len(rows) > FEW:
+        page.line(f"and {len(rows) - FEW:,} more", indent=2)
 
 
 def _unfinished_row(user: AuditedUser) -> list[tuple[str, str]]:
@@ -186,10 +258,10 @@ def _both_versions(user: AuditedUser) -> list[tuple[str, str]]:
     finding, recorded = user.finding, user.record.replicate_version_id
     latest, behind = finding.latest_version, finding.versions_behind
     if latest and recorded == latest:
-        return [("Recorded", latest), ("", _dated(finding.latest_version_created_at, "the latest version"))]
+        return [("Stored", latest), ("", _dated(finding.latest_version_created_at, "the latest version"))]
     far = "the same" if behind == 0 else f"{behind} version{'s' * (behind != 1)} behind" if behind else ""
     return [
-        ("Recorded", _shown(recorded) if (recorded or "").strip() else "(none)"),
+        ("Stored", _shown(recorded) if (recorded or "").strip() else "(none)"),
         ("", _dated(finding.current_version_created_at, far)),
         ("Latest", latest or "(not known)"),
         ("", _dated(finding.latest_version_created_at, "")),
@@ -258,7 +330,7 @@ def _versions(case: UserCase, finding: Finding, page: Page) -> None:
     page.heading(f"Versions on Replicate ({count}{shown})")
     for version in versions:
         latest = [("latest ", "bold green")] if version.id == finding.latest_version else []
-        recorded = [("recorded", BOLD)] if version.id == case.recorded else []
+        recorded = [("stored", BOLD)] if version.id == case.recorded else []
         page.line(
             f"{to_minute(version.created_at) or 'no date':<16}  {version.id[:HASH_SHOWN]}  ",
             *latest,
@@ -267,7 +339,7 @@ def _versions(case: UserCase, finding: Finding, page: Page) -> None:
         )
     if case.user and case.user.record.replicate_version_id and case.recorded not in {each.id for each in versions}:
         where = "is an older one" if finding.versions_behind else "is not among them"
-        page.line((f"The recorded one {where}.", "bold yellow"), indent=2)
+        page.line((f"The stored one {where}.", "bold yellow"), indent=2)
 
 
 def _trainings(user: AuditedUser, page: Page) -> None:
@@ -303,7 +375,7 @@ def _to_do(case: UserCase, hints: Mapping[Reason | Note, Hint], page: Page) -> N
 
 def _checklist(items: Sequence[Item], page: Page) -> None:
     if items:
-        page.heading("If the pictures are poor")
+        page.heading("If the photos are bad")
     for item in items:
         word, colour = _VERDICTS[item.good]
         page.line((f"{word:<5}", colour), item.question, indent=2)

@@ -15,7 +15,7 @@ from audit.commands.doctor.settings import DoctorSettings, doctor_settings
 from audit.demo.database import INDEX
 from audit.demo.fake_replicate.server import TOKEN
 from audit.demo.fake_replicate.world import Model
-from audit.model.exit_status import DOCTOR, ExitStatus
+from audit.model.exit_status import COULD_NOT_RUN, DOCTOR, ExitStatus
 from audit.model.replies import Version
 from tests.support import fake_replicate_fixtures
 from tests.support.audits import Ended, Servers, Shell
@@ -101,7 +101,7 @@ async def test_where_nothing_is_amiss_every_check_is_ok(tidy: str, serve: Serve)
 async def test_the_demos_users_have_what_the_doctor_warns_of(servers: Servers) -> None:
     diagnosis = await diagnose(servers.dsn, servers.fake)
     assert not_ok(diagnosis) == dict.fromkeys(("database_role", "training_status", "model_ids", "owners"), "warn")
-    assert diagnosis.exit_status is DOCTOR[3]
+    assert str(diagnosis.exit_status) == "an audit can run, with 4 warnings (exit 3)"
     assert check(diagnosis, "training_status").data["near_misses"] == {"Completed": 1, "succeeded": 1}
     assert check(diagnosis, "model_ids").data == {"null": 1, "blank": 1, "malformed": 5}
     assert check(diagnosis, "test_rows").data["test_models_left_out"] == 2
@@ -116,7 +116,7 @@ async def test_a_wrong_password_is_named_and_replicate_is_asked_all_the_same(bou
     assert "refuses user or password" in reached.figure
     assert check(diagnosis, "token").state is CheckState.OK
     assert check(diagnosis, "population").state is CheckState.SKIP
-    assert diagnosis.exit_status is DOCTOR[5]
+    assert diagnosis.exit_status.code == COULD_NOT_RUN
 
 
 async def test_a_pooler_is_recognised(bouncer: Bouncer, serve: Serve) -> None:
@@ -137,7 +137,7 @@ async def test_missing_tables_fail_and_what_builds_on_them_is_skipped(database: 
     assert "no table users" in check(diagnosis, "tables").figure
     assert {check(diagnosis, name).state for name in ("optional_columns", "population", "model")} == {CheckState.SKIP}
     assert check(diagnosis, "token").state is CheckState.OK
-    assert diagnosis.exit_status is DOCTOR[5]
+    assert diagnosis.exit_status.code == COULD_NOT_RUN
 
 
 async def test_empty_tables_say_why_nobody_shows_up(database: str, serve: Serve) -> None:
@@ -364,7 +364,7 @@ def ends(ended: Ended, status: ExitStatus) -> None:
 def test_the_command_prints_a_screen_that_fits_80_columns(shell: Shell, servers: Servers) -> None:
     shell.environ = servers.environ
     ended = shell("doctor", "-v", SYNC_AUDIT_RATE="2400")
-    ends(ended, DOCTOR[3])
+    ends(ended, ExitStatus(3, "an audit can run, with 4 warnings"))
     lines = ended.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
@@ -383,10 +383,25 @@ def test_only_what_is_not_ok_is_printed_unless_all_is_wanted(shell: Shell, serve
     assert len(short.splitlines()) < len(whole.splitlines())
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_no_width_breaks_a_word_of_a_check(shell: Shell, columns: int) -> None:
+    environ = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "REPLICATE_API_TOKEN": "r8_wrong"}
+    here = {"REPLICATE_BASE_URL": "http://127.0.0.1:1", "COLUMNS": str(columns)}
+    whole = shell("doctor", "-v", **environ, **(here | {"COLUMNS": "4000"})).out
+    for options in ((), ("-v",)):
+        ended = shell("doctor", *options, **environ, **here)
+        for line in ended.out.splitlines():
+            assert len(line) <= columns or len(line.split()[-1]) > columns - 30, line
+        assert set(ended.out.split()) - {"→"} <= {*whole.split(), *(f"{each}:" for each in whole.split())} | {
+            f"{each}," for each in whole.split()
+        }
+        assert re.fullmatch(r"\d+ ok(, \d+ warnings?)?, \d+ failed, \d+ skipped", ended.out.splitlines()[-1])
+
+
 def test_the_command_prints_json_for_programs(shell: Shell, servers: Servers) -> None:
     shell.environ = servers.environ
     ended = shell("doctor", "--json", REPLICATE_API_TOKEN="r8_wrong")
-    ends(ended, DOCTOR[5])
+    ends(ended, ExitStatus(5, "1 check failed, 5 warnings"))
     document = json.loads(ended.out)
     assert document["schema_version"] == 1
     assert document["exit_code"] == 5
@@ -411,7 +426,8 @@ def test_the_command_prints_on_any_terminal(
     assert process.returncode == 3, err
     text = out.decode(environ.get("PYTHONIOENCODING", "utf-8"))
     assert f"{arrow} Use a role" in text
-    assert max(map(len, text.splitlines())) <= int(environ.get("COLUMNS", "80"))
+    lines = [line for line in text.splitlines() if len(line.split()) > 1]  # a word alone is never broken
+    assert max(map(len, lines)) <= int(environ.get("COLUMNS", "80"))
 
 
 @pytest.mark.slow

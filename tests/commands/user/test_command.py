@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from audit.commands.user.case import UserCase
 from audit.commands.user.last_training import TrainingOutcome
-from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS
+from audit.commands.user.lookup import look_up_in_run
+from audit.commands.user.screen import FIRST_ROWS, LAST_ROWS, is_repaired
 from audit.demo.database import load
 from audit.demo.fake_replicate.server import TOKEN, in_thread
 from audit.findings.rows import RowClass
-from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK, USER, ExitStatus
+from audit.model.exit_status import INCOMPLETE, NEEDS_SYNC, OK
+from audit.runfile import RunFile
 from tests import ROOT
 from tests.support.audits import Ended, Servers, Shell, new_database
 from tests.support.database_rows import ANNA, MODELS, USERS, execute, insert
@@ -34,21 +37,22 @@ def user(shell: Shell, servers: Servers) -> Shell:
 
 def ends(ended: Ended, code: int, last_line: str) -> None:
     assert ended.code == code, ended.err
-    assert ended.last_line.endswith(f"{last_line} (exit {code})")
+    assert ended.last_line == f"{last_line} (exit {code})"
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
-    ("who", "status"),
+    ("who", "code", "cause"),
     [
-        pytest.param("mara.lindqvist@example.com", USER[OK], id="up to date"),
-        pytest.param("noah.kim", USER[NEEDS_SYNC], id="needs a sync"),
-        pytest.param("ruth.abrams", USER[INCOMPLETE], id="error"),
-        pytest.param("paul.nguyen", USER[INCOMPLETE], id="no training"),
+        pytest.param("mara.lindqvist@example.com", OK, " is up to date", id="up to date"),
+        pytest.param("noah.kim@example.com", NEEDS_SYNC, " needs a sync: outdated version", id="needs a sync"),
+        pytest.param("ruth.abrams@example.org", INCOMPLETE, " could not be checked: token refused", id="error"),
+        pytest.param("paul.nguyen@example.com", INCOMPLETE, " is in no report: no training counts", id="no training"),
     ],
 )
-def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, status: ExitStatus) -> None:
-    ends(user("user", who), status.code, status.meaning)
+def test_user_ends_as_a_run_of_that_one_user_would(user: Shell, who: str, code: int, cause: str) -> None:
+    ended = user("user", who)
+    ends(ended, code, f"{who}{cause}")
 
 
 def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
@@ -60,7 +64,7 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
         "Training rows",
         "Versions on Replicate",
         "Where it comes from",
-        "If the pictures are poor",
+        "If the photos are bad",
         "Links",
         "Not known",
     ]
@@ -72,17 +76,17 @@ def test_the_screen_has_all_of_the_guide(user: Shell) -> None:
     ):
         assert words in ended.out
     assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  latest$", ended.out, re.MULTILINE)
-    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  recorded$", ended.out, re.MULTILINE)
+    assert re.search(r"^  \d{4}-\d\d-\d\d \d\d:\d\d  [0-9a-f]{12}  stored$", ended.out, re.MULTILINE)
 
 
 def test_verdict_and_fix_come_first_and_the_rest_is_folded(user: Shell) -> None:
     short, whole = (user("user", "marcus.johnson@example.com", *more).out for more in ((), ("-v",)))
-    places = [
-        short.index(words) for words in ("NEEDS SYNC", "\nWhat to do\n", "\nThe last training\n", "\nTraining rows")
-    ]
+    places = [short.index(words) for words in ("NEEDS SYNC", "\n  Fix:\n", "\nThe last training\n", "\nTraining rows")]
     assert places == sorted(places)
     assert not re.search(r"^(Versions on Replicate|Where it comes from|Links)", short, re.MULTILINE)
-    assert whole.startswith(short.partition("\nWith -v")[0].rstrip())
+    assert "\nWhat to do\n" not in short
+    assert whole.startswith(short.partition("\n  Note:")[0].partition("\nThe last training")[0].rstrip())
+    assert whole.index("\n  Fix:\n") < whole.index("\nWhat to do\n")
 
 
 def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell) -> None:
@@ -95,7 +99,7 @@ def test_a_newer_row_is_shown_with_what_it_says_and_what_came_of_it(user: Shell)
         "does not count: training_status is training",
     ):
         assert words in " ".join(ended.out.split())
-    assert "If the pictures are poor" not in ended.out
+    assert "If the photos are bad" not in ended.out
 
 
 def test_of_very_many_rows_the_first_and_the_last_are_listed_with_the_one_that_counts(
@@ -126,17 +130,55 @@ def test_lines_fit_the_terminal_but_for_what_is_to_be_copied_whole(user: Shell, 
     for who in ("dmitri.volkov", "lena.hoffmann", "helena.costa", "isabella", "victor"):
         for line in user("user", who, COLUMNS=columns).out.splitlines():
             words = re.split(r" {2,}|: ", line.strip())
-            assert len(line) <= max(80, int(columns)) or "https://" in line or len(words[-1]) == 64, line
+            is_copied = "https://" in line or line.lstrip().startswith("sync-audit ") or len(words[-1]) == 64
+            assert is_copied or len(line) <= max(80, int(columns)), line
 
 
 def test_several_matches_are_listed_and_asked_for(user: Shell) -> None:
     ended = user("user", "50c1f7a2")
-    ends(ended, 2, "")
+    ends(ended, 2, "Error: '50c1f7a2' matches 2 users")
     assert re.findall(r"^  (50c1f7a2-\S+)  (\S+)", ended.out, re.MULTILINE)[1][1] == "sarah.cohen@example.com"
     assert "'50c1f7a2' matches 2 users" in ended.err
     document = json.loads(user("user", "50c1f7a2", "--json").out)
     assert [each["email"] for each in document["matches"]] == ["daniel.stone@example.org", "sarah.cohen@example.com"]
     assert document["exit_code"] == 2
+
+
+def test_matches_in_a_run_file_are_listed_with_their_status(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite", "-o", "r.json")
+    listed = user("user", "50c1f7a2", "--run", "r.sqlite").out.splitlines()
+    statuses = {each["email"]: each["status"] for each in json.loads((user.folder / "r.json").read_text())["users"]}
+    titles = {"up_to_date": "Up to date", "needs_sync": "Needs sync", "error": "Check failed"}
+    assert len(listed) == 2
+    for line in listed:
+        email = line.split()[1]
+        assert line.endswith(f"  {titles[statuses[email]]}")
+    assert all(line.endswith("  not checked") for line in user("user", "50c1f7a2").out.splitlines())
+
+
+def test_what_sync_repairs_begins_with_the_command_and_fits_on_a_screen(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite", "-o", "r.json")
+    named, live = user("user", "noah.kim", "--run", "r.sqlite"), user("user", "noah.kim")
+    for ended in (named, live):
+        assert len(ended.out.splitlines()) <= 28, ended.out
+        assert max(map(len, ended.out.splitlines())) <= 84, ended.out
+    user_id = re.search(r"^User id (\S+)$", named.out, re.MULTILINE)
+    assert user_id
+    assert f"\n    sync-audit sync r.sqlite --user {user_id[1]} --apply\n" in named.out
+    assert f"\n    sync-audit sync RUN.sqlite --user {user_id[1]} --apply\n" in live.out
+
+
+def test_whoever_sync_changes_without_options_has_its_command_and_nobody_else(user: Shell) -> None:
+    user("run", "--run-file", "r.sqlite")
+    changed = {each["user_id"] for each in json.loads(user("sync", "r.sqlite", "-o", "-").out)["changes"]}
+    with RunFile.open(user.folder / "r.sqlite") as run_file:
+        cases = [look_up_in_run(run_file, each.record.user_id) for each in run_file.users()]
+    several = [each for each in cases if isinstance(each, UserCase) and each.user]
+    repaired = {each.person.user_id for each in several if is_repaired(each)}
+    # Of a newer row that is left out, sync may change the completed one all the same: the steps tell both.
+    besides = {each.person.user_id for each in several if each.user and each.user.finding.also}
+    assert repaired - besides == changed - besides
+    assert repaired <= changed
 
 
 def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
@@ -145,10 +187,18 @@ def test_of_very_many_matches_the_first_are_listed(user: Shell) -> None:
     assert lines[-1].endswith("others")
 
 
-@pytest.mark.parametrize("who", ["nobody@example.com", "", "  ", "\x1b[31m"])
-def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "cause"),
+    [
+        ("nobody@example.com", "Error: nobody matches 'nobody@example.com'"),
+        ("", "Error: WHO is empty or not text"),
+        ("  ", "Error: WHO is empty or not text"),
+        ("\x1b[31m", "Error: WHO is empty or not text"),
+    ],
+)
+def test_nobody_is_a_usage_error_that_says_what_who_takes(user: Shell, who: str, cause: str) -> None:
     ended = user("user", who)
-    ends(ended, 2, "")
+    ends(ended, 2, cause)
     assert "an e-mail, a user id, a model id, or a part of one" in ended.err
     assert ended.out == ""
     assert "\x1b" not in ended.err
@@ -203,15 +253,14 @@ def test_a_run_file_answers_without_any_network(user: Shell) -> None:
     user("run", "--run-file", "r.sqlite", "-o", "r.json")
     user.environ = {}
     ended = user("user", "dmitri", "--run", "r.sqlite", "-v")
-    ends(ended, 3, USER[NEEDS_SYNC].meaning)
+    ends(ended, 3, "dmitri.volkov@example.com needs a sync: training not recorded")
     assert "Not known\n" in ended.out
     assert "Training rows" not in ended.out
     assert json.loads(user("user", "dmitri", "--run", "r.sqlite", "--json").out)["rows"] is None
-    ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "")
+    ends(user("user", "paul.nguyen", "--run", "r.sqlite"), 2, "Error: nobody matches 'paul.nguyen'")
     refused = user("user", "dmitri", "--run", "r.sqlite", "--order-by", "created_at")
-    ends(refused, 2, "")
-    assert "--order-by has no meaning with --run" in refused.err
-    ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "")
+    ends(refused, 2, "Error: --order-by has no meaning with --run: the run file says how the run was made")
+    ends(user("user", "dmitri", "--run", "none.sqlite"), 5, "Error: there is no run file none.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -237,8 +286,8 @@ def test_what_stands_in_the_way_is_said_without_secrets(
 def test_a_missing_table_is_named(shell: Shell, servers: Servers, postgres_server: str) -> None:
     dsn = asyncio.run(new_database(postgres_server, "without_tables"))
     ended = shell("user", "mara", **(servers.environ | {"DATABASE_URL": dsn}))
-    ends(ended, 5, "")
-    assert "has no table users" in ended.err
+    assert "database socket/without_tables has no table users and no table user_models" in ended.last_line
+    assert (ended.code, ended.last_code) == (5, 5)
 
 
 SLOW = pytest.mark.slow
