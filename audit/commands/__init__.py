@@ -34,6 +34,7 @@ COMMANDS = {
     "merge": "audit.commands.merge.command",
     "diff": "audit.commands.diff.command",
     "accept": "audit.commands.accept.command",
+    "history": "audit.commands.history",
 }
 _SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
 _FINAL = {BUG, *_SIGNALS}
