@@ -35,6 +35,7 @@ COMMANDS = {
     "diff": "audit.commands.diff.command",
     "accept": "audit.commands.accept.command",
     "history": "audit.commands.history",
+    "prune": "audit.commands.prune.command",
 }
 _SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
 _FINAL = {BUG, *_SIGNALS}

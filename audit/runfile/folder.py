@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from audit.errors import RunFileError
 from audit.findings.trend import is_comparable, is_whole
+from audit.model.codes import Format
 from audit.model.run import RunInfo, is_narrowed
 from audit.model.times import epoch_seconds
 from audit.model.trend import LONGEST_TREND, PastCounts
@@ -26,6 +27,8 @@ class Past(NamedTuple):
 
     path: Path
     info: RunInfo
+    outputs: tuple[tuple[Format, str], ...] = ()
+    """Formats and paths of its reports, as it was told."""
 
 
 class Survey(NamedTuple):
@@ -46,7 +49,8 @@ def survey(folder: Path) -> Survey:
         try:
             with open_unchanged(path) as run_file:
                 run_file.check_info()
-                found.runs.append(Past(path, run_file.info))
+                choices = run_file.choices
+                found.runs.append(Past(path, run_file.info, choices.outputs if choices else ()))
         except InUseError:
             found.in_use.append(path)
         except RunFileError:
@@ -96,6 +100,14 @@ def open_unchanged(path: Path, wait: float = 0) -> Iterator[RunFile]:
         if not was_there:
             with suppress(OSError):
                 shared.unlink()
+
+
+@contextmanager
+def held_unchanged(path: Path) -> Iterator[RunFile]:
+    """The same, and no other process can begin to change it before the block ends. Raises RunFileError."""
+    with open_unchanged(path) as run_file:
+        run_file.hold()
+        yield run_file
 
 
 def trend_of(path: Path, info: RunInfo) -> tuple[PastCounts, ...]:

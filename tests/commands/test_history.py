@@ -1,29 +1,17 @@
 """`sync-audit history` as a person runs it."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit.model.codes import Reason
-from audit.model.findings import AuditedUser
 from audit.model.run import Filters
 from audit.model.shard import Shard
 from audit.runfile import RunFile
 from tests.support.audits import Shell
-from tests.support.run_files import edited, run_file_of
-from tests.support.samples import finding, outdated_users, place, record
-
-
-def past_run(folder: Path, day: int, *, need: int = 0, failed: int = 0, fine: int = 1, **changes: Any) -> Path:
-    """The run of that day of March; whole, and of one place, unless `changes` say otherwise."""
-    folder.mkdir(exist_ok=True)
-    users = outdated_users(need)
-    users += [AuditedUser(record(user_id=f"bad{n}"), finding(Reason.NETWORK_ERROR)) for n in range(failed)]
-    users += [AuditedUser(record(user_id=f"fine{n}"), finding()) for n in range(fine)]
-    told: dict[str, Any] = {"id": f"{day:032x}", "place": place(), "started_at": f"2026-03-{day:02}T12:00:00Z"}
-    return run_file_of(folder / f"day-{day:02}.sqlite", users, **(told | changes))
+from tests.support.past_runs import past_run
+from tests.support.run_files import edited
+from tests.support.samples import place
 
 
 def lines(shell: Shell, *arguments: str, **environ: str) -> list[str]:

@@ -26,6 +26,7 @@ PAGES = {
     "diff": "docs/how-to/compare.md",
     "accept": "docs/how-to/accept.md",
     "history": "docs/how-to/keep-runs.md",
+    "prune": "docs/how-to/keep-runs.md",
 }
 """The page that says more about each command."""
 
