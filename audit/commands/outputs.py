@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
+from audit.commands.latest import part_from_latest
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.files import real
 from audit.findings.exit_codes import run_exit_status
@@ -41,6 +42,7 @@ def report(
     """
     check_read(run_file)
     view = RunView(run_file, redact=redact)
+    part_from_latest(outputs)
     try:
         writer.write(outputs, view)
     except ReportError as error:

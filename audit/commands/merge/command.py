@@ -56,6 +56,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
     from audit.commands import outputs as reporting
+    from audit.commands.latest import point_latest
     from audit.commands.merge import merge as app_merge
     from audit.commands.run import summary as ending
     from audit.report.writer import Output
@@ -76,6 +77,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
         with merged.run_file as run_file:
             with reporting.writing(wanted):
                 reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
+            point_latest(run_file, wanted)
             ending.show(reported, run_file, caveats=merged.caveats)
     return reported.exit_status
 

@@ -96,6 +96,7 @@ def _conduct(
     from audit.cli import logs
     from audit.cli.signals import Stop, signals
     from audit.commands import outputs as reporting
+    from audit.commands.latest import point_latest
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
     from audit.commands.run.progress import listener
@@ -135,6 +136,7 @@ def _conduct(
                 reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
             finally:
                 shown.done()
+            point_latest(run_file, outputs)
             ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
             interrupted = reported.view.run.state == "interrupted"
             status = RUN[caught.code] if interrupted and caught.code else reported.exit_status
