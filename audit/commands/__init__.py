@@ -43,6 +43,8 @@ COMMANDS = {
     "merge": "audit.commands.merge.command",
     "diff": "audit.commands.diff.command",
     "accept": "audit.commands.accept.command",
+    "history": "audit.commands.history",
+    "prune": "audit.commands.prune.command",
 }
 _SIGNALS = {HUNG_UP: "SIGHUP", INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM"}
 _LEFT = {code: f"stopped by {name} before all reports were written" for code, name in _SIGNALS.items()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from audit.commands.latest import part_from_latest
 from audit.errors import ReportError, RunFileError, SettingsError
 from audit.files import real
 from audit.findings.exit_codes import run_exit_status
@@ -47,6 +48,7 @@ def report(
     """
     check_read(run_file)
     view = RunView(run_file, redact=redact)
+    part_from_latest(outputs)
     try:
         writer.write(outputs, view)
     except ReportError as error:

@@ -155,6 +155,13 @@ class RunFile:
         with self.storage.reading():
             checksums.check(self._db, ["run"])
 
+    def hold(self) -> None:
+        """Keep other processes from changing it until it is closed, and see that run and journal are sound."""
+        with self.storage.reading():
+            self._db.execute("BEGIN")  # what is read next takes the lock
+            checksums.check(self._db, ["run", "repair"])
+            self._db.execute("SELECT count(*) FROM run").fetchone()
+
     @classmethod
     def resume(cls, path: Path) -> Self:
         """An existing run file, undamaged, locked by this process as a new one would be."""

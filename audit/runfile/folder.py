@@ -6,18 +6,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from audit.errors import RunFileError
 from audit.findings.trend import is_comparable, is_whole
+from audit.model.codes import Format
 from audit.model.run import RunInfo, is_narrowed
 from audit.model.times import epoch_seconds
 from audit.model.trend import LONGEST_TREND, PastCounts
 from audit.runfile.file import RunFile
-from audit.runfile.sqlite import is_run_file
+from audit.runfile.sqlite import InUseError, is_run_file
 
 MOST_FILES = 200
 """Of more files in a folder only those that were changed last are looked at."""
 SUFFIX = ".sqlite"
+
+
+class Past(NamedTuple):
+    """A run in the folder."""
+
+    path: Path
+    info: RunInfo
+    outputs: tuple[tuple[Format, str], ...] = ()
+    """Formats and paths of its reports, as it was told."""
+
+
+class Survey(NamedTuple):
+    """All files of a folder that are called as run files are; links are none."""
+
+    runs: list[Past]
+    """Whichever began last comes first."""
+    in_use: list[Path]
+    """Locked by another process: nothing is known of them."""
+    unreadable: list[Path]
+    """Damaged, or no run files."""
+
+
+def survey(folder: Path) -> Survey:
+    """What is in `folder`. Raises OSError where that cannot be read."""
+    found = Survey([], [], [])
+    for path in _candidates(folder):
+        try:
+            with open_unchanged(path) as run_file:
+                run_file.check_info()
+                choices = run_file.choices
+                found.runs.append(Past(path, run_file.info, choices.outputs if choices else ()))
+        except InUseError:
+            found.in_use.append(path)
+        except RunFileError:
+            found.unreadable.append(path)
+    found.runs.sort(key=lambda run: (epoch_seconds(run.info.started_at), run.path.name), reverse=True)
+    return found
 
 
 def run_files(folder: Path, *, but: Path | None = None, most: int | None = MOST_FILES) -> list[Path]:
@@ -25,16 +64,21 @@ def run_files(folder: Path, *, but: Path | None = None, most: int | None = MOST_
 
     `but` is not even opened: whoever closes a file loses all locks on it, and this process may hold some.
     """
-    found: list[tuple[float, Path]] = []
     with suppress(OSError):
         own = but.stat() if but and but.exists() else None
-        for each in os.scandir(folder):
-            with suppress(OSError):
-                state = each.stat(follow_symlinks=False)
-                if each.name.endswith(SUFFIX) and stat.S_ISREG(state.st_mode) and not _is_same(state, own):
-                    found.append((state.st_mtime, folder / each.name))
-    newest = sorted(found, key=itemgetter(0), reverse=True)[:most]
-    return [path for _, path in newest if is_run_file(path)]
+        return [path for path in _candidates(folder, own)[:most] if is_run_file(path)]
+    return []
+
+
+def _candidates(folder: Path, own: os.stat_result | None = None) -> list[Path]:
+    """Files but `own`, by their names run files, the last that was changed first. Raises OSError."""
+    found: list[tuple[float, Path]] = []
+    for each in os.scandir(folder):
+        with suppress(OSError):
+            state = each.stat(follow_symlinks=False)
+            if each.name.endswith(SUFFIX) and stat.S_ISREG(state.st_mode) and not _is_same(state, own):
+                found.append((state.st_mtime, folder / each.name))
+    return [path for _, path in sorted(found, key=itemgetter(0), reverse=True)]
 
 
 def _is_same(one: os.stat_result, other: os.stat_result | None) -> bool:
@@ -56,6 +100,14 @@ def open_unchanged(path: Path, wait: float = 0) -> Iterator[RunFile]:
         if not was_there:
             with suppress(OSError):
                 shared.unlink()
+
+
+@contextmanager
+def held_unchanged(path: Path) -> Iterator[RunFile]:
+    """The same, and no other process can begin to change it before the block ends. Raises RunFileError."""
+    with open_unchanged(path) as run_file:
+        run_file.hold()
+        yield run_file
 
 
 def trend_of(path: Path, info: RunInfo) -> tuple[PastCounts, ...]:

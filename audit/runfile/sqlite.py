@@ -92,6 +92,10 @@ class TakenError(RunFileError):
     """There is a file already where a new run file was to be."""
 
 
+class InUseError(RunFileError):
+    """Another process has the file locked: a run, or a repair, is going on."""
+
+
 class DiskFullError(RunFileError):
     """The disk takes nothing more of the file, which may still be read: it is full, or a limit is reached."""
 
@@ -306,7 +310,8 @@ class Storage:
         text = f"{error} {getattr(error, 'sqlite_errorname', '')}".lower()
         for sign, words, step in _ERRORS:
             if sign in text and isinstance(error, sqlite3.Error):
-                kind = DiskFullError if sign in {"disk is full", "disk i/o"} else RunFileError
+                kind = InUseError if sign == "locked" else RunFileError
+                kind = DiskFullError if sign in {"disk is full", "disk i/o"} else kind
                 return kind(f"the run file {path} {words}", step.replace("RUN", str(path)))
         why = "a value in it makes no sense" if isinstance(error, SENSELESS) else escape_controls(str(error))
         return DamagedError(f"the run file {path} is damaged ({why})", self._salvage)
@@ -346,6 +351,11 @@ def _taken(path: Path) -> TakenError:
 
 def remove(path: Path) -> None:
     """Delete the file, and what SQLite may have left beside it."""
-    for beside in ("", "-wal", "-journal"):
+    for each in (path, *beside(path)):
         with suppress(OSError):
-            path.with_name(path.name + beside).unlink()
+            each.unlink()
+
+
+def beside(path: Path) -> tuple[Path, ...]:
+    """What SQLite may leave beside the file where a process is killed."""
+    return tuple(path.with_name(path.name + end) for end in ("-wal", "-journal", "-shm"))

@@ -47,6 +47,8 @@ COMMAND_LINES: dict[str, tuple[str, ...]] = {
     "diff": ("diff", "run.sqlite", "run.sqlite"),
     "diff to stdout": ("diff", "run.sqlite", "run.sqlite", "-o", "json=-"),
     "accept": ("accept", WHO, "--because", "leaves in May", "--until", "2099-01-01", "--run", "run.sqlite"),
+    "history": ("history", "."),
+    "prune": ("prune", "."),
     "a wrong option": ("run", "--no-such-option"),
     "an error": ("render", "not-there.sqlite"),
 }

@@ -25,6 +25,8 @@ PAGES = {
     "merge": "docs/how-to/shards.md",
     "diff": "docs/how-to/compare.md",
     "accept": "docs/how-to/accept.md",
+    "history": "docs/how-to/keep-runs.md",
+    "prune": "docs/how-to/keep-runs.md",
 }
 """The page that says more about each command."""
 

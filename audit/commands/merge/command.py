@@ -57,6 +57,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
     from audit.commands import outputs as reporting
+    from audit.commands.latest import point_latest
     from audit.commands.merge import merge as app_merge
     from audit.commands.run import summary as ending
     from audit.report.writer import Output
@@ -77,6 +78,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
         with merged.run_file as run_file:
             with reporting.writing(wanted):
                 reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
+            point_latest(run_file, wanted)
             talk = ending.Talk(given["quiet"], given["verbose"], caveats=merged.caveats)
             ended = ending.end(reported, run_file, talk)
             reporting.print_message(reported, run_file, given["summary"])

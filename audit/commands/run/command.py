@@ -98,6 +98,7 @@ def _conduct(
     from audit.cli import logs
     from audit.cli.signals import Stop, signals
     from audit.commands import outputs as reporting
+    from audit.commands.latest import point_latest
     from audit.commands.replicate import StoppedError
     from audit.commands.run import summary as ending
     from audit.commands.run.progress import listener
@@ -138,6 +139,7 @@ def _conduct(
                 reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
             finally:
                 shown.done()
+            point_latest(run_file, outputs)
             if reported.view.run.state == "interrupted" and caught.code:
                 stopped = ExitStatus(caught.code, cause(reported.view, caught.code))
                 reported = reported._replace(exit_status=stopped)

@@ -32,6 +32,7 @@ from audit.postgres.script import LAST_LINE, Script, data_line, parse_data_line
 from audit.postgres.update import Counting, update_json
 from audit.repair.plan import JournalReader, Plan, PlanCounts
 from audit.report import writer
+from audit.runfile import RunFile
 
 Purpose = Literal["apply", "undo"]
 _SAID = {
@@ -173,6 +174,30 @@ def deeds_file(run_file: Path) -> Path:
 
 def _beside(run_file: Path, end: str) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix('.sqlite')}-{end}")
+
+
+def is_sql_of(path: Path, purpose: Purpose, run_id: str) -> bool:
+    """Whether the file at `path` is the SQL of that run, as a plan has written it. Raises OSError."""
+    with suppress(UnicodeError), open_foreign(path) as file:
+        first = list(islice(text_lines(file), _HEADER_LINES))
+        marks = {f"{_mark(purpose, form)}\n" for form in (1, 2)}
+        return first[:1] != [] and first[0] in marks and any(f"-- Run {run_id} of " in line for line in first)
+    return False
+
+
+def is_repaired(run_file: RunFile) -> bool:
+    """Whether something of the run's repair, by `sync` or by psql, is not undone, or may not be.
+
+    Raises SettingsError where nobody can tell.
+    """
+    journal = run_file.journal
+    if journal.exists:
+        counts = journal.counts()
+        if counts[ChangeState.DONE] or counts[ChangeState.BEGUN]:
+            return True
+    notes = read_notes(deeds_file(run_file.path), run_file.info.id).values()
+    last = (max(of_row, key=lambda note: note.place) for of_row in notes)
+    return any(not (note.undone and note.certain) for note in last)
 
 
 def write_undo(plan: Plan, run_file: Path) -> Path | None:

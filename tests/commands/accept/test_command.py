@@ -272,7 +272,7 @@ def test_the_last_day_still_counts_and_the_day_after_it_no_more(run_file: Path) 
 def test_expired_and_needless_entries_are_named_on_the_terminal(at_home: Shell) -> None:
     over, stray = entry(BEHIND, until="2026-01-01"), entry("x\x1b@example.com".replace("\x1b", "\\u001b"))
     (at_home.folder / "a.toml").write_text(text(over, stray))
-    [run] = (at_home.folder / "reports").glob("*.sqlite")
+    [run] = (at_home.folder / "reports").glob("sync-audit-*.sqlite")
     ended = at_home("render", str(run), "--accept", "a.toml", "-o", "a.json")
     assert (
         "1 acceptance expired, and what it accepted counts again: "
@@ -282,7 +282,7 @@ def test_expired_and_needless_entries_are_named_on_the_terminal(at_home: Shell) 
 
 
 def test_render_judges_anew_and_leaves_the_run_as_it_was(run_file: Path, at_home: Shell) -> None:
-    [run] = (at_home.folder / "reports").glob("*.sqlite")
+    [run] = (at_home.folder / "reports").glob("sync-audit-*.sqlite")
     (at_home.folder / NAME).write_text(text(entry(BEHIND)))
     before = run.read_bytes()
     anew = at_home("render", str(run), "--accept", NAME, "-o", "a.json")
@@ -294,7 +294,7 @@ def test_render_judges_anew_and_leaves_the_run_as_it_was(run_file: Path, at_home
 
 
 def test_the_config_file_names_the_file_for_run_and_for_render_only_in_its_own_table(at_home: Shell) -> None:
-    [run] = (at_home.folder / "reports").glob("*.sqlite")
+    [run] = (at_home.folder / "reports").glob("sync-audit-*.sqlite")
     (at_home.folder / "known.toml").write_text(text(entry(BEHIND)))
     (at_home.folder / "sync-audit.toml").write_text('accept = "known.toml"\n')
     at_home("render", str(run), "-o", "a.json")

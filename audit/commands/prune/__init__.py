@@ -1,0 +1,1 @@
+"""`sync-audit prune`: old runs of a folder, listed or removed."""
