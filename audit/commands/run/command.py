@@ -12,12 +12,14 @@ from audit.cli import options
 from audit.cli.errors import failure, show_error
 from audit.cli.settings import Command
 from audit.errors import AuditError
+from audit.files import make_reports
 
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
     from audit.commands.replicate import ProgressListener
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.exit_status import ExitStatus
+    from audit.model.run import Choices
     from audit.report.view import RunView
     from audit.runfile import RunFile
 
@@ -55,6 +57,9 @@ def _run(ctx: click.Context, tell: "Tell") -> "ExitStatus":
     now = utc_now()
     while True:
         settings = replace(run_settings(ctx, now), acceptances=acceptances_for(ctx))
+        _check_open(ctx.params, settings.choices)
+        if ctx.params["run_file"] is None or not ctx.params["outputs"]:
+            make_reports(Path(options.REPORTS))
         try:
             return perform(settings, ctx.params, tell)
         except TakenError:  # by another run of the same second, as the name was free: take the next one
@@ -82,9 +87,18 @@ def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
         settings = replace(settings, redact=settings.redact or run_file.info.redacted)
         if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
+        _check_open(ctx.params, settings.choices)
         return _conduct(
             settings, ctx.params, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell
         )
+
+
+def _check_open(given: Mapping[str, Any], choices: "Choices") -> None:
+    from audit.commands.outputs import page_to_open
+    from audit.report.writer import Output
+
+    if given["open_page"]:
+        page_to_open([Output(*each) for each in choices.outputs])
 
 
 def _conduct(
@@ -138,6 +152,8 @@ def _conduct(
             ending.show(reported, run_file, advise="resume" in given)  # the demo's servers will be gone
             interrupted = reported.view.run.state == "interrupted"
             status = RUN[caught.code] if interrupted and caught.code else reported.exit_status
+            if given.get("open_page"):
+                reporting.open_page(outputs)
             if tell:
                 tell(RunView(run_file), status.code)
     return status
