@@ -94,6 +94,17 @@ def make_directory(path: Path) -> None:
         each.mkdir(exist_ok=True)
 
 
+IGNORED = "# Made by sync-audit: reports hold personal data.\n*\n"
+
+
+def make_reports(folder: Path) -> None:
+    """Make the default `folder`, and see that no repository takes in what is there; an existing one stays as it is."""
+    with suppress(OSError):  # whoever writes there says better what is wrong
+        folder.mkdir()
+        with (folder / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write(IGNORED)
+
+
 def real(path: str | Path) -> Path:
     """The file that `path` means, links followed as far as they lead somewhere."""
     return Path(os.path.realpath(path))

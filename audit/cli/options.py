@@ -1,6 +1,7 @@
 """The settings that commands share, each told once: option, variable, key, type, default, help."""
 
 import math
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
 
 
 # Types. What takes long to import is imported when a value is converted: help and completion have none.
+
+
+REPORTS = "reports"
+"""Where reports and run files go unless told otherwise, below the working directory."""
+LATEST = "latest"
+"""Stands for the newest whole run in `REPORTS`."""
+
+
+class RunPath(FilePath):
+    """A run; the name of a file that is not here is looked for in `REPORTS`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `FilePath`."""
+        path = super().convert(value, param, ctx)
+        there = os.path.join(REPORTS, path)  # noqa: PTH118 - a Path drops a slash at the end
+        is_bare = bool(path) and os.path.basename(path) == path  # noqa: PTH119 - same
+        return there if is_bare and not os.path.lexists(path) and os.path.isfile(there) else path  # noqa: PTH113
 
 
 class Whole(click.IntRange):
@@ -256,7 +274,7 @@ stuck_after = Setting(
 include_tests = Setting("--include-tests", is_flag=True, resumed="same", help="Check rows with is_test too.")
 baseline = Setting(
     "--baseline",
-    type=FilePath("RUN"),
+    type=RunPath("RUN"),
     resumed="never",
     help="Mark each finding as new, known or resolved since this run file or JSON report.",
 )
@@ -392,7 +410,7 @@ run_file = Setting(
 resume = Setting(
     "--resume",
     is_eager=True,
-    type=FilePath("RUN"),
+    type=RunPath("RUN"),
     refused="it is about one run: write --resume RUN on the command line",
     help="Finish the stopped run of this run file, or retry its temporary failures.",
 )
@@ -408,9 +426,16 @@ ask_again = Setting(
 )
 run = Setting(
     "--run",
-    type=FilePath("RUN"),
+    type=RunPath("RUN"),
     refused="options of `sync-audit run` stand at the top level, and --run RUN on the command line",
     help="This run file.",
+)
+open_page = Setting(
+    "--open",
+    "open_page",
+    is_flag=True,
+    refused="it is about one run: write --open on the command line",
+    help="Open the HTML report in the browser when it is written.",
 )
 redact = Setting(
     "--redact", is_flag=True, help="Mask e-mail and name in every output, to share a report outside the team."
@@ -473,7 +498,7 @@ RUN = {
         *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
-    "Output": (output, run_file, redact, summary, *talk),
+    "Output": (output, run_file, open_page, redact, summary, *talk),
     "CI": (fail_on, exit_zero, allow_empty, github),
 }
 """The settings of `sync-audit run`, by the heading under which its help lists them."""

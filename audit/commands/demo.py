@@ -11,7 +11,7 @@ import click
 
 from audit.cli import options
 from audit.cli.settings import Command, Setting
-from audit.files import make_directory
+from audit.files import make_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,8 +100,7 @@ def free_stem(folder: Path) -> "Iterator[Path]":
     """
     import fcntl
 
-    with suppress(OSError):  # writing the run file says it better
-        make_directory(folder)
+    make_reports(folder)
     stem, directory = folder / "demo", None
     try:
         directory = os.open(folder, os.O_RDONLY)

@@ -1,5 +1,6 @@
 """From a finished run file to its reports and its exit code; what `run` and `render` share."""
 
+import webbrowser
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -84,6 +85,25 @@ def writing(outputs: Sequence[writer.Output]) -> AbstractContextManager[object]:
 def prints(outputs: Sequence[writer.Output]) -> bool:
     """Whether a report goes to a place where a line of progress would stand in the middle of it."""
     return any(output.printed for output in outputs)
+
+
+def page_to_open(outputs: Sequence[writer.Output]) -> Path:
+    """The first HTML report that becomes a file. Raises SettingsError where there is none, for --open."""
+    for output in outputs:
+        if output.format == "html" and not output.printed:
+            return Path(output.path)
+    raise SettingsError("--open: no HTML report is written to a file", "Add -o html=PATH, or leave --open out.")
+
+
+def open_page(outputs: Sequence[writer.Output]) -> None:
+    """Open the HTML report with the browser of the platform; where there is none that is said, and no failure."""
+    page = page_to_open(outputs).absolute()
+    try:
+        opened = webbrowser.open(page.as_uri())
+    except (webbrowser.Error, OSError):
+        opened = False
+    said = "opened" if opened else "no browser could be started here; open it yourself:"
+    click.echo(f"{said} {escape_controls(str(page))}", err=True)
 
 
 def to_keep(outputs: tuple[tuple[Format, str], ...]) -> tuple[tuple[Format, str], ...]:

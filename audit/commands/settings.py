@@ -29,8 +29,7 @@ from audit.model.times import utc_text
 from audit.postgres.url import Database
 from audit.replicate.url import proxy_for
 
-REPORTS = "reports"
-"""Where reports and run files go unless told otherwise, below the working directory."""
+REPORTS = options.REPORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from audit.commands.accept.entry import newest_run
 from audit.commands.accept.file import read
 from audit.commands.demo import free_stem
 from audit.commands.sync.files import read_undo_file
@@ -129,12 +126,3 @@ def test_a_demo_leaves_the_files_of_another_one_alone(tmp_path: Path) -> None:
         assert (tmp_path / "demo.sqlite").read_text() == "of this one"
     with free_stem(tmp_path) as again:
         assert again == first
-
-
-@pytest.mark.parametrize("numbers", [("", "-2"), ("-2", "-10"), ("", "-2", "-10", "-9")])
-def test_the_newest_of_one_second_is_the_one_with_the_largest_number(tmp_path: Path, numbers: tuple[str, ...]) -> None:
-    for number in numbers:
-        (tmp_path / f"{STEM}{number}.sqlite").touch()
-    newest = newest_run(tmp_path)
-    assert newest
-    assert newest.name == f"{STEM}{'-10' if '-10' in numbers else '-2'}.sqlite"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from audit.demo.users import DemoUsers
+from audit.files import IGNORED
 from audit.model import exit_status
 from tests.support.audits import Shell
 from tests.support.expected_findings import expected_findings
@@ -35,7 +36,8 @@ def check(shell: Shell, demo_users: DemoUsers) -> None:
     assert ended.last_code == exit_status.INCOMPLETE
     assert "reports/demo.html" in ended.err
     assert ended.out == ""
-    reports = sorted((shell.folder / "reports").iterdir())
+    assert (shell.folder / "reports" / ".gitignore").read_text() == IGNORED
+    reports = sorted((shell.folder / "reports").glob("[!.]*"))
     assert [path.name for path in reports] == FILES
     assert {path.stat().st_mode & 0o777 for path in reports} == {0o600}
     interrupted = (shell.folder / "reports/demo-interrupted.html").read_text()

@@ -54,7 +54,7 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
             help="Accept it only for this stored version.",
         ),
         Setting("--author", metavar="NAME", refused=ONE_ENTRY, help="Who says so."),
-        options.run.but(help="Look USER up in this run file.", show_default="the newest in reports/"),
+        options.run.but(help="Look USER up in this run file.", show_default="the newest whole run in reports/"),
         Setting(
             "--file",
             key="accept",
@@ -66,7 +66,8 @@ ONE_ENTRY = "it is about one entry: write it on the command line of `sync-audit 
     ),
 )
 @click.argument("user")
-def command(user: str, **given: object) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, user: str, **given: object) -> None:
     """Accept a finding about USER until a date, without hiding it.
 
     USER is searched as in `user --run RUN`. Writes an entry into sync-audit-accept.toml, or changes the one for the
@@ -74,9 +75,9 @@ def command(user: str, **given: object) -> None:
     section in every report, and do not count for the exit code.
     """
     from audit.cli.config_file import working_directory
-    from audit.commands.accept.entry import Arguments, newest_run, write_entry
+    from audit.commands.accept.entry import Arguments, write_entry
     from audit.commands.accept.file import NAME, find, reasons
-    from audit.commands.settings import REPORTS
+    from audit.commands.newest import the_run
     from audit.errors import SettingsError
 
     code = given["reason"]
@@ -94,7 +95,7 @@ def command(user: str, **given: object) -> None:
         author=_optional("--author", given["author"]),
     )
     run, here = given["run"], working_directory()
-    path = Path(str(run)) if run is not None else newest_run(Path(REPORTS))
+    path = the_run(ctx, None if run is None else str(run), needed=not wanted)
     file = Path(str(given["file"])) if given["file"] is not None else (here and find(here)) or Path(NAME)
     _show(write_entry(arguments, path, file), file, path)
 

@@ -1,7 +1,6 @@
 """The entry that `sync-audit accept` writes: what was typed, and what that leaves open from a run file."""
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,8 +18,6 @@ from audit.model.users import TRIMMED
 from audit.model.who import KEPT, matching_users
 from audit.runfile import RunFile
 
-RUN_FILES = "sync-audit-*.sqlite"
-"""Names that `run` gives run files by itself; the last one by name, numbers as such, is the newest."""
 _LISTED = 5
 """Ids of users among whom one has to be chosen."""
 
@@ -48,15 +45,6 @@ class WrittenEntry:
     replaced: Acceptance | None
     """The entry whose place it has taken."""
     new_file: bool
-
-
-def newest_run(folder: Path) -> Path | None:
-    """The newest run file in `folder`."""
-    return max(folder.glob(RUN_FILES), default=None, key=lambda path: _in_order(path.stem))
-
-
-def _in_order(name: str) -> list[int | str]:
-    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", name)]
 
 
 def write_entry(arguments: Arguments, run: Path | None, file: Path) -> WrittenEntry:

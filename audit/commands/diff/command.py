@@ -1,13 +1,12 @@
 """`sync-audit diff`: what changed between two runs."""
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.cli import options
-from audit.cli.settings import Command, FilePath
+from audit.cli.settings import Command
 
 if TYPE_CHECKING:
     from audit.commands.diff.view import DiffView
@@ -30,24 +29,29 @@ FORMATS = ("text", "json", "md", "html", "csv")
         options.redact,
     ),
 )
-@click.argument("old", type=FilePath())
-@click.argument("new", type=FilePath())
-def command(old: str, new: str, **given: Any) -> "ExitStatus":
+@click.argument("old", metavar="[OLD]", required=False, type=options.RunPath())
+@click.argument("new", metavar="[NEW]", required=False, type=options.RunPath())
+@click.pass_context
+def command(ctx: click.Context, /, old: str | None, new: str | None, **given: Any) -> "ExitStatus":
     """Show what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
-    Each is a run file or a JSON report. A user whom NEW could not check is never called resolved. Ends in 0 if nothing
-    got worse, 3 if users need attention who did not before, 4 if that is not known because NEW did not check all users,
-    5 if a file cannot be read or written. The output is masked if either run is.
+    Each is a run file or a JSON report. Without NEW it is the newest whole run in reports/ of the database that is set,
+    and without OLD the whole run before that.
+
+    A user whom NEW could not check is never called resolved. Ends in 0 if nothing got worse, 3 if users need attention
+    who did not before, 4 if that is not known because NEW did not check all users, 5 if a file cannot be read or
+    written. The output is masked if either run is.
     """
     from audit.cli.signals import leaving
     from audit.cli.terminal import busy
     from audit.commands.diff import compare
     from audit.commands.diff.view import ended
+    from audit.commands.newest import two_runs
     from audit.commands.outputs import writing
     from audit.report.writer import Output
 
     wanted = [Output(*each) for each in given["outputs"]]
-    old_path, new_path = Path(old), Path(new)
+    old_path, new_path = two_runs(ctx, old, new)
     compare.check_outputs(wanted, old_path, new_path)
     with leaving(), ExitStack() as stack:
         with busy("comparing the two runs"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audit.cli import options
-from audit.cli.settings import Command, FilePath, Setting
+from audit.cli.settings import Command, Setting
 
 if TYPE_CHECKING:
     from audit.commands.merge.merge import MergeSettings
@@ -45,7 +45,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
         *(options.summary, *options.amount),
     ),
 )
-@click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=FilePath())
+@click.argument("shards", metavar="RUN...", nargs=-1, required=True, type=options.RunPath())
 @click.pass_context
 def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "ExitStatus":
     """Combine the run files of all shards (run --shard K/N) into one run, and write its reports.
@@ -60,6 +60,8 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
     from audit.commands.latest import point_latest
     from audit.commands.merge import merge as app_merge
     from audit.commands.run import summary as ending
+    from audit.commands.settings import REPORTS
+    from audit.files import make_reports
     from audit.report.writer import Output
     from audit.runfile import TakenError
 
@@ -68,6 +70,8 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
         while merged is None:
             settings = _settings(tuple(map(Path, shards)), ctx)
             wanted = [Output(*each) for each in settings.outputs]
+            if given["run_file"] is None:
+                make_reports(Path(REPORTS))
             reporting.check_outputs(wanted, settings.run_file, *settings.inputs)
             try:
                 with busy("merging the shards"):

@@ -12,6 +12,7 @@ from audit.cli import options
 from audit.cli.errors import failure
 from audit.cli.settings import Command
 from audit.errors import AuditError
+from audit.files import make_reports
 from audit.model.text import escape_controls
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from audit.commands.run.summary import Talk
     from audit.commands.settings import ResumeSettings, RunSettings
     from audit.model.exit_status import ExitStatus
+    from audit.model.run import Choices
     from audit.report.view import RunView
     from audit.runfile import RunFile
 
@@ -57,6 +59,9 @@ def _run(ctx: click.Context, tell: "Tell") -> "ExitStatus":
     now = utc_now()
     while True:
         settings = replace(run_settings(ctx, now), acceptances=acceptances_for(ctx))
+        _check_open(ctx.params, settings.choices)
+        if ctx.params["run_file"] is None or not ctx.params["outputs"]:
+            make_reports(Path(options.REPORTS))
         try:
             return perform(settings, ctx.params, tell)
         except TakenError:  # by another run of the same second, as the name was free: take the next one
@@ -84,9 +89,18 @@ def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
         settings = replace(settings, redact=settings.redact or run_file.info.redacted)
         if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
+        _check_open(ctx.params, settings.choices)
         return _conduct(
             settings, ctx.params, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell
         )
+
+
+def _check_open(given: Mapping[str, Any], choices: "Choices") -> None:
+    from audit.commands.outputs import page_to_open
+    from audit.report.writer import Output
+
+    if given["open_page"]:
+        page_to_open([Output(*each) for each in choices.outputs])
 
 
 def _conduct(
@@ -97,15 +111,10 @@ def _conduct(
 
     from audit.cli import logs
     from audit.cli.signals import Stop, signals
-    from audit.commands import outputs as reporting
-    from audit.commands.latest import point_latest
     from audit.commands.replicate import StoppedError
-    from audit.commands.run import summary as ending
     from audit.commands.run.progress import listener
-    from audit.model.exit_status import INCOMPLETE, ExitStatus
-    from audit.report.cause import cause
+    from audit.model.exit_status import INCOMPLETE
     from audit.report.view import RunView
-    from audit.report.writer import Output
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
@@ -132,21 +141,41 @@ def _conduct(
             error.exit_code = caught.code or INCOMPLETE
             raise  # there is no report to be announced
         with run_file:
-            outputs = [Output(*each) for each in settings.choices.outputs]
-            if not reporting.prints(outputs):
-                shown.doing(reporting.WRITING)
-            try:
-                reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
-            finally:
-                shown.done()
-            point_latest(run_file, outputs)
-            if reported.view.run.state == "interrupted" and caught.code:
-                stopped = ExitStatus(caught.code, cause(reported.view, caught.code))
-                reported = reported._replace(exit_status=stopped)
-            ended = ending.end(reported, run_file, _talk(given))
-            reporting.print_message(reported, run_file, given.get("summary"))
+            ended = _report(run_file, settings, given, shown, lambda: caught.code)
             if tell:
                 tell(RunView(run_file), ended.code)
+    return ended
+
+
+def _report(
+    run_file: "RunFile",
+    settings: "ResumeSettings",
+    given: Mapping[str, Any],
+    shown: "ProgressListener",
+    signal: Callable[[], int | None],
+) -> "ExitStatus":
+    """Write the reports of a run and say what was found; `signal` is the code of one that has come until then."""
+    from audit.commands import outputs as reporting
+    from audit.commands.latest import point_latest
+    from audit.commands.run import summary as ending
+    from audit.model.exit_status import ExitStatus
+    from audit.report.cause import cause
+    from audit.report.writer import Output
+
+    outputs = [Output(*each) for each in settings.choices.outputs]
+    if not reporting.prints(outputs):
+        shown.doing(reporting.WRITING)
+    try:
+        reported = reporting.report(run_file, outputs, exit_zero=given["exit_zero"])
+    finally:
+        shown.done()
+    point_latest(run_file, outputs)
+    if reported.view.run.state == "interrupted" and (code := signal()):
+        reported = reported._replace(exit_status=ExitStatus(code, cause(reported.view, code)))
+    ended = ending.end(reported, run_file, _talk(given))
+    reporting.print_message(reported, run_file, given.get("summary"))
+    if given.get("open_page"):
+        reporting.open_page(outputs)
     return ended
 
 

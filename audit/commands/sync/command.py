@@ -106,10 +106,12 @@ OF_CHANGES = (
         "With --apply": OF_ASKING,
     },
 )
-@click.argument("run", metavar="[RUN]", required=False, type=FilePath())
+@click.argument("run", metavar="[RUN]", required=False, type=options.RunPath())
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     """Fix all users of the run file RUN who need a sync: preview the plan, or apply it with --apply.
+
+    Without RUN, or with the word latest, it is the newest whole run in reports/ of the database that is set.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
     RUN for psql: ...-apply.sql, and ...-undo.sql, which undoes it. Without --apply or --undo nothing is changed, and no
@@ -131,16 +133,16 @@ def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
         refuse(ctx, others, "with --undo")
         check(ctx, unused=others)
         return confirm.undo(Path(given["undo"]), ctx)
-    if given["run"] is None:
-        raise SettingsError("RUN is missing", "Name the .sqlite file that a run has written, or --undo FILE.")
+    from audit.commands.newest import the_run
+
     if given["apply"]:
         from audit.commands.sync import confirm
 
         check(ctx)
-        return confirm.apply(Path(given["run"]), given["output"], _plan_settings(ctx), ctx)
+        return confirm.apply(the_run(ctx, given["run"]), given["output"], _plan_settings(ctx), ctx)
     refuse(ctx, (*OF_ASKING, *OF_CHANGES), "without --apply")
     check(ctx, unused=(*OF_ASKING, *OF_CHANGES))
-    return _plan(Path(given["run"]), given["output"], _plan_settings(ctx))
+    return _plan(the_run(ctx, given["run"]), given["output"], _plan_settings(ctx))
 
 
 def _plan_settings(ctx: click.Context) -> "PlanSettings":

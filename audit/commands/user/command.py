@@ -25,7 +25,7 @@ OF_LOOKING = (
     cls=Command,
     lenient=True,
     settings=(
-        options.run.but(help="Read this run file; ask neither database nor Replicate."),
+        options.run.but(help="Look into this run file, or the newest (latest); ask neither database nor Replicate."),
         *OF_LOOKING,
         options.as_json,
         options.verbose.but(help="Print all that is known: versions, trainings, checklist and links, too."),
@@ -40,12 +40,13 @@ def command(ctx: click.Context, /, who: str, run: str | None, as_json: bool, ver
     several lines (--latest-per) all are shown, or the one that WHO names: its model, or its row. Ends in 0 if the user
     is up to date, 3 if a sync is needed, 4 if that is not known, 2 if nobody or more than one matches.
     """
+    from audit.commands.newest import the_run
     from audit.errors import SettingsError
 
     who = who.strip()
     if not who or not who.isprintable():
         raise SettingsError("WHO is empty or not text", "Give an e-mail, a user id, a model id, or a part of one.")
-    case = _in_run(Path(run), who, ctx) if run is not None else _live(who, ctx)
+    case = _in_run(the_run(ctx, run), who, ctx) if run is not None else _live(who, ctx)
     return _shown(case, who, as_json=as_json, every=bool(verbose), in_run=run is not None)
 
 

@@ -568,7 +568,7 @@ def test_somebody_is_asked_on_a_terminal_and_may_say_no(product: Product) -> Non
 USAGE = {
     "nobody to ask": (APPLY[:-1], {}, "there is no terminal to ask"),
     "nobody to ask about undoing": (UNDO[:-1], {}, "there is no terminal to ask"),
-    "no run": (("sync",), {}, "RUN is missing"),
+    "no run": (("sync",), {}, "no whole run in reports/"),
     "both": (("sync", "run.sqlite", "--undo", "run-undo.sql"), {}, "neither RUN nor --apply"),
     "yes to nothing": (("sync", "run.sqlite", "--yes"), {}, "--yes has no meaning without --apply"),
     "touch nothing": (("sync", "run.sqlite", "--touch"), {}, "--touch has no meaning without --apply"),
