@@ -49,7 +49,7 @@ def test_run_writes_html_and_csv_and_says_where(run: Shell) -> None:
         path = run.folder / file
         assert path.stat().st_size > 1000
         assert path.stat().st_mode & 0o777 == 0o600
-    assert len(list((run.folder / "reports").iterdir())) == 3
+    assert len(list((run.folder / "reports").glob("[!.]*"))) == 3
 
 
 def test_lines_on_stderr_fit_80_columns(run: Shell) -> None:

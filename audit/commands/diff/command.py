@@ -35,8 +35,8 @@ FORMATS = ("text", "json", "md", "html", "csv")
 def command(ctx: click.Context, /, old: str | None, new: str | None, **given: Any) -> "ExitStatus":
     """Say what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
-    Each is a run file or a JSON report. Without NEW it is the newest whole run in reports/ of the database that is set,
-    and without OLD the whole run before that.
+    Each is a run file or a JSON report. Without NEW it is the newest whole run of the same database in
+    reports/, and without OLD the whole run before that.
 
     A user whom NEW could not check is never called resolved. Ends in 0 if nothing
     got worse, 3 if somebody needs attention who did not before, 4 if that cannot be told because of what NEW did not
