@@ -101,8 +101,9 @@ def make_reports(folder: Path) -> None:
     """Make the default `folder`, and see that no repository takes in what is there; an existing one stays as it is."""
     with suppress(OSError):  # whoever writes there says better what is wrong
         folder.mkdir()
-        with (folder / ".gitignore").open("x", encoding="utf-8") as file:
-            file.write(IGNORED)
+        ignored = folder / ".gitignore"
+        ignored.touch(0o600, exist_ok=False)
+        ignored.write_text(IGNORED, encoding="utf-8")
 
 
 def real(path: str | Path) -> Path:

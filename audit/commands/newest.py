@@ -42,7 +42,7 @@ def the_run(ctx: click.Context, named: str | None, *, needed: bool = True) -> Pa
     runs = _newest_first(ctx)
     if not runs and not needed and named is None:
         return None
-    return _taken(_one_of(runs, 1)[0], "newest")
+    return _taken(_first_of(ctx, runs, 1)[0], "newest")
 
 
 def two_runs(ctx: click.Context, old: str | None, new: str | None) -> tuple[Path, Path]:
@@ -52,7 +52,7 @@ def two_runs(ctx: click.Context, old: str | None, new: str | None) -> tuple[Path
         if new is None and real(paths[0]) == real(paths[1]):
             raise SettingsError("OLD is the newest whole run itself", "Name an older run, or none at all.")
         return paths
-    newest, before = _one_of(_newest_first(ctx), 2)
+    newest, before = _first_of(ctx, _newest_first(ctx), 2)
     return _taken(before, "one before it,"), _taken(newest, "newest")
 
 
@@ -66,11 +66,14 @@ def _taken(run: WholeRun, which: str) -> Path:
     return run.path
 
 
-def _one_of(runs: list[WholeRun], number: int) -> list[WholeRun]:
+def _first_of(ctx: click.Context, runs: list[WholeRun], number: int) -> list[WholeRun]:
     if len(runs) < number:
-        lack = f"no whole run in {options.REPORTS}/" if not runs else f"only one whole run in {options.REPORTS}/"
+        database = _configured(ctx)
+        whose = f" of {database.label}" if database else ""
+        many = "only one whole run" if runs else "no whole run"
         raise SettingsError(
-            f"no RUN is named, and there is {lack} to take", "Make one with sync-audit run, or name a run file."
+            f"no RUN is named, and there is {many} in {options.REPORTS}/{whose}",
+            "Make one with sync-audit run, or name a run file.",
         )
     return runs[:number]
 
@@ -89,10 +92,7 @@ def _newest_first(ctx: click.Context) -> list[WholeRun]:
     if database := _configured(ctx):
         here = [run for run in newest if _is_of(run.info, database, _base_url(ctx))]
         if not here:
-            raise SettingsError(
-                f"no RUN is named, and {options.REPORTS}/ has no whole run of {database.label}",
-                "Make one with sync-audit run, or name a run file.",
-            )
+            return []
         first = here[0].info
         return [run for run in here if _is_of(run.info, first.address, first.base_url)]
     first = newest[0].info

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, run: str | None, **given: Any) -> "ExitStatus":
     """Write the reports of a run again, from its run file RUN.
 
-    Without RUN, or with the word latest, it is the newest whole run in reports/ of the database that is set.
+    Without RUN, or with the word latest, it is the newest whole run of the same database in reports/.
 
     Needs neither database nor token. The reports are the same, byte for byte, and so is the exit code; with --accept
     or --no-accept they are as if the run had been made so.

@@ -95,7 +95,7 @@ def command(ctx: click.Context, /, user: str, **given: object) -> None:
         author=_optional("--author", given["author"]),
     )
     run, here = given["run"], working_directory()
-    path = the_run(ctx, None if run is None else str(run), needed=not wanted)
+    path = the_run(ctx, None if run is None else str(run), needed=False)
     file = Path(str(given["file"])) if given["file"] is not None else (here and find(here)) or Path(NAME)
     _show(write_entry(arguments, path, file), file, path)
 

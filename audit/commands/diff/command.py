@@ -35,8 +35,8 @@ FORMATS = ("text", "json", "md", "html", "csv")
 def command(ctx: click.Context, /, old: str | None, new: str | None, **given: Any) -> "ExitStatus":
     """Show what changed from the run OLD to the run NEW: new, resolved, changed, gone.
 
-    Each is a run file or a JSON report. Without NEW it is the newest whole run in reports/ of the database that is set,
-    and without OLD the whole run before that.
+    Each is a run file or a JSON report. Without NEW it is the newest whole run of the same database in
+    reports/, and without OLD the whole run before that.
 
     A user whom NEW could not check is never called resolved. Ends in 0 if nothing got worse, 3 if users need attention
     who did not before, 4 if that is not known because NEW did not check all users, 5 if a file cannot be read or

@@ -111,7 +111,7 @@ OF_CHANGES = (
 def command(ctx: click.Context, /, **given: Any) -> "ExitStatus":
     """Fix all users of the run file RUN who need a sync: preview the plan, or apply it with --apply.
 
-    Without RUN, or with the word latest, it is the newest whole run in reports/ of the database that is set.
+    Without RUN, or with the word latest, it is the newest whole run of the same database in reports/.
 
     Shows which rows would get which version and weights URL, and who is left out and why, and writes two files beside
     RUN for psql: ...-apply.sql, and ...-undo.sql, which undoes it. Without --apply or --undo nothing is changed, and no
