@@ -48,12 +48,8 @@ def test_run_writes_html_and_csv_and_says_where(run: Shell) -> None:
         path = run.folder / f"{named[1]}{suffix}"
         assert path.stat().st_size > 1000
         assert path.stat().st_mode & 0o777 == 0o600
-<<<<<<< HEAD
-    made = (run.folder / "reports").iterdir()
+    made = (run.folder / "reports").glob("[!.]*")
     assert len([path for path in made if not path.is_symlink()]) == 3
-=======
-    assert len(list((run.folder / "reports").glob("[!.]*"))) == 3
->>>>>>> h20open
 
 
 def test_lines_on_stderr_fit_80_columns(run: Shell) -> None:
