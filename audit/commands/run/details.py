@@ -69,7 +69,7 @@ def _trainings(view: RunView, width: int) -> Iterator[Text]:
         yield from _wrapped(f"{text}.", width, "")
     else:
         why = escape_controls(read.problem or "the run ended before")
-        yield from _wrapped(f"{text}, and not as far as wanted: {why}", width, "yellow")
+        yield from _wrapped(f"{text}, and not as far as needed: {why}", width, "yellow")
 
 
 def _weights(view: RunView, width: int) -> Iterator[Text]:

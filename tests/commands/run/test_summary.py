@@ -137,7 +137,7 @@ def test_a_list_that_was_not_read_to_its_end_says_why(
         shell.environ = Servers(synthetic_servers.dsn, fake).environ
         lines = shell("run", "--no-progress", "-v", "--trainings", "--limit", "3", "-o", "x.json").err.splitlines()
     said = next(line for line in lines if "trainings read" in line)
-    assert said.startswith("0 trainings read, and not as far as wanted: ")
+    assert said.startswith("0 trainings read, and not as far as needed: ")
     assert "503" in lines[lines.index(said)] + lines[lines.index(said) + 1]
     assert max(len(line) for line in lines if not re.match("(warning|info): ", line)) <= 80
 
