@@ -204,15 +204,15 @@
       page: user.page || "(no page: the model id is not owner/name)",
       sql: user.sql,
       detail: user.detail || unknown,
-      trigger: user.trigger_word || "(none recorded)",
-      scale: user.lora_scale || "(none recorded)",
-      weights: user.lora_weights_url || "(none recorded)",
+      trigger: user.trigger_word || "(not stored)",
+      scale: user.lora_scale || "(not stored)",
+      weights: user.lora_weights_url || "(not stored)",
       others: others(user),
       failure: user.later_failure_reason || "(no reason recorded)",
       row: user.model_row_id,
       row_status: user.training_status || "(null)",
       began: user.unfinished?.began || unknown,
-      training: user.training_id || "(none recorded)",
+      training: user.training_id || "(not stored)",
       hidden: hidden(user.models),
       made_latest: user.origins?.latest?.id || unknown,
       real_weights: user.origins?.latest?.weights || unknown,
@@ -272,7 +272,7 @@
     let sentence = `They differ from digit ${length + 1} on.`;
     if (length === size && size === latest.length) sentence = "They are equal.";
     else if (length && length === size) sentence = `What is recorded is only the first ${counted(length, "digit")} of the latest.`;
-    else if (!/^[0-9a-f]{64}$/.test(unqualified)) sentence = "What is recorded is no version hash.";
+    else if (!/^[0-9a-f]{64}$/.test(unqualified)) sentence = "The stored version is not a version hash.";
     else if (length < 4) sentence = "Two different versions.";
     return [recorded.slice(0, start), hash.slice(0, length), hash.slice(length), latest.slice(0, length), latest.slice(length), sentence];
   }

@@ -219,7 +219,7 @@ def weights_unchecked(view: RunView) -> str:
     if run.trainings and run.trainings.began_at:
         return ""
     there = "" if run.check_weights else " Whether they are still there: run --check-weights."
-    return f"Weights were not checked. Whether they are those of the recorded version: run --trainings.{there}"
+    return f"Weights were not checked. Whether they are those of the stored version: run --trainings.{there}"
 
 
 def beside(view: RunView) -> str:
@@ -265,8 +265,8 @@ def extent(trainings: TrainingsRead) -> str:
     read = f"{counted(trainings.read, 'training')} read"
     back = f", back to {to_second(trainings.back_to)}" if trainings.back_to else ""
     if trainings.complete:
-        return f"{read}{back}: as far as wanted" if trainings.since else f"{read}{back}: all there are"
-    return f"{read}{back}, not as far as wanted: {trainings.problem or 'the run ended before'}"
+        return f"{read}{back}: as far as needed" if trainings.since else f"{read}{back}: all there are"
+    return f"{read}{back}, not as far as needed: {trainings.problem or 'the run ended before'}"
 
 
 def trainings_facts(view: RunView) -> Iterator[tuple[str, str]]:
@@ -292,7 +292,7 @@ def weights_fact(view: RunView) -> str:
         return ""
     if not asked.asked:
         return "none: no recorded URL of theirs lies on Replicate's delivery hosts"
-    not_told = f", {asked.not_told:,} told nothing" if asked.not_told else ""
+    not_told = f", {asked.not_told:,} unclear" if asked.not_told else ""
     return f"{counted(asked.asked, 'URL')}: {asked.gone:,} gone{not_told}"
 
 

@@ -29,7 +29,7 @@ _NAMED = 5
 _PLACEHOLDERS = {
     "who": "‹user›",
     "model": "‹model id›",
-    "recorded": "‹recorded version›",
+    "recorded": "‹stored version›",
     "latest": "‹latest version›",
     "behind": "‹number of versions›",
     "page": "‹the model's page›",

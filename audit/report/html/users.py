@@ -203,7 +203,7 @@ def facts(record: ModelRecord, finding: Finding) -> list[tuple[str, str]]:
 
 
 WEIGHTS_CHECKED: Mapping[WeightsEvidence, str] = {
-    "training": "compared with what the training of the recorded version put out",
+    "training": "compared with what the training of the stored version put out",
     "request": "asked for, by the URL that is recorded",
 }
 
@@ -281,7 +281,7 @@ def comparison(recorded: str | None, latest: str | None) -> Comparison | None:
     elif length and length == len(hash_text.strip()):
         sentence = f"What is recorded is only the first {counted(length, 'digit')} of the latest."
     elif recorded_hash(recorded) is None:
-        sentence = "What is recorded is no version hash."
+        sentence = "The stored version is not a version hash."
     elif length < _NOTABLE:
         sentence = "Two different versions."
     else:

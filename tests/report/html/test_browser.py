@@ -436,7 +436,7 @@ async def test_the_checklist_has_this_users_values(opened: Open) -> None:
         assert await checks.locator("b").all_inner_texts() == [check.question for check in CHECKLIST]
         assert await checks.locator("code").all_inner_texts() == [
             record.replicate_version_id,
-            record.trigger_word or "(none recorded)",
+            record.trigger_word or "(not stored)",
             record.lora_scale,
             record.lora_weights_url,
             "not recorded",

@@ -397,7 +397,7 @@ def test_where_no_answer_was_replicates_own_the_base_url_is_suspected() -> None:
 def test_what_asking_for_weights_came_to_is_told_where_they_were_asked_for() -> None:
     info = narrowed(check_weights=True)
     some = rendered(SampleRun([up_to_date(1)], info, weights=WeightsAsked(1200, 3, 5)))
-    assert "<dd>1,200 URLs: 3 gone, 5 told nothing</dd>" in some
+    assert "<dd>1,200 URLs: 3 gone, 5 unclear</dd>" in some
     assert "<strong>Do not trust that all weights are gone.</strong>" not in some
     assert "--check-weights" in some
     every = rendered(SampleRun([up_to_date(1)], info, weights=WeightsAsked(2, 2, 0)))
@@ -453,7 +453,7 @@ HASH = version_hash("latest")
         (HASH.upper(), "They are equal."),
         (f" acme/anna:{HASH} ", "They are equal."),
         ("0" * 64, "Two different versions."),
-        ("latest", "What is recorded is no version hash."),
+        ("latest", "The stored version is not a version hash."),
         (HASH[:10] + version_hash("other")[10:], "They differ from digit 11 on."),
     ],
     ids=["abbreviated", "upper case", "qualified", "other", "a word", "late difference"],
@@ -523,7 +523,7 @@ def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUse
         (
             {"mode": "versions"},
             (
-                "List of trainings 540 trainings read, back to 2025-10-30 22:10:00 UTC: as far as wanted",
+                "List of trainings 540 trainings read, back to 2025-10-30 22:10:00 UTC: as far as needed",
                 "Settled by trainings alone nobody: everybody was asked for",
             ),
         ),
@@ -538,7 +538,7 @@ def test_where_trainings_were_not_read_nothing_of_them_is_shown(user: AuditedUse
             ),
         ),
         ({"since": None}, ("back to 2025-10-30 22:10:00 UTC: all there are",)),
-        ({"complete": False, "problem": "503"}, ("not as far as wanted: 503",)),
+        ({"complete": False, "problem": "503"}, ("not as far as needed: 503",)),
     ],
     ids=["versions", "trainings", "everything", "incomplete"],
 )
