@@ -53,7 +53,7 @@ def two_runs(ctx: click.Context, old: str | None, new: str | None) -> tuple[Path
             raise SettingsError("OLD is the newest whole run itself", "Name an older run, or none at all.")
         return paths
     newest, before = _first_of(ctx, _newest_first(ctx), 2)
-    return _taken(before, "one before it,"), _taken(newest, "newest")
+    return _taken(before, "second newest"), _taken(newest, "newest")
 
 
 def _is_latest(named: str) -> bool:
@@ -97,7 +97,7 @@ def _newest_first(ctx: click.Context) -> list[WholeRun]:
         return [run for run in here if _is_of(run.info, first.address, first.base_url)]
     first = newest[0].info
     if others := [run for run in newest if not _is_of(run.info, first.address, first.base_url)]:
-        labels = ", ".join(dict.fromkeys(f"{run.info.address.full}" for run in (newest[0], *others)))
+        labels = ", ".join(dict.fromkeys(run.info.address.full for run in (newest[0], *others)))
         raise SettingsError(
             f"no RUN is named, and {options.REPORTS}/ has whole runs of several places: {escape_controls(labels)}",
             f"Name a run file, such as {newest[0].path}, or set DATABASE_URL.",

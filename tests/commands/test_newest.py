@@ -14,6 +14,8 @@ from tests.support.run_files import run_file_of
 COMMANDS = {
     "render": ("render",),
     "sync": ("sync",),
+    "apply": ("sync", "--apply", "--yes"),
+    "word": ("render", "latest"),
     "user": ("user", "user-00007", "--run", "latest"),
     "accept": ("accept", "user-00007", "--because", "b", "--until", "2099-01-01"),
 }
@@ -90,11 +92,31 @@ def test_where_there_is_none_the_next_step_is_a_run(command: str, shell: Shell) 
     assert "sync-audit run" in ended.err
 
 
+@pytest.mark.parametrize("command", ["render", "sync", "apply", "user", "diff"])
+def test_a_run_of_another_database_than_the_configured_is_not_taken(command: str, shell: Shell) -> None:
+    run_in(shell, "a.sqlite", 1)
+    run_in(shell, "b.sqlite", 2)
+    shell.environ = {"DATABASE_URL": "postgresql://u:secret@staging.example.com/shop"}
+    ended = shell(*COMMANDS.get(command, ("diff",)))
+    assert ended.code == 2
+    assert "no whole run in reports/ of staging.example.com/shop" in " ".join(ended.err.split())
+    assert "secret" not in ended.err
+    assert "using" not in ended.err
+
+
+def test_the_config_file_says_which_database_too(shell: Shell) -> None:
+    run_in(shell, "shop.sqlite", 1)
+    run_in(shell, "staging.sqlite", 2, database="staging.example.com/shop")
+    (shell.folder / "sync-audit.toml").write_text('database-url = "postgresql://u@db.example.com/shop"\n')
+    for command in (("render",), ("sync",), ("user", "user-00007", "--run", "latest")):
+        assert "using reports/shop.sqlite" in shell(*command).err
+
+
 def test_diff_compares_the_newest_two_or_the_one_that_is_named_with_the_newest(shell: Shell) -> None:
     for day in (1, 2, 3):
         run_in(shell, f"{day}.sqlite", day)
     ended = shell("diff")
-    assert "using reports/2.sqlite" in ended.err
+    assert "using reports/2.sqlite, the second newest whole run of db.example.com/shop" in ended.err
     assert "using reports/3.sqlite" in ended.err
     ended = shell("diff", "1.sqlite")
     assert "reports/2.sqlite" not in ended.err
