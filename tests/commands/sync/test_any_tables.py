@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 import asyncpg
 import pytest
 
+from audit.commands.sync.files import Purpose, is_repaired, is_sql_of
 from audit.demo.fake_replicate.server import in_thread
 from audit.model.tables import COLUMNS
+from audit.runfile import RunFile
 from tests.support import psql
 from tests.support.audits import Servers, Shell, new_database
 from tests.support.instrumented_replicate import InstrumentedReplicate
@@ -118,6 +120,9 @@ def test_psql_does_the_same(shape: Shape, product: Shell) -> None:
     for name in ("run-apply.sql", "run-undo.sql"):
         done = psql.run(dsn, product.folder / name)
         assert done.returncode == 0, done.stderr
+        with RunFile.open(product.folder / "run.sqlite") as run_file:
+            assert is_repaired(run_file) == (name == "run-apply.sql")
+            assert all(is_sql_of(product.folder / f"run-{each}.sql", each, run_file.info.id) for each in SQL)
         if name == "run-apply.sql":
             is_changed(product, before, writes)
     assert rows_of(product) == before
@@ -130,6 +135,7 @@ def without_repair(name: str, **changes: str) -> Shape:
     return shape._replace(toml=toml + changes.pop("repair", ""), name=f"{name}_fixed")
 
 
+SQL: tuple[Purpose, ...] = ("apply", "undo")
 WHY = {
     "an expression": (
         without_repair("whole_answer"),
