@@ -3,10 +3,11 @@
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from audit.cli.edited_file import only_one
 from audit.commands.settings import REPORTS
 from audit.errors import RunFileError
 from audit.files import real
@@ -34,8 +35,15 @@ def point_latest(run_file: RunFile, outputs: Sequence[Output]) -> None:
     if not files or not is_whole(info) or info.made_up:
         return
     own = files[".sqlite"] = real(run_file.path)
-    if _is_newer(real(folder / "latest.sqlite"), own, info):
-        return
+    try:
+        with only_one(folder):  # of two runs that end at once one has all the links
+            if not _is_newer(real(folder / "latest.sqlite"), own, info):
+                _point_all(folder, files)
+    except OSError as error:
+        log.info("no links %s: %s", escape_controls(str(folder / "latest.*")), os_cause(error).lower())
+
+
+def _point_all(folder: Path, files: Mapping[str, Path]) -> None:
     for end in _ENDS:
         link = folder / f"latest{end}"
         try:

@@ -81,9 +81,12 @@ def test_merges_of_one_second_each_get_a_run_file_of_their_own(
         parts.append(str(settings.run_file))
     ended = all_of(shell, *[("merge", *parts)] * 3)
     assert {code for code, _ in ended} == {exit_status.INCOMPLETE}, ended
-    assert names(shell.folder / "reports") - {".gitignore"} == {
+    links = {path for path in (shell.folder / "reports").iterdir() if path.is_symlink()}
+    assert names(shell.folder / "reports") - {".gitignore", *(path.name for path in links)} == {
         f"{STEM}{n}.{end}" for n in ("", "-2", "-3") for end in ("sqlite", "html", "csv")
     }
+    assert len(links) == 3
+    assert len({path.readlink().stem for path in links}) == 1
 
 
 def test_a_name_that_somebody_has_given_is_not_replaced_by_another(shell: Shell, synthetic_servers: Servers) -> None:

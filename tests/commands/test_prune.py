@@ -311,7 +311,7 @@ def test_what_cannot_be_removed_is_named_keeps_its_run_file_and_keeps_no_other_r
     """A folder that has taken the report's place since it was listed: root, too, cannot remove that."""
     with_reports(reports / OLD)
     past_run(reports, 2)
-    going = [(run, files_of(run)) for run in reversed(survey(reports).runs[1:])]
+    going = [(run, files_of(run, {})) for run in reversed(survey(reports).runs[1:])]
     (reports / "day-01.html").unlink()
     (reports / "day-01.html").mkdir()
 
@@ -326,7 +326,7 @@ def test_what_cannot_be_removed_is_named_keeps_its_run_file_and_keeps_no_other_r
 def test_a_run_that_was_repaired_since_it_was_listed_stays(shell: Shell, reports: Path) -> None:
 
     run = next(run for run in survey(reports).runs if run.path.name == OLD)
-    files = files_of(run)
+    files = files_of(run, {})
     entry(ChangeState.DONE)(reports / OLD)
 
     with pytest.raises(RunFileError, match="was changed just now"):
@@ -339,7 +339,7 @@ def test_reports_go_before_the_run_file_and_nobody_can_go_on_with_it_meanwhile(s
 
     with_reports(reports / OLD)
     run = next(run for run in survey(reports).runs if run.path.name == OLD)
-    steps = remove(run, files_of(run))
+    steps = remove(run, files_of(run, {}))
 
     assert next(steps).name == "day-01.html"
     ended = shell(
@@ -348,6 +348,16 @@ def test_reports_go_before_the_run_file_and_nobody_can_go_on_with_it_meanwhile(s
     assert ended.code == 5
     assert (reports / OLD).exists()
     assert [path.name for path in steps] == ["day-01.csv", OLD]
+
+
+def test_what_was_stopped_in_between_is_finished_the_next_time(shell: Shell, reports: Path) -> None:
+    with_reports(reports / OLD)
+    run = next(run for run in survey(reports).runs if run.path.name == OLD)
+    steps = remove(run, files_of(run, {}))
+    next(steps)
+    del steps  # as a signal would end it
+    assert set(contents(reports)) == {"day-01.csv", OLD, "day-20.sqlite"}
+    assert left(shell) == {"day-20.sqlite"}
 
 
 def test_what_is_asked_for_again_names_the_folder(shell: Shell) -> None:

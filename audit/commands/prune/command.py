@@ -47,13 +47,14 @@ def command(folder: str | None, *, keep: int, yes: bool, verbose: bool) -> "Exit
     from audit.cli.terminal import Page, page, screen
     from audit.commands.history import shown_folder, survey_of
     from audit.commands.prune.choose import choose
-    from audit.commands.prune.files import all_outputs, files_of
+    from audit.commands.prune.files import files_of, writers
     from audit.commands.settings import REPORTS
 
     found = survey_of(folder)
     where = Path(folder or REPORTS)
     choice = choose(found, where, keep) if where.exists() else None
-    going: Going = [(run, files_of(run, all_outputs(found.runs, run))) for run in choice.to_remove] if choice else []
+    written = writers(found.runs)
+    going: Going = [(run, files_of(run, written)) for run in choice.to_remove] if choice else []
     console = screen()
     with page(console):
         shown = Page(console)

@@ -2,9 +2,8 @@
 
 import mmap
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 
 from audit.cli.edited_file import only_one
@@ -21,26 +20,36 @@ _CSV = (b"status,reason,user_id,", b"\xef\xbb\xbfstatus,reason,user_id,")
 _SQL: tuple[Purpose, ...] = ("apply", "undo")
 
 
-def files_of(run: Past, others: Collection[Path] = ()) -> list[Path]:
+def files_of(run: Past, written: Mapping[Path, Collection[str]]) -> list[Path]:
     """The files that the run has written, as far as they are there, the run file last; never a link.
 
-    Reports have its name, lie beside it, and are what they were told to be; `others` are those of other runs.
+    Reports have its name, lie beside it, and are what they were told to be; by `written`, of `writers`, no other run
+    was told to write there.
     """
-    return [*_reports(run, others), *_sql(run), *filter(_is_file, beside(run.path)), run.path]
+    return [*_reports(run, written), *_sql(run), *filter(_is_file, beside(run.path)), run.path]
 
 
-def outputs_of(run: Past) -> Iterator[Path]:
-    """Where the run was told to write its reports."""
-    return (real(path) for _, path in run.outputs)
+def writers(runs: Iterable[Past]) -> dict[Path, set[str]]:
+    """Which runs, by their ids, were told to write a report to each path."""
+    found: dict[Path, set[str]] = {}
+    for run in runs:
+        for _, path in run.outputs:
+            found.setdefault(real(path), set()).add(run.info.id)
+    return found
 
 
-def _reports(run: Past, others: Collection[Path]) -> Iterator[Path]:
+def _reports(run: Past, writers_of: Mapping[Path, Collection[str]]) -> Iterator[Path]:
     here = real(run.path.parent)
     for kind, written in dict.fromkeys(run.outputs):
         name = Path(written).name
         path = run.path.with_name(name) if name else run.path
         is_beside = path != run.path and path.stem == run.path.stem and real(Path(written).parent) == here
-        if is_beside and real(path) not in others and _is_file(path) and _is_report(path, kind, run.info.id):
+        if (
+            is_beside
+            and set(writers_of.get(real(path), ())) <= {run.info.id}
+            and _is_file(path)
+            and _is_report(path, kind, run.info.id)
+        ):
             yield path
 
 
@@ -98,11 +107,6 @@ def remove(run: Past, files: list[Path]) -> Iterator[Path]:
             yield run.path
     except OSError as error:
         raise _not_removed([f"{escape_controls(str(run.path))}: {os_cause(error).lower()}"]) from error
-
-
-def all_outputs(runs: list[Past], but: Past) -> set[Path]:
-    """Where all other runs were told to write their reports."""
-    return set(chain.from_iterable(outputs_of(run) for run in runs if run.info.id != but.info.id))
 
 
 def _not_removed(failures: list[str]) -> ReportError:

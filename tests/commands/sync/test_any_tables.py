@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import asyncpg
 import pytest
 
+from audit.commands.sync.files import Purpose, is_repaired, is_sql_of
 from audit.demo.fake_replicate.server import in_thread
 from audit.model.tables import COLUMNS
 from audit.report.fix import Fixes
@@ -122,6 +123,9 @@ def test_psql_does_the_same(shape: Shape, product: Shell) -> None:
     for name in ("run-apply.sql", "run-undo.sql"):
         done = psql.run(dsn, product.folder / name)
         assert done.returncode == 0, done.stderr
+        with RunFile.open(product.folder / "run.sqlite") as run_file:
+            assert is_repaired(run_file) == (name == "run-apply.sql")
+            assert all(is_sql_of(product.folder / f"run-{each}.sql", each, run_file.info.id) for each in SQL)
         if name == "run-apply.sql":
             is_changed(product, before, writes)
     assert rows_of(product) == before
@@ -154,6 +158,7 @@ def without_repair(name: str, **changes: str) -> Shape:
     return shape._replace(toml=toml + changes.pop("repair", ""), name=f"{name}_fixed")
 
 
+SQL: tuple[Purpose, ...] = ("apply", "undo")
 WHY = {
     "an expression": (
         without_repair("whole_answer"),
