@@ -360,7 +360,8 @@
     const toggle = make("button", { type: "button", class: "open", title: name, "aria-expanded": String(open), "aria-controls": open && "sheet", "data-row": row }, name);
     const marks = [user.baseline && MARKS[user.baseline], user.unfinished?.title && `and: ${user.unfinished.title}`, user.accepted && "Accepted", !user.accepted && status === "up_to_date" && user.notes.length && counted(user.notes.length, "note")];
     const model = head(user.replicate_model_id), part = hints.per === "row" ? `row ${user.model_row_id}` : "";
-    const versions = `${digits(user.current_version) || (user.absent ? "–" : "blank")} → ${digits(user.latest_version) || "–"}`;
+    const recorded = digits(user.current_version) || (user.absent ? "–" : "blank"), stored = user.reason.code === "malformed_version" ? `“${recorded}”` : recorded;
+    const versions = `${stored} → ${digits(user.latest_version) || "–"}`;
     const affected = user.days >= 0;
     const line = make("tr", { class: open && "opened" },
       make("th", { scope: "row" }, toggle),
@@ -383,7 +384,7 @@
   /* ---- the sheet of an opened row ---- */
 
   function sheet(user) {
-    const known = values(user), up = user.reason.status === "up_to_date";
+    const known = values(user), up = user.reason.status === "up_to_date", coming = !up && user.notes.find(({ code }) => code === "retraining_in_progress");
     return make("tr", { class: "more", id: "sheet" }, make("td", { colspan: COLUMNS }, make("div", { class: "sheet", role: "region", "aria-label": `Details of ${head(nameOf(user))}` },
       make("p", { class: "why" }, why(user)),
       make("div", { class: "actions" },
@@ -394,7 +395,7 @@
       user.accepted && make("p", null, `Accepted until ${user.accepted}: ${user.because}`, user.author && make("small", null, ` ${user.author}`)),
       user.fix && make("div", { class: "fix" }, make("h3", null, "Fix"), make("pre", null, user.fix), copyButton(user.fix, "the fix")),
       make("div", { class: "halves" },
-        make("div", null, make("h3", null, up ? "If the photos are bad" : "What to do"), make("p", { class: "hint" }, filled(user.reason.line, known)), up ? checklist(user, known) : user.fix ? folded("By hand, step by step", steps(user.reason, user, known)) : steps(user.reason, user, known)),
+        make("div", null, make("h3", null, up ? "Photos still bad?" : "What to do"), coming ? make("p", { class: "hint" }, make("b", null, "Wait first. "), ...ticked(coming.meaning)) : make("p", { class: "hint" }, filled(user.reason.line, known)), up ? checklist(user, known) : user.fix || coming ? folded("By hand, step by step", steps(user.reason, user, known)) : steps(user.reason, user, known)),
         make("div", null, ...timeline(user))),
       ...user.notes.map((note) => make("div", { class: "noted" },
         make("h4", null, note.title, " ", make("code", null, note.code)), make("p", null, ...ticked(note.meaning)), steps(note, user, known))),
@@ -497,7 +498,7 @@
   }
 
   function facts(user) {
-    const none = "none recorded";
+    const none = "not stored";
     const told = [
       ["User id", user.user_id], ["E-mail", user.email], ["Name", user.display_name], ["Model id", user.replicate_model_id],
       ["Stored version", user.current_version], ["Stored version made", user.current_version_created_at, true],
@@ -653,7 +654,7 @@
   /** What the table is narrowed to; a click takes it away. */
   function drawChips() {
     const titles = { acceptance: { yes: "Accepted", no: "Open" }, baseline: MARKS, status: { needs_sync: "Needs sync", error: "Check failed", not_checked: "Not reached", up_to_date: "Up to date" } };
-    const title = (name) => [...hints.reasons, ...hints.notes].find(({ code }) => code === state[name])?.title ?? titles[name]?.[state[name]] ?? (name === "affected" ? `Since ${bucketTitle()}` : state[name]);
+    const title = (name) => [...hints.reasons, ...hints.notes].find(({ code }) => code === state[name])?.title ?? titles[name]?.[state[name]] ?? (name === "affected" ? `Began: ${bucketTitle()}` : state[name]);
     byId("chips").replaceChildren(...FILTERS.filter((name) => state[name]).map((name) =>
       make("button", { type: "button", class: "chip", "aria-label": `Remove ${title(name)}`, onclick: () => go({ [name]: "" }) }, `${title(name)} ×`)));
   }
@@ -675,10 +676,9 @@
   }
 
   function summary(first, shown) {
-    if (!shown) return `No ${hints.per} matches.`;
     const range = found.length > shown ? `${number(first + 1)} to ${number(first + shown)} of ` : "";
-    const of = found.length < hints.total ? ` of ${number(hints.total)} ${hints.left_out ? "listed" : "in all"}` : "";
-    return `${range}${counted(found.length, hints.per)}${of}`;
+    if (found.length === hints.total) return `${range}${counted(found.length, hints.per)}`;
+    return `${range}${number(found.length)} of ${counted(hints.total, hints.per)}${hints.left_out ? " listed" : ""}`;
   }
 
   /** Takes on `changes`, shows them, and puts them into the address: as a new entry, or in place of the last one. */

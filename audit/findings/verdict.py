@@ -15,10 +15,10 @@ VERDICT_TITLES: dict[Verdict, str] = {
 }
 """What people read."""
 VERDICT_RULES: dict[Verdict, str] = {
-    "hold": "at least one user needs a sync, is not accepted, and counts by --fail-on",
-    "unknown": "nobody who counts needs a sync, but somebody could not be checked, or nobody was audited",
-    "trial": "only some of the users were checked, and they are all right",
-    "release_ok": "every user was checked, and the exit code without --exit-zero is 0",
+    "hold": "do not release: at least one user needs a sync, is not accepted, and counts by --fail-on",
+    "unknown": "not safe to say: nobody who counts needs a sync, but some were not checked, or nobody was audited",
+    "trial": "not about everybody: only some of the users were checked, and they are all right",
+    "release_ok": "safe to release: every user was checked, and the exit code without --exit-zero is 0",
 }
 """When it is said, as the end of a sentence."""
 

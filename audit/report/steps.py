@@ -87,7 +87,9 @@ def _repair(view: RunView, run: str) -> Iterator[Step]:
     if repairs.changes:
         whom = lines(view, repairs.changes)
         yield Step(f"Preview the fix for {whom}; this changes nothing", f"sync-audit sync {run}")
-        yield Step("Apply it; each row is checked again first, and can be undone", f"sync-audit sync {run} --apply")
+        yield Step(
+            "Apply it; each row is checked again first, and sync --undo takes it back", f"sync-audit sync {run} --apply"
+        )
     if repairs.by_hand:
         yield Step(
             f"Look at {counted_lines(repairs.by_hand, view.latest_per)} by hand",

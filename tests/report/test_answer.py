@@ -185,7 +185,9 @@ def test_a_token_of_another_account_is_the_headline_in_the_dress_of_the_format()
 def test_the_verdict_comes_with_its_rule() -> None:
     said = answer(RunView(SampleRun([outdated(1)])))
     assert said.title == "Hold"
-    assert said.rule == "Hold: at least one user needs a sync, is not accepted, and counts by --fail-on."
+    assert (
+        said.rule == "Hold: do not release: at least one user needs a sync, is not accepted, and counts by --fail-on."
+    )
 
 
 def test_the_facts_are_when_where_whose_how_many_and_how_long() -> None:

@@ -70,7 +70,7 @@ def _why_needed(run: Past, merged: Mapping[str, str | None], links: Mapping[tupl
     if link := links.get((real(run.path.parent), run.path.stem)):
         return f"{escape_controls(link)} points at it"
     if info.state != "complete" or info.missing_shards:
-        return "it did not come to its end, and can be finished"
+        return "it is unfinished, and --resume can finish it"
     if info.shard and (info.id not in merged or merged[info.id] != info.finished_at):
         return "it is a shard, and no complete run here was merged from it"
     try:

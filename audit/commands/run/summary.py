@@ -200,8 +200,10 @@ def _next(view: RunView, ahead: Sequence[Step], *, again: bool) -> Iterator[_Lin
         return
     text, command = escape_controls(step.text), escape_controls(step.command)
     label = "retry:" if again else "fix:"
-    if again or command.startswith("sync-audit sync "):
+    if again:
         text = ""
+    elif command.startswith("sync-audit sync "):
+        text = f"preview for {lines(view, view.repairs.changes)}, then --apply"
     elif step.people:
         names = [shortened(escape_controls(named(view, user.record)), 60) for _, user in step.people]
         text = f"{text}: {fitted(names, view.repairs.by_hand, _COUNTED_AT - _COLUMN - len(text) - 2)}"

@@ -34,7 +34,7 @@ IN_FULL = 100
 ACCEPTED_SHOWN = 1_000
 CHUNK = 100
 """Rows per table: a browser lays out only the tables in view."""
-NOT_RECORDED = "none recorded"
+NOT_RECORDED = "not stored"
 _NOTABLE = 4
 """Equal digits at the start from which on two hashes look alike; chance gives one or two."""
 _LONGER_THAN_A_WORD = 20

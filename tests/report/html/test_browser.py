@@ -55,7 +55,7 @@ def shown(users: list[AuditedUser]) -> list[str]:
 async def test_the_table_takes_the_place_of_the_static_tables_and_shows_who_needs_attention(opened: Open) -> None:
     tab = await (await opened(EVERYTHING)).ready()
     assert sorted(await tab.names()) == sorted(shown(URGENT))
-    assert await tab.found() == f"{len(URGENT)} users of {len(USERS)} in all"
+    assert await tab.found() == f"{len(URGENT)} of {len(USERS)} users"
     assert not await tab.page.locator(".users, #no-table, .loading").locator("visible=true").count()
     assert tab.requests == [tab.page.url]
     await tab.page.click("[data-tab=all]")
@@ -128,9 +128,9 @@ async def test_search_finds(opened: Open) -> None:
         await tab.page.fill("#q", words)
         assert await tab.names() == expected, kind
         assert await tab.page.locator("#nobody").is_visible() is not bool(expected)
-        assert await tab.found() == (f"1 user of {len(USERS)} in all" if expected else "No user matches.")
+        assert await tab.found() == (f"{1 if expected else 0} of {len(USERS)} users")
         await tab.page.fill("#q", "")
-        assert await tab.found() == f"{len(URGENT)} users of {len(USERS)} in all"
+        assert await tab.found() == f"{len(URGENT)} of {len(USERS)} users"
 
 
 async def test_chips_narrow_by_problem_and_note_and_are_taken_away_by_a_click(opened: Open) -> None:
@@ -396,7 +396,9 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
         assert said["cards"] == [label for label, _ in expected.trainings]
         assert said["basis"] == ([f"The verdict rests on: {basis}"] if basis else [])
         assert said["why"] == expected.why
-        assert said["hint"] == hints.one_line(user)
+        waits = Note.RETRAINING_IN_PROGRESS in finding.notes and finding.status is not Status.UP_TO_DATE
+        coming = f"Wait first. {hints.HINTS[Note.RETRAINING_IN_PROGRESS].meaning}"
+        assert said["hint"] == (coming if waits else hints.one_line(user))
         assert said["steps"] == [*own, *(step for _, note in expected.notes for step in note.steps)]
         assert said["none"] == ([NONE_MADE] if finding.lineage and not cards else [])
         assert said["notes"] == [f"{note.title} {code}" for code, note in expected.notes]
@@ -439,7 +441,7 @@ async def test_the_checklist_has_this_users_values(opened: Open) -> None:
             record.trigger_word or "(not stored)",
             record.lora_scale,
             record.lora_weights_url,
-            "not recorded",
+            "not stored",
         ]
         classes = [{None: "null", True: "true", False: "false"}[each] for each in good]
         assert await checks.evaluate_all("items => items.map((item) => item.className)") == classes
@@ -470,7 +472,7 @@ async def test_many_blocks_are_one_table(opened: Open) -> None:
     assert await tab.found() == "4,001 to 4,080 of 4,080 users"
     assert (await tab.names())[-1] == "user04149@example.com"
     await tab.page.fill("#q", "user041")
-    assert await tab.found() == "50 users of 4,080 in all"
+    assert await tab.found() == "50 of 4,080 users"
     await tab.page.fill("#q", version_hash((3333, 1))[:20])
     assert await tab.names() == ["user03333@example.com"]
 
@@ -480,7 +482,7 @@ async def test_of_very_many_users_the_table_has_those_who_are_not_up_to_date(ope
     assert await tab.names() == shown(URGENT)
     assert "who are up to date are in the CSV report" in await tab.page.locator(".keys").inner_text()
     await tab.page.fill("#q", EVA)
-    assert await tab.found() == f"1 user of {len(URGENT)} listed"
+    assert await tab.found() == f"1 of {len(URGENT)} users listed"
 
 
 async def test_the_real_weights_url_can_be_copied(opened: Open) -> None:

@@ -60,7 +60,7 @@ async def says_what_matters(tab: Tab) -> None:
         "could not be checked",
         "What to do now",
         "sync-audit run",
-        "Affected since",
+        "Affected since per",
         "Needs sync: 1 to 11 of 11",
         "Check failed: 1 to 16 of 16",
         "Not reached: 1 to 3 of 3",
@@ -127,7 +127,7 @@ async def test_in_a_frame_with_a_sandbox_it_can_be_read(opened: Open, tmp_path: 
     frame = tab.page.frame_locator("iframe")
     if rights:
         await frame.locator("#q").fill("eva")
-        await expect(frame.locator("#found")).to_have_text("1 user of 77 in all")
+        await expect(frame.locator("#found")).to_have_text("1 of 77 users")
         await frame.locator("#rows button").first.click()
         await frame.get_by_role("button", name="Copy id").click()
         await expect(frame.locator("#said")).to_have_text(re.compile("Copied|not allowed"))
@@ -160,7 +160,7 @@ async def test_where_the_table_fails_the_static_part_stays_and_a_line_says_so(
 
 async def test_an_older_browser_decodes_the_data_by_itself(opened: Open) -> None:
     tab = await (await opened(EVERYTHING, init="delete Uint8Array.fromBase64")).ready()
-    assert await tab.found() == "30 users of 77 in all"
+    assert await tab.found() == "30 of 77 users"
 
 
 async def test_paper_has_the_static_tables_and_nothing_to_press(opened: Open) -> None:
