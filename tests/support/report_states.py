@@ -7,10 +7,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from audit.model.codes import Note, Reason
+from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser
 from audit.model.run import Filters
 from audit.model.times import utc_text
+from audit.model.trend import PastCounts
 from audit.model.users import Population
 from audit.report.html import render as html_report
 from audit.report.view import RunView
@@ -56,6 +57,20 @@ def eight_hundred() -> list[AuditedUser]:
     return [_named(user, number) for number, user in enumerate(users)]
 
 
+def earlier(*needed: int) -> tuple[PastCounts, ...]:
+    """Runs of earlier weeks in which so many needed a sync."""
+    began = datetime(2026, 11, 22, 22, 55, tzinfo=UTC) - timedelta(weeks=len(needed) - 1)
+    none = dict.fromkeys(Status, 0)
+    return tuple(
+        PastCounts(
+            run_id=f"{number:032x}",
+            started_at=utc_text(began + timedelta(weeks=number)),
+            statuses=none | {Status.NEEDS_SYNC: count, Status.UP_TO_DATE: 800 - count},
+        )
+        for number, count in enumerate(needed)
+    )
+
+
 def states() -> dict[str, SampleRun]:
     """By name."""
     good = [up_to_date(n) for n in range(1, 801)]
@@ -70,7 +85,7 @@ def states() -> dict[str, SampleRun]:
     ]
     stopped = [*eight_hundred()[:500], *(failed(n, Reason.STOPPED, None) for n in range(2000, 2300))]
     return {
-        "affected": SampleRun(eight_hundred(), LATE, ALL),
+        "affected": SampleRun(eight_hundred(), LATE, ALL, trend=earlier(41, 40, 40, 36, 34)),
         "none": SampleRun(good, LATE, ALL),
         "nobody": SampleRun([], LATE, nobody),
         "incomplete": SampleRun(stopped, replace(LATE, state="stopped", stop_reason="SIGTERM"), ALL),

@@ -1,14 +1,18 @@
-"""The histogram of the page: since when users are affected, in columns of a length that shows an outage at a glance."""
+"""The charts of the page: since when users are affected, in columns that show an outage at a glance, and the trend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from audit.model.codes import Status
+from audit.report.view import RunView
 from audit.report.words import counted
 
 MOST = 31
 """Columns, as long as a year is long enough."""
 LEAST = 6
+_LEAST_PAST = 2
+"""Runs before this one."""
 _TOLD = 16
 """Up to so many columns each has its number above it, and its name below."""
 _NAMED = 6
@@ -50,6 +54,26 @@ class Histogram(NamedTuple):
     def numbered(self) -> bool:
         """Whether there is room for each number."""
         return len(self.columns) <= _TOLD
+
+
+class Run(NamedTuple):
+    """A column of a trend."""
+
+    started_at: str
+    number: int
+    x: str
+    y: str
+    width: str
+    height: str
+    """All four in per cent of the whole."""
+
+
+class Trend(NamedTuple):
+    """How many lines needed a sync in the last whole runs of this place, oldest first, this run last."""
+
+    runs: Sequence[Run]
+    text: str
+    """The same in words."""
 
 
 class _Unit(NamedTuple):
@@ -137,6 +161,22 @@ def histogram(by_hour: Mapping[str, int]) -> Histogram | None:
         counts[unit.start(moment)] += number
     columns = tuple(_columns(unit, counts))
     return Histogram(unit.name, columns, _text(unit, columns))
+
+
+def trend(view: RunView) -> Trend | None:
+    """What the run has kept of the runs before it; None where these are fewer than two: one line is no trend."""
+    if len(view.trend) < _LEAST_PAST:
+        return None
+    counts = [(past.started_at, past.statuses[Status.NEEDS_SYNC]) for past in view.trend]
+    counts.append((view.run.started_at, view.summary.statuses[Status.NEEDS_SYNC]))
+    longest, share = max(*(number for _, number in counts), 1), 100 / len(counts)
+    heights = [8 + 92 * number / longest if number else 2 for _, number in counts]
+    runs = [
+        Run(when, number, f"{share * (place + 0.1):.2f}", f"{100 - height:.1f}", f"{share * 0.8:.2f}", f"{height:.1f}")
+        for place, ((when, number), height) in enumerate(zip(counts, heights, strict=True))
+    ]
+    numbers = ", ".join(f"{number:,}" for _, number in counts)
+    return Trend(runs, f"Needs sync in the last {len(runs)} runs: {numbers}")
 
 
 def _starts(unit: _Unit, dated: Mapping[datetime, int]) -> Sequence[datetime]:

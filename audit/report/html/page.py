@@ -185,6 +185,7 @@ FUNCTIONS: Mapping[str, object] = {
     "tabs": tabs,
     "generic": generic,
     "histogram": charts.histogram,
+    "trend": charts.trend,
     "older": html_users.older,
     "packed": packed,
     "population_answers": population_answers,

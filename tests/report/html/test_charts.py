@@ -5,7 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from audit.report.html.charts import LEAST, MOST, histogram
+from audit.report.html.charts import LEAST, MOST, histogram, trend
+from audit.report.view import RunView
+from tests.support.report_samples import SampleRun, outdated, up_to_date
+from tests.support.report_states import earlier
 
 START = datetime(2026, 1, 18, 9, tzinfo=UTC)
 
@@ -68,3 +71,25 @@ def test_the_words_name_the_worst_column() -> None:
 
 def test_where_nobody_is_dated_there_is_no_histogram() -> None:
     assert histogram({}) is None
+
+
+def test_the_trend_ends_in_this_run_and_its_columns_are_as_high_as_the_numbers() -> None:
+    line = trend(RunView(SampleRun([outdated(1), up_to_date(2)], trend=earlier(4, 0, 2))))
+    assert line is not None
+    assert line.text == "Needs sync in the last 4 runs: 4, 0, 2, 1"
+    assert [run.number for run in line.runs] == [4, 0, 2, 1]
+    heights = [float(run.height) for run in line.runs]
+    assert heights[0] == 100
+    assert heights[0] > heights[2] > heights[3] > heights[1] > 0
+    assert all(float(run.y) + float(run.height) == pytest.approx(100) for run in line.runs)
+
+
+@pytest.mark.parametrize("runs", [0, 1])
+def test_fewer_than_two_earlier_runs_are_no_trend(runs: int) -> None:
+    assert trend(RunView(SampleRun([outdated(1)], trend=earlier(*[3] * runs)))) is None
+
+
+def test_where_nobody_ever_needed_a_sync_the_trend_is_flat() -> None:
+    line = trend(RunView(SampleRun([up_to_date(1)], trend=earlier(0, 0))))
+    assert line is not None
+    assert len({run.height for run in line.runs}) == 1
