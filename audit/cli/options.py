@@ -437,6 +437,9 @@ open_page = Setting(
     refused="it is about one run: write --open on the command line",
     help="Open the HTML report in the browser when it is written.",
 )
+csv_for_excel = Setting(
+    "--csv-for-excel", is_flag=True, help="Begin the CSV with a byte order mark: Excel then reads it as UTF-8."
+)
 redact = Setting(
     "--redact", is_flag=True, help="Mask e-mail and name in every output, to share a report outside the team."
 )
@@ -498,7 +501,7 @@ RUN = {
         *(token, base_url, mode, verify_sample, trainings, trainings_since, check_weights),
         *(concurrency, rate, timeout, retries, statement_timeout),
     ),
-    "Output": (output, run_file, open_page, redact, summary, *talk),
+    "Output": (output, run_file, open_page, csv_for_excel, redact, summary, *talk),
     "CI": (fail_on, exit_zero, allow_empty, github),
 }
 """The settings of `sync-audit run`, by the heading under which its help lists them."""

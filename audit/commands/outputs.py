@@ -1,7 +1,7 @@
 """From a finished run file to its reports and its exit code; what `run` and `render` share."""
 
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,20 +35,21 @@ class ReportedRun(NamedTuple):
     outputs: tuple[writer.Output, ...]
 
 
-def report(
+def report(  # noqa: PLR0913 - what is written, and how
     run_file: RunFile,
     outputs: Sequence[writer.Output],
     *,
     redact: bool = False,
     exit_zero: bool = False,
     allow_empty: bool = False,
+    csv_for_excel: bool = False,
 ) -> ReportedRun:
     """Write all `outputs` from a run file. Raises ReportError.
 
-    `allow_empty` is what is said now; what the run was told counts as well.
+    `allow_empty` and `csv_for_excel` are what is said now; what the run was told counts as well.
     """
     check_read(run_file)
-    view = RunView(run_file, redact=redact)
+    view = RunView(run_file, redact=redact, csv_for_excel=csv_for_excel)
     part_from_latest(outputs)
     try:
         writer.write(outputs, view)
@@ -134,6 +135,12 @@ def check_outputs(outputs: Sequence[writer.Output], run_file: Path, *inputs: Pat
             )
         if output.path != writer.STDOUT and real(output.path) in set(map(real, inputs)):
             raise SettingsError(f"-o {output.format}={output.path} is a run file to be read", "Name another PATH.")
+
+
+def check_csv(outputs: Iterable[writer.Output], *, for_excel: bool) -> None:
+    """See that there is a CSV, where `--csv-for-excel` was typed. Raises SettingsError."""
+    if for_excel and not any(output.format == "csv" for output in outputs):
+        raise SettingsError("--csv-for-excel is about a CSV, and none is written", "Add -o csv=PATH, or leave it out.")
 
 
 def check_read(run_file: RunFile) -> None:

@@ -6,7 +6,7 @@ import click
 
 from audit.cli import options
 from audit.cli.errors import show_error
-from audit.cli.settings import Command
+from audit.cli.settings import Command, is_typed
 
 if TYPE_CHECKING:
     from audit.model.exit_status import ExitStatus
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         options.output.but(show_default="HTML and CSV beside RUN"),
         options.accept.but(show_default="as in the run"),
         options.open_page,
-        *(options.no_accept, options.redact, options.exit_zero),
+        *(options.no_accept, options.csv_for_excel, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the run"),
         *(options.summary, *options.amount),
     ),
@@ -45,11 +45,12 @@ def command(ctx: click.Context, /, run: str | None, **given: Any) -> "ExitStatus
     from audit.runfile import DamagedError, RunFile, open_salvaged
 
     path = the_run(ctx, run)
-    said = {name: given[name] for name in ("redact", "exit_zero", "allow_empty")}
+    said = {name: given[name] for name in ("redact", "exit_zero", "allow_empty", "csv_for_excel")}
     wanted = [Output(*each) for each in given["outputs"] or outputs_beside(path)]
     if given["open_page"]:
         reporting.page_to_open(wanted)
     reporting.check_outputs(wanted, path)
+    reporting.check_csv(wanted, for_excel=is_typed(ctx, options.csv_for_excel.id))
     talk = ending.Talk(given["quiet"], given["verbose"])
     anew = replaces_acceptances(ctx)
     acceptances = acceptances_for(ctx) if anew else None

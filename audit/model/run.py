@@ -40,6 +40,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """Older run files do not say it."""
     allow_empty: bool = False
     """A run in which nobody was audited is no failure."""
+    csv_for_excel: bool = False
+    """The CSV begins with a byte order mark."""
 
 
 EndState = Literal["complete", "interrupted", "stopped"]

@@ -4,6 +4,7 @@ Characters that act on a reader are spelled out, line breaks too: a cell with "\
 and every importer that reads line by line, and one user stays one line.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -66,6 +67,8 @@ _SUSPECT = frozenset(" =+-@\uff1d\uff0b\uff0d\uff20\u2212")
 def render(view: RunView, out: BinaryIO) -> None:
     """Write the whole report to `out`; memory does not grow with the number of users."""
     coverage = str(view.coverage or "")
+    if view.csv_for_excel:
+        out.write(codecs.BOM_UTF8)
     write_table(COLUMNS, (_row(user, coverage, view.run.tables) for user in view.users()), out)
 
 

@@ -100,12 +100,14 @@ class RunView:
             "population",
             "run",
         ),
-        *("since_baseline", "summary", "without_line", "weights"),
+        *("since_baseline", "csv_for_excel", "summary", "without_line", "weights"),
     )
 
-    def __init__(self, reader: RunReader, *, redact: bool = False) -> None:
+    def __init__(self, reader: RunReader, *, redact: bool = False, csv_for_excel: bool = False) -> None:
         info = reader.info
         self._reader = reader
+        choices = reader.choices
+        self.csv_for_excel = csv_for_excel or bool(choices and choices.csv_for_excel)
         self._affected: Affected | None = None
         self._repairs: Repairs | None = None
         self.population = reader.population

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.model.codes import Note, Status
+from audit.model.run import Choices
 from audit.model.text import escape_controls
 from audit.report.csv_report import CELL_LIMIT, COLUMNS, cell, render, time, write_table
 from audit.report.view import RunView
@@ -174,3 +175,12 @@ def test_lines_are_those_of_pythons_own_csv(values: list[str | int | None]) -> N
     write_table(("first", "second"), iter([values]), ours)
     csv.writer(pythons, lineterminator="\r\n").writerows([("first", "second"), values])
     assert ours.getvalue() == pythons.getvalue().encode()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by the run", "now"])
+def test_for_excel_it_begins_with_a_byte_order_mark_and_is_the_same_otherwise(*, told: bool) -> None:
+    choices = Choices(outputs=(), concurrency=1, per_minute=1, timeout=1, retries=0, csv_for_excel=told)
+    plain, marked = io.BytesIO(), io.BytesIO()
+    render(RunView(SampleRun(everything())), plain)
+    render(RunView(SampleRun(everything(), choices=choices), csv_for_excel=not told), marked)
+    assert marked.getvalue() == b"\xef\xbb\xbf" + plain.getvalue()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audit.cli import options
-from audit.cli.settings import Command, Setting
+from audit.cli.settings import Command, Setting, is_typed
 
 if TYPE_CHECKING:
     from audit.commands.merge.merge import MergeSettings
@@ -40,7 +40,7 @@ ONE_MERGE = "it is about one merge: write it on the command line of `sync-audit 
         ),
         options.output.but(show_default="HTML and CSV beside the merged run file"),
         options.accept.but(show_default="as in the shards"),
-        *(options.no_accept, options.redact, options.exit_zero),
+        *(options.no_accept, options.csv_for_excel, options.redact, options.exit_zero),
         options.allow_empty.but(show_default="as in the shards"),
         *(options.summary, *options.amount),
     ),
@@ -73,6 +73,7 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
             if given["run_file"] is None:
                 make_reports(Path(REPORTS))
             reporting.check_outputs(wanted, settings.run_file, *settings.inputs)
+            reporting.check_csv(wanted, for_excel=is_typed(ctx, options.csv_for_excel.id))
             try:
                 with busy("merging the shards"):
                     merged = app_merge.merge(settings)
@@ -81,7 +82,9 @@ def command(ctx: click.Context, /, shards: tuple[str, ...], **given: Any) -> "Ex
                     raise
         with merged.run_file as run_file:
             with reporting.writing(wanted):
-                reported = reporting.report(run_file, wanted, exit_zero=given["exit_zero"])
+                reported = reporting.report(
+                    run_file, wanted, exit_zero=given["exit_zero"], csv_for_excel=given["csv_for_excel"]
+                )
             point_latest(run_file, wanted)
             talk = ending.Talk(given["quiet"], given["verbose"], caveats=merged.caveats)
             ended = ending.end(reported, run_file, talk)

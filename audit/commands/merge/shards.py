@@ -268,6 +268,7 @@ def merged_choices(shards: Sequence[ShardInput], outputs: tuple[tuple[Format, st
         retries=max(each.retries for each in choices),
         fail_on=choices[0].fail_on,
         allow_empty=all(each.allow_empty for each in choices),
+        csv_for_excel=all(each.csv_for_excel for each in choices),
     )
 
 

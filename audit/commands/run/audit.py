@@ -129,7 +129,8 @@ async def resume(
         run_file.save_info(running)
         if choices := run_file.choices:
             now = settings.choices
-            run_file.save_choices(msgspec.structs.replace(choices, fail_on=now.fail_on, allow_empty=now.allow_empty))
+            said = {"fail_on": now.fail_on, "allow_empty": now.allow_empty, "csv_for_excel": now.csv_for_excel}
+            run_file.save_choices(msgspec.structs.replace(choices, **said))
         await run.ask(replicate, settings.choices)
     run.finish()
     return run_file

@@ -10,7 +10,7 @@ import click
 
 from audit.cli import options
 from audit.cli.errors import failure
-from audit.cli.settings import Command
+from audit.cli.settings import Command, is_typed
 from audit.errors import AuditError
 from audit.files import make_reports
 from audit.model.text import escape_controls
@@ -59,7 +59,7 @@ def _run(ctx: click.Context, tell: "Tell") -> "ExitStatus":
     now = utc_now()
     while True:
         settings = replace(run_settings(ctx, now), acceptances=acceptances_for(ctx))
-        _check_open(ctx.params, settings.choices)
+        _check_outputs(ctx, settings.choices)
         if ctx.params["run_file"] is None or not ctx.params["outputs"]:
             make_reports(Path(options.REPORTS))
         try:
@@ -89,18 +89,20 @@ def _resume(path: Path, ctx: click.Context, tell: "Tell") -> "ExitStatus":
         settings = replace(settings, redact=settings.redact or run_file.info.redacted)
         if replaces_acceptances(ctx):
             settings = replace(settings, replaces_acceptances=True, acceptances=acceptances_for(ctx))
-        _check_open(ctx.params, settings.choices)
+        _check_outputs(ctx, settings.choices)
         return _conduct(
             settings, ctx.params, lambda listener, stop: app.resume(run_file, settings, listener, stop), tell
         )
 
 
-def _check_open(given: Mapping[str, Any], choices: "Choices") -> None:
-    from audit.commands.outputs import page_to_open
+def _check_outputs(ctx: click.Context, choices: "Choices") -> None:
+    from audit.commands.outputs import check_csv, page_to_open
     from audit.report.writer import Output
 
-    if given["open_page"]:
-        page_to_open([Output(*each) for each in choices.outputs])
+    outputs = [Output(*each) for each in choices.outputs]
+    check_csv(outputs, for_excel=is_typed(ctx, options.csv_for_excel.id))
+    if ctx.params["open_page"]:
+        page_to_open(outputs)
 
 
 def _conduct(
