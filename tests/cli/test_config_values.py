@@ -56,7 +56,7 @@ def test_every_option_of_a_command_may_stand_in_the_file_or_is_refused_with_the_
 
 
 def test_the_keys_of_the_file_are_those_that_are_documented() -> None:
-    assert len(top_level(EVERYTHING)) == 34
+    assert len(top_level(EVERYTHING)) == 35
     assert {each.name for each in EVERYTHING if each.own is not None} == {"render", "merge", "diff", "sync", "demo"}
     assert {"resume", "ask-again", "apply", "undo", "yes", "config", "no-config", "no-accept", "run", "file"} <= set(
         refusals(EVERYTHING)
