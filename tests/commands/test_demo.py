@@ -42,7 +42,7 @@ def check(shell: Shell, demo_users: DemoUsers) -> None:
     assert {path.stat().st_mode & 0o777 for path in reports} == {0o600}
     interrupted = (shell.folder / "reports/demo-interrupted.html").read_text()
     assert "stopped by the demo" in interrupted
-    assert "Not checked" in interrupted
+    assert "Not reached" in interrupted
     users = json.loads((shell.folder / "reports/demo.json").read_text())["users"]
     got = {user["user_id"]: (user["reason"], frozenset(user["notes"])) for user in users}
     assert got == expected_findings(demo_users, check_weights=True)
