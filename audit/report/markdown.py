@@ -11,9 +11,9 @@ from typing import BinaryIO, NamedTuple
 
 from audit.hints.explain import Explanation, of_tables
 from audit.hints.table import HINTS
-from audit.hints.unfinished import NOT_KNOWN, brief, brief_also
+from audit.hints.unfinished import NOT_KNOWN, brief, brief_also, days_between
 from audit.model.codes import Reason, Status
-from audit.model.findings import Acceptance, AuditedUser
+from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.lines import NOUNS
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_second
@@ -100,9 +100,6 @@ def _steps(view: RunView) -> Iterator[str]:
 
 def _warnings(view: RunView) -> Iterator[str]:
     run, summary = view.run, view.summary
-    if run.state != "complete":
-        why = f": {code_in_text(run.stop_reason, LONG)}" if run.stop_reason else "."
-        yield f"> [!CAUTION]\n> **Incomplete run.** It was {run.state} before its end{why}\n\n"
     for doubt in words.suspicions(view, code_in_text):
         yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text} {doubt.step}".rstrip() + "\n\n"
     if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
@@ -122,11 +119,6 @@ def _caveats(view: RunView) -> Iterator[str]:
         yield f"> [!NOTE]\n> **Not everything can be compared with the baseline.** {prose(unlooked)}\n\n"
     for each in words.stale(view.accepted):
         yield f"> [!WARNING]\n> **{each.sentence}:** {code_in_text(each.text, 1000)}\n\n"
-    if narrowed := words.narrowed(run):
-        yield f"> [!NOTE]\n> **Part of the users.** The run was narrowed {code_in_text(narrowed, LONG)}\n\n"
-    if view.population and not view.population.users_with_completed_model and (line := words.completed_line(view)):
-        yield "> [!IMPORTANT]\n> **Nobody has a completed model.** If these rows are completed, say so in the config "
-        yield f"file, below `[database]`: {code_in_text(line, LONG)}\n\n"
 
 
 def _reasons(view: RunView) -> Iterator[str]:
@@ -207,9 +199,9 @@ class _UserTable(NamedTuple):
 
 
 _COLUMNS = {
-    Status.NEEDS_SYNC: ("user", "model", "recorded → latest", "behind", "affected since", "why"),
-    Status.ERROR: ("user", "model", "recorded", "why", "what happened"),
-    Status.NOT_CHECKED: ("user", "model", "recorded"),
+    Status.NEEDS_SYNC: ("user", "model", "stored → latest", "behind", "affected since", "why"),
+    Status.ERROR: ("user", "model", "stored", "why", "what happened"),
+    Status.NOT_CHECKED: ("user", "model", "stored"),
 }
 _NUMBERS = frozenset({"behind"})
 
@@ -252,11 +244,19 @@ def _open_cells(user: AuditedUser, view: RunView) -> tuple[str, ...]:
     why = _why(user) + _newest_row(user, run.started_at)
     if finding.status is Status.NEEDS_SYNC:
         behind = NOTHING if finding.versions_behind is None else f"{finding.versions_behind:,}"
-        since = code(finding.affected_since[:10]) if finding.affected_since else NOT_KNOWN
+        since = _since(finding, run.started_at)
         return *who_and_model, f"{recorded} → {_version(finding.latest_version)}", behind, since, why
     if finding.status is Status.ERROR:
         return *who_and_model, recorded, why, code(finding.detail, 200)
     return *who_and_model, recorded
+
+
+def _since(finding: Finding, now: str) -> str:
+    """The day, and how many days ago that was at `now`."""
+    if not finding.affected_since:
+        return NOT_KNOWN
+    gap = days_between(finding.affected_since, now)
+    return code(finding.affected_since[:10]) + ("" if gap is None else f" ({words.days(gap)})")
 
 
 def _newest_row(user: AuditedUser, now: str) -> str:

@@ -160,7 +160,7 @@ def test_a_row_has_both_versions_short_and_how_far_they_are_apart() -> None:
         "acme/user-00001-selfie-lora",
         f"{old[:8]}…{old[-8:]} → {new[:8]}…{new[-8:]}",
         "2",
-        "2025-07-01",
+        "2025-07-01 (243 days)",
         "Outdated version (Retraining in progress)",
     ]
 
@@ -189,8 +189,9 @@ def test_an_incomplete_run_is_the_first_thing_said() -> None:
     run = SampleRun(
         [failed(1, Reason.STOPPED)], narrowed(state="stopped", stop_reason="SIGTERM came", finished_at=None)
     )
-    said = [all_text(each) for each in html(raw(run)).iter("blockquote")]
-    assert said == ["\n[!CAUTION]\nIncomplete run. It was stopped before its end: SIGTERM came\n"]
+    said = all_text(html(raw(run)))
+    assert said.count("The run ended early: SIGTERM came; 1 user was not reached.") == said.count("SIGTERM came") - 1
+    assert said.index("The run ended early") < said.index("What to do now")
 
 
 def test_a_token_of_another_account_is_the_first_thing_said() -> None:
@@ -219,8 +220,9 @@ def test_what_asking_for_weights_came_to_is_told_where_they_were_asked_for() -> 
 
 def test_a_narrowed_run_says_so_at_the_top() -> None:
     run = SampleRun([up_to_date(1)], narrowed(filters=Filters(limit=3)))
-    (said,) = html(raw(run)).iter("blockquote")
-    assert "The run was narrowed to the first 3 users" in all_text(said)
+    said = all_text(html(raw(run)))
+    assert said.index("This run checked only 1 of ") < said.index("What to do now")
+    assert "Narrowed: to the first 3 users" in said
 
 
 def test_with_a_baseline_each_row_says_whether_it_is_new() -> None:
