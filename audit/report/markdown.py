@@ -101,7 +101,7 @@ def _steps(view: RunView) -> Iterator[str]:
 def _warnings(view: RunView) -> Iterator[str]:
     run, summary = view.run, view.summary
     for doubt in words.suspicions(view, code_in_text):
-        yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text} {doubt.step}".rstrip() + "\n\n"
+        yield f"> [!CAUTION]\n> **{doubt.title}.** {doubt.text}\n\n"
     if wrong := summary.reasons.get(Reason.EVIDENCE_DISAGREES, 0):
         yield "> [!CAUTION]\n> **Do not trust this run's trainings.** Of those whom they settled and who were checked, "
         yield f"{words.lines(view, wrong)} had other versions. Audit everybody by versions.\n\n"
@@ -143,12 +143,12 @@ def _hints(view: RunView) -> Iterator[str]:
     if reasons:
         yield "\n### The reasons\n"
     for reason in reasons:
-        yield from _hint(of_tables(reason, view.run.tables), words.lines(view, counts[reason]))
+        yield from _hint(of_tables(reason, view.run.tables), view, words.lines(view, counts[reason]))
 
 
-def _hint(about: Explanation, count: str) -> Iterator[str]:
+def _hint(about: Explanation, view: RunView, count: str) -> Iterator[str]:
     yield f"\n<details>\n<summary>{about.title} ({count})</summary>\n\n{prose(about.meaning)}\n\n"
-    yield from (f"{number}. {prose(step)}\n" for number, step in enumerate(about.steps, 1))
+    yield from (f"{number}. {prose(words.of_run(step, view))}\n" for number, step in enumerate(about.steps, 1))
     yield "\n</details>\n"
 
 

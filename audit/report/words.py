@@ -1,6 +1,8 @@
 """What reports say in words: of the run itself, its answer, its facts, and what somebody should look at."""
 
 import math
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -74,6 +76,17 @@ def long_date(iso: str) -> str:
     """`18 January 2026`: the day of a time in UTC, for a sentence."""
     year, month, day = (int(part) for part in iso[:10].split("-"))
     return f"{day} {_MONTHS[month - 1]} {year}"
+
+
+_OF_A_RUN = re.compile(r"(sync-audit (?:run --resume|sync|render) )RUN\b")
+
+
+def of_run(step: str, view: RunView) -> str:
+    """`step` of the hint table with this run's file in its command; a name that would be a field of it stays out."""
+    name = view.file_name
+    if "{" in name:
+        return step
+    return _OF_A_RUN.sub(lambda match: match[1] + shlex.quote(escape_controls(name)), step)
 
 
 def short_hash(text: str) -> str:
@@ -305,11 +318,8 @@ class Suspicion(NamedTuple):
     title: str
     text: str
     """Sentences."""
-    step: str = ""
-    """The next one, where the run can still be finished."""
 
 
-SET_TOKEN = "Set REPLICATE_API_TOKEN to a token of the models' account, then:"  # noqa: S105 - no token
 _WRONG_TOKEN = "Probably the wrong token"  # noqa: S105 - a title
 
 
@@ -322,7 +332,7 @@ def _wrong_token(view: RunView, data: Dressing) -> Suspicion | None:
     if run.none_found:
         whose = run.none_found.whose(run.account, lambda text: data(text, SHORT))
         text = f"T{whose[1:]}. {strangers}, so the others were not asked for."
-        return Suspicion(_WRONG_TOKEN, text, f"{SET_TOKEN} sync-audit run --resume RUN")
+        return Suspicion(_WRONG_TOKEN, text)
     if not wrong_account(run.account, view.summary):
         return None
     return Suspicion(

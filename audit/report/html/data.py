@@ -44,6 +44,7 @@ from audit.model.findings import Acceptance, AuditedUser, Finding
 from audit.model.tables import Tables
 from audit.model.text import escape_controls, shortened
 from audit.model.times import to_minute
+from audit.report import words
 from audit.report.csv_report import COLUMNS, looks_like_formula
 from audit.report.fix import Fix, Fixes
 from audit.report.html.users import WEIGHTS_CHECKED, comparison
@@ -204,10 +205,10 @@ def hint_data(view: RunView, listed: Listed) -> dict[str, object]:
         "total": listed.number,
         "left_out": listed.left_out,
         "reasons": [
-            _entry(reason, tables) | {"status": reason.status, "line": ONE_LINE[reason]}
+            _entry(reason, view) | {"status": reason.status, "line": ONE_LINE[reason]}
             for reason in view.summary.reasons
         ],
-        "notes": [_entry(note, tables) for note in _notes(view)],
+        "notes": [_entry(note, view) for note in _notes(view)],
         "checks": CHECKLIST,
         "sql": hints.rows_sql_around(tables),
         "names": names(tables),
@@ -240,9 +241,10 @@ def _notes(view: RunView) -> tuple[Note, ...]:
     return tuple(note for note in Note if note in view.summary.notes)
 
 
-def _entry(code: Reason | Note, tables: Tables) -> dict[str, object]:
-    hint = HINTS[code]
-    return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": steps_of(code, tables)}
+def _entry(code: Reason | Note, view: RunView) -> dict[str, object]:
+    hint, steps = HINTS[code], steps_of(code, view.run.tables)
+    shown = [words.of_run(step, view) for step in steps]
+    return {"code": code.value, "title": hint.title, "meaning": hint.meaning, "steps": shown}
 
 
 def _pasted(fix: Fix) -> str:

@@ -10,7 +10,6 @@ from audit.hints.own_names import names, steps_of
 from audit.hints.table import HIDDEN, HINTS, Hint
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import Note, Reason, Status
-from audit.model.tables import Tables
 from audit.model.times import to_second
 from audit.model.users import email_or_id
 from audit.report import words
@@ -156,11 +155,14 @@ def _about_trainings(view: RunView) -> Iterator[Banner]:
         )
 
 
-def generic(code: Reason | Note, tables: Tables) -> Hint:
+def generic(code: Reason | Note, view: RunView) -> Hint:
     """The hint of `code` with a word in the place of each value, and the tables' own names."""
-    hint, own = HINTS[code], names(tables)
+    hint, tables = HINTS[code], view.run.tables
+    own = names(tables)
     known = {**_PLACEHOLDERS, "row_status": f"‹its {own['status_column']}›", **own}
-    return Hint(hint.title, hint.meaning, tuple(step.format_map(known) for step in steps_of(code, tables)))
+    return Hint(
+        hint.title, hint.meaning, tuple(words.of_run(step.format_map(known), view) for step in steps_of(code, tables))
+    )
 
 
 FUNCTIONS: Mapping[str, object] = {

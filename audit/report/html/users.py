@@ -17,7 +17,6 @@ from audit.model.codes import Note, Reason, Status
 from audit.model.findings import AuditedUser, Finding
 from audit.model.ids import recorded_hash
 from audit.model.replies import WeightsEvidence
-from audit.model.tables import Tables
 from audit.model.text import shortened
 from audit.model.times import to_second
 from audit.model.users import ModelRecord
@@ -121,8 +120,9 @@ def anchor(place: int) -> str:
 class Sheet:
     """What the details of one user are made of."""
 
-    def __init__(self, user: AuditedUser, tables: Tables, now: str) -> None:
-        self.user, self._tables = user, tables
+    def __init__(self, user: AuditedUser, view: RunView) -> None:
+        tables, now = view.run.tables, view.run.started_at
+        self.user, self._tables, self._view = user, tables, view
         self.newest = row_facts(user, now)
         self.also = also_facts(user)
         self.sql = hints.rows_sql(user.record.user_id, tables)
@@ -142,7 +142,10 @@ class Sheet:
     def filled(self, code: Reason | Note) -> Hint:
         """With the query named and not repeated: it stands below, ready to copy."""
         hint = hints.filled(code, self.user, self._tables)
-        return Hint(hint.title, hint.meaning, tuple([step.replace(self.sql, "the query below") for step in hint.steps]))
+        return Hint(hint.title, hint.meaning, tuple([self._shown(step) for step in hint.steps]))
+
+    def _shown(self, step: str) -> str:
+        return words.of_run(step.replace(self.sql, "the query below"), self._view)
 
 
 def why(user: AuditedUser) -> str:

@@ -14,7 +14,7 @@ from audit.hints.table import CHECKLIST
 from audit.hints.trainings import BASIS, NONE_MADE
 from audit.model.codes import LatestPer, Note, Reason, Status
 from audit.model.findings import AuditedUser
-from audit.model.tables import PLAIN, Column, Tables
+from audit.model.tables import Column, Tables
 from audit.report import csv_report
 from audit.report.fix import Fixes
 from audit.report.html import data as html_data
@@ -388,7 +388,7 @@ async def test_an_opened_row_says_what_the_hint_table_says(opened: Open, run: Sa
     tab = await (await opened(run, ALL)).ready()
     for place, user in enumerate(run.users()):
         said = await tab.page.evaluate(SHEET, place)
-        expected, finding = Sheet(user, PLAIN, run.info.started_at), user.finding
+        expected, finding = Sheet(user, RunView(run)), user.finding
         own = () if finding.status is Status.UP_TO_DATE else expected.filled(finding.reason).steps
         cards = [fact for _, card in expected.trainings for fact in card]
         told = [*expected.newest, *expected.also, *cards, *facts(user.record, finding)]
