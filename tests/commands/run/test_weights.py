@@ -176,7 +176,7 @@ def test_what_told_nothing_is_counted_and_asked_for_again_when_the_run_is_resume
         done = run(*RUN)
     weights = json.loads((run.folder / "report.json").read_text())["run"]["weights"]
     assert weights["not_told"] == 7
-    assert "7 told nothing; --resume asks for those again." in " ".join(done.err.split())
+    assert "7 unclear; --resume asks for those again." in " ".join(done.err.split())
     with in_thread(arena.serving()) as fake:
         run(*RESUME)
         assert sum(path.startswith("/weights") for path in fake.request_log.paths) == 7
