@@ -201,7 +201,7 @@ def test_the_nightly_script_says_what_is_to_be_done(nightly: Shell, servers: Ser
     done = night(nightly)
     assert done.returncode == 4
     assert done.stdout.startswith("Hold: ")
-    assert "\nfix:    sync-audit sync " in done.stdout
+    assert "\nfix:    preview for " in done.stdout
     assert done.stdout.splitlines()[-1].endswith("(exit 4)")
     assert servers.environ["REPLICATE_API_TOKEN"] not in done.stdout + done.stderr
     assert {path.stat().st_mode & 0o077 for path in (nightly.folder / "reports").iterdir()} == {0}
