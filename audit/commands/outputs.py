@@ -59,11 +59,9 @@ def report(  # noqa: PLR0913 - what is written, and how
             error.next_step.replace("RUN", str(run_file.path)) if here else f"{run_file.path} is gone, too."
         )
         raise
-    choices = run_file.choices
-    fail_on = choices.fail_on if choices else "any"
-    allow_empty = allow_empty or bool(choices and choices.allow_empty)
-    code = run_exit_status(view.result, fail_on, exit_zero=exit_zero, allow_empty=allow_empty).code
-    ended = ExitStatus(code, cause(view, code, fail_on, exit_zero=exit_zero))
+    allow_empty = allow_empty or view.allow_empty
+    code = run_exit_status(view.result, view.fail_on, exit_zero=exit_zero, allow_empty=allow_empty).code
+    ended = ExitStatus(code, cause(view, code, view.fail_on, exit_zero=exit_zero))
     return ReportedRun(view, ended, tuple(outputs))
 
 

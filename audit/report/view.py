@@ -182,8 +182,13 @@ class RunView:
     @property
     def verdict(self) -> Verdict:
         """Whether a release may go, by what the run was told counts."""
+        return verdict(self.result, self.fail_on, allow_empty=self.allow_empty)
+
+    @property
+    def allow_empty(self) -> bool:
+        """Whether the run was told that to audit nobody is no failure."""
         choices = self._reader.choices
-        return verdict(self.result, self.fail_on, allow_empty=bool(choices and choices.allow_empty))
+        return bool(choices and choices.allow_empty)
 
     @property
     def fail_on(self) -> FailOn:
