@@ -17,6 +17,7 @@ from audit.model.text import escape_controls
 
 if TYPE_CHECKING:
     from audit.cli.signals import Stop
+    from audit.commands.outputs import ReportedRun
     from audit.commands.replicate import ProgressListener
     from audit.commands.run.summary import Talk
     from audit.commands.settings import ResumeSettings, RunSettings
@@ -116,7 +117,6 @@ def _conduct(
     from audit.commands.replicate import StoppedError
     from audit.commands.run.progress import listener
     from audit.model.exit_status import INCOMPLETE
-    from audit.report.view import RunView
 
     quiet = given["quiet"]
     secrets = (*settings.secrets, os.environ.get("PGPASSWORD", ""))
@@ -143,10 +143,10 @@ def _conduct(
             error.exit_code = caught.code or INCOMPLETE
             raise  # there is no report to be announced
         with run_file:
-            ended = _report(run_file, settings, given, shown, lambda: caught.code)
+            reported = _report(run_file, settings, given, shown, lambda: caught.code)
             if tell:
-                tell(RunView(run_file), ended.code)
-    return ended
+                tell(reported.view, reported.exit_status.code)
+    return reported.exit_status
 
 
 def _report(
@@ -155,7 +155,7 @@ def _report(
     given: Mapping[str, Any],
     shown: "ProgressListener",
     signal: Callable[[], int | None],
-) -> "ExitStatus":
+) -> "ReportedRun":
     """Write the reports of a run and say what was found; `signal` is the code of one that has come until then."""
     from audit.commands import outputs as reporting
     from audit.commands.latest import point_latest
@@ -178,7 +178,7 @@ def _report(
     reporting.print_message(reported, run_file, given.get("summary"))
     if given.get("open_page"):
         reporting.open_page(outputs)
-    return ended
+    return reported._replace(exit_status=ended)
 
 
 def _talk(given: Mapping[str, Any]) -> "Talk":
