@@ -1,6 +1,5 @@
 """The run that is meant where none is named: the newest whole one, of the same place."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
@@ -9,14 +8,13 @@ import click
 
 from audit.cli import options
 from audit.cli.settings import found, is_given
-from audit.errors import RunFileError, SettingsError
+from audit.errors import SettingsError
 from audit.files import real
-from audit.findings.trend import is_whole
 from audit.model.place import Address, place_differences
 from audit.model.run import RunInfo
 from audit.model.text import escape_controls
 from audit.model.times import epoch_seconds, utc_now
-from audit.runfile.folder import open_unchanged, run_files
+from audit.runfile.folder import whole_runs
 
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60))
 
@@ -80,13 +78,8 @@ def _first_of(ctx: click.Context, runs: list[WholeRun], number: int) -> list[Who
 
 def _newest_first(ctx: click.Context) -> list[WholeRun]:
     """The whole runs of the place that is configured, or of the only one there is; never the demo's."""
-    runs: dict[str, WholeRun] = {}  # by id, as there may be copies
-    for path in run_files(Path(options.REPORTS)):
-        with suppress(RunFileError), open_unchanged(path) as run_file:
-            run_file.check_info()
-            if is_whole(info := run_file.info) and not info.made_up:
-                runs.setdefault(info.id, WholeRun(path, info))
-    newest = sorted(runs.values(), key=lambda run: epoch_seconds(run.info.started_at), reverse=True)
+    runs = [WholeRun(path, info) for path, info in whole_runs(Path(options.REPORTS)) if not info.made_up]
+    newest = sorted(runs, key=lambda run: epoch_seconds(run.info.started_at), reverse=True)
     if not newest:
         return []
     if database := _configured(ctx):

@@ -110,6 +110,20 @@ def held_unchanged(path: Path) -> Iterator[RunFile]:
         yield run_file
 
 
+def whole_runs(folder: Path, *, but: Path | None = None) -> list[tuple[Path, RunInfo]]:
+    """The whole runs in `folder`, each once, even where there are copies of it; see `run_files`.
+
+    What cannot be read, or is in use, is left out.
+    """
+    found: dict[str, tuple[Path, RunInfo]] = {}
+    for path in run_files(folder, but=but):
+        with suppress(RunFileError), open_unchanged(path) as run_file:
+            run_file.check_info()
+            if is_whole(info := run_file.info):
+                found.setdefault(info.id, (path, info))
+    return list(found.values())
+
+
 def trend_of(path: Path, info: RunInfo) -> tuple[PastCounts, ...]:
     """Of the whole runs beside `path` that the run of `info` can be compared with the last before it, oldest first.
 
@@ -118,16 +132,13 @@ def trend_of(path: Path, info: RunInfo) -> tuple[PastCounts, ...]:
     if is_narrowed(info.filters, info.shard) or info.made_up:
         return ()
     began = epoch_seconds(info.started_at)
-    earlier: dict[str, tuple[float, Path]] = {}  # by run, as there may be copies of one
-    for each in run_files(path.parent, but=path):
-        with suppress(RunFileError), open_unchanged(each) as run_file:
-            run_file.check_info()
-            past = run_file.info
-            when = epoch_seconds(past.started_at)
-            if past.id != info.id and when <= began and is_whole(past) and is_comparable(past, info):
-                earlier.setdefault(past.id, (when, each))
+    earlier = [
+        (when, each)
+        for each, past in whole_runs(path.parent, but=path)
+        if past.id != info.id and (when := epoch_seconds(past.started_at)) <= began and is_comparable(past, info)
+    ]
     trend: list[PastCounts] = []
-    for _, each in sorted(earlier.values(), reverse=True):
+    for _, each in sorted(earlier, reverse=True):
         with suppress(RunFileError), open_unchanged(each) as run_file:
             past = run_file.info
             trend.append(PastCounts(run_id=past.id, started_at=past.started_at, statuses=run_file.count_statuses()))
