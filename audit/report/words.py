@@ -65,7 +65,7 @@ def days(count: float) -> str:
     return "less than a day" if count < 1 else counted(math.floor(count), "day")
 
 
-_MONTHS = (
+MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
@@ -75,7 +75,7 @@ _MONTHS = (
 def long_date(iso: str) -> str:
     """`18 January 2026`: the day of a time in UTC, for a sentence."""
     year, month, day = (int(part) for part in iso[:10].split("-"))
-    return f"{day} {_MONTHS[month - 1]} {year}"
+    return f"{day} {MONTHS[month - 1]} {year}"
 
 
 _OF_A_RUN = re.compile(r"(sync-audit (?:run --resume|sync|render) )RUN\b")

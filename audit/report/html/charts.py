@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from audit.model.codes import Status
 from audit.report.view import RunView
-from audit.report.words import counted
+from audit.report.words import MONTHS, counted
 
 MOST = 31
 """Columns, as long as a year is long enough."""
@@ -85,7 +85,7 @@ class _Unit(NamedTuple):
     short: Callable[[datetime], str]
 
 
-_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NAMES = [month[:3] for month in MONTHS]
 """Whatever language the machine is set to."""
 
 
