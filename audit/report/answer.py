@@ -25,8 +25,10 @@ class Answer(NamedTuple):
     headline: str
     since: str
     """Since when the first and the latest are affected; "" where nobody is, or nobody knows."""
-    unknown: tuple[str, ...]
-    """Who was not checked, and why, a sentence each."""
+    failed: str
+    """How many checks failed, and why, or ""."""
+    missed: tuple[str, ...]
+    """Whose turn did not come, and whom the run was not about, a sentence each."""
     accepted: str
     """Who does not count, and by which option or file, or ""."""
 
@@ -41,6 +43,11 @@ class Answer(NamedTuple):
         return f"{self.title}: {VERDICT_RULES[self.verdict]}."
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """Who was not checked, and why, a sentence each."""
+        return (self.failed, *self.missed) if self.failed else self.missed
+
+    @property
     def below(self) -> tuple[str, ...]:
         """All that follows the headline."""
         return tuple(filter(None, (self.since, *self.unknown, self.accepted)))
@@ -52,7 +59,8 @@ def answer(view: RunView, data: Dressing = bare) -> Answer:
         verdict=view.verdict,
         headline=_headline(view, data),
         since=_since(view),
-        unknown=tuple(_unknown(view, data)),
+        failed=_failed(view),
+        missed=tuple(_missed(view, data)),
         accepted=_accepted(view, data),
     )
 
@@ -128,22 +136,27 @@ def _since(view: RunView) -> str:
     return f"Affected since {first} ({age}), the latest since {latest}."
 
 
-def _unknown(view: RunView, data: Dressing) -> Iterator[str]:
-    """Who was not checked: by why, then those whose turn did not come, then those whom the run was not about."""
-    failed, missed, run = view.open[Status.ERROR], view.open[Status.NOT_CHECKED], view.run
-    wrong_token = bool(run.none_found) or wrong_account(run.account, view.summary)
-    if failed and not wrong_token:
-        reasons = {reason: n for reason, n in view.open_reasons.items() if reason.status is Status.ERROR}
-        shown = dict(list(reasons.items())[:_REASONS_TOLD])
-        rest = failed - sum(shown.values())
-        if len(reasons) == 1:
-            why = WHY_NOT_CHECKED[next(iter(shown))]
-        else:
-            told = [f"{WHY_NOT_CHECKED[reason]} ({n:,})" for reason, n in shown.items()]
-            why = ", ".join(told) + (f", other reasons ({rest:,})" if rest else "")
-        more = " more" if view.open[Status.NEEDS_SYNC] else ""
-        real = "" if view.open[Status.NOT_CHECKED] else ". The real number may be higher" if more else ""
-        yield f"{lines(view, failed) if not more else f'{failed:,}{more}'} could not be checked: {why}{real}."
+def _failed(view: RunView) -> str:
+    """How many checks failed, by why; "" where the token is the cause of all, which is said already."""
+    failed, run = view.open[Status.ERROR], view.run
+    if not failed or run.none_found or wrong_account(run.account, view.summary):
+        return ""
+    reasons = {reason: n for reason, n in view.open_reasons.items() if reason.status is Status.ERROR}
+    shown = dict(list(reasons.items())[:_REASONS_TOLD])
+    rest = failed - sum(shown.values())
+    if len(reasons) == 1:
+        why = WHY_NOT_CHECKED[next(iter(shown))]
+    else:
+        told = [f"{WHY_NOT_CHECKED[reason]} ({n:,})" for reason, n in shown.items()]
+        why = ", ".join(told) + (f", other reasons ({rest:,})" if rest else "")
+    if not view.open[Status.NEEDS_SYNC]:
+        return f"{lines(view, failed)} could not be checked: {why}."
+    real = "" if view.open[Status.NOT_CHECKED] else " The real number may be higher."
+    return f"{failed:,} more could not be checked: {why}.{real}"
+
+
+def _missed(view: RunView, data: Dressing) -> Iterator[str]:
+    missed, run = view.open[Status.NOT_CHECKED], view.run
     if run.state != "complete":
         left = f"; {lines(view, missed)} {_was(missed)} not reached" if missed else ""
         why = f": {data(run.stop_reason, LONG)}" if run.stop_reason else ""

@@ -134,9 +134,11 @@ def _about(view: RunView, said: Answer, caveats: Sequence[str]) -> Iterator[_Lin
         yield _Line(_SINCE, said.since)
     if reasons := _reasons(view):
         yield _Line(_REASON, reasons)
-    for text in said.unknown:
-        why = text.startswith(f"{view.open[Status.ERROR]:,} more could not be checked")
-        yield _Line(_WHY if why else _LOUD, text, style="" if why else "bold")
+    if said.failed and view.open[Status.NEEDS_SYNC]:  # what gives way, as the last line counts them
+        yield _Line(_WHY, said.failed)
+    elif said.failed:
+        yield _Line(_LOUD, said.failed, style="bold")
+    yield from (_Line(_LOUD, text, style="bold") for text in said.missed)
     yield from _baseline(view)
     if said.accepted and view.summary.total:  # else the last line says by what nobody is allowed
         yield _Line(_ACCEPTED, said.accepted)
